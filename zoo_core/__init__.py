@@ -1,0 +1,96 @@
+"""zoo: models, how they are trained, and their data, by name.
+
+    import zoo_core as zoo
+
+    zoo.run("clsgan-mnist", "run.steps=100")
+    model = zoo.load("runs/clsgan-mnist/2026-11-24T02-15-33")
+
+Importing this module imports no torch; a name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo_core.api import build as build
+    from zoo_core.api import info as info
+    from zoo_core.api import list as list
+    from zoo_core.api import load as load
+    from zoo_core.api import recipe as recipe
+    from zoo_core.api import run as run
+    from zoo_core.dataset import Batch as Batch
+    from zoo_core.dataset import Dataset as Dataset
+    from zoo_core.dataset import Examples as Examples
+    from zoo_core.dataset import InMemory as InMemory
+    from zoo_core.errors import ZooError as ZooError
+    from zoo_core.folder import data_root as data_root
+    from zoo_core.hookspecs import hookimpl as hookimpl
+    from zoo_core.model import Model as Model
+    from zoo_core.registry import Registry as Registry
+    from zoo_core.run import Run as Run
+    from zoo_core.settings import setting as setting
+    from zoo_core.trainer import Engine as Engine
+    from zoo_core.trainer import Metrics as Metrics
+    from zoo_core.trainer import Trainer as Trainer
+
+_HOME = {
+    "Batch": "dataset",
+    "Dataset": "dataset",
+    "Engine": "trainer",
+    "Examples": "dataset",
+    "InMemory": "dataset",
+    "Metrics": "trainer",
+    "Model": "model",
+    "Registry": "registry",
+    "Run": "run",
+    "Trainer": "trainer",
+    "ZooError": "errors",
+    "build": "api",
+    "data_root": "folder",
+    "hookimpl": "hookspecs",
+    "info": "api",
+    "list": "api",
+    "load": "api",
+    "recipe": "api",
+    "run": "api",
+    "setting": "settings",
+}
+
+__all__ = [
+    "Batch",
+    "Dataset",
+    "Engine",
+    "Examples",
+    "InMemory",
+    "Metrics",
+    "Model",
+    "Registry",
+    "Run",
+    "Trainer",
+    "ZooError",
+    "build",
+    "data_root",
+    "hookimpl",
+    "info",
+    "list",
+    "load",
+    "recipe",
+    "run",
+    "setting",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("zoo-core")
+    if name not in _HOME:
+        raise AttributeError(f"module 'zoo_core' has no attribute '{name}'")
+    return getattr(import_module(f"zoo_core.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,79 @@
+"""The functions of ``import zoo_core as zoo``. They take the same words in the same order as the command line."""
+
+from __future__ import annotations
+
+import builtins
+import fnmatch
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_core import catalog
+from zoo_core.recipes import Recipe
+
+if TYPE_CHECKING:
+    from zoo_core.model import Model
+    from zoo_core.run import Run
+
+
+def list(kind: str = "recipes", match: str = "*") -> builtins.list[str]:
+    """Names of a kind: ``recipes``, ``models``, ``trainers``, ``datasets`` or ``weights``. Imports no torch."""
+    return [row["name"] for row in catalog.default().rows(kind) if fnmatch.fnmatch(row["name"], match)]
+
+
+def info(name: str) -> dict[str, Any]:
+    """What ``zoo info NAME`` shows, by kind: ``{"recipe": {…}, "model": {…}, "trainer": {…}}``."""
+    return catalog.default().info(name)
+
+
+def recipe(name: str, *overrides: str) -> Recipe:
+    """The recipe called ``name``, with ``key=value`` words laid over it."""
+    return catalog.default().recipe(name, *overrides)
+
+
+def run(
+    name: str | Recipe,
+    *overrides: str,
+    observers: Iterable[object] = (),
+    folder: str | PathLike[str] | None = None,
+) -> Run:
+    """Train a recipe and give back the finished run: ``zoo.run("clsgan-mnist", "run.steps=100")``.
+
+    ``observers`` are objects with life-cycle hooks (methods marked ``@zoo.hookimpl``).
+    """
+    from zoo_core.observers import standard
+    from zoo_core.runner import complete, run_recipe
+
+    here = catalog.default()
+    chosen = name.with_overrides(overrides) if isinstance(name, Recipe) else here.recipe(name, *overrides)
+    return run_recipe(
+        complete(chosen, here), here, [*standard(), *observers], Path(folder) if folder else None
+    )
+
+
+def build(name: str, kind: str = "model", **settings: Any) -> Any:
+    """An untrained model (or, with ``kind``, a ``"dataset"`` or ``"trainer"``): ``zoo.build("clsgan", latent_dim=96)``."""
+    from typing import cast
+
+    from zoo_core.errors import UnknownName
+    from zoo_core.registry import KINDS, Kind
+    from zoo_core.runner import build as build_component
+
+    if kind not in KINDS:
+        raise UnknownName(f"zoo builds no '{kind}'.", f"Choose from {', '.join(KINDS)}.")
+    return build_component(cast(Kind, kind), name, settings, catalog.default())
+
+
+def load(source: str | PathLike[str]) -> Model:
+    """A model with its weights, in eval mode on the CPU, from a run's folder, a ``.safetensors`` file or a published name.
+
+    Reads safetensors only, and builds only models that an installed plugin registered.
+
+    Raises:
+        UnknownName: if ``source`` is none of these.
+        BadFile: if the file is damaged, or not the one that was published.
+    """
+    from zoo_core.weights.store import load as load_weights
+
+    return load_weights(source if isinstance(source, str) else Path(source), catalog.default())

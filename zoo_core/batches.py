@@ -1,0 +1,134 @@
+"""Batches whose position is a number: batch k of a run is the same, however often the run was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler, default_collate
+
+from zoo_core.dataset import Batch, Examples
+from zoo_core.errors import BadSetting
+from zoo_core.randomness import derive
+
+
+Order = Callable[[torch.Generator], Tensor]
+
+
+class Batches:
+    """An endless iterator over the batches of one process, starting at any step.
+
+    The order of an epoch is ``order(generator)``, with a generator seeded by (seed, epoch). The last partial batch of
+    an epoch is left out. Of a batch of ``batch_size`` examples, process ``rank`` of ``world`` gets its share.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        order: Order,
+        batch_size: int,
+        seed: int,
+        *,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 0,
+    ) -> None:
+        if batch_size % world:
+            raise BadSetting(f"run.batch_size is {batch_size}, but should divide among {world} processes.")
+        self.examples = examples
+        self.seed = seed
+        self.workers = workers
+        self.sampler = _EpochSampler(order, batch_size, seed, rank, world)
+        self.position = 0
+        self._iterator: Iterator[Batch] | None = None
+        if not self.per_epoch:
+            available = self.sampler.length
+            raise BadSetting(
+                f"run.batch_size is {batch_size}, but the data set has only {available} training examples.",
+                f"Write `run.batch_size={max(1, available)}` or less.",
+            )
+
+    @property
+    def per_epoch(self) -> int:
+        return self.sampler.per_epoch
+
+    def seek(self, position: int) -> None:
+        """Make ``position`` the number of the next batch."""
+        self.position, self._iterator = position, None
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        epoch, offset = divmod(self.position, self.per_epoch)
+        if self._iterator is None or offset == 0:
+            self.sampler.epoch, self.sampler.start = epoch, offset
+            self._iterator = iter(self._loader(epoch))
+        batch = next(self._iterator)
+        self.position += 1
+        return batch
+
+    def _loader(self, epoch: int) -> DataLoader[Any]:
+        # A loader without a generator of its own would draw its workers' seeds from the global one.
+        generator = torch.Generator().manual_seed(derive(self.seed, "workers", epoch))
+        return loader(self.examples, batch_sampler=self.sampler, workers=self.workers, generator=generator)
+
+
+def in_order(examples: Examples, batch_size: int, workers: int = 0) -> DataLoader[Any]:
+    """Batches of all examples in their stored order, the last one perhaps smaller."""
+    order = [
+        list(range(start, min(start + batch_size, len(examples))))
+        for start in range(0, len(examples), batch_size)
+    ]
+    return loader(examples, batch_sampler=order, workers=workers, generator=torch.Generator().manual_seed(0))
+
+
+def loader(
+    examples: Examples, *, batch_sampler: Any, workers: int, generator: torch.Generator
+) -> DataLoader[Any]:
+    return DataLoader(
+        examples,  # type: ignore[arg-type]  # any map-style data set will do
+        batch_sampler=batch_sampler,
+        collate_fn=_collate,
+        num_workers=workers,
+        generator=generator,
+        pin_memory=torch.accelerator.is_available(),
+    )
+
+
+class _EpochSampler(Sampler[list[int]]):
+    """The indices of an epoch's batches, from the batch ``start`` on."""
+
+    def __init__(self, order: Order, batch_size: int, seed: int, rank: int, world: int) -> None:
+        self.order, self.batch_size, self.seed, self.rank, self.world = order, batch_size, seed, rank, world
+        self.epoch = self.start = 0
+        self.length = len(self._epoch_order())
+
+    @property
+    def per_epoch(self) -> int:
+        return self.length // self.batch_size
+
+    def __len__(self) -> int:
+        return self.per_epoch - self.start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = self._epoch_order()
+        share = self.batch_size // self.world
+        for number in range(self.start, self.per_epoch):
+            first = number * self.batch_size + self.rank * share
+            yield order[first : first + share].tolist()
+
+    def _epoch_order(self) -> Tensor:
+        return self.order(torch.Generator().manual_seed(derive(self.seed, "order", self.epoch)))
+
+
+def _collate(examples: Any) -> Batch:
+    """A batch that the data set made whole stays as it is; single examples are stacked."""
+    batch = examples if isinstance(examples, Mapping) else default_collate(examples)
+    if not isinstance(batch, Mapping):
+        raise BadSetting(
+            f"the data set's examples are {type(examples[0]).__name__}, but should be mappings such as {{'image': …}}."
+        )
+    return batch if isinstance(batch, Batch) else Batch(batch)

@@ -1,0 +1,162 @@
+"""The composition root: installed plugins, the names they registered, and the recipes of every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from zoo_core.errors import BrokenPlugin, UnknownName, did_you_mean
+from zoo_core.plugins import Plugins
+from zoo_core.recipes import Recipe, Recipes, user_files
+from zoo_core.registry import KINDS, Entry, Kind, Registry
+from zoo_core.settings import describe
+
+
+class Catalog:
+    """All that can be asked for by name. ``registries`` are further registry.yaml files of the user."""
+
+    def __init__(self, registries: Iterable[Path] = (), installed: bool = True) -> None:
+        self.registry = Registry()
+        self.plugins = Plugins(self.registry)
+        self._user_files = user_files(registries)
+        self._recipes: Recipes | None = None
+        if installed:
+            self.plugins.load_installed()
+
+    @property
+    def recipes(self) -> Recipes:
+        if (
+            self._recipes is None
+            or self._recipes.files[: len(self.registry.recipe_files)] != self.registry.recipe_files
+        ):
+            self._recipes = Recipes(self.registry.recipe_files, self._user_files)
+        return self._recipes
+
+    def find(self, kind: Kind, name: str) -> Entry:
+        """The entry called ``name``; where it is unknown, a plugin that did not load may be why, and is named."""
+        try:
+            return self.registry.find(kind, name)
+        except UnknownName as error:
+            raise self._or_broken(error, name) from None
+
+    def recipe(self, name: str, *overrides: str) -> Recipe:
+        """The recipe called ``name`` with ``key=value`` words laid over it."""
+        try:
+            found = self.recipes.find(name)
+        except UnknownName as error:
+            raise self._or_broken(error, name) from None
+        return found.with_overrides(overrides)
+
+    def kinds_of(self, name: str) -> list[Entry]:
+        """Every model, trainer and data set that answers to ``name``."""
+        return [entry for entry in self.registry.entries if name in (entry.name, entry.full_name)]
+
+    def rows(self, kind: str) -> list[dict[str, str]]:
+        """What ``zoo list KIND`` shows: name, plugin and summary of each, in the order of their names."""
+        if kind == "recipes":
+            rows = []
+            for plugin, name in self.recipes.names():
+                recipe = self.recipes.find(f"{plugin}/{name}" if plugin else name)
+                rows.append({"name": name, "plugin": plugin or "yours", "summary": recipe.summary})
+        elif kind == "weights":
+            rows = [
+                {"name": name, "plugin": plugin or "yours", "summary": str(entry.get("summary", ""))}
+                for name, (plugin, _, entry) in self.recipes.weights().items()
+            ]
+        elif kind.removesuffix("s") in KINDS:
+            rows = [
+                {"name": entry.name, "plugin": entry.plugin, "summary": entry.summary}
+                for entry in self.registry.entries
+                if entry.kind == kind.removesuffix("s")
+            ]
+        else:
+            known = ["recipes", *(f"{known}s" for known in KINDS), "weights", "plugins"]
+            raise UnknownName(f"there are no '{kind}' to list.", "Choose from " + ", ".join(known) + ".")
+        return sorted(rows, key=lambda row: (row["name"], row["plugin"]))
+
+    def info(self, name: str) -> dict[str, Any]:
+        """What is known of ``name``, by kind: ``{"recipe": {…}, "model": {…}, …}``.
+
+        A recipe's entry is read without torch; that of a model, trainer or data set imports the plugin's class.
+
+        Raises:
+            UnknownName: if nothing answers to the name.
+        """
+        found: dict[str, Any] = {}
+        short = name.rpartition("/")[2]
+        if any(
+            short == recipe and (name == short or name == f"{plugin}/{recipe}")
+            for plugin, recipe in self.recipes.names()
+        ):
+            recipe = self.recipes.find(name)
+            found["recipe"] = {
+                "name": recipe.name,
+                "plugin": recipe.plugin or "yours",
+                "summary": recipe.summary,
+                "settings": [
+                    {"key": ".".join(key), "value": _at(recipe.values, key), "set in": str(source)}
+                    for key, source in sorted(
+                        recipe.sources.items(), key=lambda item: item[0][:1] != ("model",)
+                    )
+                    if len(key) > 1 and not isinstance(_at(recipe.values, key), dict)
+                ],
+            }
+        for entry in self.kinds_of(name):
+            if entry.kind in found:
+                self.find(entry.kind, name)  # says that two plugins offer it, and how to choose
+            found[entry.kind] = self._describe(entry)
+        if not found:
+            known = [
+                row["name"]
+                for kind in ("recipes", "models", "trainers", "datasets")
+                for row in self.rows(kind)
+            ]
+            raise self._or_broken(
+                UnknownName(f"nothing is called '{name}'.", did_you_mean(name, known, "See `zoo list`.")),
+                name,
+            )
+        return found
+
+    def _describe(self, entry: Entry) -> dict[str, Any]:
+        loaded = entry.load()
+        described = {
+            "name": entry.full_name,
+            "summary": entry.summary,
+            "paper": entry.paper,
+            "licence": entry.licence,
+            "class": entry.target,
+            "settings": [vars(info) for info in describe(loaded.Config)] if hasattr(loaded, "Config") else [],
+        }
+        if entry.kind == "model" and not any(info["required"] for info in described["settings"]):
+            described["parameters"] = loaded.count_parameters()
+        return described
+
+    def _or_broken(self, error: UnknownName, name: str) -> UnknownName | BrokenPlugin:
+        """A better reason than "unknown", where a plugin that did not load may have brought ``name``."""
+        owner = name.partition("/")[0]
+        for broken in self.plugins.broken:
+            if broken.name in (owner, name) or name.startswith(broken.name):
+                return BrokenPlugin(
+                    f"{error.problem} The plugin '{broken.name}' is installed but did not load: {broken.why}",
+                    f"Mend or update it: pip install --upgrade {broken.distribution}",
+                )
+        if self.plugins.broken and error.cure and not error.cure.startswith("Did you mean"):
+            names = ", ".join(f"'{broken.name}'" for broken in self.plugins.broken)
+            return UnknownName(
+                f"{error.problem} Some plugins did not load: {names}.", "See `zoo plugins` for the reason."
+            )
+        return error
+
+
+@cache
+def default() -> Catalog:
+    """The catalog of what is installed here, made once."""
+    return Catalog()
+
+
+def _at(values: Any, key: tuple[str, ...]) -> Any:
+    for part in key:
+        values = values[part]
+    return values

@@ -1,0 +1,105 @@
+"""Checkpoints: at every instant a whole one is on disk, and the newest that verifies is the one that counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from zoo_core.errors import BadFile
+from zoo_core.state import Packed
+from zoo_core.weights.format import read_tensors, sha256
+
+FORMAT = 1
+
+
+def save(folder: Path, step: int, captured: Mapping[str, Packed], keep: int) -> Path:
+    """Write ``folder/step-000001000``, aside first and renamed when it is whole, then drop all but ``keep``.
+
+    Raises:
+        BadFile: if it cannot be written; earlier checkpoints are untouched.
+    """
+    final = folder / f"step-{step:09d}"
+    aside = folder / f".{final.name}.{os.getpid()}"
+    try:
+        aside.mkdir(parents=True)
+        state: dict[str, Any] = {"format": FORMAT, "step": step, "files": {}, "held": {}}
+        for name, (tensors, structure) in captured.items():
+            state["held"][name] = structure
+            if tensors:
+                file = aside / f"{name}.safetensors"
+                save_file({key: tensor.contiguous().cpu() for key, tensor in tensors.items()}, file)
+                state["files"][name] = sha256(file)
+        (aside / "state.json").write_text(json.dumps(state) + "\n", encoding="utf-8")
+        for file in aside.iterdir():
+            _sync(file)
+        _sync(aside)
+        if final.exists():
+            shutil.rmtree(final)
+        aside.rename(final)
+        _sync(folder)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise BadFile(
+            f"the checkpoint of step {step} could not be written to {folder}: {error.strerror}."
+        ) from error
+    for old in _newest_first(folder)[keep:]:
+        shutil.rmtree(old)
+    return final
+
+
+def load(path: Path) -> tuple[int, dict[str, Packed]]:
+    """The step and state of one checkpoint, every file checked against its hash.
+
+    Raises:
+        BadFile: if a file is missing, altered, or of another format.
+    """
+    try:
+        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        if state["format"] != FORMAT:
+            raise BadFile(f"{path} has format {state['format']}, but this zoo reads {FORMAT}.")
+        for name, expected in state["files"].items():
+            if sha256(path / f"{name}.safetensors") != expected:
+                raise BadFile(
+                    f"{path / name}.safetensors is damaged: its sha256 is not the one in state.json."
+                )
+        tensors = {name: read_tensors(path / f"{name}.safetensors") for name in state["files"]}
+        return int(state["step"]), {
+            name: (tensors.get(name, {}), held) for name, held in state["held"].items()
+        }
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        if isinstance(error, BadFile):
+            raise
+        raise BadFile(f"{path} is no whole checkpoint: {error}.") from error
+
+
+def load_newest(folder: Path) -> tuple[int, dict[str, Packed], list[str]]:
+    """The newest checkpoint that verifies, and what is wrong with each newer one.
+
+    Raises:
+        BadFile: if there is none.
+    """
+    damaged: list[str] = []
+    for path in _newest_first(folder):
+        try:
+            return (*load(path), damaged)
+        except BadFile as error:
+            damaged.append(error.problem)
+    raise BadFile(f"{folder} holds no whole checkpoint." + "".join(f" {problem}" for problem in damaged))
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"), reverse=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

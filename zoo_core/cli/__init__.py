@@ -1,0 +1,153 @@
+"""The command line. A sub-command's module is imported when it is typed; its one-line help stands here."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NoReturn, TextIO, cast
+
+import click
+
+from zoo_core.errors import ZooError
+
+COMMANDS = {
+    "run": ("zoo_core.cli.run", "Train a recipe."),
+    "predict": ("zoo_core.cli.predict", "Use a trained model: a picture, a label."),
+    "list": ("zoo_core.cli.list", "Recipes, models, trainers, data sets, weights."),
+    "info": ("zoo_core.cli.info", "What a name stands for, and its settings."),
+    "plugins": ("zoo_core.cli.plugins", "Installed plugins, and what is wrong with a broken one."),
+}
+
+
+class LazyGroup(click.Group):
+    """Zoo's own commands by name and help line; those of plugins through the hook ``zoo_commands``."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._asked: set[str] = set()
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._ask_plugins()
+        return [*COMMANDS, *sorted(self.commands)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            module, _ = COMMANDS[cmd_name]
+            return cast(click.Command, import_module(module).command)
+        self._ask_plugins()
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self._ask_plugins()
+        rows = [(name, text) for name, (_, text) in COMMANDS.items()]
+        rows += [(name, command.get_short_help_str()) for name, command in sorted(self.commands.items())]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def _ask_plugins(self) -> None:
+        """Let every plugin add its commands, once; one that raises costs only its own."""
+        from zoo_core import catalog
+
+        for implementation in catalog.default().plugins.manager.hook.zoo_commands.get_hookimpls():
+            name = implementation.plugin_name
+            if name not in self._asked:
+                self._asked.add(name)
+                try:
+                    implementation.function(self)
+                except Exception as error:
+                    reason = f"{type(error).__name__}: {error}"
+                    warnings.warn(f"the plugin '{name}' could not add its commands: {reason}", stacklevel=2)
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        click.echo(f"zoo {version('zoo-core')}")
+        ctx.exit()
+
+
+def _want_traceback(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        os.environ["ZOO_TRACEBACK"] = "1"
+
+
+def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--traceback``, which every command takes before or behind its name."""
+    return click.option(
+        "--traceback",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_want_traceback,
+        help="Show where an error arose.",
+    )(function)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version."
+)
+@common_options
+def cli() -> None:
+    """Models, how they are trained, and their data, by name.
+
+    \b
+    zoo list                          what there is
+    zoo run clsgan-mnist              train it
+    zoo predict clsgan-mnist labels=[5,5,5,5] -o fives.png
+    """
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Entry point of the command ``zoo``. Exit codes: 0 done, 1 a run failed, 2 the user's mistake, 130 interrupted."""
+    warnings.showwarning = _show_warning
+    sys.exit(_exit_code(arguments))
+
+
+def _exit_code(arguments: list[str] | None) -> int:
+    show_traceback = "--traceback" in (sys.argv if arguments is None else arguments)
+    try:
+        result = cli.main(arguments, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except ZooError as error:
+        _say_error(str(error), show_traceback)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        _say_error(
+            f"{type(error).__name__}: {error}\n  Not zoo's own error: it comes from a plugin or a library. --traceback shows where.",
+            show_traceback,
+        )
+        return 1
+
+
+def _say_error(text: str, show_traceback: bool) -> None:
+    if show_traceback or os.environ.get("ZOO_TRACEBACK"):
+        import traceback
+
+        traceback.print_exc()
+    click.echo(f"{click.style('error:', fg='red')} {text}", err=True)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as one line a person can read, without the place in the source."""
+    if issubclass(category, UserWarning):
+        click.echo(f"{click.style('warning:', fg='yellow')} {message}", err=True)

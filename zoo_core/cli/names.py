@@ -1,0 +1,24 @@
+"""Names as arguments, with shell completion."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem
+
+
+class RecipeName(click.ParamType):
+    """A recipe's name; the shell completes it (see docs/recipes.md)."""
+
+    name = "recipe"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from zoo_core import catalog
+
+        rows = catalog.default().rows("recipes")
+        return [
+            CompletionItem(row["name"], help=row["summary"])
+            for row in rows
+            if row["name"].startswith(incomplete)
+        ]

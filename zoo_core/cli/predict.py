@@ -1,0 +1,127 @@
+"""``zoo predict``"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from omegaconf import OmegaConf
+
+from zoo_core.catalog import Catalog
+from zoo_core.cli import common_options
+from zoo_core.cli.names import RecipeName
+from zoo_core.errors import BadSetting, UnknownName
+from zoo_core.folder import RUNS, newest_run
+
+_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
+
+
+@click.command("predict")
+@click.argument("source", metavar="RECIPE|RUN_DIR|FILE", type=RecipeName())
+@click.argument("inputs", metavar="[KEY=VALUE]...", nargs=-1)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A picture (.png) or .json; otherwise values are printed.",
+)
+@common_options
+def command(source: str, inputs: tuple[str, ...], output: Path | None) -> None:
+    """Use the model that SOURCE holds: the newest run of a recipe, a run's folder, or a weights file.
+
+    \b
+    zoo predict clsgan-mnist labels=[5,5,5,5] seed=1 -o fives.png
+    """
+    values = _parse(inputs)
+    here = Catalog()
+    chosen = _newest(source, here)
+
+    from zoo_core.weights.store import load
+
+    model = load(chosen, here)
+    try:
+        predicted = model.predict(**values)
+    except TypeError as error:
+        raise BadSetting(_misfit(model, error), f"It takes: {_parameters(model)}.") from error
+    click.echo(f"{source}: {chosen}", err=True)
+    _write(predicted, output)
+
+
+def _parse(inputs: tuple[str, ...]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for word in inputs:
+        key, equals, text = word.partition("=")
+        if not equals or not key.isidentifier():
+            raise BadSetting(f"'{word}' should be key=value.", "Write for example labels=[5,5,5,5].")
+        parsed: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
+        values[key] = parsed["value"]
+    return values
+
+
+def _newest(source: str, here: Catalog) -> str | Path:
+    """The newest finished run of a recipe, where ``source`` names one; else ``source`` itself."""
+    if Path(source).exists() or source in here.recipes.weights():
+        run = newest_run(source) if not Path(source).exists() else None
+        return run or source
+    name = here.recipe(source).name
+    run = newest_run(name)
+    if run is None:
+        raise UnknownName(
+            f"recipe '{name}' has no finished run below {RUNS / name}.", f"Train it first: zoo run {name}"
+        )
+    return run
+
+
+def _write(predicted: dict[str, Any], output: Path | None) -> None:
+    pictures = {name: value for name, value in predicted.items() if _is_picture(value)}
+    plain = {name: _plain(value) for name, value in predicted.items() if name not in pictures}
+    if output is not None and output.suffix.lower() in _PICTURES:
+        if not pictures:
+            raise BadSetting(
+                f"{output} should be a picture, but the model predicts {', '.join(predicted)}.",
+                "Choose a .json file.",
+            )
+        from zoo_core.pictures import save
+
+        save(next(iter(pictures.values())), output, columns=10)
+        click.echo(f"wrote {output}", err=True)
+    elif output is not None and output.suffix == ".json":
+        output.write_text(
+            json.dumps({**plain, **{name: _plain(value) for name, value in pictures.items()}}) + "\n"
+        )
+        click.echo(f"wrote {output}", err=True)
+    elif output is not None:
+        raise BadSetting(f"{output} should end in .png or .json.", "Write for example -o digits.png")
+    if plain:
+        click.echo(json.dumps(plain))
+    elif output is None:
+        raise BadSetting(
+            "the model predicts a picture, and no file is given for it.", "Add for example -o digits.png"
+        )
+
+
+def _is_picture(value: Any) -> bool:
+    return getattr(value, "ndim", 0) == 4 and value.shape[1] in (1, 3)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _parameters(model: Any) -> str:
+    import inspect
+
+    return ", ".join(inspect.signature(model.predict).parameters)
+
+
+def _misfit(model: Any, error: TypeError) -> str:
+    import inspect
+
+    known = inspect.signature(model.predict).parameters
+    return (
+        f"{type(model).__name__}.predict does not fit: {error}"
+        if known
+        else f"{type(model).__name__} offers no predictions."
+    )

@@ -1,0 +1,97 @@
+"""Where examples come from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from zoo_core.errors import BadSetting
+from zoo_core.settings import check_config_class
+
+Example = Mapping[str, Any]
+
+
+class Batch(dict[str, Tensor]):
+    """Named tensors whose first dimension counts examples: ``{"image": (N, C, H, W), "label": (N,)}``."""
+
+    def __missing__(self, key: str) -> Tensor:
+        raise BadSetting(
+            f"the trainer asks for '{key}', but the data set's examples have {', '.join(map(repr, self))}.",
+            "Choose a data set that has it: `zoo list datasets`.",
+        )
+
+
+class Examples(Protocol):
+    """A map-style PyTorch data set whose examples are mappings. ``__getitems__`` is asked for whole batches if it is there."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Example: ...
+
+
+class Dataset(ABC):
+    """Two collections of examples, for training and for evaluation, from settings alone."""
+
+    Config: ClassVar[type[Any]]
+    config: Any
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        check_config_class(cls)
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def train(self) -> Examples:
+        """The examples to train on. The loop shuffles them."""
+
+    @abstractmethod
+    def evaluation(self) -> Examples:
+        """The examples to measure on, in a fixed order; never trained on."""
+
+    def fingerprint(self) -> str:
+        """A hash that differs when the data do: of the settings, both lengths and a few examples."""
+        digest = hashlib.sha256(
+            json.dumps(dataclasses.asdict(self.config), sort_keys=True, default=str).encode()
+        )
+        for examples in (self.train(), self.evaluation()):
+            digest.update(str(len(examples)).encode())
+            for index in sorted({0, len(examples) // 2, len(examples) - 1} if len(examples) else set()):
+                for key, value in sorted(examples[index].items()):
+                    digest.update(key.encode())
+                    digest.update(torch.as_tensor(value).contiguous().cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+class InMemory:
+    """Examples kept as tensors and batched by index, much faster than one by one.
+
+        InMemory(image=images, label=labels)   # (N, 1, 28, 28), (N,)
+
+    Raises:
+        ValueError: if the tensors are not of one length.
+    """
+
+    def __init__(self, **tensors: Tensor) -> None:
+        lengths = {name: len(tensor) for name, tensor in tensors.items()}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"the tensors should be of one length, but have {lengths}.")
+        self.tensors = tensors
+
+    def __len__(self) -> int:
+        return len(next(iter(self.tensors.values())))
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {name: tensor[index] for name, tensor in self.tensors.items()}
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """A whole batch, as PyTorch's loader asks for it."""
+        index = torch.as_tensor(indices)
+        return Batch({name: tensor.index_select(0, index) for name, tensor in self.tensors.items()})

@@ -1,0 +1,102 @@
+"""The device, its precision and the processes: the one file that knows Accelerate."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+
+from zoo_core.dataset import Batch
+from zoo_core.errors import BadSetting
+from zoo_core.recipes import RunSettings
+from zoo_core.trainer import M, Os
+
+_PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+
+
+class AccelerateEngine:
+    """:class:`zoo_core.Engine` on Hugging Face Accelerate. Under ``torchrun`` it joins the process group."""
+
+    def __init__(self, settings: RunSettings) -> None:
+        device = find_device(settings.device)
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        if device.type != "cpu":
+            torch.accelerator.set_device_index(device.index or int(os.environ.get("LOCAL_RANK", 0)))
+            torch.use_deterministic_algorithms(True, warn_only=True)
+        # Accelerate keeps one state for the whole process; a second run may want another device or precision.
+        AcceleratorState._reset_state(reset_partial_state="LOCAL_RANK" not in os.environ)  # type: ignore[no-untyped-call]
+        self._accelerator = Accelerator(
+            cpu=device.type == "cpu", mixed_precision=_PRECISIONS[settings.precision]
+        )
+        self.device: torch.device = self._accelerator.device
+        self.total_steps = 0
+        self.is_main: bool = self._accelerator.is_main_process
+        self.rank: int = self._accelerator.process_index
+        self.world: int = self._accelerator.num_processes
+
+    def prepare(self, module: M, *optimizers: *Os) -> tuple[M, *Os]:
+        if not optimizers:
+            return (self._accelerator.prepare(module),)  # type: ignore[return-value]
+        return self._accelerator.prepare(module, *optimizers)  # type: ignore[no-any-return]
+
+    def backward(self, loss: Tensor, inputs: Iterable[nn.Parameter] | None = None) -> None:
+        arguments = {} if inputs is None else {"inputs": list(inputs)}
+        self._accelerator.backward(loss, **arguments)  # type: ignore[no-untyped-call]
+
+    def clip(self, module: nn.Module, max_norm: float) -> Tensor:
+        return self._accelerator.clip_grad_norm_(module.parameters(), max_norm)  # type: ignore[no-any-return,no-untyped-call]
+
+    def unwrap(self, module: M) -> M:
+        return self._accelerator.unwrap_model(module)  # type: ignore[no-any-return,no-untyped-call]
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        return self._accelerator.gather(tensor)  # type: ignore[no-any-return,no-untyped-call]
+
+    def to_device(self, batch: Mapping[str, Any]) -> Batch:
+        """The batch's tensors on the device."""
+        if self.device.type == "cpu":
+            return batch if isinstance(batch, Batch) else Batch(batch)
+        return Batch({key: value.to(self.device, non_blocking=True) for key, value in batch.items()})
+
+    def agree(self, flag: bool) -> bool:
+        """Whether any process raises ``flag``: all of them stop at one step, or none does."""
+        if self.world == 1:
+            return flag
+        return bool(self.gather(torch.tensor([int(flag)], device=self.device)).any())
+
+    def close(self) -> None:
+        """Leave the process group, if there is one."""
+        self._accelerator.end_training()
+
+
+def find_device(name: str) -> torch.device:
+    """``auto`` as the accelerator that is there, else the CPU; any other name as the device it says.
+
+    Raises:
+        BadSetting: if the name is no device, or this machine does not have it.
+    """
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if name == "auto":
+        return accelerator or torch.device("cpu")
+    here = ["cpu"]
+    if accelerator is not None:
+        here += [
+            accelerator.type,
+            *(f"{accelerator.type}:{n}" for n in range(torch.accelerator.device_count())),
+        ]
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or str(device) not in here:
+        raise BadSetting(
+            f"run.device is '{name}', but this machine has {', '.join(here)}.",
+            "Write `--device cpu`, or leave it out.",
+        )
+    return device

@@ -1,0 +1,58 @@
+"""What can go wrong, said in two lines: what was given against what was expected, then what to type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class ZooError(Exception):
+    """A mistake that zoo can name. ``cure`` says what to type next; the command line prints both, and no traceback."""
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, problem: str, cure: str | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return self.problem if self.cure is None else f"{self.problem}\n  {self.cure}"
+
+
+class UnknownName(ZooError, LookupError):
+    """No model, trainer, data set, recipe or weights have this name."""
+
+
+class NameTaken(ZooError):
+    """Two plugins offer the same name, or a run's folder is there already."""
+
+
+class BadSetting(ZooError, ValueError):
+    """A recipe or an override sets something that does not exist, or to a value that does not fit."""
+
+
+class BrokenPlugin(ZooError, ImportError):
+    """A plugin is installed, but what it promised cannot be had."""
+
+
+class BadFile(ZooError, OSError):
+    """A file or folder is missing, unreadable, or not what it claims to be."""
+
+
+class RunFailed(ZooError, RuntimeError):
+    """The training itself failed; what it had is on disk."""
+
+    exit_code = 1
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that ``name`` was most likely meant to be."""
+    import difflib  # half a millisecond that only a mistake needs
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
+    match = nearest(name, known)
+    return f"Did you mean '{match}'?" if match else otherwise

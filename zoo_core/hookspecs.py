@@ -1,0 +1,73 @@
+"""Everything a plugin may do. A plugin is a module or object with some of these functions, marked ``@zoo.hookimpl``.
+
+The life-cycle hooks (``zoo_run_started`` and on) are called on the main process only, in the order they stand here.
+A plugin that raises in one of them is switched off for the rest of the run with a warning; the training goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+    from torch import Tensor
+
+    from zoo_core.registry import Registry
+    from zoo_core.run import Run
+
+hookspec = pluggy.HookspecMarker("zoo")
+hookimpl = pluggy.HookimplMarker("zoo")
+
+
+@hookspec(historic=True)
+def zoo_register(registry: Registry) -> None:
+    """Hand over your names. Called once, as the plugin is loaded; must not import torch."""
+
+
+@hookspec
+def zoo_commands(cli: click.Group) -> None:
+    """Add sub-commands to ``cli``. Called for ``zoo --help`` and when a command is not one of zoo's own."""
+
+
+@hookspec
+def zoo_run_started(run: Run) -> None:
+    """Model, data and trainer are built; no step is done. After a resume ``run.step`` is not 0."""
+
+
+@hookspec
+def zoo_step_finished(run: Run, step: int, metrics: Mapping[str, Tensor]) -> None:
+    """One optimisation step is done. ``metrics`` are 0-d tensors still on the device: reading one waits for it."""
+
+
+@hookspec
+def zoo_logged(run: Run, step: int, metrics: Mapping[str, float]) -> None:
+    """Every ``run.log_every`` steps: each metric's mean since the last call, read from the device once for all."""
+
+
+@hookspec
+def zoo_evaluated(run: Run, step: int, metrics: Mapping[str, float]) -> None:
+    """``trainer.evaluate`` has measured the model as it is after ``step`` steps."""
+
+
+@hookspec
+def zoo_preview(run: Run, step: int, pictures: Tensor) -> None:
+    """What ``trainer.preview`` drew: ``pictures`` (N, C, H, W) in [0, 1], on the CPU."""
+
+
+@hookspec
+def zoo_checkpoint_saved(run: Run, step: int, path: Path) -> None:
+    """A whole checkpoint lies in the folder ``path``."""
+
+
+@hookspec
+def zoo_run_finished(run: Run) -> None:
+    """The run has ended, or was stopped (``run.stopping`` says why); the result is on disk."""
+
+
+@hookspec
+def zoo_run_failed(run: Run, error: BaseException) -> None:
+    """The run ends on ``error``; what it had is already on disk."""

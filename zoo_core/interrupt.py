@@ -1,0 +1,33 @@
+"""SIGINT and SIGTERM end a run after the step that is under way; a second one ends it at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from zoo_core.run import Run
+
+EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
+
+
+@contextmanager
+def stops_on_signal(run: Run) -> Iterator[None]:
+    """Inside, a signal makes ``run.stopping`` its name. Outside the main thread Python cannot listen to signals."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if run.stopping:
+            raise KeyboardInterrupt
+        run.stop(signal.Signals(number).name)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

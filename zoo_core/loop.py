@@ -1,0 +1,103 @@
+"""The loop: batches in, ``trainer.step``, hooks out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from zoo_core import checkpoint
+from zoo_core.batches import Batches
+from zoo_core.dataset import Batch
+from zoo_core.engine import AccelerateEngine
+from zoo_core.meter import Meter
+from zoo_core.randomness import seed_step
+from zoo_core.relay import Relay
+from zoo_core.run import Run
+from zoo_core.state import Held
+
+
+@dataclass
+class Loop:
+    """Drives a run's trainer from ``run.step`` to its last step; on any way out, what was done is on disk."""
+
+    run: Run
+    engine: AccelerateEngine
+    batches: Batches
+    held: Held
+    hooks: Relay
+    evaluation: Callable[[], Iterable[Batch]]
+    training: Callable[[], Iterable[Batch]]
+    saved_step: int = -1
+
+    def train(self) -> None:
+        run, settings = self.run, self.run.settings
+        meter = Meter()
+        while run.step < run.total_steps and not self._stopping():
+            seed_step(settings.seed, run.step, self.engine.rank)
+            metrics = run.trainer.step(self.engine.to_device(next(self.batches)))
+            run.step += 1
+            meter.add(run.step, metrics)
+            self.hooks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)
+            last = run.step == run.total_steps
+            if last or run.due(settings.log_every):
+                self._log(meter)
+            if last or run.due(settings.preview_every):
+                self._preview()
+            if run.due(settings.evaluate_every) and not last:
+                self.evaluate()
+            if run.due(settings.checkpoint_every) and not last:
+                self._log(meter)  # what a checkpoint keeps was seen to be finite
+                self._save()
+        self._log(meter)
+        self._save()
+
+    def evaluate(self) -> None:
+        """Measure the model as it is. What it draws follows from the seed, and does not touch the training's draws."""
+        run = self.run
+        seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
+        figures = run.trainer.evaluate(self._on_device(self.evaluation), self._on_device(self.training))
+        if figures:
+            run.figures = {name: float(value) for name, value in figures.items()}
+            self.hooks.call("zoo_evaluated", run=run, step=run.step, metrics=run.figures)
+
+    def _preview(self) -> None:
+        run = self.run
+        if not self.engine.is_main or not run.settings.preview_every:
+            return
+        seed_step(run.settings.seed, 0, 0, "preview")
+        pictures = run.trainer.preview(next(iter(self._on_device(self.evaluation))))
+        if pictures is not None:
+            self.hooks.call("zoo_preview", run=run, step=run.step, pictures=pictures.detach().cpu())
+
+    def _log(self, meter: Meter) -> None:
+        metrics = meter.read()
+        if metrics:
+            self.run.metrics = metrics
+            self.hooks.call("zoo_logged", run=self.run, step=self.run.step, metrics=metrics)
+
+    def _save(self) -> None:
+        run = self.run
+        if self.engine.is_main and self.saved_step != run.step:
+            path = checkpoint.save(
+                run.folder.checkpoints, run.step, self.held.capture(), run.settings.keep_checkpoints
+            )
+            self.saved_step = run.step
+            self.hooks.call("zoo_checkpoint_saved", run=run, step=run.step, path=path)
+
+    def _stopping(self) -> bool:
+        return self.engine.agree(bool(self.run.stopping))
+
+    def _on_device(self, batches: Callable[[], Iterable[Batch]]) -> _OnDevice:
+        return _OnDevice(batches, self.engine)
+
+
+@dataclass
+class _OnDevice:
+    """Batches moved to the device as they are asked for; may be iterated again."""
+
+    batches: Callable[[], Iterable[Batch]]
+    engine: AccelerateEngine
+
+    def __iter__(self) -> Any:
+        return map(self.engine.to_device, self.batches())

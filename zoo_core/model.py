@@ -1,0 +1,59 @@
+"""What a model is to zoo: a network that its settings alone can build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from zoo_core.errors import ZooError
+from zoo_core.settings import check_config_class, read
+
+
+class Model(nn.Module):
+    """A network built from its settings alone; ``zoo.load`` gives it back with its weights.
+
+    A subclass nests a frozen ``Config`` whose fields are made with ``zoo.setting`` and passes it on:
+
+        class Autoencoder(zoo.Model):
+            @dataclass(frozen=True, kw_only=True)
+            class Config:
+                width: int = zoo.setting(64, "length of the code", least=1)
+
+            config: Config
+
+            def __init__(self, config: Config) -> None:
+                super().__init__(config)
+                self.encoder = nn.Linear(784, config.width)
+    """
+
+    Config: ClassVar[type[Any]]
+    config: Any
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        check_config_class(cls)
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Model:
+        """Build the network from a mapping of settings, each checked."""
+        return cls(read(cls.Config, settings, f"model '{cls.__name__}'"))
+
+    @classmethod
+    def count_parameters(cls) -> int:
+        """Parameters of the network with its default settings, counted without allocating them."""
+        with torch.device("meta"):
+            return sum(parameter.numel() for parameter in cls.from_settings({}).parameters())
+
+    def predict(self, **inputs: Any) -> dict[str, Any]:
+        """What a user wants from the model, by name: ``{"image": (N, C, H, W) in [0, 1]}``, ``{"label": [3]}``.
+
+        ``zoo predict NAME key=value`` calls this with the values of its words.
+        """
+        raise ZooError(f"{type(self).__name__} offers no predictions.", "Call it as a module: model(inputs).")

@@ -1,0 +1,138 @@
+"""Names of models, trainers, data sets and weights, each with the plugin that brought it and where its class lies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName, did_you_mean
+
+Kind = Literal["model", "trainer", "dataset"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered class. ``target`` is ``"package.module:Class"``, imported only when it is used."""
+
+    kind: Kind
+    name: str
+    plugin: str
+    target: str
+    summary: str
+    paper: str
+    licence: str
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.plugin}/{self.name}"
+
+    def load(self) -> type[Any]:
+        """Import the class.
+
+        Raises:
+            BrokenPlugin: if the module or the class is not there.
+        """
+        module, _, attribute = self.target.partition(":")
+        try:
+            loaded = getattr(import_module(module), attribute)
+        except (ImportError, AttributeError, SyntaxError) as error:
+            raise BrokenPlugin(
+                f"{self.kind} '{self.full_name}' could not be imported from '{self.target}': {error}",
+                f"Reinstall or update the plugin '{self.plugin}'; `zoo plugins` shows its version.",
+            ) from error
+        if not isinstance(loaded, type):
+            raise BrokenPlugin(
+                f"{self.kind} '{self.full_name}': '{self.target}' is {loaded!r}, but should be a class.",
+                f"Ask the author of the plugin '{self.plugin}' to register a class.",
+            )
+        return loaded
+
+
+class Registry:
+    """What the plugins handed over. A plugin sees it in ``zoo_register`` and calls the four methods below."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.recipe_files: list[tuple[str, Path]] = []
+        self._owner: str | None = None
+
+    def model(self, name: str, target: str, *, summary: str, paper: str = "", licence: str = "") -> None:
+        """Offer a :class:`zoo_core.Model` under ``name``; ``target`` is ``"package.module:Class"``."""
+        self._add("model", name, target, summary, paper, licence)
+
+    def trainer(self, name: str, target: str, *, summary: str, paper: str = "", licence: str = "") -> None:
+        """Offer a :class:`zoo_core.Trainer` under ``name``."""
+        self._add("trainer", name, target, summary, paper, licence)
+
+    def dataset(self, name: str, target: str, *, summary: str, paper: str = "", licence: str = "") -> None:
+        """Offer a :class:`zoo_core.Dataset` under ``name``."""
+        self._add("dataset", name, target, summary, paper, licence)
+
+    def recipes(self, path: Any) -> None:
+        """Offer the recipes and weights of a YAML file. It is read when a recipe is asked for, not now."""
+        self.recipe_files.append((self._owning_plugin(), Path(str(path))))
+
+    def find(self, kind: Kind, name: str) -> Entry:
+        """The entry called ``name``, or ``plugin/name``.
+
+        Raises:
+            UnknownName: if nothing of this kind has the name.
+            NameTaken: if several plugins offer it and ``name`` does not say whose is meant.
+        """
+        found = [entry for entry in self.of_kind(kind) if name in (entry.name, entry.full_name)]
+        if not found:
+            known = [entry.name for entry in self.of_kind(kind)]
+            raise UnknownName(
+                f"no {kind} is called '{name}'.",
+                did_you_mean(name, known, f"`zoo list {kind}s` shows all {len(known)}."),
+            )
+        if len(found) > 1:
+            raise NameTaken(
+                f"{len(found)} plugins offer a {kind} called '{name}'.",
+                "Write " + " or ".join(f"'{entry.full_name}'" for entry in found) + ".",
+            )
+        return found[0]
+
+    def of_kind(self, kind: Kind) -> list[Entry]:
+        return [entry for entry in self.entries if entry.kind == kind]
+
+    @contextmanager
+    def owned_by(self, plugin: str) -> Iterator[None]:
+        """Every name handed over inside belongs to ``plugin``; none of them stays if it raises."""
+        entries, files, owner = list(self.entries), list(self.recipe_files), self._owner
+        self._owner = plugin
+        try:
+            yield
+        except BaseException:
+            self.entries[:], self.recipe_files[:] = entries, files
+            raise
+        finally:
+            self._owner = owner
+
+    def _owning_plugin(self) -> str:
+        if self._owner is None:
+            raise RuntimeError("names are handed over inside the hook zoo_register")
+        return self._owner
+
+    def _add(self, kind: Kind, name: str, target: str, summary: str, paper: str, licence: str) -> None:
+        plugin = self._owning_plugin()
+        if not _NAME.fullmatch(name):
+            raise BrokenPlugin(
+                f"plugin '{plugin}' registers a {kind} called {name!r}, "
+                "but a name should be lower-case words joined by '-', '.' or '_'."
+            )
+        if not _TARGET.fullmatch(target):
+            raise BrokenPlugin(
+                f"plugin '{plugin}' registers {kind} '{name}' as {target!r}, but should say 'package.module:Class'."
+            )
+        if any(entry.name == name and entry.plugin == plugin for entry in self.of_kind(kind)):
+            raise BrokenPlugin(f"plugin '{plugin}' registers the {kind} '{name}' twice.")
+        self.entries.append(Entry(kind, name, plugin, target, summary, paper, licence))

@@ -1,0 +1,64 @@
+"""Calls the life-cycle hooks of plugins and observers; one that raises is switched off, and the training goes on."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import pluggy
+
+from zoo_core import hookspecs
+
+
+class Relay:
+    """The hooks of one run: those of the installed plugins, and of observers handed to it."""
+
+    def __init__(self, plugins: pluggy.PluginManager, observers: Iterable[object] = ()) -> None:
+        self._manager = pluggy.PluginManager("zoo")
+        self._manager.add_hookspecs(hookspecs)
+        for name, plugin in plugins.list_name_plugin():
+            if plugin is not None:
+                self._manager.register(plugin, name=name)
+        for observer in observers:
+            self._manager.register(observer, name=_unused(self._manager, type(observer).__name__))
+        self._manager.check_pending()
+        self._calls = {
+            name: self._implementations(name) for name in dir(self._manager.hook) if name.startswith("zoo_")
+        }
+
+    def call(self, hook: str, **arguments: Any) -> None:
+        """Call every implementation of ``hook``, each by itself, so that one that fails costs no other its call."""
+        if os.environ.get("ZOO_TRACE"):
+            print(f"{hook}({', '.join(map(str, arguments))})", file=sys.stderr)  # noqa: T201  # asked for
+        for implementation in list(self._calls[hook]):
+            try:
+                implementation.function(*(arguments[name] for name in implementation.argnames))
+            except Exception as error:
+                self._switch_off(implementation, hook, error)
+
+    def _implementations(self, hook: str) -> list[pluggy.HookImpl]:
+        # pluggy keeps them in the order of registration and calls the last one first.
+        found = list(reversed(getattr(self._manager.hook, hook).get_hookimpls()))
+        for implementation in found:
+            if implementation.hookwrapper or implementation.wrapper:
+                raise pluggy.PluginValidationError(implementation.plugin, f"{hook} takes no wrappers")
+        return found
+
+    def _switch_off(self, failed: pluggy.HookImpl, hook: str, error: Exception) -> None:
+        for hook_name, implementations in self._calls.items():
+            self._calls[hook_name] = [one for one in implementations if one.plugin is not failed.plugin]
+        warnings.warn(
+            f"the plugin '{failed.plugin_name}' is switched off for this run: {hook} raised {type(error).__name__}: {error}",
+            stacklevel=2,
+        )
+
+
+def _unused(manager: pluggy.PluginManager, name: str) -> str:
+    number, unused = 1, name
+    while manager.has_plugin(unused):
+        number += 1
+        unused = f"{name}-{number}"
+    return unused

@@ -1,0 +1,68 @@
+"""A run: what hooks see of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_core.folder import RunFolder
+from zoo_core.recipes import Recipe, RunSettings
+
+if TYPE_CHECKING:
+    import torch
+
+    from zoo_core.model import Model
+    from zoo_core.trainer import Trainer
+
+
+@dataclass
+class Run:
+    """One training: where it lies, how far it is, and its last figures."""
+
+    recipe: Recipe
+    settings: RunSettings
+    folder: RunFolder
+    model: Model
+    trainer: Trainer
+    device: torch.device
+    total_steps: int
+    steps_per_epoch: int
+    step: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    """The last logged mean of every metric a step reports."""
+    figures: dict[str, float] = field(default_factory=dict)
+    """The last evaluation."""
+    stopping: str = ""
+    """Why the run ends before its last step, or "" while it goes on."""
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def name(self) -> str:
+        return self.recipe.name
+
+    @property
+    def epoch(self) -> float:
+        return self.step / self.steps_per_epoch
+
+    def stop(self, reason: str) -> None:
+        """End the run after the step that is under way; it saves and keeps what it has."""
+        self.stopping = self.stopping or reason
+
+    def due(self, every: int) -> bool:
+        """Whether something that happens ``every`` so many steps (0: only at the end) happens now."""
+        return bool(every) and self.step % every == 0
+
+    def result(self) -> dict[str, Any]:
+        """What the run came to, as plain values."""
+        return {
+            "recipe": self.name,
+            "folder": str(self.path),
+            "step": self.step,
+            "stopped": self.stopping,
+            "metrics": self.metrics,
+            "figures": self.figures,
+        }

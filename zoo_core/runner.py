@@ -1,0 +1,211 @@
+"""From a recipe to a finished run: resolve, build, drive, report."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
+
+from zoo_core import checkpoint
+from zoo_core.batches import Batches, in_order
+from zoo_core.catalog import Catalog
+from zoo_core.dataset import Dataset
+from zoo_core.engine import AccelerateEngine
+from zoo_core.environment import environment
+from zoo_core.errors import RunFailed
+from zoo_core.folder import RunFolder, new_run_path
+from zoo_core.interrupt import stops_on_signal
+from zoo_core.loop import Loop
+from zoo_core.model import Model
+from zoo_core.randomness import seed_step
+from zoo_core.recipes import PARTS, Recipe, RunSettings, read_config
+from zoo_core.registry import Kind
+from zoo_core.relay import Relay
+from zoo_core.run import Run
+from zoo_core.settings import read
+from zoo_core.state import Held
+from zoo_core.trainer import Trainer
+from zoo_core.weights import format as weights_format
+
+
+def run_recipe(
+    recipe: Recipe,
+    catalog: Catalog,
+    observers: Iterable[object] = (),
+    folder: Path | None = None,
+    resume: bool = False,
+) -> Run:
+    """Train ``recipe`` in a new folder, or go on in the ``folder`` of a run that was stopped.
+
+    Raises:
+        ZooError: if the recipe asks for what is not there; nothing is written then.
+        RunFailed: if the training itself fails; what it had is on disk.
+    """
+    settings = recipe.run_settings()
+    resolved = resolve(recipe, catalog)
+    engine = AccelerateEngine(settings)
+    place = RunFolder(folder or new_run_path(recipe.name))
+    if not resume and engine.is_main:
+        place.create()
+    try:
+        loop, notes, data = _build(recipe, resolved, settings, catalog, engine, place, observers)
+        if resume:
+            notes += _restore(loop)
+        elif engine.is_main:
+            place.config.write_text(recipe.as_yaml(), encoding="utf-8")
+            place.write_environment(environment(catalog, recipe, engine.device, data, notes))
+    except BaseException:
+        if not resume and engine.is_main:
+            _remove_if_empty(place)
+        raise
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    _drive(loop)
+    engine.close()
+    return loop.run
+
+
+def resume_run(
+    path: Path, catalog: Catalog, observers: Iterable[object] = (), overrides: Iterable[str] = ()
+) -> Run:
+    """Go on with the run in the folder ``path`` from its newest whole checkpoint."""
+    recipe = read_config(RunFolder(path).config).with_overrides(overrides)
+    return run_recipe(recipe, catalog, observers, path, resume=True)
+
+
+def build(kind: Kind, name: str, settings: dict[str, Any], catalog: Catalog) -> Any:
+    """An untrained model, a data set or a trainer, from its registered name and its settings."""
+    loaded = catalog.find(kind, name).load()
+    return loaded(read(loaded.Config, settings, f"{kind} '{name}'"))
+
+
+def resolve(recipe: Recipe, catalog: Catalog) -> dict[str, tuple[type[Any], Any]]:
+    """Each part's class and its checked settings; raises what is wrong with the recipe before anything is written."""
+    resolved = {}
+    for part in PARTS:
+        kind = cast(Kind, part)
+        name = recipe.component(part)
+        loaded = catalog.find(kind, name).load()
+        config = read(loaded.Config, recipe.settings(part), f"{kind} '{name}'", part, recipe.where)
+        resolved[part] = (loaded, config)
+    return resolved
+
+
+def complete(recipe: Recipe, catalog: Catalog) -> Recipe:
+    """``recipe`` with every default written out, so that the file repeats the run after a default has changed."""
+    from dataclasses import asdict
+
+    values: dict[str, Any] = dict(recipe.values)
+    for part, (_, config) in resolve(recipe, catalog).items():
+        values[part] = {"name": recipe.component(part), **_plain(asdict(config))}
+    values["run"] = {key: value for key, value in asdict(recipe.run_settings()).items() if value is not None}
+    return Recipe(recipe.name, values, recipe.plugin, recipe.sources)
+
+
+def _build(
+    recipe: Recipe,
+    resolved: dict[str, tuple[type[Any], Any]],
+    settings: RunSettings,
+    catalog: Catalog,
+    engine: AccelerateEngine,
+    place: RunFolder,
+    observers: Iterable[object],
+) -> tuple[Loop, list[str], dict[str, Any]]:
+    (model_class, model_config), (dataset_class, dataset_config), (trainer_class, trainer_config) = (
+        resolved.values()
+    )
+    dataset: Dataset = dataset_class(dataset_config)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        train, evaluation = dataset.train(), dataset.evaluation()
+    seed_step(settings.seed, 0, 0, "build")
+    model: Model = model_class(model_config)
+    trainer: Trainer = trainer_class(trainer_config)
+    batches = Batches(
+        train,
+        lambda generator: trainer.order(train, generator),
+        settings.batch_size,
+        settings.seed,
+        rank=engine.rank,
+        world=engine.world,
+        workers=settings.workers,
+    )
+    engine.total_steps = (
+        settings.steps if settings.steps is not None else round((settings.epochs or 0) * batches.per_epoch)
+    )
+    model.to(engine.device)
+    trainer.setup(model, engine)
+    held = Held(model, trainer, engine.unwrap)
+    run = Run(recipe, settings, place, model, trainer, engine.device, engine.total_steps, batches.per_epoch)
+    loop = Loop(
+        run,
+        engine,
+        batches,
+        held,
+        Relay(catalog.plugins.manager, observers if engine.is_main else ()),
+        lambda: in_order(evaluation, settings.batch_size, settings.workers),
+        lambda: in_order(train, settings.batch_size, settings.workers),
+    )
+    data = {
+        "fingerprint": dataset.fingerprint(),
+        "training_examples": len(train),
+        "evaluation_examples": len(evaluation),
+    }
+    return loop, [str(one.message) for one in caught if one.category is UserWarning], data
+
+
+def _restore(loop: Loop) -> list[str]:
+    step, captured, damaged = checkpoint.load_newest(loop.run.folder.checkpoints)
+    loop.held.restore(captured)
+    loop.run.step = loop.saved_step = step
+    loop.batches.seek(step)
+    return damaged
+
+
+def _drive(loop: Loop) -> None:
+    run, hooks = loop.run, loop.hooks
+    hooks.call("zoo_run_started", run=run)
+    try:
+        with stops_on_signal(run):
+            loop.train()
+            run.trainer.finish()
+            if not run.stopping:
+                loop.evaluate()
+        if loop.engine.is_main:
+            weights_format.write(run.folder.weights, run.model.state_dict(), story(run))
+    except BaseException as error:
+        hooks.call("zoo_run_failed", run=run, error=error)
+        if isinstance(error, RunFailed):
+            error.cure = f"{error.cure or ''} The run lies in {run.path}.".strip()
+        raise
+    hooks.call("zoo_run_finished", run=run)
+
+
+def story(run: Run) -> dict[str, Any]:
+    """What a run's ``model.safetensors`` says of itself."""
+    from zoo_core.environment import versions
+
+    return {
+        "model": run.recipe.component("model"),
+        "config": run.recipe.settings("model"),
+        "recipe": {"name": run.name, **run.recipe.values},
+        "step": run.step,
+        "seed": run.settings.seed,
+        "figures": run.figures,
+        "versions": versions(),
+    }
+
+
+def _remove_if_empty(place: RunFolder) -> None:
+    """Leave nothing of a run that never began."""
+    for file in (place.config, place.environment):
+        file.unlink(missing_ok=True)
+    if place.path.is_dir() and not any(place.path.iterdir()):
+        place.path.rmdir()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(element) for key, element in value.items()}
+    return [_plain(element) for element in value] if isinstance(value, tuple) else value

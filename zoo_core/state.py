@@ -1,0 +1,160 @@
+"""What an object holds, as tensors and JSON, and back: nothing is pickled, and nothing is left out in silence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.errors import BadFile, ZooError
+
+Packed = tuple[dict[str, Tensor], Any]
+_PLAIN = (bool, int, float, str, type(None))
+_NOT_STATE = ("config", "engine")
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """PyTorch's own protocol: modules, optimizers, schedulers, scalers."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any: ...
+
+
+class Held:
+    """The state of a model and its trainer, found by looking at the trainer's attributes.
+
+    Kept are objects with ``state_dict``, tensors, and plain values (also in lists, tuples and mappings). A module
+    inside the model is kept with the model. Names with a leading underscore, ``config`` and ``engine`` are not state.
+
+    Raises:
+        ZooError: at once, if the trainer holds something that could not be kept.
+    """
+
+    def __init__(
+        self, model: nn.Module, trainer: object, unwrap: Callable[[Any], Any] = lambda module: module
+    ) -> None:
+        self.model, self.trainer, self.unwrap = model, trainer, unwrap
+        self.names()
+
+    def names(self) -> list[str]:
+        """``model``, then each attribute that is kept."""
+        inside = {id(module) for module in self.model.modules()}
+        kept = ["model"]
+        for name, value in vars(self.trainer).items():
+            if name.startswith("_") or name in _NOT_STATE:
+                continue
+            if isinstance(value, nn.Module) and id(self.unwrap(value)) in inside:
+                continue
+            if name == "model" or not _keepable(value):
+                raise ZooError(
+                    f"{type(self.trainer).__name__} holds self.{name}, a {type(value).__name__}, which a checkpoint cannot keep.",
+                    f"Hold a number, a tensor or something with state_dict(), or call it self._{name} if it can be made again.",
+                )
+            kept.append(name)
+        return kept
+
+    def capture(self) -> dict[str, Packed]:
+        """Each kept thing by name, as tensors and JSON. The tensors are the live ones."""
+        return {name: pack(self._state(name)) for name in self.names()}
+
+    def restore(self, captured: Mapping[str, Packed]) -> None:
+        """Put back what :meth:`capture` gave.
+
+        Raises:
+            BadFile: if it is not the state of this trainer.
+        """
+        names = self.names()
+        if set(names) != set(captured):
+            raise BadFile(
+                f"the checkpoint holds {', '.join(sorted(captured))}, but {type(self.trainer).__name__} holds {', '.join(sorted(names))}.",
+                "Resume with the recipe and the plugin version it was made with.",
+            )
+        for name in names:
+            value = unpack(*captured[name])
+            target = self._object(name)
+            if isinstance(target, Stateful):
+                target.load_state_dict(value)
+            elif isinstance(target, Tensor):
+                with torch.no_grad():
+                    target.copy_(value)
+            else:
+                setattr(self.trainer, name, value)
+
+    def _object(self, name: str) -> Any:
+        return self.model if name == "model" else self._unwrapped(getattr(self.trainer, name))
+
+    def _unwrapped(self, value: Any) -> Any:
+        return self.unwrap(value) if isinstance(value, nn.Module) else value
+
+    def _state(self, name: str) -> Any:
+        target = self._object(name)
+        return target.state_dict() if isinstance(target, Stateful) else target
+
+
+def pack(value: Any) -> Packed:
+    """A nested value as named tensors and JSON that refers to them. A tensor that appears twice is stored once."""
+    tensors: dict[str, Tensor] = {}
+    seen: dict[tuple[Any, ...], str] = {}
+
+    def plain(part: Any, path: str) -> Any:
+        if isinstance(part, Tensor):
+            part = part.detach()
+            same = (part.data_ptr(), part.shape, part.stride(), part.dtype)
+            name = seen.setdefault(same, path or "value") if part.numel() else path
+            tensors.setdefault(name, part)
+            return {"$tensor": name}
+        if isinstance(part, float) and not math.isfinite(part):
+            return {"$float": str(part)}
+        if isinstance(part, _PLAIN):
+            return part
+        if isinstance(part, Mapping):
+            if all(isinstance(key, str) and not key.startswith("$") for key in part):
+                return {
+                    key: plain(element, f"{path}.{key}" if path else key) for key, element in part.items()
+                }
+            return {
+                "$items": [[plain(key, ""), plain(element, f"{path}.{key}")] for key, element in part.items()]
+            }
+        if isinstance(part, (list, tuple)):
+            elements = [plain(element, f"{path}.{index}") for index, element in enumerate(part)]
+            return {"$tuple": elements} if isinstance(part, tuple) else elements
+        raise ZooError(
+            f"a checkpoint cannot keep '{path}', a {type(part).__name__}.",
+            "Hold numbers, strings or tensors.",
+        )
+
+    structure = plain(value, "")
+    return tensors, structure
+
+
+def unpack(tensors: Mapping[str, Tensor], structure: Any) -> Any:
+    """What :func:`pack` was given."""
+    if isinstance(structure, list):
+        return [unpack(tensors, element) for element in structure]
+    if not isinstance(structure, dict):
+        return structure
+    if "$tensor" in structure:
+        return tensors[structure["$tensor"]]
+    if "$float" in structure:
+        return float(structure["$float"])
+    if "$tuple" in structure:
+        return tuple(unpack(tensors, element) for element in structure["$tuple"])
+    if "$items" in structure:
+        return {unpack(tensors, key): unpack(tensors, element) for key, element in structure["$items"]}
+    return {key: unpack(tensors, element) for key, element in structure.items()}
+
+
+def _keepable(value: Any) -> bool:
+    return isinstance(value, Stateful) or _plain_or_tensors(value)
+
+
+def _plain_or_tensors(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_plain_or_tensors, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, _PLAIN) and _plain_or_tensors(element) for key, element in value.items())
+    return isinstance(value, (*_PLAIN, Tensor))

@@ -1,0 +1,90 @@
+"""How a model is trained, and what a trainer may ask of the machine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Protocol, TypeVar, TypeVarTuple
+
+import torch
+from torch import Tensor, nn
+
+from zoo_core.dataset import Batch, Examples
+from zoo_core.settings import check_config_class
+
+Metrics = Mapping[str, Tensor]
+M = TypeVar("M", bound=nn.Module)
+Os = TypeVarTuple("Os")
+
+
+class Engine(Protocol):
+    """The device, its precision and the processes, behind seven words."""
+
+    device: torch.device
+    total_steps: int
+    """Steps of the whole run, for schedules."""
+    is_main: bool
+
+    def prepare(self, module: M, *optimizers: *Os) -> tuple[M, *Os]:
+        """The module on the device, wrapped for precision and processes, and its optimizers."""
+
+    def backward(self, loss: Tensor, inputs: Iterable[nn.Parameter] | None = None) -> None:
+        """``loss.backward()``, scaled where the precision needs it; with ``inputs``, gradients of those alone."""
+
+    def clip(self, module: nn.Module, max_norm: float) -> Tensor:
+        """Scale the gradients down to ``max_norm``; gives their norm before."""
+
+    def unwrap(self, module: M) -> M:
+        """The module as it was before ``prepare``."""
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """The tensors of all processes, one behind the other along the first dimension."""
+
+
+class Trainer(ABC):
+    """The researcher's script without what surrounds it: no loop, device, seed, checkpoint or logging.
+
+    What a trainer holds in its attributes is its state and is saved: modules, optimizers, schedules (anything with
+    ``state_dict`` and ``load_state_dict``), tensors, numbers, strings. An attribute with a leading underscore is not
+    state and must be such that it can be made again; ``config`` and ``engine`` are not state either.
+    """
+
+    Config: ClassVar[type[Any]]
+    config: Any
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        check_config_class(cls)
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def setup(self, model: Any, engine: Engine) -> None:
+        """Make optimizers and schedules; hand networks to ``engine.prepare``. Called once."""
+
+    @abstractmethod
+    def step(self, batch: Batch) -> Metrics:
+        """One optimisation step on ``batch``, which is on the device. Gives detached 0-d tensors to report.
+
+        Random draws are reproducible as they stand: every step is seeded from the run's seed and its number.
+        """
+
+    def order(self, examples: Examples, generator: torch.Generator) -> Tensor:
+        """The order of an epoch: indices into the training examples (L,), drawn from ``generator`` alone.
+
+        Override it for batches of a kind: groups of one label, balanced classes. L should not differ between epochs.
+        """
+        return torch.randperm(len(examples), generator=generator)
+
+    def evaluate(self, evaluation: Iterable[Batch], training: Iterable[Batch]) -> Mapping[str, float]:
+        """Measure the model on the evaluation examples. ``training`` gives the training examples in stored order,
+        for measures that compare with them; it costs nothing unless it is iterated."""
+        return {}
+
+    def preview(self, batch: Batch) -> Tensor | None:
+        """Pictures (N, C, H, W) in [0, 1] for a person to look at, from a fixed batch of evaluation examples."""
+        return None
+
+    def finish(self) -> None:
+        """Put into the model what is to be published, such as averaged weights. Called once, after the last step."""

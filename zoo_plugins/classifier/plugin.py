@@ -1,0 +1,23 @@
+"""Registers the model and its trainer."""
+
+from __future__ import annotations
+
+import zoo_core as zoo
+
+
+@zoo.hookimpl
+def zoo_register(registry: zoo.Registry) -> None:
+    registry.model(
+        "digit-classifier",
+        "zoo_plugins.classifier.model:DigitClassifier",
+        summary="A small convolutional network that reads 28 x 28 digits",
+        paper="LeCun et al. 1998",
+        licence="Apache-2.0",
+    )
+    registry.trainer(
+        "classifier",
+        "zoo_plugins.classifier.trainer:ClassifierTrainer",
+        summary="Cross-entropy with AdamW, one cycle of the step size, and slightly moved pictures",
+        paper="Loshchilov & Hutter 2019 (AdamW), Smith & Topin 2018 (one cycle)",
+        licence="Apache-2.0",
+    )

@@ -1,0 +1,88 @@
+"""Training a classifier of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim.lr_scheduler import OneCycleLR
+
+import zoo_core as zoo
+
+
+class ClassifierTrainer(zoo.Trainer):
+    """Any model that takes ``image`` and scores each ``label``."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        learning_rate: float = zoo.setting(4e-3, "AdamW step size at the top of the cycle", above=0)
+        warm_up: float = zoo.setting(0.2, "share of the run in which the step size rises", above=0, below=1)
+        weight_decay: float = zoo.setting(1e-2, "AdamW's decay of weights", least=0)
+        rotation: float = zoo.setting(10.0, "pictures are turned by up to so many degrees", least=0, most=180)
+        scaling: float = zoo.setting(
+            0.1, "pictures are grown or shrunk by up to this share", least=0, below=1
+        )
+        shift: float = zoo.setting(2.0, "pictures are moved by up to so many pixels", least=0)
+
+    config: Config
+
+    def setup(self, model: Any, engine: zoo.Engine) -> None:
+        adam = torch.optim.AdamW(
+            model.parameters(),
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+            fused=True,
+        )
+        self.schedule = OneCycleLR(
+            adam,
+            self.config.learning_rate,
+            total_steps=max(engine.total_steps, 1),
+            pct_start=self.config.warm_up,
+        )
+        model.to(memory_format=torch.channels_last)
+        self.model, self.optimizer = engine.prepare(model, adam)
+        self.engine = engine
+
+    def step(self, batch: zoo.Batch) -> zoo.Metrics:
+        image, label = self._move(batch["image"]), batch["label"]  # (N, 1, H, W) in [0, 1], (N,)
+        score = self.model(image)
+        loss = F.cross_entropy(score, label)
+        self.optimizer.zero_grad()
+        self.engine.backward(loss)
+        self.optimizer.step()
+        if self.schedule.last_epoch < self.schedule.total_steps - 1:
+            self.schedule.step()
+        return {"loss": loss.detach(), "accuracy": (score.argmax(dim=1) == label).float().mean()}
+
+    @torch.no_grad()
+    def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:
+        self.model.eval()
+        right = seen = 0
+        loss = 0.0
+        for batch in evaluation:
+            score = self.model(batch["image"])
+            right += int((score.argmax(dim=1) == batch["label"]).sum())
+            loss += float(F.cross_entropy(score, batch["label"], reduction="sum"))
+            seen += len(score)
+        self.model.train()
+        return {"accuracy": right / seen, "loss": loss / seen}
+
+    def _move(self, image: Tensor) -> Tensor:
+        """Each picture turned, scaled and shifted a little, differently."""
+        count, side = len(image), image.shape[-1]
+
+        def draw(most: float) -> Tensor:
+            return (torch.rand(count, device=image.device) * 2 - 1) * most
+
+        angle, scale = torch.deg2rad(draw(self.config.rotation)), 1 + draw(self.config.scaling)
+        cosine, sine = scale * angle.cos(), scale * angle.sin()
+        shift_x, shift_y = draw(2 * self.config.shift / side), draw(2 * self.config.shift / side)
+        rows = [torch.stack([cosine, -sine, shift_x], dim=1), torch.stack([sine, cosine, shift_y], dim=1)]
+        grid = F.affine_grid(
+            torch.stack(rows, dim=1), list(image.shape), align_corners=False
+        )  # (N, 2, 3) -> (N, H, W, 2)
+        return F.grid_sample(image, grid, align_corners=False)

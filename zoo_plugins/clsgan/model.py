@@ -1,0 +1,158 @@
+"""The two networks of a (conditional, least-squares) GAN on 28 x 28 pictures, both of fully connected layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import zoo_core as zoo
+
+PICTURE = (1, 28, 28)
+PIXELS = 28 * 28
+
+
+class CLSGAN(zoo.Model):
+    """Holds ``generator`` and ``discriminator``. With the default settings the networks of ``clsgan-mnist-reference``."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        latent_dim: int = zoo.setting(96, "length of the noise, and of each label's embedding", least=1)
+        num_classes: int = zoo.setting(
+            10, "labels; a conditional model takes one with every picture", least=1
+        )
+        conditional: bool = zoo.setting(
+            True, "whether both networks are told the label (Mirza & Osindero 2014)"
+        )
+        sigmoid: bool = zoo.setting(True, "whether the discriminator's score is squeezed into (0, 1)")
+        symmetric: bool = zoo.setting(False, "whether the discriminator sees pixels scaled to [-1, 1]")
+        deviation_group: int = zoo.setting(
+            0,
+            "give the discriminator the pixels' mean deviation over groups of so many pictures; 0 does not",
+            least=0,
+        )
+
+    config: Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.generator = Generator(config)
+        self.discriminator = Discriminator(config)
+
+    def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
+        """Noise (N, latent_dim), standard normal, and labels (N,) to pictures (N, 1, 28, 28) in [0, 1]."""
+        return self.generator(noise, label)  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def predict(
+        self, labels: Sequence[int] | int | None = None, seed: int = 0, count: int = 80
+    ) -> dict[str, Any]:
+        """Pictures of the labels asked for: ``{"image": (N, 1, 28, 28) in [0, 1], "label": N numbers}``.
+
+        Without labels, ``count`` pictures, for a conditional model of each label in turn. The same seed draws the
+        same pictures.
+        """
+        label = self._labels(labels, count)
+        count = count if label is None else len(label)
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(count, self.config.latent_dim, generator=generator)
+        device = next(self.parameters()).device
+        image = self.generator(noise.to(device), None if label is None else label.to(device))
+        return {"image": image.cpu(), **({} if label is None else {"label": label.tolist()})}
+
+    def _labels(self, labels: Sequence[int] | int | None, count: int) -> Tensor | None:
+        known = self.config.num_classes
+        if not self.config.conditional:
+            if labels is not None:
+                raise zoo.ZooError(
+                    "this model draws without labels.", "Leave labels out, and say count=… for how many."
+                )
+            return None
+        if labels is None:
+            return torch.arange(count) % known
+        asked = [labels] if isinstance(labels, int) else labels
+        if (
+            not isinstance(asked, (list, tuple))
+            or not asked
+            or any(type(label) is not int for label in asked)
+        ):
+            raise zoo.ZooError(
+                f"labels is {labels!r}, but should be whole numbers.", "Write for example labels=[5,5,5,5]."
+            )
+        wrong = [label for label in asked if not 0 <= label < known]
+        if wrong:
+            raise zoo.ZooError(
+                f"labels has {wrong[0]}, but should lie in 0..{known - 1}.",
+                "Write for example labels=[5,5,5,5].",
+            )
+        return torch.tensor(asked)
+
+
+class Generator(nn.Module):
+    """Noise, and a label's embedding behind it, to a picture."""
+
+    WIDTHS = (128, 256, 512, 1024)
+
+    def __init__(self, config: CLSGAN.Config) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(config.num_classes, config.latent_dim) if config.conditional else None
+        inputs = config.latent_dim * (2 if config.conditional else 1)
+        hidden = [
+            layer
+            for i, o in pairwise((inputs, *self.WIDTHS))
+            for layer in (nn.Linear(i, o), nn.BatchNorm1d(o), nn.GELU())
+        ]
+        self.layers = nn.Sequential(*hidden, nn.Linear(self.WIDTHS[-1], PIXELS), nn.Sigmoid())
+
+    def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
+        """(N, latent_dim) and (N,) to (N, 1, 28, 28) in [0, 1]."""
+        if self.embedding is not None:
+            noise = torch.cat([noise, self.embedding(label)], dim=1)
+        return self.layers(noise).view(-1, *PICTURE)  # type: ignore[no-any-return]
+
+
+class Discriminator(nn.Module):
+    """A picture, and a label's embedding behind it, to a score: 1 for real, 0 for generated."""
+
+    WIDTHS = (512, 256, 128, 64, 32)
+
+    def __init__(self, config: CLSGAN.Config) -> None:
+        super().__init__()
+        self.symmetric = config.symmetric
+        self.deviation_group = config.deviation_group
+        self.embedding = nn.Embedding(config.num_classes, config.latent_dim) if config.conditional else None
+        inputs = (
+            PIXELS + (config.latent_dim if config.conditional else 0) + (1 if config.deviation_group else 0)
+        )
+        hidden = [
+            layer for i, o in pairwise((inputs, *self.WIDTHS)) for layer in (nn.Linear(i, o), nn.GELU())
+        ]
+        score: list[nn.Module] = [nn.Linear(self.WIDTHS[-1], 1), *([nn.Sigmoid()] if config.sigmoid else [])]
+        self.layers = nn.Sequential(*hidden, *score)
+
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """(N, 1, 28, 28) in [0, 1] and (N,) to scores (N,)."""
+        pixels = image.flatten(1)  # (N, 784)
+        if self.symmetric:
+            pixels = 2 * pixels - 1
+        inputs = [pixels]
+        if self.embedding is not None:
+            inputs.append(self.embedding(label))
+        if self.deviation_group:
+            inputs.append(self._deviation(pixels))
+        return self.layers(torch.cat(inputs, dim=1)).squeeze(1)  # type: ignore[no-any-return]
+
+    def _deviation(self, pixels: Tensor) -> Tensor:
+        """How different the pictures of a group are, told to each of them (N, 1); after Karras et al. 2018, section 3.
+
+        A generator that gives one picture for a label is found out by it.
+        """
+        groups = pixels.view(-1, self.deviation_group, PIXELS)  # (N / group, group, 784)
+        # Not Tensor.var: over this dimension it is many times slower on a CPU.
+        variance = (groups - groups.mean(dim=1, keepdim=True)).square().mean(dim=1)
+        deviation = (variance + 1e-8).sqrt().mean(dim=1)  # (N / group,)
+        return deviation.repeat_interleave(self.deviation_group).unsqueeze(1)

@@ -1,0 +1,25 @@
+"""Registers the model and its trainer."""
+
+from __future__ import annotations
+
+import zoo_core as zoo
+
+_PAPERS = "Mao et al. 2017 (least squares), Mirza & Osindero 2014 (conditional), Goodfellow et al. 2014"
+
+
+@zoo.hookimpl
+def zoo_register(registry: zoo.Registry) -> None:
+    registry.model(
+        "clsgan",
+        "zoo_plugins.clsgan.model:CLSGAN",
+        summary="Generator and discriminator of 28 x 28 pictures, conditional or not",
+        paper=_PAPERS,
+        licence="Apache-2.0",
+    )
+    registry.trainer(
+        "clsgan",
+        "zoo_plugins.clsgan.trainer:CLSGANTrainer",
+        summary="Adversarial training with least squares or cross-entropy",
+        paper=_PAPERS,
+        licence="Apache-2.0",
+    )

@@ -1,0 +1,156 @@
+"""Adversarial training: first the generator, then the discriminator on the same generated pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+import zoo_core as zoo
+from zoo_plugins.clsgan.evaluation import Judgement
+from zoo_plugins.clsgan.grouping import groups_of_one_label
+from zoo_plugins.clsgan.model import CLSGAN
+
+
+class CLSGANTrainer(zoo.Trainer):
+    """GAN, CGAN, LSGAN and C-LSGAN by their settings; the defaults are those of ``clsgan-mnist-reference``."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        loss: Literal["least-squares", "cross-entropy"] = zoo.setting(
+            "least-squares",
+            "Mao et al. 2017, eq. 9 with a = 0, b = c = 1; or Goodfellow et al. 2014, non-saturating",
+        )
+        reconstruction: float = zoo.setting(
+            0.05, "weight of mean|generated - real| in the generator's loss", least=0
+        )
+        generator_learning_rate: float = zoo.setting(3e-4, "Adam step size of the generator", above=0)
+        discriminator_learning_rate: float = zoo.setting(3e-4, "Adam step size of the discriminator", above=0)
+        betas: tuple[float, float] = zoo.setting((0.4, 0.8), "Adam's moment decays", least=0, below=1)
+        weight_decay: float = zoo.setting(1e-4, "Adam's L2 penalty", least=0)
+        constant: float = zoo.setting(
+            1.0, "share of the run before the step sizes fall linearly to zero", least=0, most=1
+        )
+        averaging: float = zoo.setting(
+            0.0, "decay of the generator's averaged weights, which are published", least=0, below=1
+        )
+        label_group: int = zoo.setting(
+            1, "batches are made of groups of so many pictures of one label", least=1
+        )
+        judge: str | None = zoo.setting(
+            "digit-classifier-mnist", "weights of the classifier that evaluates; null evaluates nothing"
+        )
+
+    config: Config
+
+    def setup(self, model: CLSGAN, engine: zoo.Engine) -> None:
+        adam = partial(
+            torch.optim.Adam, betas=self.config.betas, weight_decay=self.config.weight_decay, fused=True
+        )
+        of_generator = adam(model.generator.parameters(), lr=self.config.generator_learning_rate)
+        of_discriminator = adam(model.discriminator.parameters(), lr=self.config.discriminator_learning_rate)
+        if self.config.constant < 1:
+            falling = partial(
+                _falling, start=self.config.constant * engine.total_steps, end=engine.total_steps
+            )
+            self.generator_schedule = LambdaLR(of_generator, falling)
+            self.discriminator_schedule = LambdaLR(of_discriminator, falling)
+        if self.config.averaging:
+            average = get_ema_multi_avg_fn(self.config.averaging)
+            self.average = AveragedModel(model.generator, multi_avg_fn=average)
+        self.generator, self.generator_optimizer = engine.prepare(model.generator, of_generator)
+        self.discriminator, self.discriminator_optimizer = engine.prepare(
+            model.discriminator, of_discriminator
+        )
+        self.engine, self._model = engine, model
+        self._judgement = (
+            Judgement(self.config.judge, engine.device, model.config) if self.config.judge else None
+        )
+
+    def step(self, batch: zoo.Batch) -> zoo.Metrics:
+        image, label = batch["image"], self._label(batch)  # (N, 1, 28, 28) in [0, 1], (N,)
+        noise = torch.randn(len(image), self._model.config.latent_dim, device=image.device)
+        generated = self.generator(noise, label)
+
+        # Only the generator's gradients are asked for, so the discriminator's wrapper must not wait for its own.
+        score = self.engine.unwrap(self.discriminator)(generated, label)
+        generator_loss = self._loss(score, real=True)
+        metrics = {}
+        if self.config.reconstruction:
+            metrics["reconstruction_loss"] = F.l1_loss(generated, image)
+            generator_loss = generator_loss + self.config.reconstruction * metrics["reconstruction_loss"]
+        self.generator_optimizer.zero_grad()
+        self.engine.backward(generator_loss, inputs=self._model.generator.parameters())
+        self.generator_optimizer.step()
+
+        # One pass for real and generated pictures: the discriminator has no batch statistics across the two.
+        both = torch.cat([image, generated.detach()])
+        real_score, fake_score = self.discriminator(both, None if label is None else label.repeat(2)).chunk(2)
+        real_loss, fake_loss = self._loss(real_score, real=True), self._loss(fake_score, real=False)
+        discriminator_loss = real_loss + fake_loss
+        self.discriminator_optimizer.zero_grad()
+        self.engine.backward(discriminator_loss)
+        self.discriminator_optimizer.step()
+
+        self._after_step()
+        metrics |= {"generator_loss": generator_loss, "discriminator_loss": discriminator_loss}
+        metrics |= {"real_loss": real_loss, "fake_loss": fake_loss}
+        return {name: value.detach() for name, value in metrics.items()}
+
+    def order(self, examples: zoo.Examples, generator: torch.Generator) -> Tensor:
+        if self.config.label_group == 1:
+            return super().order(examples, generator)
+        return groups_of_one_label(examples, self.config.label_group, generator)
+
+    def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:
+        if self._judgement is None:
+            return {}
+        return self._judgement.of(self._published, evaluation, training)
+
+    @torch.no_grad()
+    def preview(self, batch: zoo.Batch) -> Tensor:
+        """Each real picture with a generated one of the same label to its right: (N, 1, 28, 56)."""
+        image, label = batch["image"], self._label(batch)
+        noise = torch.randn(len(image), self._model.config.latent_dim, device=image.device)
+        generator = self._published.eval()
+        generated = generator(noise, label)
+        generator.train()
+        return torch.cat([image, generated], dim=3)
+
+    def finish(self) -> None:
+        if self.config.averaging:
+            self._model.generator.load_state_dict(self.average.module.state_dict())
+
+    @property
+    def _published(self) -> Any:
+        return self.average.module if self.config.averaging else self._model.generator
+
+    def _label(self, batch: zoo.Batch) -> Tensor | None:
+        return batch["label"] if self._model.config.conditional else None
+
+    def _loss(self, score: Tensor, *, real: bool) -> Tensor:
+        if self.config.loss == "least-squares":
+            return (score - float(real)).square().mean()
+        target = torch.full_like(score, float(real))
+        if self._model.config.sigmoid:
+            return F.binary_cross_entropy(score, target)
+        return F.binary_cross_entropy_with_logits(score, target)
+
+    def _after_step(self) -> None:
+        if self.config.averaging:
+            self.average.update_parameters(self._model.generator)
+        if self.config.constant < 1:
+            self.generator_schedule.step()
+            self.discriminator_schedule.step()
+
+
+def _falling(step: int, start: float, end: float) -> float:
+    """1 until ``start``, then linearly to 0 at ``end``."""
+    return 1.0 if step < start else max(0.0, (end - step) / (end - start))

@@ -1,0 +1,16 @@
+"""Names of the bundled data sets. Light: read by `zoo list`, so nothing here imports torch."""
+
+from __future__ import annotations
+
+import zoo_core as zoo
+
+
+@zoo.hookimpl
+def zoo_register(registry: zoo.Registry) -> None:
+    registry.dataset(
+        "mnist",
+        "zoo_plugins.datasets.mnist:MNIST",
+        summary="70,000 handwritten digits, 28 x 28 grey (5,000 of them where there is no network)",
+        paper="LeCun et al. 1998",
+        licence="CC-BY-SA-3.0",
+    )
