@@ -92,5 +92,5 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"zoo_core.{_HOME[name]}"), name)
 
 
-def __dir__() -> list[str]:
+def __dir__() -> Any:
     return [*__all__, "__version__"]

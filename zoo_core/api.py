@@ -47,26 +47,25 @@ def run(
 
     here = catalog.default()
     chosen = name.with_overrides(overrides) if isinstance(name, Recipe) else here.recipe(name, *overrides)
-    return run_recipe(
-        complete(chosen, here), here, [*standard(), *observers], Path(folder) if folder else None
-    )
+    return run_recipe(complete(chosen, here), here, [*standard(), *observers], Path(folder) if folder else None)
 
 
 def build(name: str, kind: str = "model", **settings: Any) -> Any:
-    """An untrained model (or, with ``kind``, a ``"dataset"`` or ``"trainer"``): ``zoo.build("clsgan", latent_dim=96)``."""
-    from typing import cast
+    """An untrained model, or with ``kind`` a ``"dataset"`` or ``"trainer"``.
 
+    model = zoo.build("clsgan", latent_dim=96)
+    """
     from zoo_core.errors import UnknownName
-    from zoo_core.registry import KINDS, Kind
+    from zoo_core.registry import KINDS
     from zoo_core.runner import build as build_component
 
     if kind not in KINDS:
         raise UnknownName(f"zoo builds no '{kind}'.", f"Choose from {', '.join(KINDS)}.")
-    return build_component(cast(Kind, kind), name, settings, catalog.default())
+    return build_component(kind, name, settings, catalog.default())
 
 
 def load(source: str | PathLike[str]) -> Model:
-    """A model with its weights, in eval mode on the CPU, from a run's folder, a ``.safetensors`` file or a published name.
+    """A model with its weights, in eval mode on the CPU: from a run's folder, a file, or a published name.
 
     Reads safetensors only, and builds only models that an installed plugin registered.
 

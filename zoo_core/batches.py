@@ -13,7 +13,6 @@ from zoo_core.dataset import Batch, Examples
 from zoo_core.errors import BadSetting
 from zoo_core.randomness import derive
 
-
 Order = Callable[[torch.Generator], Tensor]
 
 
@@ -79,15 +78,12 @@ class Batches:
 def in_order(examples: Examples, batch_size: int, workers: int = 0) -> DataLoader[Any]:
     """Batches of all examples in their stored order, the last one perhaps smaller."""
     order = [
-        list(range(start, min(start + batch_size, len(examples))))
-        for start in range(0, len(examples), batch_size)
+        list(range(start, min(start + batch_size, len(examples)))) for start in range(0, len(examples), batch_size)
     ]
     return loader(examples, batch_sampler=order, workers=workers, generator=torch.Generator().manual_seed(0))
 
 
-def loader(
-    examples: Examples, *, batch_sampler: Any, workers: int, generator: torch.Generator
-) -> DataLoader[Any]:
+def loader(examples: Examples, *, batch_sampler: Any, workers: int, generator: torch.Generator) -> DataLoader[Any]:
     return DataLoader(
         examples,  # type: ignore[arg-type]  # any map-style data set will do
         batch_sampler=batch_sampler,

@@ -84,7 +84,7 @@ class Catalog:
         Raises:
             UnknownName: if nothing answers to the name.
         """
-        found: dict[str, Any] = {}
+        found: dict[str, dict[str, Any]] = {}
         short = name.rpartition("/")[2]
         if any(
             short == recipe and (name == short or name == f"{plugin}/{recipe}")
@@ -97,9 +97,7 @@ class Catalog:
                 "summary": recipe.summary,
                 "settings": [
                     {"key": ".".join(key), "value": _at(recipe.values, key), "set in": str(source)}
-                    for key, source in sorted(
-                        recipe.sources.items(), key=lambda item: item[0][:1] != ("model",)
-                    )
+                    for key, source in sorted(recipe.sources.items(), key=lambda item: item[0][:1] != ("model",))
                     if len(key) > 1 and not isinstance(_at(recipe.values, key), dict)
                 ],
             }
@@ -108,11 +106,7 @@ class Catalog:
                 self.find(entry.kind, name)  # says that two plugins offer it, and how to choose
             found[entry.kind] = self._describe(entry)
         if not found:
-            known = [
-                row["name"]
-                for kind in ("recipes", "models", "trainers", "datasets")
-                for row in self.rows(kind)
-            ]
+            known = [row["name"] for kind in ("recipes", "models", "trainers", "datasets") for row in self.rows(kind)]
             raise self._or_broken(
                 UnknownName(f"nothing is called '{name}'.", did_you_mean(name, known, "See `zoo list`.")),
                 name,
@@ -121,7 +115,7 @@ class Catalog:
 
     def _describe(self, entry: Entry) -> dict[str, Any]:
         loaded = entry.load()
-        described = {
+        described: dict[str, Any] = {
             "name": entry.full_name,
             "summary": entry.summary,
             "paper": entry.paper,

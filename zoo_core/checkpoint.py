@@ -45,9 +45,7 @@ def save(folder: Path, step: int, captured: Mapping[str, Packed], keep: int) -> 
         _sync(folder)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
-        raise BadFile(
-            f"the checkpoint of step {step} could not be written to {folder}: {error.strerror}."
-        ) from error
+        raise BadFile(f"the checkpoint of step {step} could not be written to {folder}: {error.strerror}.") from error
     for old in _newest_first(folder)[keep:]:
         shutil.rmtree(old)
     return final
@@ -65,13 +63,9 @@ def load(path: Path) -> tuple[int, dict[str, Packed]]:
             raise BadFile(f"{path} has format {state['format']}, but this zoo reads {FORMAT}.")
         for name, expected in state["files"].items():
             if sha256(path / f"{name}.safetensors") != expected:
-                raise BadFile(
-                    f"{path / name}.safetensors is damaged: its sha256 is not the one in state.json."
-                )
+                raise BadFile(f"{path / name}.safetensors is damaged: its sha256 is not the one in state.json.")
         tensors = {name: read_tensors(path / f"{name}.safetensors") for name in state["files"]}
-        return int(state["step"]), {
-            name: (tensors.get(name, {}), held) for name, held in state["held"].items()
-        }
+        return int(state["step"]), {name: (tensors.get(name, {}), held) for name, held in state["held"].items()}
     except (OSError, ValueError, KeyError, AttributeError) as error:
         if isinstance(error, BadFile):
             raise

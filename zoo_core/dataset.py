@@ -29,7 +29,10 @@ class Batch(dict[str, Tensor]):
 
 
 class Examples(Protocol):
-    """A map-style PyTorch data set whose examples are mappings. ``__getitems__`` is asked for whole batches if it is there."""
+    """A map-style PyTorch data set whose examples are mappings.
+
+    If it has ``__getitems__``, that is asked for whole batches.
+    """
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> Example: ...
@@ -58,9 +61,7 @@ class Dataset(ABC):
 
     def fingerprint(self) -> str:
         """A hash that differs when the data do: of the settings, both lengths and a few examples."""
-        digest = hashlib.sha256(
-            json.dumps(dataclasses.asdict(self.config), sort_keys=True, default=str).encode()
-        )
+        digest = hashlib.sha256(json.dumps(dataclasses.asdict(self.config), sort_keys=True, default=str).encode())
         for examples in (self.train(), self.evaluation()):
             digest.update(str(len(examples)).encode())
             for index in sorted({0, len(examples) // 2, len(examples) - 1} if len(examples) else set()):

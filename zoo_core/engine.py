@@ -30,10 +30,8 @@ class AccelerateEngine:
             torch.accelerator.set_device_index(device.index or int(os.environ.get("LOCAL_RANK", 0)))
             torch.use_deterministic_algorithms(True, warn_only=True)
         # Accelerate keeps one state for the whole process; a second run may want another device or precision.
-        AcceleratorState._reset_state(reset_partial_state="LOCAL_RANK" not in os.environ)  # type: ignore[no-untyped-call]
-        self._accelerator = Accelerator(
-            cpu=device.type == "cpu", mixed_precision=_PRECISIONS[settings.precision]
-        )
+        AcceleratorState._reset_state(reset_partial_state="LOCAL_RANK" not in os.environ)
+        self._accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=_PRECISIONS[settings.precision])
         self.device: torch.device = self._accelerator.device
         self.total_steps = 0
         self.is_main: bool = self._accelerator.is_main_process
@@ -47,16 +45,16 @@ class AccelerateEngine:
 
     def backward(self, loss: Tensor, inputs: Iterable[nn.Parameter] | None = None) -> None:
         arguments = {} if inputs is None else {"inputs": list(inputs)}
-        self._accelerator.backward(loss, **arguments)  # type: ignore[no-untyped-call]
+        self._accelerator.backward(loss, **arguments)
 
     def clip(self, module: nn.Module, max_norm: float) -> Tensor:
-        return self._accelerator.clip_grad_norm_(module.parameters(), max_norm)  # type: ignore[no-any-return,no-untyped-call]
+        return self._accelerator.clip_grad_norm_(module.parameters(), max_norm)  # type: ignore[no-any-return]
 
     def unwrap(self, module: M) -> M:
-        return self._accelerator.unwrap_model(module)  # type: ignore[no-any-return,no-untyped-call]
+        return self._accelerator.unwrap_model(module)  # type: ignore[no-any-return]
 
     def gather(self, tensor: Tensor) -> Tensor:
-        return self._accelerator.gather(tensor)  # type: ignore[no-any-return,no-untyped-call]
+        return self._accelerator.gather(tensor)  # type: ignore[no-any-return]
 
     def to_device(self, batch: Mapping[str, Any]) -> Batch:
         """The batch's tensors on the device."""

@@ -24,9 +24,7 @@ def environment(
         "command": sys.argv,
         "versions": versions(),
         "plugins": {
-            info.name: f"{info.distribution} {info.version}"
-            for info in catalog.plugins.infos
-            if info.state == "loaded"
+            info.name: f"{info.distribution} {info.version}" for info in catalog.plugins.infos if info.state == "loaded"
         },
         "device": {"type": str(device), "name": _device_name(device), "threads": torch.get_num_threads()},
         "platform": platform.platform(),

@@ -79,9 +79,7 @@ class Loop:
     def _save(self) -> None:
         run = self.run
         if self.engine.is_main and self.saved_step != run.step:
-            path = checkpoint.save(
-                run.folder.checkpoints, run.step, self.held.capture(), run.settings.keep_checkpoints
-            )
+            path = checkpoint.save(run.folder.checkpoints, run.step, self.held.capture(), run.settings.keep_checkpoints)
             self.saved_step = run.step
             self.hooks.call("zoo_checkpoint_saved", run=run, step=run.step, path=path)
 

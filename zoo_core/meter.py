@@ -31,11 +31,7 @@ class Meter:
         if not values:
             return {}
         stacked = {name: torch.stack(series).detach().float().cpu() for name, series in values.items()}
-        bad = [
-            (int(index), name)
-            for name, series in stacked.items()
-            for index in (~series.isfinite()).nonzero()[:1]
-        ]
+        bad = [(int(index), name) for name, series in stacked.items() for index in (~series.isfinite()).nonzero()[:1]]
         if bad:
             first, name = min(bad)
             step = steps[first] if len(stacked[name]) == len(steps) else steps[-1]

@@ -51,7 +51,7 @@ class Model(nn.Module):
         with torch.device("meta"):
             return sum(parameter.numel() for parameter in cls.from_settings({}).parameters())
 
-    def predict(self, **inputs: Any) -> dict[str, Any]:
+    def predict(self, *inputs: Any, **named: Any) -> dict[str, Any]:
         """What a user wants from the model, by name: ``{"image": (N, C, H, W) in [0, 1]}``, ``{"label": [3]}``.
 
         ``zoo predict NAME key=value`` calls this with the values of its words.

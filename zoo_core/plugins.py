@@ -51,9 +51,7 @@ class Plugins:
     def add(self, name: str, plugin: object) -> None:
         """Register ``plugin`` now. Its ``zoo_register`` runs at once, and nothing of it stays if that fails."""
         if self.manager.has_plugin(name):
-            raise NameTaken(
-                f"another distribution brings a plugin called '{name}', too.", "Uninstall one of the two."
-            )
+            raise NameTaken(f"another distribution brings a plugin called '{name}', too.", "Uninstall one of the two.")
         with self.registry.owned_by(name):
             try:
                 self.manager.register(plugin, name=name)

@@ -29,9 +29,7 @@ class RunSettings:
     batch_size: int = setting(64, "examples in a step, over all processes together", least=1)
     seed: int = setting(0, "every draw of the run follows from it", least=0)
     device: str = setting("auto", "auto (an accelerator if there is one), cpu, cuda, cuda:1, mps, xpu")
-    precision: Literal["float32", "bfloat16", "float16"] = setting(
-        "float32", "of matrix products in the forward pass"
-    )
+    precision: Literal["float32", "bfloat16", "float16"] = setting("float32", "of matrix products in the forward pass")
     threads: int | None = setting(None, "CPU threads of one operation; null leaves torch's choice", least=1)
     workers: int = setting(0, "processes that load data; 0 for data kept in memory", least=0)
     log_every: int = setting(50, "steps between two lines of metrics", least=1)
@@ -57,7 +55,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A resolved recipe. ``values`` are plain Python: ``{"model": {"name": …, …}, "dataset": …, "trainer": …, "run": …}``."""
+    """A resolved recipe. ``values`` are plain Python, by part.
+
+    {"model": {"name": …, …}, "dataset": …, "trainer": …, "run": …}
+    """
 
     name: str
     values: Mapping[str, Any]
@@ -115,9 +116,7 @@ class Recipe:
 class Recipes:
     """Every recipe and every weights entry of a list of YAML files, later files laid over earlier ones."""
 
-    def __init__(
-        self, plugin_files: Iterable[tuple[str, Path]] = (), user_files: Iterable[Path] = ()
-    ) -> None:
+    def __init__(self, plugin_files: Iterable[tuple[str, Path]] = (), user_files: Iterable[Path] = ()) -> None:
         self.files = [*plugin_files, *(("", path) for path in user_files)]
         self._documents: dict[Path, dict[str, Any]] = {}
 
@@ -270,9 +269,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise BadFile(f"{_shorten(path)}: {str(error).splitlines()[0]}.") from error
     plain = OmegaConf.to_container(document, resolve=False)
     if not isinstance(plain, dict):
-        raise BadFile(
-            f"{_shorten(path)} holds {type(plain).__name__}, but should hold `recipes:` and `weights:`."
-        )
+        raise BadFile(f"{_shorten(path)} holds {type(plain).__name__}, but should hold `recipes:` and `weights:`.")
     return {str(key): value for key, value in plain.items()}
 
 
@@ -289,15 +286,11 @@ def _read_document(path: Path) -> dict[str, Any]:
             raise BadSetting(f"{place}: {key} is {section!r}, but should be a mapping from names to entries.")
         for name, entry in (section or {}).items():
             if not isinstance(entry, Mapping):
-                raise BadSetting(
-                    f"{Source(path, (key, name))}: {key}.{name} is {entry!r}, but should be a mapping."
-                )
+                raise BadSetting(f"{Source(path, (key, name))}: {key}.{name} is {entry!r}, but should be a mapping.")
     return document
 
 
-def _checked(
-    own: Mapping[str, Any], name: str, path: Path, known: tuple[str, ...] = _KEYS
-) -> Mapping[str, Any]:
+def _checked(own: Mapping[str, Any], name: str, path: Path, known: tuple[str, ...] = _KEYS) -> Mapping[str, Any]:
     base: Key = ("recipes", name) if known is _KEYS else ()
     for key, value in own.items():
         place = Source(path, (*base, str(key)))
@@ -307,9 +300,7 @@ def _checked(
                 did_you_mean(str(key), known, f"Its parts: {', '.join(known)}."),
             )
         if key in ("run", *PARTS) and not isinstance(value, Mapping):
-            raise BadSetting(
-                f"{place}: {key} is {value!r}, but should be a mapping.", f"Write `{key}: {{name: …}}`."
-            )
+            raise BadSetting(f"{place}: {key} is {value!r}, but should be a mapping.", f"Write `{key}: {{name: …}}`.")
     return own
 
 
@@ -324,9 +315,7 @@ def _parse_override(word: str, recipe: Recipe) -> dict[str, Any]:
         known |= {name: f"run.{name}" for name in RunSettings.__dataclass_fields__}
         near = nearest(path[-1], known)
         parts = "Keys start with run., model., dataset. or trainer."
-        raise BadSetting(
-            f"'{key}' is no setting of a recipe.", f"Did you mean '{known[near]}'?" if near else parts
-        )
+        raise BadSetting(f"'{key}' is no setting of a recipe.", f"Did you mean '{known[near]}'?" if near else parts)
     try:
         value: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
     except (yaml.YAMLError, OmegaConfBaseException) as error:

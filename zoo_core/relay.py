@@ -25,9 +25,7 @@ class Relay:
         for observer in observers:
             self._manager.register(observer, name=_unused(self._manager, type(observer).__name__))
         self._manager.check_pending()
-        self._calls = {
-            name: self._implementations(name) for name in dir(self._manager.hook) if name.startswith("zoo_")
-        }
+        self._calls = {name: self._implementations(name) for name in dir(self._manager.hook) if name.startswith("zoo_")}
 
     def call(self, hook: str, **arguments: Any) -> None:
         """Call every implementation of ``hook``, each by itself, so that one that fails costs no other its call."""
@@ -50,10 +48,8 @@ class Relay:
     def _switch_off(self, failed: pluggy.HookImpl, hook: str, error: Exception) -> None:
         for hook_name, implementations in self._calls.items():
             self._calls[hook_name] = [one for one in implementations if one.plugin is not failed.plugin]
-        warnings.warn(
-            f"the plugin '{failed.plugin_name}' is switched off for this run: {hook} raised {type(error).__name__}: {error}",
-            stacklevel=2,
-        )
+        reason = f"{hook} raised {type(error).__name__}: {error}"
+        warnings.warn(f"the plugin '{failed.plugin_name}' is switched off for this run: {reason}", stacklevel=2)
 
 
 def _unused(manager: pluggy.PluginManager, name: str) -> str:

@@ -66,9 +66,7 @@ def run_recipe(
     return loop.run
 
 
-def resume_run(
-    path: Path, catalog: Catalog, observers: Iterable[object] = (), overrides: Iterable[str] = ()
-) -> Run:
+def resume_run(path: Path, catalog: Catalog, observers: Iterable[object] = (), overrides: Iterable[str] = ()) -> Run:
     """Go on with the run in the folder ``path`` from its newest whole checkpoint."""
     recipe = read_config(RunFolder(path).config).with_overrides(overrides)
     return run_recipe(recipe, catalog, observers, path, resume=True)
@@ -112,9 +110,7 @@ def _build(
     place: RunFolder,
     observers: Iterable[object],
 ) -> tuple[Loop, list[str], dict[str, Any]]:
-    (model_class, model_config), (dataset_class, dataset_config), (trainer_class, trainer_config) = (
-        resolved.values()
-    )
+    (model_class, model_config), (dataset_class, dataset_config), (trainer_class, trainer_config) = resolved.values()
     dataset: Dataset = dataset_class(dataset_config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

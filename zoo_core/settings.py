@@ -81,9 +81,7 @@ def check_config_class(owner: type[Any]) -> None:
         return
     write = "Write it as `@dataclass(frozen=True, kw_only=True) class Config:`."
     parameters = getattr(config_class, "__dataclass_params__", None)
-    if not (
-        parameters and parameters.frozen and all(field.kw_only for field in dataclasses.fields(config_class))
-    ):
+    if not (parameters and parameters.frozen and all(field.kw_only for field in dataclasses.fields(config_class))):
         raise TypeError(f"{owner.__name__}.Config should be a frozen, keyword-only dataclass. {write}")
     for field in dataclasses.fields(config_class):
         if not field.metadata.get("help"):
@@ -153,9 +151,7 @@ def type_name(hint: Any) -> str:
     if origin is Literal:
         return "one of " + ", ".join(str(argument) for argument in arguments)
     if origin in (Union, types.UnionType):
-        return " or ".join(
-            "null" if argument is type(None) else type_name(argument) for argument in arguments
-        )
+        return " or ".join("null" if argument is type(None) else type_name(argument) for argument in arguments)
     if origin is tuple:
         if arguments[-1] is Ellipsis:
             return f"list of {type_name(arguments[0])}"

@@ -34,9 +34,7 @@ class Held:
         ZooError: at once, if the trainer holds something that could not be kept.
     """
 
-    def __init__(
-        self, model: nn.Module, trainer: object, unwrap: Callable[[Any], Any] = lambda module: module
-    ) -> None:
+    def __init__(self, model: nn.Module, trainer: object, unwrap: Callable[[Any], Any] = lambda module: module) -> None:
         self.model, self.trainer, self.unwrap = model, trainer, unwrap
         self.names()
 
@@ -50,9 +48,11 @@ class Held:
             if isinstance(value, nn.Module) and id(self.unwrap(value)) in inside:
                 continue
             if name == "model" or not _keepable(value):
+                holder, held = type(self.trainer).__name__, type(value).__name__
                 raise ZooError(
-                    f"{type(self.trainer).__name__} holds self.{name}, a {type(value).__name__}, which a checkpoint cannot keep.",
-                    f"Hold a number, a tensor or something with state_dict(), or call it self._{name} if it can be made again.",
+                    f"{holder} holds self.{name}, a {held}, which a checkpoint cannot keep.",
+                    "Hold a number, a tensor or something with state_dict(), "
+                    f"or call it self._{name} if it can be made again.",
                 )
             kept.append(name)
         return kept
@@ -70,7 +70,8 @@ class Held:
         names = self.names()
         if set(names) != set(captured):
             raise BadFile(
-                f"the checkpoint holds {', '.join(sorted(captured))}, but {type(self.trainer).__name__} holds {', '.join(sorted(names))}.",
+                f"the checkpoint holds {', '.join(sorted(captured))}, "
+                f"but {type(self.trainer).__name__} holds {', '.join(sorted(names))}.",
                 "Resume with the recipe and the plugin version it was made with.",
             )
         for name in names:
@@ -113,12 +114,8 @@ def pack(value: Any) -> Packed:
             return part
         if isinstance(part, Mapping):
             if all(isinstance(key, str) and not key.startswith("$") for key in part):
-                return {
-                    key: plain(element, f"{path}.{key}" if path else key) for key, element in part.items()
-                }
-            return {
-                "$items": [[plain(key, ""), plain(element, f"{path}.{key}")] for key, element in part.items()]
-            }
+                return {key: plain(element, f"{path}.{key}" if path else key) for key, element in part.items()}
+            return {"$items": [[plain(key, ""), plain(element, f"{path}.{key}")] for key, element in part.items()]}
         if isinstance(part, (list, tuple)):
             elements = [plain(element, f"{path}.{index}") for index, element in enumerate(part)]
             return {"$tuple": elements} if isinstance(part, tuple) else elements

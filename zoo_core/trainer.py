@@ -86,5 +86,5 @@ class Trainer(ABC):
         """Pictures (N, C, H, W) in [0, 1] for a person to look at, from a fixed batch of evaluation examples."""
         return None
 
-    def finish(self) -> None:
+    def finish(self) -> None:  # noqa: B027  # nothing to do is the right default
         """Put into the model what is to be published, such as averaged weights. Called once, after the last step."""

@@ -88,9 +88,7 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version."
-)
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
 @common_options
 def cli() -> None:
     """Models, how they are trained, and their data, by name.
@@ -126,7 +124,8 @@ def _exit_code(arguments: list[str] | None) -> int:
         return 1
     except Exception as error:
         _say_error(
-            f"{type(error).__name__}: {error}\n  Not zoo's own error: it comes from a plugin or a library. --traceback shows where.",
+            f"{type(error).__name__}: {error}\n"
+            "  It comes from a plugin or a library, not from your settings. --traceback shows where.",
             show_traceback,
         )
         return 1

@@ -37,9 +37,7 @@ def _show_facts(described: Mapping[str, Any]) -> None:
     for fact in ("plugin", "paper", "licence", "parameters", "class"):
         value = described.get(fact)
         if value:
-            click.echo(
-                f"  {fact.ljust(10)}  {value:,}" if isinstance(value, int) else f"  {fact.ljust(10)}  {value}"
-            )
+            click.echo(f"  {fact.ljust(10)}  {value:,}" if isinstance(value, int) else f"  {fact.ljust(10)}  {value}")
 
 
 def _row(setting: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,19 +6,13 @@ import click
 from click.shell_completion import CompletionItem
 
 
-class RecipeName(click.ParamType):
+class RecipeName(click.ParamType[str]):
     """A recipe's name; the shell completes it (see docs/recipes.md)."""
 
     name = "recipe"
 
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from zoo_core import catalog
 
         rows = catalog.default().rows("recipes")
-        return [
-            CompletionItem(row["name"], help=row["summary"])
-            for row in rows
-            if row["name"].startswith(incomplete)
-        ]
+        return [CompletionItem(row["name"], help=row["summary"]) for row in rows if row["name"].startswith(incomplete)]

@@ -88,18 +88,14 @@ def _write(predicted: dict[str, Any], output: Path | None) -> None:
         save(next(iter(pictures.values())), output, columns=10)
         click.echo(f"wrote {output}", err=True)
     elif output is not None and output.suffix == ".json":
-        output.write_text(
-            json.dumps({**plain, **{name: _plain(value) for name, value in pictures.items()}}) + "\n"
-        )
+        output.write_text(json.dumps({**plain, **{name: _plain(value) for name, value in pictures.items()}}) + "\n")
         click.echo(f"wrote {output}", err=True)
     elif output is not None:
         raise BadSetting(f"{output} should end in .png or .json.", "Write for example -o digits.png")
     if plain:
         click.echo(json.dumps(plain))
     elif output is None:
-        raise BadSetting(
-            "the model predicts a picture, and no file is given for it.", "Add for example -o digits.png"
-        )
+        raise BadSetting("the model predicts a picture, and no file is given for it.", "Add for example -o digits.png")
 
 
 def _is_picture(value: Any) -> bool:

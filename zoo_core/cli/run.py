@@ -24,12 +24,8 @@ if TYPE_CHECKING:
 @click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
 @click.option("--device", help="cpu, cuda, cuda:1, mps, xpu; otherwise an accelerator if there is one.")
 @click.option("--registry", multiple=True, type=click.Path(path_type=Path), help="A further registry.yaml.")
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="A run's config.yaml, in place of a recipe's name."
-)
-@click.option(
-    "--folder", type=click.Path(path_type=Path), help="Where the run goes; otherwise runs/RECIPE/TIME."
-)
+@click.option("--config", type=click.Path(path_type=Path), help="A run's config.yaml, in place of a recipe's name.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where the run goes; otherwise runs/RECIPE/TIME.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
 @click.option("--print-config", is_flag=True, help="Print the resolved recipe and stop.")
 @common_options
@@ -52,11 +48,9 @@ def command(
     if device:
         overrides = (*overrides, f"run.device={device}")
     if recipe and "=" in recipe:  # `zoo run --config FILE key=value` has no recipe
-        recipe, overrides = None, (recipe, *overrides)
+        overrides, recipe = (recipe, *overrides), None
     if sum(given is not None for given in (recipe, config, resume)) != 1:
-        raise click.UsageError(
-            "give one of RECIPE, --config FILE and --resume RUN_DIR; `zoo list` shows the recipes."
-        )
+        raise click.UsageError("give one of RECIPE, --config FILE and --resume RUN_DIR; `zoo list` shows the recipes.")
     here = Catalog(registry)
     chosen = _choose(here, recipe, config, resume, overrides)
 
@@ -75,12 +69,8 @@ def _choose(
     if recipe is not None:
         return here.recipe(recipe, *overrides)
     if resume is not None and not RunFolder(resume).config.is_file():
-        raise BadSetting(
-            f"{resume} is no run's folder: it holds no config.yaml.", f"`ls {RUNS}` shows where runs lie."
-        )
-    return read_config(config if config is not None else RunFolder(resume or Path()).config).with_overrides(
-        overrides
-    )
+        raise BadSetting(f"{resume} is no run's folder: it holds no config.yaml.", f"`ls {RUNS}` shows where runs lie.")
+    return read_config(config if config is not None else RunFolder(resume or Path()).config).with_overrides(overrides)
 
 
 def _train(recipe: Recipe, here: Catalog, folder: Path | None, resume: bool) -> int:

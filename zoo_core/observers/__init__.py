@@ -1,4 +1,4 @@
-"""What zoo itself does at a run's hooks. Each is a plugin like a stranger's; a run gets new ones from :func:`standard`."""
+"""What zoo itself does at a run's hooks. Each is a plugin like a stranger's."""
 
 from __future__ import annotations
 

@@ -11,7 +11,10 @@ from zoo_core.run import Run
 
 
 class MetricsFile:
-    """Appends lines such as ``{"step": 50, "epoch": 0.05, "generator_loss": 0.3}``; evaluations carry ``"evaluation": true``."""
+    """Appends lines such as ``{"step": 50, "epoch": 0.05, "generator_loss": 0.3}``.
+
+    Those of evaluations carry ``"evaluation": true``.
+    """
 
     def __init__(self) -> None:
         self._file: IO[str] | None = None

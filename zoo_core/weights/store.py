@@ -22,9 +22,7 @@ def load(source: str | Path, catalog: Catalog) -> Model:
     entry = catalog.find("model", name)
     model_class = entry.load()
     try:
-        config = read(
-            model_class.Config, settings if isinstance(settings, dict) else {}, f"model '{name}'", "model"
-        )
+        config = read(model_class.Config, settings if isinstance(settings, dict) else {}, f"model '{name}'", "model")
     except BadSetting as error:
         raise BadFile(
             f"{path}: {error.problem}", f"It was written by {story.get('versions')}; update the plugin."
@@ -77,13 +75,10 @@ def _fill(model: Model, path: Path) -> None:
     wanted = model.state_dict()
     for name in wanted:
         if name not in tensors:
-            raise BadFile(
-                f"{path} lacks '{name}' {tuple(wanted[name].shape)}, which {type(model).__name__} has."
-            )
+            raise BadFile(f"{path} lacks '{name}' {tuple(wanted[name].shape)}, which {type(model).__name__} has.")
         if tensors[name].shape != wanted[name].shape:
-            raise BadFile(
-                f"{path}: '{name}' has shape {tuple(tensors[name].shape)}, but {type(model).__name__} has {tuple(wanted[name].shape)}."
-            )
+            held, expected = tuple(tensors[name].shape), tuple(wanted[name].shape)
+            raise BadFile(f"{path}: '{name}' has shape {held}, but {type(model).__name__} has {expected}.")
     surplus = sorted(set(tensors) - set(wanted))
     if surplus:
         raise BadFile(f"{path} has '{surplus[0]}', which {type(model).__name__} does not have.")

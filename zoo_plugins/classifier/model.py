@@ -48,7 +48,7 @@ class DigitClassifier(zoo.Model):
 
     @torch.no_grad()
     def predict(self, image: str | Path | Tensor) -> dict[str, Any]:
-        """``{"label": N numbers, "probability": N numbers}`` of a picture file, or of pictures (N, 1, 28, 28) in [0, 1].
+        """``{"label": …, "probability": …}`` of a picture file, or of pictures (N, 1, 28, 28) in [0, 1].
 
         A file should show a white digit on black; it is brought to 28 x 28 grey pixels.
         """
@@ -69,6 +69,4 @@ def _read(path: Path) -> Tensor:
         with Image.open(path) as picture:
             return to_tensor(picture.convert("L").resize((28, 28))).unsqueeze(0)  # type: ignore[no-any-return]
     except (OSError, UnidentifiedImageError) as error:
-        raise zoo.ZooError(
-            f"{path} could not be read as a picture: {error}.", "Give a PNG or JPEG file."
-        ) from error
+        raise zoo.ZooError(f"{path} could not be read as a picture: {error}.", "Give a PNG or JPEG file.") from error

@@ -23,9 +23,7 @@ class ClassifierTrainer(zoo.Trainer):
         warm_up: float = zoo.setting(0.2, "share of the run in which the step size rises", above=0, below=1)
         weight_decay: float = zoo.setting(1e-2, "AdamW's decay of weights", least=0)
         rotation: float = zoo.setting(10.0, "pictures are turned by up to so many degrees", least=0, most=180)
-        scaling: float = zoo.setting(
-            0.1, "pictures are grown or shrunk by up to this share", least=0, below=1
-        )
+        scaling: float = zoo.setting(0.1, "pictures are grown or shrunk by up to this share", least=0, below=1)
         shift: float = zoo.setting(2.0, "pictures are moved by up to so many pixels", least=0)
 
     config: Config

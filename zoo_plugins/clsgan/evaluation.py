@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo_core as zoo
-from zoo_plugins.clsgan.model import PICTURE, CLSGAN
+from zoo_plugins.clsgan.model import CLSGAN, PICTURE
 
 PER_CLASS = 1000
 _CHUNK = 1000
@@ -46,9 +46,7 @@ class Judgement:
         label = torch.arange(count, device=self.device) % self.config.num_classes
         was_training = generator.training
         generator.eval()
-        image = torch.cat(
-            [generator(self._noise(len(part)), self._given(part)) for part in label.split(_CHUNK)]
-        )
+        image = torch.cat([generator(self._noise(len(part)), self._given(part)) for part in label.split(_CHUNK)])
         generator.train(was_training)
         figures = {"distance": self._distance_of(image), "distance_floor": self._floor}
         figures["distance_over_floor"] = figures["distance"] / self._floor
@@ -60,9 +58,7 @@ class Judgement:
         diversity = float((deviation / self._real_deviation).mean())
         return {"accuracy": float((read == label).float().mean()), "diversity": diversity, **figures}
 
-    def _measure_real(
-        self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch], count: int
-    ) -> None:
+    def _measure_real(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch], count: int) -> None:
         from torchmetrics.image.fid import (
             FrechetInceptionDistance,
         )  # seconds to import, and needed at the end only

@@ -17,17 +17,13 @@ PIXELS = 28 * 28
 
 
 class CLSGAN(zoo.Model):
-    """Holds ``generator`` and ``discriminator``. With the default settings the networks of ``clsgan-mnist-reference``."""
+    """Holds ``generator`` and ``discriminator``. The default settings are those of ``clsgan-mnist-reference``."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
         latent_dim: int = zoo.setting(96, "length of the noise, and of each label's embedding", least=1)
-        num_classes: int = zoo.setting(
-            10, "labels; a conditional model takes one with every picture", least=1
-        )
-        conditional: bool = zoo.setting(
-            True, "whether both networks are told the label (Mirza & Osindero 2014)"
-        )
+        num_classes: int = zoo.setting(10, "labels; a conditional model takes one with every picture", least=1)
+        conditional: bool = zoo.setting(True, "whether both networks are told the label (Mirza & Osindero 2014)")
         sigmoid: bool = zoo.setting(True, "whether the discriminator's score is squeezed into (0, 1)")
         symmetric: bool = zoo.setting(False, "whether the discriminator sees pixels scaled to [-1, 1]")
         deviation_group: int = zoo.setting(
@@ -48,9 +44,7 @@ class CLSGAN(zoo.Model):
         return self.generator(noise, label)  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def predict(
-        self, labels: Sequence[int] | int | None = None, seed: int = 0, count: int = 80
-    ) -> dict[str, Any]:
+    def predict(self, labels: Sequence[int] | int | None = None, seed: int = 0, count: int = 80) -> dict[str, Any]:
         """Pictures of the labels asked for: ``{"image": (N, 1, 28, 28) in [0, 1], "label": N numbers}``.
 
         Without labels, ``count`` pictures, for a conditional model of each label in turn. The same seed draws the
@@ -75,11 +69,7 @@ class CLSGAN(zoo.Model):
         if labels is None:
             return torch.arange(count) % known
         asked = [labels] if isinstance(labels, int) else labels
-        if (
-            not isinstance(asked, (list, tuple))
-            or not asked
-            or any(type(label) is not int for label in asked)
-        ):
+        if not isinstance(asked, (list, tuple)) or not asked or any(type(label) is not int for label in asked):
             raise zoo.ZooError(
                 f"labels is {labels!r}, but should be whole numbers.", "Write for example labels=[5,5,5,5]."
             )
@@ -125,12 +115,8 @@ class Discriminator(nn.Module):
         self.symmetric = config.symmetric
         self.deviation_group = config.deviation_group
         self.embedding = nn.Embedding(config.num_classes, config.latent_dim) if config.conditional else None
-        inputs = (
-            PIXELS + (config.latent_dim if config.conditional else 0) + (1 if config.deviation_group else 0)
-        )
-        hidden = [
-            layer for i, o in pairwise((inputs, *self.WIDTHS)) for layer in (nn.Linear(i, o), nn.GELU())
-        ]
+        inputs = PIXELS + (config.latent_dim if config.conditional else 0) + (1 if config.deviation_group else 0)
+        hidden = [layer for i, o in pairwise((inputs, *self.WIDTHS)) for layer in (nn.Linear(i, o), nn.GELU())]
         score: list[nn.Module] = [nn.Linear(self.WIDTHS[-1], 1), *([nn.Sigmoid()] if config.sigmoid else [])]
         self.layers = nn.Sequential(*hidden, *score)
 

@@ -28,9 +28,7 @@ class CLSGANTrainer(zoo.Trainer):
             "least-squares",
             "Mao et al. 2017, eq. 9 with a = 0, b = c = 1; or Goodfellow et al. 2014, non-saturating",
         )
-        reconstruction: float = zoo.setting(
-            0.05, "weight of mean|generated - real| in the generator's loss", least=0
-        )
+        reconstruction: float = zoo.setting(0.05, "weight of mean|generated - real| in the generator's loss", least=0)
         generator_learning_rate: float = zoo.setting(3e-4, "Adam step size of the generator", above=0)
         discriminator_learning_rate: float = zoo.setting(3e-4, "Adam step size of the discriminator", above=0)
         betas: tuple[float, float] = zoo.setting((0.4, 0.8), "Adam's moment decays", least=0, below=1)
@@ -41,9 +39,7 @@ class CLSGANTrainer(zoo.Trainer):
         averaging: float = zoo.setting(
             0.0, "decay of the generator's averaged weights, which are published", least=0, below=1
         )
-        label_group: int = zoo.setting(
-            1, "batches are made of groups of so many pictures of one label", least=1
-        )
+        label_group: int = zoo.setting(1, "batches are made of groups of so many pictures of one label", least=1)
         judge: str | None = zoo.setting(
             "digit-classifier-mnist", "weights of the classifier that evaluates; null evaluates nothing"
         )
@@ -51,28 +47,20 @@ class CLSGANTrainer(zoo.Trainer):
     config: Config
 
     def setup(self, model: CLSGAN, engine: zoo.Engine) -> None:
-        adam = partial(
-            torch.optim.Adam, betas=self.config.betas, weight_decay=self.config.weight_decay, fused=True
-        )
+        adam = partial(torch.optim.Adam, betas=self.config.betas, weight_decay=self.config.weight_decay, fused=True)
         of_generator = adam(model.generator.parameters(), lr=self.config.generator_learning_rate)
         of_discriminator = adam(model.discriminator.parameters(), lr=self.config.discriminator_learning_rate)
         if self.config.constant < 1:
-            falling = partial(
-                _falling, start=self.config.constant * engine.total_steps, end=engine.total_steps
-            )
+            falling = partial(_falling, start=self.config.constant * engine.total_steps, end=engine.total_steps)
             self.generator_schedule = LambdaLR(of_generator, falling)
             self.discriminator_schedule = LambdaLR(of_discriminator, falling)
         if self.config.averaging:
             average = get_ema_multi_avg_fn(self.config.averaging)
             self.average = AveragedModel(model.generator, multi_avg_fn=average)
         self.generator, self.generator_optimizer = engine.prepare(model.generator, of_generator)
-        self.discriminator, self.discriminator_optimizer = engine.prepare(
-            model.discriminator, of_discriminator
-        )
+        self.discriminator, self.discriminator_optimizer = engine.prepare(model.discriminator, of_discriminator)
         self.engine, self._model = engine, model
-        self._judgement = (
-            Judgement(self.config.judge, engine.device, model.config) if self.config.judge else None
-        )
+        self._judgement = Judgement(self.config.judge, engine.device, model.config) if self.config.judge else None
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         image, label = batch["image"], self._label(batch)  # (N, 1, 28, 28) in [0, 1], (N,)

@@ -66,9 +66,7 @@ def _from_a_mirror(file_name: str, md5: str, folder: Path) -> bytearray:
         if unpacked.breaks_off:
             reasons.append(f"{urlsplit(url).netloc}: the transfer broke off")
         else:
-            altered.append(
-                f"{url} sends another file: its decompressed content has MD5 {unpacked.md5}, not {md5}."
-            )
+            altered.append(f"{url} sends another file: its decompressed content has MD5 {unpacked.md5}, not {md5}.")
     if altered:
         raise zoo.ZooError(
             f"{altered[0]} Nothing was kept.",

@@ -45,9 +45,7 @@ def read(path: Path, md5: str, cure: str) -> bytearray:
     try:
         unpacked = idx.unpack(path)
     except OSError as error:
-        raise zoo.ZooError(
-            f"{path} can't be read: {error.strerror}.", "Make it a file you can read."
-        ) from error
+        raise zoo.ZooError(f"{path} can't be read: {error.strerror}.", "Make it a file you can read.") from error
     if unpacked.md5 != md5:
         state = "truncated" if unpacked.breaks_off else "truncated or altered"
         raise zoo.ZooError(

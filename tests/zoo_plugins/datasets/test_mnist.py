@@ -299,8 +299,7 @@ def test_the_subset_is_part_of_the_training_set(tmp_path):
     full = make(root=str(full_set_root(tmp_path)), source="full", download=False)
     first = full.train().tensors["image"][:5848]
     known = {
-        image.numpy().tobytes(): int(label)
-        for image, label in zip(first, full.train().tensors["label"], strict=False)
+        image.numpy().tobytes(): int(label) for image, label in zip(first, full.train().tensors["label"], strict=False)
     }
     subset = make(source="subset")
     for examples in (subset.train(), subset.evaluation()):
@@ -485,9 +484,7 @@ def test_processes_may_download_at_once(database, tmp_path, serve):
     """
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(program)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    processes = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) for _ in range(2)
-    ]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) for _ in range(2)]
     assert [process.communicate(timeout=120)[0] for process in processes] == ["12\n", "12\n"]
     assert len(list((tmp_path / "MNIST" / "raw").iterdir())) == 4
     assert list(tmp_path.iterdir()) == [tmp_path / "MNIST"]
@@ -517,9 +514,7 @@ def test_a_data_root_that_cannot_be_made_is_an_error(no_network):
     assert "dataset.source=subset" in caught.value.cure
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read and write everything"
-)
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read and write everything")
 @pytest.mark.parametrize(("mode", "problem"), [(0o555, "can't be written"), (0o000, "can't be read")])
 def test_a_data_root_without_permission_is_an_error(tmp_path, mode, problem):
     root = tmp_path / "data"
