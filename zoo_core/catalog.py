@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from zoo_core.errors import BrokenPlugin, UnknownName, did_you_mean
+from zoo_core.errors import BrokenPlugin, UnknownName, ZooError, did_you_mean
 from zoo_core.plugins import Plugins
 from zoo_core.recipes import Recipe, Recipes, user_files
 from zoo_core.registry import KINDS, Entry, Kind, Registry
@@ -58,8 +58,7 @@ class Catalog:
         if kind == "recipes":
             rows = []
             for plugin, name in self.recipes.names():
-                recipe = self.recipes.find(f"{plugin}/{name}" if plugin else name)
-                rows.append({"name": name, "plugin": plugin or "yours", "summary": recipe.summary})
+                rows.append({"name": name, "plugin": plugin or "yours", "summary": self._summary(plugin, name)})
         elif kind == "weights":
             rows = [
                 {"name": name, "plugin": plugin or "yours", "summary": str(entry.get("summary", ""))}
@@ -112,6 +111,13 @@ class Catalog:
                 name,
             )
         return found
+
+    def _summary(self, plugin: str, name: str) -> str:
+        """A recipe's summary, or what is wrong with it: one bad recipe should not keep the others from being listed."""
+        try:
+            return self.recipes.find(f"{plugin}/{name}" if plugin else name).summary
+        except ZooError as error:
+            return f"(broken: {error.problem})"
 
     def _describe(self, entry: Entry) -> dict[str, Any]:
         loaded = entry.load()

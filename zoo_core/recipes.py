@@ -154,7 +154,10 @@ class Recipes:
                     f"{source}: recipe '{name}' extends itself: {' → '.join([*chain, str(extends)])}.",
                     "Leave `extends` out: a recipe of the same name in a later file is laid over the earlier one.",
                 )
-            parent = self.find(str(extends), chain)
+            try:
+                parent = self.find(str(extends), chain)
+            except UnknownName as error:
+                raise UnknownName(f"{source}: {error.problem}", error.cure) from None
             sources = {key: value for key, value in parent.sources.items() if key[0] != "summary"}
             values = {key: value for key, value in parent.values.items() if key != "summary"}
         for _, path, own in layers:

@@ -13,7 +13,7 @@ from zoo_core.catalog import Catalog
 from zoo_core.dataset import Dataset
 from zoo_core.engine import AccelerateEngine
 from zoo_core.environment import environment
-from zoo_core.errors import RunFailed
+from zoo_core.errors import RunFailed, UnknownName
 from zoo_core.folder import RunFolder, new_run_path
 from zoo_core.interrupt import stops_on_signal
 from zoo_core.loop import Loop
@@ -84,7 +84,10 @@ def resolve(recipe: Recipe, catalog: Catalog) -> dict[str, tuple[type[Any], Any]
     for part in PARTS:
         kind = cast(Kind, part)
         name = recipe.component(part)
-        loaded = catalog.find(kind, name).load()
+        try:
+            loaded = catalog.find(kind, name).load()
+        except UnknownName as error:
+            raise UnknownName(f"{recipe.where(f'{part}.name')}{part}.name: {error.problem}", error.cure) from None
         config = read(loaded.Config, recipe.settings(part), f"{kind} '{name}'", part, recipe.where)
         resolved[part] = (loaded, config)
     return resolved
