@@ -1,6 +1,8 @@
-"""Registers the model and its trainer."""
+"""Registers the model, its trainer and its weights."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import zoo_core as zoo
 
@@ -21,3 +23,4 @@ def zoo_register(registry: zoo.Registry) -> None:
         paper="Loshchilov & Hutter 2019 (AdamW), Smith & Topin 2018 (one cycle)",
         licence="Apache-2.0",
     )
+    registry.recipes(Path(__file__).parent / "weights.yaml")
