@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from zoo_core.hookspecs import hookimpl as hookimpl
     from zoo_core.model import Model as Model
     from zoo_core.registry import Registry as Registry
-    from zoo_core.run import Run as Run
+    from zoo_core.run_state import Run as Run
     from zoo_core.settings import setting as setting
     from zoo_core.trainer import Engine as Engine
     from zoo_core.trainer import Metrics as Metrics
@@ -44,7 +44,7 @@ _HOME = {
     "Metrics": "trainer",
     "Model": "model",
     "Registry": "registry",
-    "Run": "run",
+    "Run": "run_state",
     "Trainer": "trainer",
     "ZooError": "errors",
     "build": "api",

@@ -14,7 +14,7 @@ from zoo_core.recipes import Recipe
 
 if TYPE_CHECKING:
     from zoo_core.model import Model
-    from zoo_core.run import Run
+    from zoo_core.run_state import Run
 
 
 def list(kind: str = "recipes", match: str = "*") -> builtins.list[str]:

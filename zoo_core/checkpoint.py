@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from zoo_core.errors import BadFile
@@ -26,6 +27,8 @@ def save(folder: Path, step: int, captured: Mapping[str, Packed], keep: int) -> 
     """
     final = folder / f"step-{step:09d}"
     aside = folder / f".{final.name}.{os.getpid()}"
+    for unfinished in folder.glob(".step-*"):  # of a process that was killed as it saved
+        shutil.rmtree(unfinished, ignore_errors=True)
     try:
         aside.mkdir(parents=True)
         state: dict[str, Any] = {"format": FORMAT, "step": step, "files": {}, "held": {}}
@@ -43,10 +46,11 @@ def save(folder: Path, step: int, captured: Mapping[str, Packed], keep: int) -> 
             shutil.rmtree(final)
         aside.rename(final)
         _sync(folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
-        raise BadFile(f"the checkpoint of step {step} could not be written to {folder}: {error.strerror}.") from error
-    for old in _newest_first(folder)[keep:]:
+        reason = getattr(error, "strerror", None) or error
+        raise BadFile(f"the checkpoint of step {step} could not be written to {folder}: {reason}.") from error
+    for old in [path for path in _newest_first(folder) if path != final][keep - 1 :]:
         shutil.rmtree(old)
     return final
 
@@ -66,7 +70,7 @@ def load(path: Path) -> tuple[int, dict[str, Packed]]:
                 raise BadFile(f"{path / name}.safetensors is damaged: its sha256 is not the one in state.json.")
         tensors = {name: read_tensors(path / f"{name}.safetensors") for name in state["files"]}
         return int(state["step"]), {name: (tensors.get(name, {}), held) for name, held in state["held"].items()}
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, BadFile):
             raise
         raise BadFile(f"{path} is no whole checkpoint: {error}.") from error

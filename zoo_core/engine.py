@@ -38,7 +38,14 @@ class AccelerateEngine:
         self.rank: int = self._accelerator.process_index
         self.world: int = self._accelerator.num_processes
 
+    @property
+    def _alone(self) -> bool:
+        """One process without a gradient scaler: module and optimizers need no wrapper but autocast."""
+        return self.world == 1 and self._accelerator.scaler is None
+
     def prepare(self, module: M, *optimizers: *Os) -> tuple[M, *Os]:
+        if self._alone:  # Accelerate's optimizer looks for optional packages in every step
+            return self._accelerator.prepare(module), *optimizers
         if not optimizers:
             return (self._accelerator.prepare(module),)  # type: ignore[return-value]
         return self._accelerator.prepare(module, *optimizers)  # type: ignore[no-any-return]
@@ -51,6 +58,8 @@ class AccelerateEngine:
         return self._accelerator.clip_grad_norm_(module.parameters(), max_norm)  # type: ignore[no-any-return]
 
     def unwrap(self, module: M) -> M:
+        if self._alone:
+            return module
         return self._accelerator.unwrap_model(module)  # type: ignore[no-any-return]
 
     def gather(self, tensor: Tensor) -> Tensor:

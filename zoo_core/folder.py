@@ -36,6 +36,7 @@ class RunFolder:
         self.previews = path / "previews"
         self.checkpoints = path / "checkpoints"
         self.weights = path / "model.safetensors"
+        self._made: list[Path] = []
 
     def create(self) -> None:
         """Make the folder.
@@ -44,6 +45,7 @@ class RunFolder:
             NameTaken: if it is there already: a run never overwrites another.
             BadFile: if it cannot be made.
         """
+        self._made = [place for place in (self.path, *self.path.parents) if not place.exists()]
         try:
             self.path.mkdir(parents=True)
         except FileExistsError:
@@ -55,6 +57,15 @@ class RunFolder:
             raise BadFile(
                 f"the run folder {self.path} could not be made: {error.strerror}.", "Choose another --folder."
             ) from error
+
+    def remove_if_empty(self) -> None:
+        """Leave nothing of a run that never began, nor of the folders made for it."""
+        for file in (self.config, self.environment):
+            file.unlink(missing_ok=True)
+        for place in self._made:
+            if not place.is_dir() or any(place.iterdir()):
+                return
+            place.rmdir()
 
     def write_environment(self, environment: dict[str, Any]) -> None:
         self.environment.write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from zoo_core.registry import Registry
-    from zoo_core.run import Run
+    from zoo_core.run_state import Run
 
 hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")

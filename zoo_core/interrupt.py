@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from zoo_core.run import Run
+from zoo_core.run_state import Run
 
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
 

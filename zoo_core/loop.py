@@ -10,10 +10,11 @@ from zoo_core import checkpoint
 from zoo_core.batches import Batches
 from zoo_core.dataset import Batch
 from zoo_core.engine import AccelerateEngine
+from zoo_core.errors import RunFailed
 from zoo_core.meter import Meter
 from zoo_core.randomness import seed_step
 from zoo_core.relay import Relay
-from zoo_core.run import Run
+from zoo_core.run_state import Run
 from zoo_core.state import Held
 
 
@@ -79,9 +80,19 @@ class Loop:
     def _save(self) -> None:
         run = self.run
         if self.engine.is_main and self.saved_step != run.step:
+            self._refuse_spoilt()
             path = checkpoint.save(run.folder.checkpoints, run.step, self.held.capture(), run.settings.keep_checkpoints)
             self.saved_step = run.step
             self.hooks.call("zoo_checkpoint_saved", run=run, step=run.step, path=path)
+
+    def _refuse_spoilt(self) -> None:
+        """The loss may still have been a number as the weights, a moment later, ceased to be."""
+        for name, parameter in self.run.model.named_parameters():
+            if not parameter.isfinite().all():
+                raise RunFailed(
+                    f"the model's {name} became NaN or infinite by step {self.run.step}.",
+                    "Lower the learning rate, or clip gradients; the last checkpoint is from before.",
+                )
 
     def _stopping(self) -> bool:
         return self.engine.agree(bool(self.run.stopping))

@@ -22,7 +22,7 @@ from zoo_core.randomness import seed_step
 from zoo_core.recipes import PARTS, Recipe, RunSettings, read_config
 from zoo_core.registry import Kind
 from zoo_core.relay import Relay
-from zoo_core.run import Run
+from zoo_core.run_state import Run
 from zoo_core.settings import read
 from zoo_core.state import Held
 from zoo_core.trainer import Trainer
@@ -57,7 +57,7 @@ def run_recipe(
             place.write_environment(environment(catalog, recipe, engine.device, data, notes))
     except BaseException:
         if not resume and engine.is_main:
-            _remove_if_empty(place)
+            place.remove_if_empty()
         raise
     for note in notes:
         warnings.warn(note, stacklevel=2)
@@ -118,6 +118,7 @@ def _build(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         train, evaluation = dataset.train(), dataset.evaluation()
+        fingerprint = dataset.fingerprint()
     seed_step(settings.seed, 0, 0, "build")
     model: Model = model_class(model_config)
     trainer: Trainer = trainer_class(trainer_config)
@@ -147,11 +148,12 @@ def _build(
         lambda: in_order(train, settings.batch_size, settings.workers),
     )
     data = {
-        "fingerprint": dataset.fingerprint(),
+        "fingerprint": fingerprint,
         "training_examples": len(train),
         "evaluation_examples": len(evaluation),
     }
-    return loop, [str(one.message) for one in caught if one.category is UserWarning], data
+    said = dict.fromkeys(str(one.message) for one in caught if one.category is UserWarning)
+    return loop, list(said), data
 
 
 def _restore(loop: Loop) -> list[str]:
@@ -173,6 +175,7 @@ def _drive(loop: Loop) -> None:
                 loop.evaluate()
         if loop.engine.is_main:
             weights_format.write(run.folder.weights, run.model.state_dict(), story(run))
+        run.model.eval()  # as zoo.load gives it
     except BaseException as error:
         hooks.call("zoo_run_failed", run=run, error=error)
         if isinstance(error, RunFailed):
@@ -194,14 +197,6 @@ def story(run: Run) -> dict[str, Any]:
         "figures": run.figures,
         "versions": versions(),
     }
-
-
-def _remove_if_empty(place: RunFolder) -> None:
-    """Leave nothing of a run that never began."""
-    for file in (place.config, place.environment):
-        file.unlink(missing_ok=True)
-    if place.path.is_dir() and not any(place.path.iterdir()):
-        place.path.rmdir()
 
 
 def _plain(value: Any) -> Any:

@@ -75,15 +75,23 @@ class Held:
                 "Resume with the recipe and the plugin version it was made with.",
             )
         for name in names:
-            value = unpack(*captured[name])
-            target = self._object(name)
-            if isinstance(target, Stateful):
-                target.load_state_dict(value)
-            elif isinstance(target, Tensor):
-                with torch.no_grad():
-                    target.copy_(value)
-            else:
-                setattr(self.trainer, name, value)
+            try:
+                self._put_back(name, unpack(*captured[name]))
+            except (RuntimeError, ValueError, KeyError) as error:  # what load_state_dict raises if it does not fit
+                raise BadFile(
+                    f"the checkpoint's {name} does not fit: {error}",
+                    "Resume with the recipe and the plugin version it was made with.",
+                ) from error
+
+    def _put_back(self, name: str, value: Any) -> None:
+        target = self._object(name)
+        if isinstance(target, Stateful):
+            target.load_state_dict(value)
+        elif isinstance(target, Tensor):
+            with torch.no_grad():
+                target.copy_(value)
+        else:
+            setattr(self.trainer, name, value)
 
     def _object(self, name: str) -> Any:
         return self.model if name == "model" else self._unwrapped(getattr(self.trainer, name))
@@ -105,9 +113,10 @@ def pack(value: Any) -> Packed:
         if isinstance(part, Tensor):
             part = part.detach()
             same = (part.data_ptr(), part.shape, part.stride(), part.dtype)
-            name = seen.setdefault(same, path or "value") if part.numel() else path
-            tensors.setdefault(name, part)
-            return {"$tensor": name}
+            if same not in seen or not part.numel():  # all empty tensors have one address
+                seen[same] = _unused(path or "value", tensors)
+                tensors[seen[same]] = part
+            return {"$tensor": seen[same]}
         if isinstance(part, float) and not math.isfinite(part):
             return {"$float": str(part)}
         if isinstance(part, _PLAIN):
@@ -143,6 +152,15 @@ def unpack(tensors: Mapping[str, Tensor], structure: Any) -> Any:
     if "$items" in structure:
         return {unpack(tensors, key): unpack(tensors, element) for key, element in structure["$items"]}
     return {key: unpack(tensors, element) for key, element in structure.items()}
+
+
+def _unused(name: str, taken: Mapping[str, Tensor]) -> str:
+    """``{"a": {"b": …}, "a.b": …}`` has two tensors at the path "a.b"."""
+    number, unused = 1, name
+    while unused in taken:
+        number += 1
+        unused = f"{name}-{number}"
+    return unused
 
 
 def _keepable(value: Any) -> bool:

@@ -16,12 +16,11 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "zoo_autoencoder"
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory) -> Path:
-    """The Python of a new environment in which only the stranger's wheel is installed; zoo is seen through a .pth file."""
+    """The Python of a new environment that holds the stranger's wheel alone, and sees zoo through a .pth file."""
     place = tmp_path_factory.mktemp("stranger")
     subprocess.run([sys.executable, "-m", "venv", place / "venv"], check=True)
     interpreter = place / "venv" / "bin" / "python"
-    where = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
-    packages = Path(subprocess.run([interpreter, "-c", where], check=True, capture_output=True, text=True).stdout.strip())
+    (packages,) = (place / "venv" / "lib").glob("python*/site-packages")
     (packages / "zoo.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n{_editable_root()}")
     wheels = place / "wheels"
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, EXAMPLE]

@@ -16,7 +16,7 @@ from zoo_core.folder import RUNS, RunFolder
 from zoo_core.recipes import Recipe, read_config
 
 if TYPE_CHECKING:
-    from zoo_core.run import Run
+    from zoo_core.run_state import Run
 
 
 @click.command("run")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import IO
 
 from zoo_core.hookspecs import hookimpl
-from zoo_core.run import Run
+from zoo_core.run_state import Run
 
 
 class MetricsFile:
@@ -53,6 +53,7 @@ class MetricsFile:
 
 def _drop_after(run: Run, step: int) -> None:
     """Steps that are run again write their lines anew."""
-    lines = run.folder.metrics.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if json.loads(line)["step"] <= step]
-    run.folder.metrics.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    # A kill may have cut the last line short; what it said is said again.
+    lines = run.folder.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+    run.folder.metrics.write_text("".join(kept), encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zoo_core.hookspecs import hookimpl
-from zoo_core.run import Run
+from zoo_core.run_state import Run
 
 if TYPE_CHECKING:
     from torch import Tensor

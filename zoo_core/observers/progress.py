@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.hookspecs import hookimpl
-from zoo_core.run import Run
+from zoo_core.run_state import Run
 
 if TYPE_CHECKING:
     from rich.console import Console

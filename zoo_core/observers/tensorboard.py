@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.hookspecs import hookimpl
-from zoo_core.run import Run
+from zoo_core.run_state import Run
 
 if TYPE_CHECKING:
     from torch import Tensor

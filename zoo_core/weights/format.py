@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, contiguous_format
 
 from zoo_core.errors import BadFile
 
@@ -24,7 +24,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], story: Mapping[str, Any]) -
     The metadata has a single key: safetensors writes several in an order that changes from process to process.
     """
     metadata = {"zoo": json.dumps({"format": FORMAT, **story}, sort_keys=True)}
-    whole = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    # Each with memory of its own: safetensors refuses tied weights.
+    whole = {name: tensor.detach().cpu().clone(memory_format=contiguous_format) for name, tensor in tensors.items()}
     try:
         save_file(whole, path, metadata)
     except (OSError, SafetensorError) as error:

@@ -60,6 +60,7 @@ class CLSGANTrainer(zoo.Trainer):
         self.generator, self.generator_optimizer = engine.prepare(model.generator, of_generator)
         self.discriminator, self.discriminator_optimizer = engine.prepare(model.discriminator, of_discriminator)
         self.engine, self._model = engine, model
+        self._generator_parameters = list(model.generator.parameters())
         self._judgement = Judgement(self.config.judge, engine.device, model.config) if self.config.judge else None
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
@@ -75,7 +76,7 @@ class CLSGANTrainer(zoo.Trainer):
             metrics["reconstruction_loss"] = F.l1_loss(generated, image)
             generator_loss = generator_loss + self.config.reconstruction * metrics["reconstruction_loss"]
         self.generator_optimizer.zero_grad()
-        self.engine.backward(generator_loss, inputs=self._model.generator.parameters())
+        self.engine.backward(generator_loss, inputs=self._generator_parameters)
         self.generator_optimizer.step()
 
         # One pass for real and generated pictures: the discriminator has no batch statistics across the two.
@@ -141,4 +142,4 @@ class CLSGANTrainer(zoo.Trainer):
 
 def _falling(step: int, start: float, end: float) -> float:
     """1 until ``start``, then linearly to 0 at ``end``."""
-    return 1.0 if step < start else max(0.0, (end - step) / (end - start))
+    return 1.0 if step < start or start == end else max(0.0, (end - step) / (end - start))

@@ -1,0 +1,180 @@
+"""A plugin whose runs take milliseconds: a line through points, with all that a trainer may hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LinearLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+import zoo_core as zoo
+from zoo_core.catalog import Catalog
+from zoo_core.observers import standard
+from zoo_core.recipes import Recipe
+from zoo_core.run_state import Run
+from zoo_core.runner import complete, resume_run, run_recipe
+
+RECIPE = Recipe(
+    "line",
+    {
+        "summary": "A line through points",
+        "model": {"name": "line"},
+        "dataset": {"name": "points"},
+        "trainer": {"name": "line"},
+        "run": {"steps": 30, "batch_size": 8, "log_every": 5, "checkpoint_every": 10, "preview_every": 10},
+    },
+)
+
+
+class Line(zoo.Model):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        inputs: int = zoo.setting(3, "numbers of a point", least=1)
+
+    config: Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.layers = nn.Sequential(nn.Linear(config.inputs, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+
+    def forward(self, point: Tensor) -> Tensor:
+        return self.layers(point).squeeze(1)
+
+
+class Points(zoo.Dataset):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        count: int = zoo.setting(50, "points to train on", least=1)
+        warn: bool = zoo.setting(False, "say that these are not the real ones")
+
+    config: Config
+
+    def train(self) -> zoo.InMemory:
+        if self.config.warn:
+            import warnings
+
+            warnings.warn("these are not the real points", stacklevel=2)
+        return self._points(self.config.count)
+
+    def evaluation(self) -> zoo.InMemory:
+        return self._points(12)
+
+    def _points(self, count: int) -> zoo.InMemory:
+        point = torch.linspace(-1, 1, 3 * count).sin().view(3, count).T.contiguous()
+        return zoo.InMemory(point=point, height=point.sum(dim=1))
+
+
+class LineTrainer(zoo.Trainer):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        learning_rate: float = zoo.setting(1e-2, "Adam step size", above=0)
+        break_setup: bool = zoo.setting(False, "raise in setup")
+        raise_at: int = zoo.setting(0, "raise in this step; 0 never does")
+        nan_at: int = zoo.setting(0, "report a loss that is not a number in this step; 0 never does")
+        spoil_at: int = zoo.setting(0, "spoil the weights behind this step's loss; 0 never does")
+
+    config: Config
+
+    def setup(self, model: Line, engine: zoo.Engine) -> None:
+        if self.config.break_setup:
+            raise RuntimeError("this trainer cannot be set up")
+        adam = torch.optim.Adam(model.parameters(), lr=self.config.learning_rate)
+        self.schedule = LinearLR(adam, total_iters=20)
+        self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9))
+        self.model, self.optimizer = engine.prepare(model, adam)
+        self.engine, self.done, self.drawn = engine, 0, torch.zeros(3)
+
+    def step(self, batch: zoo.Batch) -> zoo.Metrics:
+        self.done += 1
+        if self.done == self.config.raise_at:
+            raise ValueError("this trainer fails")
+        noise = torch.randn(3)
+        self.drawn += noise
+        loss = (self.model(batch["point"] + 0.01 * noise) - batch["height"]).square().mean()
+        self.optimizer.zero_grad()
+        self.engine.backward(loss)
+        self.optimizer.step()
+        self.schedule.step()
+        self.average.update_parameters(self.engine.unwrap(self.model))
+        if self.done == self.config.spoil_at:
+            with torch.no_grad():
+                self.engine.unwrap(self.model).layers[0].weight.fill_(torch.nan)
+        return {"loss": loss.detach() if self.done != self.config.nan_at else torch.tensor(torch.nan)}
+
+    def evaluate(self, evaluation: Any, training: Any) -> dict[str, float]:
+        model = self.engine.unwrap(self.model).eval()
+        with torch.no_grad():
+            error = [float((model(batch["point"]) - batch["height"]).abs().mean()) for batch in evaluation]
+        model.train()
+        return {"error": sum(error) / len(error)}
+
+    def preview(self, batch: zoo.Batch) -> Tensor:
+        return torch.rand(4, 1, 5, 5)
+
+    def finish(self) -> None:
+        self.engine.unwrap(self.model).load_state_dict(self.average.module.state_dict())
+
+
+class Plugin:
+    @zoo.hookimpl
+    def zoo_register(self, registry: zoo.Registry) -> None:
+        registry.model("line", "tiny:Line", summary="A line")
+        registry.dataset("points", "tiny:Points", summary="Points")
+        registry.trainer("line", "tiny:LineTrainer", summary="Least squares")
+
+
+class Watcher:
+    """Keeps the names of the hooks that were called, and stops the run at a step."""
+
+    def __init__(self, stop_at: int = 0) -> None:
+        self.heard: list[str] = []
+        self.stop_at = stop_at
+        self.error: BaseException | None = None
+
+    @zoo.hookimpl
+    def zoo_run_started(self, run: Run) -> None:
+        self.heard.append(f"started at {run.step}")
+
+    @zoo.hookimpl
+    def zoo_step_finished(self, run: Run, step: int) -> None:
+        if step == self.stop_at:
+            run.stop("the watcher")
+
+    @zoo.hookimpl
+    def zoo_checkpoint_saved(self, step: int) -> None:
+        self.heard.append(f"saved {step}")
+
+    @zoo.hookimpl
+    def zoo_evaluated(self, step: int) -> None:
+        self.heard.append(f"evaluated {step}")
+
+    @zoo.hookimpl
+    def zoo_run_finished(self) -> None:
+        self.heard.append("finished")
+
+    @zoo.hookimpl
+    def zoo_run_failed(self, error: BaseException) -> None:
+        self.heard.append("failed")
+        self.error = error
+
+
+def catalog() -> Catalog:
+    """A catalog in which there is this plugin and nothing else."""
+    here = Catalog(installed=False)
+    here.plugins.add("tiny", Plugin())
+    return here
+
+
+def train(folder: Path, *words: str, observers: tuple[object, ...] = (), recipe: Recipe = RECIPE) -> Run:
+    """The finished run of the recipe ``line`` in ``folder``, with ``key=value`` words laid over it."""
+    here = catalog()
+    whole = complete(recipe.with_overrides(["run.device=cpu", *words]), here)
+    return run_recipe(whole, here, [*standard(), *observers], folder)
+
+
+def resume(folder: Path, *words: str, observers: tuple[object, ...] = ()) -> Run:
+    return resume_run(folder, catalog(), [*standard(), *observers], words)
