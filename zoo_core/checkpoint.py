@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from zoo_core.errors import BadFile
 from zoo_core.state import Packed
-from zoo_core.weights.format import read_tensors, sha256
+from zoo_core.weights.format import apart, read_tensors, sha256
 
 FORMAT = 1
 
@@ -36,7 +36,7 @@ def save(folder: Path, step: int, captured: Mapping[str, Packed], keep: int) -> 
             state["held"][name] = structure
             if tensors:
                 file = aside / f"{name}.safetensors"
-                save_file({key: tensor.contiguous().cpu() for key, tensor in tensors.items()}, file)
+                save_file(apart(tensors), file)
                 state["files"][name] = sha256(file)
         (aside / "state.json").write_text(json.dumps(state) + "\n", encoding="utf-8")
         for file in aside.iterdir():

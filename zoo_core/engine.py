@@ -32,6 +32,11 @@ class AccelerateEngine:
         # Accelerate keeps one state for the whole process; a second run may want another device or precision.
         AcceleratorState._reset_state(reset_partial_state="LOCAL_RANK" not in os.environ)
         self._accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=_PRECISIONS[settings.precision])
+        if settings.precision != "float32" and not self._accelerator.native_amp:
+            raise BadSetting(
+                f"run.precision is '{settings.precision}', but {device} does not have it.",
+                "Write `run.precision=bfloat16`, or leave it out.",
+            )
         self.device: torch.device = self._accelerator.device
         self.total_steps = 0
         self.is_main: bool = self._accelerator.is_main_process

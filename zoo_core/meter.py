@@ -13,12 +13,12 @@ class Meter:
     """Collects what steps report. Reading waits for the device, so it is done every ``run.log_every`` steps."""
 
     def __init__(self) -> None:
-        self._steps: list[int] = []
+        self._steps: dict[str, list[int]] = {}
         self._values: dict[str, list[Tensor]] = {}
 
     def add(self, step: int, metrics: Metrics) -> None:
-        self._steps.append(step)
         for name, value in metrics.items():
+            self._steps.setdefault(name, []).append(step)
             self._values.setdefault(name, []).append(value)
 
     def read(self) -> dict[str, float]:
@@ -27,16 +27,19 @@ class Meter:
         Raises:
             RunFailed: if a value was NaN or infinite; it names the first such step and the metric.
         """
-        steps, values, self._steps, self._values = self._steps, self._values, [], {}
+        steps, values, self._steps, self._values = self._steps, self._values, {}, {}
         if not values:
             return {}
         stacked = {name: torch.stack(series).detach().float().cpu() for name, series in values.items()}
-        bad = [(int(index), name) for name, series in stacked.items() for index in (~series.isfinite()).nonzero()[:1]]
+        bad = [
+            (steps[name][index], name, float(series[index]))
+            for name, series in stacked.items()
+            for index in (~series.isfinite()).nonzero()[:1]
+        ]
         if bad:
-            first, name = min(bad)
-            step = steps[first] if len(stacked[name]) == len(steps) else steps[-1]
+            step, name, value = min(bad)
             raise RunFailed(
-                f"{name} became {float(stacked[name][first])} at step {step}.",
+                f"{name} became {value} at step {step}.",
                 "Lower the learning rate, or clip gradients; the last checkpoint is from before.",
             )
         return {name: float(series.mean()) for name, series in stacked.items()}

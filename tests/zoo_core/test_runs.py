@@ -1,6 +1,7 @@
 """Whole runs of a tiny plugin: what lies on disk, that it repeats bit for bit, and how it ends when it goes wrong."""
 
 import json
+from importlib.metadata import version
 
 import pytest
 import tiny
@@ -36,8 +37,11 @@ def test_the_folder_of_a_run_is_complete(done):
     files = files_of(done)
     (events,) = [file for file in files if file.startswith("events.out.tfevents")]
     state = ["model", "average", "optimizer", "schedule", "drawn"]
-    expected = [f"checkpoints/step-{step:09d}/{name}" for step in (20, 30) for name in
-                [*(f"{held}.safetensors" for held in state), "state.json"]]
+    expected = [
+        f"checkpoints/step-{step:09d}/{name}"
+        for step in (20, 30)
+        for name in [*(f"{held}.safetensors" for held in state), "state.json"]
+    ]
     expected += [f"previews/step-{step:06d}.png" for step in (10, 20, 30)]
     expected += ["config.yaml", "environment.json", "metrics.jsonl", "model.safetensors", events]
     held = {file for file in files if not file.endswith("schedule.safetensors")}
@@ -63,7 +67,7 @@ def test_environment_says_what_it_ran_on(done):
     assert list(said) == [
         "recipe", "command", "versions", "plugins", "device", "platform", "git", "data", "warnings",
     ]  # fmt: skip
-    assert said["versions"]["torch"] == torch.__version__
+    assert said["versions"]["torch"] == version("torch")
     assert said["device"]["type"] == "cpu"
     assert (said["data"]["training_examples"], said["data"]["evaluation_examples"]) == (50, 12)
     assert said["warnings"] == []

@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, contiguous_format
+from torch import Tensor
 
 from zoo_core.errors import BadFile
 
@@ -24,12 +24,22 @@ def write(path: Path, tensors: Mapping[str, Tensor], story: Mapping[str, Any]) -
     The metadata has a single key: safetensors writes several in an order that changes from process to process.
     """
     metadata = {"zoo": json.dumps({"format": FORMAT, **story}, sort_keys=True)}
-    # Each with memory of its own: safetensors refuses tied weights.
-    whole = {name: tensor.detach().cpu().clone(memory_format=contiguous_format) for name, tensor in tensors.items()}
     try:
-        save_file(whole, path, metadata)
+        save_file(apart(tensors), path, metadata)
     except (OSError, SafetensorError) as error:
         raise BadFile(f"{path} could not be written: {error}.") from error
+
+
+def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``tensors`` as safetensors takes them: on the CPU, contiguous, none in the memory of another (tied weights)."""
+    whole: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        one = tensor.detach().contiguous().cpu()
+        memory = one.untyped_storage().data_ptr()
+        whole[name] = one.clone() if memory in seen else one
+        seen.add(memory)
+    return whole
 
 
 def read_story(path: Path) -> dict[str, Any]:

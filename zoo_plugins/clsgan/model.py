@@ -50,6 +50,12 @@ class CLSGAN(zoo.Model):
         Without labels, ``count`` pictures, for a conditional model of each label in turn. The same seed draws the
         same pictures.
         """
+        for name, value, least in (("count", count, 1), ("seed", seed, 0)):
+            if type(value) is not int or value < least:
+                raise zoo.ZooError(
+                    f"{name} is {value!r}, but should be a whole number of at least {least}.",
+                    f"Write for example {name}=8.",
+                )
         label = self._labels(labels, count)
         count = count if label is None else len(label)
         generator = torch.Generator().manual_seed(seed)

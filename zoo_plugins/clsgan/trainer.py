@@ -55,8 +55,8 @@ class CLSGANTrainer(zoo.Trainer):
             self.generator_schedule = LambdaLR(of_generator, falling)
             self.discriminator_schedule = LambdaLR(of_discriminator, falling)
         if self.config.averaging:
-            average = get_ema_multi_avg_fn(self.config.averaging)
-            self.average = AveragedModel(model.generator, multi_avg_fn=average)
+            self.average = AveragedModel(model.generator, multi_avg_fn=get_ema_multi_avg_fn(0.0))
+            self.averaged_steps = 0
         self.generator, self.generator_optimizer = engine.prepare(model.generator, of_generator)
         self.discriminator, self.discriminator_optimizer = engine.prepare(model.discriminator, of_discriminator)
         self.engine, self._model = engine, model
@@ -134,6 +134,10 @@ class CLSGANTrainer(zoo.Trainer):
 
     def _after_step(self) -> None:
         if self.config.averaging:
+            self.averaged_steps += 1
+            # A long average of few steps would mostly be the untrained network.
+            decay = min(self.config.averaging, self.averaged_steps / (9 + self.averaged_steps))
+            self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)
             self.average.update_parameters(self._model.generator)
         if self.config.constant < 1:
             self.generator_schedule.step()

@@ -1,0 +1,81 @@
+"""What the benchmarks share: the data as torchvision reads it, medians and spreads, and the machine's state."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import platform
+import shutil
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def data_root() -> Path:
+    """The folder in ``ZOO_DATA``, which must hold the full MNIST: a benchmark never downloads."""
+    root = Path(os.environ.get("ZOO_DATA", "")).absolute()
+    raw = root / "MNIST" / "raw"
+    if not all((raw / name).is_file() or (raw / f"{name}.gz").is_file() for name in FILES):
+        sys.exit("ZOO_DATA should name a folder with the four files of MNIST in MNIST/raw, gzipped or not.")
+    return root
+
+
+def copy_data(root: Path, copy: Path, *, packed: bool) -> Path:
+    """A copy of the data below ``root``, with every file gzipped (as they are downloaded) or none.
+
+    torchvision reads files that are not gzipped; after a download it keeps both.
+    """
+    source, raw = root / "MNIST" / "raw", copy / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in FILES:
+        plain, zipped = source / name, source / f"{name}.gz"
+        if packed and zipped.is_file():
+            shutil.copy(zipped, raw)
+        elif packed:
+            (raw / zipped.name).write_bytes(gzip.compress(plain.read_bytes()))
+        elif plain.is_file():
+            shutil.copy(plain, raw)
+        else:
+            (raw / name).write_bytes(gzip.decompress(zipped.read_bytes()))
+    return copy
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def ratios(first: Sequence[float], second: Sequence[float]) -> dict[str, float]:
+    """The spread of ``first / second``, each value over the one of its own round: a busy moment hits both."""
+    return spread([one / other for one, other in zip(first, second, strict=True)])
+
+
+def said(values: dict[str, float], digits: int, unit: str = "") -> str:
+    """``1.234 (1.200 to 1.300)``"""
+    return f"{values['median']:.{digits}f}{unit} ({values['min']:.{digits}f} to {values['max']:.{digits}f})"
+
+
+def load_average() -> list[float]:
+    """Processes that wanted a core, over the last 1, 5 and 15 minutes: high before the start means a busy machine."""
+    return [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else []
+
+
+def machine() -> dict[str, Any]:
+    from importlib.metadata import version
+
+    versions = {name: version(name) for name in ("torch", "torchvision", "zoo-core")}
+    return {"cores": os.cpu_count(), "platform": platform.platform(), "python": platform.python_version(), **versions}
+
+
+def write(path: Path | None, result: dict[str, Any]) -> None:
+    if path is not None:
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,160 @@
+"""C-LSGAN on MNIST in one plain script, as a researcher writes it. It knows nothing of zoo.
+
+It does what ``zoo run clsgan-mnist-reference`` does: the same networks, losses, order of updates, optimizer settings
+and logging. Pictures are converted one by one by a torchvision transform, Adam is torch's default, and the
+discriminator sees real and generated pictures in two passes. Measured: steps/s after the warm-up.
+
+    ZOO_DATA=FOLDER python benchmarks/plain_script.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torchvision.datasets import MNIST
+from torchvision.transforms import ToTensor
+from torchvision.utils import save_image
+
+LATENT = 96
+CLASSES = 10
+BATCH = 64
+RECONSTRUCTION = 0.05
+LEARNING_RATE = 3e-4
+BETAS = (0.4, 0.8)
+WEIGHT_DECAY = 1e-4
+LOG_EVERY = 50
+PREVIEW_EVERY = 400
+
+
+class Generator(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(CLASSES, LATENT)
+        self.layers = nn.Sequential(
+            nn.Linear(2 * LATENT, 128),
+            nn.BatchNorm1d(128),
+            nn.GELU(),
+            nn.Linear(128, 256),
+            nn.BatchNorm1d(256),
+            nn.GELU(),
+            nn.Linear(256, 512),
+            nn.BatchNorm1d(512),
+            nn.GELU(),
+            nn.Linear(512, 1024),
+            nn.BatchNorm1d(1024),
+            nn.GELU(),
+            nn.Linear(1024, 784),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, noise: Tensor, label: Tensor) -> Tensor:
+        inputs = torch.cat([noise, self.embedding(label)], dim=1)
+        return self.layers(inputs).view(-1, 1, 28, 28)
+
+
+class Discriminator(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(CLASSES, LATENT)
+        self.layers = nn.Sequential(
+            nn.Linear(784 + LATENT, 512),
+            nn.GELU(),
+            nn.Linear(512, 256),
+            nn.GELU(),
+            nn.Linear(256, 128),
+            nn.GELU(),
+            nn.Linear(128, 64),
+            nn.GELU(),
+            nn.Linear(64, 32),
+            nn.GELU(),
+            nn.Linear(32, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, image: Tensor, label: Tensor) -> Tensor:
+        inputs = torch.cat([image.flatten(1), self.embedding(label)], dim=1)
+        return self.layers(inputs).squeeze(1)
+
+
+def train(steps: int, warm_up: int, folder: Path) -> float:
+    """Seconds that the ``steps`` steps after the first ``warm_up`` ones take."""
+    data = MNIST(root=os.environ["ZOO_DATA"], transform=ToTensor())
+    loader = DataLoader(data, batch_size=BATCH, shuffle=True, drop_last=True)
+    sample_image, sample_label = next(iter(DataLoader(MNIST(data.root, train=False, transform=ToTensor()), BATCH)))
+
+    generator, discriminator = Generator(), Discriminator()
+    generator_optimizer = torch.optim.Adam(
+        generator.parameters(), lr=LEARNING_RATE, betas=BETAS, weight_decay=WEIGHT_DECAY
+    )
+    discriminator_optimizer = torch.optim.Adam(
+        discriminator.parameters(), lr=LEARNING_RATE, betas=BETAS, weight_decay=WEIGHT_DECAY
+    )
+
+    step, started = 0, time.perf_counter()
+    with (folder / "metrics.jsonl").open("w") as log:
+        while True:
+            for image, label in loader:
+                noise = torch.randn(BATCH, LATENT)
+                generated = generator(noise, label)
+                reconstruction_loss = F.l1_loss(generated, image)
+                generator_loss = RECONSTRUCTION * reconstruction_loss
+                generator_loss = generator_loss + (discriminator(generated, label) - 1).square().mean()
+                generator_optimizer.zero_grad()
+                generator_loss.backward()
+                generator_optimizer.step()
+
+                real_loss = (discriminator(image, label) - 1).square().mean()
+                fake_loss = discriminator(generated.detach(), label).square().mean()
+                discriminator_loss = real_loss + fake_loss
+                discriminator_optimizer.zero_grad()
+                discriminator_loss.backward()
+                discriminator_optimizer.step()
+
+                step += 1
+                if step == warm_up:
+                    started = time.perf_counter()
+                if step == warm_up + steps:
+                    return time.perf_counter() - started
+                if step % LOG_EVERY == 0:
+                    line = {
+                        "step": step,
+                        "reconstruction_loss": reconstruction_loss.item(),
+                        "generator_loss": generator_loss.item(),
+                        "discriminator_loss": discriminator_loss.item(),
+                        "real_loss": real_loss.item(),
+                        "fake_loss": fake_loss.item(),
+                    }
+                    log.write(json.dumps(line) + "\n")
+                    log.flush()
+                if step % PREVIEW_EVERY == 0:
+                    generator.eval()
+                    with torch.no_grad():
+                        drawn = generator(torch.randn(BATCH, LATENT), sample_label)
+                    generator.train()
+                    save_image(torch.cat([sample_image, drawn], dim=3), folder / f"step-{step:06d}.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=1600, help="steps that are measured")
+    parser.add_argument("--warm-up", type=int, default=450, help="steps before them")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    torch.manual_seed(0)
+    with TemporaryDirectory() as folder:
+        seconds = train(given.steps, given.warm_up, Path(folder))
+    print(f"{given.steps / seconds:.2f} steps/s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""The command as a person types it: real processes, real signals, the shipped digits."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ZOO = [sys.executable, "-m", "zoo_core"]
+SMALL = ["clsgan-mnist", "dataset.source=subset", "trainer.judge=null", "run.device=cpu", "run.batch_size=16"]
+LONG = [*SMALL, "run.steps=150", "run.checkpoint_every=5", "run.preview_every=0"]
+
+
+def environment(folder):
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("ZOO_")}
+    return {**kept, "ZOO_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
+
+
+def zoo(folder, *arguments):
+    return subprocess.run(
+        [*ZOO, *map(str, arguments)], cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300
+    )
+
+
+def report(done):
+    """What `zoo run` ends by saying, by its first word."""
+    lines = [line.split(maxsplit=1) for line in done.stdout.splitlines() if line.startswith("  ")]
+    return {word.replace("go", "go on"): text.removeprefix("on ").strip() for word, text in lines}
+
+
+def weights_of(run):
+    return (run / "model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("command")
+
+
+@pytest.fixture(scope="module")
+def done(place):
+    """`zoo run` for thirty steps, as it ended."""
+    words = ["run.steps=30", "run.checkpoint_every=10", "run.log_every=10", "run.preview_every=15"]
+    return zoo(place, "run", *SMALL, *words)
+
+
+def test_a_run_ends_well_and_says_where_it_lies_how_it_went_and_what_to_type(place, done):
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("clsgan-mnist: done, step 30\n")
+    said = report(done)
+    run = place / said["run"]
+    assert run.parent == place / "runs" / "clsgan-mnist"
+    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["step"] == 30
+    for name in ("generator_loss", "discriminator_loss", "real_loss", "fake_loss"):
+        assert f"{name} {last[name]:.4g}" in said["metrics"]
+    assert said["look"] == f"zoo predict {said['run']} -o clsgan-mnist.png"
+    assert said["curves"] == f"tensorboard --logdir {said['run']}"
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["step-000000020", "step-000000030"]
+    assert sorted(path.name for path in (run / "previews").iterdir()) == ["step-000015.png", "step-000030.png"]
+
+
+def test_a_pipe_gets_plain_lines(done):
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "\r" not in done.stdout + done.stderr
+    first, *lines = done.stderr.splitlines()
+    assert first.startswith("clsgan-mnist: 30 steps on cpu, in runs/clsgan-mnist/")
+    assert re.match(r"step 30/30  epoch 0\.12  [\d.]+ steps/s  .*generator_loss [\d.]+.*  left 0:00:00$", lines[-1])
+
+
+def test_the_command_it_prints_writes_a_picture_of_digits(place, done):
+    program, *arguments = shlex.split(report(done)["look"])
+    assert program == "zoo"
+    looked = zoo(place, *arguments)
+    assert looked.returncode == 0, looked.stderr
+    with Image.open(place / "clsgan-mnist.png") as picture:
+        assert picture.format == "PNG"
+        assert picture.size == (10 * 30 + 2, 8 * 30 + 2)  # eighty digits, two pixels between them
+        assert picture.convert("L").getextrema()[1] > 50
+
+
+def test_labels_are_asked_for_by_the_recipes_name(place, done):
+    looked = zoo(place, "predict", "clsgan-mnist", "labels=[5,5,5,5]", "seed=1", "-o", "fives.png")
+    assert looked.returncode == 0, looked.stderr
+    assert json.loads(looked.stdout) == {"label": [5, 5, 5, 5]}
+    assert report(done)["run"] in looked.stderr
+    with Image.open(place / "fives.png") as picture:
+        assert picture.size == (4 * 30 + 2, 30 + 2)
+    wrong = zoo(place, "predict", "clsgan-mnist", "labels=[12]", "-o", "twelve.png")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.splitlines()[0] == "error: labels has 12, but should lie in 0..9."
+    assert not (place / "twelve.png").exists()
+
+
+def test_a_folder_that_is_there_is_never_written_over(place, done):
+    run = place / report(done)["run"]
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    again = zoo(place, "run", *SMALL, "run.steps=1", "--folder", run)
+    assert again.returncode == 2
+    assert "Traceback" not in again.stderr
+    assert f"error: the run folder {run} is there already" in again.stderr
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_what_a_run_wrote_repeats_it(place, done):
+    run = place / report(done)["run"]
+    again = zoo(place, "run", "--config", run / "config.yaml", "--folder", "again")
+    assert again.returncode == 0, again.stderr
+    assert weights_of(place / "again") == weights_of(run)
+
+
+def stopped_by(number, folder):
+    """`zoo run`, sent the signal once its first checkpoint lies there; and how it ended."""
+    command = [*ZOO, "run", *LONG]
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    late = threading.Timer(200, process.kill)
+    late.start()
+    while process.poll() is None and not list(folder.glob("runs/*/*/checkpoints/step-*")):
+        time.sleep(0.005)
+    process.send_signal(number)
+    stdout, stderr = process.communicate()
+    late.cancel()
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+def newest_checkpoint(run):
+    return max(int(path.name.removeprefix("step-")) for path in (run / "checkpoints").iterdir())
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(place):
+    """The weights of the run that the signals below stop."""
+    done = zoo(place, "run", *LONG, "--folder", "uninterrupted")
+    assert done.returncode == 0, done.stderr
+    return weights_of(place / "uninterrupted")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_after_the_step_and_resuming_gives_what_it_would_have_been(
+    tmp_path, uninterrupted, number, code
+):
+    stopped = stopped_by(number, tmp_path)
+    assert stopped.returncode == code, stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    run = tmp_path / report(stopped)["run"]
+    step = newest_checkpoint(run)
+    assert 0 < step < 150
+    assert stopped.stdout.startswith(f"clsgan-mnist: stopped by {number.name} at step {step}\n")
+    assert report(stopped)["go on"] == f"zoo run --resume {report(stopped)['run']}"
+
+    _, *arguments = shlex.split(report(stopped)["go on"])
+    finished = zoo(tmp_path, *arguments)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.startswith("clsgan-mnist: done, step 150\n")
+    assert weights_of(run) == uninterrupted
+
+
+def test_a_key_press_before_the_first_step_leaves_nothing(tmp_path):
+    process = subprocess.Popen(
+        [*ZOO, "run", *SMALL], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True
+    )
+    modules = Path(f"/proc/{process.pid}/maps")
+    if not modules.exists():
+        process.kill()
+        pytest.skip("tells by /proc that the command is at work")
+    while process.poll() is None and "libtorch_cpu" not in modules.read_text():
+        time.sleep(0.01)  # torch takes seconds to import: zoo is at work, and no step is done
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "cure"),
+    [
+        (["clsgan-mnits"], "no recipe is called 'clsgan-mnits'.", "Did you mean 'clsgan-mnist'?"),
+        ([*SMALL, "run.step=3"], "run.step: recipe 'clsgan-mnist' has no such setting.", "Did you mean 'run.steps'?"),
+        ([*SMALL, "run.batch_size=4001"], "the data set has only 4000 training examples.", "run.batch_size=4000"),
+        ([*SMALL, "run.device=cuda:99"], "run.device is 'cuda:99'", "--device cpu"),
+        (["--resume", "nowhere"], "nowhere is no run's folder: it holds no config.yaml.", "runs"),
+    ],
+)
+def test_a_mistake_gets_two_lines_and_writes_nothing(tmp_path, words, message, cure):
+    failed = zoo(tmp_path, "run", *words)
+    problem, advice = failed.stderr.splitlines()
+    assert failed.returncode == 2
+    assert problem.startswith("error: ")
+    assert message in problem
+    assert cure in advice
+    assert list(tmp_path.rglob("*")) == []

@@ -1,0 +1,125 @@
+"""The device, its precision, and what a trainer asks of them."""
+
+import pytest
+import torch
+from torch import nn
+
+from zoo_core.dataset import Batch
+from zoo_core.engine import AccelerateEngine, find_device
+from zoo_core.errors import BadSetting
+from zoo_core.recipes import RunSettings
+
+
+def engine(**settings):
+    return AccelerateEngine(RunSettings(steps=1, **{"device": "cpu", **settings}))
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 1))
+
+
+def test_auto_is_the_accelerator_that_is_there_or_else_the_cpu():
+    there = torch.accelerator.current_accelerator(check_available=True)
+    assert find_device("auto") == (there or torch.device("cpu"))
+    assert find_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "mps:7", "meta", "gpu", "", "cpu:1"])
+def test_a_device_that_is_not_there_is_the_users_mistake(name):
+    with pytest.raises(BadSetting, match=f"run.device is '{name}', but this machine has cpu") as error:
+        engine(device=name)
+    assert "--device cpu" in error.value.cure
+
+
+def test_half_precision_without_an_accelerator_is_the_users_mistake():
+    with pytest.raises(BadSetting, match=r"run\.precision is 'float16'"):
+        engine(precision="float16")
+
+
+def test_one_process_is_the_main_one_and_gathers_what_it_has():
+    one = engine()
+    assert (one.is_main, one.rank, one.world, one.device) == (True, 0, 1, torch.device("cpu"))
+    assert torch.equal(one.gather(torch.arange(3)), torch.arange(3))
+    assert (one.agree(True), one.agree(False)) == (True, False)
+
+
+def test_threads_are_set_where_the_recipe_says_so():
+    before = torch.get_num_threads()
+    try:
+        engine(threads=before + 1)
+        assert torch.get_num_threads() == before + 1
+        engine()
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_prepared_in_full_precision_a_module_computes_what_it_did():
+    module, points = network(), torch.randn(4, 8)
+    expected = module(points)
+    (prepared,) = engine().prepare(module)
+    assert torch.equal(prepared(points), expected)
+
+
+def test_prepared_in_bfloat16_products_are_short_and_results_and_weights_are_not():
+    module, points = network(), torch.randn(4, 8)
+    full, inside = module(points), []
+    module[0].register_forward_hook(lambda layer, inputs, output: inside.append(output.dtype))
+    one = engine(precision="bfloat16")
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    prepared, optimizer = one.prepare(module, optimizer)
+    short = prepared(points)
+
+    assert inside == [torch.bfloat16]
+    assert short.dtype == torch.float32
+    assert not torch.equal(short, full)
+    torch.testing.assert_close(short, full, rtol=0.05, atol=0.02)
+    before = module[0].weight.detach().clone()
+    one.backward(short.square().mean())
+    optimizer.step()
+    assert module[0].weight.dtype == module[0].weight.grad.dtype == torch.float32
+    assert not torch.equal(module[0].weight, before)
+
+
+def test_a_second_run_in_the_process_may_have_another_precision():
+    for precision, expected in [("bfloat16", torch.bfloat16), ("float32", torch.float32), ("bfloat16", torch.bfloat16)]:
+        module, inside = network(), []
+        module[0].register_forward_hook(lambda layer, inputs, output, inside=inside: inside.append(output.dtype))
+        (prepared,) = engine(precision=precision).prepare(module)
+        prepared(torch.randn(2, 8))
+        assert inside == [expected]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_unwrapping_gives_the_module_that_was_prepared(precision):
+    module, one = network(), engine(precision=precision)
+    names = list(module.state_dict())
+    (prepared,) = one.prepare(module)
+    assert one.unwrap(prepared) is module
+    assert list(module.state_dict()) == names
+
+
+def test_clipping_scales_the_gradients_and_gives_their_norm_before():
+    module, one = network(), engine()
+    one.backward(100 * module(torch.randn(4, 8)).sum())
+    before = torch.cat([parameter.grad.flatten() for parameter in module.parameters()])
+    norm = one.clip(module, 0.5)
+    after = torch.cat([parameter.grad.flatten() for parameter in module.parameters()])
+    assert float(norm) == pytest.approx(float(before.norm()))
+    assert float(after.norm()) == pytest.approx(0.5, rel=1e-4)
+    torch.testing.assert_close(after, before * 0.5 / norm)
+
+
+def test_backward_with_inputs_leaves_all_other_gradients_alone():
+    module, one = network(), engine()
+    one.backward(module(torch.randn(4, 8)).sum(), inputs=module[0].parameters())
+    assert module[0].weight.grad.abs().sum() > 0
+    assert module[2].weight.grad is None
+
+
+def test_a_batch_on_the_device_is_a_batch():
+    batch = engine().to_device({"image": torch.zeros(2)})
+    assert type(batch) is Batch
+    with pytest.raises(BadSetting, match="asks for 'label'"):
+        batch["label"]

@@ -1,0 +1,60 @@
+"""The metrics of several steps, read at once."""
+
+import pytest
+import torch
+
+from zoo_core.errors import RunFailed
+from zoo_core.meter import Meter
+
+NAN, INF = torch.tensor(torch.nan), torch.tensor(torch.inf)
+
+
+def fed(**series):
+    """A meter that was told ``series`` from step 11 on."""
+    meter = Meter()
+    for index in range(len(next(iter(series.values())))):
+        meter.add(11 + index, {name: torch.as_tensor(values[index]) for name, values in series.items()})
+    return meter
+
+
+def test_it_gives_the_mean_of_each_metric_since_the_last_reading():
+    meter = fed(loss=[1.0, 2.0, 6.0], accuracy=[0.0, 1.0, 0.5])
+    assert meter.read() == {"loss": 3.0, "accuracy": 0.5}
+    assert meter.read() == {}
+    meter.add(14, {"loss": torch.tensor(9.0)})
+    assert meter.read() == {"loss": 9.0}
+
+
+def test_a_metric_that_not_every_step_reports_is_averaged_over_those_that_do():
+    meter = Meter()
+    meter.add(1, {"loss": torch.tensor(1.0)})
+    meter.add(2, {"loss": torch.tensor(3.0), "penalty": torch.tensor(8.0)})
+    assert meter.read() == {"loss": 2.0, "penalty": 8.0}
+
+
+def test_whole_numbers_half_precision_and_gradients_are_no_obstacle():
+    meter = fed(count=[torch.tensor(2), torch.tensor(3)], half=[torch.tensor(0.5, dtype=torch.bfloat16)] * 2)
+    assert meter.read() == {"count": 2.5, "half": 0.5}
+    loss = torch.tensor(2.0, requires_grad=True)
+    assert fed(loss=[loss * 2]).read() == {"loss": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("series", "message"),
+    [
+        ({"fine": [1, 2, 3.0], "loss": [1, NAN, NAN]}, "loss became nan at step 12"),
+        ({"late": [1, 2, NAN], "early": [1, INF, NAN]}, "early became inf at step 12"),
+        ({"loss": [-INF, 1, 1]}, "loss became -inf at step 11"),
+    ],
+)
+def test_the_first_step_and_metric_that_is_no_number_are_named(series, message):
+    with pytest.raises(RunFailed, match=message):
+        fed(**series).read()
+
+
+def test_a_rare_metric_that_is_no_number_is_named_too():
+    meter = Meter()
+    for step in (1, 2, 3):
+        meter.add(step, {"loss": torch.tensor(1.0), **({"penalty": NAN} if step == 2 else {})})
+    with pytest.raises(RunFailed, match="penalty became nan at step 2"):
+        meter.read()

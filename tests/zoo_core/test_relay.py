@@ -1,0 +1,119 @@
+"""Hooks reach every observer, and one that raises costs only itself."""
+
+import warnings
+
+import pluggy
+import pytest
+
+import zoo_core as zoo
+from zoo_core import hookspecs
+from zoo_core.relay import Relay
+
+
+class Listener:
+    def __init__(self, fails=False):
+        self.heard = []
+        self.fails = fails
+
+    @zoo.hookimpl
+    def zoo_step_finished(self, step):
+        self.heard.append(step)
+        if self.fails:
+            raise ValueError("no disk left")
+
+    @zoo.hookimpl
+    def zoo_run_finished(self, run):
+        self.heard.append("finished")
+
+
+class Failing(Listener):
+    pass
+
+
+def plugins(*these):
+    manager = pluggy.PluginManager("zoo")
+    manager.add_hookspecs(hookspecs)
+    for number, plugin in enumerate(these):
+        manager.register(plugin, name=f"installed-{number}")
+    return manager
+
+
+def step(relay, number):
+    relay.call("zoo_step_finished", run=None, step=number, metrics={})
+
+
+def test_installed_plugins_and_observers_all_hear_a_hook():
+    installed, one, two = Listener(), Listener(), Listener()
+    relay = Relay(plugins(installed), [one, two])  # two of one class, too
+    step(relay, 1)
+    relay.call("zoo_run_finished", run=None)
+    assert installed.heard == one.heard == two.heard == [1, "finished"]
+
+
+def test_the_last_one_hears_it_first_as_pluggy_has_it():
+    order = []
+
+    def listener(name):
+        class Ordered:
+            @zoo.hookimpl
+            def zoo_run_finished(self):
+                order.append(name)
+
+        return Ordered()
+
+    Relay(plugins(listener("first")), [listener("second"), listener("third")]).call("zoo_run_finished", run=None)
+    assert order == ["third", "second", "first"]
+
+
+def test_one_that_raises_is_switched_off_with_one_warning_and_the_others_go_on():
+    before, failing, after = Listener(), Failing(fails=True), Listener()
+    relay = Relay(plugins(before), [failing, after])
+    said = "the plugin 'Failing' is switched off for this run: zoo_step_finished raised ValueError: no disk left"
+    with pytest.warns(UserWarning, match=said) as shown:
+        step(relay, 1)
+    assert len(shown) == 1
+    step(relay, 2)  # a second warning would be an error
+    relay.call("zoo_run_finished", run=None)
+    assert failing.heard == [1]
+    assert before.heard == after.heard == [1, 2, "finished"]
+
+
+def test_a_plugin_switched_off_in_one_run_is_there_in_the_next():
+    failing = Failing(fails=True)
+    installed = plugins(failing)
+    with pytest.warns(UserWarning, match="'installed-0' is switched off"):
+        step(Relay(installed), 1)
+    failing.fails = False
+    step(Relay(installed), 2)
+    assert failing.heard == [1, 2]
+
+
+def test_stopping_at_a_key_press_is_no_failure_of_a_plugin():
+    class Stopped:
+        @zoo.hookimpl
+        def zoo_step_finished(self):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), warnings.catch_warnings():
+        step(Relay(plugins(), [Stopped()]), 1)
+
+
+@pytest.mark.parametrize("wrapping", [{"wrapper": True}, {"hookwrapper": True}])
+def test_wrappers_are_refused(wrapping):
+    class Wrapping:
+        @pluggy.HookimplMarker("zoo")(**wrapping)
+        def zoo_step_finished(self):
+            yield
+
+    with pytest.raises(pluggy.PluginValidationError, match="zoo_step_finished takes no wrappers"):
+        Relay(plugins(), [Wrapping()])
+
+
+def test_a_misspelt_hook_is_refused():
+    class Misspelt:
+        @zoo.hookimpl
+        def zoo_step_finshed(self):
+            pass
+
+    with pytest.raises(pluggy.PluginValidationError, match="unknown hook 'zoo_step_finshed'"):
+        Relay(plugins(), [Misspelt()])

@@ -1,0 +1,191 @@
+"""What a trainer holds, as tensors and JSON and back."""
+
+import copy
+import json
+import math
+from collections import deque
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from zoo_core.errors import BadFile, ZooError
+from zoo_core.state import Held, pack, unpack
+
+NUMBERS = [0, 1, -3]
+TENSORS = st.lists(st.sampled_from(NUMBERS), max_size=4).map(torch.tensor) | st.sampled_from(NUMBERS).map(torch.tensor)
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+KEYS = st.text(alphabet="ab.$-1", max_size=4) | st.integers(-2, 12) | st.none() | st.booleans()
+NESTED = st.recursive(
+    PLAIN | TENSORS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple) | st.dictionaries(KEYS, inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+def same(one, other):
+    """Equal to the type and the bit, where NaN equals NaN."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, float):
+        return one == other or (math.isnan(one) and math.isnan(other))
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        # 1 and True are one key, so the keys are compared in order, with their types.
+        return same(list(one), list(other)) and same(list(one.values()), list(other.values()))
+    return one == other
+
+
+@given(NESTED)
+def test_what_is_packed_is_unpacked_the_same(value):
+    tensors, structure = pack(value)
+    on_disk = json.loads(json.dumps(structure, allow_nan=False))
+    assert same(unpack(tensors, on_disk), value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a.b": torch.tensor(1), "a": {"b": torch.tensor(2)}},
+        {1: torch.tensor(1), "1": torch.tensor(2)},
+        {"$tensor": "not one"},
+        [torch.empty(0), torch.empty(0, 3), torch.empty(0, dtype=torch.int64)],
+        (math.inf, -math.inf, math.nan, (), [], {}),
+    ],
+)
+def test_values_that_look_alike_are_told_apart(value):
+    tensors, structure = pack(value)
+    assert same(unpack(tensors, json.loads(json.dumps(structure))), value)
+
+
+def test_tied_tensors_are_stored_once():
+    weight, other = torch.randn(3), torch.randn(3)
+    tensors, structure = pack({"encoder": weight, "decoder": weight, "view": weight[:2], "other": other})
+    assert list(tensors) == ["encoder", "view", "other"]
+    back = unpack(tensors, structure)
+    assert back["encoder"] is back["decoder"]
+    assert torch.equal(back["view"], weight[:2])
+
+
+def test_a_value_deep_inside_that_cannot_be_kept_is_named():
+    with pytest.raises(ZooError, match=r"cannot keep 'state\.0\.buffer', a deque"):
+        pack({"state": [{"buffer": deque()}]})
+
+
+class Trainer:
+    """A trainer with everything that counts as state."""
+
+    def __init__(self, model, seed):
+        torch.manual_seed(seed)
+        self.config, self.engine = object(), object()
+        self._cache = deque()
+        self.network = model[0]  # inside the model, so it is kept with the model
+        self.critic = nn.Linear(3, 1)
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, betas=(0.5, 0.9), fused=True)
+        self.critic_optimizer = torch.optim.SGD(self.critic.parameters(), lr=0.1, momentum=0.9)
+        self.schedule = OneCycleLR(self.optimizer, 0.1, total_steps=50)
+        self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+        self.best, self.seen, self.note, self.pair, self.by_label = math.inf, 0, None, (1, 2.5), {3: 0.5}
+        self.noise = torch.randn(4)
+        self.history = [torch.zeros(2)]
+
+    def step(self, model):
+        for optimizer, module in ((self.optimizer, model), (self.critic_optimizer, self.critic)):
+            module(torch.randn(5, 3)).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        self.schedule.step()
+        self.average.update_parameters(model)
+        self.seen += 1
+        self.noise += torch.randn(4)
+        self.history.append(torch.randn(2))
+        self.best, self.pair, self.note = 1 / self.seen, (self.seen, "x"), "stepped"
+
+
+def made(seed):
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+    return model, Trainer(model, seed + 1)
+
+
+def test_underscored_names_config_engine_and_the_models_own_modules_are_no_state_of_their_own():
+    model, trainer = made(0)
+    assert Held(model, trainer).names() == [
+        "model", "critic", "optimizer", "critic_optimizer", "schedule", "average",
+        "best", "seen", "note", "pair", "by_label", "noise", "history",
+    ]  # fmt: skip
+
+
+def test_a_trainer_that_is_restored_goes_on_bit_for_bit():
+    model, trainer = made(0)
+    for _ in range(5):
+        trainer.step(model)
+    captured = copy.deepcopy(Held(model, trainer).capture())
+    captured = {name: (tensors, json.loads(json.dumps(held))) for name, (tensors, held) in captured.items()}
+    other_model, other = made(100)
+    other.step(other_model)
+    Held(other_model, other).restore(captured)
+
+    for one_model, one in ((model, trainer), (other_model, other)):
+        torch.manual_seed(7)
+        for _ in range(5):
+            one.step(one_model)
+    ours, theirs = Held(model, trainer).capture(), Held(other_model, other).capture()
+    for name in ours:
+        assert same(unpack(*ours[name]), unpack(*theirs[name])), name
+
+
+def test_restoring_fills_the_tensor_that_is_there():
+    model, trainer = made(0)
+    captured = copy.deepcopy(Held(model, trainer).capture())
+    noise = trainer.noise
+    noise.zero_()
+    Held(model, trainer).restore(captured)
+    assert trainer.noise is noise
+    assert noise.abs().sum() > 0
+
+
+def test_a_trainer_that_holds_a_deque_is_refused_at_once_and_by_name():
+    model, trainer = made(0)
+    trainer.replay = deque()
+    with pytest.raises(ZooError, match=r"Trainer holds self\.replay, a deque, which a checkpoint cannot keep") as error:
+        Held(model, trainer)
+    assert "self._replay" in error.value.cure
+
+
+@pytest.mark.parametrize("value", [{(1, 2): 3}, [deque()], {"a": object()}, lambda: 0, {1, 2}])
+def test_what_only_a_pickle_could_keep_is_refused(value):
+    model, trainer = made(0)
+    trainer.odd = value
+    with pytest.raises(ZooError, match=r"self\.odd"):
+        Held(model, trainer)
+
+
+def test_a_checkpoint_of_another_trainer_says_what_each_holds():
+    model, trainer = made(0)
+    captured = Held(model, trainer).capture()
+    trainer.extra = 1
+    with pytest.raises(BadFile, match=r"holds average, best, .* but Trainer holds average, .* extra,"):
+        Held(model, trainer).restore(captured)
+
+
+@pytest.mark.parametrize("name", ["critic", "critic_optimizer", "noise"])
+def test_a_state_of_another_shape_is_a_bad_file_that_names_it(name):
+    model, trainer = made(0)
+    captured = Held(model, trainer).capture()
+    trainer.critic = nn.Linear(5, 1)
+    trainer.critic_optimizer = torch.optim.SGD([{"params": [one]} for one in trainer.critic.parameters()])
+    trainer.noise = torch.zeros(7)
+    for other in {"critic", "critic_optimizer", "noise"} - {name}:
+        setattr(trainer, other, getattr(made(0)[1], other))
+    with pytest.raises(BadFile, match=f"the checkpoint's {name} does not fit"):
+        Held(model, trainer).restore(captured)

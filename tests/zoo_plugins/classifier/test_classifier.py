@@ -1,0 +1,124 @@
+"""The judge of the GANs: its size, what it learns, what it says."""
+
+import pytest
+import torch
+from torchvision.utils import save_image
+
+import zoo_core as zoo
+from zoo_core.engine import AccelerateEngine
+from zoo_core.recipes import RunSettings
+from zoo_plugins.classifier.model import DigitClassifier
+from zoo_plugins.classifier.trainer import ClassifierTrainer
+
+
+def make(steps, **settings):
+    torch.manual_seed(0)
+    engine = AccelerateEngine(RunSettings(steps=steps, device="cpu"))
+    engine.total_steps = steps
+    trainer = ClassifierTrainer(ClassifierTrainer.Config(**settings))
+    trainer.setup(DigitClassifier(DigitClassifier.Config()), engine)
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return zoo.build("mnist", "dataset", source="subset")
+
+
+@pytest.fixture(scope="module")
+def trained(digits):
+    """A trainer after sixty steps of 64 digits."""
+    trainer = make(60)
+    train = digits.train()
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
+    for indices in order[: 60 * 64].split(64):
+        trainer.step(train.__getitems__(indices))
+    return trainer
+
+
+def test_it_has_exactly_so_many_parameters():
+    assert DigitClassifier.count_parameters() == 121_114
+
+
+def test_features_are_64_numbers_and_none_is_negative():
+    model = DigitClassifier(DigitClassifier.Config()).eval()
+    image = torch.rand(5, 1, 28, 28)
+    features = model.features(image)
+    assert features.shape == (5, 64)
+    assert features.min() >= 0
+    assert features.max() > 0
+    assert torch.equal(model.head(features), model(image))
+    assert model(image).shape == (5, 10)
+
+
+def test_sixty_steps_teach_it_most_digits(trained, digits):
+    evaluation = digits.evaluation()
+    batches = [evaluation.__getitems__(range(start, start + 200)) for start in range(0, 1000, 200)]
+    figures = trained.evaluate(batches, [])
+    assert figures["accuracy"] > 0.9
+    assert figures["loss"] < 0.4
+    assert trained.model.training
+
+    model = trained.model.eval()
+    right = sum(int((model(batch["image"]).argmax(dim=1) == batch["label"]).sum()) for batch in batches)
+    assert figures["accuracy"] == right / 1000
+    model.train()
+
+
+def test_it_reads_a_picture_file_and_a_tensor_alike(trained, digits, tmp_path):
+    model = trained.model.eval()
+    picture = digits.evaluation()[500]
+    save_image(picture["image"], tmp_path / "digit.png")
+    of_file, of_tensor = model.predict(tmp_path / "digit.png"), model.predict(picture["image"][None])
+    assert of_file == of_tensor
+    assert of_file["label"] == [int(picture["label"])]
+    assert 0.5 < of_file["probability"][0] <= 1
+    model.train()
+
+
+def test_a_picture_of_another_size_and_in_colour_is_brought_to_28_grey_pixels(tmp_path):
+    save_image(torch.rand(3, 50, 70), tmp_path / "large.jpg")
+    predicted = DigitClassifier(DigitClassifier.Config()).eval().predict(str(tmp_path / "large.jpg"))
+    assert 0 <= predicted["label"][0] <= 9
+
+
+@pytest.mark.parametrize("content", [None, b"no picture", b"\x89PNG\r\n\x1a\nhalf a picture"])
+def test_a_file_that_is_no_picture_is_a_clear_error(tmp_path, content):
+    path = tmp_path / "digit.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(zoo.ZooError, match=r"digit\.png could not be read as a picture") as error:
+        DigitClassifier(DigitClassifier.Config()).predict(path)
+    assert error.value.cure == "Give a PNG or JPEG file."
+
+
+def test_the_step_size_rises_and_falls_and_more_steps_than_planned_do_no_harm():
+    trainer = make(10, learning_rate=4e-3, warm_up=0.2)
+    batch = zoo.Batch(image=torch.rand(8, 1, 28, 28), label=torch.arange(8))
+    seen = []
+    for _ in range(12):
+        seen.append(trainer.optimizer.param_groups[0]["lr"])
+        trainer.step(batch)
+    assert max(seen) == pytest.approx(4e-3)
+    assert 0 < seen.index(max(seen)) <= 3
+    assert seen[9] < 1e-6
+    assert seen[10:] == [seen[9]] * 2
+
+
+def test_a_run_of_one_step_or_none_can_be_set_up():
+    make(0)
+    trainer = make(1)
+    metrics = trainer.step(zoo.Batch(image=torch.rand(4, 1, 28, 28), label=torch.arange(4)))
+    assert metrics.keys() == {"loss", "accuracy"}
+    assert not metrics["loss"].requires_grad
+
+
+def test_pictures_are_moved_a_little_and_not_at_all_if_told_so():
+    image = torch.rand(6, 1, 28, 28)
+    moved = make(1)._move(image)
+    assert moved.shape == image.shape
+    assert not torch.allclose(moved, image, atol=1e-2)
+    still = make(1, rotation=0, scaling=0, shift=0)._move(image)
+    torch.testing.assert_close(still, image, rtol=1e-4, atol=1e-4)
+    down = make(1, rotation=0, scaling=0, shift=28)._move(torch.ones(200, 1, 28, 28))
+    assert 0.1 < down.mean() < 0.5  # up to a whole picture away, each differently

@@ -1,0 +1,183 @@
+"""The two networks: their sizes, their parameters' order, and what they compute."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import zoo_core as zoo
+from zoo_plugins.clsgan.model import CLSGAN
+
+
+def make(**settings):
+    torch.manual_seed(0)
+    return CLSGAN(CLSGAN.Config(**settings))
+
+
+def settled(model):
+    """The model in eval mode, its batch statistics no longer those of a new one."""
+    model.train()
+    with torch.no_grad():
+        for _ in range(5):
+            model(torch.randn(32, 96), torch.arange(32) % 10)
+    return model.eval()
+
+
+def count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_the_networks_have_exactly_the_parameters_of_the_reference():
+    model = make()
+    assert count(model.generator) == 1_523_024
+    assert count(model.discriminator) == 626_625
+    assert CLSGAN.count_parameters() == 1_523_024 + 626_625
+
+
+def test_parameters_come_in_the_order_described():
+    generator = [tuple(parameter.shape) for parameter in make().generator.parameters()]
+    expected = [(10, 96)]
+    for inputs, outputs in [(192, 128), (128, 256), (256, 512), (512, 1024)]:
+        expected += [(outputs, inputs), (outputs,), (outputs,), (outputs,)]  # linear, then batch norm
+    assert generator == [*expected, (784, 1024), (784,)]
+
+    discriminator = [tuple(parameter.shape) for parameter in make().discriminator.parameters()]
+    expected = [(10, 96)]
+    for inputs, outputs in [(880, 512), (512, 256), (256, 128), (128, 64), (64, 32), (32, 1)]:
+        expected += [(outputs, inputs), (outputs,)]
+    assert discriminator == expected
+    assert [name for name, _ in make().named_children()] == ["generator", "discriminator"]
+
+
+def plain_generator(state, noise, label, training):
+    """The paper's generator, written out on the bare tensors."""
+    tensors = iter(state)
+    x = torch.cat([noise, next(tensors)[label]], dim=1)
+    for _ in range(4):
+        x = x @ next(tensors).T + next(tensors)
+        weight, bias, mean, variance, _ = (next(tensors) for _ in range(5))
+        if training:
+            mean, variance = x.mean(dim=0), x.var(dim=0, unbiased=False)
+        x = F.gelu((x - mean) / (variance + 1e-5).sqrt() * weight + bias)
+    return torch.sigmoid(x @ next(tensors).T + next(tensors)).reshape(-1, 1, 28, 28)
+
+
+def plain_discriminator(state, image, label):
+    tensors = iter(state)
+    x = torch.cat([image.reshape(len(image), 784), next(tensors)[label]], dim=1)
+    for _ in range(5):
+        x = F.gelu(x @ next(tensors).T + next(tensors))
+    return torch.sigmoid(x @ next(tensors).T + next(tensors))[:, 0]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_both_networks_compute_what_a_plain_implementation_does(training):
+    model = settled(make())
+    noise, label = torch.randn(16, 96), torch.arange(16) % 10
+    expected = plain_generator(model.generator.state_dict().values(), noise, label, training)
+    model.train(training)
+    with torch.no_grad():
+        image = model.generator(noise, label)
+        assert image.shape == (16, 1, 28, 28)
+        torch.testing.assert_close(image, expected, rtol=1e-5, atol=1e-5)
+        score = model.discriminator(image, label)
+    expected = plain_discriminator(model.discriminator.state_dict().values(), image, label)
+    assert score.shape == (16,)
+    torch.testing.assert_close(score, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_labels_embedding_stands_behind_noise_and_pixels():
+    model, label = make(), torch.tensor([3])
+    seen = {}
+    for name, network in (("generator", model.generator.eval()), ("discriminator", model.discriminator)):
+        network.layers[0].register_forward_pre_hook(lambda _, inputs, name=name: seen.update({name: inputs[0]}))
+    noise, image = torch.randn(1, 96), torch.rand(1, 1, 28, 28)
+    model.generator(noise, label)
+    model.discriminator(image, label)
+    embedding = model.generator.embedding.weight[3], model.discriminator.embedding.weight[3]
+    assert torch.equal(seen["generator"], torch.cat([noise[0], embedding[0]])[None])
+    assert torch.equal(seen["discriminator"], torch.cat([image.flatten(), embedding[1]])[None])
+
+
+def test_the_options_change_only_what_they_say():
+    image, label = torch.rand(8, 1, 28, 28), torch.arange(8) // 4
+    plain = make().discriminator
+    open_ended = make(sigmoid=False).discriminator
+    torch.testing.assert_close(torch.sigmoid(open_ended(image, label)), plain(image, label))
+    symmetric = make(symmetric=True).discriminator
+    torch.testing.assert_close(symmetric((image + 1) / 2, label), plain(image, label))
+    unconditional = make(conditional=False)
+    assert unconditional.discriminator(image).shape == (8,)
+    assert count(unconditional.generator) == 1_523_024 - 960 - 96 * 128
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_the_deviation_is_the_mean_over_pixels_of_a_groups_deviation(symmetric):
+    model = make(deviation_group=4, symmetric=symmetric).discriminator
+    seen = []
+    model.layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    image = torch.rand(8, 1, 28, 28)
+    image[4:] = image[4]  # a group of one picture, four times
+    model(image, torch.arange(8) // 4)
+    pixels = 2 * image - 1 if symmetric else image
+    expected = [float(group.flatten(1).std(dim=0, unbiased=False).mean()) for group in pixels.split(4)]
+    assert seen[0].shape == (8, 784 + 96 + 1)
+    torch.testing.assert_close(seen[0][:, -1], torch.tensor(expected).repeat_interleave(4), rtol=1e-3, atol=2e-4)
+    assert expected[1] == 0 < expected[0]
+
+
+def test_predicting_draws_the_same_pictures_for_the_same_seed():
+    model = settled(make())
+    before = torch.get_rng_state()
+    one, same, other = (model.predict(labels=[5, 5, 5, 5], seed=seed)["image"] for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert one.shape == (4, 1, 28, 28)
+    assert 0 <= one.min() < one.max() <= 1
+
+
+def test_four_fives_are_four_pictures():
+    image = settled(make()).predict(labels=[5, 5, 5, 5])["image"]
+    for first in range(4):
+        for second in range(first):
+            assert (image[first] - image[second]).abs().max() > 1e-3
+
+
+def test_predicting_says_which_labels_it_drew():
+    model = settled(make())
+    assert model.predict(labels=[7, 1])["label"] == [7, 1]
+    assert model.predict(labels=3)["label"] == [3]
+    assert model.predict(count=12)["label"] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+    unconditional = make(conditional=False).eval().predict(count=3)
+    assert unconditional.keys() == {"image"}
+    assert len(unconditional["image"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([5, 10], r"labels has 10, but should lie in 0\.\.9"),
+        ([-1], r"labels has -1, but should lie in 0\.\.9"),
+        ("five", "labels is 'five', but should be whole numbers"),
+        ([5.0], r"labels is \[5\.0\], but should be whole numbers"),
+        ([True], "should be whole numbers"),
+        ([], "should be whole numbers"),
+        ([[1]], "should be whole numbers"),
+    ],
+)
+def test_labels_that_cannot_be_drawn_are_a_clear_error(labels, message):
+    with pytest.raises(zoo.ZooError, match=message) as error:
+        make().predict(labels=labels)
+    assert error.value.cure == "Write for example labels=[5,5,5,5]."
+
+
+@pytest.mark.parametrize("named", [{"count": 0}, {"count": -3}, {"count": "many"}, {"seed": "x"}, {"seed": 1.5}])
+def test_a_count_or_seed_that_is_no_number_is_a_clear_error(named):
+    (name,) = named
+    with pytest.raises(zoo.ZooError, match=f"{name} is"):
+        settled(make()).predict(**named)
+
+
+def test_a_model_without_labels_refuses_them():
+    with pytest.raises(zoo.ZooError, match="this model draws without labels"):
+        make(conditional=False).predict(labels=[5])
