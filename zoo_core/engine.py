@@ -26,7 +26,9 @@ class AccelerateEngine:
         device = find_device(settings.device)
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
-        if device.type != "cpu":
+        if device.type == "cpu":
+            torch.set_flush_denormal(True)  # numbers below 1e-38, as in Adam's moments, cost a CPU many times as much
+        else:
             torch.accelerator.set_device_index(device.index or int(os.environ.get("LOCAL_RANK", 0)))
             torch.use_deterministic_algorithms(True, warn_only=True)
         # Accelerate keeps one state for the whole process; a second run may want another device or precision.

@@ -57,7 +57,8 @@ class Plugins:
                 self.manager.register(plugin, name=name)
                 self.manager.check_pending()  # a misspelt hook is this plugin's fault
             except BaseException:
-                self.manager.unregister(name=name)
+                if self.manager.has_plugin(name):
+                    self.manager.unregister(name=name)
                 raise
 
     @property
@@ -72,7 +73,7 @@ class Plugins:
         try:
             self.add(entry_point.name, entry_point.load())
         except (Exception, SystemExit) as error:
-            why = f"{type(error).__name__}: {error}"
+            why = " ".join(f"{type(error).__name__}: {error}".split())  # one line, as `zoo plugins` has
             self.infos.append(PluginInfo(entry_point.name, *label, "broken", why))
         else:
             took = 1000 * (time.perf_counter() - start)

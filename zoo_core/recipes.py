@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +15,13 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from zoo_core.errors import BadFile, BadSetting, NameTaken, UnknownName, did_you_mean, nearest
+from zoo_core.errors import BadFile, BadSetting, NameTaken, UnknownName, ZooError, did_you_mean, nearest
 from zoo_core.settings import read, setting
 
 PARTS = ("model", "dataset", "trainer")
 _KEYS = ("summary", "extends", "run", *PARTS)
 Key = tuple[str, ...]
+_NAME = re.compile(r"(\w[\w.+-]*/)?\w[\w.+-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +29,9 @@ class RunSettings:
     """The part ``run`` of a recipe: what the loop itself needs to know."""
 
     steps: int | None = setting(None, "optimisation steps; give this or epochs", least=0)
-    epochs: float | None = setting(None, "passes over the training examples; give this or steps", least=0)
+    epochs: float | None = setting(
+        None, "passes over the training examples; give this or steps", least=0, below=math.inf
+    )
     batch_size: int = setting(64, "examples in a step, over all processes together", least=1)
     seed: int = setting(0, "every draw of the run follows from it", least=0)
     device: str = setting("auto", "auto (an accelerator if there is one), cpu, cuda, cuda:1, mps, xpu")
@@ -125,7 +131,7 @@ class Recipes:
         seen: dict[tuple[str, str], None] = {}
         offered: set[str] = set()
         for plugin, path in self.files:
-            for name in self._section(path, "recipes"):
+            for name in self._section(plugin, path, "recipes"):
                 if plugin or (name not in offered and name not in (f"{p}/{n}" for p, n in seen)):
                     seen[plugin, name] = None
                 offered.add(name)
@@ -169,7 +175,7 @@ class Recipes:
         """Weights entries: name -> (plugin, the file that lists them, entry)."""
         found: dict[str, tuple[str, Path, Mapping[str, Any]]] = {}
         for plugin, path in self.files:
-            for name, entry in self._section(path, "weights").items():
+            for name, entry in self._section(plugin, path, "weights").items():
                 if name in found and found[name][0] not in ("", plugin) and plugin:
                     raise NameTaken(
                         f"the plugins '{found[name][0]}' and '{plugin}' both offer weights called '{name}'."
@@ -181,7 +187,7 @@ class Recipes:
         owner, _, short = name.rpartition("/")
         layers = []
         for plugin, path in self.files:
-            for key, own in self._section(path, "recipes").items():
+            for key, own in self._section(plugin, path, "recipes").items():
                 mine = key == name if not plugin else key == short and owner in ("", plugin)
                 if mine or (not plugin and key == short and not owner):
                     layers.append((plugin, path, _checked(own, key, path)))
@@ -200,15 +206,23 @@ class Recipes:
             )
         return layers
 
-    def _section(self, path: Path, section: str) -> dict[str, Any]:
+    def _section(self, plugin: str, path: Path, section: str) -> dict[str, Any]:
         if path not in self._documents:
-            self._documents[path] = _read_document(path)
+            try:
+                self._documents[path] = _read_document(path)
+            except ZooError as error:
+                if not plugin:
+                    raise
+                self._documents[path] = {}  # a plugin's damaged file costs only its own recipes
+                warnings.warn(f"the recipes of the plugin '{plugin}' are left out: {error.problem}", stacklevel=2)
         return self._documents[path].get(section) or {}
 
 
 def read_config(path: Path) -> Recipe:
     """A run's ``config.yaml``, or any file of the same form, as a recipe."""
     values = read_yaml(path)
+    if "recipe" in values:
+        _check_name(values["recipe"], Source(path, ("recipe",)))
     name = str(values.pop("recipe", path.stem))
     _checked(values, name, path, ("recipe", *_KEYS))
     sources: dict[Key, Source] = {}
@@ -270,9 +284,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise BadFile(f"{_shorten(path)}{line}: this is not YAML: {problem}.") from error
     except OmegaConfBaseException as error:
         raise BadFile(f"{_shorten(path)}: {str(error).splitlines()[0]}.") from error
-    plain = OmegaConf.to_container(document, resolve=False)
+    except AssertionError:  # what OmegaConf makes of a lone number
+        document = None
+    plain = OmegaConf.to_container(document, resolve=False) if document is not None else None
     if not isinstance(plain, dict):
-        raise BadFile(f"{_shorten(path)} holds {type(plain).__name__}, but should hold `recipes:` and `weights:`.")
+        held = "a list" if isinstance(plain, list) else "a single value"
+        raise BadFile(f"{_shorten(path)} holds {held}, but should hold a mapping: lines of `key: value`.")
     return {str(key): value for key, value in plain.items()}
 
 
@@ -285,12 +302,22 @@ def _read_document(path: Path) -> dict[str, Any]:
                 f"{place}: a registry has no section '{key}'.",
                 did_you_mean(key, ["recipes", "weights"], "It has recipes and weights."),
             )
-        if not isinstance(section or {}, Mapping):
+        if section is not None and not isinstance(section, Mapping):
             raise BadSetting(f"{place}: {key} is {section!r}, but should be a mapping from names to entries.")
         for name, entry in (section or {}).items():
+            _check_name(name, Source(path, (key, str(name))))
             if not isinstance(entry, Mapping):
                 raise BadSetting(f"{Source(path, (key, name))}: {key}.{name} is {entry!r}, but should be a mapping.")
     return document
+
+
+def _check_name(name: Any, place: Source) -> None:
+    """A name becomes a folder below ``runs``, and a word of the command line."""
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise BadSetting(
+            f"{place}: {name!r} is no name, which has letters, digits, '-', '_' and '.'.",
+            "Put a number in quotes." if not isinstance(name, str) else None,
+        )
 
 
 def _checked(own: Mapping[str, Any], name: str, path: Path, known: tuple[str, ...] = _KEYS) -> Mapping[str, Any]:
@@ -307,6 +334,17 @@ def _checked(own: Mapping[str, Any], name: str, path: Path, known: tuple[str, ..
     return own
 
 
+def parse_value(word: str, text: str) -> Any:
+    """The value ``text`` of the ``key=value`` word that ends in it, read as YAML."""
+    try:
+        parsed: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise BadSetting(
+            f"the value of '{word}' is not YAML.", "Quote it for the shell, for example 'labels=[1, 2]'."
+        ) from error
+    return parsed["value"]
+
+
 def _parse_override(word: str, recipe: Recipe) -> dict[str, Any]:
     """``"trainer.learning_rate=1e-4"`` as a nested mapping."""
     key, equals, text = word.partition("=")
@@ -319,13 +357,7 @@ def _parse_override(word: str, recipe: Recipe) -> dict[str, Any]:
         near = nearest(path[-1], known)
         parts = "Keys start with run., model., dataset. or trainer."
         raise BadSetting(f"'{key}' is no setting of a recipe.", f"Did you mean '{known[near]}'?" if near else parts)
-    try:
-        value: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
-    except (yaml.YAMLError, OmegaConfBaseException) as error:
-        raise BadSetting(
-            f"the value of '{word}' is not YAML.", "Quote it for the shell, for example 'labels=[1, 2]'."
-        ) from error
-    nested = value["value"]
+    nested = parse_value(word, text)
     for part in reversed(path):
         nested = {part: nested}
     return dict(nested)

@@ -178,7 +178,7 @@ def _convert(config_class: type[Any], name: str, value: Any) -> Any:
         return _Refused()
     except ConfigKeyError:
         raise
-    except OmegaConfBaseException:
+    except (OmegaConfBaseException, TypeError):  # a mapping for a list is a TypeError
         return _Refused()
 
 

@@ -114,6 +114,10 @@ def _exit_code(arguments: list[str] | None) -> int:
     except ZooError as error:
         _say_error(str(error), show_traceback)
         return error.exit_code
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "zoo"
+        _say_error(f"{error.format_message()}\n  See `{command} --help`.", show_traceback)
+        return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code

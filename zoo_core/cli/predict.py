@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from omegaconf import OmegaConf
 
 from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.names import RecipeName
 from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.folder import RUNS, newest_run
+from zoo_core.recipes import parse_value
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
 
@@ -55,14 +55,14 @@ def _parse(inputs: tuple[str, ...]) -> dict[str, Any]:
         key, equals, text = word.partition("=")
         if not equals or not key.isidentifier():
             raise BadSetting(f"'{word}' should be key=value.", "Write for example labels=[5,5,5,5].")
-        parsed: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
-        values[key] = parsed["value"]
+        values[key] = parse_value(word, text)
     return values
 
 
 def _newest(source: str, here: Catalog) -> str | Path:
     """The newest finished run of a recipe, where ``source`` names one; else ``source`` itself."""
-    if Path(source).exists() or source in here.recipes.weights():
+    path = Path(source)
+    if path.exists() or source in here.recipes.weights() or path.suffix == ".safetensors" or len(path.parts) > 2:
         run = newest_run(source) if not Path(source).exists() else None
         return run or source
     name = here.recipe(source).name

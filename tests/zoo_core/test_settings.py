@@ -1,0 +1,232 @@
+"""Settings: what is read, what is refused, and how a refusal is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+
+import zoo_core as zoo
+from zoo_core.errors import BadSetting
+from zoo_core.settings import check_config_class, describe, read, type_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    rate: float = zoo.setting(1e-3, "step size", above=0)
+    width: int = zoo.setting(8, "features", least=1, most=64)
+    betas: tuple[float, float] = zoo.setting((0.9, 0.999), "moment decays", least=0, below=1)
+    loss: Literal["least-squares", "cross-entropy"] = zoo.setting("least-squares", "which loss")
+    label: str | None = zoo.setting(None, "a word, or nothing")
+    layers: list[int] = zoo.setting([128, 256], "widths of the layers", least=1)
+    flip: bool = zoo.setting(False, "mirror the pictures")
+    shares: dict[str, float] = zoo.setting({}, "share of each source")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needy:
+    classes: int = zoo.setting(help="how many classes there are", least=2)
+
+
+def refusal(values: dict[str, Any], config: type[Any] = Config) -> BadSetting:
+    with pytest.raises(BadSetting) as raised:
+        read(config, values, "trainer 'tiny'", "trainer", lambda key: f"registry.yaml:7[{key}]: ")
+    return raised.value
+
+
+def test_nothing_given_leaves_every_default() -> None:
+    assert read(Config, {}, "trainer 'tiny'") == Config()
+
+
+def test_values_become_plain_python_of_the_declared_type() -> None:
+    given = {
+        "rate": 1,
+        "betas": [0, 0.5],
+        "loss": "cross-entropy",
+        "label": "seven",
+        "layers": [3],
+        "flip": True,
+        "shares": {"a": 1},
+    }
+
+    config = read(Config, given, "trainer 'tiny'")
+
+    assert config.rate == 1.0
+    assert isinstance(config.rate, float)
+    assert config.betas == (0.0, 0.5)
+    assert type(config.betas) is tuple
+    assert (config.loss, config.label, config.flip) == ("cross-entropy", "seven", True)
+    assert type(config.layers) is list
+    assert type(config.shares) is dict
+    assert config.shares == {"a": 1.0}
+
+
+def test_a_default_that_is_a_list_is_not_shared() -> None:
+    Config().layers.append(5)
+
+    assert Config().layers == [128, 256]
+
+
+def test_null_is_a_value_where_the_type_allows_it() -> None:
+    assert read(Config, {"label": None}, "x").label is None
+    assert refusal({"width": None}).problem == "registry.yaml:7[trainer.width]: trainer.width is null, " + (
+        "but should be an int (features)."
+    )
+
+
+def test_a_misspelt_setting_names_the_nearest_one() -> None:
+    error = refusal({"raet": 1.0})
+
+    assert error.problem == "registry.yaml:7[trainer.raet]: trainer.raet: trainer 'tiny' has no such setting."
+    assert error.cure == "Did you mean 'trainer.rate'?"
+
+
+def test_a_setting_like_no_other_lists_what_there_is() -> None:
+    assert refusal({"zzzzz": 1}).cure == ("Its settings: rate, width, betas, loss, label, layers, flip, shares.")
+
+
+def test_a_component_without_settings_says_so() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Bare:
+        pass
+
+    assert refusal({"width": 1}, Bare).cure == "It has no settings."
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("rate", "much", "is 'much', but should be a float (step size)"),
+        ("rate", None, "is null, but should be a float"),
+        ("rate", {"a": 1}, "is {'a': 1}, but should be a float"),
+        ("width", 6.5, "is 6.5, but should be an int (features)"),
+        ("width", True, "is True, but should be an int"),
+        ("width", [1], "is [1], but should be an int"),
+        ("betas", 0.5, "is 0.5, but should be a list of 2 float (moment decays)"),
+        ("betas", [0.5], "is [0.5], but should be a list of 2 float"),
+        ("betas", [0.1, 0.2, 0.3], "is [0.1, 0.2, 0.3], but should be a list of 2 float"),
+        ("betas", ["a", "b"], "is ['a', 'b'], but should be a list of 2 float"),
+        ("betas", {"x": 5}, "is {'x': 5}, but should be a list of 2 float"),
+        ("loss", "hinge", "is 'hinge', but should be one of least-squares, cross-entropy (which loss)"),
+        ("label", ["a"], "is ['a'], but should be a str or null"),
+        ("layers", ["a"], "is ['a'], but should be a list of int"),
+        ("layers", {"x": 1}, "is {'x': 1}, but should be a list of int"),
+        ("flip", "maybe", "is 'maybe', but should be a bool"),
+        ("shares", [1], "is [1], but should be a mapping from str to float"),
+        ("rate", "???", "is '???', but should be a float"),
+    ],
+)
+def test_a_value_of_another_type_says_what_was_given_and_expected(key: str, value: Any, expected: str) -> None:
+    assert f"trainer.{key} {expected}" in refusal({key: value}).problem
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "cure"),
+    [
+        ("width", 64.0, "Write `trainer.width=64`."),
+        ("rate", "1e-4x", None),
+        ("loss", "least-square", "Did you mean 'least-squares'?"),
+        ("loss", "zzz", None),
+    ],
+)
+def test_a_near_miss_is_told_what_to_write(key: str, value: Any, cure: str | None) -> None:
+    assert refusal({key: value}).cure == cure
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "bound"),
+    [
+        ("rate", 0.0, "above 0"),
+        ("rate", "nan", "above 0"),
+        ("width", 0, "at least 1"),
+        ("width", 65, "at most 64"),
+        ("betas", [0.5, 1.0], "below 1"),
+        ("betas", [-0.1, 0.5], "at least 0"),
+        ("layers", [4, 0], "at least 1"),
+    ],
+)
+def test_a_value_out_of_bounds_names_the_bound(key: str, value: Any, bound: str) -> None:
+    assert f"trainer.{key} is {value!r}, but should be {bound} (" in refusal({key: value}).problem
+
+
+def test_bounds_include_and_exclude_as_their_names_say() -> None:
+    config = read(Config, {"width": 1, "betas": [0.0, 0.999999]}, "x")
+    assert (config.width, config.betas) == (1, (0.0, 0.999999))
+    assert read(Config, {"width": 64}, "x").width == 64
+
+
+def test_a_missing_value_says_what_it_is_and_what_to_add() -> None:
+    error = refusal({}, Needy)
+
+    assert error.problem == (
+        "registry.yaml:7[trainer]: trainer.classes is missing, but trainer 'tiny' needs it (how many classes there are)."
+    )
+    assert error.cure == "Add `trainer.classes=…`: int."
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "full_key"),
+    [
+        ("label", "${oc.env:HOME}", "trainer.label"),
+        ("layers", [1, "${a}"], "trainer.layers.1"),
+        ("shares", {"a": {"b": "x${c}"}}, "trainer.shares.a.b"),
+    ],
+)
+def test_an_interpolation_is_refused_wherever_it_hides(key: str, value: Any, full_key: str) -> None:
+    error = refusal({key: value})
+
+    assert f"{full_key} is " in error.problem
+    assert error.problem.endswith("but recipes do not interpolate.")
+
+
+def test_keys_without_a_prefix_stand_alone() -> None:
+    with pytest.raises(BadSetting, match=r"^widht: model 'm' has no such setting\.") as raised:
+        read(Config, {"widht": 3}, "model 'm'")
+    assert raised.value.cure == "Did you mean 'width'?"
+
+
+def test_every_setting_is_described_with_type_default_help_and_bounds() -> None:
+    told = {info.name: info for info in describe(Config)}
+
+    assert list(told) == ["rate", "width", "betas", "loss", "label", "layers", "flip", "shares"]
+    assert (told["rate"].type, told["rate"].default, told["rate"].help) == ("float", 1e-3, "step size (above 0)")
+    assert told["width"].help == "features (at least 1, at most 64)"
+    assert told["layers"].default == [128, 256]
+    assert told["label"].type == "str or null"
+    (needed,) = describe(Needy)
+    assert (needed.required, needed.default) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("hint", "name"),
+    [
+        (Literal["a", "b"], "one of a, b"),
+        (int | None, "int or null"),
+        (tuple[float, float], "list of 2 float"),
+        (tuple[int, ...], "list of int"),
+        (list[str], "list of str"),
+        (dict[str, int], "mapping from str to int"),
+        (bool, "bool"),
+    ],
+)
+def test_types_are_named_as_a_user_would_say_them(hint: Any, name: str) -> None:
+    assert type_name(hint) == name
+
+
+def test_a_config_that_could_change_under_a_run_is_refused_as_the_class_is_defined() -> None:
+    @dataclass
+    class Loose:
+        width: int = zoo.setting(3, "features")
+
+    with pytest.raises(TypeError, match=r"Net\.Config should be a frozen, keyword-only dataclass"):
+        check_config_class(type("Net", (), {"Config": Loose}))
+
+
+def test_a_setting_that_does_not_say_what_it_means_is_refused() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Mute:
+        width: int = 3
+
+    with pytest.raises(TypeError, match=r"Net\.Config\.width should say what it means"):
+        check_config_class(type("Net", (), {"Config": Mute}))
