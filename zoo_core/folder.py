@@ -45,8 +45,8 @@ class RunFolder:
             NameTaken: if it is there already: a run never overwrites another.
             BadFile: if it cannot be made.
         """
-        self._made = [place for place in (self.path, *self.path.parents) if not place.exists()]
         try:
+            self._made = [place for place in (self.path, *self.path.parents) if not place.exists()]
             self.path.mkdir(parents=True)
         except FileExistsError:
             raise NameTaken(

@@ -171,8 +171,9 @@ def _drive(loop: Loop) -> None:
         with stops_on_signal(run):
             loop.train()
             run.trainer.finish()
-            if not run.stopping:
+            if run.step >= run.total_steps:
                 loop.evaluate()
+                run.stopping = ""  # a signal that came after the last step stopped nothing
         if loop.engine.is_main:
             weights_format.write(run.folder.weights, run.model.state_dict(), story(run))
         run.model.eval()  # as zoo.load gives it

@@ -1,129 +1,247 @@
-"""Recipes: layers of YAML, later wins, and a mistake is found in its file and line."""
+"""Recipes: layers of YAML, what extends what, and where each value came from."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from zoo_core.errors import BadFile, BadSetting, NameTaken, UnknownName, ZooError
-from zoo_core.recipes import Recipes, user_files
+from zoo_core.errors import BadSetting, NameTaken, UnknownName, ZooError
+from zoo_core.recipes import Recipe, Recipes, read_config, user_files
 
-SHIPPED = """
+BASE = """\
 recipes:
   base:
-    summary: The base
-    model: {name: net, width: 8, deep: {a: 1, b: 2}, sizes: [1, 2]}
+    summary: The first
+    model: {name: net, width: 8, layers: [1, 2, 3]}
     dataset: {name: digits}
-    trainer: {name: adam, rate: 0.1}
-    run: {steps: 100}
+    trainer:
+      name: adam
+      rate: 0.1
+    run: {steps: 100, seed: 1}
+  child:
+    summary: The second
+    extends: base
+    trainer:
+      rate: 0.2
+    run: {epochs: 3}
 """
+Write = Callable[[str, str], Path]
 
 
-def recipes(folder: Path, user: str = "", other: str = "") -> Recipes:
-    (folder / "shipped.yaml").write_text(SHIPPED)
-    (folder / "user.yaml").write_text(user)
-    (folder / "other.yaml").write_text(other)
-    plugin_files = [("zoo", folder / "shipped.yaml"), ("other", folder / "other.yaml")]
-    return Recipes(plugin_files, [folder / "user.yaml"])
-
-
-def test_a_later_file_is_laid_over_an_earlier_one_value_by_value(tmp_path: Path) -> None:
-    recipe = recipes(tmp_path, "recipes: {base: {model: {deep: {b: 3}, sizes: [9]}}}").find("base")
-
-    assert recipe.settings("model") == {"width": 8, "deep": {"a": 1, "b": 3}, "sizes": [9]}
-    assert recipe.settings("trainer") == {"rate": 0.1}
-
-
-def test_the_command_line_wins_over_every_file(tmp_path: Path) -> None:
-    recipe = recipes(tmp_path, "recipes: {base: {trainer: {rate: 0.2}}}").find("base")
-    recipe = recipe.with_overrides(["trainer.rate=0.3", "trainer.rate=1e-4", "model.sizes=[4]"])
-
-    assert recipe.settings("trainer") == {"rate": 1e-4}
-    assert recipe.settings("model")["sizes"] == [4]
-
-
-def test_extends_lays_a_recipe_over_another_and_keeps_its_own_summary(tmp_path: Path) -> None:
-    recipe = recipes(tmp_path, "recipes: {mine: {extends: base, summary: Mine, model: {width: 16}}}").find("mine")
-
-    assert (recipe.summary, recipe.settings("model")["width"], recipe.settings("run")) == ("Mine", 16, {"steps": 100})
-
-
-def test_another_name_drops_the_settings_of_the_part(tmp_path: Path) -> None:
-    recipe = recipes(tmp_path, "recipes: {mine: {extends: base, model: {name: tiny}}}").find("mine")
-
-    assert recipe.values["model"] == {"name": "tiny"}
-
-
-def test_of_steps_and_epochs_the_newer_wins(tmp_path: Path) -> None:
-    recipe = recipes(tmp_path).find("base")
-
-    assert recipe.with_overrides(["run.epochs=2"]).run_settings().steps is None
-    assert recipe.with_overrides(["run.epochs=2", "run.steps=7"]).run_settings().epochs is None
-
-
-def test_where_each_value_was_set_is_known_to_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Write a file into the working folder, and give its path."""
     monkeypatch.chdir(tmp_path)
-    recipe = recipes(tmp_path, "recipes:\n  base:\n    trainer:\n      rate: 0.2\n").find("base")
 
-    assert recipe.where("trainer.rate") == "user.yaml:4: "
-    assert recipe.where("model.width") == "shipped.yaml:5: "
-    assert recipe.with_overrides(["trainer.rate=1"]).where("trainer.rate") == ""
+    def write(name: str, text: str) -> Path:
+        (tmp_path / name).write_text(text)
+        return Path(name)
+
+    return write
 
 
-def test_two_plugins_with_one_recipe_name_are_told_apart_by_their_full_names(tmp_path: Path) -> None:
-    both = recipes(tmp_path, other="recipes: {base: {summary: Other, model: {name: other}}}")
+def refusal(ask: Callable[[], Any]) -> ZooError:
+    with pytest.raises(ZooError) as raised:
+        ask()
+    return raised.value
 
-    with pytest.raises(NameTaken) as caught:
-        both.find("base")
-    assert caught.value.cure == "Write 'zoo/base' or 'other/base'."
-    assert both.find("other/base").summary == "Other"
+
+def test_a_recipe_is_plain_python(write: Write) -> None:
+    recipe = Recipes([("zoo", write("base.yaml", BASE))]).find("base")
+
+    assert (recipe.name, recipe.plugin, recipe.summary) == ("base", "zoo", "The first")
+    assert recipe.component("model") == "net"
+    assert recipe.settings("model") == {"width": 8, "layers": [1, 2, 3]}
+    assert type(recipe.settings("model")["layers"]) is list
+    assert (recipe.run_settings().steps, recipe.run_settings().seed) == (100, 1)
+
+
+def test_a_recipe_that_extends_another_changes_what_it_says_and_no_more(write: Write) -> None:
+    recipes = Recipes([("zoo", write("base.yaml", BASE))])
+    child = recipes.find("child")
+
+    assert child.summary == "The second"
+    assert child.values["trainer"] == {"name": "adam", "rate": 0.2}
+    assert child.values["model"] == {"name": "net", "width": 8, "layers": [1, 2, 3]}
+    assert "extends" not in child.values
+    assert recipes.find("base").values["trainer"]["rate"] == 0.1
+
+
+def test_a_recipe_does_not_inherit_the_summary(write: Write) -> None:
+    path = write("mine.yaml", "recipes:\n  quiet: {extends: base}\n")
+    assert Recipes([("zoo", write("base.yaml", BASE))], [path]).find("quiet").summary == ""
+
+
+def test_later_layers_win(write: Write) -> None:
+    plugin = write("base.yaml", BASE)
+    user = write("user.yaml", "recipes:\n  base:\n    trainer: {rate: 0.3}\n    model: {width: 16}\n")
+    further = write("further.yaml", "recipes:\n  base:\n    trainer: {rate: 0.4}\n")
+
+    recipe = Recipes([("zoo", plugin)], [user, further]).find("base").with_overrides(["run.seed=9", "run.seed=10"])
+
+    assert recipe.values["trainer"] == {"name": "adam", "rate": 0.4}
+    assert recipe.values["model"]["width"] == 16
+    assert recipe.run_settings().seed == 10
+    assert recipe.plugin == "zoo"
+    places = {key: str(recipe.sources[tuple(key.split("."))]) for key in ("trainer.rate", "model.width", "run.seed")}
+    assert places == {"trainer.rate": "further.yaml:3", "model.width": "user.yaml:4", "run.seed": "command line"}
+    assert str(recipe.sources["trainer", "name"]) == "base.yaml:7"
+
+
+def test_the_users_layers_are_home_then_working_folder_then_those_given(
+    write: Write, zoo_home: Path, tmp_path: Path
+) -> None:
+    assert user_files() == []
+    (zoo_home / "registry.yaml").write_text("")
+    write("registry.yaml", "")
+
+    assert user_files([Path("more.yaml")]) == [zoo_home / "registry.yaml", Path("registry.yaml"), Path("more.yaml")]
+
+
+def test_lists_are_replaced_and_mappings_merged(write: Write) -> None:
+    base = "recipes:\n  a:\n    model: {name: net, sizes: [1, 2, 3], mix: {x: 1, y: 2}}\n"
+    over = "recipes:\n  a:\n    model: {sizes: [9], mix: {y: 3, z: 4}}\n"
+
+    recipe = Recipes([("zoo", write("a.yaml", base))], [write("b.yaml", over)]).find("a")
+
+    assert recipe.settings("model") == {"sizes": [9], "mix": {"x": 1, "y": 3, "z": 4}}
+
+
+def test_another_name_drops_the_settings_of_the_old_part(write: Write) -> None:
+    over = write("over.yaml", "recipes:\n  base:\n    model: {name: other, depth: 2}\n")
+
+    recipe = Recipes([("zoo", write("base.yaml", BASE))], [over]).find("base")
+
+    assert recipe.values["model"] == {"name": "other", "depth": 2}
+    assert ("model", "width") not in recipe.sources
+    assert recipe.with_overrides(["model.name=third"]).values["model"] == {"name": "third"}
+    assert recipe.with_overrides(["model.name=other"]).values["model"] == {"name": "other", "depth": 2}
+
+
+def test_of_steps_and_epochs_the_newer_wins(write: Write) -> None:
+    child = Recipes([("zoo", write("base.yaml", BASE))]).find("child")
+
+    assert (child.run_settings().steps, child.run_settings().epochs) == (None, 3.0)
+    again = child.with_overrides(["run.steps=5"]).run_settings()
+    assert (again.steps, again.epochs, again.seed) == (5, None, 1)
+
+
+@pytest.mark.parametrize("run", ["{seed: 1}", "{steps: 5, epochs: 5}", "{steps: null}"])
+def test_a_recipe_gives_either_steps_or_epochs(write: Write, run: str) -> None:
+    recipe = Recipes([], [write("a.yaml", f"recipes:\n  a:\n    run: {run}\n")]).find("a")
+    error = refusal(recipe.run_settings)
+    assert str(error) == "recipe 'a' should give either run.steps or run.epochs.\n  Add `run.steps=1000`."
+
+
+@pytest.mark.parametrize("epochs", ["inf", "nan", "-1"])
+def test_epochs_are_a_number_of_passes(write: Write, epochs: str) -> None:
+    recipe = Recipes([("zoo", write("base.yaml", BASE))]).find("base").with_overrides([f"run.epochs={epochs}"])
+    assert isinstance(refusal(recipe.run_settings), BadSetting)
 
 
 @pytest.mark.parametrize(
-    ("user", "name", "kind", "words"),
+    ("text", "chain", "line"),
     [
-        ("recipes: {a: {extends: b}, b: {extends: a}}", "a", BadSetting, "extends itself: a → b → a"),
-        ("recipes: {a: {extends: a}}", "a", BadSetting, "extends itself: a → a"),
-        ("recipes:\n  a:\n    extends: nope\n", "a", UnknownName, "user.yaml:3: no recipe is called 'nope'"),
-        ("recipes:\n  a:\n    modle: {}\n", "a", BadSetting, "user.yaml:3: recipe 'a' has no part 'modle'"),
-        ("recipes:\n  a:\n    model: net\n", "a", BadSetting, "user.yaml:3: model is 'net', but should be a mapping"),
-        ("recipe: {}", "a", BadSetting, "user.yaml:1: a registry has no section 'recipe'"),
-        ("recipes: [", "a", BadFile, "this is not YAML"),
-        ("recipes:\n  a: {}\n  a: {}\n", "a", BadFile, "user.yaml:3: this is not YAML: found duplicate key a"),
-        ("- 1", "a", BadFile, "user.yaml holds a list, but should hold a mapping"),
-        ("", "bse", UnknownName, "no recipe is called 'bse'"),
+        ("recipes:\n  a:\n    extends: a\n", "a → a", 3),
+        ("recipes:\n  a:\n    extends: b\n  b:\n    extends: a\n", "a → b → a", 5),
     ],
 )
-def test_a_file_that_is_wrong_says_what_and_where(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str, name: str, kind: type[ZooError], words: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_recipe_that_extends_itself_shows_the_circle(write: Write, text: str, chain: str, line: int) -> None:
+    error = refusal(lambda: Recipes([], [write("mine.yaml", text)]).find("a"))
 
-    with pytest.raises(kind) as caught:
-        recipes(tmp_path, user).find(name)
-
-    assert words in caught.value.problem
+    assert isinstance(error, BadSetting)
+    assert error.problem.startswith(f"mine.yaml:{line}: recipe '")
+    assert error.problem.endswith(f"extends itself: {chain}.")
 
 
-def test_the_users_layers_are_home_then_folder_then_those_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "home").mkdir(exist_ok=True)
-    (tmp_path / "home" / "registry.yaml").write_text("recipes: {}")
-    (tmp_path / "registry.yaml").write_text("recipes: {}")
-
-    files = user_files([Path("named.yaml")])
-
-    assert files == [tmp_path / "home" / "registry.yaml", Path("registry.yaml"), Path("named.yaml")]
+def test_the_users_recipe_may_extend_the_plugins_recipe_of_its_name(write: Write) -> None:
+    mine = write("mine.yaml", "recipes:\n  base:\n    extends: zoo/base\n    run: {seed: 7}\n")
+    recipe = Recipes([("zoo", write("base.yaml", BASE))], [mine]).find("base")
+    assert recipe.run_settings().seed == 7
 
 
-def test_an_override_without_a_part_names_the_setting_it_may_mean(tmp_path: Path) -> None:
-    recipe = recipes(tmp_path).find("base")
+def test_a_missing_parent_is_named_with_its_place_and_the_nearest(write: Write) -> None:
+    mine = write("mine.yaml", "recipes:\n  a:\n    summary: x\n    extends: bass\n")
+    error = refusal(lambda: Recipes([("zoo", write("base.yaml", BASE))], [mine]).find("a"))
 
-    for word, cure in (("rate=1", "'trainer.rate'"), ("steps=5", "'run.steps'"), ("trainer.rate", "key=value")):
-        with pytest.raises(BadSetting) as caught:
-            recipe.with_overrides([word])
-        assert cure in str(caught.value)
+    assert isinstance(error, UnknownName)
+    assert str(error) == "mine.yaml:4: no recipe is called 'bass', which 'a' extends.\n  Did you mean 'base'?"
+
+
+def test_two_plugins_that_offer_one_recipe_are_both_named_and_can_both_be_had(write: Write) -> None:
+    one = write("one.yaml", "recipes:\n  same: {summary: One}\n")
+    two = write("two.yaml", "recipes:\n  same: {summary: Two}\n")
+    recipes = Recipes([("left", one), ("right", two)])
+
+    error = refusal(lambda: recipes.find("same"))
+
+    assert isinstance(error, NameTaken)
+    assert str(error) == "2 plugins offer a recipe called 'same'.\n  Write 'left/same' or 'right/same'."
+    assert [recipes.find(name).summary for name in ("left/same", "right/same")] == ["One", "Two"]
+    assert recipes.names() == [("left", "same"), ("right", "same")]
+
+
+def test_the_users_layer_over_one_of_two_plugins_says_whose(write: Write) -> None:
+    one = write("one.yaml", "recipes:\n  same: {run: {steps: 1}}\n")
+    two = write("two.yaml", "recipes:\n  same: {run: {steps: 2}}\n")
+    mine = write("mine.yaml", "recipes:\n  right/same: {run: {seed: 5}}\n")
+    recipes = Recipes([("left", one), ("right", two)], [mine])
+
+    assert recipes.find("left/same").values["run"] == {"steps": 1}
+    assert recipes.find("right/same").values["run"] == {"steps": 2, "seed": 5}
+    assert ("", "right/same") not in recipes.names()
+
+
+def test_interpolation_is_refused_and_never_resolved(write: Write) -> None:
+    text = 'recipes:\n  a:\n    run:\n      steps: "${oc.env:HOME}"\n'
+    recipe = Recipes([], [write("a.yaml", text)]).find("a")
+
+    error = refusal(recipe.run_settings)
+
+    assert error.problem == "a.yaml:4: run.steps is '${oc.env:HOME}', but recipes do not interpolate."
+    assert os.environ["HOME"] not in recipe.as_yaml()
+
+
+def test_what_a_recipe_is_written_as_reads_as_the_same_recipe(write: Write) -> None:
+    recipe = Recipes([("zoo", write("base.yaml", BASE))]).find("child").with_overrides(["model.layers=[4]"])
+
+    again = read_config(write("config.yaml", recipe.as_yaml()))
+
+    assert (again.name, again.values) == (recipe.name, recipe.values)
+    assert again.where("run.epochs").startswith("config.yaml:")
+
+
+@pytest.mark.parametrize(
+    ("word", "problem", "cure"),
+    [
+        ("run.steps", "'run.steps' should be key=value.", "Write for example `trainer.learning_rate=1e-4`."),
+        ("run..steps=1", "'run..steps=1' should be key=value.", "Write for example `trainer.learning_rate=1e-4`."),
+        ("=1", "'=1' should be key=value.", "Write for example `trainer.learning_rate=1e-4`."),
+        ("steps=1", "'steps' is no setting of a recipe.", "Did you mean 'run.steps'?"),
+        ("width=1", "'width' is no setting of a recipe.", "Did you mean 'model.width'?"),
+        ("zzzzz=1", "'zzzzz' is no setting of a recipe.", "Keys start with run., model., dataset. or trainer."),
+        ("model=net", "'model' is no setting of a recipe.", "Keys start with run., model., dataset. or trainer."),
+        ("run.steps=[", "the value of 'run.steps=[' is not YAML.", "Quote it for the shell, for example"),
+    ],
+)
+def test_a_word_that_is_no_setting_says_what_to_type(write: Write, word: str, problem: str, cure: str) -> None:
+    recipe = Recipes([("zoo", write("base.yaml", BASE))]).find("base")
+    error = refusal(lambda: recipe.with_overrides([word]))
+    assert error.problem == problem
+    assert (error.cure or "").startswith(cure)
+
+
+def test_a_part_without_a_name_says_what_to_add() -> None:
+    error = refusal(lambda: Recipe("bare", {"model": {"width": 3}}).component("model"))
+    assert str(error) == "recipe 'bare' names no model.\n  Add `model: {name: …}`; see `zoo list models`."
+
+
+def test_weights_that_two_plugins_offer_are_refused(write: Write) -> None:
+    one, two = write("one.yaml", "weights: {w: {}}\n"), write("two.yaml", "weights: {w: {}}\n")
+    error = refusal(lambda: Recipes([("left", one), ("right", two)]).weights())
+    assert error.problem == "the plugins 'left' and 'right' both offer weights called 'w'."
+    assert Recipes([("left", one)], [two]).weights()["w"] == ("", two, {})

@@ -51,6 +51,11 @@ def command(
         overrides, recipe = (recipe, *overrides), None
     if sum(given is not None for given in (recipe, config, resume)) != 1:
         raise click.UsageError("give one of RECIPE, --config FILE and --resume RUN_DIR; `zoo list` shows the recipes.")
+    if resume and overrides:
+        raise BadSetting(
+            f"a resumed run keeps its settings, so {overrides[0]} cannot be set.",
+            "Leave it out, or start a new run: zoo run --config " + str(RunFolder(resume).config),
+        )
     here = Catalog(registry)
     chosen = _choose(here, recipe, config, resume, overrides)
 

@@ -22,7 +22,7 @@ class MetricsFile:
     @hookimpl
     def zoo_run_started(self, run: Run) -> None:
         if run.step and run.folder.metrics.exists():
-            _drop_after(run, run.step)
+            _drop_what_comes_again(run)
         self._file = run.folder.metrics.open("a", encoding="utf-8")
 
     @hookimpl
@@ -51,9 +51,13 @@ class MetricsFile:
             self._file.close()
 
 
-def _drop_after(run: Run, step: int) -> None:
-    """Steps that are run again write their lines anew."""
+def _drop_what_comes_again(run: Run) -> None:
+    """Steps that are run again write their lines anew, and a finished run its last evaluation."""
     # A kill may have cut the last line short; what it said is said again.
     lines = run.folder.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+    kept = [line for line in lines if line.endswith("\n") and not _comes_again(run, json.loads(line))]
     run.folder.metrics.write_text("".join(kept), encoding="utf-8")
+
+
+def _comes_again(run: Run, line: Mapping[str, int]) -> bool:
+    return line["step"] > run.step or ("evaluation" in line and line["step"] == run.total_steps)

@@ -31,6 +31,7 @@ class CLSGAN(zoo.Model):
             "give the discriminator the pixels' mean deviation over groups of so many pictures; 0 does not",
             least=0,
         )
+        deviation_scale: float = zoo.setting(1.0, "what that deviation is multiplied by, so that it is heeded", above=0)
 
     config: Config
 
@@ -119,7 +120,7 @@ class Discriminator(nn.Module):
     def __init__(self, config: CLSGAN.Config) -> None:
         super().__init__()
         self.symmetric = config.symmetric
-        self.deviation_group = config.deviation_group
+        self.deviation_group, self.deviation_scale = config.deviation_group, config.deviation_scale
         self.embedding = nn.Embedding(config.num_classes, config.latent_dim) if config.conditional else None
         inputs = PIXELS + (config.latent_dim if config.conditional else 0) + (1 if config.deviation_group else 0)
         hidden = [layer for i, o in pairwise((inputs, *self.WIDTHS)) for layer in (nn.Linear(i, o), nn.GELU())]
@@ -146,5 +147,5 @@ class Discriminator(nn.Module):
         groups = pixels.view(-1, self.deviation_group, PIXELS)  # (N / group, group, 784)
         # Not Tensor.var: over this dimension it is many times slower on a CPU.
         variance = (groups - groups.mean(dim=1, keepdim=True)).square().mean(dim=1)
-        deviation = (variance + 1e-8).sqrt().mean(dim=1)  # (N / group,)
+        deviation = self.deviation_scale * (variance + 1e-8).sqrt().mean(dim=1)  # (N / group,)
         return deviation.repeat_interleave(self.deviation_group).unsqueeze(1)

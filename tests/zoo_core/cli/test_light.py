@@ -1,0 +1,69 @@
+"""Looking around is quick: the commands that only read names import nothing heavy."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"torch", "torchvision", "numpy", "accelerate"}
+PROGRAM = """
+import json, sys
+from zoo_core.cli import _exit_code
+code = _exit_code(sys.argv[1:])
+print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "shows"),
+    [
+        (["--help"], "Train a recipe."),
+        (["--version"], "zoo "),
+        (["list"], "clsgan-mnist"),
+        (["list", "recipes", "--json"], '"clsgan-mnist"'),
+        (["list", "models"], "digit-classifier"),
+        (["list", "trainers"], "clsgan"),
+        (["list", "datasets"], "mnist"),
+        (["list", "weights"], ""),
+        (["list", "plugins"], "zoo-core"),
+        (["plugins"], "zoo-core"),
+        (["info", "clsgan-mnist"], "run.steps"),
+        (["info", "clsgan-mnist", "--json"], '"run.steps"'),
+        (["run", "--help"], "--resume"),
+        (["predict", "--help"], "--output"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_reads_names_imports_nothing_heavy(tmp_path: Path, words: list[str], shows: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+
+    told = json.loads(done.stderr.splitlines()[-1])
+    assert told["code"] == 0, done.stderr
+    assert shows in done.stdout
+    assert HEAVY & set(told["modules"]) == set()
+
+
+def test_importing_zoo_imports_nothing_heavy() -> None:
+    program = "import sys, zoo_core as zoo; zoo.list(); zoo.hookimpl; zoo.Registry; zoo.setting; zoo.ZooError; "
+    program += "print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert HEAVY & set(done.stdout.split()) == set()
+
+
+def test_a_misspelt_recipe_is_told_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "run", "clsgan-mnits"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    told = json.loads(done.stderr.splitlines()[-1])
+    assert told["code"] == 2
+    assert HEAVY & set(told["modules"]) == set()

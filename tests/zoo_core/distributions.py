@@ -1,0 +1,28 @@
+"""Fake distributions: a folder on ``sys.path`` with a module and a ``*.dist-info``, as pip would have left it."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+
+def install(site: Path, module: str, source: str, name: str | None = None, distribution: str | None = None) -> None:
+    """Put ``module`` with the text ``source`` into ``site``, as the plugin ``name`` of a distribution."""
+    distribution = distribution or f"zoo-{module}"
+    (site / f"{module}.py").write_text(textwrap.dedent(source))
+    info = site / f"{distribution.replace('-', '_')}-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(f"[zoo]\n{name or module} = {module}\n")
+
+
+def good(model: str, recipes: Path | None = None) -> str:
+    """A plugin that offers a model, and perhaps a file of recipes."""
+    return f"""
+        import zoo_core as zoo
+
+        @zoo.hookimpl
+        def zoo_register(registry):
+            registry.model({model!r}, "collections:Counter", summary="A counter")
+            {f"registry.recipes({str(recipes)!r})" if recipes else ""}
+    """
