@@ -70,10 +70,14 @@ def test_two_plugins_that_claim_one_name_are_both_named_and_can_both_be_had(regi
 def test_nothing_of_a_plugin_that_raises_stays(registry: Registry) -> None:
     entries = list(registry.entries)
 
-    with pytest.raises(ZeroDivisionError), registry.owned_by("clumsy"):
-        registry.model("half", "collections:deque", summary="Half a plugin")
-        registry.recipes(Path("half.yaml"))
-        raise ZeroDivisionError
+    def fail_half_way() -> None:
+        with registry.owned_by("clumsy"):
+            registry.model("half", "collections:deque", summary="Half a plugin")
+            registry.recipes(Path("half.yaml"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way()
 
     assert registry.entries == entries
     assert registry.recipe_files == []
@@ -106,12 +110,10 @@ def test_a_target_that_names_no_class_is_refused(registry: Registry, target: str
 
 
 def test_a_name_registered_twice_by_one_plugin_is_refused(registry: Registry) -> None:
-    with (
-        pytest.raises(BrokenPlugin, match="plugin 'twin' registers the dataset 'cats' twice"),
-        registry.owned_by("twin"),
-    ):
+    with registry.owned_by("twin"):
         registry.dataset("cats", "collections:deque", summary="Cats")
-        registry.dataset("cats", "collections:deque", summary="Cats")
+        with pytest.raises(BrokenPlugin, match="plugin 'twin' registers the dataset 'cats' twice"):
+            registry.dataset("cats", "collections:deque", summary="Cats")
 
 
 def test_a_class_is_imported_when_it_is_used(registry: Registry) -> None:
