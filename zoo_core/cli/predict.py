@@ -77,7 +77,13 @@ def _newest(source: str, here: Catalog) -> str | Path:
 def _write(predicted: dict[str, Any], output: Path | None) -> None:
     pictures = {name: value for name, value in predicted.items() if _is_picture(value)}
     plain = {name: _plain(value) for name, value in predicted.items() if name not in pictures}
-    if output is not None and output.suffix.lower() in _PICTURES:
+    if output is None:
+        if pictures:
+            raise BadSetting(
+                "the model predicts a picture, and no file is given for it.", "Add for example -o digits.png"
+            )
+        click.echo(json.dumps(plain))
+    elif output.suffix.lower() in _PICTURES:
         if not pictures:
             raise BadSetting(
                 f"{output} should be a picture, but the model predicts {', '.join(predicted)}.",
@@ -87,15 +93,11 @@ def _write(predicted: dict[str, Any], output: Path | None) -> None:
 
         save(next(iter(pictures.values())), output, columns=10)
         click.echo(f"wrote {output}", err=True)
-    elif output is not None and output.suffix == ".json":
+    elif output.suffix == ".json":
         output.write_text(json.dumps({**plain, **{name: _plain(value) for name, value in pictures.items()}}) + "\n")
         click.echo(f"wrote {output}", err=True)
-    elif output is not None:
+    else:
         raise BadSetting(f"{output} should end in .png or .json.", "Write for example -o digits.png")
-    if plain:
-        click.echo(json.dumps(plain))
-    elif output is None:
-        raise BadSetting("the model predicts a picture, and no file is given for it.", "Add for example -o digits.png")
 
 
 def _is_picture(value: Any) -> bool:
