@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -26,9 +27,7 @@ class AccelerateEngine:
         device = find_device(settings.device)
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
-        if device.type == "cpu":
-            torch.set_flush_denormal(True)  # numbers below 1e-38, as in Adam's moments, cost a CPU many times as much
-        else:
+        if device.type != "cpu":
             torch.accelerator.set_device_index(device.index or int(os.environ.get("LOCAL_RANK", 0)))
             torch.use_deterministic_algorithms(True, warn_only=True)
         # Accelerate keeps one state for the whole process; a second run may want another device or precision.
@@ -83,6 +82,16 @@ class AccelerateEngine:
         if self.world == 1:
             return flag
         return bool(self.gather(torch.tensor([int(flag)], device=self.device)).any())
+
+    @contextmanager
+    def flushing_denormals(self) -> Iterator[None]:
+        """Inside, a CPU takes numbers below 1e-38, as in Adam's moments, for zero: they cost it many times as much."""
+        on_cpu = self.device.type == "cpu"
+        try:
+            torch.set_flush_denormal(on_cpu)
+            yield
+        finally:
+            torch.set_flush_denormal(False)  # the mode belongs to the whole process, and not to a run
 
     def close(self) -> None:
         """Leave the process group, if there is one."""

@@ -168,7 +168,7 @@ def _drive(loop: Loop) -> None:
     run, hooks = loop.run, loop.hooks
     hooks.call("zoo_run_started", run=run)
     try:
-        with stops_on_signal(run):
+        with stops_on_signal(run), loop.engine.flushing_denormals():
             loop.train()
             run.trainer.finish()
             if run.step >= run.total_steps:

@@ -123,3 +123,13 @@ def test_a_batch_on_the_device_is_a_batch():
     assert type(batch) is Batch
     with pytest.raises(BadSetting, match="asks for 'label'"):
         batch["label"]
+
+
+def test_denormals_are_flushed_in_a_run_and_kept_outside_of_it():
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor has no such mode")
+    small = torch.tensor([1e-40])
+
+    with engine().flushing_denormals():
+        assert float((small * 0.5).sum()) == 0
+    assert float((small * 0.5).sum()) > 0
