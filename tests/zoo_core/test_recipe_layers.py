@@ -32,18 +32,6 @@ recipes:
 Write = Callable[[str, str], Path]
 
 
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Write a file into the working folder, and give its path."""
-    monkeypatch.chdir(tmp_path)
-
-    def write(name: str, text: str) -> Path:
-        (tmp_path / name).write_text(text)
-        return Path(name)
-
-    return write
-
-
 def refusal(ask: Callable[[], Any]) -> ZooError:
     with pytest.raises(ZooError) as raised:
         ask()
