@@ -1,19 +1,15 @@
-"""Steps per second of clsgan-mnist-reference: a plain script, a bare loop and zoo, in turn.
+"""Steps per second of clsgan-mnist-reference: a plain script, a bare loop and zoo, taking turns.
 
 The same work: the networks of 1,523,024 and 626,625 parameters in float32 on the CPU; batches of 64 of the 60,000
 training digits in a new random order each epoch; the generator's step, then the discriminator's on the same generated
-pictures, each with Adam; five losses. Each runs in its own process with the same number of threads, steps and warm-up,
-and is timed from the end of the last warm-up step to the end of the last step. Starting, loading data and what
-follows the last step do not count. The warm-up reaches past step 400, so that what the first log line and the first
-picture import is not counted either.
+pictures, each with Adam; five losses. Each runs in its own process with the same number of threads. All are started and
+warmed up, past step 400 so that what the first log line and the first picture import is not counted, and paused. Then
+they run in turn, a few seconds each, and a ratio is taken within a round.
 
 plain  plain_script.py: per-item transforms, Adam unfused, two passes of the discriminator; it logs the losses every 50
-       steps and writes a picture every 400
+       steps and writes a picture every 400; plain-v1 is the same with torchvision's older ToTensor
 bare   bare_loop.py: tensors in memory, fused Adam, one pass, frozen discriminator; no logging, no pictures
-zoo    through_zoo.py: zoo's runner with metrics file, TensorBoard, pictures and progress; a checkpoint every 5,000
-       steps falls into the window only if that is so long
-
-They take turns (plain, bare, zoo, plain, …), and a ratio is taken within a round.
+zoo    through_zoo.py: zoo's runner with metrics file, TensorBoard, pictures and progress
 
     ZOO_DATA=FOLDER python benchmarks/training_speed.py
 """
@@ -22,63 +18,68 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from measuring import copy_data, data_root, load_average, machine, ratios, said, spread, write
+from taking_turns import Runner
 
-SCRIPTS = {"plain": "plain_script.py", "bare": "bare_loop.py", "zoo": "through_zoo.py"}
+SCRIPTS = {
+    "plain": ("plain_script.py",),
+    "plain-v1": ("plain_script.py", "--transforms=v1"),
+    "bare": ("bare_loop.py",),
+    "zoo": ("through_zoo.py",),
+}
 
 
-def measure(script: str, steps: int, warm_up: int, threads: int, data: Path) -> float:
-    """Steps/s that ``script`` prints."""
-    arguments = [f"--steps={steps}", f"--warm-up={warm_up}", f"--threads={threads}"]
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name(script).absolute()), *arguments],
-        env={**os.environ, "ZOO_DATA": str(data), "ZOO_HOME": str(data / "home"), "OMP_NUM_THREADS": str(threads)},
-        cwd=data,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        sys.exit(f"{script} failed:\n{done.stderr}")
-    return float(done.stdout.split()[-2])
+def start(command: tuple[str, ...], threads: int, data: Path) -> Runner:
+    script, *options = command
+    path = str(Path(__file__).with_name(script).absolute())
+    environment = {**os.environ, "ZOO_DATA": str(data), "ZOO_HOME": str(data / "home"), "OMP_NUM_THREADS": str(threads)}
+    ticks = data / "-".join(command)
+    return Runner([sys.executable, path, *options, f"--threads={threads}"], ticks, environment, data)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=1600, help="steps that are measured")
-    parser.add_argument("--warm-up", type=int, default=450, help="steps before them")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn")
+    parser.add_argument("--warm-up", type=int, default=450, help="steps before the first turn")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     given = parser.parse_args()
     before = load_average()
     rates: dict[str, list[float]] = {name: [] for name in SCRIPTS}
-    print(f"{given.rounds} rounds of {given.steps} steps, threads: {given.threads}, load average: {before}", flush=True)
+    print(
+        f"{given.rounds} rounds of {given.seconds} s each, threads: {given.threads}, load average: {before}", flush=True
+    )
     with TemporaryDirectory() as folder:
         data = copy_data(data_root(), Path(folder, "data"), packed=False)
-        for number in range(1, given.rounds + 1):
-            for name, script in SCRIPTS.items():
-                rates[name].append(measure(script, given.steps, given.warm_up, given.threads, data))
-            print(
-                f"  round {number}:",
-                "  ".join(f"{name} {values[-1]:.1f}" for name, values in rates.items()),
-                flush=True,
-            )
+        runners: dict[str, Runner] = {}
+        try:
+            for name, command in SCRIPTS.items():
+                runners[name] = start(command, given.threads, data)
+                runners[name].warm_up(given.warm_up)
+            for number in range(1, given.rounds + 1):
+                for name, runner in runners.items():
+                    rates[name].append(runner.turn(given.seconds))
+                words = "  ".join(f"{name} {values[-1]:.1f}" for name, values in rates.items())
+                print(f"  round {number}: {words}", flush=True)
+        finally:
+            for runner in runners.values():
+                runner.end()
     after = load_average()
-    compared = {f"zoo/{other}": ratios(rates["zoo"], rates[other]) for other in ("plain", "bare")}
+    compared = {f"zoo/{other}": ratios(rates["zoo"], rates[other]) for other in SCRIPTS if other != "zoo"}
     for name, values in rates.items():
-        print(f"{name.ljust(9)}  {said(spread(values), 1)} steps/s")
+        print(f"{name.ljust(12)}  {said(spread(values), 1)} steps/s")
     for name, ratio in compared.items():
-        print(f"{name.ljust(9)}  {said(ratio, 3)}")
+        print(f"{name.ljust(12)}  {said(ratio, 3)}")
     print(f"load average afterwards: {after}")
     result = {
         "machine": machine(),
         "threads": given.threads,
-        "steps": given.steps,
+        "seconds": given.seconds,
         "warm_up": given.warm_up,
         "load_average": {"before": before, "after": after},
         "steps_per_second": rates,

@@ -24,10 +24,15 @@ if TYPE_CHECKING:
     from zoo_core.dataset import Dataset as Dataset
     from zoo_core.dataset import Examples as Examples
     from zoo_core.dataset import InMemory as InMemory
+    from zoo_core.dataset import OnTheFly as OnTheFly
     from zoo_core.errors import ZooError as ZooError
     from zoo_core.folder import data_root as data_root
     from zoo_core.hookspecs import hookimpl as hookimpl
     from zoo_core.model import Model as Model
+    from zoo_core.picture_files import picture_files as picture_files
+    from zoo_core.picture_files import read_frames as read_frames
+    from zoo_core.picture_files import read_picture as read_picture
+    from zoo_core.pictures import palette as palette
     from zoo_core.registry import Registry as Registry
     from zoo_core.run_state import Run as Run
     from zoo_core.settings import setting as setting
@@ -43,6 +48,7 @@ _HOME = {
     "InMemory": "dataset",
     "Metrics": "trainer",
     "Model": "model",
+    "OnTheFly": "dataset",
     "Registry": "registry",
     "Run": "run_state",
     "Trainer": "trainer",
@@ -53,6 +59,10 @@ _HOME = {
     "info": "api",
     "list": "api",
     "load": "api",
+    "palette": "pictures",
+    "picture_files": "picture_files",
+    "read_frames": "picture_files",
+    "read_picture": "picture_files",
     "recipe": "api",
     "run": "api",
     "setting": "settings",
@@ -66,6 +76,7 @@ __all__ = [
     "InMemory",
     "Metrics",
     "Model",
+    "OnTheFly",
     "Registry",
     "Run",
     "Trainer",
@@ -76,6 +87,10 @@ __all__ = [
     "info",
     "list",
     "load",
+    "palette",
+    "picture_files",
+    "read_frames",
+    "read_picture",
     "recipe",
     "run",
     "setting",

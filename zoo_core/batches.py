@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ class Batches:
 
     The order of an epoch is ``order(generator)``, with a generator seeded by (seed, epoch). The last partial batch of
     an epoch is left out. Of a batch of ``batch_size`` examples, process ``rank`` of ``world`` gets its share.
+    Endless examples come by number, and ``order`` is not asked.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class Batches:
         self.examples = examples
         self.seed = seed
         self.workers = workers
-        self.sampler = _EpochSampler(order, batch_size, seed, rank, world)
+        endless = getattr(examples, "endless", False)
+        kind = _Onwards(len(examples)) if endless else _Shuffled(order, seed)
+        self.sampler = _EpochSampler(kind, batch_size, rank, world)
         self.position = 0
         self._iterator: Iterator[Batch] | None = None
         if not self.per_epoch:
@@ -69,13 +73,13 @@ class Batches:
         self.position += 1
         return batch
 
-    def _loader(self, epoch: int) -> DataLoader[Any]:
+    def _loader(self, epoch: int) -> Iterable[Batch]:
         # A loader without a generator of its own would draw its workers' seeds from the global one.
         generator = torch.Generator().manual_seed(derive(self.seed, "workers", epoch))
         return loader(self.examples, batch_sampler=self.sampler, workers=self.workers, generator=generator)
 
 
-def in_order(examples: Examples, batch_size: int, workers: int = 0) -> DataLoader[Any]:
+def in_order(examples: Examples, batch_size: int, workers: int = 0) -> Iterable[Batch]:
     """Batches of all examples in their stored order, the last one perhaps smaller."""
     order = [
         list(range(start, min(start + batch_size, len(examples)))) for start in range(0, len(examples), batch_size)
@@ -83,24 +87,30 @@ def in_order(examples: Examples, batch_size: int, workers: int = 0) -> DataLoade
     return loader(examples, batch_sampler=order, workers=workers, generator=torch.Generator().manual_seed(0))
 
 
-def loader(examples: Examples, *, batch_sampler: Any, workers: int, generator: torch.Generator) -> DataLoader[Any]:
+def loader(
+    examples: Examples, *, batch_sampler: Iterable[list[int]], workers: int, generator: torch.Generator
+) -> Iterable[Batch]:
+    pinned = torch.accelerator.is_available()
+    whole = getattr(examples, "__getitems__", None)
+    if whole is not None and not workers and not pinned:  # then PyTorch's loader would add nothing but its time
+        return (_collate(whole(indices)) for indices in batch_sampler)
     return DataLoader(
         examples,  # type: ignore[arg-type]  # any map-style data set will do
         batch_sampler=batch_sampler,
         collate_fn=_collate,
         num_workers=workers,
         generator=generator,
-        pin_memory=torch.accelerator.is_available(),
+        pin_memory=pinned,
     )
 
 
 class _EpochSampler(Sampler[list[int]]):
     """The indices of an epoch's batches, from the batch ``start`` on."""
 
-    def __init__(self, order: Order, batch_size: int, seed: int, rank: int, world: int) -> None:
-        self.order, self.batch_size, self.seed, self.rank, self.world = order, batch_size, seed, rank, world
+    def __init__(self, order: Callable[[int], Tensor], batch_size: int, rank: int, world: int) -> None:
+        self.order, self.batch_size, self.rank, self.world = order, batch_size, rank, world
         self.epoch = self.start = 0
-        self.length = len(self._epoch_order())
+        self.length = len(order(0))
 
     @property
     def per_epoch(self) -> int:
@@ -110,14 +120,32 @@ class _EpochSampler(Sampler[list[int]]):
         return self.per_epoch - self.start
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = self._epoch_order()
+        order = self.order(self.epoch)
         share = self.batch_size // self.world
         for number in range(self.start, self.per_epoch):
             first = number * self.batch_size + self.rank * share
             yield order[first : first + share].tolist()
 
-    def _epoch_order(self) -> Tensor:
-        return self.order(torch.Generator().manual_seed(derive(self.seed, "order", self.epoch)))
+
+@dataclass
+class _Shuffled:
+    """The indices of an epoch, in the trainer's order."""
+
+    order: Order
+    seed: int
+
+    def __call__(self, epoch: int) -> Tensor:
+        return self.order(torch.Generator().manual_seed(derive(self.seed, "order", epoch)))
+
+
+@dataclass
+class _Onwards:
+    """The numbers of an epoch of endless examples, which go on where the last epoch's ended."""
+
+    length: int
+
+    def __call__(self, epoch: int) -> Tensor:
+        return torch.arange(epoch * self.length, (epoch + 1) * self.length)
 
 
 def _collate(examples: Any) -> Batch:

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -31,7 +31,8 @@ class Batch(dict[str, Tensor]):
 class Examples(Protocol):
     """A map-style PyTorch data set whose examples are mappings.
 
-    If it has ``__getitems__``, that is asked for whole batches.
+    If it has ``__getitems__``, that is asked for whole batches. If it has an attribute ``endless`` that is true, its
+    length is only what is called an epoch: the training takes examples 0, 1, 2, … on and on, each once.
     """
 
     def __len__(self) -> int: ...
@@ -59,6 +60,11 @@ class Dataset(ABC):
     def evaluation(self) -> Examples:
         """The examples to measure on, in a fixed order; never trained on."""
 
+    def validation(self) -> Examples:
+        """The examples to measure on while the training goes on (``run.evaluate_every``). Where choices are made by
+        them, they should not be those of ``evaluation``, which they are unless this is overridden."""
+        return self.evaluation()
+
     def fingerprint(self) -> str:
         """A hash that differs when the data do: of the settings, both lengths and a few examples."""
         digest = hashlib.sha256(json.dumps(dataclasses.asdict(self.config), sort_keys=True, default=str).encode())
@@ -69,6 +75,28 @@ class Dataset(ABC):
                     digest.update(key.encode())
                     digest.update(torch.as_tensor(value).contiguous().cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+
+class OnTheFly:
+    """Examples that ``make`` makes from their numbers alone, so that example k is the same in every process and run.
+
+        OnTheFly(make, length=10_000, endless=True)   # make([k, …]) -> Batch
+
+    ``make`` may be called in other processes, which get a pickled copy of it on some platforms.
+    """
+
+    def __init__(self, make: Callable[[Sequence[int]], Batch], length: int, endless: bool = False) -> None:
+        self.make, self.length, self.endless = make, length, endless
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {name: tensor[0] for name, tensor in self.make([index]).items()}
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """A whole batch, as PyTorch's loader asks for it."""
+        return self.make(indices)
 
 
 class InMemory:

@@ -55,7 +55,7 @@ def zoo_evaluated(run: Run, step: int, metrics: Mapping[str, float]) -> None:
 
 @hookspec
 def zoo_preview(run: Run, step: int, pictures: Tensor) -> None:
-    """What ``trainer.preview`` drew: ``pictures`` (N, C, H, W) in [0, 1], on the CPU."""
+    """What ``trainer.preview`` drew: ``pictures`` (N, C, H, W), or clips (N, T, C, H, W), in [0, 1] on the CPU."""
 
 
 @hookspec

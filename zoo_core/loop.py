@@ -28,6 +28,7 @@ class Loop:
     held: Held
     hooks: Relay
     evaluation: Callable[[], Iterable[Batch]]
+    validation: Callable[[], Iterable[Batch]]
     training: Callable[[], Iterable[Batch]]
     saved_step: int = -1
 
@@ -46,18 +47,18 @@ class Loop:
             if last or run.due(settings.preview_every):
                 self._preview()
             if run.due(settings.evaluate_every) and not last:
-                self.evaluate()
+                self.evaluate(self.validation)
             if run.due(settings.checkpoint_every) and not last:
                 self._log(meter)  # what a checkpoint keeps was seen to be finite
                 self._save()
         self._log(meter)
         self._save()
 
-    def evaluate(self) -> None:
-        """Measure the model as it is. What it draws follows from the seed, and does not touch the training's draws."""
+    def evaluate(self, examples: Callable[[], Iterable[Batch]]) -> None:
+        """Measure the model as it is on ``examples``. What it draws follows from the seed alone."""
         run = self.run
         seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
-        figures = run.trainer.evaluate(self._on_device(self.evaluation), self._on_device(self.training))
+        figures = run.trainer.evaluate(self._on_device(examples), self._on_device(self.training))
         if figures:
             run.figures = {name: float(value) for name, value in figures.items()}
             self.hooks.call("zoo_evaluated", run=run, step=run.step, metrics=run.figures)
@@ -67,7 +68,7 @@ class Loop:
         if not self.engine.is_main or not run.settings.preview_every:
             return
         seed_step(run.settings.seed, 0, 0, "preview")
-        pictures = run.trainer.preview(next(iter(self._on_device(self.evaluation))))
+        pictures = run.trainer.preview(next(iter(self._on_device(self.validation))))
         if pictures is not None:
             self.hooks.call("zoo_preview", run=run, step=run.step, pictures=pictures.detach().cpu())
 

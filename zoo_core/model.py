@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any, ClassVar
 
 import torch
@@ -57,3 +58,8 @@ class Model(nn.Module):
         ``zoo predict NAME key=value`` calls this with the values of its words.
         """
         raise ZooError(f"{type(self).__name__} offers no predictions.", "Call it as a module: model(inputs).")
+
+    def usage(self) -> str:
+        """What ``zoo predict NAME`` should be followed by, as a run says at its end."""
+        needed = [name for name, one in signature(self.predict).parameters.items() if one.default is one.empty]
+        return " ".join(f"{name}=…" for name in needed) or "-o picture.png"

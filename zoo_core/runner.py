@@ -117,7 +117,7 @@ def _build(
     dataset: Dataset = dataset_class(dataset_config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        train, evaluation = dataset.train(), dataset.evaluation()
+        train, evaluation, validation = dataset.train(), dataset.evaluation(), dataset.validation()
         fingerprint = dataset.fingerprint()
     seed_step(settings.seed, 0, 0, "build")
     model: Model = model_class(model_config)
@@ -145,6 +145,7 @@ def _build(
         held,
         Relay(catalog.plugins.manager, observers if engine.is_main else ()),
         lambda: in_order(evaluation, settings.batch_size, settings.workers),
+        lambda: in_order(validation, settings.batch_size, settings.workers),
         lambda: in_order(train, settings.batch_size, settings.workers),
     )
     data = {
@@ -172,7 +173,7 @@ def _drive(loop: Loop) -> None:
             loop.train()
             run.trainer.finish()
             if run.step >= run.total_steps:
-                loop.evaluate()
+                loop.evaluate(loop.evaluation)
                 run.stopping = ""  # a signal that came after the last step stopped nothing
         if loop.engine.is_main:
             weights_format.write(run.folder.weights, run.model.state_dict(), story(run))

@@ -79,11 +79,17 @@ class Trainer(ABC):
 
     def evaluate(self, evaluation: Iterable[Batch], training: Iterable[Batch]) -> Mapping[str, float]:
         """Measure the model on the evaluation examples. ``training`` gives the training examples in stored order,
-        for measures that compare with them; it costs nothing unless it is iterated."""
+        for measures that compare with them; it costs nothing unless it is iterated.
+
+        A name with a slash, such as ``mse/3``, is a detail: it is kept with the others, but not printed.
+        """
         return {}
 
     def preview(self, batch: Batch) -> Tensor | None:
-        """Pictures (N, C, H, W) in [0, 1] for a person to look at, from a fixed batch of evaluation examples."""
+        """Pictures (N, C, H, W) in [0, 1] for a person to look at, from a fixed batch of validation examples.
+
+        Clips are (N, T, C, H, W): a picture with a row for each, and an animation, three side by side.
+        """
         return None
 
     def finish(self) -> None:  # noqa: B027  # nothing to do is the right default

@@ -25,7 +25,7 @@ _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="A picture (.png) or .json; otherwise values are printed.",
+    help="A picture (.png), clip (.gif), array (.npy) or .json; otherwise values are printed.",
 )
 @common_options
 def command(source: str, inputs: tuple[str, ...], output: Path | None) -> None:
@@ -75,33 +75,50 @@ def _newest(source: str, here: Catalog) -> str | Path:
 
 
 def _write(predicted: dict[str, Any], output: Path | None) -> None:
-    pictures = {name: value for name, value in predicted.items() if _is_picture(value)}
-    plain = {name: _plain(value) for name, value in predicted.items() if name not in pictures}
+    drawn = {name: value for name, value in predicted.items() if _is_drawn(value)}
+    plain = {name: _plain(value) for name, value in predicted.items() if name not in drawn}
     if output is None:
-        if pictures:
+        if drawn:
             raise BadSetting(
                 "the model predicts a picture, and no file is given for it.", "Add for example -o digits.png"
             )
         click.echo(json.dumps(plain))
-    elif output.suffix.lower() in _PICTURES:
-        if not pictures:
-            raise BadSetting(
-                f"{output} should be a picture, but the model predicts {', '.join(predicted)}.",
-                "Choose a .json file.",
-            )
-        from zoo_core.pictures import save
-
-        save(next(iter(pictures.values())), output, columns=10)
-        click.echo(f"wrote {output}", err=True)
     elif output.suffix == ".json":
-        output.write_text(json.dumps({**plain, **{name: _plain(value) for name, value in pictures.items()}}) + "\n")
+        output.write_text(json.dumps({name: _plain(value) for name, value in predicted.items()}) + "\n")
         click.echo(f"wrote {output}", err=True)
+    elif output.suffix.lower() not in (*_PICTURES, ".npy"):
+        raise BadSetting(f"{output} should end in .png, .gif, .npy or .json.", "Write for example -o digits.png")
+    elif not drawn:
+        raise BadSetting(
+            f"{output} should be a picture, but the model predicts {', '.join(predicted)}.", "Choose a .json file."
+        )
     else:
-        raise BadSetting(f"{output} should end in .png or .json.", "Write for example -o digits.png")
+        first, *others = drawn
+        _draw(drawn[first], output)
+        for name in others:
+            _draw(drawn[name], output.with_stem(f"{output.stem}-{name}"))
 
 
-def _is_picture(value: Any) -> bool:
-    return getattr(value, "ndim", 0) == 4 and value.shape[1] in (1, 3)
+def _is_drawn(value: Any) -> bool:
+    """Pictures (N, C, H, W), clips (N, T, C, H, W), or classes of pixels (H, W)."""
+    shape: tuple[int, ...] = tuple(getattr(value, "shape", ()))
+    return (len(shape) in (4, 5) and shape[-3] in (1, 3)) or (len(shape) == 2 and str(value.dtype) == "torch.uint8")
+
+
+def _draw(value: Any, path: Path) -> None:
+    from zoo_core import pictures
+
+    if path.suffix.lower() == ".npy":
+        pictures.save_array(value, path)
+    elif value.ndim == 2:
+        pictures.save_classes(value, path)
+    elif value.ndim == 4:
+        pictures.save(value, path, columns=10)
+    elif path.suffix.lower() == ".gif":
+        pictures.save_clips(value, path)
+    else:
+        pictures.save(value.flatten(0, 1), path, columns=value.shape[1])
+    click.echo(f"wrote {path}", err=True)
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,8 +103,6 @@ def _report(run: Run) -> None:
     if run.stopping:
         lines.append(f"  go on    zoo run --resume {run.path}")
     if type(run.model).predict.__qualname__ != "Model.predict":
-        needed = [name for name, one in signature(run.model.predict).parameters.items() if one.default is one.empty]
-        words = " ".join(f"{name}=…" for name in needed) or f"-o {run.name}.png"
-        lines.append(f"  look     zoo predict {run.path} {words}")
+        lines.append(f"  look     zoo predict {run.path} {run.model.usage()}")
     lines.append(f"  curves   tensorboard --logdir {run.path}")
     click.echo("\n".join(lines))

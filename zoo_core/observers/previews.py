@@ -12,11 +12,19 @@ if TYPE_CHECKING:
 
 
 class Previews:
-    """Writes each preview as one PNG, its pictures in a grid eight wide."""
+    """Writes each preview as one PNG, its pictures in a grid eight wide.
+
+    Clips become a PNG with a row for each, and beside it an animated GIF.
+    """
 
     @hookimpl
     def zoo_preview(self, run: Run, step: int, pictures: Tensor) -> None:
-        from zoo_core.pictures import save
+        from zoo_core.pictures import save, save_clips
 
         run.folder.previews.mkdir(exist_ok=True)
-        save(pictures, run.folder.previews / f"step-{step:06d}.png")
+        path = run.folder.previews / f"step-{step:06d}.png"
+        if pictures.ndim == 4:
+            save(pictures, path)
+        else:
+            save(pictures.flatten(0, 1), path, columns=pictures.shape[1])
+            save_clips(pictures, path.with_suffix(".gif"))

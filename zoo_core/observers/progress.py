@@ -85,5 +85,5 @@ class Progress:
 
 
 def numbers(metrics: Mapping[str, float]) -> str:
-    """``generator_loss 0.2931  real_loss 0.1``"""
-    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+    """``generator_loss 0.2931  real_loss 0.1``, without the details, whose names have a slash."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items() if "/" not in name)

@@ -30,7 +30,8 @@ class TensorBoard:
     def zoo_preview(self, run: Run, step: int, pictures: Tensor) -> None:
         from torchvision.utils import make_grid
 
-        self._open(run).add_image("preview", make_grid(pictures), step)
+        columns = 8 if pictures.ndim == 4 else pictures.shape[1]
+        self._open(run).add_image("preview", make_grid(pictures.flatten(0, -4), nrow=columns), step)
 
     @hookimpl
     def zoo_run_finished(self, run: Run) -> None:

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import zoo_core as zoo
+from zoo_plugins.clsgan.augmentation import EVERY, adapted, moved
 from zoo_plugins.clsgan.evaluation import Judgement
 from zoo_plugins.clsgan.grouping import groups_of_one_label
 from zoo_plugins.clsgan.model import CLSGAN
@@ -39,6 +40,12 @@ class CLSGANTrainer(zoo.Trainer):
         averaging: float = zoo.setting(
             0.0, "decay of the generator's averaged weights, which are published", least=0, below=1
         )
+        least_real_loss: float = zoo.setting(
+            0.0,
+            "while the discriminator's loss on real pictures is below this, more and more pictures are moved a little "
+            "before it sees them; 0 never does",
+            least=0,
+        )
         label_group: int = zoo.setting(1, "batches are made of groups of so many pictures of one label", least=1)
         judge: str | None = zoo.setting(
             "digit-classifier-mnist", "weights of the classifier that evaluates; null evaluates nothing"
@@ -56,9 +63,9 @@ class CLSGANTrainer(zoo.Trainer):
             self.discriminator_schedule = LambdaLR(of_discriminator, falling)
         if self.config.averaging:
             self.average = AveragedModel(model.generator, multi_avg_fn=get_ema_multi_avg_fn(0.0))
-            self.averaged_steps = 0
         self.generator, self.generator_optimizer = engine.prepare(model.generator, of_generator)
         self.discriminator, self.discriminator_optimizer = engine.prepare(model.discriminator, of_discriminator)
+        self.steps, self.moved_share = 0, 0.0
         self.engine, self._model = engine, model
         self._generator_parameters = list(model.generator.parameters())
         self._judgement = Judgement(self.config.judge, engine.device, model.config) if self.config.judge else None
@@ -69,7 +76,7 @@ class CLSGANTrainer(zoo.Trainer):
         generated = self.generator(noise, label)
 
         # Only the generator's gradients are asked for, so the discriminator's wrapper must not wait for its own.
-        score = self.engine.unwrap(self.discriminator)(generated, label)
+        score = self.engine.unwrap(self.discriminator)(moved(generated, self.moved_share), label)
         generator_loss = self._loss(score, real=True)
         metrics = {}
         if self.config.reconstruction:
@@ -80,7 +87,7 @@ class CLSGANTrainer(zoo.Trainer):
         self.generator_optimizer.step()
 
         # One pass for real and generated pictures: the discriminator has no batch statistics across the two.
-        both = torch.cat([image, generated.detach()])
+        both = moved(torch.cat([image, generated.detach()]), self.moved_share)
         real_score, fake_score = self.discriminator(both, None if label is None else label.repeat(2)).chunk(2)
         real_loss, fake_loss = self._loss(real_score, real=True), self._loss(fake_score, real=False)
         discriminator_loss = real_loss + fake_loss
@@ -88,9 +95,11 @@ class CLSGANTrainer(zoo.Trainer):
         self.engine.backward(discriminator_loss)
         self.discriminator_optimizer.step()
 
-        self._after_step()
+        self._after_step(real_loss)
         metrics |= {"generator_loss": generator_loss, "discriminator_loss": discriminator_loss}
         metrics |= {"real_loss": real_loss, "fake_loss": fake_loss}
+        if self.config.least_real_loss:
+            metrics["moved_share"] = torch.tensor(self.moved_share)
         return {name: value.detach() for name, value in metrics.items()}
 
     def order(self, examples: zoo.Examples, generator: torch.Generator) -> Tensor:
@@ -132,11 +141,13 @@ class CLSGANTrainer(zoo.Trainer):
             return F.binary_cross_entropy(score, target)
         return F.binary_cross_entropy_with_logits(score, target)
 
-    def _after_step(self) -> None:
+    def _after_step(self, real_loss: Tensor) -> None:
+        self.steps += 1
+        if self.config.least_real_loss and self.steps % EVERY == 0:
+            self.moved_share = adapted(self.moved_share, float(real_loss), self.config.least_real_loss)
         if self.config.averaging:
-            self.averaged_steps += 1
             # A long average of few steps would mostly be the untrained network.
-            decay = min(self.config.averaging, self.averaged_steps / (9 + self.averaged_steps))
+            decay = min(self.config.averaging, self.steps / (9 + self.steps))
             self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)
             self.average.update_parameters(self._model.generator)
         if self.config.constant < 1:

@@ -14,3 +14,17 @@ def zoo_register(registry: zoo.Registry) -> None:
         paper="LeCun et al. 1998",
         licence="CC-BY-SA-3.0",
     )
+    registry.dataset(
+        "moving-mnist",
+        "zoo_plugins.datasets.moving_mnist:MovingMNIST",
+        summary="Clips of two digits that bounce in 64 x 64, made on the fly, endless and seeded",
+        paper="Srivastava et al. 2015",
+        licence="CC-BY-SA-3.0",
+    )
+    registry.dataset(
+        "digit-scenes",
+        "zoo_plugins.datasets.digit_scenes:DigitScenes",
+        summary="Up to three digits in 64 x 84, with the class of every pixel, made on the fly, endless and seeded",
+        paper="LeCun et al. 1998 (the digits)",
+        licence="CC-BY-SA-3.0",
+    )

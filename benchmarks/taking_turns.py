@@ -1,0 +1,81 @@
+"""Processes that take turns on one machine, a few seconds each, so that a busy moment hits all of them alike."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import struct
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ENVIRONMENT = "BENCHMARK_TICKS"
+_RECORD = struct.Struct("=qq")  # steps done, and the monotonic clock at the end of the last one in nanoseconds
+
+
+class Ticks:
+    """Counts the steps of this process where the one that measures can read them; nowhere if none asks."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        path = os.environ.get(ENVIRONMENT)
+        self._shared = _map(Path(path)) if path else None
+
+    def tick(self) -> None:
+        self.count += 1
+        if self._shared is not None:
+            _RECORD.pack_into(self._shared, 0, self.count, time.monotonic_ns())
+
+
+class Runner:
+    """A process that runs only in its turns."""
+
+    def __init__(self, command: Sequence[str], ticks: Path, environment: Mapping[str, str], folder: Path) -> None:
+        ticks.write_bytes(bytes(_RECORD.size))
+        self._ticks = _map(ticks)
+        self._errors = ticks.with_suffix(".log")
+        with self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(
+                command,
+                env={**environment, ENVIRONMENT: str(ticks)},
+                cwd=folder,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
+
+    def warm_up(self, steps: int) -> None:
+        """Wait for so many steps, then pause."""
+        while self._read()[0] < steps:
+            self._check()
+            time.sleep(0.05)
+        self._process.send_signal(signal.SIGSTOP)
+
+    def turn(self, seconds: float) -> float:
+        """Steps per second over one turn, between the ends of two steps; its first step, half done before, is left."""
+        before = self._read()[0]
+        self._process.send_signal(signal.SIGCONT)
+        while (first := self._read())[0] == before:
+            self._check()
+            time.sleep(0.001)
+        time.sleep(seconds)
+        last = self._read()
+        self._process.send_signal(signal.SIGSTOP)
+        return (last[0] - first[0]) / (last[1] - first[1]) * 1e9
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _read(self) -> tuple[int, int]:
+        return _RECORD.unpack_from(self._ticks, 0)
+
+    def _check(self) -> None:
+        if self._process.poll() is not None:
+            raise RuntimeError(f"it ended by itself:\n{self._errors.read_text()}")
+
+
+def _map(path: Path) -> mmap.mmap:
+    with path.open("r+b") as file:
+        return mmap.mmap(file.fileno(), _RECORD.size)

@@ -1,0 +1,148 @@
+"""Pictures and clips from a user's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo_core.errors import BadFile
+
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
+_CURE = "Give a PNG, JPEG, GIF or .npy file."
+
+
+def read_picture(path: str | Path, channels: int) -> Tensor:
+    """A picture file as (channels, H, W) in [0, 1]; ``channels`` is 1 for grey or 3 for RGB.
+
+    A PNG, JPEG, BMP or GIF (its first frame), of any mode; transparent pixels become black. Or an ``.npy`` array
+    (H, W) or (H, W, C), bytes or numbers in [0, 1].
+
+    Raises:
+        BadFile: if it is not such a file; says why.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".npy":
+        array = _array(path)
+        return _channels(_unit(array if array.ndim == 3 else array[..., None], path), channels, path)
+    from PIL import ImageOps
+
+    with _open(path) as picture:
+        return _pixels(ImageOps.exif_transpose(picture), channels)
+
+
+def read_frames(path: str | Path, channels: int) -> Tensor:
+    """A clip as (T, channels, H, W) in [0, 1]: a folder of pictures in name order, a GIF, or an array (.npy, .npz).
+
+    Arrays are (T, H, W) or (T, H, W, C), bytes or numbers in [0, 1]; an ``.npz`` file holds one array.
+
+    Raises:
+        BadFile: if it is none of these, or its frames differ in size; says why.
+    """
+    from PIL import ImageSequence
+
+    path = Path(path)
+    if path.is_dir():
+        frames = [read_picture(file, channels) for file in picture_files(path)]
+        if not frames:
+            raise BadFile(f"{path} holds no pictures.", f"It should hold files that end in {', '.join(PICTURES)}.")
+        for file, frame in zip(picture_files(path), frames, strict=True):
+            if frame.shape != frames[0].shape:
+                raise BadFile(
+                    f"{file} is {_size(frame)}, but the first picture there is {_size(frames[0])}.",
+                    "All frames of a clip should be of one size.",
+                )
+        return torch.stack(frames)
+    if path.suffix.lower() in (".npy", ".npz"):
+        array = _array(path)
+        if array.ndim not in (3, 4):
+            raise BadFile(f"{path} holds {array.shape}, but should hold (T, H, W) or (T, H, W, C).")
+        array = array if array.ndim == 4 else array[..., None]
+        return torch.stack([_channels(_unit(frame, path), channels, path) for frame in array])
+    with _open(path) as picture:
+        return torch.stack([_pixels(frame, channels) for frame in ImageSequence.Iterator(picture)])
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """The picture files right in ``folder``, in name order."""
+    return sorted(
+        file for file in folder.iterdir() if file.suffix.lower() in PICTURES and not file.name.startswith(".")
+    )
+
+
+def _open(path: Path) -> Any:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        picture = Image.open(path)
+        picture.load()
+    except UnidentifiedImageError:
+        raise BadFile(f"{path} is no picture that can be read.", _CURE) from None
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise BadFile(f"{path} can't be read: {why}.", _CURE) from error
+    return picture
+
+
+def _pixels(picture: Any, channels: int) -> Tensor:
+    from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype
+
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):  # Pillow would cut off what is over 255
+        values = np.asarray(picture).astype(np.float32)
+        grey = torch.from_numpy(values / (65535 if values.max() > 255 else 255 if values.max() > 1 else 1))
+        return grey.clamp(0, 1).expand(channels, -1, -1).clone()
+    if "A" in picture.mode or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        from PIL import Image
+
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, (0, 0, 0, 255)), picture)
+    converted = picture.convert("L" if channels == 1 else "RGB")
+    return to_dtype(pil_to_tensor(converted), torch.float32, scale=True)  # type: ignore[no-any-return]
+
+
+def _array(path: Path) -> Any:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        names = list(loaded)
+        if len(names) != 1:
+            raise BadFile(f"{path} holds {len(names)} arrays ({', '.join(names)}), but should hold one.")
+        return loaded[names[0]]
+    except (OSError, ValueError, EOFError) as error:
+        raise BadFile(f"{path} can't be read: {error}.", _CURE) from error
+
+
+def _unit(array: Any, path: Path) -> Tensor:
+    """(H, W, C) of bytes or of numbers in [0, 1] as (C, H, W) in [0, 1]."""
+    if array.ndim != 3 or array.shape[2] not in (1, 3):
+        raise BadFile(f"{path} holds pictures {array.shape}, but should hold (H, W) or (H, W, C) with 1 or 3 channels.")
+    values = torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)
+    if array.dtype == np.uint8:
+        return values.float() / 255
+    if array.dtype == np.bool_ or np.issubdtype(array.dtype, np.floating):
+        values = values.float()
+        if not ((values >= 0) & (values <= 1)).all():
+            raise BadFile(
+                f"{path} holds numbers from {float(values.min()):.4g} to {float(values.max()):.4g}.",
+                "They should lie in 0..1, or be bytes (uint8).",
+            )
+        return values
+    raise BadFile(f"{path} holds {array.dtype}.", "It should hold bytes (uint8), or numbers in 0..1.")
+
+
+def _channels(picture: Tensor, channels: int, path: Path) -> Tensor:
+    if picture.shape[0] == channels:
+        return picture
+    if channels == 1:
+        from torchvision.transforms.v2.functional import rgb_to_grayscale
+
+        return rgb_to_grayscale(picture)  # type: ignore[no-any-return]
+    return picture.expand(channels, -1, -1).clone()
+
+
+def _size(frame: Tensor) -> str:
+    return f"{frame.shape[-2]} x {frame.shape[-1]}"

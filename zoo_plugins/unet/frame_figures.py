@@ -1,0 +1,72 @@
+"""How far predicted frames are from the true ones, by the protocol of OpenSTL's table of Moving MNIST.
+
+MSE and MAE are summed over a frame's pixels and averaged over clips and frames, before predictions are clipped to
+[0, 1]; SSIM and PSNR are taken after. SSIM is that of Wang et al. 2004 with a uniform window of 7 x 7, averaged where
+the whole window lies in the frame. Its data range is 1 in ``ssim``; ``ssim_range_2`` is what the table has, whose
+frames are floating-point numbers, for which its library assumed a range of 2. PSNR is in dB, averaged over frames.
+``copy_mse`` and ``copy_ssim`` are those of a prediction that repeats the last frame it was given. After a slash: the
+figure of that frame ahead alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import torch
+from torch import Tensor
+
+_WINDOW = 7
+
+
+class FrameFigures:
+    """Adds up over batches."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(()))
+        self._clips = 0
+
+    def add(self, past: Tensor, predicted: Tensor, future: Tensor) -> None:
+        """``past`` (N, T, C, H, W); ``predicted`` and ``future`` (N, T', C, H, W)."""
+        error = predicted - future
+        copied = past[:, -1:].expand_as(future)
+        clipped = predicted.clamp(0, 1)
+        of_frames = {
+            "mse": error.square().sum(dim=(2, 3, 4)),
+            "mae": error.abs().sum(dim=(2, 3, 4)),
+            "ssim": _ssim(clipped, future, 1.0),
+            "ssim_range_2": _ssim(clipped, future, 2.0),
+            "psnr": -10 * (clipped - future).square().mean(dim=(2, 3, 4)).clamp(min=1e-10).log10(),
+            "copy_mse": (copied - future).square().sum(dim=(2, 3, 4)),
+            "copy_ssim": _ssim(copied, future, 1.0),
+        }
+        for name, values in of_frames.items():  # (N, T')
+            self._sums[name] = self._sums[name] + values.double().sum(dim=0).cpu()
+        self._clips += len(future)
+
+    def read(self) -> dict[str, float]:
+        means = {name: sums / self._clips for name, sums in self._sums.items()}
+        figures = {name: float(values.mean()) for name, values in means.items()}
+        single = {
+            f"{name}/{ahead}": float(value)
+            for name, values in means.items()
+            for ahead, value in enumerate(values.tolist(), start=1)
+        }
+        return figures | single
+
+
+def _ssim(predicted: Tensor, true: Tensor, data_range: float) -> Tensor:
+    """(N, T)"""
+    from torchmetrics.functional.image import structural_similarity_index_measure  # a second, needed at the end only
+
+    _, pixels = structural_similarity_index_measure(
+        predicted.flatten(0, 1),
+        true.flatten(0, 1),
+        gaussian_kernel=False,
+        kernel_size=_WINDOW,
+        data_range=data_range,
+        reduction="none",
+        return_full_image=True,
+    )
+    edge = _WINDOW // 2
+    inner = pixels[..., edge:-edge, edge:-edge].mean(dim=(1, 2, 3))  # (N * T,)
+    return torch.unflatten(inner, 0, predicted.shape[:2])

@@ -1,0 +1,27 @@
+"""The network as it is fastest for predictions."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from zoo_plugins.unet.stage import Stage
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """A copy in eval mode with every normalisation folded into the convolution before it, in channels-last memory.
+
+    It gives what ``network`` gives in eval mode, up to rounding.
+    """
+    copy = deepcopy(network).eval().requires_grad_(False)
+    for stage in [module for module in copy.modules() if isinstance(module, Stage)]:
+        for place, layer in enumerate(stage):
+            if isinstance(layer, nn.BatchNorm2d):
+                convolution: Any = stage[place - 1]
+                stage[place - 1] = fuse_conv_bn_eval(convolution, layer)
+                stage[place] = nn.Identity()
+    return copy.to(memory_format=torch.channels_last)

@@ -1,0 +1,142 @@
+"""U-Net (Ronneberger et al. 2015) with strided convolutions, bilinear upsampling and its own input at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import zoo_core as zoo
+from zoo_plugins.unet.stage import Stage, checkpointed
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "leaky_relu": nn.LeakyReLU,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
+
+
+class UNet(zoo.Model):
+    """Pictures of any size to pictures of that size. The default settings are the reference: 20 RGB frames to 20."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        in_channels: int = zoo.setting(
+            60, "channels of the input: frames times their channels, or a picture's", least=1
+        )
+        out_channels: int = zoo.setting(60, "channels of the output: frames times their channels, or classes", least=1)
+        base_channels: int = zoo.setting(64, "channels of the first stage; each further one has twice as many", least=1)
+        depth: int = zoo.setting(4, "how often height and width are halved", least=1)
+        downsample: Literal["conv", "max_pool"] = zoo.setting("conv", "2 x 2 convolution with stride 2, or max pooling")
+        activation: Literal["leaky_relu", "relu", "gelu", "silu"] = zoo.setting(
+            "leaky_relu", "after each normalisation"
+        )
+        head: Literal["reference", "linear"] = zoo.setting(
+            "reference", "end in normalisation and activation, or in a 1 x 1 convolution, which can give logits"
+        )
+        residual_input: bool = zoo.setting(True, "whether the last stage sees the network's own input once more")
+        output: Literal["frames", "frame_logits", "class_logits"] = zoo.setting(
+            "frames", "what the output stands for: frames, their logits (a sigmoid makes frames of them), or classes'"
+        )
+        frame_channels: int = zoo.setting(3, "channels of a frame: 1 grey, 3 RGB", least=1)
+        class_names: tuple[str, ...] = zoo.setting((), "what the classes are called; otherwise they have numbers")
+        checkpointing: bool = zoo.setting(False, "compute stages again in the backward pass: less memory, more time")
+
+    config: Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        widths = [config.base_channels * 2**level for level in range(config.depth + 1)]  # 64, 128, 256, 512, 1024
+        end = config.out_channels if config.head == "reference" else config.base_channels
+        activation = ACTIVATIONS[config.activation]
+        self.encoder = nn.ModuleList([Stage(config.in_channels, widths[0], activation)])
+        for narrow, wide in pairwise(widths):
+            self.encoder += [_down(config.downsample, narrow, activation), Stage(narrow, wide, activation)]
+        self.middle = Stage(widths[-1], widths[-2], activation)
+        # A decoder's stage gets the upsampled tensor and the encoder's, equally wide.
+        outputs = [*reversed(widths[:-2]), end]
+        self.decoder = nn.ModuleList(
+            [Stage(2 * i, o, activation) for i, o in zip(reversed(widths[:-1]), outputs, strict=True)]
+        )
+        if config.residual_input:
+            self.last = Stage(end + config.in_channels, end, activation)
+        if config.head == "linear":
+            self.head = nn.Conv2d(end, config.out_channels, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, H, W).
+
+        Raises:
+            zoo.ZooError: if the number of channels is another.
+        """
+        if image.ndim != 4 or image.shape[1] != self.config.in_channels:
+            raise zoo.ZooError(
+                f"this U-Net takes (N, {self.config.in_channels}, H, W), but was given {tuple(image.shape)}.",
+                f"Build it with in_channels={image.shape[1] if image.ndim == 4 else '…'}, or give it what it takes.",
+            )
+        height, width = image.shape[-2:]
+        padded = _pad(image, 2**self.config.depth)
+        outputs, tensor = [], padded
+        for layer in self.encoder:
+            tensor = self._run(layer, tensor)
+            if isinstance(layer, Stage):
+                outputs.append(tensor)
+        tensor = _up(self._run(self.middle, outputs.pop()))
+        for stage in self.decoder:
+            tensor = self._run(stage, torch.cat([tensor, outputs.pop()], dim=1))
+            if outputs:
+                tensor = _up(tensor)
+        if self.config.residual_input:
+            tensor = self._run(self.last, torch.cat([tensor, padded], dim=1))
+        if self.config.head == "linear":
+            tensor = self.head(tensor)
+        return tensor[..., :height, :width]
+
+    def _run(self, layer: nn.Module, tensor: Tensor) -> Tensor:
+        if self.config.checkpointing and self.training:
+            return checkpointed(layer, tensor)
+        return layer(tensor)  # type: ignore[no-any-return]
+
+    @torch.inference_mode()
+    def predict(self, frames: str | None = None, image: str | None = None, ahead: int | None = None) -> dict[str, Any]:
+        """What follows the clip in the file ``frames``, or the classes of the picture in the file ``image``.
+
+        For ``frames``: ``{"clip": (1, T, C, H, W) in [0, 1]}``, ``ahead`` frames or as many as one pass gives. For
+        ``image``: ``{"mask": (H, W) uint8, "overlay": (1, 3, H, W) in [0, 1], "share": {class: of all pixels}}``.
+
+        Raises:
+            zoo.ZooError: if the file can't be read, or is not what this model takes; says why.
+        """
+        from zoo_plugins.unet.prediction import classes_of_picture, frames_after_clip
+
+        if self.config.output == "class_logits":
+            if image is None or frames is not None or ahead is not None:
+                raise zoo.ZooError("this model finds the classes of one picture's pixels.", f"Write {self.usage()}")
+            return classes_of_picture(self, image)
+        if frames is None or image is not None:
+            raise zoo.ZooError("this model predicts the frames after a clip.", f"Write {self.usage()}")
+        return frames_after_clip(self, frames, ahead)
+
+    def usage(self) -> str:
+        return "image=photo.png -o mask.png" if self.config.output == "class_logits" else "frames=clip.gif -o next.gif"
+
+
+def _down(kind: str, channels: int, activation: type[nn.Module]) -> nn.Module:
+    if kind == "max_pool":
+        return nn.MaxPool2d(2)
+    return nn.Sequential(nn.Conv2d(channels, channels, 2, stride=2, bias=False), activation())
+
+
+def _up(tensor: Tensor) -> Tensor:
+    return F.interpolate(tensor, scale_factor=2, mode="bilinear", align_corners=True)
+
+
+def _pad(image: Tensor, multiple: int) -> Tensor:
+    """Zeros below and to the right, so that every halving comes out even."""
+    height, width = image.shape[-2:]
+    return F.pad(image, (0, -width % multiple, 0, -height % multiple))

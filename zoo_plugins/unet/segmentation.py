@@ -1,0 +1,126 @@
+"""Semantic segmentation: the class of every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import zoo_core as zoo
+from zoo_plugins.unet.class_pictures import class_names, side_by_side
+from zoo_plugins.unet.model import UNet
+from zoo_plugins.unet.training import UNetTrainer
+
+_SHOWN = 8
+
+
+class SegmentationTrainer(UNetTrainer):
+    """Trains a U-Net on ``image`` (N, C, H, W) in [0, 1] and ``mask`` (N, H, W), the classes' numbers."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(UNetTrainer.Config):
+        loss: Literal["cross-entropy", "dice", "both"] = zoo.setting(
+            "cross-entropy", "of pixels; or soft Dice of classes (Milletari et al. 2016); or their sum"
+        )
+        class_weights: tuple[float, ...] = zoo.setting(
+            (), "weight of each class in the cross-entropy; none: 1", least=0
+        )
+        ignored_index: int = zoo.setting(255, "pixels of this class are neither learnt nor measured")
+
+    config: Config
+
+    def setup(self, model: UNet, engine: zoo.Engine) -> None:
+        _check(model.config, self.config)
+        self._weights = (
+            torch.tensor(self.config.class_weights, device=engine.device) if self.config.class_weights else None
+        )
+        self._classes = model.config.out_channels
+        super().setup(model, engine)
+
+    def step(self, batch: zoo.Batch) -> zoo.Metrics:
+        mask = batch["mask"]
+        score = self.network(batch["image"]).float()  # (N, classes, H, W)
+        terms = {}
+        if self.config.loss != "dice":
+            terms["cross_entropy"] = F.cross_entropy(
+                score, mask, weight=self._weights, ignore_index=self.config.ignored_index
+            )
+        if self.config.loss != "cross-entropy":
+            terms["dice_loss"] = soft_dice_loss(score, mask, self.config.ignored_index)
+        loss = torch.stack(list(terms.values())).sum()
+        self.minimise(loss)
+        reported = {"loss": loss, **terms} if len(terms) > 1 else {"loss": loss}
+        return {name: value.detach() for name, value in reported.items()}
+
+    @torch.no_grad()
+    def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:
+        """Of all pixels of all pictures together: mean IoU, Dice and accuracy, and after a slash those of a class."""
+        from torchmetrics.classification import MulticlassConfusionMatrix
+
+        matrix = MulticlassConfusionMatrix(self._classes, ignore_index=self.config.ignored_index).to(self.engine.device)
+        for batch in evaluation:
+            matrix.update(self._predict(batch["image"]), batch["mask"])
+        return figures_of(matrix.compute(), class_names(self._model.config))
+
+    @torch.no_grad()
+    def preview(self, batch: zoo.Batch) -> Tensor:
+        """One picture (1, 3, H, W): rows of image, truth and prediction, and a legend."""
+        image, mask = batch["image"][:_SHOWN], batch["mask"][:_SHOWN]
+        predicted = self._predict(image)
+        return side_by_side(image, mask, predicted, class_names(self._model.config), self.config.ignored_index)
+
+    def _predict(self, image: Tensor) -> Tensor:
+        network = self.published.eval()
+        predicted: Tensor = network(image).argmax(dim=1)
+        network.train()
+        return predicted
+
+
+def soft_dice_loss(score: Tensor, mask: Tensor, ignored_index: int) -> Tensor:
+    """1 - 2 |P and T| / (|P| + |T|), P the softmax of ``score`` (N, K, H, W), averaged over the classes that occur.
+
+    Milletari et al. 2016, eq. 3, without the squares in the denominator.
+    """
+    heeded = (mask != ignored_index).unsqueeze(1)
+    share = score.softmax(dim=1) * heeded
+    true = F.one_hot(mask.where(heeded.squeeze(1), 0), score.shape[1]).permute(0, 3, 1, 2) * heeded
+    both, single = (share * true).sum(dim=(0, 2, 3)), (share + true).sum(dim=(0, 2, 3))
+    occurs = true.sum(dim=(0, 2, 3)) > 0
+    dice = 2 * both / single.clamp(min=1e-6)
+    return 1 - (dice * occurs).sum() / occurs.sum().clamp(min=1)
+
+
+def figures_of(matrix: Tensor, names: list[str]) -> dict[str, float]:
+    """From a confusion matrix (K, K), rows the truth; a class that is neither there nor predicted does not count."""
+    matrix = matrix.double()
+    right, true, predicted = matrix.diagonal(), matrix.sum(dim=1), matrix.sum(dim=0)
+    occurs = true + predicted > 0
+    iou = right / (true + predicted - right)
+    dice = 2 * right / (true + predicted)
+    figures = {
+        "mean_iou": float(iou[occurs].mean()),
+        "mean_dice": float(dice[occurs].mean()),
+        "pixel_accuracy": float(right.sum() / matrix.sum()),
+    }
+    for name, values in (("iou", iou), ("dice", dice)):
+        figures |= {f"{name}/{names[k]}": float(values[k]) for k in range(len(names)) if occurs[k]}
+    return figures
+
+
+def _check(model: Any, trainer: SegmentationTrainer.Config) -> None:
+    if model.output != "class_logits" or model.head != "linear":
+        raise zoo.ZooError(
+            f"the trainer 'segmentation' needs logits of classes, but model.output is '{model.output}' "
+            f"and model.head is '{model.head}'.",
+            "Write `model.output=class_logits model.head=linear`.",
+        )
+    if len(trainer.class_weights) not in (0, model.out_channels):
+        raise zoo.ZooError(
+            f"trainer.class_weights has {len(trainer.class_weights)} numbers, but the model has {model.out_channels} "
+            "classes.",
+            "Give one for each class, or none.",
+        )

@@ -1,0 +1,67 @@
+"""What the trainers of a U-Net share: AdamW in one cycle, and averaged weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+import zoo_core as zoo
+from zoo_plugins.unet.model import UNet
+
+
+class UNetTrainer(zoo.Trainer):
+    """Minimises a loss; a trainer on it says which."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        learning_rate: float = zoo.setting(1e-3, "AdamW step size at the top of the cycle", above=0)
+        warm_up: float = zoo.setting(0.1, "share of the run in which the step size rises", above=0, below=1)
+        weight_decay: float = zoo.setting(1e-2, "AdamW's decay of weights", least=0)
+        clip: float = zoo.setting(0.0, "gradients are scaled down to this norm; 0 leaves them", least=0)
+        averaging: float = zoo.setting(0.0, "decay of averaged weights, which are published; 0: none", least=0, below=1)
+
+    config: Config
+
+    def setup(self, model: UNet, engine: zoo.Engine) -> None:
+        model.to(memory_format=torch.channels_last)
+        adam = torch.optim.AdamW(
+            model.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
+        )
+        self.schedule = OneCycleLR(
+            adam, self.config.learning_rate, total_steps=max(engine.total_steps, 1), pct_start=self.config.warm_up
+        )
+        if self.config.averaging:
+            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.0), use_buffers=True)
+        self.steps = 0
+        self.network, self.optimizer = engine.prepare(model, adam)
+        self.engine, self._model = engine, model
+
+    def minimise(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad()
+        self.engine.backward(loss)
+        if self.config.clip:
+            self.engine.clip(self._model, self.config.clip)
+        self.optimizer.step()
+        self.steps += 1
+        if self.schedule.last_epoch < self.schedule.total_steps - 1:
+            self.schedule.step()
+        if self.config.averaging:
+            # A long average of few steps would mostly be the untrained network.
+            decay = min(self.config.averaging, self.steps / (9 + self.steps))
+            self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)
+            self.average.update_parameters(self._model)
+
+    @property
+    def published(self) -> nn.Module:
+        """The network whose weights are published: the averaged one, if there is one."""
+        network: Any = self.average.module if self.config.averaging else self._model
+        return network  # type: ignore[no-any-return]
+
+    def finish(self) -> None:
+        if self.config.averaging:
+            self._model.load_state_dict(self.average.module.state_dict())
