@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from zoo_core.folder import data_root as data_root
     from zoo_core.hookspecs import hookimpl as hookimpl
     from zoo_core.model import Model as Model
+    from zoo_core.picture_files import clip_shape as clip_shape
     from zoo_core.picture_files import picture_files as picture_files
     from zoo_core.picture_files import read_frames as read_frames
     from zoo_core.picture_files import read_picture as read_picture
@@ -54,6 +55,7 @@ _HOME = {
     "Trainer": "trainer",
     "ZooError": "errors",
     "build": "api",
+    "clip_shape": "picture_files",
     "data_root": "folder",
     "hookimpl": "hookspecs",
     "info": "api",
@@ -82,6 +84,7 @@ __all__ = [
     "Trainer",
     "ZooError",
     "build",
+    "clip_shape",
     "data_root",
     "hookimpl",
     "info",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from zoo_core.errors import BadFile
 
+_ARRAYS = (".npy", ".npz")
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 _CURE = "Give a PNG, JPEG, GIF or .npy file."
 
@@ -27,43 +30,50 @@ def read_picture(path: str | Path, channels: int) -> Tensor:
     path = Path(path)
     if path.suffix.lower() == ".npy":
         array = _array(path)
-        return _channels(_unit(array if array.ndim == 3 else array[..., None], path), channels, path)
+        return _channels(_unit(array if array.ndim == 3 else array[..., None], path), channels)
     from PIL import ImageOps
 
     with _open(path) as picture:
         return _pixels(ImageOps.exif_transpose(picture), channels)
 
 
-def read_frames(path: str | Path, channels: int) -> Tensor:
-    """A clip as (T, channels, H, W) in [0, 1]: a folder of pictures in name order, a GIF, or an array (.npy, .npz).
+def read_frames(path: str | Path, channels: int, start: int = 0, stop: int | None = None) -> Tensor:
+    """A clip's frames from ``start`` to ``stop`` as (T, channels, H, W) in [0, 1].
 
-    Arrays are (T, H, W) or (T, H, W, C), bytes or numbers in [0, 1]; an ``.npz`` file holds one array.
+    A clip is a folder of pictures in name order, a GIF, or an array (.npy, .npz) of (T, H, W) or (T, H, W, C), bytes or
+    numbers in [0, 1]; an ``.npz`` file holds one array. Of an ``.npy`` file only these frames are read.
 
     Raises:
         BadFile: if it is none of these, or its frames differ in size; says why.
     """
-    from PIL import ImageSequence
-
     path = Path(path)
     if path.is_dir():
-        frames = [read_picture(file, channels) for file in picture_files(path)]
-        if not frames:
-            raise BadFile(f"{path} holds no pictures.", f"It should hold files that end in {', '.join(PICTURES)}.")
-        for file, frame in zip(picture_files(path), frames, strict=True):
-            if frame.shape != frames[0].shape:
-                raise BadFile(
-                    f"{file} is {_size(frame)}, but the first picture there is {_size(frames[0])}.",
-                    "All frames of a clip should be of one size.",
-                )
-        return torch.stack(frames)
-    if path.suffix.lower() in (".npy", ".npz"):
-        array = _array(path)
-        if array.ndim not in (3, 4):
-            raise BadFile(f"{path} holds {array.shape}, but should hold (T, H, W) or (T, H, W, C).")
-        array = array if array.ndim == 4 else array[..., None]
-        return torch.stack([_channels(_unit(frame, path), channels, path) for frame in array])
+        return _stacked([(file, read_picture(file, channels)) for file in picture_files(path)[start:stop]], path)
+    if path.suffix.lower() in _ARRAYS:
+        frames = _clip_array(path)[start:stop]
+        return torch.stack([_channels(_unit(frame, path), channels) for frame in frames])
+    from PIL import ImageSequence
+
     with _open(path) as picture:
-        return torch.stack([_pixels(frame, channels) for frame in ImageSequence.Iterator(picture)])
+        wanted = itertools.islice(ImageSequence.Iterator(picture), start, stop)
+        return _stacked([(path, _pixels(frame, channels)) for frame in wanted], path)
+
+
+def clip_shape(path: str | Path) -> tuple[int, int, int]:
+    """A clip's length, and the height and width of its first frame, without reading its frames; see read_frames.
+
+    Raises:
+        BadFile: if it is no clip; says why.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = picture_files(path)
+        return (len(files), *clip_shape(files[0])[1:]) if files else (0, 0, 0)
+    if path.suffix.lower() in _ARRAYS:
+        length, height, width, _ = _clip_array(path).shape
+        return length, height, width
+    with _open(path) as picture:
+        return getattr(picture, "n_frames", 1), picture.height, picture.width
 
 
 def picture_files(folder: Path) -> list[Path]:
@@ -105,15 +115,37 @@ def _pixels(picture: Any, channels: int) -> Tensor:
 
 def _array(path: Path) -> Any:
     try:
-        loaded = np.load(path, allow_pickle=False)
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded
         names = list(loaded)
         if len(names) != 1:
             raise BadFile(f"{path} holds {len(names)} arrays ({', '.join(names)}), but should hold one.")
         return loaded[names[0]]
-    except (OSError, ValueError, EOFError) as error:
+    except BadFile:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise BadFile(f"{path} can't be read: {error}.", _CURE) from error
+
+
+def _clip_array(path: Path) -> Any:
+    array = _array(path)
+    if array.ndim not in (3, 4):
+        raise BadFile(f"{path} holds {array.shape}, but should hold (T, H, W) or (T, H, W, C).")
+    return array if array.ndim == 4 else array[..., None]
+
+
+def _stacked(frames: list[tuple[Path, Tensor]], path: Path) -> Tensor:
+    if not frames:
+        raise BadFile(f"{path} holds no pictures.", f"It should hold files that end in {', '.join(PICTURES)}.")
+    first = frames[0][1]
+    for file, frame in frames:
+        if frame.shape != first.shape:
+            raise BadFile(
+                f"{file} is {_size(frame)}, but the first picture there is {_size(first)}.",
+                "All frames of a clip should be of one size.",
+            )
+    return torch.stack([frame for _, frame in frames])
 
 
 def _unit(array: Any, path: Path) -> Tensor:
@@ -134,7 +166,7 @@ def _unit(array: Any, path: Path) -> Tensor:
     raise BadFile(f"{path} holds {array.dtype}.", "It should hold bytes (uint8), or numbers in 0..1.")
 
 
-def _channels(picture: Tensor, channels: int, path: Path) -> Tensor:
+def _channels(picture: Tensor, channels: int) -> Tensor:
     if picture.shape[0] == channels:
         return picture
     if channels == 1:
