@@ -32,8 +32,9 @@ class AccelerateEngine:
             torch.use_deterministic_algorithms(True, warn_only=True)
         # Accelerate keeps one state for the whole process; a second run may want another device or precision.
         AcceleratorState._reset_state(reset_partial_state="LOCAL_RANK" not in os.environ)
-        self._accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=_PRECISIONS[settings.precision])
-        if settings.precision != "float32" and not self._accelerator.native_amp:
+        self.precision = find_precision(settings.precision, device)
+        self._accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=_PRECISIONS[self.precision])
+        if self.precision != "float32" and not self._accelerator.native_amp:
             raise BadSetting(
                 f"run.precision is '{settings.precision}', but {device} does not have it.",
                 "Write `run.precision=bfloat16`, or leave it out.",
@@ -96,6 +97,20 @@ class AccelerateEngine:
     def close(self) -> None:
         """Leave the process group, if there is one."""
         self._accelerator.end_training()
+
+
+def find_precision(name: str, device: torch.device) -> str:
+    """``auto`` as bfloat16 where ``device`` has instructions for it, which are about twice as fast, else as float32."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu":
+        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every release
+        fast = any(capabilities.get(one) for one in ("avx512_bf16", "amx_bf16", "bf16"))
+    else:
+        fast = device.type == "xpu"
+    return "bfloat16" if fast else "float32"
 
 
 def find_device(name: str) -> torch.device:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def environment(
-    catalog: Catalog, recipe: Recipe, device: torch.device, data: dict[str, Any], notes: list[str]
+    catalog: Catalog, recipe: Recipe, device: torch.device, precision: str, data: dict[str, Any], notes: list[str]
 ) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
@@ -26,7 +26,12 @@ def environment(
         "plugins": {
             info.name: f"{info.distribution} {info.version}" for info in catalog.plugins.infos if info.state == "loaded"
         },
-        "device": {"type": str(device), "name": _device_name(device), "threads": torch.get_num_threads()},
+        "device": {
+            "type": str(device),
+            "name": _device_name(device),
+            "precision": precision,
+            "threads": torch.get_num_threads(),
+        },
         "platform": platform.platform(),
         "git": git_state(),
         "data": data,

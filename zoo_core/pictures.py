@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 from zoo_core.errors import BadFile
 
 FRAME_SECONDS = 0.1
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 def save(pictures: Tensor, path: Path, columns: int = 8) -> None:
@@ -74,17 +76,14 @@ def save_array(tensor: Tensor, path: Path) -> None:
 def palette(count: int) -> list[tuple[int, int, int]]:
     """Colours that tell ``count`` classes apart; the first is black, for what is none of the others.
 
-    The order is that of the Pascal VOC devkit (Everingham et al. 2010): the bits of a class's number, dealt out in turn
-    to red, green and blue, the lowest to the highest place.
+    Hues a golden angle apart, so that neighbours differ and any number of classes has its own; all are bright.
     """
-    return [_colour(number) for number in range(count)]
+    return [(0, 0, 0), *(_bright(number) for number in range(count - 1))]
 
 
-def _colour(number: int) -> tuple[int, int, int]:
-    red, green, blue = (
-        sum((number >> (3 * place + channel) & 1) << (7 - place) for place in range(8)) for channel in range(3)
-    )
-    return red, green, blue
+def _bright(number: int) -> tuple[int, int, int]:
+    red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN % 1, 0.6 if number % 2 else 1.0, 1.0)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def _write(path: Path, write: Callable[[], Any], cure: str) -> None:

@@ -35,7 +35,9 @@ class RunSettings:
     batch_size: int = setting(64, "examples in a step, over all processes together", least=1)
     seed: int = setting(0, "every draw of the run follows from it", least=0)
     device: str = setting("auto", "auto (an accelerator if there is one), cpu, cuda, cuda:1, mps, xpu")
-    precision: Literal["float32", "bfloat16", "float16"] = setting("float32", "of matrix products in the forward pass")
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = setting(
+        "float32", "of the forward pass; auto: bfloat16 where the device computes in it, else float32"
+    )
     threads: int | None = setting(None, "CPU threads of one operation; null leaves torch's choice", least=1)
     workers: int = setting(0, "processes that load data; 0 for data kept in memory", least=0)
     log_every: int = setting(50, "steps between two lines of metrics", least=1)

@@ -54,7 +54,7 @@ def run_recipe(
             notes += _restore(loop)
         elif engine.is_main:
             place.config.write_text(recipe.as_yaml(), encoding="utf-8")
-            place.write_environment(environment(catalog, recipe, engine.device, data, notes))
+            place.write_environment(environment(catalog, recipe, engine.device, engine.precision, data, notes))
     except BaseException:
         if not resume and engine.is_main:
             place.remove_if_empty()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -72,12 +73,19 @@ class FrameFolder(zoo.Dataset):
                 "one to train on, one to validate with, one to measure on.",
                 "Put each sequence into a sub-folder, a GIF or an .npy file of its own, or lower dataset.frames_in.",
             )
+        if len(long) < len(found):
+            short = [one.path.name for one in found if one.length < window]
+            warnings.warn(
+                f"frame-folder: {len(short)} of {len(found)} sequences have fewer than {window} frames and are left "
+                f"out: {', '.join(short[:5])}{', …' if len(short) > 5 else ''}.",
+                stacklevel=4,
+            )
         self._refuse_different_sizes(long)
         order = np.random.default_rng(self.config.split_seed).permutation(len(long))
         shuffled = [long[number] for number in order]
-        validation = max(1, round(self.config.validation_share * len(long)))
-        evaluation = max(1, round(self.config.evaluation_share * len(long)))
-        rest = max(1, len(long) - validation - evaluation)
+        validation = min(max(1, round(self.config.validation_share * len(long))), len(long) - 2)
+        evaluation = min(max(1, round(self.config.evaluation_share * len(long))), len(long) - 1 - validation)
+        rest = len(long) - validation - evaluation
         return shuffled[:rest], shuffled[rest : rest + validation], shuffled[rest + validation :]
 
     def _refuse_different_sizes(self, clips: list[Clip]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
@@ -74,9 +75,9 @@ class MaskFolder(zoo.Dataset):
         _refuse_unlike_sizes(pairs, scaled=bool(self.config.height and self.config.width))
         order = np.random.default_rng(self.config.split_seed).permutation(len(pairs))
         shuffled = [pairs[number] for number in order]
-        validation = max(1, round(self.config.validation_share * len(pairs)))
-        evaluation = max(1, round(self.config.evaluation_share * len(pairs)))
-        rest = max(1, len(pairs) - validation - evaluation)
+        validation = min(max(1, round(self.config.validation_share * len(pairs))), len(pairs) - 2)
+        evaluation = min(max(1, round(self.config.evaluation_share * len(pairs))), len(pairs) - 1 - validation)
+        rest = len(pairs) - validation - evaluation
         return shuffled[:rest], shuffled[rest : rest + validation], shuffled[rest + validation :]
 
 
@@ -117,7 +118,7 @@ def read_mask(path: Path, classes: int, ignored: int) -> Tensor:
                 f"{path} has pixels of mode {picture.mode}, but should have numbers of classes.",
                 "Save it as a PNG with a palette (mode P) or in grey (mode L).",
             )
-        mask = torch.from_numpy(np.array(picture).astype(np.int64))
+        mask = torch.from_numpy(np.array(ImageOps.exif_transpose(picture)).astype(np.int64))
     unknown = [number for number in mask.unique().tolist() if number >= classes and number != ignored]
     if unknown:
         raise zoo.ZooError(
@@ -149,19 +150,27 @@ def find_pairs(folder: Path) -> list[Pair]:
 
 def _by_name(folder: Path) -> dict[str, Path]:
     try:
-        return {file.stem: file for file in zoo.picture_files(folder)}
+        files = zoo.picture_files(folder)
     except OSError as error:
         raise zoo.ZooError(
             f"{folder} can't be read: {error.strerror}.",
             "dataset.folder should hold `images` and `masks`.",
         ) from error
+    named: dict[str, Path] = {}
+    for file in files:
+        if named.setdefault(file.stem, file) is not file:
+            raise zoo.ZooError(
+                f"{folder} has {named[file.stem].name} and {file.name}, two pictures of the name '{file.stem}'.",
+                "Rename one of them, and what it is paired with.",
+            )
+    return named
 
 
 def _refuse_unlike_sizes(pairs: list[Pair], *, scaled: bool) -> None:
     """Reads headers only."""
     first: tuple[int, int] | None = None
     for image, mask in pairs:
-        sizes = [zoo.clip_shape(path)[1:] for path in (image, mask)]
+        sizes = [_size(path) for path in (image, mask)]
         if sizes[0] != sizes[1]:
             raise zoo.ZooError(
                 f"{image} is {sizes[0][0]} x {sizes[0][1]}, but its mask {mask} is {sizes[1][0]} x {sizes[1][1]}.",
@@ -175,10 +184,19 @@ def _refuse_unlike_sizes(pairs: list[Pair], *, scaled: bool) -> None:
             )
 
 
-def _open(path: Path) -> Image.Image:
+def _size(path: Path) -> tuple[int, int]:
+    """Height and width as the picture is shown: a camera may have stored it lying on its side."""
+    with _open(path) as picture:
+        lies = "exif" in picture.info and picture.getexif().get(ExifTags.Base.Orientation, 1) > 4
+        return (picture.width, picture.height) if lies else (picture.height, picture.width)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Image.Image]:
     try:
-        picture = Image.open(path)
-        picture.load()
+        with Image.open(path) as picture:
+            yield picture
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise zoo.ZooError(f"{path} can't be read: {error}.", "A mask is a PNG.") from error
-    return picture
+        raise zoo.ZooError(
+            f"{path} can't be read: {error}.", "Give a PNG or JPEG file, and a mask as a PNG."
+        ) from error

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, Literal
 
 import numpy as np
@@ -143,10 +144,11 @@ class Published:
 
     def _open(self) -> NDArray[np.uint8]:
         try:
-            frames: NDArray[Any] = np.load(self.path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            frames: NDArray[Any] = np.lib.format.open_memmap(self.path, mode="r")
+        except (OSError, ValueError, TokenError) as error:  # the last for a header that is no Python
             raise zoo.ZooError(f"{self.path} can't be read: {error}.", "Delete it, or bring it anew.") from error
-        if frames.ndim != 4 or frames.shape[0] != 20 or frames.shape[2:] != (64, 64) or frames.dtype != np.uint8:
+        length, clips, *size = frames.shape if frames.ndim == 4 else (0, 0)
+        if length != 20 or clips == 0 or size != [64, 64] or frames.dtype != np.uint8:
             raise zoo.ZooError(
                 f"{self.path} holds {frames.dtype} {frames.shape}, but should hold uint8 (20, N, 64, 64).",
                 "Delete it, or bring it anew.",

@@ -69,12 +69,15 @@ class OxfordPets(zoo.Dataset):
     def _read(self, split: str) -> Any:
         root = Path(self.config.root).expanduser() if self.config.root else zoo.data_root()
         try:
-            return OxfordIIITPet(root, split=split, target_types="segmentation", download=self.config.download)
-        except (OSError, RuntimeError) as error:
+            pictures = OxfordIIITPet(root, split=split, target_types="segmentation", download=self.config.download)
+            for path in (*pictures._images, *pictures._segs):
+                path.stat()
+        except (OSError, RuntimeError, ValueError) as error:  # the last for a list that is no such list
             raise zoo.ZooError(
                 f"Oxford-IIIT Pet is not in {root / 'oxford-iiit-pet'}, or not whole: {error}.",
                 "Let it be downloaded with `dataset.download=true`, or put its `images` and `annotations` there.",
             ) from error
+        return pictures
 
 
 class Pets:

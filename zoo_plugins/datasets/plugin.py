@@ -28,3 +28,22 @@ def zoo_register(registry: zoo.Registry) -> None:
         paper="LeCun et al. 1998 (the digits)",
         licence="CC-BY-SA-3.0",
     )
+    registry.dataset(
+        "frame-folder",
+        "zoo_plugins.datasets.frame_folder:FrameFolder",
+        summary="Your own clips: folders of pictures, GIF files or arrays, cut into past and future frames",
+        licence="Apache-2.0",
+    )
+    registry.dataset(
+        "mask-folder",
+        "zoo_plugins.datasets.mask_folder:MaskFolder",
+        summary="Your own pictures and masks, paired by name",
+        licence="Apache-2.0",
+    )
+    registry.dataset(
+        "oxford-pets",
+        "zoo_plugins.datasets.oxford_pets:OxfordPets",
+        summary="7,349 pictures of cats and dogs, and which pixels are the animal's",
+        paper="Parkhi et al. 2012",
+        licence="CC-BY-SA-4.0",
+    )

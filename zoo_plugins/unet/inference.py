@@ -24,4 +24,7 @@ def folded(network: nn.Module) -> nn.Module:
                 convolution: Any = stage[place - 1]
                 stage[place - 1] = fuse_conv_bn_eval(convolution, layer)
                 stage[place] = nn.Identity()
+    for module in copy.modules():
+        if hasattr(module, "inplace"):  # an activation: what it is given is a convolution's, and needed by nothing else
+            module.inplace = True
     return copy.to(memory_format=torch.channels_last)

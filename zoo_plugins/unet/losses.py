@@ -12,7 +12,7 @@ import zoo_core as zoo
 
 # Each takes the network's output, the frames it stands for, and the true frames.
 _Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-_TERM = re.compile(r"(?:(?P<weight>[0-9.]+(?:e-?[0-9]+)?)\*)?(?P<name>[a-z0-9]+)")
+_TERM = re.compile(r"(?:(?P<weight>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e-?[0-9]+)?)\*)?(?P<name>[a-z0-9]+)")
 _CHARBONNIER_WIDTH = 1e-3
 
 

@@ -43,6 +43,8 @@ class SegmentationTrainer(UNetTrainer):
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         mask = batch["mask"]
+        if self.steps == 0:
+            self._refuse_unknown(mask)
         score = self.network(batch["image"]).float()  # (N, classes, H, W)
         terms = {}
         if self.config.loss != "dice":
@@ -72,6 +74,14 @@ class SegmentationTrainer(UNetTrainer):
         image, mask = batch["image"][:_SHOWN], batch["mask"][:_SHOWN]
         predicted = self._predict(image)
         return side_by_side(image, mask, predicted, class_names(self._model.config), self.config.ignored_index)
+
+    def _refuse_unknown(self, mask: Tensor) -> None:
+        highest = int(mask.where(mask != self.config.ignored_index, 0).max())
+        if highest >= self._classes:
+            raise zoo.ZooError(
+                f"a mask has class {highest}, but the model has {self._classes}, numbered from 0.",
+                f"Write `model.out_channels={highest + 1}` or more.",
+            )
 
     def _predict(self, image: Tensor) -> Tensor:
         network = self.published.eval()

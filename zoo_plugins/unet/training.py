@@ -32,9 +32,10 @@ class UNetTrainer(zoo.Trainer):
         adam = torch.optim.AdamW(
             model.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
         )
-        self.schedule = OneCycleLR(
-            adam, self.config.learning_rate, total_steps=max(engine.total_steps, 1), pct_start=self.config.warm_up
-        )
+        steps, warm_up = max(engine.total_steps, 1), self.config.warm_up
+        if warm_up * steps == 1:  # OneCycleLR would divide by the no steps from the first to the top
+            warm_up *= 1 + 1e-6
+        self.schedule = OneCycleLR(adam, self.config.learning_rate, total_steps=steps, pct_start=warm_up)
         if self.config.averaging:
             self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.0), use_buffers=True)
         self.steps = 0

@@ -1,0 +1,106 @@
+"""The reference U-Net (31,430,416 parameters, 20 RGB frames to 20) on one sample of 480 x 560, on the CPU.
+
+forward   seconds of a forward pass, plain (contiguous memory, eval mode, no gradients) against that of zoo's
+          predictions (channels last, normalisation folded, inference mode), in turn; and how far the results are apart
+training  peak memory of a process that does training steps with AdamW, with and without model.checkpointing
+
+    python benchmarks/unet_reference.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from measuring import load_average, machine, ratios, said, spread, write
+from torch import Tensor
+
+import zoo_core as zoo
+from zoo_plugins.unet.inference import folded
+
+SIZE = (1, 60, 480, 560)
+
+
+def forward(rounds: int) -> dict[str, object]:
+    torch.manual_seed(0)
+    plain = zoo.build("unet")
+    plain.train()
+    with torch.no_grad():
+        for _ in range(2):  # so that the running statistics are not those of an untouched network
+            plain(torch.rand(1, 60, 96, 112))
+    plain.eval()
+    fast = folded(plain)
+    sample = torch.rand(SIZE)
+    times: dict[str, list[float]] = {"plain": [], "zoo": []}
+    apart = 0.0
+    for number in range(rounds + 1):
+        with torch.no_grad():
+            seconds, expected = timed(plain, sample)
+        with torch.inference_mode():
+            other, given = timed(fast, sample)
+        if number:  # the first round allocates
+            times["plain"].append(seconds)
+            times["zoo"].append(other)
+        apart = max(apart, float((expected - given).abs().max()))
+    compared = ratios(times["plain"], times["zoo"])
+    for name, values in times.items():
+        print(f"{name.ljust(12)}  {said(spread(values), 2)} s")
+    print(f"{'plain/zoo'.ljust(12)}  {said(compared, 3)}")
+    print(f"apart by at most {apart:.1e}, the largest value being {float(expected.abs().max()):.2f}")
+    return {"seconds": times, "ratio": compared, "apart": apart}
+
+
+def timed(network: torch.nn.Module, sample: Tensor) -> tuple[float, Tensor]:
+    started = time.perf_counter()
+    result = network(sample)
+    return time.perf_counter() - started, result
+
+
+def train(checkpointing: bool) -> None:
+    """Two training steps; prints this process's peak memory in GiB and the seconds of the second step."""
+    model = zoo.build("unet", checkpointing=checkpointing).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    sample, target = torch.rand(SIZE), torch.rand(SIZE)
+    for _ in range(2):
+        started = time.perf_counter()
+        loss = (model(sample) - target).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{peak:.2f} {time.perf_counter() - started:.1f}")
+
+
+def training() -> dict[str, tuple[float, ...]]:
+    found = {}
+    for name, word in (("kept", "false"), ("checkpointed", "true")):
+        command = [sys.executable, str(Path(__file__).absolute()), "--train", word]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peak, seconds = map(float, done.stdout.split())
+        found[name] = (peak, seconds)
+        print(f"{name.ljust(12)}  peak {peak:.2f} GiB, a step {seconds:.1f} s")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--train", choices=["true", "false"], help=argparse.SUPPRESS)
+    parser.add_argument("--output", type=Path, help="write everything to this JSON file")
+    given = parser.parse_args()
+    if given.train:
+        train(given.train == "true")
+        return
+    before = load_average()
+    print(f"{given.rounds} rounds, threads: {torch.get_num_threads()}, load average: {before}", flush=True)
+    result = {"machine": machine(), "forward": forward(given.rounds), "training": training()}
+    write(given.output, {**result, "load_average": {"before": before, "after": load_average()}})
+
+
+if __name__ == "__main__":
+    main()
