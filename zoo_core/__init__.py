@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from zoo_core.folder import data_root as data_root
     from zoo_core.hookspecs import hookimpl as hookimpl
     from zoo_core.model import Model as Model
-    from zoo_core.picture_files import clip_shape as clip_shape
-    from zoo_core.picture_files import picture_files as picture_files
-    from zoo_core.picture_files import read_frames as read_frames
-    from zoo_core.picture_files import read_picture as read_picture
+    from zoo_core.picture_reading import clip_shape as clip_shape
+    from zoo_core.picture_reading import picture_files as picture_files
+    from zoo_core.picture_reading import read_frames as read_frames
+    from zoo_core.picture_reading import read_picture as read_picture
     from zoo_core.pictures import palette as palette
     from zoo_core.registry import Registry as Registry
     from zoo_core.run_state import Run as Run
@@ -55,16 +55,16 @@ _HOME = {
     "Trainer": "trainer",
     "ZooError": "errors",
     "build": "api",
-    "clip_shape": "picture_files",
+    "clip_shape": "picture_reading",
     "data_root": "folder",
     "hookimpl": "hookspecs",
     "info": "api",
     "list": "api",
     "load": "api",
     "palette": "pictures",
-    "picture_files": "picture_files",
-    "read_frames": "picture_files",
-    "read_picture": "picture_files",
+    "picture_files": "picture_reading",
+    "read_frames": "picture_reading",
+    "read_picture": "picture_reading",
     "recipe": "api",
     "run": "api",
     "setting": "settings",

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, default_collate
 
 from zoo_core.dataset import Batch, Examples
-from zoo_core.errors import BadSetting
+from zoo_core.errors import BadSetting, RunFailed
 from zoo_core.randomness import derive
 
 Order = Callable[[torch.Generator], Tensor]
@@ -42,7 +42,7 @@ class Batches:
         self.seed = seed
         self.workers = workers
         endless = getattr(examples, "endless", False)
-        kind = _Onwards(len(examples)) if endless else _Shuffled(order, seed)
+        kind = _Onwards(len(examples), batch_size) if endless else _Shuffled(order, seed)
         self.sampler = _EpochSampler(kind, batch_size, rank, world)
         self.position = 0
         self._iterator: Iterator[Batch] | None = None
@@ -121,6 +121,11 @@ class _EpochSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         order = self.order(self.epoch)
+        if len(order) < self.per_epoch * self.batch_size:
+            raise RunFailed(
+                f"the trainer's order of epoch {self.epoch} has {len(order)} examples, but began with {self.length}.",
+                "Trainer.order should give as many indices in every epoch.",
+            )
         share = self.batch_size // self.world
         for number in range(self.start, self.per_epoch):
             first = number * self.batch_size + self.rank * share
@@ -140,12 +145,14 @@ class _Shuffled:
 
 @dataclass
 class _Onwards:
-    """The numbers of an epoch of endless examples, which go on where the last epoch's ended."""
+    """The numbers of an epoch of endless examples, which go on where the last epoch's whole batches ended."""
 
     length: int
+    batch_size: int
 
     def __call__(self, epoch: int) -> Tensor:
-        return torch.arange(epoch * self.length, (epoch + 1) * self.length)
+        first = epoch * (self.length - self.length % self.batch_size)
+        return torch.arange(first, first + self.length)
 
 
 def _collate(examples: Any) -> Batch:

@@ -9,7 +9,8 @@ from typing import Any
 
 from zoo_core.errors import BrokenPlugin, UnknownName, ZooError, did_you_mean
 from zoo_core.plugins import Plugins
-from zoo_core.recipes import Recipe, Recipes, user_files
+from zoo_core.recipe_layers import Recipes, user_files
+from zoo_core.recipes import Recipe
 from zoo_core.registry import KINDS, Entry, Kind, Registry
 from zoo_core.settings import describe
 
@@ -137,7 +138,7 @@ class Catalog:
         """A better reason than "unknown", where a plugin that did not load may have brought ``name``."""
         owner = name.partition("/")[0]
         for broken in self.plugins.broken:
-            if broken.name in (owner, name) or name.startswith(broken.name):
+            if broken.name in (owner, name) or name.startswith(f"{broken.name}-"):
                 return BrokenPlugin(
                     f"{error.problem} The plugin '{broken.name}' is installed but did not load: {broken.why}",
                     f"Mend or update it: pip install --upgrade {broken.distribution}",

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import extract_model_from_parallel
 from torch import Tensor, nn
 
 from zoo_core.dataset import Batch
@@ -68,6 +69,11 @@ class AccelerateEngine:
         if self._alone:
             return module
         return self._accelerator.unwrap_model(module)  # type: ignore[no-any-return]
+
+    def release(self, model: nn.Module) -> None:
+        """Give ``model`` and the modules in it back the ``forward`` that ``prepare`` wrapped for a precision."""
+        for module in model.modules():
+            extract_model_from_parallel(module, keep_fp32_wrapper=False)
 
     def gather(self, tensor: Tensor) -> Tensor:
         return self._accelerator.gather(tensor)  # type: ignore[no-any-return]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 
 class ZooError(Exception):
@@ -56,3 +56,17 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
     match = nearest(name, known)
     return f"Did you mean '{match}'?" if match else otherwise
+
+
+def in_yaml(value: Any) -> str:
+    """``value`` as a recipe would say it, in one line: ``null``, ``'text'``, ``[1, true]``."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        pairs = (f"{key if isinstance(key, str) else in_yaml(key)}: {in_yaml(held)}" for key, held in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(in_yaml, value)) + "]"
+    return repr(value)

@@ -45,7 +45,7 @@ def zoo_step_finished(run: Run, step: int, metrics: Mapping[str, Tensor]) -> Non
 
 @hookspec
 def zoo_logged(run: Run, step: int, metrics: Mapping[str, float]) -> None:
-    """Every ``run.log_every`` steps: each metric's mean since the last call, read from the device once for all."""
+    """Every ``run.log_every`` steps and after the last: each metric's mean since the last call, read once for all."""
 
 
 @hookspec

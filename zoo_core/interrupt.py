@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -31,3 +32,25 @@ def stops_on_signal(run: Run) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def exits_on_interrupt() -> Iterator[None]:
+    """Inside, SIGINT ends the process at once, for where there is nothing to save.
+
+    Python would raise KeyboardInterrupt in the middle of whatever is imported, and some modules lose it or are left
+    half-made by it.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        os.write(2, b"interrupted\n")
+        os._exit(EXIT_CODES["SIGINT"])
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+import torch
 
 from zoo_core import checkpoint
 from zoo_core.batches import Batches
@@ -15,7 +17,9 @@ from zoo_core.meter import Meter
 from zoo_core.randomness import seed_step
 from zoo_core.relay import Relay
 from zoo_core.run_state import Run
-from zoo_core.state import Held
+from zoo_core.state import Held, Packed, pack, unpack
+
+_METRICS = "run.metrics"  # among what a trainer holds; no attribute of its can have this name
 
 
 @dataclass
@@ -30,29 +34,39 @@ class Loop:
     evaluation: Callable[[], Iterable[Batch]]
     validation: Callable[[], Iterable[Batch]]
     training: Callable[[], Iterable[Batch]]
+    meter: Meter = field(default_factory=Meter)
     saved_step: int = -1
 
     def train(self) -> None:
         run, settings = self.run, self.run.settings
-        meter = Meter()
         while run.step < run.total_steps and not self._stopping():
             seed_step(settings.seed, run.step, self.engine.rank)
             metrics = run.trainer.step(self.engine.to_device(next(self.batches)))
             run.step += 1
-            meter.add(run.step, metrics)
+            self.meter.add(run.step, metrics)
             self.hooks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)
             last = run.step == run.total_steps
             if last or run.due(settings.log_every):
-                self._log(meter)
+                self._log()
             if last or run.due(settings.preview_every):
                 self._preview()
             if run.due(settings.evaluate_every) and not last:
                 self.evaluate(self.validation)
             if run.due(settings.checkpoint_every) and not last:
-                self._log(meter)  # what a checkpoint keeps was seen to be finite
                 self._save()
-        self._log(meter)
         self._save()
+
+    def restore(self, step: int, captured: Mapping[str, Packed]) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            BadFile: if it is not one of this trainer.
+        """
+        held = dict(captured)
+        self.meter.load_state_dict(unpack(*held.pop(_METRICS, ({}, {}))))
+        self.held.restore(held)
+        self.run.step = self.saved_step = step
+        self.batches.seek(step)
 
     def evaluate(self, examples: Callable[[], Iterable[Batch]]) -> None:
         """Measure the model as it is on ``examples``. What it draws follows from the seed alone."""
@@ -72,28 +86,33 @@ class Loop:
         if pictures is not None:
             self.hooks.call("zoo_preview", run=run, step=run.step, pictures=pictures.detach().cpu())
 
-    def _log(self, meter: Meter) -> None:
-        metrics = meter.read()
+    def _log(self) -> None:
+        metrics = self.meter.read()
         if metrics:
             self.run.metrics = metrics
             self.hooks.call("zoo_logged", run=self.run, step=self.run.step, metrics=metrics)
 
     def _save(self) -> None:
         run = self.run
+        self.meter.fetch()  # what a checkpoint keeps was seen to be finite
         if self.engine.is_main and self.saved_step != run.step:
             self._refuse_spoilt()
-            path = checkpoint.save(run.folder.checkpoints, run.step, self.held.capture(), run.settings.keep_checkpoints)
+            captured = {**self.held.capture(), _METRICS: pack(self.meter.state_dict())}
+            path = checkpoint.save(run.folder.checkpoints, run.step, captured, run.settings.keep_checkpoints)
             self.saved_step = run.step
             self.hooks.call("zoo_checkpoint_saved", run=run, step=run.step, path=path)
 
     def _refuse_spoilt(self) -> None:
         """The loss may still have been a number as the weights, a moment later, ceased to be."""
-        for name, parameter in self.run.model.named_parameters():
-            if not parameter.isfinite().all():
-                raise RunFailed(
-                    f"the model's {name} became NaN or infinite by step {self.run.step}.",
-                    "Lower the learning rate, or clip gradients; the last checkpoint is from before.",
-                )
+        parameters = dict(self.run.model.named_parameters())
+        # One answer for all of them: asking for each would wait for the device as often.
+        finite = [one.isfinite().all() for one in parameters.values()]
+        if finite and not torch.stack(finite).all():
+            name = next(name for name, parameter in parameters.items() if not parameter.isfinite().all())
+            raise RunFailed(
+                f"the model's {name} became NaN or infinite by step {self.run.step}.",
+                "Lower the learning rate, or clip gradients; the last checkpoint is from before.",
+            )
 
     def _stopping(self) -> bool:
         return self.engine.agree(bool(self.run.stopping))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -15,6 +18,7 @@ class Meter:
     def __init__(self) -> None:
         self._steps: dict[str, list[int]] = {}
         self._values: dict[str, list[Tensor]] = {}
+        self._fetched: dict[str, list[float]] = {}
 
     def add(self, step: int, metrics: Metrics) -> None:
         for name, value in metrics.items():
@@ -27,9 +31,17 @@ class Meter:
         Raises:
             RunFailed: if a value was NaN or infinite; it names the first such step and the metric.
         """
+        self.fetch()
+        series, self._fetched = self._fetched, {}
+        return {name: float(torch.tensor(values, dtype=torch.float32).mean()) for name, values in series.items()}
+
+    def fetch(self) -> None:
+        """Bring what steps reported from the device, and keep it for :meth:`read`.
+
+        Raises:
+            RunFailed: if a value is NaN or infinite; it names the first such step and the metric.
+        """
         steps, values, self._steps, self._values = self._steps, self._values, {}, {}
-        if not values:
-            return {}
         stacked = {name: torch.stack(series).detach().float().cpu() for name, series in values.items()}
         bad = [
             (steps[name][index], name, float(series[index]))
@@ -42,4 +54,12 @@ class Meter:
                 f"{name} became {value} at step {step}.",
                 "Lower the learning rate, or clip gradients; the last checkpoint is from before.",
             )
-        return {name: float(series.mean()) for name, series in stacked.items()}
+        for name, series in stacked.items():
+            self._fetched.setdefault(name, []).extend(series.tolist())
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was fetched and not read: a run that is resumed logs the means that it would have logged."""
+        return dict(self._fetched)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._fetched = {name: list(values) for name, values in state.items()}

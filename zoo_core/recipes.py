@@ -1,27 +1,18 @@
-"""Recipes: one model, one data set, one trainer and their settings, read from layers of YAML, later wins."""
+"""Recipes: one model, one data set, one trainer and their settings, merged key by key."""
 
 from __future__ import annotations
 
 import math
-import os
-import re
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from zoo_core.errors import BadFile, BadSetting, NameTaken, UnknownName, ZooError, did_you_mean, nearest
+from zoo_core.errors import BadSetting, nearest
+from zoo_core.recipe_files import KEYS, PARTS, Key, Source, check_name, check_summary, checked, parse_value, read_yaml
 from zoo_core.settings import read, setting
-
-PARTS = ("model", "dataset", "trainer")
-_KEYS = ("summary", "extends", "run", *PARTS)
-Key = tuple[str, ...]
-_NAME = re.compile(r"(\w[\w.+-]*/)?\w[\w.+-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,20 +36,6 @@ class RunSettings:
     evaluate_every: int = setting(0, "steps between two evaluations; 0 evaluates once, at the end", least=0)
     checkpoint_every: int = setting(1000, "steps between two checkpoints; 0 saves one, at the end", least=0)
     keep_checkpoints: int = setting(2, "newest checkpoints kept on disk", least=1)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a value was set: a key of a YAML file, or a word of the command line."""
-
-    file: Path | None
-    key: Key = ()
-
-    def __str__(self) -> str:
-        if self.file is None:
-            return "command line"
-        line = _line_of(self.file, self.key)
-        return _shorten(self.file) + (f":{line}" if line else "")
 
 
 @dataclass(frozen=True)
@@ -114,6 +91,7 @@ class Recipe:
         values, sources = dict(self.values), dict(self.sources)
         for word in overrides:
             values = merge(values, _parse_override(word, self), sources, Source(None))
+            check_summary(values.get("summary", ""), Source(None))
         return Recipe(self.name, values, self.plugin, sources)
 
     def as_yaml(self) -> str:
@@ -121,122 +99,15 @@ class Recipe:
         return OmegaConf.to_yaml(OmegaConf.create({"recipe": self.name, **self.values}))
 
 
-class Recipes:
-    """Every recipe and every weights entry of a list of YAML files, later files laid over earlier ones."""
-
-    def __init__(self, plugin_files: Iterable[tuple[str, Path]] = (), user_files: Iterable[Path] = ()) -> None:
-        self.files = [*plugin_files, *(("", path) for path in user_files)]
-        self._documents: dict[Path, dict[str, Any]] = {}
-
-    def names(self) -> list[tuple[str, str]]:
-        """(plugin, name) of every recipe, those of the user's files with an empty plugin."""
-        seen: dict[tuple[str, str], None] = {}
-        offered: set[str] = set()
-        for plugin, path in self.files:
-            for name in self._section(plugin, path, "recipes"):
-                if plugin or (name not in offered and name not in (f"{p}/{n}" for p, n in seen)):
-                    seen[plugin, name] = None
-                offered.add(name)
-        return list(seen)
-
-    def find(self, name: str, _asking: tuple[str, ...] = ()) -> Recipe:
-        """The recipe called ``name`` or ``plugin/name``, with what it extends laid under it.
-
-        Raises:
-            UnknownName: if no file has it.
-            NameTaken: if several plugins have it and ``name`` does not say whose.
-            BadSetting: if it is not a recipe, or extends itself.
-        """
-        layers = self._layers(name, _asking[-1] if _asking else None)
-        extends, source = None, None
-        for _, path, own in layers:
-            if "extends" in own:
-                extends, source = own["extends"], Source(path, ("recipes", name, "extends"))
-        plugin = next((plugin for plugin, _, _ in layers if plugin), "")
-        values: dict[str, Any] = {}
-        sources: dict[Key, Source] = {}
-        if extends is not None:
-            chain = (*_asking, name)
-            if extends in chain:
-                raise BadSetting(
-                    f"{source}: recipe '{name}' extends itself: {' → '.join([*chain, str(extends)])}.",
-                    "Leave `extends` out: a recipe of the same name in a later file is laid over the earlier one.",
-                )
-            try:
-                parent = self.find(str(extends), chain)
-            except UnknownName as error:
-                raise UnknownName(f"{source}: {error.problem}", error.cure) from None
-            sources = {key: value for key, value in parent.sources.items() if key[0] != "summary"}
-            values = {key: value for key, value in parent.values.items() if key != "summary"}
-        for _, path, own in layers:
-            own = {key: value for key, value in own.items() if key != "extends"}
-            values = merge(values, own, sources, Source(path, ("recipes", name.rpartition("/")[2])))
-        return Recipe(name.rpartition("/")[2], values, plugin, sources)
-
-    def weights(self) -> dict[str, tuple[str, Path, Mapping[str, Any]]]:
-        """Weights entries: name -> (plugin, the file that lists them, entry)."""
-        found: dict[str, tuple[str, Path, Mapping[str, Any]]] = {}
-        for plugin, path in self.files:
-            for name, entry in self._section(plugin, path, "weights").items():
-                if name in found and found[name][0] not in ("", plugin) and plugin:
-                    raise NameTaken(
-                        f"the plugins '{found[name][0]}' and '{plugin}' both offer weights called '{name}'."
-                    )
-                found[name] = (plugin, path, entry)
-        return found
-
-    def _layers(self, name: str, asked_by: str | None) -> list[tuple[str, Path, Mapping[str, Any]]]:
-        owner, _, short = name.rpartition("/")
-        layers = []
-        for plugin, path in self.files:
-            for key, own in self._section(plugin, path, "recipes").items():
-                mine = key == name if not plugin else key == short and owner in ("", plugin)
-                if mine or (not plugin and key == short and not owner):
-                    layers.append((plugin, path, _checked(own, key, path)))
-        owners = list(dict.fromkeys(plugin for plugin, _, _ in layers if plugin))
-        if not layers:
-            known = [known for _, known in self.names()]
-            asking = f", which '{asked_by}' extends" if asked_by else ""
-            raise UnknownName(
-                f"no recipe is called '{name}'{asking}.",
-                did_you_mean(name, known, f"`zoo list` shows all {len(known)}."),
-            )
-        if len(owners) > 1:
-            raise NameTaken(
-                f"{len(owners)} plugins offer a recipe called '{name}'.",
-                "Write " + " or ".join(f"'{plugin}/{short}'" for plugin in owners) + ".",
-            )
-        return layers
-
-    def _section(self, plugin: str, path: Path, section: str) -> dict[str, Any]:
-        if path not in self._documents:
-            try:
-                self._documents[path] = _read_document(path)
-            except ZooError as error:
-                if not plugin:
-                    raise
-                self._documents[path] = {}  # a plugin's damaged file costs only its own recipes
-                warnings.warn(f"the recipes of the plugin '{plugin}' are left out: {error.problem}", stacklevel=2)
-        return self._documents[path].get(section) or {}
-
-
 def read_config(path: Path) -> Recipe:
     """A run's ``config.yaml``, or any file of the same form, as a recipe."""
     values = read_yaml(path)
     if "recipe" in values:
-        _check_name(values["recipe"], Source(path, ("recipe",)))
+        check_name(values["recipe"], Source(path, ("recipe",)))
     name = str(values.pop("recipe", path.stem))
-    _checked(values, name, path, ("recipe", *_KEYS))
+    checked(values, name, path, ("recipe", *KEYS))
     sources: dict[Key, Source] = {}
     return Recipe(name, merge({}, values, sources, Source(path)), "", sources)
-
-
-def user_files(registry: Iterable[Path] = ()) -> list[Path]:
-    """The user's own layers that exist: ``$ZOO_HOME/registry.yaml``, ``./registry.yaml``, then each ``--registry``."""
-    from zoo_core.folder import zoo_home
-
-    found = [path for path in (zoo_home() / "registry.yaml", Path("registry.yaml")) if path.is_file()]
-    return found + [Path(path) for path in registry]
 
 
 def merge(
@@ -267,86 +138,6 @@ def merge(
     return merged
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that holds one mapping with string keys, as plain Python values.
-
-    Raises:
-        BadFile: if it is missing, unreadable, not YAML, or not a mapping.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BadFile(f"{path} could not be read: {reason}.") from error
-    try:
-        document = OmegaConf.create(text) if text.strip() else OmegaConf.create({})
-    except yaml.YAMLError as error:
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or error
-        line = f":{mark.line + 1}" if mark else ""
-        raise BadFile(f"{_shorten(path)}{line}: this is not YAML: {problem}.") from error
-    except OmegaConfBaseException as error:
-        raise BadFile(f"{_shorten(path)}: {str(error).splitlines()[0]}.") from error
-    except AssertionError:  # what OmegaConf makes of a lone number
-        document = None
-    plain = OmegaConf.to_container(document, resolve=False) if document is not None else None
-    if not isinstance(plain, dict):
-        held = "a list" if isinstance(plain, list) else "a single value"
-        raise BadFile(f"{_shorten(path)} holds {held}, but should hold a mapping: lines of `key: value`.")
-    return {str(key): value for key, value in plain.items()}
-
-
-def _read_document(path: Path) -> dict[str, Any]:
-    document = read_yaml(path)
-    for key, section in document.items():
-        place = Source(path, (key,))
-        if key not in ("recipes", "weights"):
-            raise BadSetting(
-                f"{place}: a registry has no section '{key}'.",
-                did_you_mean(key, ["recipes", "weights"], "It has recipes and weights."),
-            )
-        if section is not None and not isinstance(section, Mapping):
-            raise BadSetting(f"{place}: {key} is {section!r}, but should be a mapping from names to entries.")
-        for name, entry in (section or {}).items():
-            _check_name(name, Source(path, (key, str(name))))
-            if not isinstance(entry, Mapping):
-                raise BadSetting(f"{Source(path, (key, name))}: {key}.{name} is {entry!r}, but should be a mapping.")
-    return document
-
-
-def _check_name(name: Any, place: Source) -> None:
-    """A name becomes a folder below ``runs``, and a word of the command line."""
-    if not (isinstance(name, str) and _NAME.fullmatch(name)):
-        raise BadSetting(
-            f"{place}: {name!r} is no name, which has letters, digits, '-', '_' and '.'.",
-            "Put a number in quotes." if not isinstance(name, str) else None,
-        )
-
-
-def _checked(own: Mapping[str, Any], name: str, path: Path, known: tuple[str, ...] = _KEYS) -> Mapping[str, Any]:
-    base: Key = ("recipes", name) if known is _KEYS else ()
-    for key, value in own.items():
-        place = Source(path, (*base, str(key)))
-        if key not in known:
-            raise BadSetting(
-                f"{place}: recipe '{name}' has no part '{key}'.",
-                did_you_mean(str(key), known, f"Its parts: {', '.join(known)}."),
-            )
-        if key in ("run", *PARTS) and not isinstance(value, Mapping):
-            raise BadSetting(f"{place}: {key} is {value!r}, but should be a mapping.", f"Write `{key}: {{name: …}}`.")
-    return own
-
-
-def parse_value(word: str, text: str) -> Any:
-    """The value ``text`` of the ``key=value`` word that ends in it, read as YAML."""
-    try:
-        parsed: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
-    except (yaml.YAMLError, OmegaConfBaseException) as error:
-        raise BadSetting(
-            f"the value of '{word}' is not YAML.", "Quote it for the shell, for example 'labels=[1, 2]'."
-        ) from error
-    return parsed["value"]
-
-
 def _parse_override(word: str, recipe: Recipe) -> dict[str, Any]:
     """``"trainer.learning_rate=1e-4"`` as a nested mapping."""
     key, equals, text = word.partition("=")
@@ -368,30 +159,3 @@ def _parse_override(word: str, recipe: Recipe) -> dict[str, Any]:
 def _forget(sources: dict[Key, Source], key: Key) -> None:
     for known in [known for known in sources if known[: len(key)] == key]:
         del sources[known]
-
-
-def _line_of(path: Path, key: Key) -> int | None:
-    """The line of ``key`` in a YAML file; only an error or ``zoo info`` asks, so the file is parsed anew."""
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, yaml.YAMLError):
-        return None
-    line = None
-    for part in key:
-        for key_node, value_node in _pairs(node):
-            if key_node.value == part:
-                line, node = key_node.start_mark.line + 1, value_node
-                break
-        else:
-            break
-    return line
-
-
-def _pairs(node: Any) -> Iterator[tuple[Any, Any]]:
-    if isinstance(node, yaml.MappingNode):
-        yield from node.value
-
-
-def _shorten(path: Path) -> str:
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative

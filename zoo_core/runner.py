@@ -17,9 +17,11 @@ from zoo_core.errors import RunFailed, UnknownName
 from zoo_core.folder import RunFolder, new_run_path
 from zoo_core.interrupt import stops_on_signal
 from zoo_core.loop import Loop
+from zoo_core.memory import says_what_to_lower
 from zoo_core.model import Model
 from zoo_core.randomness import seed_step
-from zoo_core.recipes import PARTS, Recipe, RunSettings, read_config
+from zoo_core.recipe_files import PARTS
+from zoo_core.recipes import Recipe, RunSettings, read_config
 from zoo_core.registry import Kind
 from zoo_core.relay import Relay
 from zoo_core.run_state import Run
@@ -66,9 +68,9 @@ def run_recipe(
     return loop.run
 
 
-def resume_run(path: Path, catalog: Catalog, observers: Iterable[object] = (), overrides: Iterable[str] = ()) -> Run:
-    """Go on with the run in the folder ``path`` from its newest whole checkpoint."""
-    recipe = read_config(RunFolder(path).config).with_overrides(overrides)
+def resume_run(path: Path, catalog: Catalog, observers: Iterable[object] = ()) -> Run:
+    """Go on with the run in the folder ``path`` from its newest whole checkpoint, with the settings it has."""
+    recipe = complete(read_config(RunFolder(path).config), catalog)
     return run_recipe(recipe, catalog, observers, path, resume=True)
 
 
@@ -159,9 +161,7 @@ def _build(
 
 def _restore(loop: Loop) -> list[str]:
     step, captured, damaged = checkpoint.load_newest(loop.run.folder.checkpoints)
-    loop.held.restore(captured)
-    loop.run.step = loop.saved_step = step
-    loop.batches.seek(step)
+    loop.restore(step, captured)
     return damaged
 
 
@@ -169,7 +169,7 @@ def _drive(loop: Loop) -> None:
     run, hooks = loop.run, loop.hooks
     hooks.call("zoo_run_started", run=run)
     try:
-        with stops_on_signal(run), loop.engine.flushing_denormals():
+        with stops_on_signal(run), loop.engine.flushing_denormals(), says_what_to_lower(run):
             loop.train()
             run.trainer.finish()
             if run.step >= run.total_steps:
@@ -177,6 +177,7 @@ def _drive(loop: Loop) -> None:
                 run.stopping = ""  # a signal that came after the last step stopped nothing
         if loop.engine.is_main:
             weights_format.write(run.folder.weights, run.model.state_dict(), story(run))
+        loop.engine.release(run.model)
         run.model.eval()  # as zoo.load gives it
     except BaseException as error:
         hooks.call("zoo_run_failed", run=run, error=error)

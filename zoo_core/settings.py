@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from zoo_core.errors import BadSetting, did_you_mean, nearest
+from zoo_core.errors import BadSetting, did_you_mean, in_yaml, nearest
 
 C = TypeVar("C")
 REQUIRED: Any = dataclasses.MISSING
@@ -132,14 +132,14 @@ def read(
         if isinstance(checked[name], _Refused):
             expected = type_name(hints[name])
             raise BadSetting(
-                f"{where(full_key)}{full_key} is {_show(values[name])}, but should be {_article(expected)} "
+                f"{where(full_key)}{full_key} is {in_yaml(values[name])}, but should be {_article(expected)} "
                 f"({field.metadata.get('help', '')}).",
                 _cure(full_key, values[name], hints[name]),
             )
         for bound, words, holds in _bounds(field):
             if any(not holds(element, bound) for element in _elements(checked[name])):
                 raise BadSetting(
-                    f"{where(full_key)}{full_key} is {_show(values[name])}, but should be {words} {bound} "
+                    f"{where(full_key)}{full_key} is {in_yaml(values[name])}, but should be {words} {in_yaml(bound)} "
                     f"({field.metadata['help']})."
                 )
     return config_class(**checked)
@@ -233,10 +233,6 @@ def _cure(full_key: str, value: Any, hint: Any) -> str | None:
     if hint is float and isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value):
         return f"Write `{full_key}={float(value)}`."
     return None
-
-
-def _show(value: Any) -> str:
-    return "null" if value is None else repr(value)
 
 
 def _article(expected: str) -> str:

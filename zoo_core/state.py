@@ -88,6 +88,8 @@ class Held:
         if isinstance(target, Stateful):
             target.load_state_dict(value)
         elif isinstance(target, Tensor):
+            if not isinstance(value, Tensor) or value.shape != target.shape:  # copy_ would spread a smaller one over it
+                raise ValueError(f"it is {_shape(value)}, but should be {_shape(target)}.")
             with torch.no_grad():
                 target.copy_(value)
         else:
@@ -152,6 +154,10 @@ def unpack(tensors: Mapping[str, Tensor], structure: Any) -> Any:
     if "$items" in structure:
         return {unpack(tensors, key): unpack(tensors, element) for key, element in structure["$items"]}
     return {key: unpack(tensors, element) for key, element in structure.items()}
+
+
+def _shape(value: Any) -> str:
+    return f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
 def _unused(name: str, taken: Mapping[str, Tensor]) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from zoo_core.batches import Batches, in_order
 from zoo_core.dataset import Batch, InMemory
-from zoo_core.errors import BadSetting
+from zoo_core.errors import BadSetting, RunFailed
 
 
 class OneByOne:
@@ -117,6 +117,21 @@ def test_a_batch_larger_than_the_data_is_a_clear_error():
         batches(batch_size=21)
     assert error.value.cure == "Write `run.batch_size=20` or less."
     assert batches(batch_size=20).per_epoch == 1
+
+
+def test_an_order_that_grows_shorter_is_a_clear_error():
+    shrinking = iter([20, 20, 17])  # asked for its length, then for two epochs
+    these = Batches(InMemory(number=torch.arange(20)), lambda generator: torch.arange(next(shrinking)), 6, seed=3)
+    assert len(flat(numbers(these, 3))) == 18
+    with pytest.raises(RunFailed, match="order of epoch 1 has 17 examples, but began with 20") as error:
+        next(these)
+    assert error.value.cure == "Trainer.order should give as many indices in every epoch."
+
+
+def test_an_order_that_is_shorter_by_what_is_left_out_anyway_will_do():
+    shrinking = iter([20, 20, 18])
+    these = Batches(InMemory(number=torch.arange(20)), lambda generator: torch.arange(next(shrinking)), 6, seed=3)
+    assert len(flat(numbers(these, 6))) == 36
 
 
 def test_examples_that_are_no_mappings_are_a_clear_error():

@@ -1,5 +1,7 @@
 """The metrics of several steps, read at once."""
 
+import json
+
 import pytest
 import torch
 
@@ -50,6 +52,26 @@ def test_whole_numbers_half_precision_and_gradients_are_no_obstacle():
 def test_the_first_step_and_metric_that_is_no_number_are_named(series, message):
     with pytest.raises(RunFailed, match=message):
         fed(**series).read()
+
+
+def test_what_was_fetched_is_still_read_with_what_comes_later_also_by_another_meter():
+    one = fed(loss=[1.0, 2.0], penalty=[0.1, 0.3])
+    one.fetch()
+    kept = json.loads(json.dumps(one.state_dict()))
+    other = Meter()
+    other.load_state_dict(kept)
+    for meter in (one, other):
+        meter.add(13, {"loss": torch.tensor(6.0)})
+    whole = fed(loss=[1.0, 2.0], penalty=[0.1, 0.3])
+    whole.add(13, {"loss": torch.tensor(6.0)})
+    assert one.read() == other.read() == whole.read()
+    assert one.read() == other.read() == {}
+    assert one.state_dict() == {}
+
+
+def test_fetching_names_the_step_that_is_no_number():
+    with pytest.raises(RunFailed, match="loss became nan at step 12"):
+        fed(loss=[1, NAN]).fetch()
 
 
 def test_a_rare_metric_that_is_no_number_is_named_too():

@@ -222,6 +222,20 @@ def test_a_name_that_a_broken_plugin_may_have_brought_is_laid_at_its_door(site: 
         assert raised.value.cure == "Mend or update it: pip install --upgrade zoo-bad_capsules"
 
 
+@pytest.mark.parametrize("name", ["c", "c/thing", "c-thing"])
+def test_a_plugin_is_blamed_for_names_that_begin_with_its_own(site: Path, name: str) -> None:
+    install(site, "bad_import", "import no_such_module_at_all", name="c")
+    with pytest.raises(BrokenPlugin, match="The plugin 'c' is installed but did not load"):
+        Catalog().find("model", name)
+
+
+@pytest.mark.parametrize("name", ["clsgam", "cc", "transformer"])
+def test_a_plugin_with_a_short_name_is_not_blamed_for_every_word_with_its_letter(site: Path, name: str) -> None:
+    install(site, "bad_import", "import no_such_module_at_all", name="c")
+    with pytest.raises(UnknownName, match=f"no model is called '{name}'"):
+        Catalog().find("model", name)
+
+
 def test_a_misspelt_name_is_corrected_though_some_plugin_is_broken(site: Path) -> None:
     install(site, "bad_import", "import no_such_module_at_all", name="capsules")
 

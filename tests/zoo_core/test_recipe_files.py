@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from zoo_core.errors import BadFile, ZooError
-from zoo_core.recipes import Recipes, read_config, read_yaml
+from zoo_core.recipe_files import read_yaml
+from zoo_core.recipe_layers import Recipes
+from zoo_core.recipes import read_config
 
 Write = Callable[[str, str], Path]
 
@@ -36,6 +38,12 @@ def refusal(ask: Callable[[], Any]) -> ZooError:
         ("recipes: 5\n", "bad.yaml:1: recipes is 5, but should be a mapping from names to entries."),
         ("recipes: []\n", "bad.yaml:1: recipes is [], but should be a mapping from names to entries."),
         ("recipes:\n  a: 5\n", "bad.yaml:2: recipes.a is 5, but should be a mapping."),
+        ("recipes:\n  a:\n", "bad.yaml:2: recipes.a is null, but should be a mapping."),
+        ("recipes:\n  a: [yes, no]\n", "bad.yaml:2: recipes.a is [true, false], but should be a mapping."),
+        ("recipes:\n  a:\n    run: {}\n    model:\n", "bad.yaml:4: model is null, but should be a mapping."),
+        ("recipes:\n  a:\n    summary: {of: it}\n", "bad.yaml:3: summary is {of: 'it'}, but should be text."),
+        ("recipes:\n  a:\n    summary: yes\n", "bad.yaml:3: summary is true, but should be text."),
+        ("recipes:\n  yes: {}\n", "bad.yaml:1: true is no name"),
         ("weights:\n  w: 5\n", "bad.yaml:2: weights.w is 5, but should be a mapping."),
         ("recipes:\n  2026: {}\n", "bad.yaml:2: 2026 is no name"),
         ("recipes:\n  ../../evil: {}\n", "bad.yaml:2: '../../evil' is no name"),
@@ -73,6 +81,13 @@ def test_a_file_that_may_not_be_read_is_named_with_the_reason(write: Write) -> N
 def test_an_empty_file_holds_no_recipes(write: Write) -> None:
     files = [write("a.yaml", ""), write("b.yaml", "# soon\n"), write("c.yaml", "recipes:\n")]
     assert Recipes([], files).names() == []
+
+
+def test_a_summary_that_yaml_takes_for_something_else_may_be_quoted(write: Write) -> None:
+    number = write("a.yaml", "recipes: {a: {summary: 2026}}\n")
+    assert refusal(lambda: Recipes([], [number]).find("a")).cure == "Put it in quotes."
+    text = write("b.yaml", "recipes: {a: {summary: '2026'}}\n")
+    assert Recipes([], [text]).find("a").summary == "2026"
 
 
 def test_a_config_file_is_checked_as_a_recipe_is(write: Write) -> None:

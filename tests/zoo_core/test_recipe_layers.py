@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from zoo_core.errors import BadSetting, NameTaken, UnknownName, ZooError
-from zoo_core.recipes import Recipe, Recipes, read_config, user_files
+from zoo_core.recipe_layers import Recipes, user_files
+from zoo_core.recipes import Recipe, read_config
 
 BASE = """\
 recipes:

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import re
 from collections import deque
 
 import pytest
@@ -152,6 +153,18 @@ def test_restoring_fills_the_tensor_that_is_there():
     Held(model, trainer).restore(captured)
     assert trainer.noise is noise
     assert noise.abs().sum() > 0
+
+
+@pytest.mark.parametrize("other", [torch.zeros(1), torch.tensor(5.0), torch.zeros(1, 4), torch.zeros(2, 4), 3.0, None])
+def test_a_tensor_is_not_filled_with_another_shape_though_it_would_spread_over_it(other):
+    model, trainer = made(0)
+    noise = trainer.noise.clone()
+    captured = {**Held(model, trainer).capture(), "noise": pack(other)}
+    held = f"a tensor {tuple(other.shape)}" if isinstance(other, torch.Tensor) else f"a {type(other).__name__}"
+    message = re.escape(f"the checkpoint's noise does not fit: it is {held}, but should be a tensor (4,).")
+    with pytest.raises(BadFile, match=message):
+        Held(model, trainer).restore(captured)
+    assert torch.equal(trainer.noise, noise)
 
 
 def test_a_trainer_that_holds_a_deque_is_refused_at_once_and_by_name():

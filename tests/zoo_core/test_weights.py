@@ -53,7 +53,7 @@ def test_the_header_tells_the_runs_story(tmp_path):
     story = read_story(tmp_path / "run" / "model.safetensors")
     assert (story["format"], story["model"], story["config"]) == (1, "line", {"inputs": 3})
     assert (story["step"], story["seed"], story["recipe"]["name"]) == (5, 7, "line")
-    assert story["figures"].keys() == {"error"}
+    assert story["figures"].keys() == {"error", "error/points"}
     assert story["versions"]["torch"] == version("torch")
 
 

@@ -50,6 +50,7 @@ class Points(zoo.Dataset):
     class Config:
         count: int = zoo.setting(50, "points to train on", least=1)
         warn: bool = zoo.setting(False, "say that these are not the real ones")
+        apart: bool = zoo.setting(False, "validate on three points that are not those of the evaluation")
 
     config: Config
 
@@ -62,6 +63,9 @@ class Points(zoo.Dataset):
 
     def evaluation(self) -> zoo.InMemory:
         return self._points(12)
+
+    def validation(self) -> zoo.Examples:
+        return self._points(3) if self.config.apart else super().validation()
 
     def _points(self, count: int) -> zoo.InMemory:
         point = torch.linspace(-1, 1, 3 * count).sin().view(3, count).T.contiguous()
@@ -76,6 +80,8 @@ class LineTrainer(zoo.Trainer):
         raise_at: int = zoo.setting(0, "raise in this step; 0 never does")
         nan_at: int = zoo.setting(0, "report a loss that is not a number in this step; 0 never does")
         spoil_at: int = zoo.setting(0, "spoil the weights behind this step's loss; 0 never does")
+        ask_at: int = zoo.setting(0, "ask for more memory than there is in this step; 0 never does")
+        clips: bool = zoo.setting(False, "draw clips of six frames, and no pictures")
 
     config: Config
 
@@ -92,6 +98,8 @@ class LineTrainer(zoo.Trainer):
         self.done += 1
         if self.done == self.config.raise_at:
             raise ValueError("this trainer fails")
+        if self.done == self.config.ask_at:
+            torch.empty(2**50, dtype=torch.uint8)
         noise = torch.randn(3)
         self.drawn += noise
         loss = (self.model(batch["point"] + 0.01 * noise) - batch["height"]).square().mean()
@@ -110,10 +118,12 @@ class LineTrainer(zoo.Trainer):
         with torch.no_grad():
             error = [float((model(batch["point"]) - batch["height"]).abs().mean()) for batch in evaluation]
         model.train()
-        return {"error": sum(error) / len(error)}
+        points = sum(len(batch["point"]) for batch in evaluation)
+        return {"error": sum(error) / len(error), "error/points": points}
 
     def preview(self, batch: zoo.Batch) -> Tensor:
-        return torch.rand(4, 1, 5, 5)
+        count = min(4, len(batch["point"]))
+        return torch.rand(count, 6, 1, 5, 5) if self.config.clips else torch.rand(count, 1, 5, 5)
 
     def finish(self) -> None:
         self.engine.unwrap(self.model).load_state_dict(self.average.module.state_dict())
@@ -176,5 +186,6 @@ def train(folder: Path, *words: str, observers: tuple[object, ...] = (), recipe:
     return run_recipe(whole, here, [*standard(), *observers], folder)
 
 
-def resume(folder: Path, *words: str, observers: tuple[object, ...] = ()) -> Run:
-    return resume_run(folder, catalog(), [*standard(), *observers], words)
+def resume(folder: Path, observers: tuple[object, ...] = ()) -> Run:
+    """The run in ``folder``, gone on with from its newest checkpoint."""
+    return resume_run(folder, catalog(), [*standard(), *observers])

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TextIO, cast
 
 import click
 
-from zoo_core.errors import ZooError
+from zoo_core.errors import UnknownName, ZooError, did_you_mean
 
 COMMANDS = {
     "run": ("zoo_core.cli.run", "Train a recipe."),
@@ -39,6 +39,16 @@ class LazyGroup(click.Group):
             return cast(click.Command, import_module(module).command)
         self._ask_plugins()
         return super().get_command(ctx, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if ctx.resilient_parsing or word.startswith("-") or self.get_command(ctx, word) is not None:
+            return super().resolve_command(ctx, args)
+        raise UnknownName(
+            f"zoo has no command '{word}'.", did_you_mean(word, self.list_commands(ctx), "`zoo --help` shows all.")
+        )
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self._ask_plugins()
@@ -103,6 +113,8 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of the command ``zoo``. Exit codes: 0 done, 1 a run failed, 2 the user's mistake, 130 interrupted."""
     warnings.showwarning = _show_warning
+    if "_ZOO_COMPLETE" in os.environ:  # a shell that asks for names shows whatever else is said amid what is typed
+        warnings.simplefilter("ignore")
     sys.exit(_exit_code(arguments))
 
 

@@ -14,5 +14,7 @@ class RecipeName(click.ParamType[str]):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from zoo_core import catalog
 
-        rows = catalog.default().rows("recipes")
+        here = catalog.default()
+        here.recipes.leave_out_damaged()
+        rows = here.rows("recipes")
         return [CompletionItem(row["name"], help=row["summary"]) for row in rows if row["name"].startswith(incomplete)]

@@ -13,7 +13,8 @@ from zoo_core.cli import common_options
 from zoo_core.cli.names import RecipeName
 from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.folder import RUNS, newest_run
-from zoo_core.recipes import parse_value
+from zoo_core.interrupt import exits_on_interrupt
+from zoo_core.recipe_files import parse_value
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
 
@@ -38,9 +39,10 @@ def command(source: str, inputs: tuple[str, ...], output: Path | None) -> None:
     here = Catalog()
     chosen = _newest(source, here)
 
-    from zoo_core.weights.store import load
+    with exits_on_interrupt():
+        from zoo_core.weights.store import load
 
-    model = load(chosen, here)
+        model = load(chosen, here)
     try:
         predicted = model.predict(**values)
     except TypeError as error:

@@ -13,6 +13,7 @@ from zoo_core.cli import common_options
 from zoo_core.cli.names import RecipeName
 from zoo_core.errors import BadSetting
 from zoo_core.folder import RUNS, RunFolder
+from zoo_core.interrupt import EXIT_CODES, exits_on_interrupt
 from zoo_core.recipes import Recipe, read_config
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def command(
         overrides, recipe = (recipe, *overrides), None
     if sum(given is not None for given in (recipe, config, resume)) != 1:
         raise click.UsageError("give one of RECIPE, --config FILE and --resume RUN_DIR; `zoo list` shows the recipes.")
+    if resume and folder:
+        raise BadSetting("a resumed run stays in its folder, so --folder cannot be given.", "Leave it out.")
     if resume and overrides:
         raise BadSetting(
             f"a resumed run keeps its settings, so {overrides[0]} cannot be set.",
@@ -59,13 +62,14 @@ def command(
     here = Catalog(registry)
     chosen = _choose(here, recipe, config, resume, overrides)
 
-    from zoo_core.runner import complete
+    with exits_on_interrupt():
+        from zoo_core.runner import complete
 
-    chosen = complete(chosen, here)
+        chosen = complete(chosen, here)
     if print_config:
         click.echo(chosen.as_yaml(), nl=False)
         return 0
-    return _train(chosen, here, folder or resume, resume is not None)
+    return _train(chosen, here, folder, resume)
 
 
 def _choose(
@@ -78,16 +82,15 @@ def _choose(
     return read_config(config if config is not None else RunFolder(resume or Path()).config).with_overrides(overrides)
 
 
-def _train(recipe: Recipe, here: Catalog, folder: Path | None, resume: bool) -> int:
+def _train(recipe: Recipe, here: Catalog, folder: Path | None, resume: Path | None) -> int:
     from rich.console import Console
 
-    from zoo_core.interrupt import EXIT_CODES
     from zoo_core.observers import standard
     from zoo_core.observers.progress import Progress
-    from zoo_core.runner import run_recipe
+    from zoo_core.runner import resume_run, run_recipe
 
-    console = Console(stderr=True)
-    run = run_recipe(recipe, here, [*standard(), Progress(console)], folder, resume)
+    observers = [*standard(), Progress(Console(stderr=True))]
+    run = resume_run(resume, here, observers) if resume else run_recipe(recipe, here, observers, folder)
     _report(run)
     return EXIT_CODES.get(run.stopping, 0)
 

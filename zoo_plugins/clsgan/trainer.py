@@ -46,6 +46,12 @@ class CLSGANTrainer(zoo.Trainer):
             "before it sees them; 0 never does",
             least=0,
         )
+        least_real_loss_from: float = zoo.setting(
+            0.25,
+            "share of the run from which that is heeded: a young generator is told apart with nothing learnt by heart",
+            least=0,
+            most=1,
+        )
         label_group: int = zoo.setting(1, "batches are made of groups of so many pictures of one label", least=1)
         judge: str | None = zoo.setting(
             "digit-classifier-mnist", "weights of the classifier that evaluates; null evaluates nothing"
@@ -66,6 +72,7 @@ class CLSGANTrainer(zoo.Trainer):
         self.generator, self.generator_optimizer = engine.prepare(model.generator, of_generator)
         self.discriminator, self.discriminator_optimizer = engine.prepare(model.discriminator, of_discriminator)
         self.steps, self.moved_share = 0, 0.0
+        self._heeded_from = self.config.least_real_loss_from * engine.total_steps
         self.engine, self._model = engine, model
         self._generator_parameters = list(model.generator.parameters())
         self._judgement = Judgement(self.config.judge, engine.device, model.config) if self.config.judge else None
@@ -143,8 +150,9 @@ class CLSGANTrainer(zoo.Trainer):
 
     def _after_step(self, real_loss: Tensor) -> None:
         self.steps += 1
-        if self.config.least_real_loss and self.steps % EVERY == 0:
-            self.moved_share = adapted(self.moved_share, float(real_loss), self.config.least_real_loss)
+        heeded = self.config.least_real_loss and self.steps >= self._heeded_from
+        if heeded and self.steps % EVERY == 0:
+            self.moved_share = adapted(self.moved_share, float(real_loss.detach()), self.config.least_real_loss)
         if self.config.averaging:
             # A long average of few steps would mostly be the untrained network.
             decay = min(self.config.averaging, self.steps / (9 + self.steps))

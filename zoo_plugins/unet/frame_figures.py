@@ -58,9 +58,11 @@ def _ssim(predicted: Tensor, true: Tensor, data_range: float) -> Tensor:
     """(N, T)"""
     from torchmetrics.functional.image import structural_similarity_index_measure  # a second, needed at the end only
 
+    # Frames as the channels of one picture: each is measured by itself all the same, and many times faster on a CPU.
+    shape = (1, -1, *predicted.shape[-2:])
     _, pixels = structural_similarity_index_measure(
-        predicted.flatten(0, 1),
-        true.flatten(0, 1),
+        predicted.reshape(shape),
+        true.reshape(shape),
         gaussian_kernel=False,
         kernel_size=_WINDOW,
         data_range=data_range,
@@ -68,5 +70,5 @@ def _ssim(predicted: Tensor, true: Tensor, data_range: float) -> Tensor:
         return_full_image=True,
     )
     edge = _WINDOW // 2
-    inner = pixels[..., edge:-edge, edge:-edge].mean(dim=(1, 2, 3))  # (N * T,)
-    return torch.unflatten(inner, 0, predicted.shape[:2])
+    inner: Tensor = pixels[..., edge:-edge, edge:-edge].reshape(*predicted.shape[:2], -1)
+    return inner.mean(dim=-1)

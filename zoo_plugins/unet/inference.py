@@ -26,5 +26,5 @@ def folded(network: nn.Module) -> nn.Module:
                 stage[place] = nn.Identity()
     for module in copy.modules():
         if hasattr(module, "inplace"):  # an activation: what it is given is a convolution's, and needed by nothing else
-            module.inplace = True
+            setattr(module, "inplace", True)  # noqa: B010  # not every module's attribute, says its type
     return copy.to(memory_format=torch.channels_last)

@@ -48,7 +48,7 @@ def test_a_list_as_json_holds_the_rows_of_the_table(output: Any, kind: str) -> N
 def test_plugins_are_shown_with_their_state_and_what_they_bring(output: Any) -> None:
     rows = {row["name"]: row for row in json.loads(output("plugins", "--json"))}
 
-    assert rows["datasets"]["brings"] == "dataset mnist"
+    assert "dataset mnist" in rows["datasets"]["brings"].split(", ")
     assert rows["clsgan"]["brings"] == "model clsgan, trainer clsgan"
     assert rows["zoo"]["brings"] == "recipes of registry.yaml"
     assert {row["state"] for row in rows.values()} == {"loaded"}
@@ -152,4 +152,11 @@ def test_the_shell_completes_names_of_recipes(tmp_path: Path) -> None:
     assert {"clsgan-mine", "clsgan-mnist", "clsgan-mnist-quick", "clsgan-mnist-reference"} <= set(offered)
     assert all(name.startswith("clsgan-m") for name in offered)
     assert completed(tmp_path, "zoo", "predict", "digit-cl") == ["digit-classifier-mnist"]
+    assert completed(tmp_path, "zoo", "pl") == ["plugins"]
+
+
+@pytest.mark.parametrize("text", ["recipes: [\n", "recipies: {}\n", "recipes:\n  clsgan-mine: 5\n", "5\n"])
+def test_the_shell_completes_in_silence_beside_a_damaged_file(tmp_path: Path, text: str) -> None:
+    (tmp_path / "registry.yaml").write_text(text)
+    assert "clsgan-mnist-quick" in completed(tmp_path, "zoo", "run", "clsgan-mnist-q")
     assert completed(tmp_path, "zoo", "pl") == ["plugins"]

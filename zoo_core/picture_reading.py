@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,8 @@ _CURE = "Give a PNG, JPEG, GIF or .npy file."
 def read_picture(path: str | Path, channels: int) -> Tensor:
     """A picture file as (channels, H, W) in [0, 1]; ``channels`` is 1 for grey or 3 for RGB.
 
-    A PNG, JPEG, BMP or GIF (its first frame), of any mode; transparent pixels become black. Or an ``.npy`` array
-    (H, W) or (H, W, C), bytes or numbers in [0, 1].
+    A PNG, JPEG, BMP or GIF (its first frame), of any mode; transparent pixels become black, and what a camera held
+    sideways is upright. Or an ``.npy`` array (H, W) or (H, W, C), bytes or numbers in [0, 1].
 
     Raises:
         BadFile: if it is not such a file; says why.
@@ -30,11 +32,9 @@ def read_picture(path: str | Path, channels: int) -> Tensor:
     path = Path(path)
     if path.suffix.lower() == ".npy":
         array = _array(path)
-        return _channels(_unit(array if array.ndim == 3 else array[..., None], path), channels)
-    from PIL import ImageOps
-
-    with _open(path) as picture:
-        return _pixels(ImageOps.exif_transpose(picture), channels)
+        return _channels(_unit(array[..., None] if array.ndim == 2 else array, path), channels)
+    with _opened(path) as picture:
+        return _pixels(picture, channels)
 
 
 def read_frames(path: str | Path, channels: int, start: int = 0, stop: int | None = None) -> Tensor:
@@ -48,19 +48,22 @@ def read_frames(path: str | Path, channels: int, start: int = 0, stop: int | Non
     """
     path = Path(path)
     if path.is_dir():
-        return _stacked([(file, read_picture(file, channels)) for file in picture_files(path)[start:stop]], path)
+        files = picture_files(path)[start:stop]
+        return _stacked([(file, read_picture(file, channels)) for file in files], path, start)
     if path.suffix.lower() in _ARRAYS:
-        frames = _clip_array(path)[start:stop]
-        return torch.stack([_channels(_unit(frame, path), channels) for frame in frames])
+        array = _clip_array(path)[start:stop]
+        return _stacked([(path, _channels(_unit(frame, path), channels)) for frame in array], path, start)
     from PIL import ImageSequence
 
-    with _open(path) as picture:
+    with _opened(path) as picture:
         wanted = itertools.islice(ImageSequence.Iterator(picture), start, stop)
-        return _stacked([(path, _pixels(frame, channels)) for frame in wanted], path)
+        return _stacked([(path, _pixels(frame, channels)) for frame in wanted], path, start)
 
 
 def clip_shape(path: str | Path) -> tuple[int, int, int]:
-    """A clip's length, and the height and width of its first frame, without reading its frames; see read_frames.
+    """A clip's length, and the height and width of its first frame, without reading them all; see read_frames.
+
+    A folder without pictures is (0, 0, 0).
 
     Raises:
         BadFile: if it is no clip; says why.
@@ -72,8 +75,9 @@ def clip_shape(path: str | Path) -> tuple[int, int, int]:
     if path.suffix.lower() in _ARRAYS:
         length, height, width, _ = _clip_array(path).shape
         return length, height, width
-    with _open(path) as picture:
-        return getattr(picture, "n_frames", 1), picture.height, picture.width
+    with _opened(path) as picture:
+        upright = _upright(picture)
+        return getattr(picture, "n_frames", 1), upright.height, upright.width
 
 
 def picture_files(folder: Path) -> list[Path]:
@@ -83,27 +87,36 @@ def picture_files(folder: Path) -> list[Path]:
     )
 
 
-def _open(path: Path) -> Any:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file as Pillow has it. What is wrong with it may show only as a later frame is read, in the body."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        picture = Image.open(path)
-        picture.load()
+        with Image.open(path) as picture:
+            picture.load()
+            yield picture
+    except BadFile:
+        raise
     except UnidentifiedImageError:
         raise BadFile(f"{path} is no picture that can be read.", _CURE) from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise BadFile(f"{path} can't be read: {why}.", _CURE) from error
-    return picture
+    except (OSError, EOFError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadFile(f"{path} can't be read: {_why(error)}.", _CURE) from error
+
+
+def _upright(picture: Any) -> Any:
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(picture)
 
 
 def _pixels(picture: Any, channels: int) -> Tensor:
     from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype
 
-    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):  # Pillow would cut off what is over 255
-        values = np.asarray(picture).astype(np.float32)
-        grey = torch.from_numpy(values / (65535 if values.max() > 255 else 255 if values.max() > 1 else 1))
-        return grey.clamp(0, 1).expand(channels, -1, -1).clone()
+    picture = _upright(picture)
+    if picture.mode.startswith("I") or picture.mode == "F":  # 16 bits a pixel; Pillow would cut off what is over 255
+        values = np.asarray(picture).astype(np.float32) / (1 if picture.mode == "F" else 65535)
+        return torch.from_numpy(values).clamp(0, 1).expand(channels, -1, -1).clone()
     if "A" in picture.mode or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         from PIL import Image
@@ -118,14 +131,22 @@ def _array(path: Path) -> Any:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded
-        names = list(loaded)
-        if len(names) != 1:
-            raise BadFile(f"{path} holds {len(names)} arrays ({', '.join(names)}), but should hold one.")
-        return loaded[names[0]]
+        with loaded:
+            names = list(loaded)
+            if len(names) != 1:
+                raise BadFile(f"{path} holds {len(names)} arrays ({', '.join(names)}), but should hold one.")
+            return loaded[names[0]]
     except BadFile:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise BadFile(f"{path} can't be read: {error}.", _CURE) from error
+        # NumPy takes whatever it does not know for a pickle, and would say how to run it.
+        pickled = isinstance(error, ValueError) and ("pickle" in str(error) or "Python objects" in str(error))
+        why = "it holds Python objects, or is no array" if pickled else _why(error)
+        raise BadFile(f"{path} can't be read: {why}.", _CURE) from error
+
+
+def _why(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).rstrip(".")
 
 
 def _clip_array(path: Path) -> Any:
@@ -135,9 +156,12 @@ def _clip_array(path: Path) -> Any:
     return array if array.ndim == 4 else array[..., None]
 
 
-def _stacked(frames: list[tuple[Path, Tensor]], path: Path) -> Tensor:
+def _stacked(frames: list[tuple[Path, Tensor]], path: Path, start: int) -> Tensor:
+    if not frames and start:
+        raise BadFile(f"{path} has no frame {start}: it ends before it.", "Its frames are numbered from 0.")
     if not frames:
-        raise BadFile(f"{path} holds no pictures.", f"It should hold files that end in {', '.join(PICTURES)}.")
+        wanted = f"files that end in {', '.join(PICTURES)}" if path.is_dir() else "at least one frame"
+        raise BadFile(f"{path} holds no pictures.", f"It should hold {wanted}.")
     first = frames[0][1]
     for file, frame in frames:
         if frame.shape != first.shape:
@@ -150,9 +174,9 @@ def _stacked(frames: list[tuple[Path, Tensor]], path: Path) -> Tensor:
 
 def _unit(array: Any, path: Path) -> Tensor:
     """(H, W, C) of bytes or of numbers in [0, 1] as (C, H, W) in [0, 1]."""
-    if array.ndim != 3 or array.shape[2] not in (1, 3):
+    if array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:
         raise BadFile(f"{path} holds pictures {array.shape}, but should hold (H, W) or (H, W, C) with 1 or 3 channels.")
-    values = torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)
+    values = torch.from_numpy(np.array(array)).permute(2, 0, 1)  # a copy: the file's own memory is read-only
     if array.dtype == np.uint8:
         return values.float() / 255
     if array.dtype == np.bool_ or np.issubdtype(array.dtype, np.floating):

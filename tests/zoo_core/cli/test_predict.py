@@ -1,0 +1,151 @@
+"""`zoo predict -o FILE`: pictures, clips, arrays, and classes of pixels with a picture beside them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from distributions import install
+from PIL import Image
+
+from zoo_core.cli import _exit_code
+from zoo_core.weights import format as weights_format
+
+DRAWER = '''
+    """A model that draws what it is asked for."""
+
+    from dataclasses import dataclass
+
+    import torch
+
+    import zoo_core as zoo
+
+
+    @zoo.hookimpl
+    def zoo_register(registry):
+        registry.model("drawer", "drawing:Drawer", summary="Draws what it is asked for")
+
+
+    class Drawer(zoo.Model):
+        @dataclass(frozen=True, kw_only=True)
+        class Config:
+            pass
+
+        def predict(self, what):
+            number = torch.Generator().manual_seed(0)
+            classes = torch.arange(12, dtype=torch.uint8).view(3, 4)
+            return {
+                "pictures": lambda: {"image": torch.rand(12, 1, 4, 5, generator=number)},
+                "clips": lambda: {"clip": torch.rand(2, 6, 3, 4, 5, generator=number), "frames": 6},
+                "classes": lambda: {"mask": classes, "overlay": torch.rand(1, 3, 3, 4, generator=number)},
+                "label": lambda: {"label": [3], "sure": torch.tensor([0.5])},
+            }[what]()
+'''
+Predict = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Predict]:
+    """`zoo predict` with the weights of a stranger's model: the exit code, and what it says."""
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setenv("ZOO_TRACEBACK", "")
+    install(site, "drawing", DRAWER)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    weights_format.write(Path("drawer.safetensors"), {}, {"model": "drawer", "config": {}})
+
+    def predict(*words: str) -> tuple[int, str, str]:
+        code = _exit_code(["predict", "drawer.safetensors", *words])
+        return code, *capsys.readouterr()
+
+    yield predict
+    sys.modules.pop("drawing", None)
+
+
+def written() -> list[str]:
+    return sorted(path.name for path in Path().iterdir() if path.name != "drawer.safetensors")
+
+
+def size_of(name: str) -> tuple[int, int]:
+    with Image.open(name) as picture:
+        return picture.size
+
+
+def test_pictures_are_a_grid_ten_wide(predict: Predict) -> None:
+    code, out, err = predict("what=pictures", "-o", "a.png")
+    assert (code, out) == (0, "")
+    assert err.endswith("wrote a.png\n")
+    assert size_of("a.png") == (10 * 7 + 2, 2 * 6 + 2)
+
+
+def test_clips_are_an_animation_or_a_picture_with_a_row_for_each(predict: Predict) -> None:
+    assert predict("what=clips", "-o", "a.gif")[0] == 0
+    with Image.open("a.gif") as animation:
+        assert (animation.n_frames, animation.size) == (6, (2 * 7 + 2, 6 + 2))
+    assert predict("what=clips", "-o", "a.png")[0] == 0
+    assert size_of("a.png") == (6 * 7 + 2, 2 * 6 + 2)
+    assert written() == ["a.gif", "a.png"]
+
+
+def test_an_array_has_the_models_own_numbers(predict: Predict) -> None:
+    assert predict("what=clips", "-o", "a.npy")[0] == 0
+    expected = torch.rand(2, 6, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    assert np.array_equal(np.load("a.npy", allow_pickle=False), expected.numpy())
+
+
+def test_classes_of_pixels_keep_their_numbers_and_the_second_picture_lies_beside_them(predict: Predict) -> None:
+    code, _, err = predict("what=classes", "-o", "mask.png")
+    assert code == 0
+    assert err.splitlines()[1:] == ["wrote mask.png", "wrote mask-overlay.png"]
+    assert written() == ["mask-overlay.png", "mask.png"]
+    with Image.open("mask.png") as mask:
+        assert mask.mode == "P"
+        assert np.asarray(mask).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    with Image.open("mask-overlay.png") as overlay:
+        assert (overlay.mode, overlay.size) == ("RGB", (4, 3))
+
+
+def test_classes_of_pixels_are_an_array_too(predict: Predict) -> None:
+    assert predict("what=classes", "-o", "mask.npy")[0] == 0
+    assert np.load("mask.npy").tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    assert np.load("mask-overlay.npy").shape == (1, 3, 3, 4)
+
+
+def test_values_are_printed_or_written_as_json(predict: Predict) -> None:
+    code, out, _ = predict("what=label")
+    assert (code, json.loads(out)) == (0, {"label": [3], "sure": [0.5]})
+    assert predict("what=label", "-o", "a.json")[0] == 0
+    assert json.loads(Path("a.json").read_text()) == {"label": [3], "sure": [0.5]}
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["what=classes", "-o", "mask.gif"], "mask.gif should end in .png: its pixels are numbers of classes."),
+        (["what=classes", "-o", "mask.jpg"], "mask.jpg should end in .png: its pixels are numbers of classes."),
+        (["what=clips", "-o", "a.mp4"], "a.mp4 should end in .png, .gif, .npy or .json."),
+        (["what=clips"], "the model predicts a picture, and no file is given for it."),
+        (["what=label", "-o", "a.png"], "a.png should be a picture, but the model predicts label, sure."),
+        (["what=clips", "-o", "nowhere/a.gif"], "nowhere/a.gif could not be written"),
+        (["-o", "a.png"], "Drawer.predict does not fit: "),
+        (["whta=clips", "-o", "a.png"], "Drawer.predict does not fit: "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_written_says_what_to_type_and_writes_nothing(
+    predict: Predict, words: list[str], problem: str
+) -> None:
+    code, out, err = predict(*words)
+    assert (code, out) == (2, "")
+    (line, cure) = [line for line in err.splitlines() if "drawer.safetensors: " not in line]
+    assert line.startswith(f"error: {problem}")
+    assert cure.strip()
+    assert written() == []

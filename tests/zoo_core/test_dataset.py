@@ -1,0 +1,66 @@
+"""Data sets: collections of examples, made on the fly or kept in memory."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+import zoo_core as zoo
+from zoo_core.batches import in_order
+
+
+def squares(indices):
+    number = torch.tensor(indices)
+    return zoo.Batch(number=number, square=number**2)
+
+
+def test_examples_made_on_the_fly_are_the_same_one_by_one_and_in_a_batch():
+    examples = zoo.OnTheFly(squares, 5)
+    assert len(examples) == 5
+    assert {name: int(value) for name, value in examples[3].items()} == {"number": 3, "square": 9}
+    assert examples.__getitems__([1, 4])["square"].tolist() == [1, 16]
+    assert [batch["square"].tolist() for batch in in_order(examples, 2)] == [[0, 1], [4, 9], [16]]
+
+
+def test_examples_made_on_the_fly_are_endless_only_where_it_is_said():
+    assert not zoo.OnTheFly(squares, 5).endless
+    assert zoo.OnTheFly(squares, 5, endless=True).endless
+
+
+def test_evaluation_makes_examples_in_other_processes_too():
+    batches = in_order(zoo.OnTheFly(squares, 5), 2, workers=2)
+    assert [batch["square"].tolist() for batch in batches] == [[0, 1], [4, 9], [16]]
+
+
+def test_examples_in_memory_are_the_same_one_by_one_and_in_a_batch():
+    examples = zoo.InMemory(number=torch.arange(5), square=torch.arange(5) ** 2)
+    assert int(examples[3]["square"]) == 9
+    batch = examples.__getitems__([4, 1])
+    assert type(batch) is zoo.Batch
+    assert batch["square"].tolist() == [16, 1]
+
+
+def test_tensors_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match=r"one length, but have \{'image': 3, 'label': 2\}"):
+        zoo.InMemory(image=torch.zeros(3, 1), label=torch.zeros(2))
+
+
+class Numbers(zoo.Dataset):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        count: int = zoo.setting(4, "examples to train on")
+
+    def train(self):
+        return zoo.OnTheFly(squares, self.config.count)
+
+    def evaluation(self):
+        return zoo.OnTheFly(squares, 3)
+
+
+def test_a_data_set_validates_on_its_evaluation_unless_it_says_otherwise():
+    assert len(Numbers(Numbers.Config()).validation()) == 3
+
+
+def test_a_fingerprint_is_that_of_the_data():
+    one, same, other = (Numbers(Numbers.Config(count=count)).fingerprint() for count in (4, 4, 5))
+    assert one == same != other

@@ -1,0 +1,106 @@
+"""Pictures and clips as files."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import zoo_core as zoo
+from zoo_core import pictures
+from zoo_core.errors import BadFile
+
+
+def drawn(*shape, seed=0):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_pictures_are_a_grid(tmp_path):
+    pictures.save(drawn(5, 1, 4, 6), tmp_path / "a.png", columns=3)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == (3 * 8 + 2, 2 * 6 + 2)  # two pixels around each
+
+
+def test_one_picture_is_written_as_it_is(tmp_path):
+    picture = drawn(1, 3, 4, 6)
+    pictures.save(picture, tmp_path / "a.png")
+    torch.testing.assert_close(zoo.read_picture(tmp_path / "a.png", 3), picture[0], rtol=0, atol=0.51 / 255)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_clips_are_an_animation_of_grids(tmp_path, channels):
+    pictures.save_clips(drawn(4, 7, channels, 5, 6), tmp_path / "a.gif", columns=3)
+    with Image.open(tmp_path / "a.gif") as animation:
+        assert animation.n_frames == 7
+        assert animation.size == (3 * 8 + 2, 2 * 7 + 2)
+        assert animation.info["duration"] == round(1000 * pictures.FRAME_SECONDS)
+
+
+def test_a_grey_clip_is_read_as_it_was_written(tmp_path):
+    clip = drawn(1, 7, 1, 5, 6).mul(255).round() / 255
+    pictures.save_clips(clip, tmp_path / "a.gif")
+    assert torch.allclose(zoo.read_frames(tmp_path / "a.gif", 1), clip[0], atol=1e-6)
+
+
+def test_frames_that_are_equal_are_one_that_lasts_as_long(tmp_path):
+    clip = torch.zeros(1, 5, 1, 4, 4)
+    clip[:, 3:] = 1
+    pictures.save_clips(clip, tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as animation:
+        lasts = []
+        for frame in range(animation.n_frames):
+            animation.seek(frame)
+            lasts.append(animation.info["duration"])
+    assert lasts == [300, 200]
+
+
+def test_pixels_of_a_picture_of_classes_are_the_classes_numbers(tmp_path):
+    classes = torch.arange(256, dtype=torch.uint8).view(16, 16)
+    pictures.save_classes(classes, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.mode == "P"
+        assert np.array_equal(np.asarray(picture), classes.numpy())
+        colours = np.asarray(picture.convert("RGB")).reshape(256, 3)
+    assert [tuple(map(int, colour)) for colour in colours] == pictures.palette(256)
+
+
+def test_a_picture_of_classes_is_never_written_in_a_format_that_would_change_its_numbers(tmp_path):
+    with pytest.raises(BadFile, match=r"a\.jpg should end in \.png: its pixels are numbers of classes"):
+        pictures.save_classes(torch.zeros(2, 2, dtype=torch.uint8), tmp_path / "a.jpg")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_class_has_a_colour_of_its_own_and_the_first_is_black():
+    colours = zoo.palette(256)
+    assert colours[0] == (0, 0, 0)
+    assert len(set(colours)) == 256
+    assert all(0 <= value <= 255 for colour in colours for value in colour)
+    assert zoo.palette(3) == colours[:3]
+    assert zoo.palette(1) == [(0, 0, 0)]
+
+
+def test_neighbouring_classes_are_far_apart():
+    colours = np.array(zoo.palette(22), dtype=int)
+    assert np.abs(np.diff(colours, axis=0)).sum(axis=1).min() > 100
+
+
+def test_an_array_is_read_as_it_was_written(tmp_path):
+    clip = drawn(2, 3, 1, 4, 4)
+    pictures.save_array(clip, tmp_path / "a.npy")
+    assert np.array_equal(np.load(tmp_path / "a.npy", allow_pickle=False), clip.numpy())
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        (lambda path: pictures.save(torch.zeros(1, 1, 2, 2), path), "a.png"),
+        (lambda path: pictures.save(torch.zeros(1, 1, 2, 2), path), "../a.picture"),
+        (lambda path: pictures.save_clips(torch.zeros(1, 2, 1, 2, 2), path), "a.gif"),
+        (lambda path: pictures.save_classes(torch.zeros(2, 2, dtype=torch.uint8), path), "a.png"),
+        (lambda path: pictures.save_array(torch.zeros(2), path), "a.npy"),
+    ],
+)
+def test_a_file_that_cannot_be_written_says_so(tmp_path, write, name):
+    path = tmp_path / "nowhere" / name
+    with pytest.raises(BadFile, match="could not be written") as refused:
+        write(path)
+    assert refused.value.cure.startswith("Choose ")

@@ -1,0 +1,365 @@
+"""Clips in a folder: pictures, GIF files and arrays of the shipped digits, and what windows are cut from them."""
+
+import os
+import warnings
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch.utils.data import DataLoader
+
+import zoo_core as zoo
+from zoo_plugins.datasets.frame_folder import FrameFolder
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """A thousand digits (N, 28, 28) uint8: frame t of clip s is digit 50 s + t."""
+    return (
+        zoo.build("mnist", "dataset", source="subset")
+        .evaluation()
+        .tensors["image"][:, 0]
+        .mul(255)
+        .round()
+        .byte()
+        .numpy()
+    )
+
+
+def make(folder, **settings):
+    return FrameFolder(
+        FrameFolder.Config(**{"folder": str(folder), "frames_in": 2, "frames_out": 1, "colour": "grey", **settings})
+    )
+
+
+def save_gif(frames, path):
+    first, *others = [Image.fromarray(frame) for frame in frames]
+    first.save(path, save_all=True, append_images=others, duration=100)
+
+
+def save_pictures(frames, folder, ending="png"):
+    folder.mkdir()
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(folder / f"{number:03d}.{ending}")
+
+
+@pytest.fixture
+def clips(digits):
+    """Four clips (T, 28, 28)."""
+    return [digits[50 * number : 50 * number + length] for number, length in enumerate((5, 6, 7, 8))]
+
+
+@pytest.fixture
+def folder(tmp_path, clips):
+    """A clip of every kind."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    save_pictures(clips[0], folder / "pictures")
+    save_gif(clips[1], folder / "animation.gif")
+    np.save(folder / "array.npy", clips[2])
+    np.savez(folder / "packed.npz", clips[3][..., None])
+    return folder
+
+
+@pytest.fixture
+def ten(tmp_path, digits):
+    """Ten clips of six frames; clip s is called s."""
+    for number in range(10):
+        np.save(tmp_path / f"{number}.npy", digits[50 * number : 50 * number + 6])
+    return tmp_path
+
+
+def parts(data):
+    return data.train(), data.validation(), data.evaluation()
+
+
+def windows_of(examples):
+    """Every window as bytes, past and future together."""
+    return [
+        torch.cat([window["past"], window["future"]]).mul(255).round().byte().numpy().tobytes()
+        for window in (examples[number] for number in range(len(examples)))
+    ]
+
+
+def collated(examples):
+    return torch.stack([torch.cat([one["past"], one["future"]]) for one in examples])
+
+
+# -- windows -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_every_window_of_every_kind_of_clip_is_there_once(folder, clips, stride):
+    expected = [clip[start : start + 3].tobytes() for clip in clips for start in range(0, len(clip) - 2, stride)]
+    found = [window for part in parts(make(folder, stride=stride)) for window in windows_of(part)]
+    assert sorted(found) == sorted(expected)
+
+
+@pytest.mark.parametrize(("stride", "count"), [(1, 18), (2, 9), (3, 6), (5, 4), (17, 2), (18, 1), (1000, 1)])
+def test_windows_start_a_stride_apart_and_lie_wholly_in_the_clip(tmp_path, digits, stride, count):
+    for name in "abc":
+        np.save(tmp_path / f"{name}.npy", digits[:20])
+    examples = make(tmp_path, stride=stride).train()
+    assert len(examples) == count
+    for number in range(count):
+        start = number * stride
+        expected = torch.from_numpy(digits[start : start + 3]).unsqueeze(1) / 255
+        window = examples[number]
+        assert torch.equal(window["past"], expected[:2])
+        assert torch.equal(window["future"], expected[2:])
+    with pytest.raises(IndexError):
+        examples[count]
+
+
+def test_a_clip_as_long_as_a_window_has_one(tmp_path, digits):
+    for name in "abc":
+        np.save(tmp_path / f"{name}.npy", digits[:7])
+    assert [len(part) for part in parts(make(tmp_path, frames_in=4, frames_out=3))] == [1, 1, 1]
+
+
+def test_pictures_follow_one_another_in_the_order_of_their_names(tmp_path, digits):
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        for place, number in enumerate(("010", "009", "2")):
+            Image.fromarray(digits[place]).save(tmp_path / name / f"{number}.png")
+    window = make(tmp_path).train()[0]
+    torch.testing.assert_close(window["past"][:, 0], torch.from_numpy(digits[[1, 0]]) / 255)
+    torch.testing.assert_close(window["future"][:, 0], torch.from_numpy(digits[[2]]) / 255)
+
+
+def test_hidden_files_and_what_is_no_clip_are_passed_over(folder):
+    before = [len(part) for part in parts(make(folder))]
+    (folder / ".DS_Store").write_bytes(b"\0")
+    (folder / ".hidden").mkdir()
+    (folder / "notes.txt").write_text("which clip is which")
+    (folder / "pictures" / "notes.txt").write_text("which frame is which")
+    (folder / "pictures" / ".000.png.swp").write_bytes(b"\0")
+    assert [len(part) for part in parts(make(folder))] == before
+
+
+# -- the split ---------------------------------------------------------------
+
+
+def clips_of(examples):
+    return {clip.path.stem for clip, _ in examples.places}
+
+
+def test_a_clip_is_wholly_for_training_for_validation_or_for_evaluation(ten):
+    data = make(ten, validation_share=0.2, evaluation_share=0.3)
+    train, validation, evaluation = (set(windows_of(part)) for part in parts(data))
+    assert [len(part) for part in (train, validation, evaluation)] == [5 * 4, 2 * 4, 3 * 4]
+    assert len(train | validation | evaluation) == 40
+    names = [clips_of(part) for part in parts(data)]
+    assert [len(part) for part in names] == [5, 2, 3]
+    assert set.union(*names) == set("0123456789")
+
+
+def test_the_split_follows_from_its_seed_alone(ten):
+    one, same, other = (make(ten, split_seed=seed) for seed in (1, 1, 2))
+    assert windows_of(one.train()) == windows_of(same.train())
+    assert set(windows_of(one.train())) != set(windows_of(other.train()))
+    again = make(ten, split_seed=1, stride=2)
+    assert clips_of(again.evaluation()) == clips_of(one.evaluation())
+
+
+@pytest.mark.parametrize(("validation", "evaluation"), [(0.01, 0.01), (0.5, 0.5), (0.9, 0.1), (0.9, 0.9), (0.1, 0.99)])
+def test_every_part_has_a_clip_whatever_its_share(ten, validation, evaluation):
+    data = make(ten, validation_share=validation, evaluation_share=evaluation)
+    names = [clips_of(part) for part in parts(data)]
+    assert min(len(part) for part in names) >= 1
+    assert sum(len(part) for part in names) == len(set.union(*names)) == 10
+
+
+# -- colour and size ---------------------------------------------------------
+
+
+def coloured(digits, count):
+    """(T, 28, 28, 3): another digit in each channel."""
+    return np.stack([digits[:count], digits[100 : 100 + count], digits[200 : 200 + count]], axis=-1)
+
+
+def test_colour_is_kept_or_becomes_grey(tmp_path, digits):
+    frames = coloured(digits, 3)
+    for name in "abc":
+        save_pictures(frames, tmp_path / name)
+    rgb = make(tmp_path, colour="rgb").train()[0]
+    expected = torch.from_numpy(frames).permute(0, 3, 1, 2) / 255
+    torch.testing.assert_close(rgb["past"], expected[:2])
+    grey = make(tmp_path, colour="grey").train()[0]
+    luma = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)  # ITU-R BT.601
+    torch.testing.assert_close(grey["past"], (expected[:2] * luma).sum(dim=1, keepdim=True), rtol=0, atol=1 / 128)
+
+
+def test_grey_clips_fill_all_three_channels(folder):
+    window = make(folder, colour="rgb").train()[0]
+    assert window["past"].shape == (2, 3, 28, 28)
+    assert torch.equal(window["past"][:, 0], window["past"][:, 2])
+    assert window["past"].max() > 0.5
+
+
+@pytest.mark.parametrize(("height", "width"), [(14, 20), (56, 40), (0, 14), (14, 0)])
+def test_frames_are_scaled_to_the_size_asked_for(folder, height, width):
+    plain, scaled = make(folder).train()[0], make(folder, height=height, width=width).train()[0]
+    size = (height or 28, width or 28)
+    assert scaled["past"].shape == (2, 1, *size)
+    expected = F.interpolate(plain["past"], size, mode="bilinear", antialias=True)
+    torch.testing.assert_close(scaled["past"], expected.clamp(0, 1))
+    assert 0 <= scaled["past"].min() <= scaled["past"].max() <= 1
+    assert float(scaled["past"].mean()) == pytest.approx(float(plain["past"].mean()), rel=0.1)
+
+
+def test_clips_of_different_sizes_are_refused_unless_all_are_scaled(folder, digits):
+    np.save(folder / "wide.npy", np.concatenate([digits[:5], digits[5:10]], axis=2))
+    with pytest.raises(zoo.ZooError, match=r"is 28 x (56|28), but .* is 28 x (28|56)") as error:
+        make(folder, height=20).train()
+    assert "dataset.height=128 dataset.width=128" in error.value.cure
+    data = make(folder, height=20, width=24)
+    assert {part[number]["past"].shape for part in parts(data) for number in range(len(part))} == {(2, 1, 20, 24)}
+
+
+# -- reading -----------------------------------------------------------------
+
+
+def test_frames_are_read_when_a_window_is_asked_for(folder, clips, digits):
+    data = make(folder)
+    examples = {clip.path.name: (part, number) for part in parts(data) for number, (clip, start) in
+                enumerate(part.places) if start == 0}  # fmt: skip
+    other = digits[500:508]
+    Image.fromarray(other[0]).save(folder / "pictures" / "000.png")
+    save_gif(other[:6], folder / "animation.gif")
+    np.save(folder / "array.npy", other[:7])
+    np.savez(folder / "packed.npz", other)
+    assert len(examples) == 4
+    for part, number in examples.values():
+        torch.testing.assert_close(part[number]["past"][0, 0], torch.from_numpy(other[0]) / 255)
+
+
+@pytest.fixture
+def enormous(tmp_path, digits):
+    """A folder of three clips of 131 GB each, of which the file system keeps only the frames that were written."""
+    count, frame = 2_000_000, 256 * 256
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, 256, 256)}
+    path = tmp_path / "a.npy"
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        start = file.tell()
+        try:
+            os.truncate(path, start + count * frame)
+        except OSError:
+            pytest.skip("needs a file system with sparse files")
+        file.seek(start + (count - 5) * frame)
+        file.write(np.pad(digits[0], (0, 228)).tobytes())
+    for name in "bc":
+        os.link(path, tmp_path / f"{name}.npy")
+    yield tmp_path
+    for name in "abc":
+        (tmp_path / f"{name}.npy").unlink()
+
+
+def test_a_clip_may_be_larger_than_memory(enormous, digits):
+    examples = make(enormous, stride=5).train()
+    assert len(examples) == 400_000
+    assert torch.equal(examples[399_999]["past"][0, 0, :28, :28], torch.from_numpy(digits[0]) / 255)
+
+
+def test_workers_give_the_same_windows(folder):
+    examples = make(folder, validation_share=0.01, evaluation_share=0.01).train()
+    order = [[0, 1], [4, 2], [3, 5, 6]]
+    expected = [collated([examples[number] for number in numbers]) for numbers in order]
+    for workers in (0, 2):
+        loader = DataLoader(examples, batch_sampler=order, num_workers=workers, collate_fn=collated)
+        for batch, one in zip(loader, expected, strict=True):
+            assert torch.equal(batch, one)
+
+
+def test_the_fingerprint_follows_settings_and_files_but_not_their_place(folder, tmp_path):
+    one = make(folder).fingerprint()
+    moved = folder.rename(tmp_path / "moved")
+    assert make(moved).fingerprint() == one
+    assert make(moved, stride=2).fingerprint() != one
+    np.save(moved / "array.npy", np.load(moved / "array.npy")[:-1])
+    assert make(moved).fingerprint() != one
+
+
+def test_twenty_frames_in_and_twenty_out_are_trained_on_from_a_folder(tmp_path, digits):
+    (tmp_path / "clips").mkdir()
+    for number in range(3):
+        save_gif(digits[50 * number : 50 * number + 41], tmp_path / "clips" / f"{number}.gif")
+    run = zoo.run(
+        "unet-frames", f"dataset.folder={tmp_path / 'clips'}", "dataset.height=32", "dataset.width=48",
+        "model.base_channels=2", "model.depth=2", "run.steps=3", "run.workers=2", "run.device=cpu",
+        "run.precision=float32", "run.preview_every=3", folder=tmp_path / "run",
+    )  # fmt: skip
+    assert run.figures.keys() >= {"mse", "mse/20", "ssim"}
+    with Image.open(tmp_path / "run" / "previews" / "step-000003.gif") as preview:
+        assert preview.n_frames == 20
+        assert preview.size == (3 * 50 + 2, 32 + 4)
+
+
+# -- refusals ----------------------------------------------------------------
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    for path in (tmp_path / "absent", tmp_path / "file"):
+        (tmp_path / "file").write_text("no folder")
+        with pytest.raises(zoo.ZooError, match=r"dataset\.folder is .*, which can't be read: ") as error:
+            make(path).train()
+        assert str(path) in error.value.problem
+        assert error.value.cure == "Write `dataset.folder=FOLDER`."
+
+
+def test_fewer_than_three_clips_that_are_long_enough_are_refused(tmp_path, digits):
+    with pytest.raises(zoo.ZooError, match="has 0 sequences"):
+        make(tmp_path).train()
+    for number, length in enumerate((5, 5, 2, 1)):
+        np.save(tmp_path / f"{number}.npy", digits[:length])
+    with pytest.raises(zoo.ZooError, match="has 4 sequences, 2 of them of at least 3 frames; it takes 3") as error:
+        make(tmp_path).evaluation()
+    assert "dataset.frames_in" in error.value.cure
+    with pytest.warns(UserWarning, match="1 of 4 sequences"):
+        assert len(make(tmp_path, frames_in=1).train()) > 0
+
+
+def test_clips_that_are_too_short_are_left_out_and_said_so(ten, digits):
+    for name in ("short", "shorter"):
+        np.save(ten / f"{name}.npy", digits[:2])
+    (ten / "empty").mkdir()
+    data = make(ten)
+    with pytest.warns(UserWarning, match="3 of 13 sequences have fewer than 3 frames and are left out: ") as said:
+        data.train()
+    assert str(said[0].message).endswith("empty, short.npy, shorter.npy.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert set.union(*(clips_of(part) for part in parts(data))) == set("0123456789")
+
+
+@pytest.mark.parametrize("name", ["broken.gif", "broken.npy", "broken.npz"])
+def test_a_damaged_file_is_named(folder, name):
+    (folder / name).write_bytes(b"nothing of the kind")
+    with pytest.raises(zoo.ZooError) as error:
+        make(folder).train()
+    assert str(folder / name) in error.value.problem
+
+
+def test_an_array_that_is_no_clip_is_named(folder, digits):
+    np.save(folder / "still.npy", digits[0])
+    with pytest.raises(zoo.ZooError, match=r"still\.npy holds \(28, 28\), but should hold \(T, H, W\)"):
+        make(folder).train()
+    (folder / "still.npy").unlink()
+    np.savez(folder / "two.npz", a=digits[:5], b=digits[:5])
+    with pytest.raises(zoo.ZooError, match=r"two\.npz holds 2 arrays"):
+        make(folder).train()
+
+
+def test_frames_that_do_not_fit_are_named_as_they_are_read(tmp_path, digits):
+    for name in "abc":
+        save_pictures([digits[0], digits[1][:20], digits[2]], tmp_path / name)
+    examples = make(tmp_path).train()
+    with pytest.raises(zoo.ZooError, match=r"001\.png is 20 x 28, but the first picture there is 28 x 28"):
+        examples[0]
+    for name in "abc":
+        (tmp_path / name / "001.png").write_bytes(b"no picture")
+    with pytest.raises(zoo.ZooError, match=r"001\.png"):
+        examples[0]

@@ -1,0 +1,270 @@
+"""The trainer of next frames, on clips of the shipped digits."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import zoo_core as zoo
+from zoo_core.cli import _exit_code
+from zoo_core.engine import AccelerateEngine
+from zoo_core.recipes import RunSettings
+from zoo_plugins.unet.frame_figures import FrameFigures
+from zoo_plugins.unet.model import UNet
+from zoo_plugins.unet.next_frame import NextFrameTrainer
+
+SMALL = {"in_channels": 4, "out_channels": 4, "base_channels": 4, "depth": 2, "frame_channels": 1}
+LOGITS = {"output": "frame_logits", "head": "linear"}
+
+
+def make(steps=10, model=None, **settings):
+    """A trainer that is set up, on the CPU."""
+    torch.manual_seed(0)
+    engine = AccelerateEngine(RunSettings(steps=steps, device="cpu"))
+    engine.total_steps = steps
+    trainer = NextFrameTrainer(NextFrameTrainer.Config(**settings))
+    trainer.setup(UNet(UNet.Config(**(SMALL | (model or {})))), engine)
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def clips():
+    """Training clips of four frames and four, 32 x 32."""
+    settings = {"frames_in": 4, "frames_out": 4, "size": 32, "source": "subset", "published": False}
+    return zoo.build("moving-mnist", "dataset", **settings).train()
+
+
+def learning_rate(trainer):
+    return trainer.optimizer.param_groups[0]["lr"]
+
+
+# -- a step ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("loss", "model"),
+    [("mse", {}), ("0.5*mse+0.5*l1", {"head": "linear"}), ("bce", LOGITS), ("charbonnier", {"downsample": "max_pool"})],
+)
+def test_the_loss_falls_within_thirty_steps(clips, loss, model):
+    trainer = make(30, model, loss=loss, learning_rate=1e-2)
+    losses = []
+    for step in range(30):
+        metrics = trainer.step(clips.__getitems__(range(8 * step, 8 * step + 8)))
+        assert not metrics["loss"].requires_grad
+        losses.append(float(metrics["loss"]))
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+
+
+def test_a_step_minimises_the_weighted_sum_and_reports_each_term(clips):
+    trainer, batch = make(loss="0.25*mse+2*l1"), clips.__getitems__(range(4))
+    model = copy.deepcopy(trainer._model).train()
+    frames = model(batch["past"].flatten(1, 2)).unsqueeze(2)
+    mse, l1 = F.mse_loss(frames, batch["future"]), F.l1_loss(frames, batch["future"])
+    expected = 0.25 * mse + 2 * l1
+    metrics = trainer.step(batch)
+    assert list(metrics) == ["loss", "mse_loss", "l1_loss"]
+    assert [float(value) for value in metrics.values()] == pytest.approx([expected.item(), mse.item(), l1.item()])
+
+    expected.backward()
+    for ours, theirs in zip(trainer._model.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_a_loss_alone_is_reported_once(clips):
+    assert list(make().step(clips.__getitems__(range(2)))) == ["loss"]
+
+
+def test_where_a_pass_gives_fewer_frames_than_the_data_ask_for_training_is_rolled_out(clips):
+    trainer = make(30, {"out_channels": 2, **LOGITS}, loss="bce", learning_rate=1e-2)
+    model, batch = copy.deepcopy(trainer._model).train(), clips.__getitems__(range(8))
+    first = model(batch["past"][:, :, 0])
+    second = model(torch.cat([batch["past"][:, 2:, 0], first.sigmoid()], dim=1))
+    expected = F.binary_cross_entropy_with_logits(torch.cat([first, second], dim=1), batch["future"][:, :, 0])
+    losses = [float(trainer.step(batch)["loss"])]
+    assert losses[0] == pytest.approx(expected.item(), rel=1e-5)
+    losses += [float(trainer.step(clips.__getitems__(range(8 * k, 8 * k + 8)))["loss"]) for k in range(1, 30)]
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+    assert trainer.evaluate([batch], []).keys() >= {"mse/1", "mse/4"}
+    assert trainer.preview(batch).shape == (9, 4, 1, 32, 32)
+
+
+def test_gradients_are_scaled_down_to_the_clip(clips):
+    norms = {}
+    for clip in (0.0, 1e-3):
+        trainer = make(clip=clip, loss="l1")
+        trainer.step(clips.__getitems__(range(4)))
+        gradients = [parameter.grad.flatten() for parameter in trainer._model.parameters()]
+        norms[clip] = float(torch.cat(gradients).norm())
+    assert norms[1e-3] == pytest.approx(1e-3, rel=1e-3)
+    assert norms[0.0] > 1e-2
+
+
+# -- the run -----------------------------------------------------------------
+
+
+def test_the_step_size_rises_and_falls_and_more_steps_than_planned_do_no_harm(clips):
+    trainer, seen = make(20, learning_rate=4e-3, warm_up=0.25), []
+    for _ in range(22):
+        seen.append(learning_rate(trainer))
+        trainer.step(clips.__getitems__(range(2)))
+    assert max(seen) == pytest.approx(4e-3)
+    assert seen.index(max(seen)) == 4
+    assert seen[19] < 1e-6
+    assert seen[20:] == [seen[19]] * 2
+
+
+@pytest.mark.parametrize(("steps", "warm_up"), [(0, 0.1), (1, 0.1), (2, 0.5), (5, 0.2), (10, 0.1), (20, 0.05)])
+def test_a_run_of_any_length_has_a_schedule(clips, steps, warm_up):
+    trainer = make(steps, warm_up=warm_up)
+    for _ in range(steps):
+        assert 0 < learning_rate(trainer) <= 1e-3
+        trainer.step(clips.__getitems__(range(2)))
+
+
+def test_what_is_published_are_the_averaged_weights(clips):
+    trainer = make(averaging=0.3)
+    expected = None
+    for number in range(1, 7):
+        trainer.step(clips.__getitems__(range(4 * number, 4 * number + 4)))
+        current = {name: tensor.clone() for name, tensor in trainer._model.state_dict().items()}
+        decay = min(0.3, number / (9 + number))  # short averages at first
+        expected = current if expected is None else {
+            name: decay * expected[name] + (1 - decay) * tensor if tensor.is_floating_point() else tensor
+            for name, tensor in current.items()
+        }  # fmt: skip
+    of_average = trainer.evaluate([clips.__getitems__(range(4))], [])
+    trainer.finish()
+    published = trainer._model.state_dict()
+    for name, tensor in published.items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, expected[name], msg=name)
+    assert any(not torch.equal(published[name], tensor) for name, tensor in current.items())
+    assert of_average == trainer.evaluate([clips.__getitems__(range(4))], [])
+
+
+def test_without_averaging_the_trained_weights_are_published(clips):
+    trainer = make()
+    trainer.step(clips.__getitems__(range(4)))
+    before = copy.deepcopy(trainer._model.state_dict())
+    trainer.finish()
+    for name, tensor in trainer._model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+class StopsAt:
+    """Ends a run after a step, as a signal would."""
+
+    def __init__(self, step):
+        self.step = step
+
+    @zoo.hookimpl
+    def zoo_step_finished(self, run, step):
+        if step == self.step:
+            run.stop("the test")
+
+
+@pytest.mark.parametrize("stop", [2, 7])  # at the end of no epoch, of which there is one in six steps
+def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(tmp_path, stop):
+    words = [
+        "dataset.source=subset", "dataset.size=32", "dataset.published=false", "dataset.epoch=24", "run.device=cpu",
+        "dataset.test_clips=3", "dataset.validation_clips=3", "model.base_channels=4", "model.depth=2",
+        "model.out_channels=5", "trainer.averaging=0.9", "run.steps=9", "run.batch_size=4", "run.preview_every=3",
+        "run.precision=float32",
+    ]  # fmt: skip
+    whole = zoo.run("unet-moving-mnist", *words, folder=tmp_path / "whole")
+    stopped = zoo.run("unet-moving-mnist", *words, folder=tmp_path / "stopped", observers=[StopsAt(stop)])
+    assert (whole.step, stopped.step) == (9, stop)
+    assert _exit_code(["run", "--resume", str(tmp_path / "stopped")]) == 0
+    # A header holds the recipe and the figures, so equal bytes say that all of it is equal.
+    files = [tmp_path / run / "model.safetensors" for run in ("whole", "stopped")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+# -- evaluation and preview --------------------------------------------------
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.5])
+def test_it_is_measured_in_eval_mode_and_left_as_it_was(clips, averaging):
+    trainer = make(model=LOGITS, loss="bce", averaging=averaging)
+    batches = [clips.__getitems__(range(k, k + 3)) for k in (0, 3)]
+    for batch in batches:
+        trainer.step(batch)
+    before = copy.deepcopy(trainer._model.state_dict())
+    figures = trainer.evaluate(batches, [])
+
+    published = copy.deepcopy(trainer.published).eval()
+    expected = FrameFigures()
+    for batch in batches:
+        predicted = published(batch["past"][:, :, 0]).sigmoid().unsqueeze(2)
+        expected.add(batch["past"], predicted.detach(), batch["future"])
+    assert figures == pytest.approx(expected.read(), rel=1e-4)
+    assert all(module.training for module in trainer._model.modules())
+    for name, tensor in trainer._model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_a_preview_has_rows_of_past_target_and_prediction(clips):
+    trainer, batch = make(model={"head": "linear"}), clips.__getitems__(range(5))
+    pictures = trainer.preview(batch)
+    assert pictures.shape == (9, 4, 1, 32, 32)  # of the first three clips
+    assert 0 <= pictures.min() <= pictures.max() <= 1
+    assert not pictures.requires_grad
+    assert torch.equal(pictures[0::3], batch["past"][:3])
+    assert torch.equal(pictures[1::3], batch["future"][:3])
+    model = copy.deepcopy(trainer._model).eval()
+    expected = model(batch["past"][:3, :, 0]).clamp(0, 1).unsqueeze(2)
+    torch.testing.assert_close(pictures[2::3], expected.detach(), rtol=1e-4, atol=1e-5)
+    assert all(module.training for module in trainer._model.modules())
+
+
+def test_in_a_preview_the_shorter_clip_stands_still_until_the_longer_ends(clips):
+    batch = clips.__getitems__(range(1))
+    short_past = zoo.Batch(past=batch["past"][:, :2], future=batch["future"])
+    pictures = make(model={"in_channels": 2}).preview(short_past)
+    assert pictures.shape == (3, 4, 1, 32, 32)
+    assert torch.equal(pictures[0, :2], short_past["past"][0])
+    assert torch.equal(pictures[0, 2], pictures[0, 1])
+    assert torch.equal(pictures[0, 3], pictures[0, 1])
+    short_future = zoo.Batch(past=batch["past"], future=batch["future"][:, :1])
+    pictures = make(model={"out_channels": 1}).preview(short_future)
+    assert pictures.shape == (3, 4, 1, 32, 32)
+    for row in (1, 2):
+        assert torch.equal(pictures[row], pictures[row, :1].expand(4, -1, -1, -1))
+
+
+def test_frames_in_colour_are_predicted_in_colour(clips):
+    grey = clips.__getitems__(range(3))
+    batch = zoo.Batch({name: torch.cat([clip, clip / 2, 1 - clip], dim=2) for name, clip in grey.items()})
+    trainer = make(model={"in_channels": 12, "out_channels": 12, "frame_channels": 3})
+    assert trainer.step(batch)["loss"] > 0
+    assert trainer.preview(batch).shape == (9, 4, 3, 32, 32)
+    assert trainer.evaluate([batch], [])["mse"] > 0
+
+
+# -- refusals ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        ({"output": "class_logits", "head": "linear"}, "model.output is 'class_logits'"),
+        ({"out_channels": 4, "frame_channels": 3}, "its 4 channels are frames of 3"),
+    ],
+)
+def test_a_model_that_gives_no_whole_frames_is_refused(model, problem):
+    with pytest.raises(zoo.ZooError, match=r"the trainer 'next-frame' needs a model that gives whole frames") as error:
+        make(model=model)
+    assert problem in error.value.problem
+    assert "model.frame_channels=1" in error.value.cure
+
+
+def test_cross_entropy_is_refused_where_the_output_is_no_logit():
+    with pytest.raises(zoo.ZooError, match="has 'bce'"):
+        make(loss="bce")
+    make(loss="bce", model=LOGITS)
+
+
+def test_clips_of_another_length_than_the_model_takes_are_an_error_that_names_both(clips):
+    with pytest.raises(zoo.ZooError, match=r"takes \(N, 3, H, W\), but was given \(2, 4, 32, 32\)"):
+        make(model={"in_channels": 3}).step(clips.__getitems__(range(2)))

@@ -1,0 +1,167 @@
+"""YAML files of recipes and weights: read, their form checked, and every key with the line it stands in."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from zoo_core.errors import BadFile, BadSetting, did_you_mean, in_yaml
+
+PARTS = ("model", "dataset", "trainer")
+KEYS = ("summary", "extends", "run", *PARTS)
+Key = tuple[str, ...]
+_NAME = re.compile(r"(\w[\w.+-]*/)?\w[\w.+-]*")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a value was set: a key of a YAML file, or a word of the command line."""
+
+    file: Path | None
+    key: Key = ()
+
+    def __str__(self) -> str:
+        if self.file is None:
+            return "command line"
+        line = _line_of(self.file, self.key)
+        return _shorten(self.file) + (f":{line}" if line else "")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds one mapping with string keys, as plain Python values.
+
+    Raises:
+        BadFile: if it is missing, unreadable, not YAML, or not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadFile(f"{path} could not be read: {reason}.") from error
+    try:
+        document = OmegaConf.create(text) if text.strip() else OmegaConf.create({})
+    except yaml.YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or error
+        line = f":{mark.line + 1}" if mark else ""
+        raise BadFile(f"{_shorten(path)}{line}: this is not YAML: {problem}.") from error
+    except OmegaConfBaseException as error:
+        raise BadFile(f"{_shorten(path)}: {str(error).splitlines()[0]}.") from error
+    except AssertionError:  # what OmegaConf makes of a lone number
+        document = None
+    plain = OmegaConf.to_container(document, resolve=False) if document is not None else None
+    if not isinstance(plain, dict):
+        held = "a list" if isinstance(plain, list) else "a single value"
+        raise BadFile(f"{_shorten(path)} holds {held}, but should hold a mapping: lines of `key: value`.")
+    return {str(key): value for key, value in plain.items()}
+
+
+def read_registry(path: Path) -> dict[str, Any]:
+    """A file with the sections ``recipes`` and ``weights``, each a mapping from names to mappings.
+
+    Raises:
+        BadFile: if it holds no mapping; see read_yaml.
+        BadSetting: if it has another section, or an entry that is no mapping or has no proper name.
+    """
+    document = read_yaml(path)
+    for key, section in document.items():
+        place = Source(path, (key,))
+        if key not in ("recipes", "weights"):
+            raise BadSetting(
+                f"{place}: a registry has no section '{key}'.",
+                did_you_mean(key, ["recipes", "weights"], "It has recipes and weights."),
+            )
+        if section is not None and not isinstance(section, Mapping):
+            raise BadSetting(f"{place}: {key} is {in_yaml(section)}, but should be a mapping from names to entries.")
+        for name, entry in (section or {}).items():
+            check_name(name, Source(path, (key, str(name))))
+            if not isinstance(entry, Mapping):
+                place = Source(path, (key, name))
+                raise BadSetting(f"{place}: {key}.{name} is {in_yaml(entry)}, but should be a mapping.")
+    return document
+
+
+def checked(own: Mapping[str, Any], name: str, path: Path, known: tuple[str, ...] = KEYS) -> Mapping[str, Any]:
+    """``own``, the recipe ``name`` as the file ``path`` has it.
+
+    Raises:
+        BadSetting: if it has a part that is none of ``known``, or one of another form than it should have.
+    """
+    base: Key = ("recipes", name) if known is KEYS else ()
+    for key, value in own.items():
+        place = Source(path, (*base, str(key)))
+        if key not in known:
+            raise BadSetting(
+                f"{place}: recipe '{name}' has no part '{key}'.",
+                did_you_mean(str(key), known, f"Its parts: {', '.join(known)}."),
+            )
+        if key in ("run", *PARTS) and not isinstance(value, Mapping):
+            raise BadSetting(
+                f"{place}: {key} is {in_yaml(value)}, but should be a mapping.", f"Write `{key}: {{name: …}}`."
+            )
+        if key == "summary":
+            check_summary(value, place)
+    return own
+
+
+def check_name(name: Any, place: Source) -> None:
+    """A name becomes a folder below ``runs``, and a word of the command line."""
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise BadSetting(
+            f"{place}: {in_yaml(name)} is no name, which has letters, digits, '-', '_' and '.'.",
+            "Put a number in quotes." if not isinstance(name, str) else None,
+        )
+
+
+def check_summary(summary: Any, place: Source) -> None:
+    """A summary is shown as it stands."""
+    if not isinstance(summary, str):
+        raise BadSetting(
+            f"{place}: summary is {in_yaml(summary)}, but should be text.",
+            None if isinstance(summary, (Mapping, list)) else "Put it in quotes.",
+        )
+
+
+def parse_value(word: str, text: str) -> Any:
+    """The value ``text`` of the ``key=value`` word that ends in it, read as YAML."""
+    try:
+        parsed: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise BadSetting(
+            f"the value of '{word}' is not YAML.", "Quote it for the shell, for example 'labels=[1, 2]'."
+        ) from error
+    return parsed["value"]
+
+
+def _line_of(path: Path, key: Key) -> int | None:
+    """The line of ``key`` in a YAML file; only an error or ``zoo info`` asks, so the file is parsed anew."""
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, yaml.YAMLError):
+        return None
+    line = None
+    for part in key:
+        for key_node, value_node in _pairs(node):
+            if key_node.value == part:
+                line, node = key_node.start_mark.line + 1, value_node
+                break
+        else:
+            break
+    return line
+
+
+def _pairs(node: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(node, yaml.MappingNode):
+        yield from node.value
+
+
+def _shorten(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

@@ -1,0 +1,127 @@
+"""The recipes and weights of every layer: files of plugins, then those of the user; later wins."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from zoo_core.errors import BadSetting, NameTaken, UnknownName, ZooError, did_you_mean
+from zoo_core.recipe_files import Key, Source, checked, read_registry
+from zoo_core.recipes import Recipe, merge
+
+
+class Recipes:
+    """Every recipe and every weights entry of a list of YAML files, later files laid over earlier ones."""
+
+    def __init__(self, plugin_files: Iterable[tuple[str, Path]] = (), user_files: Iterable[Path] = ()) -> None:
+        self.files = [*plugin_files, *(("", path) for path in user_files)]
+        self._documents: dict[Path, dict[str, Any]] = {}
+
+    def names(self) -> list[tuple[str, str]]:
+        """(plugin, name) of every recipe, those of the user's files with an empty plugin."""
+        seen: dict[tuple[str, str], None] = {}
+        offered: set[str] = set()
+        for plugin, path in self.files:
+            for name in self._section(plugin, path, "recipes"):
+                if plugin or (name not in offered and name not in (f"{p}/{n}" for p, n in seen)):
+                    seen[plugin, name] = None
+                offered.add(name)
+        return list(seen)
+
+    def find(self, name: str, _asking: tuple[str, ...] = ()) -> Recipe:
+        """The recipe called ``name`` or ``plugin/name``, with what it extends laid under it.
+
+        Raises:
+            UnknownName: if no file has it.
+            NameTaken: if several plugins have it and ``name`` does not say whose.
+            BadSetting: if it is not a recipe, or extends itself.
+        """
+        layers = self._layers(name, _asking[-1] if _asking else None)
+        extends, source = None, None
+        for _, path, own in layers:
+            if "extends" in own:
+                extends, source = own["extends"], Source(path, ("recipes", name, "extends"))
+        plugin = next((plugin for plugin, _, _ in layers if plugin), "")
+        values: dict[str, Any] = {}
+        sources: dict[Key, Source] = {}
+        if extends is not None:
+            chain = (*_asking, name)
+            if extends in chain:
+                raise BadSetting(
+                    f"{source}: recipe '{name}' extends itself: {' → '.join([*chain, str(extends)])}.",
+                    "Leave `extends` out: a recipe of the same name in a later file is laid over the earlier one.",
+                )
+            try:
+                parent = self.find(str(extends), chain)
+            except UnknownName as error:
+                raise UnknownName(f"{source}: {error.problem}", error.cure) from None
+            sources = {key: value for key, value in parent.sources.items() if key[0] != "summary"}
+            values = {key: value for key, value in parent.values.items() if key != "summary"}
+        for _, path, own in layers:
+            own = {key: value for key, value in own.items() if key != "extends"}
+            values = merge(values, own, sources, Source(path, ("recipes", name.rpartition("/")[2])))
+        return Recipe(name.rpartition("/")[2], values, plugin, sources)
+
+    def weights(self) -> dict[str, tuple[str, Path, Mapping[str, Any]]]:
+        """Weights entries: name -> (plugin, the file that lists them, entry)."""
+        found: dict[str, tuple[str, Path, Mapping[str, Any]]] = {}
+        for plugin, path in self.files:
+            for name, entry in self._section(plugin, path, "weights").items():
+                if name in found and found[name][0] not in ("", plugin) and plugin:
+                    raise NameTaken(
+                        f"the plugins '{found[name][0]}' and '{plugin}' both offer weights called '{name}'."
+                    )
+                found[name] = (plugin, path, entry)
+        return found
+
+    def leave_out_damaged(self) -> None:
+        """Go on without the files that cannot be read, in silence: for a shell that completes a name."""
+        for plugin, path in self.files:
+            try:
+                self._section(plugin, path, "recipes")
+            except ZooError:
+                self._documents[path] = {}
+
+    def _layers(self, name: str, asked_by: str | None) -> list[tuple[str, Path, Mapping[str, Any]]]:
+        owner, _, short = name.rpartition("/")
+        layers = []
+        for plugin, path in self.files:
+            for key, own in self._section(plugin, path, "recipes").items():
+                mine = key == name if not plugin else key == short and owner in ("", plugin)
+                if mine or (not plugin and key == short and not owner):
+                    layers.append((plugin, path, checked(own, key, path)))
+        owners = list(dict.fromkeys(plugin for plugin, _, _ in layers if plugin))
+        if not layers:
+            known = [known for _, known in self.names()]
+            asking = f", which '{asked_by}' extends" if asked_by else ""
+            raise UnknownName(
+                f"no recipe is called '{name}'{asking}.",
+                did_you_mean(name, known, f"`zoo list` shows all {len(known)}."),
+            )
+        if len(owners) > 1:
+            raise NameTaken(
+                f"{len(owners)} plugins offer a recipe called '{name}'.",
+                "Write " + " or ".join(f"'{plugin}/{short}'" for plugin in owners) + ".",
+            )
+        return layers
+
+    def _section(self, plugin: str, path: Path, section: str) -> dict[str, Any]:
+        if path not in self._documents:
+            try:
+                self._documents[path] = read_registry(path)
+            except ZooError as error:
+                if not plugin:
+                    raise
+                self._documents[path] = {}  # a plugin's damaged file costs only its own recipes
+                warnings.warn(f"the recipes of the plugin '{plugin}' are left out: {error.problem}", stacklevel=2)
+        return self._documents[path].get(section) or {}
+
+
+def user_files(registry: Iterable[Path] = ()) -> list[Path]:
+    """The user's own layers that exist: ``$ZOO_HOME/registry.yaml``, ``./registry.yaml``, then each ``--registry``."""
+    from zoo_core.folder import zoo_home
+
+    found = [path for path in (zoo_home() / "registry.yaml", Path("registry.yaml")) if path.is_file()]
+    return found + [Path(path) for path in registry]
