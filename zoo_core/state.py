@@ -87,6 +87,9 @@ class Held:
         target = self._object(name)
         if isinstance(target, Stateful):
             target.load_state_dict(value)
+            optimizer = getattr(target, "optimizer", target)  # Accelerate's wrapper has it inside
+            if isinstance(optimizer, torch.optim.Optimizer):
+                _lay_moments_as_weights(optimizer)
         elif isinstance(target, Tensor):
             if not isinstance(value, Tensor) or value.shape != target.shape:  # copy_ would spread a smaller one over it
                 raise ValueError(f"it is {_shape(value)}, but should be {_shape(target)}.")
@@ -104,6 +107,15 @@ class Held:
     def _state(self, name: str) -> Any:
         target = self._object(name)
         return target.state_dict() if isinstance(target, Stateful) else target
+
+
+def _lay_moments_as_weights(optimizer: torch.optim.Optimizer) -> None:
+    """A checkpoint's tensors are contiguous, and a fused step, which goes by addresses, would take a weight in
+    channels-last memory together with another one's moments."""
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def pack(value: Any) -> Packed:

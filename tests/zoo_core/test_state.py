@@ -202,3 +202,24 @@ def test_a_state_of_another_shape_is_a_bad_file_that_names_it(name):
         setattr(trainer, other, getattr(made(0)[1], other))
     with pytest.raises(BadFile, match=f"the checkpoint's {name} does not fit"):
         Held(model, trainer).restore(captured)
+
+
+def test_an_optimizer_gets_its_moments_back_in_the_memory_format_of_its_weights():
+    """A fused step goes by addresses: moments in another order would belong to other weights."""
+    network = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    trainer = type("Trainer", (), {})()
+    trainer.network, trainer.optimizer = network, torch.optim.AdamW(network.parameters(), fused=True)
+    image = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    network(image).square().sum().backward()
+    trainer.optimizer.step()
+    held = Held(network, trainer, lambda module: module)
+    captured = {
+        name: ({key: tensor.clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}, plain)
+        for name, (tensors, plain) in held.capture().items()
+    }
+    trainer.optimizer.step()
+    expected = [parameter.detach().clone() for parameter in network.parameters()]
+    held.restore(captured)
+    trainer.optimizer.step()
+    for parameter, wanted in zip(network.parameters(), expected, strict=True):
+        assert torch.equal(parameter, wanted)

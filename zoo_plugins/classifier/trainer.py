@@ -35,12 +35,10 @@ class ClassifierTrainer(zoo.Trainer):
             weight_decay=self.config.weight_decay,
             fused=True,
         )
-        self.schedule = OneCycleLR(
-            adam,
-            self.config.learning_rate,
-            total_steps=max(engine.total_steps, 1),
-            pct_start=self.config.warm_up,
-        )
+        steps, warm_up = max(engine.total_steps, 1), self.config.warm_up
+        if warm_up * steps == 1:  # OneCycleLR would divide by the no steps from the first to the top
+            warm_up *= 1 + 1e-6
+        self.schedule = OneCycleLR(adam, self.config.learning_rate, total_steps=steps, pct_start=warm_up)
         model.to(memory_format=torch.channels_last)
         self.model, self.optimizer = engine.prepare(model, adam)
         self.engine = engine

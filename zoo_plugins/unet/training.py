@@ -32,7 +32,6 @@ class UNetTrainer(zoo.Trainer):
         adam = torch.optim.AdamW(
             model.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
         )
-        adam.register_load_state_dict_post_hook(_lay_moments_as_weights)
         steps, warm_up = max(engine.total_steps, 1), self.config.warm_up
         if warm_up * steps == 1:  # OneCycleLR would divide by the no steps from the first to the top
             warm_up *= 1 + 1e-6
@@ -67,13 +66,3 @@ class UNetTrainer(zoo.Trainer):
     def finish(self) -> None:
         if self.config.averaging:
             self._model.load_state_dict(self.average.module.state_dict())
-
-
-def _lay_moments_as_weights(optimizer: torch.optim.Optimizer) -> None:
-    """A checkpoint's tensors are contiguous, and the fused step, which goes by addresses, would take a weight in
-    channels-last memory together with another one's moments.
-    """
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            if value.shape == parameter.shape:
-                state[name] = torch.empty_like(parameter).copy_(value)

@@ -5,6 +5,7 @@ import torch
 from torchvision.utils import save_image
 
 import zoo_core as zoo
+from zoo_core.cli import _exit_code
 from zoo_core.engine import AccelerateEngine
 from zoo_core.recipes import RunSettings
 from zoo_plugins.classifier.model import DigitClassifier
@@ -122,3 +123,31 @@ def test_pictures_are_moved_a_little_and_not_at_all_if_told_so():
     torch.testing.assert_close(still, image, rtol=1e-4, atol=1e-4)
     down = make(1, rotation=0, scaling=0, shift=28)._move(torch.ones(200, 1, 28, 28))
     assert 0.1 < down.mean() < 0.5  # up to a whole picture away, each differently
+
+
+class StopsAt:
+    """Ends a run after a step, as a signal would."""
+
+    def __init__(self, step):
+        self.step = step
+
+    @zoo.hookimpl
+    def zoo_step_finished(self, run, step):
+        if step == self.step:
+            run.stop("the test")
+
+
+def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(tmp_path):
+    words = ["dataset.source=subset", "run.steps=8", "run.batch_size=8", "run.device=cpu"]
+    zoo.run("digit-classifier-mnist", *words, folder=tmp_path / "whole")
+    zoo.run("digit-classifier-mnist", *words, folder=tmp_path / "stopped", observers=[StopsAt(3)])
+    assert _exit_code(["run", "--resume", str(tmp_path / "stopped")]) == 0
+    files = [tmp_path / run / "model.safetensors" for run in ("whole", "stopped")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_run_whose_step_size_rises_for_one_step_only_is_a_run_as_well(digits):
+    trainer = make(5)  # a warm-up of a fifth
+    for _ in range(5):
+        metrics = trainer.step(digits.train().__getitems__(range(4)))
+    assert metrics["loss"].isfinite()
