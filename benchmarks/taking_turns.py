@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import mmap
 import os
 import signal
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from measuring import ratios, said, spread
 
 ENVIRONMENT = "BENCHMARK_TICKS"
 _RECORD = struct.Struct("=qq")  # steps done, and the monotonic clock at the end of the last one in nanoseconds
@@ -74,6 +78,41 @@ class Runner:
     def _check(self) -> None:
         if self._process.poll() is not None:
             raise RuntimeError(f"it ended by itself:\n{self._errors.read_text()}")
+
+
+def compare(
+    scripts: Mapping[str, tuple[str, ...]], given: argparse.Namespace, folder: Path, data: Path
+) -> dict[str, list[float]]:
+    """Steps/s of each script, turn by turn. ``given`` has rounds, seconds, warm_up and threads."""
+    rates: dict[str, list[float]] = {name: [] for name in scripts}
+    print(f"{given.rounds} rounds of {given.seconds} s, threads: {given.threads}", flush=True)
+    environment = {**os.environ, "ZOO_DATA": str(data), "OMP_NUM_THREADS": str(given.threads)}
+    runners: dict[str, Runner] = {}
+    try:
+        for name, (script, *options) in scripts.items():
+            path = str(Path(__file__).with_name(script).absolute())
+            command = [sys.executable, path, *options, f"--threads={given.threads}"]
+            runners[name] = Runner(command, folder / name, environment, folder)
+            runners[name].warm_up(given.warm_up)
+        for number in range(1, given.rounds + 1):
+            for name, runner in runners.items():
+                rates[name].append(runner.turn(given.seconds))
+            words = "  ".join(f"{name} {values[-1]:.2f}" for name, values in rates.items())
+            print(f"  round {number}: {words}", flush=True)
+    finally:
+        for runner in runners.values():
+            runner.end()
+    return rates
+
+
+def report(rates: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+    """Print the rates, and zoo's over each other one; gives the latter."""
+    for name, values in rates.items():
+        print(f"{name.ljust(12)}  {said(spread(values), 2)} steps/s")
+    compared = {f"zoo/{name}": ratios(rates["zoo"], values) for name, values in rates.items() if name != "zoo"}
+    for name, ratio in compared.items():
+        print(f"{name.ljust(12)}  {said(ratio, 3)}")
+    return compared
 
 
 def _map(path: Path) -> mmap.mmap:

@@ -18,12 +18,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from measuring import copy_data, data_root, load_average, machine, ratios, said, spread, write
-from taking_turns import Runner
+from measuring import copy_data, data_root, load_average, machine, write
+from taking_turns import compare, report
 
 SCRIPTS = {
     "plain": ("plain_script.py",),
@@ -31,14 +30,6 @@ SCRIPTS = {
     "bare": ("bare_loop.py",),
     "zoo": ("through_zoo.py",),
 }
-
-
-def start(command: tuple[str, ...], threads: int, data: Path) -> Runner:
-    script, *options = command
-    path = str(Path(__file__).with_name(script).absolute())
-    environment = {**os.environ, "ZOO_DATA": str(data), "ZOO_HOME": str(data / "home"), "OMP_NUM_THREADS": str(threads)}
-    ticks = data / "-".join(command)
-    return Runner([sys.executable, path, *options, f"--threads={threads}"], ticks, environment, data)
 
 
 def main() -> None:
@@ -50,42 +41,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     given = parser.parse_args()
     before = load_average()
-    rates: dict[str, list[float]] = {name: [] for name in SCRIPTS}
-    print(
-        f"{given.rounds} rounds of {given.seconds} s each, threads: {given.threads}, load average: {before}", flush=True
-    )
     with TemporaryDirectory() as folder:
         data = copy_data(data_root(), Path(folder, "data"), packed=False)
-        runners: dict[str, Runner] = {}
-        try:
-            for name, command in SCRIPTS.items():
-                runners[name] = start(command, given.threads, data)
-                runners[name].warm_up(given.warm_up)
-            for number in range(1, given.rounds + 1):
-                for name, runner in runners.items():
-                    rates[name].append(runner.turn(given.seconds))
-                words = "  ".join(f"{name} {values[-1]:.1f}" for name, values in rates.items())
-                print(f"  round {number}: {words}", flush=True)
-        finally:
-            for runner in runners.values():
-                runner.end()
-    after = load_average()
-    compared = {f"zoo/{other}": ratios(rates["zoo"], rates[other]) for other in SCRIPTS if other != "zoo"}
-    for name, values in rates.items():
-        print(f"{name.ljust(12)}  {said(spread(values), 1)} steps/s")
-    for name, ratio in compared.items():
-        print(f"{name.ljust(12)}  {said(ratio, 3)}")
-    print(f"load average afterwards: {after}")
-    result = {
-        "machine": machine(),
-        "threads": given.threads,
-        "seconds": given.seconds,
-        "warm_up": given.warm_up,
-        "load_average": {"before": before, "after": after},
-        "steps_per_second": rates,
-        "ratios": compared,
-    }
-    write(given.output, result)
+        rates = compare(SCRIPTS, given, data, data)
+    compared = report(rates)
+    load = {"before": before, "after": load_average()}
+    print(f"load average before: {before}, afterwards: {load['after']}")
+    result = {"machine": machine(), "threads": given.threads, "seconds": given.seconds, "load_average": load}
+    write(given.output, {**result, "steps_per_second": rates, "ratios": compared})
 
 
 if __name__ == "__main__":
