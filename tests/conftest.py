@@ -1,6 +1,8 @@
-"""Every test has a zoo home of its own, so that none sees what a developer keeps in theirs."""
+"""What tests of all packages share. Every test has a zoo home of its own, so that none sees a developer's."""
 
 import pytest
+
+import zoo_core as zoo
 
 
 @pytest.fixture(autouse=True)
@@ -8,3 +10,20 @@ def zoo_home(tmp_path_factory, monkeypatch):
     home = tmp_path_factory.mktemp("zoo-home")
     monkeypatch.setenv("ZOO_HOME", str(home))
     return home
+
+
+class StopsAt:
+    """Ends a run after a step, as a signal would."""
+
+    def __init__(self, step):
+        self.step = step
+
+    @zoo.hookimpl
+    def zoo_step_finished(self, run, step):
+        if step == self.step:
+            run.stop("the test")
+
+
+@pytest.fixture(scope="session")
+def stops_at():
+    return StopsAt

@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
 import zoo_core as zoo
+from zoo_plugins.datasets.dealing import deal
 
 _CLIPS = (".gif", ".npy", ".npz")
 
@@ -81,12 +81,8 @@ class FrameFolder(zoo.Dataset):
                 stacklevel=4,
             )
         self._refuse_different_sizes(long)
-        order = np.random.default_rng(self.config.split_seed).permutation(len(long))
-        shuffled = [long[number] for number in order]
-        validation = min(max(1, round(self.config.validation_share * len(long))), len(long) - 2)
-        evaluation = min(max(1, round(self.config.evaluation_share * len(long))), len(long) - 1 - validation)
-        rest = len(long) - validation - evaluation
-        return shuffled[:rest], shuffled[rest : rest + validation], shuffled[rest + validation :]
+        config = self.config
+        return deal(long, config.validation_share, config.evaluation_share, config.split_seed)
 
     def _refuse_different_sizes(self, clips: list[Clip]) -> None:
         if self.config.height and self.config.width:

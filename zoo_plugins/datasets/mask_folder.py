@@ -18,6 +18,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 import zoo_core as zoo
+from zoo_plugins.datasets.dealing import deal
 
 Pair = tuple[Path, Path]
 
@@ -73,12 +74,8 @@ class MaskFolder(zoo.Dataset):
                 "Put pictures into `images` and masks of the same names into `masks`.",
             )
         _refuse_unlike_sizes(pairs, scaled=bool(self.config.height and self.config.width))
-        order = np.random.default_rng(self.config.split_seed).permutation(len(pairs))
-        shuffled = [pairs[number] for number in order]
-        validation = min(max(1, round(self.config.validation_share * len(pairs))), len(pairs) - 2)
-        evaluation = min(max(1, round(self.config.evaluation_share * len(pairs))), len(pairs) - 1 - validation)
-        rest = len(pairs) - validation - evaluation
-        return shuffled[:rest], shuffled[rest : rest + validation], shuffled[rest + validation :]
+        config = self.config
+        return deal(pairs, config.validation_share, config.evaluation_share, config.split_seed)
 
 
 class Pairs:

@@ -125,22 +125,10 @@ def test_pictures_are_moved_a_little_and_not_at_all_if_told_so():
     assert 0.1 < down.mean() < 0.5  # up to a whole picture away, each differently
 
 
-class StopsAt:
-    """Ends a run after a step, as a signal would."""
-
-    def __init__(self, step):
-        self.step = step
-
-    @zoo.hookimpl
-    def zoo_step_finished(self, run, step):
-        if step == self.step:
-            run.stop("the test")
-
-
-def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(tmp_path):
+def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(stops_at, tmp_path):
     words = ["dataset.source=subset", "run.steps=8", "run.batch_size=8", "run.device=cpu"]
     zoo.run("digit-classifier-mnist", *words, folder=tmp_path / "whole")
-    zoo.run("digit-classifier-mnist", *words, folder=tmp_path / "stopped", observers=[StopsAt(3)])
+    zoo.run("digit-classifier-mnist", *words, folder=tmp_path / "stopped", observers=[stops_at(3)])
     assert _exit_code(["run", "--resume", str(tmp_path / "stopped")]) == 0
     files = [tmp_path / run / "model.safetensors" for run in ("whole", "stopped")]
     assert files[0].read_bytes() == files[1].read_bytes()

@@ -115,24 +115,14 @@ WORDS = (
 )
 
 
-class StopsAt:
-    def __init__(self, step):
-        self.step = step
-
-    @zoo.hookimpl
-    def zoo_step_finished(self, run, step):
-        if step == self.step:
-            run.stop("the test")
-
-
 def shares(run):
     lines = [json.loads(line) for line in run.folder.metrics.read_text().splitlines()]
     return [round(line["moved_share"], 6) for line in lines]
 
 
 @pytest.mark.parametrize("stop", [7, 20, 36])
-def test_a_run_that_moves_pictures_and_is_resumed_is_the_run_that_was_not(whole, tmp_path, stop):
-    zoo.run("clsgan-mnist", *WORDS, folder=tmp_path / "stopped", observers=[StopsAt(stop)])
+def test_a_run_that_moves_pictures_and_is_resumed_is_the_run_that_was_not(stops_at, whole, tmp_path, stop):
+    zoo.run("clsgan-mnist", *WORDS, folder=tmp_path / "stopped", observers=[stops_at(stop)])
     resumed = resume_run(tmp_path / "stopped", catalog.default())
     assert (resumed.step, resumed.trainer.moved_share) == (40, whole.trainer.moved_share)
     assert resumed.folder.weights.read_bytes() == whole.folder.weights.read_bytes()

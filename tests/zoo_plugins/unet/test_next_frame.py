@@ -152,20 +152,8 @@ def test_without_averaging_the_trained_weights_are_published(clips):
         assert torch.equal(tensor, before[name]), name
 
 
-class StopsAt:
-    """Ends a run after a step, as a signal would."""
-
-    def __init__(self, step):
-        self.step = step
-
-    @zoo.hookimpl
-    def zoo_step_finished(self, run, step):
-        if step == self.step:
-            run.stop("the test")
-
-
 @pytest.mark.parametrize("stop", [2, 7])  # at the end of no epoch, of which there is one in six steps
-def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(tmp_path, stop):
+def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(stops_at, tmp_path, stop):
     words = [
         "dataset.source=subset", "dataset.size=32", "dataset.published=false", "dataset.epoch=24", "run.device=cpu",
         "dataset.test_clips=3", "dataset.validation_clips=3", "model.base_channels=4", "model.depth=2",
@@ -173,7 +161,7 @@ def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(
         "run.precision=float32",
     ]  # fmt: skip
     whole = zoo.run("unet-moving-mnist", *words, folder=tmp_path / "whole")
-    stopped = zoo.run("unet-moving-mnist", *words, folder=tmp_path / "stopped", observers=[StopsAt(stop)])
+    stopped = zoo.run("unet-moving-mnist", *words, folder=tmp_path / "stopped", observers=[stops_at(stop)])
     assert (whole.step, stopped.step) == (9, stop)
     assert _exit_code(["run", "--resume", str(tmp_path / "stopped")]) == 0
     # A header holds the recipe and the figures, so equal bytes say that all of it is equal.

@@ -118,20 +118,8 @@ def test_what_is_published_and_measured_are_the_averaged_weights(scenes):
     assert trainer.evaluate([scenes.__getitems__(range(4))], []) == measured
 
 
-class StopsAt:
-    """Ends a run after a step, as a signal would."""
-
-    def __init__(self, step):
-        self.step = step
-
-    @zoo.hookimpl
-    def zoo_step_finished(self, run, step):
-        if step == self.step:
-            run.stop("the test")
-
-
 @pytest.mark.parametrize("averaging", ["0", "0.9"])
-def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(tmp_path, averaging):
+def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(stops_at, tmp_path, averaging):
     words = [
         "dataset.source=subset", "dataset.height=32", "dataset.width=32", "dataset.epoch=20", "dataset.test_scenes=4",
         "dataset.validation_scenes=4", "model.base_channels=4", "model.depth=2", "trainer.loss=both", "run.steps=8",
@@ -139,7 +127,7 @@ def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(
         "run.precision=float32",
     ]  # fmt: skip
     zoo.run("unet-digit-scenes", *words, folder=tmp_path / "whole")
-    zoo.run("unet-digit-scenes", *words, folder=tmp_path / "stopped", observers=[StopsAt(3)])
+    zoo.run("unet-digit-scenes", *words, folder=tmp_path / "stopped", observers=[stops_at(3)])
     assert _exit_code(["run", "--resume", str(tmp_path / "stopped")]) == 0
     # A header holds the recipe and the figures, so equal bytes say that all of it is equal.
     files = [tmp_path / run / "model.safetensors" for run in ("whole", "stopped")]
