@@ -47,6 +47,7 @@ class Runner:
                 cwd=folder,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
+                start_new_session=True,  # a stopped process goes on when its group loses the shell that began it
             )
 
     def warm_up(self, steps: int) -> None:
