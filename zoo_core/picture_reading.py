@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tokenize
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -138,6 +139,8 @@ def _array(path: Path) -> Any:
             return loaded[names[0]]
     except BadFile:
         raise
+    except tokenize.TokenError as error:  # NumPy reads a header as Python
+        raise BadFile(f"{path} can't be read: its header is damaged.", _CURE) from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         # NumPy takes whatever it does not know for a pickle, and would say how to run it.
         pickled = isinstance(error, ValueError) and ("pickle" in str(error) or "Python objects" in str(error))

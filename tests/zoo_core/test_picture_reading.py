@@ -191,6 +191,7 @@ def test_a_pickle_in_an_array_is_refused_and_never_run(tmp_path, name):
         ("a.txt", b"hello", "is no picture that can be read."),
         ("a.npy", b"not an array", "can't be read: it holds Python objects, or is no array."),
         ("a.npy", b"", "can't be read: No data left in file."),
+        ("a.npy", b"\x93NUMPY\x01\x00\x0c\x00{'descr': (((", "can't be read: its header is damaged."),
     ],
 )
 def test_a_file_that_is_something_else_says_so(tmp_path, name, content, problem):

@@ -48,9 +48,7 @@ class SegmentationTrainer(UNetTrainer):
         score = self.network(batch["image"]).float()  # (N, classes, H, W)
         terms = {}
         if self.config.loss != "dice":
-            terms["cross_entropy"] = F.cross_entropy(
-                score, mask, weight=self._weights, ignore_index=self.config.ignored_index
-            )
+            terms["cross_entropy"] = cross_entropy(score, mask, self._weights, self.config.ignored_index)
         if self.config.loss != "cross-entropy":
             terms["dice_loss"] = soft_dice_loss(score, mask, self.config.ignored_index)
         loss = torch.stack(list(terms.values())).sum()
@@ -90,6 +88,14 @@ class SegmentationTrainer(UNetTrainer):
         return predicted
 
 
+def cross_entropy(score: Tensor, mask: Tensor, weights: Tensor | None, ignored_index: int) -> Tensor:
+    """Averaged over the pixels (N, H, W) that are not ignored, by the weights (K,) of their classes; 0 without any."""
+    heeded = mask != ignored_index
+    share = heeded if weights is None else weights[mask.where(heeded, 0)] * heeded
+    total = F.cross_entropy(score, mask, weight=weights, ignore_index=ignored_index, reduction="sum")
+    return total / share.sum().clamp(min=1e-6)  # PyTorch's own average of no pixels is NaN
+
+
 def soft_dice_loss(score: Tensor, mask: Tensor, ignored_index: int) -> Tensor:
     """1 - 2 |P and T| / (|P| + |T|), P the softmax of ``score`` (N, K, H, W), averaged over the classes that occur.
 
@@ -127,6 +133,11 @@ def _check(model: Any, trainer: SegmentationTrainer.Config) -> None:
             f"the trainer 'segmentation' needs logits of classes, but model.output is '{model.output}' "
             f"and model.head is '{model.head}'.",
             "Write `model.output=class_logits model.head=linear`.",
+        )
+    if model.out_channels < 2:
+        raise zoo.ZooError(
+            "the trainer 'segmentation' tells classes apart, but model.out_channels is 1.",
+            "Write `model.out_channels=2` or more: the first is often what is none of the others.",
         )
     if len(trainer.class_weights) not in (0, model.out_channels):
         raise zoo.ZooError(

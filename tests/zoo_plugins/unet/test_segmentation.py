@@ -201,3 +201,17 @@ def test_a_mask_with_a_class_that_the_model_does_not_have_is_refused(scenes):
         make(model={"out_channels": highest}).step(batch)
     assert f"model.out_channels={highest + 1}" in error.value.cure
     make(model={"out_channels": highest}, ignored_index=highest).step(batch)
+
+
+@pytest.mark.parametrize("weights", [(), (2.0, *[1.0] * 10)])
+@pytest.mark.parametrize("loss", ["cross-entropy", "both"])
+def test_a_batch_of_nothing_but_ignored_pixels_teaches_nothing_and_does_no_harm(scenes, loss, weights):
+    trainer, batch = make(loss=loss, class_weights=weights), scenes.__getitems__(range(2))
+    nothing = zoo.Batch(image=batch["image"], mask=torch.full_like(batch["mask"], 255))
+    assert all(value.isfinite() for value in trainer.step(nothing).values())
+    assert all(parameter.isfinite().all() for parameter in trainer._model.parameters())
+
+
+def test_a_model_of_one_class_is_refused():
+    with pytest.raises(zoo.ZooError, match=r"model\.out_channels is 1"):
+        make(model={"out_channels": 1})
