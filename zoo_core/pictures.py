@@ -16,16 +16,21 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 def save(pictures: Tensor, path: Path, columns: int = 8) -> None:
-    """Write ``pictures`` (N, C, H, W) in [0, 1] as one picture, a grid of ``columns``.
+    """Write ``pictures`` in [0, 1] as one picture; see grid.
 
     Raises:
         BadFile: if the file cannot be written, or its ending names no picture format.
     """
     from torchvision.utils import save_image
 
-    _write(
-        path, lambda: save_image(pictures, path, nrow=min(columns, len(pictures))), "Choose a name that ends in .png."
-    )
+    _write(path, lambda: save_image(grid(pictures, columns), path), "Choose a name that ends in .png.")
+
+
+def grid(pictures: Tensor, columns: int = 8) -> Tensor:
+    """``pictures`` (N, C, H, W) in a grid of ``columns``, or clips (N, T, C, H, W) with a row for each: (3, H, W)."""
+    from torchvision.utils import make_grid
+
+    return make_grid(pictures.flatten(0, -4), nrow=columns if pictures.ndim == 4 else pictures.shape[1])  # type: ignore[no-any-return]
 
 
 def save_clips(clips: Tensor, path: Path, columns: int = 3) -> None:
@@ -35,10 +40,9 @@ def save_clips(clips: Tensor, path: Path, columns: int = 3) -> None:
         BadFile: if the file cannot be written.
     """
     from PIL import Image
-    from torchvision.utils import make_grid
 
-    grids = [make_grid(clips[:, time], nrow=min(columns, len(clips))) for time in range(clips.shape[1])]
-    frames = [Image.fromarray(grid.mul(255).round().byte().permute(1, 2, 0).numpy()) for grid in grids]
+    grids = [grid(clips[:, time], columns) for time in range(clips.shape[1])]
+    frames = [Image.fromarray(one.mul(255).round().byte().permute(1, 2, 0).numpy()) for one in grids]
     milliseconds = round(FRAME_SECONDS * 1000)
     _write(
         path,

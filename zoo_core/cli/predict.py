@@ -114,12 +114,10 @@ def _draw(value: Any, path: Path) -> None:
         pictures.save_array(value, path)
     elif value.ndim == 2:
         pictures.save_classes(value, path)
-    elif value.ndim == 4:
-        pictures.save(value, path, columns=10)
-    elif path.suffix.lower() == ".gif":
+    elif value.ndim == 5 and path.suffix.lower() == ".gif":
         pictures.save_clips(value, path)
     else:
-        pictures.save(value.flatten(0, 1), path, columns=value.shape[1])
+        pictures.save(value, path, columns=10)
     click.echo(f"wrote {path}", err=True)
 
 

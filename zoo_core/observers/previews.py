@@ -23,8 +23,6 @@ class Previews:
 
         run.folder.previews.mkdir(exist_ok=True)
         path = run.folder.previews / f"step-{step:06d}.png"
-        if pictures.ndim == 4:
-            save(pictures, path)
-        else:
-            save(pictures.flatten(0, 1), path, columns=pictures.shape[1])
+        save(pictures, path)
+        if pictures.ndim == 5:
             save_clips(pictures, path.with_suffix(".gif"))

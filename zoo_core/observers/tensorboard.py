@@ -28,10 +28,9 @@ class TensorBoard:
 
     @hookimpl
     def zoo_preview(self, run: Run, step: int, pictures: Tensor) -> None:
-        from torchvision.utils import make_grid
+        from zoo_core.pictures import grid
 
-        columns = 8 if pictures.ndim == 4 else pictures.shape[1]
-        self._open(run).add_image("preview", make_grid(pictures.flatten(0, -4), nrow=columns), step)
+        self._open(run).add_image("preview", grid(pictures), step)
 
     @hookimpl
     def zoo_run_finished(self, run: Run) -> None:

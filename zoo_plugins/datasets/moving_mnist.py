@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import zoo_core as zoo
-from zoo_plugins.datasets.digits import HELD_OUT, Digits
+from zoo_plugins.datasets.digits import Digits
 
 CANONICAL = Path("MovingMNIST", "mnist_test_seq.npy")
 _STEP = 0.1  # of the way from edge to edge, per frame
@@ -68,9 +65,7 @@ class MovingMNIST(zoo.Dataset):
 
     def fingerprint(self) -> str:
         """Of the digits, the settings that matter, and the test set: ``made-…`` or ``published-…``."""
-        place = {"source", "root", "download"}
-        settings = {key: value for key, value in dataclasses.asdict(self.config).items() if key not in place}
-        digest = hashlib.sha256(json.dumps([self._digits.fingerprint, settings]).encode())
+        digest = self._digits.fingerprint(self.config)
         if self._published is not None:
             digest.update(self._published.sample())
         return f"{'made' if self._published is None else 'published'}-{digest.hexdigest()[:16]}"
@@ -81,7 +76,7 @@ class MovingMNIST(zoo.Dataset):
 
     @cached_property
     def _digits(self) -> Digits:
-        return Digits(self.config.source, self.config.root, self.config.download, HELD_OUT)
+        return Digits(self.config.source, self.config.root, self.config.download)
 
     @cached_property
     def _published(self) -> Published | None:
