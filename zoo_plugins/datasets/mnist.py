@@ -15,6 +15,7 @@ from torch import Tensor
 import zoo_core as zoo
 from zoo_plugins.datasets import idx, mnist_files
 from zoo_plugins.datasets.mnist_download import NotReached, download
+from zoo_plugins.datasets.roots import data_root
 
 
 class MNIST(zoo.Dataset):
@@ -56,7 +57,7 @@ class MNIST(zoo.Dataset):
     def _digits(self) -> _Digits:
         if self.config.source == "subset":
             return _subset()
-        root = Path(self.config.root).expanduser() if self.config.root else zoo.data_root()
+        root = data_root(self.config.root)
         try:
             return _full(root, self.config.download)
         except NotReached as error:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 import zoo_core as zoo
 from zoo_plugins.datasets.digits import Digits
+from zoo_plugins.datasets.roots import data_root
 
 CANONICAL = Path("MovingMNIST", "mnist_test_seq.npy")
 _STEP = 0.1  # of the way from edge to edge, per frame
@@ -81,7 +82,7 @@ class MovingMNIST(zoo.Dataset):
     @cached_property
     def _published(self) -> Published | None:
         config = self.config
-        path = (Path(config.root).expanduser() if config.root else zoo.data_root()) / CANONICAL
+        path = data_root(config.root) / CANONICAL
         fits = (config.frames_in + config.frames_out, config.size, config.digits) == (20, 64, 2)
         if not (config.published and fits and path.is_file()):
             return None

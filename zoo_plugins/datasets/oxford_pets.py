@@ -6,7 +6,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 import zoo_core as zoo
 from zoo_plugins.datasets.mask_folder import scaled
+from zoo_plugins.datasets.roots import data_root
 
 _VALIDATION = 10  # one in so many training pictures
 
@@ -67,7 +67,7 @@ class OxfordPets(zoo.Dataset):
         return self._read("test")
 
     def _read(self, split: str) -> Any:
-        root = Path(self.config.root).expanduser() if self.config.root else zoo.data_root()
+        root = data_root(self.config.root)
         try:
             pictures = OxfordIIITPet(root, split=split, target_types="segmentation", download=self.config.download)
             for path in (*pictures._images, *pictures._segs):

@@ -40,9 +40,7 @@ class NextFrameTrainer(UNetTrainer):
         terms = {f"{name}_loss": loss(output, frames, future) for name, (_, loss) in self._losses.items()}
         weights = [weight for weight, _ in self._losses.values()]
         loss = torch.stack([weight * term for weight, term in zip(weights, terms.values(), strict=True)]).sum()
-        self.minimise(loss)
-        reported = {"loss": loss, **terms} if len(terms) > 1 else {"loss": loss}
-        return {name: value.detach() for name, value in reported.items()}
+        return self.minimise(loss, terms)
 
     @torch.no_grad()
     def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:

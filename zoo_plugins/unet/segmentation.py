@@ -52,9 +52,7 @@ class SegmentationTrainer(UNetTrainer):
         if self.config.loss != "cross-entropy":
             terms["dice_loss"] = soft_dice_loss(score, mask, self.config.ignored_index)
         loss = torch.stack(list(terms.values())).sum()
-        self.minimise(loss)
-        reported = {"loss": loss, **terms} if len(terms) > 1 else {"loss": loss}
-        return {name: value.detach() for name, value in reported.items()}
+        return self.minimise(loss, terms)
 
     @torch.no_grad()
     def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,8 @@ class UNetTrainer(zoo.Trainer):
         self.network, self.optimizer = engine.prepare(model, adam)
         self.engine, self._model = engine, model
 
-    def minimise(self, loss: Tensor) -> None:
+    def minimise(self, loss: Tensor, terms: Mapping[str, Tensor]) -> zoo.Metrics:
+        """One step down ``loss``. Gives what to report: it, and where there are several, the terms it is made of."""
         self.optimizer.zero_grad()
         self.engine.backward(loss)
         if self.config.clip:
@@ -56,6 +58,8 @@ class UNetTrainer(zoo.Trainer):
             decay = min(self.config.averaging, self.steps / (9 + self.steps))
             self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)
             self.average.update_parameters(self._model)
+        reported = {"loss": loss, **terms} if len(terms) > 1 else {"loss": loss}
+        return {name: value.detach() for name, value in reported.items()}
 
     @property
     def published(self) -> nn.Module:
