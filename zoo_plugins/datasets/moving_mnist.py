@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -111,14 +112,14 @@ class Bouncing:
     def _draw(self, pictures: NDArray[np.uint8], corners: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The brighter pixel wins where digits overlap."""
         clips, length, count, _ = corners.shape
-        frames = np.zeros((clips, length, self.config.size, self.config.size), np.uint8)
-        for clip in range(clips):
-            for digit in range(count):
-                picture = pictures[clip, digit]
-                for time, (y, x) in enumerate(corners[clip, :, digit].tolist()):
-                    covered = frames[clip, time, y : y + 28, x : x + 28]
-                    np.maximum(covered, picture, out=covered)
-        return frames
+        frames = np.zeros((clips * length, self.config.size, self.config.size), np.uint8)
+        windows = sliding_window_view(frames, (28, 28), axis=(1, 2), writeable=True)
+        number = np.arange(clips * length)
+        for digit in range(count):
+            y, x = corners[:, :, digit].reshape(-1, 2).T
+            picture = np.repeat(pictures[:, digit], length, axis=0)
+            windows[number, y, x] = np.maximum(windows[number, y, x], picture)
+        return frames.reshape(clips, length, *frames.shape[1:])
 
 
 class Published:
