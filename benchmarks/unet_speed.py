@@ -1,6 +1,6 @@
 """Steps per second of unet-moving-mnist: a bare loop and zoo, taking turns.
 
-The same network, batches of 16, loss, optimizer, schedule and averaged weights in the same precision, each in its own
+The same network, batches, loss, optimizer, schedule and averaged weights in the same precision, each in its own
 process with the same number of threads.
 
 bare   unet_bare_loop.py: batches that lie in memory, nothing logged
