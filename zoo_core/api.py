@@ -7,14 +7,17 @@ import fnmatch
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from zoo_core import catalog
 from zoo_core.recipes import Recipe
 
 if TYPE_CHECKING:
+    import torch
+
     from zoo_core.model import Model
     from zoo_core.run_state import Run
+    from zoo_core.weights.store import LeftOut
 
 
 def list(kind: str = "recipes", match: str = "*") -> builtins.list[str]:
@@ -64,15 +67,54 @@ def build(name: str, kind: str = "model", **settings: Any) -> Any:
     return build_component(kind, name, settings, catalog.default())
 
 
-def load(source: str | PathLike[str]) -> Model:
-    """A model with its weights, in eval mode on the CPU: from a run's folder, a file, or a published name.
+@overload
+def load(
+    source: str | PathLike[str],
+    *,
+    device: str | torch.device = ...,
+    dtype: str | torch.dtype | None = ...,
+    strict: Literal[True] = ...,
+    **settings: Any,
+) -> Model: ...
 
-    Reads safetensors only, and builds only models that an installed plugin registered.
+
+@overload
+def load(
+    source: str | PathLike[str],
+    *,
+    device: str | torch.device = ...,
+    dtype: str | torch.dtype | None = ...,
+    strict: Literal[False],
+    **settings: Any,
+) -> tuple[Model, LeftOut]: ...
+
+
+def load(
+    source: str | PathLike[str],
+    *,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype | None = None,
+    strict: bool = True,
+    **settings: Any,
+) -> Model | tuple[Model, LeftOut]:
+    """A model with its weights, in eval mode: from a published name, a run's folder, or a file.
+
+        model = zoo.load("clsgan-mnist", device="cuda", dtype="bfloat16")
+        model, left_out = zoo.load("digit-classifier-mnist", strict=False, num_classes=26)
+
+    ``settings`` are laid over those the model was built with. Where tensors no longer fit, that is refused, unless
+    ``strict=False``: then they keep their initial values, and what was left out is given back with the model.
+
+    Reads safetensors only, and builds only models that an installed plugin registered. A published file is fetched if
+    it is not on this machine, and its SHA-256 compared at every load.
 
     Raises:
         UnknownName: if ``source`` is none of these.
-        BadFile: if the file is damaged, or not the one that was published.
+        BadFile: if the file is damaged, not the one that was published, or does not fit the model.
+        BadSetting: if ``settings`` are not the model's, or ``device`` or ``dtype`` are not to be had.
     """
     from zoo_core.weights.store import load as load_weights
 
-    return load_weights(source if isinstance(source, str) else Path(source), catalog.default())
+    found = source if isinstance(source, str) else Path(source)
+    model, left_out = load_weights(found, catalog.default(), device, dtype, strict, settings)
+    return model if strict else (model, left_out)

@@ -13,6 +13,8 @@ from zoo_core.recipe_layers import Recipes, user_files
 from zoo_core.recipes import Recipe
 from zoo_core.registry import KINDS, Entry, Kind, Registry
 from zoo_core.settings import describe
+from zoo_core.weights.entries import Entries
+from zoo_core.weights.entries import Entry as WeightsEntry
 
 
 class Catalog:
@@ -23,6 +25,7 @@ class Catalog:
         self.plugins = Plugins(self.registry)
         self._user_files = user_files(registries)
         self._recipes: Recipes | None = None
+        self._weights: tuple[Recipes, Entries] | None = None
         if installed:
             self.plugins.load_installed()
 
@@ -34,6 +37,13 @@ class Catalog:
         ):
             self._recipes = Recipes(self.registry.recipe_files, self._user_files)
         return self._recipes
+
+    @property
+    def weights(self) -> Entries:
+        """The published weights of every layer."""
+        if self._weights is None or self._weights[0] is not self.recipes:
+            self._weights = (self.recipes, Entries(self.recipes.weights()))
+        return self._weights[1]
 
     def find(self, kind: Kind, name: str) -> Entry:
         """The entry called ``name``; where it is unknown, a plugin that did not load may be why, and is named."""
@@ -62,8 +72,8 @@ class Catalog:
                 rows.append({"name": name, "plugin": plugin or "yours", "summary": self._summary(plugin, name)})
         elif kind == "weights":
             rows = [
-                {"name": name, "plugin": plugin or "yours", "summary": str(entry.get("summary", ""))}
-                for name, (plugin, _, entry) in self.recipes.weights().items()
+                {"name": name, "plugin": plugin or "yours", "summary": self._weights_summary(plugin, name)}
+                for plugin, name in self.weights
             ]
         elif kind.removesuffix("s") in KINDS:
             rows = [
@@ -101,12 +111,15 @@ class Catalog:
                     if len(key) > 1 and not isinstance(_at(recipe.values, key), dict)
                 ],
             }
+        if name in self.weights:
+            found["weights"] = self.describe_weights(self.weights.find(name))
         for entry in self.kinds_of(name):
             if entry.kind in found:
                 self.find(entry.kind, name)  # says that two plugins offer it, and how to choose
             found[entry.kind] = self._describe(entry)
         if not found:
-            known = [row["name"] for kind in ("recipes", "models", "trainers", "datasets") for row in self.rows(kind)]
+            kinds = ("recipes", "models", "trainers", "datasets", "weights")
+            known = [row["name"] for kind in kinds for row in self.rows(kind)]
             raise self._or_broken(
                 UnknownName(f"nothing is called '{name}'.", did_you_mean(name, known, "See `zoo list`.")),
                 name,
@@ -119,6 +132,25 @@ class Catalog:
             return self.recipes.find(f"{plugin}/{name}" if plugin else name).summary
         except ZooError as error:
             return f"(broken: {error.problem})"
+
+    def describe_weights(self, entry: WeightsEntry) -> dict[str, Any]:
+        listed = entry.listed
+        facts = {key: getattr(listed, key) for key in ("model", "recipe", "licence", "location", "size", "sha256")}
+        return {
+            "name": entry.full_name,
+            "summary": listed.summary,
+            **{key: value for key, value in facts.items() if value is not None},
+            **({"deprecated": listed.deprecated} if listed.deprecated else {}),
+            "figures": dict(listed.figures),
+            "settings": [],
+        }
+
+    def _weights_summary(self, plugin: str, name: str) -> str:
+        try:
+            listed = self.weights.get(plugin, name).listed
+        except ZooError as error:
+            return f"(broken: {error.problem})"
+        return listed.summary or (f"the same as {listed.alias}" if listed.alias else "")
 
     def _describe(self, entry: Entry) -> dict[str, Any]:
         loaded = entry.load()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from safetensors.torch import save_file
 
 from zoo_core.errors import BadFile
 from zoo_core.state import Packed
-from zoo_core.weights.format import apart, read_tensors, sha256
+from zoo_core.weights.format import apart, read_tensors
 
 FORMAT = 1
 
@@ -37,7 +38,7 @@ def save(folder: Path, step: int, captured: Mapping[str, Packed], keep: int) -> 
             if tensors:
                 file = aside / f"{name}.safetensors"
                 save_file(apart(tensors), file)
-                state["files"][name] = sha256(file)
+                state["files"][name] = _sha256(file)
         (aside / "state.json").write_text(json.dumps(state) + "\n", encoding="utf-8")
         for file in aside.iterdir():
             _sync(file)
@@ -66,7 +67,7 @@ def load(path: Path) -> tuple[int, dict[str, Packed]]:
         if state["format"] != FORMAT:
             raise BadFile(f"{path} has format {state['format']}, but this zoo reads {FORMAT}.")
         for name, expected in state["files"].items():
-            if sha256(path / f"{name}.safetensors") != expected:
+            if _sha256(path / f"{name}.safetensors") != expected:
                 raise BadFile(f"{path / name}.safetensors is damaged: its sha256 is not the one in state.json.")
         tensors = {name: read_tensors(path / f"{name}.safetensors") for name in state["files"]}
         return int(state["step"]), {name: (tensors.get(name, {}), held) for name, held in state["held"].items()}
@@ -101,3 +102,8 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,6 +14,7 @@ from accelerate.utils import extract_model_from_parallel
 from torch import Tensor, nn
 
 from zoo_core.dataset import Batch
+from zoo_core.devices import find_device, find_precision
 from zoo_core.errors import BadSetting
 from zoo_core.recipes import RunSettings
 from zoo_core.trainer import M, Os
@@ -103,44 +104,3 @@ class AccelerateEngine:
     def close(self) -> None:
         """Leave the process group, if there is one."""
         self._accelerator.end_training()
-
-
-def find_precision(name: str, device: torch.device) -> str:
-    """``auto`` as bfloat16 where ``device`` has instructions for it, which are about twice as fast, else as float32."""
-    if name != "auto":
-        return name
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu":
-        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every release
-        fast = any(capabilities.get(one) for one in ("avx512_bf16", "amx_bf16", "bf16"))
-    else:
-        fast = device.type == "xpu"
-    return "bfloat16" if fast else "float32"
-
-
-def find_device(name: str) -> torch.device:
-    """``auto`` as the accelerator that is there, else the CPU; any other name as the device it says.
-
-    Raises:
-        BadSetting: if the name is no device, or this machine does not have it.
-    """
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    if name == "auto":
-        return accelerator or torch.device("cpu")
-    here = ["cpu"]
-    if accelerator is not None:
-        here += [
-            accelerator.type,
-            *(f"{accelerator.type}:{n}" for n in range(torch.accelerator.device_count())),
-        ]
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or str(device) not in here:
-        raise BadSetting(
-            f"run.device is '{name}', but this machine has {', '.join(here)}.",
-            "Write `--device cpu`, or leave it out.",
-        )
-    return device

@@ -25,6 +25,11 @@ def data_root() -> Path:
     return Path(os.environ.get("ZOO_DATA") or zoo_home() / "data")
 
 
+def weights_folder() -> Path:
+    """Where fetched weights are kept: ``$ZOO_HOME/weights``."""
+    return zoo_home() / "weights"
+
+
 class RunFolder:
     """The layout of one run. See docs/runs-on-disk.md."""
 
@@ -69,6 +74,18 @@ class RunFolder:
 
     def write_environment(self, environment: dict[str, Any]) -> None:
         self.environment.write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
+
+    def read_environment(self) -> dict[str, Any]:
+        """What ``write_environment`` wrote.
+
+        Raises:
+            BadFile: if it can't be read.
+        """
+        try:
+            found: dict[str, Any] = json.loads(self.environment.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BadFile(f"{self.environment} can't be read: {error}.") from error
+        return found
 
 
 def new_run_path(recipe: str) -> Path:

@@ -34,6 +34,15 @@ def zoo_commands(cli: click.Group) -> None:
 
 
 @hookspec
+def zoo_fetch(location: str, destination: Path, size: int) -> Path | None:
+    """Bring the weights file at ``location`` (``scheme://…``) to ``destination``; None if the scheme is not yours.
+
+    ``destination`` may hold the beginning of the file already, which an earlier call brought. What should come has
+    ``size`` bytes; its hash is compared afterwards. zoo itself brings https:// and hf://, for which nobody is asked.
+    """
+
+
+@hookspec
 def zoo_run_started(run: Run) -> None:
     """Model, data and trainer are built; no step is done. After a resume ``run.step`` is not 0."""
 

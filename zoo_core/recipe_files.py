@@ -19,6 +19,7 @@ PARTS = ("model", "dataset", "trainer")
 KEYS = ("summary", "extends", "run", *PARTS)
 Key = tuple[str, ...]
 _NAME = re.compile(r"(\w[\w.+-]*/)?\w[\w.+-]*")
+_WEIGHTS_NAME = re.compile(rf"{_NAME.pattern}(@\w[\w.+-]*)?")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def read_registry(path: Path) -> dict[str, Any]:
         if section is not None and not isinstance(section, Mapping):
             raise BadSetting(f"{place}: {key} is {in_yaml(section)}, but should be a mapping from names to entries.")
         for name, entry in (section or {}).items():
-            check_name(name, Source(path, (key, str(name))))
+            check_name(name, Source(path, (key, str(name))), _WEIGHTS_NAME if key == "weights" else _NAME)
             if not isinstance(entry, Mapping):
                 place = Source(path, (key, name))
                 raise BadSetting(f"{place}: {key}.{name} is {in_yaml(entry)}, but should be a mapping.")
@@ -111,9 +112,9 @@ def checked(own: Mapping[str, Any], name: str, path: Path, known: tuple[str, ...
     return own
 
 
-def check_name(name: Any, place: Source) -> None:
-    """A name becomes a folder below ``runs``, and a word of the command line."""
-    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+def check_name(name: Any, place: Source, form: re.Pattern[str] = _NAME) -> None:
+    """A name becomes a folder below ``runs``, or part of a file's name, and a word of the command line."""
+    if not (isinstance(name, str) and form.fullmatch(name)):
         raise BadSetting(
             f"{place}: {in_yaml(name)} is no name, which has letters, digits, '-', '_' and '.'.",
             "Put a number in quotes." if not isinstance(name, str) else None,

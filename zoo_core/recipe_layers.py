@@ -64,17 +64,9 @@ class Recipes:
             values = merge(values, own, sources, Source(path, ("recipes", name.rpartition("/")[2])))
         return Recipe(name.rpartition("/")[2], values, plugin, sources)
 
-    def weights(self) -> dict[str, tuple[str, Path, Mapping[str, Any]]]:
-        """Weights entries: name -> (plugin, the file that lists them, entry)."""
-        found: dict[str, tuple[str, Path, Mapping[str, Any]]] = {}
-        for plugin, path in self.files:
-            for name, entry in self._section(plugin, path, "weights").items():
-                if name in found and found[name][0] not in ("", plugin) and plugin:
-                    raise NameTaken(
-                        f"the plugins '{found[name][0]}' and '{plugin}' both offer weights called '{name}'."
-                    )
-                found[name] = (plugin, path, entry)
-        return found
+    def weights(self) -> list[tuple[str, Path, Mapping[str, Any]]]:
+        """The section ``weights`` of every file: (plugin, the file, entries by name)."""
+        return [(plugin, path, self._section(plugin, path, "weights")) for plugin, path in self.files]
 
     def leave_out_damaged(self) -> None:
         """Go on without the files that cannot be read, in silence: for a shell that completes a name."""

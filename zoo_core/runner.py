@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
+import pluggy
+
 from zoo_core import checkpoint
 from zoo_core.batches import Batches, in_order
 from zoo_core.catalog import Catalog
@@ -51,7 +53,8 @@ def run_recipe(
     if not resume and engine.is_main:
         place.create()
     try:
-        loop, notes, data = _build(recipe, resolved, settings, catalog, engine, place, observers)
+        hooks = Relay(catalog.plugins.manager, observers if engine.is_main else ())
+        loop, notes, data = _build(recipe, resolved, settings, engine, place, hooks)
         if resume:
             notes += _restore(loop)
         elif engine.is_main:
@@ -72,6 +75,26 @@ def resume_run(path: Path, catalog: Catalog, observers: Iterable[object] = ()) -
     """Go on with the run in the folder ``path`` from its newest whole checkpoint, with the settings it has."""
     recipe = complete(read_config(RunFolder(path).config), catalog)
     return run_recipe(recipe, catalog, observers, path, resume=True)
+
+
+def evaluate(
+    recipe: Recipe, model: Model, step: int, catalog: Catalog
+) -> tuple[dict[str, float], dict[str, Any], list[str]]:
+    """The figures of ``model``, as a run of ``recipe`` measures them after ``step`` steps; the data, and warnings.
+
+    Nothing is written, and no plugin's life-cycle hooks are called: this is no run.
+    """
+    settings = recipe.run_settings()
+    resolved = resolve(recipe, catalog)
+    engine = AccelerateEngine(settings)
+    hooks = Relay(pluggy.PluginManager("zoo"))
+    loop, notes, data = _build(recipe, resolved, settings, engine, RunFolder(Path()), hooks, model)
+    loop.run.step = step
+    with engine.flushing_denormals(), says_what_to_lower(loop.run):
+        loop.evaluate(loop.evaluation)
+    engine.release(model)
+    engine.close()
+    return loop.run.figures, data, notes
 
 
 def build(kind: Kind, name: str, settings: dict[str, Any], catalog: Catalog) -> Any:
@@ -110,11 +133,12 @@ def _build(
     recipe: Recipe,
     resolved: dict[str, tuple[type[Any], Any]],
     settings: RunSettings,
-    catalog: Catalog,
     engine: AccelerateEngine,
     place: RunFolder,
-    observers: Iterable[object],
+    hooks: Relay,
+    trained: Model | None = None,
 ) -> tuple[Loop, list[str], dict[str, Any]]:
+    """All that a run needs, and what its data set warned of and is. It begins with the model ``trained``, if given."""
     (model_class, model_config), (dataset_class, dataset_config), (trainer_class, trainer_config) = resolved.values()
     dataset: Dataset = dataset_class(dataset_config)
     with warnings.catch_warnings(record=True) as caught:
@@ -122,7 +146,7 @@ def _build(
         train, evaluation, validation = dataset.train(), dataset.evaluation(), dataset.validation()
         fingerprint = dataset.fingerprint()
     seed_step(settings.seed, 0, 0, "build")
-    model: Model = model_class(model_config)
+    model: Model = trained if trained is not None else model_class(model_config)
     trainer: Trainer = trainer_class(trainer_config)
     batches = Batches(
         train,
@@ -145,7 +169,7 @@ def _build(
         engine,
         batches,
         held,
-        Relay(catalog.plugins.manager, observers if engine.is_main else ()),
+        hooks,
         lambda: in_order(evaluation, settings.batch_size, settings.workers),
         lambda: in_order(validation, settings.batch_size, settings.workers),
         lambda: in_order(train, settings.batch_size, settings.workers),
@@ -188,10 +212,12 @@ def _drive(loop: Loop) -> None:
 
 
 def story(run: Run) -> dict[str, Any]:
-    """What a run's ``model.safetensors`` says of itself."""
+    """What a run's ``model.safetensors`` says of itself. See docs/weights.md."""
     from zoo_core.environment import versions
 
     return {
+        **provenance(run.folder),
+        "protocol": run.trainer.protocol,
         "model": run.recipe.component("model"),
         "config": run.recipe.settings("model"),
         "recipe": {"name": run.name, **run.recipe.values},
@@ -199,6 +225,16 @@ def story(run: Run) -> dict[str, Any]:
         "seed": run.settings.seed,
         "figures": run.figures,
         "versions": versions(),
+    }
+
+
+def provenance(folder: RunFolder) -> dict[str, Any]:
+    """Of a run's ``environment.json``, what its weights should say of where they come from."""
+    environment = folder.read_environment()
+    return {
+        "dataset": environment["data"]["fingerprint"],
+        "plugins": environment["plugins"],
+        "git": environment["git"],
     }
 
 

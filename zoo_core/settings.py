@@ -10,6 +10,7 @@ import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
@@ -19,6 +20,7 @@ from zoo_core.errors import BadSetting, did_you_mean, in_yaml, nearest
 
 C = TypeVar("C")
 REQUIRED: Any = dataclasses.MISSING
+_hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
 _BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "above": ("above", lambda value, bound: value > bound),
     "least": ("at least", lambda value, bound: value >= bound),
@@ -107,7 +109,7 @@ def read(
         BadSetting: for an unknown key, a value of another type or out of bounds, or a missing value.
     """
     fields = {field.name: field for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
-    hints = get_type_hints(config_class)
+    hints = _hints(config_class)
     for key, value in values.items():
         full_key = f"{prefix}.{key}" if prefix else key
         if key not in fields:
@@ -117,7 +119,7 @@ def read(
                 f"{where(full_key)}{full_key}: {whose} has no such setting.",
                 f"Did you mean '{full_key.removesuffix(str(key))}{near}'?" if near else known,
             )
-        _refuse_interpolation(full_key, value, where(full_key))
+        _refuse_interpolation(full_key, value, partial(where, full_key))
     checked: dict[str, Any] = {}
     for name, field in fields.items():
         full_key = f"{prefix}.{name}" if prefix else name
@@ -169,7 +171,9 @@ class _Refused:
 
 def _convert(config_class: type[Any], name: str, value: Any) -> Any:
     """``value`` as the field's type, or :class:`_Refused`. The field is checked alone, so the key is always known."""
-    hint = get_type_hints(config_class)[name]
+    hint = _hints(config_class)[name]
+    if hint in (bool, int, float, str) and type(value) is hint:  # nothing to convert, and OmegaConf takes milliseconds
+        return value
     one_field = dataclasses.make_dataclass("Settings", [(name, hint)])
     try:
         config = OmegaConf.merge(OmegaConf.structured(one_field), OmegaConf.create({name: value}))
@@ -182,11 +186,11 @@ def _convert(config_class: type[Any], name: str, value: Any) -> Any:
         return _Refused()
 
 
-def _refuse_interpolation(full_key: str, value: Any, where: str) -> None:
+def _refuse_interpolation(full_key: str, value: Any, where: Callable[[], str]) -> None:
     """A stranger's ``${oc.env:SECRET}`` would be resolved here and written into the run's folder."""
     if isinstance(value, str) and "${" in value:
         raise BadSetting(
-            f"{where}{full_key} is {value!r}, but recipes do not interpolate.",
+            f"{where()}{full_key} is {value!r}, but recipes do not interpolate.",
             "Write the value itself, or use `extends`.",
         )
     for key, element in _items(value):

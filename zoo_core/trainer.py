@@ -51,6 +51,8 @@ class Trainer(ABC):
 
     Config: ClassVar[type[Any]]
     config: Any
+    protocol: ClassVar[str] = ""
+    """How ``evaluate`` measures, in a sentence or two; it is published with the figures."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from zoo_core.dataset import Batch
-from zoo_core.engine import AccelerateEngine, find_device
+from zoo_core.devices import find_device
+from zoo_core.engine import AccelerateEngine
 from zoo_core.errors import BadSetting
 from zoo_core.recipes import RunSettings
 

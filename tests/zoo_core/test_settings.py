@@ -19,9 +19,9 @@ class Config:
     betas: tuple[float, float] = zoo.setting((0.9, 0.999), "moment decays", least=0, below=1)
     loss: Literal["least-squares", "cross-entropy"] = zoo.setting("least-squares", "which loss")
     label: str | None = zoo.setting(None, "a word, or nothing")
-    layers: list[int] = zoo.setting([128, 256], "widths of the layers", least=1)  # noqa: RUF009  # it is a field
+    layers: list[int] = zoo.setting([128, 256], "widths of the layers", least=1)  # it is a field
     flip: bool = zoo.setting(False, "mirror the pictures")
-    shares: dict[str, float] = zoo.setting({}, "share of each source")  # noqa: RUF009  # it is a field
+    shares: dict[str, float] = zoo.setting({}, "share of each source")  # it is a field
 
 
 @dataclass(frozen=True, kw_only=True)

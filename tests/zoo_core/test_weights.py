@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from zoo_core.catalog import Catalog
 from zoo_core.errors import BadFile, UnknownName
-from zoo_core.weights.format import read_story, write
+from zoo_core.weights.format import write
+from zoo_core.weights.header import read_header
 from zoo_core.weights.store import load
 
 STORY = {"model": "line", "config": {"inputs": 3}}
@@ -50,7 +51,7 @@ def test_a_loaded_run_is_the_trained_model(tmp_path):
 
 def test_the_header_tells_the_runs_story(tmp_path):
     tiny.train(tmp_path / "run", "run.steps=5", "run.seed=7", "model.inputs=3")
-    story = read_story(tmp_path / "run" / "model.safetensors")
+    story = read_header(tmp_path / "run" / "model.safetensors").story
     assert (story["format"], story["model"], story["config"]) == (1, "line", {"inputs": 3})
     assert (story["step"], story["seed"], story["recipe"]["name"]) == (5, 7, "line")
     assert story["figures"].keys() == {"error", "error/points"}

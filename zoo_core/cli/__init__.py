@@ -16,6 +16,9 @@ from zoo_core.errors import UnknownName, ZooError, did_you_mean
 COMMANDS = {
     "run": ("zoo_core.cli.run", "Train a recipe."),
     "predict": ("zoo_core.cli.predict", "Use a trained model: a picture, a label."),
+    "eval": ("zoo_core.cli.evaluate", "Measure published weights again, and compare."),
+    "reproduce": ("zoo_core.cli.reproduce", "Train published weights again, and compare."),
+    "weights": ("zoo_core.cli.weights", "Published weights: fetch, look at, publish."),
     "list": ("zoo_core.cli.list", "Recipes, models, trainers, data sets, weights."),
     "info": ("zoo_core.cli.info", "What a name stands for, and its settings."),
     "plugins": ("zoo_core.cli.plugins", "Installed plugins, and what is wrong with a broken one."),
@@ -107,6 +110,7 @@ def cli() -> None:
     zoo list                          what there is
     zoo run clsgan-mnist              train it
     zoo predict clsgan-mnist labels=[5,5,5,5] -o fives.png
+    zoo weights list                  trained models to be had by name
     """
 
 

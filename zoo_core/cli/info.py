@@ -15,13 +15,25 @@ from zoo_core.cli.table import show
 
 
 @click.command("info")
-@click.argument("name")
+@click.argument("name", metavar="NAME|FILE")
 @click.option("--registry", multiple=True, type=click.Path(path_type=Path), help="A further registry.yaml.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @common_options
 def command(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
-    """What NAME stands for: a recipe, model, trainer or data set, its paper, licence and every setting."""
-    found = Catalog(registry).info(name)
+    """What NAME stands for: a recipe, model, trainer, data set or weights, its paper, licence and every setting.
+
+    Of a weights FILE, what it says of itself; it is not loaded.
+    """
+    if Path(name).is_file():
+        from zoo_core.weights.header import read_header
+
+        show_described({"file": read_header(Path(name)).described()}, as_json)
+    else:
+        show_described(Catalog(registry).info(name), as_json)
+
+
+def show_described(found: Mapping[str, Mapping[str, Any]], as_json: bool) -> None:
+    """Print what a name stands for, one kind behind the other."""
     if as_json:
         click.echo(json.dumps(found, indent=2, default=str))
         return
@@ -31,12 +43,15 @@ def command(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
         if described["settings"]:
             click.echo()
             show([_row(setting) for setting in described["settings"]], as_json=False)
+        if described.get("figures"):
+            click.echo()
+            shown = {key: value for key, value in described["figures"].items() if "/" not in key}
+            show([{"figure": key, "value": f"{value:.5g}"} for key, value in shown.items()], as_json=False)
 
 
 def _show_facts(described: Mapping[str, Any]) -> None:
-    for fact in ("plugin", "paper", "licence", "parameters", "class"):
-        value = described.get(fact)
-        if value:
+    for fact, value in described.items():
+        if value and fact not in ("name", "summary", "settings", "figures"):
             click.echo(f"  {fact.ljust(10)}  {value:,}" if isinstance(value, int) else f"  {fact.ljust(10)}  {value}")
 
 

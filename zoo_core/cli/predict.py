@@ -11,10 +11,10 @@ import click
 from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.names import RecipeName
+from zoo_core.cli.words import parse_words
 from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.folder import RUNS, newest_run
 from zoo_core.interrupt import exits_on_interrupt
-from zoo_core.recipe_files import parse_value
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
 
@@ -35,14 +35,14 @@ def command(source: str, inputs: tuple[str, ...], output: Path | None) -> None:
     \b
     zoo predict clsgan-mnist labels=[5,5,5,5] seed=1 -o fives.png
     """
-    values = _parse(inputs)
+    values = parse_words(inputs)
     here = Catalog()
     chosen = _newest(source, here)
 
     with exits_on_interrupt():
         from zoo_core.weights.store import load
 
-        model = load(chosen, here)
+        model, _ = load(chosen, here)
     try:
         predicted = model.predict(**values)
     except TypeError as error:
@@ -51,20 +51,10 @@ def command(source: str, inputs: tuple[str, ...], output: Path | None) -> None:
     _write(predicted, output)
 
 
-def _parse(inputs: tuple[str, ...]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for word in inputs:
-        key, equals, text = word.partition("=")
-        if not equals or not key.isidentifier():
-            raise BadSetting(f"'{word}' should be key=value.", "Write for example labels=[5,5,5,5].")
-        values[key] = parse_value(word, text)
-    return values
-
-
 def _newest(source: str, here: Catalog) -> str | Path:
     """The newest finished run of a recipe, where ``source`` names one; else ``source`` itself."""
     path = Path(source)
-    if path.exists() or source in here.recipes.weights() or path.suffix == ".safetensors" or len(path.parts) > 2:
+    if path.exists() or source in here.weights or path.suffix == ".safetensors" or len(path.parts) > 2:
         run = newest_run(source) if not Path(source).exists() else None
         return run or source
     name = here.recipe(source).name

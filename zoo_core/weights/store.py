@@ -2,38 +2,101 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
 from zoo_core.catalog import Catalog
-from zoo_core.errors import BadFile, BadSetting, UnknownName, did_you_mean
+from zoo_core.devices import find_device
+from zoo_core.errors import BadFile, BadSetting, UnknownName
 from zoo_core.folder import RunFolder
 from zoo_core.model import Model
 from zoo_core.settings import read
-from zoo_core.weights.format import read_story, read_tensors, sha256
+from zoo_core.weights.cache import obtain
+from zoo_core.weights.checked import check
+from zoo_core.weights.format import read_tensors
+from zoo_core.weights.header import PICKLES, Header, read_header
+
+_DTYPES = {  # safetensors' names of the types that PyTorch has
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+    "C64": torch.complex64,
+}
+Shape = tuple[int, ...]
 
 
-def load(source: str | Path, catalog: Catalog) -> Model:
-    """The model that ``source`` holds, in eval mode on the CPU. See :func:`zoo_core.load`."""
-    path = locate(source, catalog)
-    story = read_story(path)
+@dataclass(frozen=True)
+class LeftOut:
+    """What ``zoo.load(…, strict=False)`` did not take from the file, or did not find in it; by name, with shapes."""
+
+    missing: Mapping[str, Shape] = field(default_factory=dict)
+    """The model has it, the file does not: it keeps its initial values."""
+    surplus: Mapping[str, Shape] = field(default_factory=dict)
+    """The file has it, the model does not."""
+    reshaped: Mapping[str, tuple[Shape, Shape]] = field(default_factory=dict)
+    """Its shape in the file, and in the model, where it keeps its initial values."""
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.surplus or self.reshaped)
+
+
+def load(
+    source: str | Path,
+    catalog: Catalog,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype | None = None,
+    strict: bool = True,
+    settings: Mapping[str, Any] | None = None,
+) -> tuple[Model, LeftOut]:
+    """The model that ``source`` holds, in eval mode, and what was left out of it. See :func:`zoo_core.load`."""
+    target, precision = find_device(str(device), "device"), _floating(dtype)
+    header = read_header(locate(source, catalog))
+    _refuse_spoilt(header)
+    entry = catalog.find("model", str(header.story.get("model")))
     # A header names a registered model, never an import path: only code of installed plugins can run.
-    name, settings = str(story.get("model")), story.get("config")
-    entry = catalog.find("model", name)
     model_class = entry.load()
-    try:
-        config = read(model_class.Config, settings if isinstance(settings, dict) else {}, f"model '{name}'", "model")
-    except BadSetting as error:
-        raise BadFile(
-            f"{path}: {error.problem}", f"It was written by {story.get('versions')}; update the plugin."
-        ) from error
-    model: Model = model_class(config)
-    _fill(model, path)
-    return model.eval()
+    config = _config(header, model_class, entry.name, settings or {})
+    model = _build_empty(header, model_class, config)
+    # What the model has is known before a byte of it is allocated.
+    wanted = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in model.state_dict().items()}
+    left_out = _compare(header, wanted, type(model).__name__, refuse=strict, changed=bool(settings))
+    if left_out or _holds_more(model):
+        model = model_class(config)  # for the values that are not in the file
+    taken = wanted.keys() - left_out.missing.keys() - left_out.reshaped.keys()
+    tensors = {name: tensor for name, tensor in read_tensors(header.path, target).items() if name in taken}
+    for name, tensor in tensors.items():
+        if tensor.dtype != wanted[name][0]:
+            tensors[name] = tensor.to(wanted[name][0])  # stored in half, computed in full
+    tied = _tied(model)
+    model.load_state_dict(tensors, strict=not left_out, assign=True)
+    for names in tied:
+        _tie(model, names)
+    if left_out or target.type != "cpu":
+        model.to(target)
+    if precision is not None:
+        model.to(precision)
+    return model.eval(), left_out
 
 
 def locate(source: str | Path, catalog: Catalog) -> Path:
-    """The weights file of a run's folder, a path, or a published name, whose SHA-256 is checked.
+    """The weights file of a run's folder, a path, or a published name, which is fetched and whose SHA-256 is checked.
 
     Raises:
         UnknownName: if it is none of the three.
@@ -50,36 +113,157 @@ def locate(source: str | Path, catalog: Catalog) -> Path:
         return folder.weights
     if path.is_file():
         return path
-    published = catalog.recipes.weights()
-    if str(source) not in published:
-        looks_like_path = path.suffix or len(path.parts) > 2
-        problem = f"{source} does not exist." if looks_like_path else f"no weights are called '{source}'."
-        known = did_you_mean(
-            str(source), published, "Give a run's folder, a .safetensors file, or a name: `zoo list weights`."
+    if "://" in str(source):
+        raise UnknownName(
+            f"{source} is a location, which says nothing of what should lie there.",
+            "Give it a name with its sha256, size and licence in a registry.yaml: see docs/weights.md.",
         )
-        raise UnknownName(problem, known)
-    _, listed_in, entry = published[str(source)]
-    file = listed_in.parent / str(entry.get("location"))
-    if not file.is_file():
-        raise BadFile(f"weights '{source}': {file} does not exist.", "Reinstall the plugin that brings it.")
-    if sha256(file) != entry.get("sha256"):
+    published = catalog.weights
+    looks_like_path = path.suffix in (".safetensors", *PICKLES) or len(path.parts) > 2
+    if str(source) not in published and looks_like_path:
+        raise UnknownName(f"{source} does not exist.", "Give a run's folder, a file, or a name: `zoo weights list`.")
+    entry = published.find(str(source))
+    if entry.listed.deprecated:
+        warnings.warn(f"weights '{source}' should no longer be used: {entry.listed.deprecated}", stacklevel=2)
+    return obtain(entry, catalog)
+
+
+def _config(header: Header, model_class: type[Any], name: str, changes: Mapping[str, Any]) -> Any:
+    known = getattr(model_class.Config, "__dataclass_fields__", {})
+    for key in changes:
+        if key not in known:
+            read(model_class.Config, {key: changes[key]}, f"model '{name}'", "model")  # says what is near
+    try:
+        config = read(model_class.Config, header.story.get("config", {}), f"model '{name}'", "model")
+    except BadSetting as error:
         raise BadFile(
-            f"weights '{source}': {file} has sha256 {sha256(file)}, but should have {entry.get('sha256')}.",
-            "Reinstall the plugin that brings it.",
-        )
-    return file
+            f"{header.path}: {error.problem}", f"The file says that it is {header.says()}; update the plugin."
+        ) from error
+    if not changes:
+        return config
+    return read(model_class.Config, {**header.story.get("config", {}), **changes}, f"model '{name}'", "model")
 
 
-def _fill(model: Model, path: Path) -> None:
-    tensors: dict[str, Any] = read_tensors(path)
-    wanted = model.state_dict()
-    for name in wanted:
-        if name not in tensors:
-            raise BadFile(f"{path} lacks '{name}' {tuple(wanted[name].shape)}, which {type(model).__name__} has.")
-        if tensors[name].shape != wanted[name].shape:
-            held, expected = tuple(tensors[name].shape), tuple(wanted[name].shape)
-            raise BadFile(f"{path}: '{name}' has shape {held}, but {type(model).__name__} has {expected}.")
-    surplus = sorted(set(tensors) - set(wanted))
-    if surplus:
-        raise BadFile(f"{path} has '{surplus[0]}', which {type(model).__name__} does not have.")
-    model.load_state_dict(tensors)
+def _build_empty(header: Header, model_class: type[Any], config: Any) -> Model:
+    """The model on the meta device: shapes without memory or initial values.
+
+    A header is a stranger's: settings that would build a network of far more tensors than the file has are refused
+    before they fill the memory.
+    """
+    most = 10 * len(header.tensors) + 1000
+    try:
+        with _at_most(most), torch.device("meta"):
+            model: Model = model_class(config)
+    except _TooMany:
+        raise BadFile(
+            f"{header.path}: its settings build a network of more than {most:,} tensors, "
+            f"but it holds {len(header.tensors):,}."
+        ) from None
+    except (RuntimeError, NotImplementedError) as error:
+        raise BadFile(
+            f"{header.path}: a {model_class.__name__} of its settings can't be built: {error}",
+            f"The file says that it is {header.says()}. A model should build under torch.device('meta').",
+        ) from error
+    return model
+
+
+class _TooMany(Exception):
+    pass
+
+
+@contextmanager
+def _at_most(count: int) -> Any:
+    """Inside, registering more parameters than ``count`` raises _TooMany."""
+    seen = 0
+
+    def note(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > count:
+            raise _TooMany
+
+    handle = register_module_parameter_registration_hook(note)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _compare(
+    header: Header, wanted: Mapping[str, tuple[torch.dtype, Shape]], model: str, refuse: bool, changed: bool
+) -> LeftOut:
+    """What the file and the model do not have in common; with ``refuse`` the first of it is an error."""
+    path, held = header.path, header.tensors
+    cure = f"The file says that it is {header.says()}."
+    if changed and refuse:
+        cure += " To leave out what no longer fits: strict=False."
+    missing = {name: shape for name, (_, shape) in wanted.items() if name not in held}
+    surplus = {name: shape for name, (_, shape) in held.items() if name not in wanted}
+    reshaped = {name: (held[name][1], shape) for name, (_, shape) in wanted.items() if name in held}
+    reshaped = {name: shapes for name, shapes in reshaped.items() if shapes[0] != shapes[1]}
+    if refuse and reshaped:
+        name, (there, here) = next(iter(reshaped.items()))
+        raise BadFile(f"{path}: '{name}' has shape {there}, but {model} has {here}.", cure)
+    if refuse and missing:
+        name, shape = next(iter(missing.items()))
+        raise BadFile(f"{path} lacks '{name}' {shape}, which {model} has.", cure)
+    if refuse and surplus:
+        name, shape = next(iter(surplus.items()))
+        raise BadFile(f"{path} has '{name}' {shape}, which {model} does not have.", cure)
+    for name, (dtype, _) in wanted.items():
+        if name in held and name not in reshaped and not _fits(_DTYPES.get(held[name][0]), dtype):
+            kind = str(dtype).removeprefix("torch.")
+            raise BadFile(f"{path}: '{name}' holds {held[name][0]}, but {model} has {kind}.", cure)
+    return LeftOut(missing, surplus, reshaped)
+
+
+def _fits(held: torch.dtype | None, wanted: torch.dtype) -> bool:
+    """Floating-point numbers may be stored in half; anything else is stored as it is."""
+    if held is None:
+        return False
+    return held == wanted or (held.is_floating_point and wanted.is_floating_point)
+
+
+def _holds_more(model: Model) -> bool:
+    """Whether the model has tensors that are in no file: buffers that are not kept, or plain attributes."""
+    kept = model.state_dict(keep_vars=True).values()
+    known = {id(tensor) for tensor in kept}
+    for module in model.modules():
+        others = [*module._buffers.values(), *vars(module).values()]
+        if any(isinstance(one, Tensor) and id(one) not in known for one in others):
+            return True
+    return False
+
+
+def _tied(model: Model) -> list[list[str]]:
+    """The names of each parameter that has several."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return [several for several in names.values() if len(several) > 1]
+
+
+def _tie(model: Model, names: list[str]) -> None:
+    """Let all ``names`` be one parameter again: the tensors of a file are each by themselves."""
+    first = model.get_parameter(names[0])
+    for name in names[1:]:
+        owner, _, attribute = name.rpartition(".")
+        setattr(model.get_submodule(owner), attribute, first)
+
+
+def _refuse_spoilt(header: Header) -> None:
+    try:
+        spoilt = check(header.path).spoilt
+    except OSError as error:
+        raise BadFile(f"{header.path} can't be read: {error.strerror}.") from error
+    if spoilt:
+        raise BadFile(f"{header.path}: '{spoilt}' holds NaN or infinite numbers.", "Get another file, or train anew.")
+
+
+def _floating(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if found is None and dtype is None:
+        return None
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise BadSetting(f"dtype is {dtype!r}, but should be a floating-point type.", "Write for example 'bfloat16'.")
+    return found

@@ -27,6 +27,7 @@ class ClassifierTrainer(zoo.Trainer):
         shift: float = zoo.setting(2.0, "pictures are moved by up to so many pixels", least=0)
 
     config: Config
+    protocol = "accuracy: share of all evaluation pictures whose highest score is their label's; loss: cross-entropy."
 
     def setup(self, model: Any, engine: zoo.Engine) -> None:
         adam = torch.optim.AdamW(

@@ -31,7 +31,7 @@ class UNet(zoo.Model):
         )
         out_channels: int = zoo.setting(60, "channels of the output: frames times their channels, or classes", least=1)
         base_channels: int = zoo.setting(64, "channels of the first stage; each further one has twice as many", least=1)
-        depth: int = zoo.setting(4, "how often height and width are halved", least=1)
+        depth: int = zoo.setting(4, "how often height and width are halved", least=1, most=12)
         downsample: Literal["conv", "max_pool"] = zoo.setting("conv", "2 x 2 convolution with stride 2, or max pooling")
         activation: Literal["leaky_relu", "relu", "gelu", "silu"] = zoo.setting(
             "leaky_relu", "after each normalisation"

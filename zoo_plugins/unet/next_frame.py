@@ -27,6 +27,11 @@ class NextFrameTrainer(UNetTrainer):
         loss: str = zoo.setting("mse", "mse, l1, charbonnier, bce, or a weighted sum such as 0.8*mse+0.2*l1")
 
     config: Config
+    protocol = (
+        "As in OpenSTL's Moving MNIST table: mse and mae are sums over a frame's pixels in [0, 1], averaged over "
+        "frames, before clipping; ssim and psnr after clipping, with a data range of 1 (ssim_range_2: of 2, as that table "
+        "computes it). copy_mse and copy_ssim: the last given frame, repeated. mse/k: of the k-th frame ahead."
+    )
 
     def setup(self, model: UNet, engine: zoo.Engine) -> None:
         _check(model.config)

@@ -32,6 +32,10 @@ class SegmentationTrainer(UNetTrainer):
         ignored_index: int = zoo.setting(255, "pixels of this class are neither learnt nor measured")
 
     config: Config
+    protocol = (
+        "IoU and Dice of a class: of all pixels of all evaluation pictures together; mean_iou and mean_dice: over the "
+        "classes that occur; pixel_accuracy: over all pixels."
+    )
 
     def setup(self, model: UNet, engine: zoo.Engine) -> None:
         _check(model.config, self.config)

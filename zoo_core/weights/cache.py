@@ -1,0 +1,148 @@
+"""From an entry to its file on this machine: where it lies, fetched if it must be, and what was published."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo_core.errors import BadFile
+from zoo_core.folder import weights_folder
+from zoo_core.weights.checked import check
+from zoo_core.weights.entries import Entry
+from zoo_core.weights.header import read_header
+
+if TYPE_CHECKING:
+    from zoo_core.catalog import Catalog
+
+
+def place(entry: Entry) -> Path:
+    """Where the file of ``entry`` lies, or will lie once it is fetched: its name holds the first part of its hash."""
+    if not entry.is_remote:
+        return entry.path
+    return weights_folder() / f"{entry.name}.{(entry.listed.sha256 or '')[:12]}.safetensors"
+
+
+def obtain(entry: Entry, catalog: Catalog, again: bool = False) -> Path:
+    """The file of ``entry``, fetched if it is not here. Its SHA-256 is compared every time; ``again`` reads it anew.
+
+    Raises:
+        BadFile: if it can't be had, or is not the file that was published.
+    """
+    path = place(entry)
+    if entry.is_remote and not path.is_file():
+        _fetch(entry, path, catalog)
+    if not path.is_file():
+        raise BadFile(f"weights '{entry.name}': {path} does not exist.", _cure(entry))
+    compare(entry, path, again)
+    return path
+
+
+def compare(entry: Entry, path: Path, again: bool = False) -> None:
+    """Raises BadFile if ``path`` is not the file that ``entry`` describes, or not weights of its model."""
+    try:
+        checked = check(path, again)
+    except OSError as error:
+        raise BadFile(f"weights '{entry.name}': {path} can't be read: {error.strerror}.", _cure(entry)) from error
+    listed = entry.listed
+    if checked.sha256 != listed.sha256:
+        raise BadFile(
+            f"weights '{entry.name}': {path} has sha256 {checked.sha256}, but should have {listed.sha256}.",
+            _cure(entry),
+        )
+    if listed.size is not None and checked.size != listed.size:
+        raise BadFile(
+            f"weights '{entry.name}': {path} has {checked.size:,} bytes, but {entry.where}says {listed.size:,}.",
+            "Correct the registry file.",
+        )
+
+
+def remove(entry: Entry) -> int:
+    """Delete what was fetched of ``entry``, whole or in part; gives the bytes that are free now."""
+    path, freed = place(entry), 0
+    for file in (path, _partial(path)):
+        if entry.is_remote and file.is_file():
+            freed += file.stat().st_size
+            file.unlink()
+    return freed
+
+
+def _fetch(entry: Entry, path: Path, catalog: Catalog) -> None:
+    from zoo_core.weights.fetch import bring, is_offline
+
+    location, partial = entry.listed.location or "", _partial(path)
+    if is_offline(location):
+        raise BadFile(
+            f"weights '{entry.name}' are not on this machine, and fetching is switched off.",
+            "Unset ZOO_OFFLINE and HF_HUB_OFFLINE, or fetch them where there is a network: "
+            f"zoo weights pull {entry.name}",
+        )
+    with _alone(entry, partial):
+        if path.is_file():  # another process was faster
+            return
+        begun = partial.is_file()
+        try:
+            bring(location, partial, entry, catalog)
+            if begun and not _is_published(entry, partial):  # its beginning may have been of another file
+                partial.unlink()
+                bring(location, partial, entry, catalog)
+        except OSError as error:
+            if isinstance(error, BadFile):
+                raise
+            raise BadFile(f"weights '{entry.name}' could not be written to {partial}: {error}.") from error
+        try:
+            compare(entry, partial)
+            read_header(partial)
+        except BadFile as error:
+            partial.unlink()
+            problem = error.problem.replace(str(partial), location)
+            raise BadFile(
+                problem, "Nothing was kept. Tell whoever published it, or correct the registry file."
+            ) from error
+        _sync(partial)
+        partial.replace(path)
+
+
+def _is_published(entry: Entry, path: Path) -> bool:
+    return check(path).sha256 == entry.listed.sha256
+
+
+@contextmanager
+def _alone(entry: Entry, partial: Path) -> Iterator[None]:
+    """One process at a time fetches a file; the others wait for it. A killed process leaves no lock behind."""
+    from filelock import FileLock
+
+    try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(partial.parent).free
+    except OSError as error:
+        raise BadFile(
+            f"weights '{entry.name}': {partial.parent} can't be written: {error.strerror}.",
+            "Let ZOO_HOME be a folder of yours.",
+        ) from error
+    needed = entry.listed.size or 0
+    if free < needed:
+        raise BadFile(
+            f"weights '{entry.name}' have {needed:,} bytes, but {partial.parent} has room for {free:,}.",
+            "Make room, or let ZOO_HOME be a folder on another disk.",
+        )
+    with FileLock(f"{partial}.lock"):
+        yield
+
+
+def _partial(path: Path) -> Path:
+    return path.parent / "partial" / path.name
+
+
+def _cure(entry: Entry) -> str:
+    if entry.is_remote:
+        return f"Fetch it anew: zoo weights remove {entry.name} && zoo weights pull {entry.name}"
+    return f"Reinstall the plugin '{entry.plugin}'." if entry.plugin else f"Correct {entry.file}."
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
