@@ -29,8 +29,8 @@ class NextFrameTrainer(UNetTrainer):
     config: Config
     protocol = (
         "As in OpenSTL's Moving MNIST table: mse and mae are sums over a frame's pixels in [0, 1], averaged over "
-        "frames, before clipping; ssim and psnr after clipping, with a data range of 1 (ssim_range_2: of 2, as that table "
-        "computes it). copy_mse and copy_ssim: the last given frame, repeated. mse/k: of the k-th frame ahead."
+        "frames, before clipping; ssim and psnr after clipping, with a data range of 1 (ssim_range_2: of 2, as that "
+        "table computes it). copy_mse and copy_ssim: the last given frame, repeated. mse/k: of the k-th frame ahead."
     )
 
     def setup(self, model: UNet, engine: zoo.Engine) -> None:
