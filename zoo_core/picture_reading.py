@@ -62,9 +62,9 @@ def read_frames(path: str | Path, channels: int, start: int = 0, stop: int | Non
 
 
 def clip_shape(path: str | Path) -> tuple[int, int, int]:
-    """A clip's length, and the height and width of its first frame, without reading them all; see read_frames.
+    """A clip's length, and the height and width of its first frame; see read_frames. Of a picture, (1, H, W).
 
-    A folder without pictures is (0, 0, 0).
+    Headers only are read. A folder without pictures is (0, 0, 0).
 
     Raises:
         BadFile: if it is no clip; says why.
@@ -76,9 +76,8 @@ def clip_shape(path: str | Path) -> tuple[int, int, int]:
     if path.suffix.lower() in _ARRAYS:
         length, height, width, _ = _clip_array(path).shape
         return length, height, width
-    with _opened(path) as picture:
-        upright = _upright(picture)
-        return getattr(picture, "n_frames", 1), upright.height, upright.width
+    with _opened(path, whole=False) as picture:
+        return (getattr(picture, "n_frames", 1), *_upright_size(picture))
 
 
 def picture_files(folder: Path) -> list[Path]:
@@ -89,13 +88,14 @@ def picture_files(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The file as Pillow has it. What is wrong with it may show only as a later frame is read, in the body."""
+def _opened(path: Path, whole: bool = True) -> Iterator[Any]:
+    """The file as Pillow has it. What is wrong with it may show only as more of it is read, in the body."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
-            picture.load()
+            if whole:
+                picture.load()
             yield picture
     except BadFile:
         raise
@@ -109,6 +109,14 @@ def _upright(picture: Any) -> Any:
     from PIL import ImageOps
 
     return ImageOps.exif_transpose(picture)
+
+
+def _upright_size(picture: Any) -> tuple[int, int]:
+    """Height and width as the picture is shown: a camera may have stored it lying on its side."""
+    from PIL import ExifTags
+
+    lies = "exif" in picture.info and picture.getexif().get(ExifTags.Base.Orientation, 1) > 4
+    return (picture.width, picture.height) if lies else (picture.height, picture.width)
 
 
 def _pixels(picture: Any, channels: int) -> Tensor:

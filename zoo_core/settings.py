@@ -172,8 +172,9 @@ class _Refused:
 def _convert(config_class: type[Any], name: str, value: Any) -> Any:
     """``value`` as the field's type, or :class:`_Refused`. The field is checked alone, so the key is always known."""
     hint = _hints(config_class)[name]
-    if hint in (bool, int, float, str) and type(value) is hint:  # nothing to convert, and OmegaConf takes milliseconds
-        return value
+    plain = hint in (bool, int, float, str) and type(value) is hint
+    if plain or (get_origin(hint) is Literal and type(value) is str and value in get_args(hint)):
+        return value  # nothing to convert, and OmegaConf takes milliseconds
     one_field = dataclasses.make_dataclass("Settings", [(name, hint)])
     try:
         config = OmegaConf.merge(OmegaConf.structured(one_field), OmegaConf.create({name: value}))

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
@@ -167,7 +167,7 @@ def _refuse_unlike_sizes(pairs: list[Pair], *, scaled: bool) -> None:
     """Reads headers only."""
     first: tuple[int, int] | None = None
     for image, mask in pairs:
-        sizes = [_size(path) for path in (image, mask)]
+        sizes = [zoo.clip_shape(path)[1:] for path in (image, mask)]
         if sizes[0] != sizes[1]:
             raise zoo.ZooError(
                 f"{image} is {sizes[0][0]} x {sizes[0][1]}, but its mask {mask} is {sizes[1][0]} x {sizes[1][1]}.",
@@ -179,13 +179,6 @@ def _refuse_unlike_sizes(pairs: list[Pair], *, scaled: bool) -> None:
                 f"{image} is {sizes[0][0]} x {sizes[0][1]}, but {pairs[0][0].name} is {first[0]} x {first[1]}.",
                 "Write for example `dataset.height=128 dataset.width=128`: all are scaled to that.",
             )
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """Height and width as the picture is shown: a camera may have stored it lying on its side."""
-    with _open(path) as picture:
-        lies = "exif" in picture.info and picture.getexif().get(ExifTags.Base.Orientation, 1) > 4
-        return (picture.width, picture.height) if lies else (picture.height, picture.width)
 
 
 @contextmanager

@@ -1,0 +1,57 @@
+"""The table of all published models in docs/models.md, made from the registries: python scripts/make_model_table.py
+
+With --check nothing is written, and the exit code is 1 if the table is not what the registries say.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from zoo_core.catalog import Catalog
+from zoo_core.weights.entries import Entry
+
+PAGE = Path(__file__).parents[1] / "docs" / "models.md"
+BEGIN = "<!-- The table below is made from the registries by scripts/make_model_table.py. -->"
+END = "<!-- End of the table. -->"
+
+
+def main() -> int:
+    page = PAGE.read_text(encoding="utf-8")
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    current = f"{before}{BEGIN}\n\n{table(shipped())}\n{END}{after}"
+    if "--check" in sys.argv:
+        return int(current != page)
+    PAGE.write_text(current, encoding="utf-8")
+    return 0
+
+
+def shipped() -> list[Entry]:
+    """The weights of the plugins that come with zoo."""
+    weights = Catalog().weights
+    ours = [entry for entry in (weights.get(*key) for key in weights) if "zoo_plugins" in entry.file.parts]
+    return [entry for entry in ours if entry.listed.alias is None]
+
+
+def table(entries: list[Entry]) -> str:
+    rows = ["| weights | MiB | licence | figures | source |", "| --- | --- | --- | --- | --- |"]
+    for entry in entries:
+        listed = entry.listed
+        size = f"{(listed.size or 0) / 2**20:.1f}"
+        rows.append(f"| **{entry.name}** | {size} | {listed.licence} | {_figures(listed.figures)} | zoo |")
+        for other, said in listed.beside.items():
+            figures = {key: value for key, value in said.items() if key != "source"}
+            rows.append(f"| {other} | | | {_figures(figures)} | {said['source']} |")
+    return "\n".join(rows) + "\n"
+
+
+def _figures(figures: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
