@@ -5,6 +5,14 @@ import pytest
 import zoo_core as zoo
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_home_of_a_developer(tmp_path_factory):
+    """What fixtures of a whole module do, before a test has its own home, goes into this one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_HOME", str(tmp_path_factory.mktemp("zoo-home-of-all")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def zoo_home(tmp_path_factory, monkeypatch):
     home = tmp_path_factory.mktemp("zoo-home")

@@ -70,3 +70,10 @@ def in_yaml(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(in_yaml, value)) + "]"
     return repr(value)
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """What a stranger wrote, as it may stand in a message: in one line that moves no terminal's cursor."""
+    words = " ".join(text[: 4 * most].split())
+    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in words)
+    return shown if len(shown) <= most else f"{shown[:most]}…"

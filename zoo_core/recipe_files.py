@@ -19,7 +19,7 @@ PARTS = ("model", "dataset", "trainer")
 KEYS = ("summary", "extends", "run", *PARTS)
 Key = tuple[str, ...]
 _NAME = re.compile(r"(\w[\w.+-]*/)?\w[\w.+-]*")
-_WEIGHTS_NAME = re.compile(rf"{_NAME.pattern}(@\w[\w.+-]*)?")
+WEIGHTS_NAME = re.compile(rf"{_NAME.pattern}(@\w[\w.+-]*)?")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def read_registry(path: Path) -> dict[str, Any]:
         if section is not None and not isinstance(section, Mapping):
             raise BadSetting(f"{place}: {key} is {in_yaml(section)}, but should be a mapping from names to entries.")
         for name, entry in (section or {}).items():
-            check_name(name, Source(path, (key, str(name))), _WEIGHTS_NAME if key == "weights" else _NAME)
+            check_name(name, Source(path, (key, str(name))), WEIGHTS_NAME if key == "weights" else _NAME)
             if not isinstance(entry, Mapping):
                 place = Source(path, (key, name))
                 raise BadSetting(f"{place}: {key}.{name} is {in_yaml(entry)}, but should be a mapping.")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -223,9 +224,14 @@ def story(run: Run) -> dict[str, Any]:
         "recipe": {"name": run.name, **run.recipe.values},
         "step": run.step,
         "seed": run.settings.seed,
-        "figures": run.figures,
+        "figures": finite(run.figures),
         "versions": versions(),
     }
+
+
+def finite(figures: Mapping[str, float]) -> dict[str, float]:
+    """``figures`` without those that are no numbers: JSON has none for them, and with them nothing compares."""
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
 def provenance(folder: RunFolder) -> dict[str, Any]:

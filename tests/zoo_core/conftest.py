@@ -1,9 +1,14 @@
 """What several tests of the core start from."""
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from distributions import install
+
+from zoo_core import catalog
 
 
 @pytest.fixture
@@ -16,3 +21,16 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str
         return Path(name)
 
     return write
+
+
+@pytest.fixture
+def tiny_installed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The plugin of tiny.py, as pip would have installed it, here and in the processes that a test starts."""
+    site = tmp_path_factory.mktemp("site-packages")
+    install(site, "tiny_plugin", "from tiny import Plugin\n\nzoo_register = Plugin().zoo_register\n")
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(Path(__file__).parent)]), prepend=os.pathsep)
+    catalog.default.cache_clear()
+    yield
+    catalog.default.cache_clear()
+    sys.modules.pop("tiny_plugin", None)

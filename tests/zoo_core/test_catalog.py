@@ -74,11 +74,35 @@ def test_an_unknown_kind_lists_the_kinds(shipped: Catalog) -> None:
 
 
 def test_weights_are_listed_with_whose_they_are(tmp_path: Path) -> None:
-    mine = write(tmp_path / "mine.yaml", "weights:\n  my-digits: {summary: Mine, location: a.safetensors}\n")
+    mine = write(
+        tmp_path / "mine.yaml",
+        f"""
+weights:
+  my-digits: {{summary: Mine, location: a.safetensors, sha256: {"a" * 64}, licence: MIT}}
+  digits: {{alias: my-digits}}
+  bad-digits: {{location: a.safetensors, licence: MIT}}
+""",
+    )
 
-    rows = Catalog([mine]).rows("weights")
+    rows = {row["name"]: row for row in Catalog([mine]).rows("weights")}
 
-    assert {"name": "my-digits", "plugin": "yours", "summary": "Mine"} in rows
+    assert rows["my-digits"] == {"name": "my-digits", "plugin": "yours", "summary": "Mine"}
+    assert rows["digits"]["summary"] == "the same as my-digits"
+    assert rows["bad-digits"]["summary"] == "(broken: mine.yaml:5: weights 'bad-digits' have no sha256.)"
+    assert rows["digit-classifier-mnist"]["plugin"] != "yours"
+
+
+def test_info_of_weights_says_where_they_lie_and_what_they_reached(tmp_path: Path) -> None:
+    entry = f"{{location: a.safetensors, sha256: {'a' * 64}, licence: MIT, figures: {{error: 0.25}}, model: clsgan}}"
+    mine = write(tmp_path / "mine.yaml", f"weights:\n  my-digits: {entry}\n")
+
+    told = Catalog([mine]).info("my-digits")["weights"]
+
+    assert (told["name"], told["location"], told["licence"], told["model"]) == (
+        "my-digits", "a.safetensors", "MIT", "clsgan",
+    )  # fmt: skip
+    assert told["figures"] == {"error": 0.25}
+    assert "deprecated" not in told
 
 
 def test_the_users_recipes_are_theirs(tmp_path: Path) -> None:

@@ -229,8 +229,11 @@ def test_a_part_without_a_name_says_what_to_add() -> None:
     assert str(error) == "recipe 'bare' names no model.\n  Add `model: {name: …}`; see `zoo list models`."
 
 
-def test_weights_that_two_plugins_offer_are_refused(write: Write) -> None:
-    one, two = write("one.yaml", "weights: {w: {}}\n"), write("two.yaml", "weights: {w: {}}\n")
-    error = refusal(lambda: Recipes([("left", one), ("right", two)]).weights())
-    assert error.problem == "the plugins 'left' and 'right' both offer weights called 'w'."
-    assert Recipes([("left", one)], [two]).weights()["w"] == ("", two, {})
+def test_the_weights_of_every_layer_are_handed_on_with_their_files(write: Write) -> None:
+    one, two = write("one.yaml", "weights: {w: {size: 1}}\n"), write("two.yaml", "weights: {w: {size: 2}}\n")
+    three = write("three.yaml", "recipes: {}\n")
+    assert Recipes([("left", one), ("right", three)], [two]).weights() == [
+        ("left", one, {"w": {"size": 1}}),
+        ("right", three, {}),
+        ("", two, {"w": {"size": 2}}),
+    ]

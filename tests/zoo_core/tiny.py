@@ -28,6 +28,7 @@ RECIPE = Recipe(
         "run": {"steps": 30, "batch_size": 8, "log_every": 5, "checkpoint_every": 10, "preview_every": 10},
     },
 )
+STORY = {"model": "line", "config": {"inputs": 3}}  # the least that a weights file says of itself
 
 
 class Line(zoo.Model):
@@ -84,6 +85,7 @@ class LineTrainer(zoo.Trainer):
         clips: bool = zoo.setting(False, "draw clips of six frames, and no pictures")
 
     config: Config
+    protocol = "Mean absolute error of the heights"
 
     def setup(self, model: Line, engine: zoo.Engine) -> None:
         if self.config.break_setup:
@@ -172,9 +174,9 @@ class Watcher:
         self.error = error
 
 
-def catalog() -> Catalog:
-    """A catalog in which there is this plugin and nothing else."""
-    here = Catalog(installed=False)
+def catalog(*registries: Path) -> Catalog:
+    """A catalog in which there is this plugin and nothing else, but what ``registries`` list."""
+    here = Catalog(registries, installed=False)
     here.plugins.add("tiny", Plugin())
     return here
 

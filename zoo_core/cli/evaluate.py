@@ -60,7 +60,7 @@ def say(source: str, comparison: Comparison, as_json: bool) -> int:
     show([{key: _plain(value) for key, value in row.items()} for row in shown], as_json=False)
     hidden = len(comparison.stated) - len(shown)
     if hidden:
-        click.echo(f"and {hidden} details, which agree, too")
+        click.echo(f"and {hidden} {'detail, which agrees' if hidden == 1 else 'details, which agree'}, too")
     share = f"{100 * comparison.tolerance:g} %"
     if not comparison.same_data:
         click.echo(f"{source}: measured on other data than its figures, so they say nothing of one another.")

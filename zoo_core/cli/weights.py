@@ -25,6 +25,7 @@ _names = click.argument("names", metavar="NAME...", nargs=-1, type=WeightsName()
 
 
 @click.group("weights")
+@common_options
 def command() -> None:
     """Trained models by name: what there is, where it lies, and how to publish your own."""
 

@@ -35,7 +35,7 @@ def obtain(entry: Entry, catalog: Catalog, again: bool = False) -> Path:
     path = place(entry)
     if entry.is_remote and not path.is_file():
         _fetch(entry, path, catalog)
-    if not path.is_file():
+    if not path.exists():
         raise BadFile(f"weights '{entry.name}': {path} does not exist.", _cure(entry))
     compare(entry, path, again)
     return path
@@ -45,6 +45,8 @@ def compare(entry: Entry, path: Path, again: bool = False) -> None:
     """Raises BadFile if ``path`` is not the file that ``entry`` describes, or not weights of its model."""
     try:
         checked = check(path, again)
+    except BadFile as error:
+        raise BadFile(f"weights '{entry.name}': {error.problem}", _cure(entry)) from error
     except OSError as error:
         raise BadFile(f"weights '{entry.name}': {path} can't be read: {error.strerror}.", _cure(entry)) from error
     listed = entry.listed
@@ -67,11 +69,15 @@ def remove(entry: Entry) -> int:
         if entry.is_remote and file.is_file():
             freed += file.stat().st_size
             file.unlink()
+    if entry.is_remote:
+        from zoo_core.weights.fetch import hub_folder
+
+        shutil.rmtree(hub_folder(_partial(path)), ignore_errors=True)  # left by a process that was killed
     return freed
 
 
 def _fetch(entry: Entry, path: Path, catalog: Catalog) -> None:
-    from zoo_core.weights.fetch import bring, is_offline
+    from zoo_core.weights.fetch import is_offline
 
     location, partial = entry.listed.location or "", _partial(path)
     if is_offline(location):
@@ -83,27 +89,38 @@ def _fetch(entry: Entry, path: Path, catalog: Catalog) -> None:
     with _alone(entry, partial):
         if path.is_file():  # another process was faster
             return
-        begun = partial.is_file()
+        _refuse_if_no_room(entry, partial)
         try:
-            bring(location, partial, entry, catalog)
-            if begun and not _is_published(entry, partial):  # its beginning may have been of another file
-                partial.unlink()
-                bring(location, partial, entry, catalog)
+            _bring_whole(entry, partial, catalog)
+            _sync(partial)
+            partial.replace(path)
+        except BadFile:
+            raise
         except OSError as error:
-            if isinstance(error, BadFile):
-                raise
-            raise BadFile(f"weights '{entry.name}' could not be written to {partial}: {error}.") from error
-        try:
-            compare(entry, partial)
-            read_header(partial)
-        except BadFile as error:
-            partial.unlink()
-            problem = error.problem.replace(str(partial), location)
             raise BadFile(
-                problem, "Nothing was kept. Tell whoever published it, or correct the registry file."
+                f"weights '{entry.name}' could not be written to {partial.parent}: {error.strerror or error}.",
+                "Make room, or let ZOO_HOME be a folder on another disk.",
             ) from error
-        _sync(partial)
-        partial.replace(path)
+
+
+def _bring_whole(entry: Entry, partial: Path, catalog: Catalog) -> None:
+    """Let ``partial`` be the file that was published, or raise BadFile and leave at most a beginning of it."""
+    from zoo_core.weights.fetch import bring
+
+    location, begun = entry.listed.location or "", partial.is_file()
+    bring(location, partial, entry, catalog)
+    if begun and not _is_published(entry, partial):  # its beginning may have been of another file
+        partial.unlink()
+        bring(location, partial, entry, catalog)
+    try:
+        compare(entry, partial)
+        read_header(partial)
+    except BadFile as error:
+        partial.unlink()
+        raise BadFile(
+            error.problem.replace(str(partial), location),
+            "Nothing was kept. Tell whoever published it, or correct the registry file.",
+        ) from error
 
 
 def _is_published(entry: Entry, path: Path) -> bool:
@@ -115,22 +132,29 @@ def _alone(entry: Entry, partial: Path) -> Iterator[None]:
     """One process at a time fetches a file; the others wait for it. A killed process leaves no lock behind."""
     from filelock import FileLock
 
+    lock = FileLock(f"{partial}.lock")
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(partial.parent).free
+        lock.acquire()
     except OSError as error:
         raise BadFile(
-            f"weights '{entry.name}': {partial.parent} can't be written: {error.strerror}.",
+            f"weights '{entry.name}': {partial.parent} can't be written: {error.strerror or error}.",
             "Let ZOO_HOME be a folder of yours.",
         ) from error
-    needed = entry.listed.size or 0
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _refuse_if_no_room(entry: Entry, partial: Path) -> None:
+    begun = partial.stat().st_size if partial.is_file() else 0
+    needed, free = (entry.listed.size or 0) - begun, shutil.disk_usage(partial.parent).free
     if free < needed:
         raise BadFile(
-            f"weights '{entry.name}' have {needed:,} bytes, but {partial.parent} has room for {free:,}.",
+            f"weights '{entry.name}' need {needed:,} bytes, but {partial.parent} has room for {free:,}.",
             "Make room, or let ZOO_HOME be a folder on another disk.",
         )
-    with FileLock(f"{partial}.lock"):
-        yield
 
 
 def _partial(path: Path) -> Path:

@@ -7,9 +7,17 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from zoo_core.errors import BadFile
 from zoo_core.folder import weights_folder
+from zoo_core.weights.header import read_listing, refuse_irregular
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "C64"}  # no model holds other kinds that can be NaN
+_PIECE = 2**20  # numbers that are looked at together, so that a large tensor takes no memory of its size
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,11 @@ def check(path: Path, again: bool = False) -> Checked:
 
     With ``again`` it is read whatever is remembered. Where nothing can be remembered (a home that can't be written),
     it is read every time.
+
+    Raises:
+        BadFile: if it is no regular file, or does not exist.
     """
+    refuse_irregular(path)
     status = path.stat()
     note = weights_folder() / "checked" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
     now = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
@@ -46,15 +58,22 @@ def _spoilt(path: Path) -> str:
     from safetensors import SafetensorError, safe_open
 
     try:
+        _, tensors = read_listing(path)
         with safe_open(path, framework="pt") as file:
-            names: list[str] = file.keys()
-            for name in names:
-                tensor = file.get_tensor(name)
-                if tensor.is_floating_point() and not tensor.isfinite().all():
+            for name, (dtype, _) in tensors.items():
+                if dtype in _FLOATS and not is_finite(file.get_tensor(name)):
                     return name
-    except SafetensorError:
+    except (BadFile, SafetensorError):
         return ""  # whoever reads it says what is wrong with it
     return ""
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether it holds neither NaN nor infinity."""
+    flat = tensor.flatten()
+    pieces = (flat[start : start + _PIECE] for start in range(0, len(flat), _PIECE))
+    # Types of eight bits lack the comparison.
+    return all(bool((piece.float() if piece.itemsize == 1 else piece).isfinite().all()) for piece in pieces)
 
 
 def _remembered(note: Path) -> Checked | None:

@@ -10,13 +10,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from torch import Tensor
+
 from zoo_core.catalog import Catalog
 from zoo_core.environment import versions
-from zoo_core.errors import BadFile
+from zoo_core.errors import BadFile, BadSetting
 from zoo_core.settings import read
 from zoo_core.weights.checked import check
-from zoo_core.weights.format import read_tensors, write
+from zoo_core.weights.format import check_ending, read_tensors, write
+from zoo_core.weights.header import begins_like_pickle
 from zoo_core.weights.store import load
+
+_WRAPPERS = ("module.", "_orig_mod.")  # of DistributedDataParallel, of torch.compile
 
 
 def convert(
@@ -32,12 +37,16 @@ def convert(
     """
     if not source.is_file():
         raise BadFile(f"{source} does not exist.")
+    check_ending(output)
     if output.exists():
         raise BadFile(f"{output} is there already, and nothing is overwritten.", "Choose another -o FILE.")
     model_class = catalog.find("model", model).load()
     config = read(model_class.Config, settings, f"model '{model}'", "model")
     with TemporaryDirectory() as folder:
-        plain = source if source.suffix == ".safetensors" else _tensors_only(source, Path(folder), key)
+        named = source.suffix.lower() == ".safetensors" and not begins_like_pickle(source)
+        if named and key:
+            raise BadSetting(f"{source} holds tensors right away, so --key {key} says nothing.", "Leave it out.")
+        plain = source if named else _tensors_only(source, Path(folder), key)
         story = {
             "model": model,
             "config": asdict(config),
@@ -45,7 +54,7 @@ def convert(
             "converted": {"file": source.name, "sha256": check(source).sha256},
         }
         whole = Path(folder, "whole.safetensors")
-        write(whole, read_tensors(plain), story)
+        write(whole, _unwrapped(read_tensors(plain)), story)
         try:
             load(whole, catalog)
         except BadFile as error:
@@ -56,7 +65,8 @@ def convert(
 
 def _tensors_only(source: Path, folder: Path, key: str) -> Path:
     plain = folder / "plain.safetensors"
-    words = [sys.executable, "-m", "zoo_core.weights.unpickle", str(source), str(plain), key]
+    # -P: what lies in the working folder, perhaps beside the stranger's file, is no module.
+    words = [sys.executable, "-P", "-m", "zoo_core.weights.unpickle", str(source), str(plain), key]
     done = subprocess.run(words, capture_output=True, text=True)  # noqa: S603  # a module of zoo's own
     if done.returncode or not plain.is_file():
         lines = done.stderr.strip().splitlines()
@@ -65,3 +75,12 @@ def _tensors_only(source: Path, folder: Path, key: str) -> Path:
             "Only tensors are taken out of a pickle; save model.state_dict() alone.",
         )
     return plain
+
+
+def _unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """``tensors`` by the names that the model itself gives them; wrappers may lie around one another."""
+    for _ in range(len(_WRAPPERS)):
+        for wrapper in _WRAPPERS:
+            if all(name.startswith(wrapper) for name in tensors):
+                tensors = {name.removeprefix(wrapper): tensor for name, tensor in tensors.items()}
+    return tensors

@@ -95,12 +95,13 @@ class Entries:
 
     def _checked(self, plugin: str, name: str) -> Entry:
         path, values = self._raw[plugin, name]
+        prefix = f"weights.{name}"  # a version may have dots
 
         def where(key: str) -> str:
-            inner = tuple(key.split(".")[1:])
+            inner = tuple(key.removeprefix(prefix).split(".")[1:])
             return f"{Source(path, ('weights', name, *inner))}: "
 
-        entry = Entry(name, plugin, path, read(Listed, values, f"weights '{name}'", "weights", where))
+        entry = Entry(name, plugin, path, read(Listed, values, f"weights '{name}'", prefix, where))
         _check(entry)
         return entry
 

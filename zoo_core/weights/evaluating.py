@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.catalog import Catalog
-from zoo_core.errors import BadFile
+from zoo_core.errors import BadFile, BadSetting
 from zoo_core.recipe_files import KEYS, checked
 from zoo_core.recipes import Recipe
 from zoo_core.weights.header import Header, read_header
@@ -56,6 +56,10 @@ def evaluate(source: str | Path, catalog: Catalog, overrides: Iterable[str], tol
     """
     from zoo_core import runner
 
+    overrides = list(overrides)
+    for word in overrides:
+        if word.startswith("model."):
+            raise BadSetting(f"'{word}' would be another model than these weights are of.", "Leave it out.")
     header = read_header(locate(source, catalog))
     recipe = recipe_of(header).with_overrides(overrides)
     model, _ = load(header.path, catalog)

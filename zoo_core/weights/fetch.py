@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from zoo_core.errors import BadFile, BrokenPlugin
+from zoo_core.errors import BadFile, BrokenPlugin, one_line
 from zoo_core.weights.entries import Entry
 
 if TYPE_CHECKING:
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from zoo_core.catalog import Catalog
 
+CONNECT_TIMEOUT = 10.0  # seconds
+READ_TIMEOUT = 60.0  # seconds between two pieces
 _ATTEMPTS = 3
 _REDIRECTS = 5
-_TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces
-_PIECE = 2**18
+_PIECE = 2**14  # bytes; of a piece that breaks off nothing is kept
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -53,20 +54,21 @@ def _bring_by_https(location: str, destination: Path, entry: Entry) -> None:
     with requests.Session() as session, _progress(entry.name, size) as show:
         for _ in range(_ATTEMPTS):
             before = _length(destination)
+            if before == size:
+                return
             try:
                 _ask_once(session, location, destination, entry, show)
-            except requests.RequestException as error:
+            except (requests.RequestException, ValueError) as error:  # ValueError: of an address that is none
                 problem = _reason(error)
-            came = _length(destination)
-            if came == size:
-                return
-            if came <= before:  # nothing more came: asking at once will not help
+            if _length(destination) == before:  # nothing more came: asking at once will not help
                 break
     came = _length(destination)
+    if came == size:
+        return
     problem = problem or "the server sent no more"
     raise BadFile(
         f"weights '{entry.name}': {location} could not be fetched: {problem} ({came:,} of {size:,} bytes are here).",
-        f"Go on later: zoo weights pull {entry.name}",
+        _go_on_later(entry),
     )
 
 
@@ -76,19 +78,25 @@ def _ask_once(
     begun, size = _length(destination), entry.listed.size or 0
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={begun}-"} if begun else {})}
     with _follow(session, location, headers, entry) as response:
-        if response.status_code == 416:  # the beginning that is here is longer than the file there
+        status = response.status_code
+        other_part = status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {begun}-")
+        if begun and (status == 416 or other_part):  # the server can't go on from here: the next time it is asked anew
             destination.unlink()
             return
-        if response.status_code not in (200, 206):
+        if other_part:
             raise BadFile(
-                f"weights '{entry.name}': {response.url} answers {response.status_code} {response.reason}.",
-                "Look whether the registry file has a later location: pip install --upgrade "
-                f"{entry.plugin or 'the plugin'}",
+                f"weights '{entry.name}': {location} sends another part than was asked for.", _go_on_later(entry)
             )
-        goes_on = response.headers.get("Content-Range", "").startswith(f"bytes {begun}-")
-        came = begun if response.status_code == 206 and goes_on else 0
-        if response.status_code == 206 and not goes_on:
-            raise BadFile(f"weights '{entry.name}': {location} sends another part than was asked for.")
+        if status not in (200, 206):
+            raise BadFile(
+                f"weights '{entry.name}': {one_line(response.url)} answers {status} {one_line(response.reason)}.",
+                _go_on_later(entry) if status >= 500 else _other_location(entry),
+            )
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":  # may unpack to any size
+            raise BadFile(
+                f"weights '{entry.name}': {location} is sent compressed, which was not asked for.", _go_on_later(entry)
+            )
+        came = begun if status == 206 else 0
         with destination.open("ab" if came else "wb") as file:
             for piece in response.iter_content(_PIECE):
                 came += len(piece)
@@ -108,10 +116,10 @@ def _follow(
     session: requests.Session, location: str, headers: dict[str, str], entry: Entry
 ) -> Iterator[requests.Response]:
     """The answer at the end of the redirects, each of which must lead to https again."""
-    here = location
+    here, timeout = location, (CONNECT_TIMEOUT, READ_TIMEOUT)
     for _ in range(_REDIRECTS + 1):
         _refuse_unsafe(here, location, entry)
-        response = session.get(here, headers=headers, stream=True, timeout=_TIMEOUT, allow_redirects=False)
+        response = session.get(here, headers=headers, stream=True, timeout=timeout, allow_redirects=False)
         if not response.is_redirect:
             try:
                 yield response
@@ -120,7 +128,11 @@ def _follow(
             return
         response.close()
         here = urljoin(here, response.headers["Location"])
-    raise BadFile(f"weights '{entry.name}': {location} leads on and on to other places.")
+    raise BadFile(
+        f"weights '{entry.name}': {location} leads on and on to other places, and {_REDIRECTS} are the most that are "
+        "followed.",
+        _other_location(entry),
+    )
 
 
 def _refuse_unsafe(here: str, location: str, entry: Entry) -> None:
@@ -131,16 +143,15 @@ def _refuse_unsafe(here: str, location: str, entry: Entry) -> None:
         scheme, host = "", None
     if scheme == "https" or (scheme == "http" and host in _LOOPBACK and urlsplit(location).hostname in _LOOPBACK):
         return
-    leads = f"{location} leads to {here}, which" if here != location else here
+    leads = f"{location} leads to {one_line(here)}, which" if here != location else here
     raise BadFile(f"weights '{entry.name}': {leads} is not https.", "Only https:// and hf:// are fetched.")
 
 
 def _bring_by_hub(location: str, destination: Path, entry: Entry) -> None:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     repository, file, revision = read_hub_location(location, entry)
-    aside = destination.with_name(f"{destination.name}.hub")  # what broke off lies there, and is gone on with
+    aside = hub_folder(destination)
     try:
         there = get_hf_file_metadata(hf_hub_url(repository, file, revision=revision)).size
         if there is not None and there != entry.listed.size:
@@ -151,13 +162,22 @@ def _bring_by_hub(location: str, destination: Path, entry: Entry) -> None:
         fetched = hf_hub_download(repository, file, revision=revision, local_dir=aside)
     except BadFile:
         raise
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+    except Exception as error:  # also those of the HTTP library under it, which is another one from version to version
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        reason = f"the hub answers {status}" if status else _reason(error)
+        private = "If it is not public, log in: hf auth login"
+        cures = {401: private, 403: private, 404: _other_location(entry)}
         raise BadFile(
-            f"weights '{entry.name}': {location} could not be fetched: {_reason(error)}.",
-            f"Go on later: zoo weights pull {entry.name}",
+            f"weights '{entry.name}': {location} could not be fetched: {reason}.",
+            cures.get(status or 0, _go_on_later(entry)),
         ) from error
     Path(fetched).replace(destination)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def hub_folder(destination: Path) -> Path:
+    """Where huggingface_hub writes what it fetches for ``destination``; gone once that is there."""
+    return destination.with_name(f"{destination.name}.hub")
 
 
 def read_hub_location(location: str, entry: Entry) -> tuple[str, str, str | None]:
@@ -217,4 +237,15 @@ def _reason(error: BaseException) -> str:
     """The innermost cause in one line: what the libraries put around it says less."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
-    return " ".join(str(error).split()) or type(error).__name__
+    reason, kind = one_line(str(error), 100).rstrip("."), type(error).__name__
+    return reason if reason and isinstance(error, (OSError, ValueError)) else f"{kind}: {reason.removeprefix(kind)}"
+
+
+def _go_on_later(entry: Entry) -> str:
+    return f"Go on later: zoo weights pull {entry.name}"
+
+
+def _other_location(entry: Entry) -> str:
+    if entry.plugin:
+        return f"A later version of the plugin '{entry.plugin}' may have another location."
+    return f"Correct {entry.file}."

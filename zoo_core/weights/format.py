@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from zoo_core.errors import BadFile
+from zoo_core.errors import BadFile, BadSetting
 from zoo_core.weights.header import FORMAT
 
 
@@ -32,6 +32,12 @@ def write(path: Path, tensors: Mapping[str, Tensor], story: Mapping[str, Any]) -
         raise BadFile(f"{path} could not be written: {error}.") from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def check_ending(path: Path) -> None:
+    """Raises BadSetting for a name under which the file would not be read again."""
+    if path.suffix != ".safetensors":
+        raise BadSetting(f"{path} should end in .safetensors.", f"Write -o {path.stem or 'model'}.safetensors")
 
 
 def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

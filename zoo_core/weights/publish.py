@@ -17,10 +17,12 @@ from zoo_core import runner
 from zoo_core.catalog import Catalog
 from zoo_core.errors import BadFile, BadSetting
 from zoo_core.folder import RunFolder
+from zoo_core.recipe_files import WEIGHTS_NAME, Source, check_name
+from zoo_core.recipes import Recipe
 from zoo_core.weights.card import card
 from zoo_core.weights.checked import check
 from zoo_core.weights.evaluating import recipe_of
-from zoo_core.weights.format import read_tensors, write
+from zoo_core.weights.format import check_ending, read_tensors, write
 from zoo_core.weights.header import Header, read_header
 from zoo_core.weights.store import load
 
@@ -74,7 +76,10 @@ def publish(
     folder = RunFolder(run)
     header = read_header(folder.weights)
     recipe = recipe_of(header)
+    _refuse_unfinished(run, header, recipe)
     name = name or recipe.name
+    check_name(name, Source(None), WEIGHTS_NAME)
+    check_ending(output)
     files = [output, output.with_suffix(".md"), output.with_suffix(".png")]
     for file in files:
         if file.exists():
@@ -108,6 +113,13 @@ def publish(
     return Published(output, files[1], files[2] if picture else None, entry)
 
 
+def _refuse_unfinished(run: Path, header: Header, recipe: Recipe) -> None:
+    """A run that was stopped has weights, but schedules are half-way, and it was not measured."""
+    done, steps = header.story.get("step", 0), recipe.run_settings().steps
+    if steps is not None and done < steps:
+        raise BadFile(f"{run} was stopped after {done:,} of {steps:,} steps.", f"Go on: zoo run --resume {run}")
+
+
 def _stored(tensors: Mapping[str, Tensor], dtype: torch.dtype | None, path: Path) -> dict[str, Tensor]:
     stored = {}
     for name, tensor in tensors.items():
@@ -127,7 +139,7 @@ def _figures(header: Header, tensors: dict[str, Tensor], dtype: str | None, cata
     model, _ = load(header.path, catalog)
     model.load_state_dict({name: tensor.to(held[name].dtype) for name, tensor in tensors.items()})
     found, _, _ = runner.evaluate(recipe_of(header), model, int(header.story.get("step", 0)), catalog)
-    return found
+    return runner.finite(found)
 
 
 def _newest_picture(folder: RunFolder) -> Path | None:

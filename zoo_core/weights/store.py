@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
+from torch.overrides import TorchFunctionMode
 
 from zoo_core.catalog import Catalog
 from zoo_core.devices import find_device
-from zoo_core.errors import BadFile, BadSetting, UnknownName
+from zoo_core.errors import BadFile, BadSetting, UnknownName, ZooError, one_line
 from zoo_core.folder import RunFolder
 from zoo_core.model import Model
 from zoo_core.settings import read
 from zoo_core.weights.cache import obtain
-from zoo_core.weights.checked import check
+from zoo_core.weights.checked import check, is_finite
 from zoo_core.weights.format import read_tensors
 from zoo_core.weights.header import PICKLES, Header, read_header
 
@@ -39,6 +45,8 @@ _DTYPES = {  # safetensors' names of the types that PyTorch has
     "BOOL": torch.bool,
     "C64": torch.complex64,
 }
+_OWN = vars(nn.Module()).keys()  # attributes that every module has: its parameters, buffers, hooks
+_MOST_MORE = 10  # how many times what a file holds its settings may build
 Shape = tuple[int, ...]
 
 
@@ -78,12 +86,15 @@ def load(
     wanted = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in model.state_dict().items()}
     left_out = _compare(header, wanted, type(model).__name__, refuse=strict, changed=bool(settings))
     if left_out or _holds_more(model):
-        model = model_class(config)  # for the values that are not in the file
+        _refuse_enormous(header, model)
+        model = _build(header, model_class, config)  # for the values that are not in the file
     taken = wanted.keys() - left_out.missing.keys() - left_out.reshaped.keys()
     tensors = {name: tensor for name, tensor in read_tensors(header.path, target).items() if name in taken}
     for name, tensor in tensors.items():
         if tensor.dtype != wanted[name][0]:
             tensors[name] = tensor.to(wanted[name][0])  # stored in half, computed in full
+            if tensor.itemsize > tensors[name].itemsize and not is_finite(tensors[name]):
+                raise BadFile(f"{header.path}: '{name}' holds numbers that are too large for {wanted[name][0]}.")
     tied = _tied(model)
     model.load_state_dict(tensors, strict=not left_out, assign=True)
     for names in tied:
@@ -103,7 +114,7 @@ def locate(source: str | Path, catalog: Catalog) -> Path:
         BadFile: if a published file is not the one that was published, or a run has no result yet.
     """
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike pathlib's, it raises for no name, however long
         folder = RunFolder(path)
         if not folder.weights.is_file():
             raise BadFile(
@@ -111,7 +122,7 @@ def locate(source: str | Path, catalog: Catalog) -> Path:
                 f"If its run was killed, go on: zoo run --resume {path}",
             )
         return folder.weights
-    if path.is_file():
+    if os.path.lexists(path):
         return path
     if "://" in str(source):
         raise UnknownName(
@@ -121,7 +132,9 @@ def locate(source: str | Path, catalog: Catalog) -> Path:
     published = catalog.weights
     looks_like_path = path.suffix in (".safetensors", *PICKLES) or len(path.parts) > 2
     if str(source) not in published and looks_like_path:
-        raise UnknownName(f"{source} does not exist.", "Give a run's folder, a file, or a name: `zoo weights list`.")
+        raise UnknownName(
+            f"{one_line(str(source))} does not exist.", "Give a run's folder, a file, or a name: `zoo weights list`."
+        )
     entry = published.find(str(source))
     if entry.listed.deprecated:
         warnings.warn(f"weights '{source}' should no longer be used: {entry.listed.deprecated}", stacklevel=2)
@@ -137,7 +150,8 @@ def _config(header: Header, model_class: type[Any], name: str, changes: Mapping[
         config = read(model_class.Config, header.story.get("config", {}), f"model '{name}'", "model")
     except BadSetting as error:
         raise BadFile(
-            f"{header.path}: {error.problem}", f"The file says that it is {header.says()}; update the plugin."
+            f"{header.path}: {one_line(error.problem, 400)}",
+            f"The file says that it is {header.says()}; update the plugin.",
         ) from error
     if not changes:
         return config
@@ -150,21 +164,51 @@ def _build_empty(header: Header, model_class: type[Any], config: Any) -> Model:
     A header is a stranger's: settings that would build a network of far more tensors than the file has are refused
     before they fill the memory.
     """
-    most = 10 * len(header.tensors) + 1000
+    most = _MOST_MORE * len(header.tensors) + 1000
     try:
-        with _at_most(most), torch.device("meta"):
-            model: Model = model_class(config)
+        with _at_most(most), torch.device("meta"), _NoInitialValues():
+            return _build(header, model_class, config)
     except _TooMany:
         raise BadFile(
-            f"{header.path}: its settings build a network of more than {most:,} tensors, "
-            f"but it holds {len(header.tensors):,}."
+            f"{header.path}: its settings build a network of more than {most:,} tensors and modules, "
+            f"but it holds {len(header.tensors):,} tensors.",
+            f"The file says that it is {header.says()}.",
         ) from None
-    except (RuntimeError, NotImplementedError) as error:
+
+
+def _build(header: Header, model_class: type[Any], config: Any) -> Model:
+    try:
+        model: Model = model_class(config)
+    except (ZooError, _TooMany):
+        raise
+    except Exception as error:  # a plugin's code with a stranger's settings: it may raise anything
+        reason = one_line(str(error)) or "it gave no reason"
         raise BadFile(
-            f"{header.path}: a {model_class.__name__} of its settings can't be built: {error}",
+            f"{header.path}: a {model_class.__name__} of its settings can't be built: {type(error).__name__}: {reason}",
             f"The file says that it is {header.says()}. A model should build under torch.device('meta').",
         ) from error
     return model
+
+
+def _refuse_enormous(header: Header, model: Model) -> None:
+    """``model`` is empty; once it is built with initial values, it takes the memory that the settings ask for."""
+    attributes = (one for module in model.modules() for one in vars(module).values() if isinstance(one, Tensor))
+    needed = sum(tensor.numel() for tensor in chain(model.parameters(), model.buffers(), attributes))
+    most = _MOST_MORE * header.parameters + 2**26
+    if needed > most:
+        raise BadFile(
+            f"{header.path}: its settings build a network of {needed:,} numbers, but it holds {header.parameters:,}.",
+            f"The file says that it is {header.says()}.",
+        )
+
+
+class _NoInitialValues(TorchFunctionMode):
+    """Inside, ``torch.nn.init`` does nothing: on the meta device there are no values, but that takes time."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 class _TooMany(Exception):
@@ -173,20 +217,21 @@ class _TooMany(Exception):
 
 @contextmanager
 def _at_most(count: int) -> Any:
-    """Inside, registering more parameters than ``count`` raises _TooMany."""
+    """Inside, registering more parameters and modules than ``count`` raises _TooMany."""
     seen = 0
 
-    def note(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+    def note(module: nn.Module, name: str, registered: nn.Parameter | nn.Module | None) -> None:
         nonlocal seen
         seen += 1
         if seen > count:
             raise _TooMany
 
-    handle = register_module_parameter_registration_hook(note)
+    handles = [register_module_parameter_registration_hook(note), register_module_module_registration_hook(note)]
     try:
         yield
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
 def _compare(
@@ -226,13 +271,21 @@ def _fits(held: torch.dtype | None, wanted: torch.dtype) -> bool:
 
 def _holds_more(model: Model) -> bool:
     """Whether the model has tensors that are in no file: buffers that are not kept, or plain attributes."""
-    kept = model.state_dict(keep_vars=True).values()
-    known = {id(tensor) for tensor in kept}
     for module in model.modules():
-        others = [*module._buffers.values(), *vars(module).values()]
-        if any(isinstance(one, Tensor) and id(one) not in known for one in others):
+        if module._non_persistent_buffers_set:
+            return True
+        if any(_has_tensor(one) for name, one in vars(module).items() if name not in _OWN):
             return True
     return False
+
+
+def _has_tensor(held: Any) -> bool:
+    if isinstance(held, (list, tuple)):
+        return any(map(_has_tensor, held))
+    if isinstance(held, dict):
+        return any(map(_has_tensor, held.values()))
+    # isinstance(held, Tensor) looks further than the class, and takes longer than all the rest of this.
+    return Tensor in type(held).__mro__
 
 
 def _tied(model: Model) -> list[list[str]]:

@@ -8,31 +8,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-_WRAPPERS = ("module.", "_orig_mod.")  # of DistributedDataParallel, of torch.compile
-
 
 def main(path: str, output: str, key: str) -> None:
-    held = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251  # tensors only, and nowhere else
+    with Path(path).open("rb") as file:  # given a name, torch.load goes by its ending
+        held = torch.load(file, map_location="cpu", weights_only=True)  # noqa: TID251  # tensors only, and nowhere else
     for part in filter(None, key.split(".")):
         if not isinstance(held, Mapping) or part not in held:
             raise SystemExit(f"it has no '{part}'; it has {_names(held)}")
         held = held[part]
     if not isinstance(held, Mapping) or not all(isinstance(value, Tensor) for value in held.values()) or not held:
         raise SystemExit(f"it holds {_names(held)}; say which of them with --key")
-    tensors = {_plain(str(name)): tensor.detach().contiguous().clone() for name, tensor in held.items()}
+    tensors = {str(name): tensor.detach().contiguous().clone() for name, tensor in held.items()}
     save_file(tensors, output)
-
-
-def _plain(name: str) -> str:
-    for wrapper in _WRAPPERS:
-        name = name.removeprefix(wrapper)
-    return name
 
 
 def _names(held: Any) -> str:

@@ -25,7 +25,6 @@ def upload(published: Published, target: str) -> str:
         BadFile: if the hub does not take them; says why.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
-    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
     repository, file = read_target(target)
     file = file or published.weights.name
@@ -37,9 +36,9 @@ def upload(published: Published, target: str) -> str:
         operations = [CommitOperationAdd(file, published.weights)]
         operations += [CommitOperationAdd(name, path) for path, name in beside]
         done = hub.create_commit(repository, operations, commit_message=f"Publish {file}")
-    except (HfHubHTTPError, LocalTokenNotFoundError, OSError) as error:
+    except Exception as error:  # its own, those of the HTTP library below it (which changed), and OSError
         raise BadFile(
             f"{target} did not take the weights: {' '.join(str(error).split())}",
-            "Log in with `hf auth login`, or set HF_TOKEN.",
+            f"Log in with `hf auth login`, or set HF_TOKEN; then remove {published.weights} and publish again.",
         ) from error
     return f"hf://{repository}/{file}@{done.oid}"

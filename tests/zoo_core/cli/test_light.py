@@ -29,6 +29,11 @@ print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stder
         (["list", "trainers"], "clsgan"),
         (["list", "datasets"], "mnist"),
         (["list", "weights"], ""),
+        (["weights", "list"], "digit-classifier-mnist"),
+        (["weights", "--help"], "publish"),
+        (["weights", "remove", "--help"], "fetched"),
+        (["eval", "--help"], "--tolerance"),
+        (["reproduce", "--help"], "--folder"),
         (["list", "plugins"], "zoo-core"),
         (["plugins"], "zoo-core"),
         (["info", "clsgan-mnist"], "run.steps"),
@@ -47,6 +52,21 @@ def test_a_command_that_reads_names_imports_nothing_heavy(tmp_path: Path, words:
     assert told["code"] == 0, done.stderr
     assert shows in done.stdout
     assert HEAVY & set(told["modules"]) == set()
+
+
+def test_info_of_a_weights_file_reads_its_header_without_torch(tmp_path: Path) -> None:
+    import torch
+
+    from zoo_core.weights.format import write
+
+    write(tmp_path / "a.safetensors", {"w": torch.zeros(2, 3)}, {"model": "line", "config": {"inputs": 3}})
+    words = ["info", "a.safetensors"]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    told = json.loads(done.stderr.splitlines()[-1])
+    assert (told["code"], done.stdout.splitlines()[0]) == (0, "file a.safetensors: model 'line'")
+    assert {"torch", "torchvision", "accelerate"} & set(told["modules"]) == set()
 
 
 def test_importing_zoo_imports_nothing_heavy() -> None:

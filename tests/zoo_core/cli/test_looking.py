@@ -79,7 +79,7 @@ def test_the_version_is_that_of_the_distribution(output: Any) -> None:
 
 def test_help_shows_every_command_with_one_line(output: Any) -> None:
     told = output("--help")
-    for command in ("run", "predict", "list", "info", "plugins"):
+    for command in ("run", "predict", "eval", "reproduce", "weights", "list", "info", "plugins"):
         assert f"\n  {command} " in told
         assert "--traceback" in output(command, "--help")
     assert output("-h") == told
@@ -153,6 +153,13 @@ def test_the_shell_completes_names_of_recipes(tmp_path: Path) -> None:
     assert all(name.startswith("clsgan-m") for name in offered)
     assert completed(tmp_path, "zoo", "predict", "digit-cl") == ["digit-classifier-mnist"]
     assert completed(tmp_path, "zoo", "pl") == ["plugins"]
+
+
+def test_the_shell_completes_names_of_weights(tmp_path: Path) -> None:
+    (tmp_path / "registry.yaml").write_text("weights:\n  digit-mine@2: {alias: digit-classifier-mnist}\n")
+
+    assert {"digit-mine@2", "digit-classifier-mnist"} <= set(completed(tmp_path, "zoo", "eval", "digit-"))
+    assert completed(tmp_path, "zoo", "weights", "pull", "digit-m") == ["digit-mine@2"]
 
 
 @pytest.mark.parametrize("text", ["recipes: [\n", "recipies: {}\n", "recipes:\n  clsgan-mine: 5\n", "5\n"])

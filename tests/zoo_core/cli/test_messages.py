@@ -136,7 +136,7 @@ def test_a_mistake_in_a_registry_file_names_the_file_and_the_line(
         (["list", "modles"], "there are no 'modles' to list.", "Choose from recipes, models,"),
         (["info", "clsgn"], "nothing is called 'clsgn'.", "Did you mean 'clsgan'?"),
         (["info", "zzzzz"], "nothing is called 'zzzzz'.", "See `zoo list`."),
-        (["info"], "Missing argument 'NAME'", "info --help"),
+        (["info"], "Missing argument 'NAME|FILE'", "info --help"),
         (["rum"], "zoo has no command 'rum'.", "Did you mean 'run'?"),
         (["lisst", "--json"], "zoo has no command 'lisst'.", "Did you mean 'list'?"),
         (["zzzzz"], "zoo has no command 'zzzzz'.", "`zoo --help` shows all."),
@@ -149,7 +149,7 @@ def test_a_mistake_in_a_registry_file_names_the_file_and_the_line(
         ),
         (["predict", RECIPE, "labels"], "'labels' should be key=value.", "labels=[5,5,5,5]"),
         (["predict", RECIPE, "labels=["], "the value of 'labels=[' is not YAML.", "Quote it for the shell"),
-        (["predict", "none.safetensors"], "none.safetensors does not exist.", "`zoo list weights`"),
+        (["predict", "none.safetensors"], "none.safetensors does not exist.", "`zoo weights list`"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

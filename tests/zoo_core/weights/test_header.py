@@ -1,0 +1,160 @@
+"""What a weights file says of itself: read without torch, and refused where it can't be trusted."""
+
+import functools
+import json
+import struct
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pickles
+import pytest
+import tiny
+import torch
+from safetensors.torch import save_file
+
+from zoo_core.errors import BadFile
+from zoo_core.weights.header import read_header
+
+
+def test_the_header_tells_the_runs_story(tmp_path):
+    tiny.train(tmp_path / "run", "run.steps=5", "run.seed=7", "model.inputs=3")
+    header = read_header(tmp_path / "run" / "model.safetensors")
+    story = header.story
+    assert (story["format"], story["model"], story["config"]) == (1, "line", {"inputs": 3})
+    assert (story["step"], story["seed"], story["recipe"]["name"]) == (5, 7, "line")
+    assert story["recipe"]["trainer"]["learning_rate"] == 1e-2  # a default, written out
+    assert story["figures"].keys() == {"error", "error/points"}
+    assert story["protocol"] == "Mean absolute error of the heights"
+    assert story["versions"]["torch"] == version("torch")
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert story["dataset"] == environment["data"]["fingerprint"]
+    assert (story["git"], story["plugins"]) == (environment["git"], environment["plugins"])
+    zoo = version("zoo-core")
+    assert header.says() == f"model 'line', trained by the recipe 'line', 5 steps, zoo {zoo}"
+
+
+def test_a_figure_that_is_no_number_leaves_the_file_readable(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        tiny.LineTrainer, "evaluate", lambda self, evaluation, training: {"error": 0.5, "missing": float("nan")}
+    )
+    tiny.train(tmp_path / "run", "run.steps=2")
+    assert read_header(tmp_path / "run" / "model.safetensors").story["figures"] == {"error": 0.5}
+
+
+def test_tensors_are_told_with_type_and_shape(file, tensors):
+    header = read_header(file({"layers.0.weight": tensors["layers.0.weight"].half()}))
+    assert header.tensors["layers.0.weight"] == ("F16", (4, 3))
+    assert header.tensors["layers.1.num_batches_tracked"] == ("I64", ())
+    assert header.parameters == sum(one.numel() for one in tensors.values() if one.is_floating_point())
+
+
+def test_a_header_is_read_without_torch(file):
+    program = (
+        "import sys; from pathlib import Path; from zoo_core.weights.header import read_header\n"
+        "print(read_header(Path(sys.argv[1])).says(), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, file()], capture_output=True, text=True, check=True)
+    assert done.stdout == "model 'line' False\n"
+
+
+def test_a_header_of_any_length_is_taken_for_what_it_is(file):
+    """Its length stands first, in eight bytes; that of 640 begins as a pickle of protocol 2 does."""
+    lengths = {}
+    for padding in range(0, 1300, 8):
+        path = file(story={**tiny.STORY, "note": "x" * padding})
+        lengths[int.from_bytes(path.read_bytes()[:8], "little")] = read_header(path).story["note"]
+    assert {0x0280, 0x0380, 0x0480, 0x0580} & lengths.keys()
+
+
+@pytest.mark.parametrize("ending", [".pt", ".pth", ".bin", ".ckpt", ".pkl", ".PT"])
+def test_a_pickle_is_refused_unread_by_its_ending(tmp_path, ending):
+    path = tmp_path / f"model{ending}"
+    path.write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
+    with pytest.raises(BadFile, match="is a pickle, which can run any code as it is read") as refused:
+        read_header(path)
+    assert refused.value.cure.endswith(f"zoo weights convert {path} --model NAME -o NEW.safetensors")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [pickles.save, functools.partial(pickles.save, archive=False), pickles.save_plain],
+    ids=["zip", "formerly", "plain"],
+)
+def test_a_pickle_by_another_name_is_refused_by_its_first_bytes(tmp_path, write):
+    path = tmp_path / "model.safetensors"
+    write({"w": torch.zeros(2)}, path)
+    with pytest.raises(BadFile, match=r"model\.safetensors is a pickle"):
+        read_header(path)
+
+
+def test_a_file_that_is_no_safetensors_is_refused(file, tmp_path):
+    (tmp_path / "text.safetensors").write_text("hello, this is a text")
+    (tmp_path / "empty.safetensors").write_bytes(b"")
+    whole = file().read_bytes()
+    (tmp_path / "half.safetensors").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "short.safetensors").write_bytes(whole[:-1])
+    for name in ("text", "empty", "half", "short"):
+        with pytest.raises(BadFile, match=rf"{name}\.safetensors is no safetensors file"):
+            read_header(tmp_path / f"{name}.safetensors")
+
+
+def test_what_is_not_there_and_what_is_a_folder(tmp_path):
+    with pytest.raises(BadFile, match=r"nowhere\.safetensors does not exist"):
+        read_header(tmp_path / "nowhere.safetensors")
+    with pytest.raises(BadFile, match="is a folder, but should be a file"):
+        read_header(tmp_path)
+
+
+def test_a_header_as_long_as_it_likes_is_refused_unread(tmp_path):
+    path = tmp_path / "long.safetensors"
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", 2**25))
+        file.truncate(2**25 + 8)  # sparse: it takes no room
+    with pytest.raises(BadFile, match=r"has a header of 33,554,432 bytes, but 16,777,216 is the most that zoo reads"):
+        read_header(path)
+
+
+NESTED = "[" * 200_000
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (None, "does not say which model it is for"),
+        ({"format": "pt"}, "does not say which model it is for"),
+        ({"zoo": "{"}, "its header is damaged: "),
+        ({"zoo": NESTED}, "its header is damaged: it is nested too deeply"),
+        ({"zoo": json.dumps({"format": 99})}, "another format than 1"),
+        ({"zoo": json.dumps(tiny.STORY)}, "another format than 1"),
+        ({"zoo": "[]"}, "another format than 1"),
+        ({"zoo": '{"format": 1, "figures": {"error": NaN}}'}, "its header is damaged: it holds NaN"),
+        ({"zoo": '{"format": 1, "model": "line", "figures": {"error": "low"}}'}, r"damaged: figures\.error is a str"),
+        ({"zoo": '{"format": 1, "figures": [1]}'}, "damaged: figures is a list"),
+        ({"zoo": '{"format": 1, "model": ["line"]}'}, "damaged: model is a list"),
+        ({"zoo": '{"format": 1, "config": 5}'}, "damaged: config is a int"),
+        ({"zoo": '{"format": 1, "recipe": "line"}'}, "damaged: recipe is a str"),
+        ({"zoo": '{"format": 1, "versions": []}'}, "damaged: versions is a list"),
+        ({"zoo": '{"format": 1, "step": "many"}'}, "damaged: step is a str"),
+        ({"zoo": '{"format": 1, "step": true}'}, "damaged: step is a bool"),
+        ({"zoo": '{"format": 1, "licence": {}}'}, "damaged: licence is a dict"),
+        ({"zoo": '{"format": 1, "git": "abc"}'}, "damaged: git is a str"),
+    ],
+    ids=lambda value: None if value is None or isinstance(value, str) else str(value)[:50],
+)
+def test_a_strangers_header_is_refused_where_it_says_what_it_should_not(tmp_path, tensors, metadata, message):
+    save_file(tensors, tmp_path / "strange.safetensors", metadata)
+    with pytest.raises(BadFile, match=message):
+        read_header(tmp_path / "strange.safetensors")
+
+
+def test_a_key_that_this_zoo_does_not_know_is_let_be(file):
+    assert read_header(file(story={**tiny.STORY, "mood": "cheerful"})).story["mood"] == "cheerful"
+
+
+def test_what_is_described_leaves_out_what_the_file_does_not_say(file):
+    told = read_header(file()).described()
+    assert told["model"] == "line"
+    assert told["stored as"] == "F32, I64"
+    assert told["settings"] == [{"key": "model.inputs", "value": 3, "set in": "the file"}]
+    assert not {"seed", "licence", "steps", "commit"} & told.keys()
