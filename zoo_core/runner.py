@@ -11,11 +11,12 @@ import pluggy
 
 from zoo_core import checkpoint
 from zoo_core.batches import Batches, in_order
+from zoo_core.blame import blame
 from zoo_core.catalog import Catalog
 from zoo_core.dataset import Dataset
 from zoo_core.engine import AccelerateEngine
 from zoo_core.environment import environment
-from zoo_core.errors import RunFailed, UnknownName
+from zoo_core.errors import RunFailed, UnknownName, ZooError
 from zoo_core.folder import RunFolder, new_run_path
 from zoo_core.interrupt import stops_on_signal
 from zoo_core.loop import Loop
@@ -66,7 +67,7 @@ def run_recipe(
         raise
     for note in notes:
         warnings.warn(note, stacklevel=2)
-    _drive(loop)
+    _drive(loop, {f"the {part} '{recipe.component(part)}'": one for part, (one, _) in resolved.items()})
     engine.close()
     return loop.run
 
@@ -189,7 +190,7 @@ def _restore(loop: Loop) -> list[str]:
     return damaged
 
 
-def _drive(loop: Loop) -> None:
+def _drive(loop: Loop, classes: dict[str, type[Any]]) -> None:
     run, hooks = loop.run, loop.hooks
     hooks.call("zoo_run_started", run=run)
     try:
@@ -205,6 +206,11 @@ def _drive(loop: Loop) -> None:
         run.model.eval()  # as zoo.load gives it
     except BaseException as error:
         hooks.call("zoo_run_failed", run=run, error=error)
+        if isinstance(error, Exception) and not isinstance(error, ZooError):
+            raise RunFailed(
+                f"{blame(error, classes)}, after step {run.step}.",
+                f"--traceback shows where. The run lies in {run.path}.",
+            ) from error
         if isinstance(error, RunFailed):
             error.cure = f"{error.cure or ''} The run lies in {run.path}.".strip()
         raise
