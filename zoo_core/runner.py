@@ -85,17 +85,32 @@ def evaluate(
 
     Nothing is written, and no plugin's life-cycle hooks are called: this is no run.
     """
+    loop, notes, data = _apart(recipe, catalog, Path(), (), model)
+    loop.run.step = step
+    with loop.engine.flushing_denormals(), says_what_to_lower(loop.run):
+        loop.evaluate(loop.evaluation)
+    loop.engine.release(model)
+    loop.engine.close()
+    return loop.run.figures, data, notes
+
+
+def try_out(recipe: Recipe, catalog: Catalog, folder: Path | None = None, observers: Iterable[object] = ()) -> Loop:
+    """The loop of ``recipe`` with everything built, to be stepped by hand: a run without its folder and reports.
+
+    Checkpoints go into ``folder``; without one, ``Loop.train`` should not be called.
+    """
+    return _apart(recipe, catalog, folder or Path(), observers)[0]
+
+
+def _apart(
+    recipe: Recipe, catalog: Catalog, folder: Path, observers: Iterable[object], model: Model | None = None
+) -> tuple[Loop, list[str], dict[str, Any]]:
+    """As ``_build``, from the beginning, and without the plugins' hooks: this is no run."""
     settings = recipe.run_settings()
     resolved = resolve(recipe, catalog)
     engine = AccelerateEngine(settings)
-    hooks = Relay(pluggy.PluginManager("zoo"))
-    loop, notes, data = _build(recipe, resolved, settings, engine, RunFolder(Path()), hooks, model)
-    loop.run.step = step
-    with engine.flushing_denormals(), says_what_to_lower(loop.run):
-        loop.evaluate(loop.evaluation)
-    engine.release(model)
-    engine.close()
-    return loop.run.figures, data, notes
+    hooks = Relay(pluggy.PluginManager("zoo"), observers if engine.is_main else ())
+    return _build(recipe, resolved, settings, engine, RunFolder(folder), hooks, model)
 
 
 def build(kind: Kind, name: str, settings: dict[str, Any], catalog: Catalog) -> Any:

@@ -22,6 +22,8 @@ COMMANDS = {
     "list": ("zoo_core.cli.list", "Recipes, models, trainers, data sets, weights."),
     "search": ("zoo_core.cli.search", "Whatever has to do with a word."),
     "info": ("zoo_core.cli.info", "What a name stands for, and its settings."),
+    "new": ("zoo_core.cli.new", "Begin a plugin of your own."),
+    "check": ("zoo_core.cli.check", "Whether a plugin keeps what zoo promises of every plugin."),
     "plugins": ("zoo_core.cli.plugins", "Installed plugins, and what is wrong with a broken one."),
 }
 
