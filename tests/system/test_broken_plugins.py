@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "zoo_core"))
 from wheels import make_wheel, pip_install
 
 REGISTER = """

@@ -119,7 +119,8 @@ def cases(name: str, overrides: Iterable[str] = (), catalog: Catalog | None = No
 
 
 def _of_plugin(name: str, here: Catalog) -> list[tuple[Kind, str]]:
-    if name not in [info.name for info in here.plugins.infos]:
+    owners = {info.name for info in here.plugins.infos} | {entry.plugin for entry in here.registry.entries}
+    if name not in owners | {owner for owner, _ in here.recipes.names()}:
         return []
     subjects: list[tuple[Kind, str]] = [("plugin", name)]
     subjects += [
