@@ -101,6 +101,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__api_version__":
+        from zoo_core.plugins import API_VERSION
+
+        return API_VERSION
     if name == "__version__":
         from importlib.metadata import version
 
@@ -111,4 +115,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> Any:
-    return [*__all__, "__version__"]
+    return [*__all__, "__api_version__", "__version__"]

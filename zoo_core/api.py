@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from zoo_core.weights.store import LeftOut
 
 
-def list(kind: str = "recipes", match: str = "*") -> builtins.list[str]:
+def list(kind: str = "recipes", match: str = "*", tag: str | None = None) -> builtins.list[str]:
     """Names of a kind: ``recipes``, ``models``, ``trainers``, ``datasets`` or ``weights``. Imports no torch."""
-    return [row["name"] for row in catalog.default().rows(kind) if fnmatch.fnmatch(row["name"], match)]
+    return [row["name"] for row in catalog.default().rows(kind, tag) if fnmatch.fnmatch(row["name"], match)]
 
 
 def info(name: str) -> dict[str, Any]:

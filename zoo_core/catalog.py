@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import BrokenPlugin, UnknownName, ZooError, did_you_mean
 from zoo_core.plugins import Plugins
-from zoo_core.recipe_layers import Recipes, user_files
+from zoo_core.recipe_files import PARTS
+from zoo_core.recipe_layers import Recipes, plugin_files, user_files
 from zoo_core.recipes import Recipe
 from zoo_core.registry import KINDS, Entry, Kind, Registry
 from zoo_core.settings import describe
@@ -21,6 +22,7 @@ class Catalog:
     """All that can be asked for by name. ``registries`` are further registry.yaml files of the user."""
 
     def __init__(self, registries: Iterable[Path] = (), installed: bool = True) -> None:
+        registries = [Path(path) for path in registries]
         self.registry = Registry()
         self.plugins = Plugins(self.registry)
         self._user_files = user_files(registries)
@@ -28,6 +30,7 @@ class Catalog:
         self._weights: tuple[Recipes, Entries] | None = None
         if installed:
             self.plugins.load_installed()
+            self.plugins.load_files(plugin_files(registries))
 
     @property
     def recipes(self) -> Recipes:
@@ -35,7 +38,7 @@ class Catalog:
             self._recipes is None
             or self._recipes.files[: len(self.registry.recipe_files)] != self.registry.recipe_files
         ):
-            self._recipes = Recipes(self.registry.recipe_files, self._user_files)
+            self._recipes = Recipes(self.registry.recipe_files, self._user_files, self.registry.own_recipes)
         return self._recipes
 
     @property
@@ -64,27 +67,26 @@ class Catalog:
         """Every model, trainer and data set that answers to ``name``."""
         return [entry for entry in self.registry.entries if name in (entry.name, entry.full_name)]
 
-    def rows(self, kind: str) -> list[dict[str, str]]:
-        """What ``zoo list KIND`` shows: name, plugin and summary of each, in the order of their names."""
+    def rows(self, kind: str, tag: str | None = None) -> list[dict[str, str]]:
+        """What ``zoo list KIND`` shows: name, plugin, tags and summary of each, in the order of their names.
+
+        Recipes and weights have the tags of their model, trainer and data set. With ``tag``, only what has it.
+        """
         if kind == "recipes":
-            rows = []
-            for plugin, name in self.recipes.names():
-                rows.append({"name": name, "plugin": plugin or "yours", "summary": self._summary(plugin, name)})
+            rows = [self._recipe_row(plugin, name) for plugin, name in self.recipes.names()]
         elif kind == "weights":
-            rows = [
-                {"name": name, "plugin": plugin or "yours", "summary": self._weights_summary(plugin, name)}
-                for plugin, name in self.weights
-            ]
+            rows = [self._weights_row(plugin, name) for plugin, name in self.weights]
         elif kind.removesuffix("s") in KINDS:
             rows = [
-                {"name": entry.name, "plugin": entry.plugin, "summary": entry.summary}
+                _row(entry.name, entry.plugin, entry.tags, entry.summary)
                 for entry in self.registry.entries
                 if entry.kind == kind.removesuffix("s")
             ]
         else:
             known = ["recipes", *(f"{known}s" for known in KINDS), "weights", "plugins"]
             raise UnknownName(f"there are no '{kind}' to list.", "Choose from " + ", ".join(known) + ".")
-        return sorted(rows, key=lambda row: (row["name"], row["plugin"]))
+        chosen = [row for row in rows if tag is None or tag in row["tags"].split()]
+        return sorted(chosen, key=lambda row: (row["name"], row["plugin"]))
 
     def info(self, name: str) -> dict[str, Any]:
         """What is known of ``name``, by kind: ``{"recipe": {…}, "model": {…}, …}``.
@@ -113,10 +115,10 @@ class Catalog:
             }
         if name in self.weights:
             found["weights"] = self.describe_weights(self.weights.find(name))
-        for entry in self.kinds_of(name):
-            if entry.kind in found:
-                self.find(entry.kind, name)  # says that two plugins offer it, and how to choose
-            found[entry.kind] = self._describe(entry)
+        entries = self.kinds_of(name)
+        for entry in entries:
+            self.find(entry.kind, name)  # says so if two plugins offer it, and how to choose
+        found |= {entry.kind: self._describe(entry) for entry in entries}
         if not found:
             kinds = ("recipes", "models", "trainers", "datasets", "weights")
             known = [row["name"] for kind in kinds for row in self.rows(kind)]
@@ -126,12 +128,29 @@ class Catalog:
             )
         return found
 
-    def _summary(self, plugin: str, name: str) -> str:
-        """A recipe's summary, or what is wrong with it: one bad recipe should not keep the others from being listed."""
+    def _recipe_row(self, plugin: str, name: str) -> dict[str, str]:
+        """With what is wrong as its summary: one bad recipe should not keep the others from being listed."""
         try:
-            return self.recipes.find(f"{plugin}/{name}" if plugin else name).summary
+            recipe = self.recipes.find(f"{plugin}/{name}" if plugin else name)
         except ZooError as error:
-            return f"(broken: {error.problem})"
+            return _row(name, plugin, (), f"(broken: {error.problem})")
+        return _row(
+            name,
+            plugin,
+            self._tags({part: (recipe.values.get(part) or {}).get("name") for part in PARTS}),
+            recipe.summary,
+        )
+
+    def _tags(self, components: Mapping[str, Any]) -> list[str]:
+        """The tags of components, given as ``{"model": name, …}``, each once."""
+        tags = [
+            tag
+            for part, name in components.items()
+            for entry in self.registry.entries
+            if entry.kind == part and name in (entry.name, entry.full_name)
+            for tag in entry.tags
+        ]
+        return list(dict.fromkeys(tags))
 
     def describe_weights(self, entry: WeightsEntry) -> dict[str, Any]:
         listed = entry.listed
@@ -145,12 +164,13 @@ class Catalog:
             "settings": [],
         }
 
-    def _weights_summary(self, plugin: str, name: str) -> str:
+    def _weights_row(self, plugin: str, name: str) -> dict[str, str]:
         try:
             listed = self.weights.get(plugin, name).listed
         except ZooError as error:
-            return f"(broken: {error.problem})"
-        return listed.summary or (f"the same as {listed.alias}" if listed.alias else "")
+            return _row(name, plugin, (), f"(broken: {error.problem})")
+        summary = listed.summary or (f"the same as {listed.alias}" if listed.alias else "")
+        return _row(name, plugin, self._tags({"model": listed.model}), summary)
 
     def _describe(self, entry: Entry) -> dict[str, Any]:
         loaded = entry.load()
@@ -169,6 +189,12 @@ class Catalog:
     def _or_broken(self, error: UnknownName, name: str) -> UnknownName | BrokenPlugin:
         """A better reason than "unknown", where a plugin that did not load may have brought ``name``."""
         owner = name.partition("/")[0]
+        for left_out in self.plugins.disabled:
+            if left_out.name in (owner, name) or name.startswith(f"{left_out.name}-"):
+                return UnknownName(
+                    f"{error.problem} The plugin '{left_out.name}' is left out.",
+                    f"{left_out.why[:1].upper()}{left_out.why[1:]}.",
+                )
         for broken in self.plugins.broken:
             if broken.name in (owner, name) or name.startswith(f"{broken.name}-"):
                 return BrokenPlugin(
@@ -187,6 +213,10 @@ class Catalog:
 def default() -> Catalog:
     """The catalog of what is installed here, made once."""
     return Catalog()
+
+
+def _row(name: str, plugin: str, tags: Iterable[str], summary: str) -> dict[str, str]:
+    return {"name": name, "plugin": plugin or "yours", "tags": " ".join(tags), "summary": summary}
 
 
 def _at(values: Any, key: tuple[str, ...]) -> Any:

@@ -32,6 +32,8 @@ class Model(nn.Module):
 
     Config: ClassVar[type[Any]]
     config: Any
+    outputs: ClassVar[Mapping[str, str]] = {}
+    """What ``predict`` gives, by name: ``{"image": "(N, 1, 28, 28) in [0, 1]"}``; a letter stands for any length."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -58,6 +60,10 @@ class Model(nn.Module):
         ``zoo predict NAME key=value`` calls this with the values of its words.
         """
         raise ZooError(f"{type(self).__name__} offers no predictions.", "Call it as a module: model(inputs).")
+
+    def example(self) -> dict[str, Any]:
+        """Inputs to try ``predict`` with: what a check or a demonstration calls it with. None unless overridden."""
+        return {}
 
     def usage(self) -> str:
         """What ``zoo predict NAME`` should be followed by, as a run says at its end."""

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import pluggy
 
 from zoo_core import hookspecs
-from zoo_core.errors import NameTaken
+from zoo_core.errors import BadFile, BrokenPlugin, NameTaken
+from zoo_core.plugin_choice import PluginChoice
+from zoo_core.plugin_guard import guarded
 from zoo_core.registry import Registry
 
 GROUP = "zoo"
+API_VERSION = 1
+State = Literal["loaded", "broken", "disabled"]
 
 
 @dataclass(frozen=True)
@@ -24,9 +32,14 @@ class PluginInfo:
     name: str
     distribution: str
     version: str
-    state: Literal["loaded", "broken"]
+    state: State
     why: str = ""
     milliseconds: float = 0.0
+    target: str = ""
+    """The module that its entry point names, or the file that the user named."""
+    location: str = ""
+    """The folder it is installed in."""
+    traceback: str = ""
 
 
 class Plugins:
@@ -43,15 +56,35 @@ class Plugins:
         self.manager.add_hookspecs(hookspecs)
         self.manager.hook.zoo_register.call_historic(kwargs={"registry": registry})
 
-    def load_installed(self) -> None:
-        """Load every plugin with an entry point in the group ``zoo``, in the order of their names."""
+    def load_installed(self, choice: PluginChoice | None = None) -> None:
+        """Load every plugin with an entry point in the group ``zoo``, in the order of their names.
+
+        One that ``choice`` leaves out is not imported.
+        """
+        choice = choice or PluginChoice.of_user()
         for entry_point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
-            self._load(entry_point)
+            self._load_installed(entry_point, choice.why_not(entry_point.name))
+
+    def load_files(self, paths: Iterable[Path]) -> None:
+        """Load plugins that are single files, which the user has named.
+
+        Raises:
+            BadFile: if one is not there.
+            BrokenPlugin: if one does not load: it was asked for.
+        """
+        for path in paths:
+            if not path.is_file():
+                raise BadFile(f"the plugin {path} does not exist.", "Give the .py file of a plugin.")
+            told: dict[str, Any] = {"name": path.stem, "distribution": "your file", "version": "", "target": str(path)}
+            self._load({**told, "location": str(path.parent)}, partial(_import_file, path))
+            if self.infos[-1].state == "broken":
+                raise BrokenPlugin(f"the plugin {path} did not load: {self.infos[-1].why}", "Mend the file.")
 
     def add(self, name: str, plugin: object) -> None:
         """Register ``plugin`` now. Its ``zoo_register`` runs at once, and nothing of it stays if that fails."""
         if self.manager.has_plugin(name):
             raise NameTaken(f"another distribution brings a plugin called '{name}', too.", "Uninstall one of the two.")
+        _check_api(plugin)
         with self.registry.owned_by(name):
             try:
                 self.manager.register(plugin, name=name)
@@ -65,17 +98,68 @@ class Plugins:
     def broken(self) -> list[PluginInfo]:
         return [info for info in self.infos if info.state == "broken"]
 
-    def _load(self, entry_point: EntryPoint) -> None:
+    @property
+    def disabled(self) -> list[PluginInfo]:
+        return [info for info in self.infos if info.state == "disabled"]
+
+    def _load_installed(self, entry_point: EntryPoint, why_not: str) -> None:
         distribution = entry_point.dist
-        label = (distribution.name, distribution.version) if distribution else ("unknown", "")
+        told: dict[str, Any] = {
+            "name": entry_point.name,
+            "distribution": distribution.name if distribution else "unknown",
+            "version": distribution.version if distribution else "",
+            "target": entry_point.value,
+            "location": str(distribution.locate_file("")) if distribution else "",
+        }
+        if why_not:
+            self.infos.append(PluginInfo(**told, state="disabled", why=why_not))
+        else:
+            self._load(told, entry_point.load)
+
+    def _load(self, told: dict[str, Any], bring: Callable[[], Any]) -> None:
         torch_was_there = "torch" in sys.modules
         start = time.perf_counter()
         try:
-            self.add(entry_point.name, entry_point.load())
+            with guarded():
+                self.add(told["name"], bring())
         except (Exception, SystemExit) as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())  # one line, as `zoo plugins` has
-            self.infos.append(PluginInfo(entry_point.name, *label, "broken", why))
+            trace = "".join(traceback.format_exception(error))
+            self.infos.append(PluginInfo(**told, state="broken", why=why, traceback=trace))
         else:
             took = 1000 * (time.perf_counter() - start)
             why = "imports torch at registration" if "torch" in sys.modules and not torch_was_there else ""
-            self.infos.append(PluginInfo(entry_point.name, *label, "loaded", why, took))
+            self.infos.append(PluginInfo(**told, state="loaded", why=why, milliseconds=took))
+
+
+def _check_api(plugin: object) -> None:
+    """A plugin may say, as ``zoo_api_version = 1``, for which version of what plugins may use it was written."""
+    wanted = getattr(plugin, "zoo_api_version", API_VERSION)
+    if not isinstance(wanted, int) or isinstance(wanted, bool):
+        raise BrokenPlugin(f"its zoo_api_version is {wanted!r}, but should be a number such as {API_VERSION}.")
+    if wanted > API_VERSION:
+        raise BrokenPlugin(
+            f"it is written for version {wanted} of what plugins may use, but this zoo has {API_VERSION}.",
+            "Update zoo: pip install --upgrade zoo-core",
+        )
+
+
+def _import_file(path: Path) -> Any:
+    """The module in the file ``path``, importable by its name from now on, as its registered targets need it."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    name = path.stem
+    if not name.isidentifier():
+        raise BrokenPlugin(f"'{path.name}' is no name of a module.", "Use letters, digits and _ only.")
+    if name in sys.modules or name in sys.stdlib_module_names:
+        raise BrokenPlugin(f"there is another module called '{name}'.", "Give the file another name.")
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise BrokenPlugin(f"{path} is no Python file.", "Its name should end in .py.")
+    module = sys.modules[name] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

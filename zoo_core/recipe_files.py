@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from zoo_core.errors import BadFile, BadSetting, did_you_mean, in_yaml
 
+SECTIONS = ("recipes", "weights", "plugins")
 PARTS = ("model", "dataset", "trainer")
 KEYS = ("summary", "extends", "run", *PARTS)
 Key = tuple[str, ...]
@@ -65,20 +66,31 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_registry(path: Path) -> dict[str, Any]:
-    """A file with the sections ``recipes`` and ``weights``, each a mapping from names to mappings.
+    """A file with the sections ``recipes`` and ``weights``, each a mapping from names to mappings, and ``plugins``, a
+    list of files.
 
     Raises:
         BadFile: if it holds no mapping; see read_yaml.
         BadSetting: if it has another section, or an entry that is no mapping or has no proper name.
     """
-    document = read_yaml(path)
+    return check_registry(read_yaml(path), path)
+
+
+def check_registry(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    """``document``, the registry that the file ``path`` holds. See read_registry."""
     for key, section in document.items():
         place = Source(path, (key,))
-        if key not in ("recipes", "weights"):
+        if key not in SECTIONS:
             raise BadSetting(
                 f"{place}: a registry has no section '{key}'.",
-                did_you_mean(key, ["recipes", "weights"], "It has recipes and weights."),
+                did_you_mean(key, SECTIONS, f"It has {', '.join(SECTIONS)}."),
             )
+        if key == "plugins":
+            if not isinstance(section, list) or not all(isinstance(one, str) for one in section):
+                raise BadSetting(
+                    f"{place}: plugins is {in_yaml(section)}, but should be a list of files.", "Write `- my_model.py`."
+                )
+            continue
         if section is not None and not isinstance(section, Mapping):
             raise BadSetting(f"{place}: {key} is {in_yaml(section)}, but should be a mapping from names to entries.")
         for name, entry in (section or {}).items():

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import BadSetting, NameTaken, UnknownName, ZooError, did_you_mean
-from zoo_core.recipe_files import Key, Source, checked, read_registry
+from zoo_core.recipe_files import Key, Source, check_registry, checked, read_registry
 from zoo_core.recipes import Recipe, merge
+
+PLUGIN_FILES = "ZOO_PLUGIN_FILES"  # as PATH has folders; `zoo --plugin` adds to it
 
 
 class Recipes:
     """Every recipe and every weights entry of a list of YAML files, later files laid over earlier ones."""
 
-    def __init__(self, plugin_files: Iterable[tuple[str, Path]] = (), user_files: Iterable[Path] = ()) -> None:
+    def __init__(
+        self,
+        plugin_files: Iterable[tuple[str, Path]] = (),
+        user_files: Iterable[Path] = (),
+        own: Mapping[Path, dict[str, Any]] | None = None,
+    ) -> None:
+        """``own`` are documents that plugins gave as they are, in place of what the file of that path would hold."""
         self.files = [*plugin_files, *(("", path) for path in user_files)]
+        self._own = own or {}
         self._documents: dict[Path, dict[str, Any]] = {}
 
     def names(self) -> list[tuple[str, str]]:
@@ -102,7 +113,11 @@ class Recipes:
     def _section(self, plugin: str, path: Path, section: str) -> dict[str, Any]:
         if path not in self._documents:
             try:
-                self._documents[path] = read_registry(path)
+                own = self._own.get(path)
+                document = read_registry(path) if own is None else check_registry(own, path)
+                if plugin and "plugins" in document:
+                    raise BadSetting(f"{Source(path, ('plugins',))}: only a user's registry may name plugins.")
+                self._documents[path] = document
             except ZooError as error:
                 if not plugin:
                     raise
@@ -117,3 +132,30 @@ def user_files(registry: Iterable[Path] = ()) -> list[Path]:
 
     found = [path for path in (zoo_home() / "registry.yaml", Path("registry.yaml")) if path.is_file()]
     return found + [Path(path) for path in registry]
+
+
+def plugin_files(registry: Iterable[Path] = ()) -> list[Path]:
+    """The single-file plugins that the user named: with ``--plugin``, or in the section ``plugins`` of a registry.
+
+    Of the registries that are the user's by name: ``$ZOO_HOME/registry.yaml`` and each ``--registry``. One that merely
+    lies in the working folder may have come with what was downloaded, and runs nothing.
+    """
+    from zoo_core.folder import zoo_home
+
+    found = [Path(name) for name in filter(None, os.environ.get(PLUGIN_FILES, "").split(os.pathsep))]
+    for path in (zoo_home() / "registry.yaml", *map(Path, registry)):
+        found += [path.parent / name for name in _plugins_of(path)]
+    here = Path("registry.yaml")
+    if not any(path.resolve() == here.resolve() for path in registry) and _plugins_of(here):
+        warnings.warn(
+            f"{here} names plugins, which are not loaded: it was not named itself. `--registry {here}` loads them.",
+            stacklevel=2,
+        )
+    return list(dict.fromkeys(path.resolve() for path in found))
+
+
+def _plugins_of(path: Path) -> list[str]:
+    """The section ``plugins`` of a registry file. Most have none, and then it need not be read as YAML."""
+    if not path.is_file() or not re.search(rb"^plugins\s*:", path.read_bytes(), re.MULTILINE):
+        return []
+    return [str(name) for name in read_registry(path).get("plugins") or []]

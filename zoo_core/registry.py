@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -29,6 +29,7 @@ class Entry:
     summary: str
     paper: str
     licence: str
+    tags: tuple[str, ...] = ()
 
     @property
     def full_name(self) -> str:
@@ -48,10 +49,11 @@ class Entry:
                 f"{self.kind} '{self.full_name}' could not be imported from '{self.target}': {error}",
                 f"Reinstall or update the plugin '{self.plugin}'; `zoo plugins` shows its version.",
             ) from error
-        if not isinstance(loaded, type):
+        base = getattr(import_module(f"zoo_core.{self.kind}"), self.kind.capitalize())
+        if not (isinstance(loaded, type) and issubclass(loaded, base)):
             raise BrokenPlugin(
-                f"{self.kind} '{self.full_name}': '{self.target}' is {loaded!r}, but should be a class.",
-                f"Ask the author of the plugin '{self.plugin}' to register a class.",
+                f"{self.kind} '{self.full_name}': '{self.target}' is {loaded!r}, but should be a zoo.{base.__name__}.",
+                f"Ask the author of the plugin '{self.plugin}' to register a subclass of it.",
             )
         return loaded
 
@@ -62,23 +64,44 @@ class Registry:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.recipe_files: list[tuple[str, Path]] = []
+        self.own_recipes: dict[Path, dict[str, Any]] = {}
         self._owner: str | None = None
 
-    def model(self, name: str, target: str, *, summary: str, paper: str = "", licence: str = "") -> None:
-        """Offer a :class:`zoo_core.Model` under ``name``; ``target`` is ``"package.module:Class"``."""
-        self._add("model", name, target, summary, paper, licence)
+    def model(
+        self, name: str, target: str, *, summary: str, paper: str = "", licence: str = "", tags: Iterable[str] = ()
+    ) -> None:
+        """Offer a :class:`zoo_core.Model` under ``name``; ``target`` is ``"package.module:Class"``.
 
-    def trainer(self, name: str, target: str, *, summary: str, paper: str = "", licence: str = "") -> None:
+        ``tags`` are words to find it by: ``zoo list models --tag gan``.
+        """
+        self._add("model", name, target, summary, paper, licence, tags)
+
+    def trainer(
+        self, name: str, target: str, *, summary: str, paper: str = "", licence: str = "", tags: Iterable[str] = ()
+    ) -> None:
         """Offer a :class:`zoo_core.Trainer` under ``name``."""
-        self._add("trainer", name, target, summary, paper, licence)
+        self._add("trainer", name, target, summary, paper, licence, tags)
 
-    def dataset(self, name: str, target: str, *, summary: str, paper: str = "", licence: str = "") -> None:
+    def dataset(
+        self, name: str, target: str, *, summary: str, paper: str = "", licence: str = "", tags: Iterable[str] = ()
+    ) -> None:
         """Offer a :class:`zoo_core.Dataset` under ``name``."""
-        self._add("dataset", name, target, summary, paper, licence)
+        self._add("dataset", name, target, summary, paper, licence, tags)
 
     def recipes(self, path: Any) -> None:
         """Offer the recipes and weights of a YAML file. It is read when a recipe is asked for, not now."""
         self.recipe_files.append((self._owning_plugin(), Path(str(path))))
+
+    def recipe(self, name: str, file: str, **parts: Any) -> None:
+        """Offer one recipe without a file of its own: ``registry.recipe("mine", __file__, model={…}, run={…})``.
+
+        ``parts`` are those of a recipe in YAML; ``file`` is the Python file that says them, for errors.
+        """
+        path = Path(file)
+        if path not in self.own_recipes:
+            self.own_recipes[path] = {"recipes": {}}
+            self.recipe_files.append((self._owning_plugin(), path))
+        self.own_recipes[path]["recipes"][name] = parts
 
     def find(self, kind: Kind, name: str) -> Entry:
         """The entry called ``name``, or ``plugin/name``.
@@ -108,11 +131,12 @@ class Registry:
     def owned_by(self, plugin: str) -> Iterator[None]:
         """Every name handed over inside belongs to ``plugin``; none of them stays if it raises."""
         entries, files, owner = list(self.entries), list(self.recipe_files), self._owner
+        own = dict(self.own_recipes)
         self._owner = plugin
         try:
             yield
         except BaseException:
-            self.entries[:], self.recipe_files[:] = entries, files
+            self.entries[:], self.recipe_files[:], self.own_recipes = entries, files, own
             raise
         finally:
             self._owner = owner
@@ -122,8 +146,22 @@ class Registry:
             raise RuntimeError("names are handed over inside the hook zoo_register")
         return self._owner
 
-    def _add(self, kind: Kind, name: str, target: str, summary: str, paper: str, licence: str) -> None:
+    def _add(
+        self, kind: Kind, name: str, target: str, summary: str, paper: str, licence: str, tags: Iterable[str]
+    ) -> None:
         plugin = self._owning_plugin()
+        words = [tags] if isinstance(tags, str) else list(tags)
+        for what, text in (
+            ("a name", name),
+            ("a target", target),
+            ("a summary", summary),
+            *(("a tag", t) for t in words),
+        ):
+            if not isinstance(text, str):
+                raise BrokenPlugin(
+                    f"plugin '{plugin}' registers a {kind} with {what} that is a {type(text).__name__}, "
+                    "but should be text: 'package.module:Class', say, for a target."
+                )
         if not _NAME.fullmatch(name):
             raise BrokenPlugin(
                 f"plugin '{plugin}' registers a {kind} called {name!r}, "
@@ -135,4 +173,4 @@ class Registry:
             )
         if any(entry.name == name and entry.plugin == plugin for entry in self.of_kind(kind)):
             raise BrokenPlugin(f"plugin '{plugin}' registers the {kind} '{name}' twice.")
-        self.entries.append(Entry(kind, name, plugin, target, summary, paper, licence))
+        self.entries.append(Entry(kind, name, plugin, target, " ".join(summary.split()), paper, licence, tuple(words)))

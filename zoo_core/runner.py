@@ -12,11 +12,12 @@ import pluggy
 
 from zoo_core import checkpoint
 from zoo_core.batches import Batches, in_order
+from zoo_core.blame import blame
 from zoo_core.catalog import Catalog
 from zoo_core.dataset import Dataset
 from zoo_core.engine import AccelerateEngine
 from zoo_core.environment import environment
-from zoo_core.errors import RunFailed, UnknownName
+from zoo_core.errors import RunFailed, UnknownName, ZooError
 from zoo_core.folder import RunFolder, new_run_path
 from zoo_core.interrupt import stops_on_signal
 from zoo_core.loop import Loop
@@ -67,7 +68,7 @@ def run_recipe(
         raise
     for note in notes:
         warnings.warn(note, stacklevel=2)
-    _drive(loop)
+    _drive(loop, {f"the {part} '{recipe.component(part)}'": one for part, (one, _) in resolved.items()})
     engine.close()
     return loop.run
 
@@ -85,17 +86,32 @@ def evaluate(
 
     Nothing is written, and no plugin's life-cycle hooks are called: this is no run.
     """
+    loop, notes, data = _apart(recipe, catalog, Path(), (), model)
+    loop.run.step = step
+    with loop.engine.flushing_denormals(), says_what_to_lower(loop.run):
+        loop.evaluate(loop.evaluation)
+    loop.engine.release(model)
+    loop.engine.close()
+    return loop.run.figures, data, notes
+
+
+def try_out(recipe: Recipe, catalog: Catalog, folder: Path | None = None, observers: Iterable[object] = ()) -> Loop:
+    """The loop of ``recipe`` with everything built, to be stepped by hand: a run without its folder and reports.
+
+    Checkpoints go into ``folder``; without one, ``Loop.train`` should not be called.
+    """
+    return _apart(recipe, catalog, folder or Path(), observers)[0]
+
+
+def _apart(
+    recipe: Recipe, catalog: Catalog, folder: Path, observers: Iterable[object], model: Model | None = None
+) -> tuple[Loop, list[str], dict[str, Any]]:
+    """As ``_build``, from the beginning, and without the plugins' hooks: this is no run."""
     settings = recipe.run_settings()
     resolved = resolve(recipe, catalog)
     engine = AccelerateEngine(settings)
-    hooks = Relay(pluggy.PluginManager("zoo"))
-    loop, notes, data = _build(recipe, resolved, settings, engine, RunFolder(Path()), hooks, model)
-    loop.run.step = step
-    with engine.flushing_denormals(), says_what_to_lower(loop.run):
-        loop.evaluate(loop.evaluation)
-    engine.release(model)
-    engine.close()
-    return loop.run.figures, data, notes
+    hooks = Relay(pluggy.PluginManager("zoo"), observers if engine.is_main else ())
+    return _build(recipe, resolved, settings, engine, RunFolder(folder), hooks, model)
 
 
 def build(kind: Kind, name: str, settings: dict[str, Any], catalog: Catalog) -> Any:
@@ -190,7 +206,7 @@ def _restore(loop: Loop) -> list[str]:
     return damaged
 
 
-def _drive(loop: Loop) -> None:
+def _drive(loop: Loop, classes: dict[str, type[Any]]) -> None:
     run, hooks = loop.run, loop.hooks
     hooks.call("zoo_run_started", run=run)
     try:
@@ -206,6 +222,11 @@ def _drive(loop: Loop) -> None:
         run.model.eval()  # as zoo.load gives it
     except BaseException as error:
         hooks.call("zoo_run_failed", run=run, error=error)
+        if isinstance(error, Exception) and not isinstance(error, ZooError):
+            raise RunFailed(
+                f"{blame(error, classes)}, after step {run.step}.",
+                f"--traceback shows where. The run lies in {run.path}.",
+            ) from error
         if isinstance(error, RunFailed):
             error.cure = f"{error.cure or ''} The run lies in {run.path}.".strip()
         raise

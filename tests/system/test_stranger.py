@@ -11,19 +11,20 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "zoo_autoencoder"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory) -> Path:
-    """The Python of a new environment that holds the stranger's wheel alone, and sees zoo through a .pth file."""
+    """The Python of a new environment that holds the strangers' wheels alone, and sees zoo through a .pth file."""
     place = tmp_path_factory.mktemp("stranger")
     subprocess.run([sys.executable, "-m", "venv", place / "venv"], check=True)
     interpreter = place / "venv" / "bin" / "python"
     (packages,) = (place / "venv" / "lib").glob("python*/site-packages")
     (packages / "zoo.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n{_editable_root()}")
     wheels = place / "wheels"
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, EXAMPLE]
+    examples = [EXAMPLES / "zoo_autoencoder", EXAMPLES / "zoo_vae"]
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, *examples]
     subprocess.run(build, check=True)
     install = [interpreter, "-m", "pip", "install", "--quiet", "--no-deps", *wheels.glob("*.whl")]
     subprocess.run(install, check=True)
@@ -42,6 +43,66 @@ def test_a_strangers_wheel_is_listed_trained_and_loaded(python: Path, tmp_path: 
     assert losses[-1] < 0.8 * losses[0]
     load = f"import zoo_core as zoo; print(type(zoo.load({str(folder)!r})).__module__)"
     assert _python(python, tmp_path, "-c", load).strip() == "zoo_autoencoder.autoencoder"
+
+
+@pytest.mark.slow
+def test_a_strangers_vae_trains_on_idx_files_of_ones_own(python: Path, tmp_path: Path) -> None:
+    _lay_idx_files(tmp_path / "fashion")
+    words = ["run.epochs=2", "run.batch_size=64", "run.threads=1", "run.preview_every=50", "run.log_every=10"]
+    _zoo(python, tmp_path, "run", "vae-fashion", "dataset.folder=fashion", *words, "--folder", "run")
+
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["negative_elbo"] < 0.5 * lines[0]["loss"]
+    assert list((tmp_path / "run" / "previews").glob("*.png"))
+    _zoo(python, tmp_path, "predict", "run", "count=4", "-o", "new.png")
+    assert (tmp_path / "new.png").is_file()
+
+
+@pytest.mark.slow
+def test_a_strangers_own_tests_pass(python: Path, tmp_path: Path) -> None:
+    tests = EXAMPLES / "zoo_vae" / "tests"
+    said = _python(
+        python, tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tests), str(tests)
+    )
+    assert "passed" in said
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda content: content[:-5], "should hold"),
+        (lambda content: b"\x00\x00\x0d\x03" + content[4:], "is no IDX file of bytes"),
+        (None, "has no train-images-idx3-ubyte"),
+    ],
+)
+def test_a_spoilt_file_is_named_by_the_strangers_plugin(python: Path, tmp_path: Path, spoil, reason) -> None:
+    _lay_idx_files(tmp_path / "fashion")
+    path = tmp_path / "fashion" / "train-images-idx3-ubyte"
+    if spoil is None:
+        path.unlink()
+    else:
+        path.write_bytes(spoil(path.read_bytes()))
+    command = [python, "-m", "zoo_core", "run", "vae-fashion", "dataset.folder=fashion", "run.steps=1"]
+    environment = {**os.environ, "ZOO_HOME": str(tmp_path / "home")}
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def _lay_idx_files(folder: Path) -> None:
+    """Four IDX files, as Fashion-MNIST has them, of the digits that ship with zoo."""
+    import zoo_core as zoo
+
+    data = zoo.build("mnist", "dataset", source="subset")
+    folder.mkdir()
+    for part, examples in (("train", data.train()), ("t10k", data.evaluation())):
+        pictures = examples.tensors["image"].mul(255).round().byte().numpy()[:, 0]
+        labels = examples.tensors["label"].byte().numpy()
+        for kind, array in (("images-idx3-ubyte", pictures), ("labels-idx1-ubyte", labels)):
+            header = bytes([0, 0, 8, array.ndim]) + b"".join(length.to_bytes(4, "big") for length in array.shape)
+            (folder / f"{part}-{kind}").write_bytes(header + array.tobytes())
 
 
 def _editable_root() -> str:

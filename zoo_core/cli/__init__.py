@@ -20,7 +20,10 @@ COMMANDS = {
     "reproduce": ("zoo_core.cli.reproduce", "Train published weights again, and compare."),
     "weights": ("zoo_core.cli.weights", "Published weights: fetch, look at, publish."),
     "list": ("zoo_core.cli.list", "Recipes, models, trainers, data sets, weights."),
+    "search": ("zoo_core.cli.search", "Whatever has to do with a word."),
     "info": ("zoo_core.cli.info", "What a name stands for, and its settings."),
+    "new": ("zoo_core.cli.new", "Begin a plugin of your own."),
+    "check": ("zoo_core.cli.check", "Whether a plugin keeps what zoo promises of every plugin."),
     "plugins": ("zoo_core.cli.plugins", "Installed plugins, and what is wrong with a broken one."),
 }
 
@@ -100,8 +103,26 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def _name_plugins(ctx: click.Context, _: click.Parameter, paths: tuple[str, ...]) -> None:
+    """Into the environment, where processes that a command starts find them, too."""
+    from zoo_core.recipe_layers import PLUGIN_FILES
+
+    if paths:
+        named = [os.path.abspath(path) for path in paths]
+        os.environ[PLUGIN_FILES] = os.pathsep.join([*filter(None, [os.environ.get(PLUGIN_FILES)]), *named])
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
+@click.option(
+    "--plugin",
+    multiple=True,
+    metavar="FILE",
+    expose_value=False,
+    is_eager=True,
+    callback=_name_plugins,
+    help="A plugin that is a single .py file.",
+)
 @common_options
 def cli() -> None:
     """Models, how they are trained, and their data, by name.

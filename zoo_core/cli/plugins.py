@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from typing import Any
 
 import click
@@ -9,33 +11,115 @@ import click
 from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.table import show
+from zoo_core.errors import UnknownName, did_you_mean
+from zoo_core.plugin_choice import read_disabled, write_disabled
+from zoo_core.plugins import PluginInfo
 
 
-@click.command("plugins")
+@click.group("plugins", invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @common_options
-def command(as_json: bool) -> None:
-    """Installed plugins: where each comes from, what it brings, how its loading went."""
-    show(rows(Catalog()), as_json)
+@click.pass_context
+def command(context: click.Context, as_json: bool) -> None:
+    """Installed plugins: where each comes from, what it brings, how its loading went.
+
+    ZOO_PLUGINS=a,b takes only these, ZOO_DISABLE_PLUGINS=c all but this, for one command.
+    """
+    if context.invoked_subcommand is None:
+        show(rows(Catalog()), as_json)
+
+
+@command.command("show")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@common_options
+def show_(name: str, as_json: bool) -> None:
+    """Everything about the plugin NAME: every name it brings, and the traceback if it is broken."""
+    here = Catalog()
+    for info in _called(here, name):
+        told = {
+            **_row(here, info),
+            "lies in": info.location,
+            "names": _names(here, info.name),
+            "traceback": info.traceback,
+        }
+        if as_json:
+            click.echo(json.dumps(told, indent=2))
+            continue
+        for key, value in told.items():
+            for line in value if isinstance(value, list) else [value]:
+                click.echo(f"{key.ljust(12)}  {line}" if key != "traceback" else f"\n{line}".rstrip())
+
+
+@command.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@common_options
+def disable(names: tuple[str, ...]) -> None:
+    """From now on, do not even import the plugins NAME."""
+    here = Catalog()
+    for name in names:
+        _called(here, name)
+    write_disabled([*read_disabled(), *names])
+    click.echo(f"disabled: {', '.join(names)}")
+
+
+@command.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@common_options
+def enable(names: tuple[str, ...]) -> None:
+    """Take the plugins NAME in again."""
+    disabled = read_disabled()
+    for name in names:
+        if name not in disabled:
+            _called(Catalog(), name)
+    write_disabled([name for name in disabled if name not in names])
+    click.echo(f"enabled: {', '.join(names)}")
+
+
+def warn_of_broken(here: Catalog) -> None:
+    """A line on stderr for each plugin that did not load."""
+    for info in here.plugins.broken:
+        whose = f"{info.distribution} {info.version}".strip()
+        warnings.warn(
+            f"the plugin '{info.name}' ({whose}) did not load: {info.why} "
+            f"Update it, or leave it out: zoo plugins disable {info.name}",
+            stacklevel=2,
+        )
 
 
 def rows(here: Catalog) -> list[dict[str, Any]]:
     """A row for each installed plugin."""
-    return [
-        {
-            "name": info.name,
-            "distribution": f"{info.distribution} {info.version}",
-            "state": info.state,
-            "took": f"{info.milliseconds:.0f} ms",
-            "brings": info.why
-            if info.state == "broken"
-            else _brings(here, info.name) + (f" ({info.why})" if info.why else ""),
-        }
-        for info in here.plugins.infos
-    ]
+    return [_row(here, info) for info in here.plugins.infos]
 
 
-def _brings(here: Catalog, plugin: str) -> str:
+def _row(here: Catalog, info: PluginInfo) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "distribution": f"{info.distribution} {info.version}".strip(),
+        "from": info.target,
+        "state": info.state,
+        "took": "" if info.state == "disabled" else f"{info.milliseconds:.0f} ms",
+        "brings": _brings(here, info),
+    }
+
+
+def _brings(here: Catalog, info: PluginInfo) -> str:
+    if info.state != "loaded":
+        return info.why
+    names = _names(here, info.name)
+    told = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return (told or "hooks") + (f" ({info.why})" if info.why else "")
+
+
+def _names(here: Catalog, plugin: str) -> list[str]:
     names = [f"{entry.kind} {entry.name}" for entry in here.registry.entries if entry.plugin == plugin]
-    names += [f"recipes of {path.name}" for owner, path in here.registry.recipe_files if owner == plugin]
-    return ", ".join(names) or "hooks"
+    names += [f"recipe {name}" for owner, name in here.recipes.names() if owner == plugin]
+    return names + [f"weights {name}" for owner, name in here.weights if owner == plugin]
+
+
+def _called(here: Catalog, name: str) -> list[PluginInfo]:
+    found = [info for info in here.plugins.infos if info.name == name]
+    if not found:
+        known = [info.name for info in here.plugins.infos]
+        raise UnknownName(f"no plugin is called '{name}'.", did_you_mean(name, known, "`zoo plugins` shows all."))
+    return found

@@ -11,6 +11,7 @@ import click
 from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.names import RecipeName
+from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.errors import BadSetting
 from zoo_core.folder import RUNS, RunFolder
 from zoo_core.interrupt import EXIT_CODES, exits_on_interrupt
@@ -60,6 +61,7 @@ def command(
             "Leave it out, or start a new run: zoo run --config " + str(RunFolder(resume).config),
         )
     here = Catalog(registry)
+    warn_of_broken(here)
     chosen = _choose(here, recipe, config, resume, overrides)
 
     with exits_on_interrupt():

@@ -15,6 +15,7 @@ def zoo_register(registry: zoo.Registry) -> None:
         summary="A small convolutional network that reads 28 x 28 digits",
         paper="LeCun et al. 1998",
         licence="Apache-2.0",
+        tags=("classification", "image"),
     )
     registry.trainer(
         "classifier",
@@ -22,5 +23,6 @@ def zoo_register(registry: zoo.Registry) -> None:
         summary="Cross-entropy with AdamW, one cycle of the step size, and slightly moved pictures",
         paper="Loshchilov & Hutter 2019 (AdamW), Smith & Topin 2018 (one cycle)",
         licence="Apache-2.0",
+        tags=("classification", "image"),
     )
     registry.recipes(Path(__file__).parent / "weights.yaml")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ class CLSGAN(zoo.Model):
         deviation_scale: float = zoo.setting(1.0, "what that deviation is multiplied by, so that it is heeded", above=0)
 
     config: Config
+    outputs: ClassVar[Mapping[str, str]] = {"image": "(N, 1, 28, 28) in [0, 1]"}
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -64,6 +65,9 @@ class CLSGAN(zoo.Model):
         device = next(self.parameters()).device
         image = self.generator(noise.to(device), None if label is None else label.to(device))
         return {"image": image.cpu(), **({} if label is None else {"label": label.tolist()})}
+
+    def example(self) -> dict[str, Any]:
+        return {"labels": [3, 1, 4] if self.config.conditional else None, "seed": 1, "count": 3}
 
     def _labels(self, labels: Sequence[int] | int | None, count: int) -> Tensor | None:
         known = self.config.num_classes
@@ -144,6 +148,13 @@ class Discriminator(nn.Module):
 
         A generator that gives one picture for a label is found out by it.
         """
+        if len(pixels) % self.deviation_group:
+            raise zoo.ZooError(
+                f"the discriminator compares {self.deviation_group} pictures with one another, but was given "
+                f"{len(pixels)}.",
+                f"Write run.batch_size={max(1, len(pixels) // self.deviation_group) * self.deviation_group}, or "
+                "model.deviation_group=0.",
+            )
         groups = pixels.view(-1, self.deviation_group, PIXELS)  # (N / group, group, 784)
         # Not Tensor.var: over this dimension it is many times slower on a CPU.
         variance = (groups - groups.mean(dim=1, keepdim=True)).square().mean(dim=1)

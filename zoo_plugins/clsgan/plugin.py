@@ -15,6 +15,7 @@ def zoo_register(registry: zoo.Registry) -> None:
         summary="Generator and discriminator of 28 x 28 pictures, conditional or not",
         paper=_PAPERS,
         licence="Apache-2.0",
+        tags=("gan", "generation", "image"),
     )
     registry.trainer(
         "clsgan",
@@ -22,4 +23,5 @@ def zoo_register(registry: zoo.Registry) -> None:
         summary="Adversarial training with least squares or cross-entropy",
         paper=_PAPERS,
         licence="Apache-2.0",
+        tags=("gan", "generation", "image"),
     )

@@ -15,6 +15,7 @@ def zoo_register(registry: zoo.Registry) -> None:
         summary="Pictures to pictures of the same size, of any size: next frames, or classes of pixels",
         paper=_PAPER,
         licence="Apache-2.0",
+        tags=("image",),
     )
     registry.trainer(
         "next-frame",
@@ -22,6 +23,7 @@ def zoo_register(registry: zoo.Registry) -> None:
         summary="Predicts the frames that follow, in one pass or rolled out",
         paper=_PAPER,
         licence="Apache-2.0",
+        tags=("video", "prediction"),
     )
     registry.trainer(
         "segmentation",
@@ -29,4 +31,5 @@ def zoo_register(registry: zoo.Registry) -> None:
         summary="Finds the class of every pixel, by cross-entropy, Dice or both",
         paper=_PAPER,
         licence="Apache-2.0",
+        tags=("segmentation",),
     )

@@ -1,0 +1,111 @@
+"""What `zoo new` makes is a plugin that installs, trains, passes its own tests and every check, as it stands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import zoo_core
+
+NAME = "cool-gan"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The new plugin, made by the real command."""
+    place = tmp_path_factory.mktemp("new")
+    done = run([sys.executable, "-m", "zoo_core", "new", NAME], place)
+    assert f"zoo run {NAME}" in done.stdout
+    return place / NAME
+
+
+@pytest.fixture(scope="module")
+def python(project: Path) -> Path:
+    """A fresh environment with the plugin installed into it; zoo and torch are seen through a .pth file."""
+    place = project.parent / "venv"
+    run([sys.executable, "-m", "venv", str(place)], project)
+    (packages,) = (place / "lib").glob("python*/site-packages")
+    roots = [str(Path(zoo_core.__file__).parents[1]), sysconfig.get_paths()["purelib"]]
+    (packages / "zoo.pth").write_text("\n".join(dict.fromkeys(roots)) + "\n")
+    interpreter = place / "bin" / "python"
+    run([str(interpreter), "-m", "pip", "install", "--quiet", "--no-deps", "-e", "."], project)
+    return interpreter
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    surroundings = {**os.environ, "ZOO_HOME": str(folder / "home")}
+    done = subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done
+
+
+def test_no_word_of_the_template_is_left(project):
+    for path in project.rglob("*"):
+        assert "my" not in path.name
+        if path.is_file():
+            text = path.read_text()
+            assert not any(word in text for word in ("my-model", "my_model", "MyModel")), path
+
+
+def test_it_says_what_it_is(project):
+    assert "class CoolGan(zoo.Model)" in (project / "cool_gan" / "model.py").read_text()
+    assert 'cool-gan = "cool_gan"' in (project / "pyproject.toml").read_text()
+
+
+@pytest.mark.slow
+def test_installed_it_trains_at_once(python, tmp_path):
+    done = run([str(python), "-m", "zoo_core", "run", NAME, "run.threads=1", "--folder", "run"], tmp_path)
+    assert "cool-gan: done, step 2,000" in done.stdout
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["accuracy"] > 0.95
+    assert list((tmp_path / "run" / "previews").glob("*.png"))
+    predicted = run([str(python), "-m", "zoo_core", "predict", "run", "points=[[0.1, 0.2]]"], tmp_path).stdout
+    assert json.loads(predicted)["label"][0] in (0, 1)
+
+
+@pytest.mark.slow
+def test_its_own_tests_pass(python, project):
+    done = run([str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"], project)
+    assert "passed" in done.stdout
+    assert "failed" not in done.stdout
+
+
+@pytest.mark.slow
+def test_every_check_passes_or_says_why_it_does_not_apply(python, tmp_path):
+    done = run([str(python), "-m", "zoo_core", "check", NAME, "--json"], tmp_path)
+    rows = json.loads(done.stdout)
+    states = {(row["subject"], row["check"]): row["state"] for row in rows}
+    skipped = [check for (_, check), state in states.items() if state == "skipped"]
+    assert skipped == ["a-step-leaves-frozen-parameters-alone"]
+    assert {subject.split()[0] for subject, _ in states} == {"plugin", "model", "dataset", "recipe"}
+    assert len(states) >= 20
+
+
+@pytest.mark.skipif(find_spec("ruff") is None or find_spec("mypy") is None, reason="needs ruff and mypy")
+def test_it_is_clean_for_ruff_and_mypy(project):
+    run([sys.executable, "-m", "ruff", "check", "."], project)
+    run([sys.executable, "-m", "ruff", "format", "--check", "."], project)
+    run([sys.executable, "-m", "mypy"], project)
+
+
+@pytest.mark.parametrize("name", ["My-Model", "2fast", "a_b", "../up", "a--b", ""])
+def test_a_name_that_is_none_is_refused_with_one_that_is(name, tmp_path):
+    done = subprocess.run([sys.executable, "-m", "zoo_core", "new", name], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "is no name for a plugin" in done.stderr
+    assert "Write for example `zoo new " in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_overwritten(tmp_path):
+    (tmp_path / NAME).mkdir()
+    done = subprocess.run([sys.executable, "-m", "zoo_core", "new", NAME], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"{NAME} is there already" in done.stderr

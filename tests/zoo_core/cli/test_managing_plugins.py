@@ -1,0 +1,188 @@
+"""Plugins that are switched off and on, found by a word, or that are a single file."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ONE_FILE = '''
+"""A plugin in one file."""
+from dataclasses import dataclass
+import torch
+import zoo_core as zoo
+
+@zoo.hookimpl
+def zoo_register(registry):
+    registry.model("dot", f"{__name__}:Dot", summary="One number", tags=("tiny", "numbers"))
+    registry.trainer("dot", f"{__name__}:DotTrainer", summary="Makes it small")
+    registry.recipe(
+        "small-dot", __file__, summary="In one file", model={"name": "dot"}, trainer={"name": "dot"},
+        dataset={"name": "mnist", "source": "subset"}, run={"steps": 3},
+    )
+
+class Dot(zoo.Model):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        start: float = zoo.setting(1.0, "where it begins")
+    config: Config
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.number = torch.nn.Parameter(torch.tensor(config.start))
+
+class DotTrainer(zoo.Trainer):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        fails_at: int = zoo.setting(0, "the step that raises; 0: none")
+    config: Config
+
+    def setup(self, model, engine):
+        self.model, self.optimizer = engine.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1))
+        self.engine, self.steps = engine, 0
+
+    def step(self, batch):
+        self.steps += 1
+        if self.steps == self.config.fails_at:
+            raise ValueError("this is as far as it goes")
+        loss = self.model.number.square()
+        self.optimizer.zero_grad()
+        self.engine.backward(loss)
+        self.optimizer.step()
+        return {"loss": loss.detach()}
+'''
+
+
+@pytest.fixture
+def zoo(tmp_path: Path):
+    """The real command, in an empty working folder with a home of its own."""
+
+    def zoo(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        surroundings = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), **environment}
+        command = [sys.executable, "-m", "zoo_core", *words]
+        return subprocess.run(command, capture_output=True, text=True, env=surroundings, cwd=tmp_path)
+
+    return zoo
+
+
+@pytest.fixture
+def one_file(tmp_path: Path) -> Path:
+    path = tmp_path / "dot_plugin.py"
+    path.write_text(ONE_FILE)
+    return path
+
+
+def states(zoo, **environment: str) -> dict[str, str]:
+    return {row["name"]: row["state"] for row in json.loads(zoo("plugins", "--json", **environment).stdout)}
+
+
+def test_a_disabled_plugin_is_left_out_until_it_is_enabled(zoo):
+    assert zoo("plugins", "disable", "unet").stdout == "disabled: unet\n"
+    assert states(zoo)["unet"] == "disabled"
+    assert "unet" not in [line.split()[0] for line in zoo("list", "models").stdout.splitlines()]
+    assert zoo("plugins", "enable", "unet").stdout == "enabled: unet\n"
+    assert states(zoo)["unet"] == "loaded"
+
+
+def test_asking_for_what_a_disabled_plugin_brings_says_how_to_have_it(zoo):
+    zoo("plugins", "disable", "clsgan")
+    done = zoo("info", "clsgan/clsgan")
+    assert done.returncode == 2
+    assert "The plugin 'clsgan' is left out." in done.stderr
+    assert "zoo plugins enable clsgan" in done.stderr
+
+
+def test_a_plugin_that_is_not_there_is_not_disabled(zoo, tmp_path):
+    done = zoo("plugins", "disable", "unte")
+    assert done.returncode == 2
+    assert "no plugin is called 'unte'.\n  Did you mean 'unet'?" in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_environment_chooses_for_one_command(zoo):
+    assert states(zoo, ZOO_DISABLE_PLUGINS="unet, clsgan") == {
+        "classifier": "loaded", "clsgan": "disabled", "datasets": "loaded", "unet": "disabled", "zoo": "loaded",
+    }  # fmt: skip
+    zoo("plugins", "disable", "clsgan")
+    assert [name for name, state in states(zoo, ZOO_PLUGINS="clsgan").items() if state == "loaded"] == ["clsgan"]
+
+
+def test_a_damaged_file_of_choices_says_what_to_do(zoo, tmp_path):
+    zoo("plugins", "disable", "unet")
+    (tmp_path / "home" / "plugins.json").write_text("{")
+    done = zoo("list")
+    assert done.returncode == 2
+    assert "plugins.json can't be read" in done.stderr
+    assert "Delete it" in done.stderr
+
+
+def test_a_single_file_is_a_plugin_for_who_names_it(zoo, one_file, tmp_path):
+    done = zoo("--plugin", str(one_file), "run", "small-dot", "--folder", "run")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+    assert "small-dot" not in zoo("list").stdout
+    resumed = zoo("--plugin", str(one_file), "run", "--resume", "run")
+    assert resumed.returncode == 0, resumed.stderr
+
+
+def test_a_registry_of_the_users_may_name_single_files(zoo, one_file, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "registry.yaml").write_text("plugins:\n  - ../dot_plugin.py\n")
+    assert "small-dot" in zoo("list").stdout
+
+
+def test_a_registry_that_merely_lies_in_the_working_folder_runs_nothing(zoo, one_file, tmp_path):
+    (tmp_path / "registry.yaml").write_text("plugins: [dot_plugin.py]\n")
+    done = zoo("list")
+    assert "small-dot" not in done.stdout
+    assert "registry.yaml names plugins, which are not loaded" in done.stderr
+    assert "small-dot" in zoo("list", "--registry", "registry.yaml").stdout
+
+
+def test_a_file_that_does_not_load_is_an_error_of_who_named_it(zoo, tmp_path):
+    (tmp_path / "bad.py").write_text("1 / 0\n")
+    done = zoo("--plugin", "bad.py", "list")
+    assert done.returncode == 2
+    assert "bad.py did not load: ZeroDivisionError: division by zero" in done.stderr
+    assert "does not exist" in zoo("--plugin", "nowhere.py", "list").stderr
+    (tmp_path / "json.py").write_text("")
+    assert "there is another module called 'json'" in zoo("--plugin", "json.py", "list").stderr
+
+
+def test_an_error_in_a_trainer_is_shown_as_its_own_and_the_run_is_kept(zoo, one_file, tmp_path):
+    words = ("run", "small-dot", "trainer.fails_at=3", "run.checkpoint_every=1", "--folder", "run")
+    done = zoo("--plugin", str(one_file), *words)
+    assert done.returncode == 1
+    line = next(number for number, text in enumerate(ONE_FILE.splitlines(), 1) if "as far as" in text)
+    said = (
+        f"the trainer 'dot' raised ValueError: this is as far as it goes ({tmp_path.name}/dot_plugin.py, line {line})"
+    )
+    assert said in done.stderr
+    assert "after step 2" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 2
+
+
+def test_things_are_found_by_a_tag_and_by_a_word(zoo, one_file):
+    by_tag = zoo("--plugin", str(one_file), "list", "--tag", "numbers").stdout.splitlines()
+    assert [line.split()[0] for line in by_tag[1:]] == ["small-dot"]
+    found = json.loads(zoo("search", "BOUNCE", "--json").stdout)
+    assert [(row["kind"], row["name"]) for row in found] == [("dataset", "moving-mnist")]
+    assert (
+        zoo("search", "no-such-thing").stdout
+        == "nothing has to do with 'no-such-thing'; `zoo list` shows all recipes\n"
+    )
+
+
+def test_light_commands_import_no_torch(tmp_path):
+    script = (
+        "import sys; from zoo_core.cli import main\ntry: main(sys.argv[1:])\nfinally: print('torch' in sys.modules)"
+    )
+    for words in (["search", "gan"], ["list", "--tag", "gan"], ["plugins"], ["plugins", "show", "unet"]):
+        done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, cwd=tmp_path)
+        assert done.stdout.splitlines()[-1] == "False", (words, done.stderr)

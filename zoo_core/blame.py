@@ -1,0 +1,33 @@
+"""Whose code an error came from: a run's model, data set or trainer."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+
+def blame(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
+    """``"the trainer 'mine' raised ValueError: … (my_package/trainer.py, line 12)"``.
+
+    ``classes`` are a run's components by what to call them. The innermost frame in a file of one of their packages
+    says whose error it is; where there is none, only what was raised is told.
+    """
+    raised = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        ours = [whose for whose, component in classes.items() if _is_of(frame, component)]
+        if ours:
+            # A file may hold several of them; the object whose method this is decides.
+            actor = [whose for whose in ours if isinstance(frame.f_locals.get("self"), classes[whose])]
+            place = Path(frame.f_code.co_filename)
+            return f"{(actor or ours)[0]} raised {raised} ({place.parent.name}/{place.name}, line {line})"
+    return raised
+
+
+def _is_of(frame: FrameType, component: type[Any]) -> bool:
+    """Whether the code of ``frame`` lies in the module of ``component``, or in its package."""
+    module, home = str(frame.f_globals.get("__name__", "")), component.__module__
+    package = home.rpartition(".")[0]
+    return module == home or bool(package and (module == package or module.startswith(f"{package}.")))

@@ -1,0 +1,34 @@
+"""my-model, a plugin for zoo. This module is imported by `zoo list`, so it imports nothing heavy."""
+
+from pathlib import Path
+
+import zoo_core as zoo
+
+zoo_api_version = 1
+
+
+@zoo.hookimpl
+def zoo_register(registry: zoo.Registry) -> None:
+    registry.model(
+        "my-model",
+        "my_model.model:MyModel",
+        summary="A small network that tells points of the plane apart",
+        paper="Lang & Witbrock 1988",
+        licence="Apache-2.0",
+        tags=("classification",),
+    )
+    registry.trainer(
+        "my-model",
+        "my_model.trainer:MyModelTrainer",
+        summary="Cross-entropy with Adam",
+        paper="Kingma & Ba 2015 (Adam)",
+        licence="Apache-2.0",
+    )
+    registry.dataset(
+        "my-model-spirals",
+        "my_model.dataset:Spirals",
+        summary="Points on two interleaved spirals, made on the spot",
+        paper="Lang & Witbrock 1988",
+        licence="Apache-2.0",
+    )
+    registry.recipes(Path(__file__).parent / "registry.yaml")

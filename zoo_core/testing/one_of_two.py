@@ -1,0 +1,26 @@
+"""One process of the check that two agree: python -m zoo_core.testing.one_of_two FOLDER RECIPE [KEY=VALUE]..."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from zoo_core.catalog import Catalog
+from zoo_core.runner import try_out
+from zoo_core.weights.format import apart
+
+
+def main(folder: str, recipe: str, *words: str) -> None:
+    warnings.simplefilter("ignore", UserWarning)
+    here = Catalog()
+    loop = try_out(here.recipe(recipe, *words), here, Path(folder))
+    loop.train()
+    save_file(apart(loop.run.model.state_dict()), Path(folder, f"rank-{loop.engine.rank}.safetensors"))
+    loop.engine.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
