@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import faulthandler
 import json
 import math
 import os
@@ -144,11 +145,38 @@ def drafts() -> list[Draft]:
 
 ODD_NAMES = ["", "../../../etc/passwd", "/etc/passwd", "os.system", "a\0b", "a\nb", "\x1b[2J\x1b[H", "x" * 100_000]
 ODD_NAMES += ["\ud800", "\u202etxt", "unet/unet", "stack", "__metadata__", "layers.0", "layers.0.weight", "é", "."]
-ODD_VALUES: list[Any] = [None, True, 0, -1, 1.5, 10**30, 1e308, "x", "", [], {}, [1], {"a": 1}, [[[]]], "\ud800", "${x}"]
-ODD_VALUES += ["\x1b[2J", "x" * 10_000, "../..", -(2**63), {"name": ["x"]}, {"zoo-core": {}}, {"commit": [1]}, ["a"] * 50]
+ODD_VALUES: list[Any] = [None, True, 0, -1, 1.5, 10**30, 1e308, -(2**63), "x", "", "\ud800", "${x}", "\x1b[2J", "../.."]
+ODD_VALUES += [
+    "x" * 10_000,
+    [],
+    {},
+    [1],
+    {"a": 1},
+    [[[]]],
+    {"name": ["x"]},
+    {"zoo-core": {}},
+    {"commit": [1]},
+    ["a"] * 50,
+]
 ODD_NUMBERS = [-1, 0, 1, 2, 10**6, 10**9, 10**12, 2**31, 2**63 - 1, 2**63, 10**30, -(2**63), 1e18, "many", None, True]
-DTYPES = ["BOOL", "F4", "F6_E2M3", "F6_E3M2", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "I16", "U16", "F16", "BF16", "I32", "U32", "F32", "C64", "F64", "I64", "U64", "X", "f32"]
-FIELDS = ["format", "model", "config", "recipe", "seed", "step", "dataset", "figures", "protocol", "versions", "plugins", "git", "licence", "converted"]
+DTYPES = ["BOOL", "F4", "F6_E2M3", "F6_E3M2", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "I16", "U16", "F16", "BF16"]
+DTYPES += ["I32", "U32", "F32", "C64", "F64", "I64", "U64", "X", "f32"]
+FIELDS = [
+    "format",
+    "model",
+    "config",
+    "recipe",
+    "seed",
+    "step",
+    "dataset",
+    "figures",
+    "protocol",
+    "versions",
+    "plugins",
+]
+FIELDS += ["git", "licence", "converted"]
+NO_FILES = ["device", "full", "pipe", "folder", "nothing", "itself", "link", "zip", "pickle", "sparse", "empty"]
+LENGTHS = [0, 1, 2, 7, 8, 100, 2**25, 2**31, 2**32, 2**63, 2**64 - 1]
 
 
 def odd_field(chance: random.Random, draft: Draft) -> None:
@@ -190,7 +218,7 @@ def bomb(chance: random.Random, draft: Draft) -> None:
         '{"a":1,"a":2}',
     ]
     told = json.dumps({"format": 1, **draft.story})
-    where = chance.choice(['"config": {"words": ', '"config": {"class_names": ', '"config": {"width": ', '"x": ', "config"])
+    where = chance.choice([*(f'"config": {{"{key}": ' for key in ("words", "class_names", "width")), '"x": ', "config"])
     if where == "config":
         draft.text = told[:-1] + f', "config": {chance.choice(values)}}}'  # it stands there twice
     elif where == '"x": ':
@@ -202,7 +230,8 @@ def bomb(chance: random.Random, draft: Draft) -> None:
 def odd_text(chance: random.Random, draft: Draft) -> None:
     told = draft.text if draft.text is not None else json.dumps({"format": 1, **draft.story})
     begin, end = sorted(chance.randrange(len(told) + 1) for _ in range(2))
-    draft.text = chance.choice([told[:begin], told[begin:end], told[:begin] + told[end:], told + told, "", "null", "[]"])
+    parts = [told[:begin], told[begin:end], told[:begin] + told[end:], told + told]
+    draft.text = chance.choice([*parts, "", "null", "[]"])
 
 
 def odd_tensor_name(chance: random.Random, draft: Draft) -> None:
@@ -226,7 +255,7 @@ def odd_shape(chance: random.Random, draft: Draft) -> None:
         if chance.random() < 0.2:
             shape = [chance.choice([0, 1, 2**40])] * chance.choice([1, 30, 100_000])
         one[2] = shape
-        if math.prod(side if isinstance(side, int) else 1 for side in shape) == 0:
+        if 0 in shape:
             one[3] = b""
 
 
@@ -290,7 +319,7 @@ def many_tensors(chance: random.Random, draft: Draft) -> None:
 
 def odd_length(chance: random.Random, draft: Draft) -> None:
     near = len(draft.data()) + chance.randrange(-9, 9)
-    draft.length = chance.choice([0, 1, 2, 7, 8, 100, near, 2**25, 2**31, 2**32, 2**63, 2**64 - 1, chance.randrange(4000)])
+    draft.length = chance.choice([*LENGTHS, near, chance.randrange(4000)])
 
 
 def odd_bytes(chance: random.Random, draft: Draft) -> None:
@@ -332,7 +361,7 @@ COSTLY = [bomb, many_tensors]
 
 def no_file(chance: random.Random, path: Path, data: bytes) -> str:
     """Write something else than a file of tensors under the name of one; gives what."""
-    kind = chance.choice(["device", "full", "pipe", "folder", "nothing", "itself", "link", "zip", "pickle", "sparse", "empty"])
+    kind = chance.choice(NO_FILES)
     if kind in ("device", "full"):
         path.symlink_to("/dev/zero" if kind == "device" else "/dev/full")
     elif kind == "pipe":
@@ -454,12 +483,14 @@ def child(seed: int, numbers: list[int], folder: Path, loudly: bool) -> None:
         done = spoil(seed, number, path, valid)
         print(json.dumps([number, "begun", done]), flush=True)
         start = time.monotonic()
+        faulthandler.dump_traceback_later(SECONDS - 5)  # where it hangs, before it is ended
         try:
             found = outcome(path, catalog, strict=number % 5 != 0)
         except Exception as error:
             found = f"WRONG: {type(error).__name__}: {str(error)[:300]}"
             if loudly:
                 traceback.print_exc()
+        faulthandler.cancel_dump_traceback_later()
         print(json.dumps([number, found, time.monotonic() - start]), flush=True)
         if not loudly:
             remove(path)
@@ -485,14 +516,17 @@ def watch(seed: int, files: int, folder: Path) -> tuple[dict[int, str], dict[int
     ways: dict[int, str] = {}
     costs = {"seconds": 0.0, "memory": 0.0}
     while len(found) < files:
-        begun, words = len(found), [sys.executable, __file__, "--seed", str(seed), "--folder", str(folder)]
+        begun, words = (
+            len(found),
+            [sys.executable, "-W", "ignore", __file__, "--seed", str(seed), "--folder", str(folder)],
+        )
         words += ["--child", f"{begun}-{min(files, begun + 2000)}"]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         lines = _lines(process)
         current = begun
         while True:
             try:
-                line = lines.get(timeout=SECONDS if current in ways else 300)
+                line = lines.get(timeout=SECONDS if current in ways and current not in found else 300)
             except queue.Empty:
                 process.kill()
                 found[current] = f"WRONG: it takes more than {SECONDS} s"
@@ -550,12 +584,13 @@ def main() -> None:
         start = time.monotonic()
         found, ways, costs = watch(given.seed, given.files, Path(name))
     seconds = time.monotonic() - start
-    for what, count in Counter(found.values()).most_common():
-        print(f"{count:6}  {what}" if not what.startswith("WRONG") else "", end="\n" if what[:5] != "WRONG" else "")
     wrong = {number: what for number, what in sorted(found.items()) if what.startswith("WRONG")}
+    for what, count in Counter(found.values()).most_common():
+        if not what.startswith("WRONG"):
+            print(f"{count:6}  {what}")
     for number, what in wrong.items():
         print(f"file {number} of seed {given.seed} ({ways[number]}): {what}")
-    kinds = Counter(re.split(r": | in part", what)[0] if what[:7] != "refused" else what.split(": ")[1] for what in found.values())
+    kinds = Counter(re.split(r": | in part", what.removeprefix("refused: "))[0] for what in found.values())
     print(", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common()))
     print(f"{len(found):,} files in {seconds:.0f} s, the slowest {costs['seconds']:.1f} s; ", end="")
     print(f"memory at the peak {costs['memory'] / 2**20:,.0f} MiB, torch included")

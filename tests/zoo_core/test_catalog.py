@@ -12,6 +12,9 @@ from zoo_core.catalog import Catalog
 from zoo_core.errors import NameTaken, UnknownName
 
 
+TARGETS = {"model": "tiny:Line", "dataset": "tiny:Points", "trainer": "tiny:LineTrainer"}
+
+
 class Offers:
     """A plugin that offers what it is told to."""
 
@@ -21,7 +24,7 @@ class Offers:
     @zoo.hookimpl
     def zoo_register(self, registry: zoo.Registry) -> None:
         for kind in self.kinds:
-            getattr(registry, kind)("thing", "collections:Counter", summary=f"A {kind}")
+            getattr(registry, kind)("thing", TARGETS[kind], summary=f"A {kind}")
         if self.recipes:
             registry.recipes(self.recipes)
 
@@ -62,7 +65,7 @@ def test_rows_have_name_plugin_and_summary_in_the_order_of_names(shipped: Catalo
 @pytest.mark.parametrize("kind", ["models", "trainers", "datasets"])
 def test_a_kind_may_be_asked_for_in_singular_and_plural(shipped: Catalog, kind: str) -> None:
     assert shipped.rows(kind) == shipped.rows(kind.removesuffix("s"))
-    assert set(shipped.rows(kind)[0]) == {"name", "plugin", "summary"}
+    assert set(shipped.rows(kind)[0]) == {"name", "plugin", "tags", "summary"}
 
 
 def test_an_unknown_kind_lists_the_kinds(shipped: Catalog) -> None:
@@ -86,7 +89,7 @@ weights:
 
     rows = {row["name"]: row for row in Catalog([mine]).rows("weights")}
 
-    assert rows["my-digits"] == {"name": "my-digits", "plugin": "yours", "summary": "Mine"}
+    assert rows["my-digits"] == {"name": "my-digits", "plugin": "yours", "tags": "", "summary": "Mine"}
     assert rows["digits"]["summary"] == "the same as my-digits"
     assert rows["bad-digits"]["summary"] == "(broken: mine.yaml:5: weights 'bad-digits' have no sha256.)"
     assert rows["digit-classifier-mnist"]["plugin"] != "yours"
@@ -110,7 +113,7 @@ def test_the_users_recipes_are_theirs(tmp_path: Path) -> None:
 
     (row,) = [row for row in Catalog([mine]).rows("recipes") if row["name"] == "small"]
 
-    assert row == {"name": "small", "plugin": "yours", "summary": "Small"}
+    assert row == {"name": "small", "plugin": "yours", "tags": "gan generation image digits", "summary": "Small"}
 
 
 def test_a_bad_recipe_is_listed_with_what_is_wrong_and_the_others_are_there(tmp_path: Path) -> None:
@@ -171,7 +174,7 @@ def test_info_of_a_name_that_two_plugins_offer_says_how_to_choose() -> None:
     assert raised.value.problem == "2 plugins offer a dataset called 'thing'."
     assert raised.value.cure == "Write 'left/thing' or 'right/thing'."
     assert set(here.info("right/thing")) == {"dataset", "trainer"}
-    assert here.info("left/thing")["dataset"]["class"] == "collections:Counter"
+    assert here.info("left/thing")["dataset"]["class"] == "tiny:Points"
 
 
 def test_recipes_of_a_plugin_that_is_added_later_are_found(tmp_path: Path) -> None:

@@ -117,9 +117,11 @@ def test_a_name_registered_twice_by_one_plugin_is_refused(registry: Registry) ->
 
 
 def test_a_class_is_imported_when_it_is_used(registry: Registry) -> None:
-    from collections import Counter
+    import tiny
 
-    assert registry.find("model", "clsgan").load() is Counter
+    with registry.owned_by("tiny"):
+        registry.model("line", "tiny:Line", summary="A line")
+    assert registry.find("model", "line").load() is tiny.Line
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,9 @@ def test_a_class_is_imported_when_it_is_used(registry: Registry) -> None:
     [
         ("no_such_module:Model", "No module named 'no_such_module'"),
         ("collections:NoSuchClass", "NoSuchClass"),
-        ("collections:namedtuple", "but should be a class"),
+        ("collections:namedtuple", "but should be a zoo.Model"),
+        ("collections:Counter", "but should be a zoo.Model"),
+        ("tiny:Points", "but should be a zoo.Model"),
     ],
 )
 def test_a_class_that_cannot_be_had_names_plugin_and_target(registry: Registry, target: str, reason: str) -> None:

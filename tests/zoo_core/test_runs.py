@@ -186,10 +186,12 @@ def test_nothing_is_left_behind_if_a_run_cannot_begin(tmp_path, words, error, me
 
 def test_a_trainer_that_fails_leaves_its_folder_and_tells_the_plugins(tmp_path):
     watcher = tiny.Watcher()
-    with pytest.raises(ValueError, match="this trainer fails") as raised:
+    said = r"the trainer 'line' raised ValueError: this trainer fails \(zoo_core/tiny\.py, line \d+\), after step 12\."
+    with pytest.raises(RunFailed, match=said) as raised:
         tiny.train(tmp_path / "run", "trainer.raise_at=13", observers=(watcher,))
     assert watcher.heard == ["started at 0", "saved 10", "failed"]
-    assert watcher.error is raised.value
+    assert watcher.error is raised.value.__cause__
+    assert str(tmp_path / "run") in raised.value.cure
     files = files_of(tmp_path / "run")
     assert "model.safetensors" not in files
     assert "config.yaml" in files

@@ -40,7 +40,7 @@ def test_a_list_as_json_holds_the_rows_of_the_table(output: Any, kind: str) -> N
     rows = json.loads(output("list", kind, "--json"))
     table = output("list", kind).splitlines()
 
-    assert [set(row) for row in rows] == [{"name", "plugin", "summary"}] * len(rows)
+    assert [set(row) for row in rows] == [{"name", "plugin", "tags", "summary"}] * len(rows)
     assert table[0].split() == ["name", "plugin", "summary"]
     assert [line.split()[0] for line in table[1:]] == [row["name"] for row in rows] == zoo.list(kind)
 
@@ -50,7 +50,7 @@ def test_plugins_are_shown_with_their_state_and_what_they_bring(output: Any) -> 
 
     assert "dataset mnist" in rows["datasets"]["brings"].split(", ")
     assert rows["clsgan"]["brings"] == "model clsgan, trainer clsgan"
-    assert rows["zoo"]["brings"] == "recipes of registry.yaml"
+    assert rows["zoo"]["brings"].startswith("recipe clsgan-mnist, recipe clsgan-mnist-quick, ")
     assert {row["state"] for row in rows.values()} == {"loaded"}
     assert rows["zoo"]["distribution"] == f"zoo-core {version('zoo-core')}"
     assert [row["name"] for row in json.loads(output("list", "plugins", "--json"))] == list(rows)

@@ -65,7 +65,7 @@ def published(file, listed, tmp_path, zoo_home, tensors):
         def is_whole(self, model, tensors):
             return all(torch.equal(model.state_dict()[name], tensor) for name, tensor in tensors.items())
 
-    before = {one for one in tmp_path.rglob("*")} | {tmp_path / "listed.yaml"}
+    before = {*tmp_path.rglob("*"), tmp_path / "listed.yaml"}
     yield Published()
     assert set(tmp_path.rglob("*")) <= before, "something was written outside of zoo's home"
 
@@ -471,6 +471,7 @@ def test_a_bar_is_drawn_on_a_terminal_and_nowhere_else(published, monkeypatch, c
             patch.setattr(sys, "stderr", terminal)
             load("my-line", catalog)
             terminal.flush()
+            os.set_blocking(ours, False)
             shown = os.read(ours, 2**16).decode()
         os.close(ours)
         assert "my-line" in shown
@@ -514,7 +515,7 @@ def test_a_disk_that_fills_up_on_the_way_is_said(published):
     with Server(published.data) as server:
         catalog = published.at(server.url)
         published.partial(catalog).symlink_to("/dev/full")
-        with pytest.raises(BadFile, match="could not be written to .*: No space left on device") as refused:
+        with pytest.raises(BadFile, match=r"could not be written to .*: No space left on device") as refused:
             load("my-line", catalog)
     assert refused.value.cure.startswith("Make room")
     assert not published.place(catalog).exists()
@@ -524,7 +525,7 @@ def test_a_place_that_is_occupied_is_said(published):
     with Server(published.data) as server:
         catalog = published.at(server.url)
         (published.place(catalog) / "inside").mkdir(parents=True)
-        with pytest.raises(BadFile, match="could not be written to .*: Is a directory"):
+        with pytest.raises(BadFile, match=r"could not be written to .*: Is a directory"):
             load("my-line", catalog)
 
 
@@ -678,7 +679,9 @@ def test_a_plugin_is_given_what_it_brought_the_last_time(published):
         return destination
 
     catalog = fetching(published.at("tape://shelf/7"), zoo_fetch)
-    with pytest.raises(BrokenPlugin, match="plugin 'fetcher' could not fetch tape://shelf/7: ConnectionError: the tape"):
+    with pytest.raises(
+        BrokenPlugin, match="plugin 'fetcher' could not fetch tape://shelf/7: ConnectionError: the tape"
+    ):
         load("my-line", catalog)
     load("my-line", catalog)
 
@@ -694,7 +697,7 @@ def test_a_plugin_that_brings_another_file_or_none(published, zoo_home):
     def not_its_scheme(self, location):
         return None
 
-    with pytest.raises(BadFile, match="tape://shelf/7 has sha256 [0-9a-f]{64}, but should have"):
+    with pytest.raises(BadFile, match=r"tape://shelf/7 has sha256 [0-9a-f]{64}, but should have"):
         load("my-line", fetching(published.at("tape://shelf/7"), another))
     with pytest.raises(BrokenPlugin, match="'fetcher' says that it fetched tape://shelf/7, but there is no"):
         load("my-line", fetching(published.at("tape://shelf/7"), none))

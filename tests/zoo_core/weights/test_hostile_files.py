@@ -109,7 +109,7 @@ def tensors():
 
 
 def assembled(story, listed, **told):
-    """The bytes of a safetensors file with this story and these tensors; ``told`` overrides what is said of the first."""
+    """The bytes of a safetensors file with this story and these tensors; ``told`` is said of the first instead."""
     members, end = {"__metadata__": {"zoo": story}}, 0
     for name, dtype, shape, data in listed:
         members[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + len(data)]}
@@ -206,7 +206,19 @@ _values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_text, inner, max_size=4),
     max_leaves=12,
 )
-_fields = ["format", "model", "config", "recipe", "seed", "step", "dataset", "figures", "protocol", "versions", "plugins"]
+_fields = [
+    "format",
+    "model",
+    "config",
+    "recipe",
+    "seed",
+    "step",
+    "dataset",
+    "figures",
+    "protocol",
+    "versions",
+    "plugins",
+]
 _fields += ["git", "licence", "converted"]
 
 
@@ -344,7 +356,12 @@ def test_what_is_no_file_is_refused_however_it_is_come_by(tmp_path, listed, kind
     make, message = FILES[kind]
     path = tmp_path / "line.safetensors"
     make(path)
-    for way in (read_header, check, lambda path: load(path, tiny.catalog()), lambda path: load(str(path), tiny.catalog())):
+    for way in (
+        read_header,
+        check,
+        lambda path: load(path, tiny.catalog()),
+        lambda path: load(str(path), tiny.catalog()),
+    ):
         with pytest.raises(BadFile) as error:
             way(path)
         assert message in error.value.problem
