@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import zoo_core as zoo
 
 _PAPERS = "Mao et al. 2017 (least squares), Mirza & Osindero 2014 (conditional), Goodfellow et al. 2014"
@@ -25,3 +27,4 @@ def zoo_register(registry: zoo.Registry) -> None:
         licence="Apache-2.0",
         tags=("gan", "generation", "image"),
     )
+    registry.recipes(Path(__file__).parent / "weights.yaml")

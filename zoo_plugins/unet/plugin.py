@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import zoo_core as zoo
 
 _PAPER = "Ronneberger et al. 2015"
@@ -33,3 +35,4 @@ def zoo_register(registry: zoo.Registry) -> None:
         licence="Apache-2.0",
         tags=("segmentation",),
     )
+    registry.recipes(Path(__file__).parent / "weights.yaml")
