@@ -11,7 +11,6 @@ from zoo_core import catalog
 from zoo_core.catalog import Catalog
 from zoo_core.errors import NameTaken, UnknownName
 
-
 TARGETS = {"model": "tiny:Line", "dataset": "tiny:Points", "trainer": "tiny:LineTrainer"}
 
 
