@@ -30,7 +30,8 @@ _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
 )
 @common_options
 def command(source: str, inputs: tuple[str, ...], output: Path | None) -> None:
-    """Use the model that SOURCE holds: the newest run of a recipe, a run's folder, or a weights file.
+    """Use the model that SOURCE holds: the newest run of a recipe below runs/, else the published weights of that name;
+    a run's folder; or a weights file.
 
     \b
     zoo predict clsgan-mnist labels=[5,5,5,5] seed=1 -o fives.png

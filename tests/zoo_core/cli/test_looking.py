@@ -49,7 +49,7 @@ def test_plugins_are_shown_with_their_state_and_what_they_bring(output: Any) -> 
     rows = {row["name"]: row for row in json.loads(output("plugins", "--json"))}
 
     assert "dataset mnist" in rows["datasets"]["brings"].split(", ")
-    assert rows["clsgan"]["brings"] == "model clsgan, trainer clsgan"
+    assert rows["clsgan"]["brings"] == "model clsgan, trainer clsgan, weights clsgan-mnist"
     assert rows["zoo"]["brings"].startswith("recipe clsgan-mnist, recipe clsgan-mnist-quick, ")
     assert {row["state"] for row in rows.values()} == {"loaded"}
     assert rows["zoo"]["distribution"] == f"zoo-core {version('zoo-core')}"

@@ -143,9 +143,9 @@ def test_a_mistake_in_a_registry_file_names_the_file_and_the_line(
         (["--rum"], "--rum", "--help"),
         (["predict", "clsgan-mnits"], "no recipe is called 'clsgan-mnits'.", "Did you mean 'clsgan-mnist'?"),
         (
-            ["predict", RECIPE],
-            "recipe 'clsgan-mnist' has no finished run below",
-            "Train it first: zoo run clsgan-mnist",
+            ["predict", "cgan-mnist"],
+            "recipe 'cgan-mnist' has no finished run below",
+            "Train it first: zoo run cgan-mnist",
         ),
         (["predict", RECIPE, "labels"], "'labels' should be key=value.", "labels=[5,5,5,5]"),
         (["predict", RECIPE, "labels=["], "the value of 'labels=[' is not YAML.", "Quote it for the shell"),
