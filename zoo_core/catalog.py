@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import BrokenPlugin, UnknownName, ZooError, did_you_mean
-from zoo_core.plugins import Plugins
+from zoo_core.plugins import PluginInfo, Plugins
 from zoo_core.recipe_files import PARTS
 from zoo_core.recipe_layers import Recipes, plugin_files, user_files
 from zoo_core.recipes import Recipe
@@ -16,6 +16,9 @@ from zoo_core.registry import KINDS, Entry, Kind, Registry
 from zoo_core.settings import describe
 from zoo_core.weights.entries import Entries
 from zoo_core.weights.entries import Entry as WeightsEntry
+
+LISTED = ("recipes", *(f"{kind}s" for kind in KINDS), "weights")
+Tags = Mapping[tuple[str, str], Iterable[str]]
 
 
 class Catalog:
@@ -73,9 +76,11 @@ class Catalog:
         Recipes and weights have the tags of their model, trainer and data set. With ``tag``, only what has it.
         """
         if kind == "recipes":
-            rows = [self._recipe_row(plugin, name) for plugin, name in self.recipes.names()]
+            tags = self._tags()
+            rows = [self._recipe_row(plugin, name, tags) for plugin, name in self.recipes.names()]
         elif kind == "weights":
-            rows = [self._weights_row(plugin, name) for plugin, name in self.weights]
+            tags = self._tags()
+            rows = [self._weights_row(plugin, name, tags) for plugin, name in self.weights]
         elif kind.removesuffix("s") in KINDS:
             rows = [
                 _row(entry.name, entry.plugin, entry.tags, entry.summary)
@@ -83,8 +88,7 @@ class Catalog:
                 if entry.kind == kind.removesuffix("s")
             ]
         else:
-            known = ["recipes", *(f"{known}s" for known in KINDS), "weights", "plugins"]
-            raise UnknownName(f"there are no '{kind}' to list.", "Choose from " + ", ".join(known) + ".")
+            raise UnknownName(f"there are no '{kind}' to list.", f"Choose from {', '.join(LISTED)}, plugins.")
         chosen = [row for row in rows if tag is None or tag in row["tags"].split()]
         return sorted(chosen, key=lambda row: (row["name"], row["plugin"]))
 
@@ -120,37 +124,30 @@ class Catalog:
             self.find(entry.kind, name)  # says so if two plugins offer it, and how to choose
         found |= {entry.kind: self._describe(entry) for entry in entries}
         if not found:
-            kinds = ("recipes", "models", "trainers", "datasets", "weights")
-            known = [row["name"] for kind in kinds for row in self.rows(kind)]
+            known = [row["name"] for kind in LISTED for row in self.rows(kind)]
             raise self._or_broken(
                 UnknownName(f"nothing is called '{name}'.", did_you_mean(name, known, "See `zoo list`.")),
                 name,
             )
         return found
 
-    def _recipe_row(self, plugin: str, name: str) -> dict[str, str]:
+    def _recipe_row(self, plugin: str, name: str, tags: Tags) -> dict[str, str]:
         """With what is wrong as its summary: one bad recipe should not keep the others from being listed."""
         try:
             recipe = self.recipes.find(f"{plugin}/{name}" if plugin else name)
         except ZooError as error:
             return _row(name, plugin, (), f"(broken: {error.problem})")
-        return _row(
-            name,
-            plugin,
-            self._tags({part: (recipe.values.get(part) or {}).get("name") for part in PARTS}),
-            recipe.summary,
-        )
+        parts = ((part, str((recipe.values.get(part) or {}).get("name"))) for part in PARTS)
+        own = dict.fromkeys(tag for part in parts for tag in tags.get(part, ()))
+        return _row(name, plugin, own, recipe.summary)
 
-    def _tags(self, components: Mapping[str, Any]) -> list[str]:
-        """The tags of components, given as ``{"model": name, …}``, each once."""
-        tags = [
-            tag
-            for part, name in components.items()
-            for entry in self.registry.entries
-            if entry.kind == part and name in (entry.name, entry.full_name)
-            for tag in entry.tags
-        ]
-        return list(dict.fromkeys(tags))
+    def _tags(self) -> Tags:
+        """The tags of every component by kind and name, for all rows at once."""
+        tags: dict[tuple[str, str], dict[str, None]] = {}
+        for entry in self.registry.entries:
+            for name in (entry.name, entry.full_name):
+                tags.setdefault((entry.kind, name), {}).update(dict.fromkeys(entry.tags))
+        return tags
 
     def describe_weights(self, entry: WeightsEntry) -> dict[str, Any]:
         listed = entry.listed
@@ -164,13 +161,13 @@ class Catalog:
             "settings": [],
         }
 
-    def _weights_row(self, plugin: str, name: str) -> dict[str, str]:
+    def _weights_row(self, plugin: str, name: str, tags: Tags) -> dict[str, str]:
         try:
             listed = self.weights.get(plugin, name).listed
         except ZooError as error:
             return _row(name, plugin, (), f"(broken: {error.problem})")
         summary = listed.summary or (f"the same as {listed.alias}" if listed.alias else "")
-        return _row(name, plugin, self._tags({"model": listed.model}), summary)
+        return _row(name, plugin, tags.get(("model", listed.model or ""), ()), summary)
 
     def _describe(self, entry: Entry) -> dict[str, Any]:
         loaded = entry.load()
@@ -189,14 +186,18 @@ class Catalog:
     def _or_broken(self, error: UnknownName, name: str) -> UnknownName | BrokenPlugin:
         """A better reason than "unknown", where a plugin that did not load may have brought ``name``."""
         owner = name.partition("/")[0]
+
+        def may_bring(plugin: PluginInfo) -> bool:
+            return plugin.name in (owner, name) or name.startswith(f"{plugin.name}-")
+
         for left_out in self.plugins.disabled:
-            if left_out.name in (owner, name) or name.startswith(f"{left_out.name}-"):
+            if may_bring(left_out):
                 return UnknownName(
                     f"{error.problem} The plugin '{left_out.name}' is left out.",
                     f"{left_out.why[:1].upper()}{left_out.why[1:]}.",
                 )
         for broken in self.plugins.broken:
-            if broken.name in (owner, name) or name.startswith(f"{broken.name}-"):
+            if may_bring(broken):
                 return BrokenPlugin(
                     f"{error.problem} The plugin '{broken.name}' is installed but did not load: {broken.why}",
                     f"Mend or update it: pip install --upgrade {broken.distribution}",

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import click
 
-from zoo_core.catalog import Catalog
+from zoo_core.catalog import LISTED, Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.cli.table import show
-
-_KINDS = ("recipes", "models", "trainers", "datasets", "weights")
 
 
 @click.command("search")
@@ -24,7 +22,7 @@ def command(word: str, registry: tuple[Path, ...], as_json: bool) -> None:
     here, wanted = Catalog(registry), word.lower()
     found = [
         {"kind": kind.removesuffix("s") if kind != "weights" else kind, **row}
-        for kind in _KINDS
+        for kind in LISTED
         for row in here.rows(kind)
         if any(wanted in str(value).lower() for value in row.values())
     ]

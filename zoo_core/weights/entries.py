@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ class Entries:
             except UnknownName as error:
                 raise UnknownName(f"{entry.where}{error.problem}", error.cure) from None
             note = entry.listed.deprecated or followed.listed.deprecated
-            entry = Entry(followed.name, followed.plugin, followed.file, _with(followed.listed, deprecated=note))
+            entry = replace(followed, listed=replace(followed.listed, deprecated=note))
         return entry
 
     def _entry(self, name: str) -> Entry:
@@ -193,9 +193,3 @@ def _check(entry: Entry) -> None:
 
 def _whose(entry: Entry) -> str:
     return f"{entry.where}weights '{entry.name}'"
-
-
-def _with(listed: Listed, **changes: Any) -> Listed:
-    from dataclasses import replace
-
-    return replace(listed, **changes)

@@ -48,9 +48,7 @@ class Header:
     @property
     def parameters(self) -> int:
         """Numbers in all floating-point tensors together: parameters and buffers."""
-        from math import prod
-
-        return sum(prod(shape) for dtype, shape in self.tensors.values() if "F" in dtype)
+        return sum(math.prod(shape) for dtype, shape in self.tensors.values() if "F" in dtype)
 
     def says(self) -> str:
         """Whose weights the file says it holds, in one line."""
