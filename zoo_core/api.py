@@ -54,9 +54,15 @@ def run(
 
 
 def build(name: str, kind: str = "model", **settings: Any) -> Any:
-    """An untrained model, or with ``kind`` a ``"dataset"`` or ``"trainer"``.
+    """An untrained model with its default settings, or with others.
 
-    model = zoo.build("clsgan", latent_dim=96)
+        model = zoo.build("clsgan", latent_dim=96)
+
+    With ``kind`` it is a ``"dataset"`` or a ``"trainer"``.
+
+    Raises:
+        UnknownName: if no installed plugin registered the name.
+        BadSetting: if a setting is none of its own, or out of range.
     """
     from zoo_core.errors import UnknownName
     from zoo_core.registry import KINDS

@@ -44,6 +44,7 @@ class Dataset(ABC):
 
     Config: ClassVar[type[Any]]
     config: Any
+    """The settings, each checked."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -80,8 +81,10 @@ class Dataset(ABC):
 class OnTheFly:
     """Examples that ``make`` makes from their numbers alone, so that example k is the same in every process and run.
 
-        OnTheFly(make, length=10_000, endless=True)   # make([k, …]) -> Batch
+        OnTheFly(make, length=10_000, endless=True)  # make([k, …]) -> Batch
 
+    What is random in ``make`` is drawn from a generator seeded with k. With ``endless`` the training takes examples 0,
+    1, 2, … on and on, each once; ``length`` is then only what is called an epoch, and ``Trainer.order`` is not asked.
     ``make`` may be called in other processes, which get a pickled copy of it on some platforms.
     """
 
@@ -102,7 +105,7 @@ class OnTheFly:
 class InMemory:
     """Examples kept as tensors and batched by index, much faster than one by one.
 
-        InMemory(image=images, label=labels)   # (N, 1, 28, 28), (N,)
+        InMemory(image=images, label=labels)  # (N, 1, 28, 28), (N,)
 
     Raises:
         ValueError: if the tensors are not of one length.

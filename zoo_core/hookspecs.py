@@ -1,7 +1,12 @@
 """Everything a plugin may do. A plugin is a module or object with some of these functions, marked ``@zoo.hookimpl``.
 
+A function may leave out arguments it does not need. A misspelt hook is refused as the plugin is loaded; a hook of a
+newer zoo may be marked ``@zoo.hookimpl(optionalhook=True)``, and an older one passes over it.
+
 The life-cycle hooks (``zoo_run_started`` and on) are called on the main process only, in the order they stand here.
-A plugin that raises in one of them is switched off for the rest of the run with a warning; the training goes on.
+A plugin that raises in one of them is switched off for the rest of the run with a warning that names it; the training
+goes on, and checkpoints do not depend on any of them. Wrappers are not taken there. ``zoo.run(…, observers=[thing])``
+takes any object with such methods for one run; ``ZOO_TRACE=1`` prints each call.
 """
 
 from __future__ import annotations
@@ -25,7 +30,15 @@ hookimpl = pluggy.HookimplMarker("zoo")
 
 @hookspec(historic=True)
 def zoo_register(registry: Registry) -> None:
-    """Hand over your names. Called once, as the plugin is loaded; must not import torch."""
+    """Hand over your names. Called once, as the plugin is loaded; must not import torch, since ``zoo list`` calls it.
+
+        @zoo.hookimpl
+        def zoo_register(registry):
+            registry.model("autoencoder", "zoo_autoencoder.model:Autoencoder", summary="A small denoising autoencoder")
+            registry.recipes(Path(__file__).parent / "registry.yaml")
+
+    If it raises, what it had handed over before is taken back.
+    """
 
 
 @hookspec
@@ -54,17 +67,28 @@ def zoo_step_finished(run: Run, step: int, metrics: Mapping[str, Tensor]) -> Non
 
 @hookspec
 def zoo_logged(run: Run, step: int, metrics: Mapping[str, float]) -> None:
-    """Every ``run.log_every`` steps and after the last: each metric's mean since the last call, read once for all."""
+    """Every ``run.log_every`` steps and after the last: each metric's mean since the last call, read once for all.
+
+    Reading from the device is what costs, so a logger listens here. A run that is stopped in between logs nothing then;
+    its checkpoint keeps what was reported, and resumed it logs the mean of the whole interval.
+    """
 
 
 @hookspec
 def zoo_evaluated(run: Run, step: int, metrics: Mapping[str, float]) -> None:
-    """``trainer.evaluate`` has measured the model as it is after ``step`` steps."""
+    """``trainer.evaluate`` has measured the model as it is after ``step`` steps.
+
+    Every ``run.evaluate_every`` steps on the data set's validation examples, at the end on its evaluation examples. A
+    name with a slash (``mse/3``) is a detail, which zoo's own listeners keep but do not print.
+    """
 
 
 @hookspec
 def zoo_preview(run: Run, step: int, pictures: Tensor) -> None:
-    """What ``trainer.preview`` drew: ``pictures`` (N, C, H, W), or clips (N, T, C, H, W), in [0, 1] on the CPU."""
+    """What ``trainer.preview`` drew: ``pictures`` (N, C, H, W), or clips (N, T, C, H, W), in [0, 1] on the CPU.
+
+    A listener that wants pictures only looks at ``pictures.ndim``.
+    """
 
 
 @hookspec

@@ -16,7 +16,9 @@ from zoo_core.settings import check_config_class, read
 class Model(nn.Module):
     """A network built from its settings alone; ``zoo.load`` gives it back with its weights.
 
-    A subclass nests a frozen ``Config`` whose fields are made with ``zoo.setting`` and passes it on:
+    A subclass nests a frozen ``Config`` whose fields are made with ``zoo.setting`` and passes it on. Where it can
+    compute again what it would keep for the backward pass, the setting is called ``checkpointing``: a run whose memory
+    ran out says to set it.
 
         class Autoencoder(zoo.Model):
             @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class Model(nn.Module):
 
     Config: ClassVar[type[Any]]
     config: Any
+    """The settings the network was built with, each checked."""
     outputs: ClassVar[Mapping[str, str]] = {}
     """What ``predict`` gives, by name: ``{"image": "(N, 1, 28, 28) in [0, 1]"}``; a letter stands for any length."""
 
@@ -57,7 +60,10 @@ class Model(nn.Module):
     def predict(self, *inputs: Any, **named: Any) -> dict[str, Any]:
         """What a user wants from the model, by name: ``{"image": (N, C, H, W) in [0, 1]}``, ``{"label": [3]}``.
 
-        ``zoo predict NAME key=value`` calls this with the values of its words.
+        ``zoo predict NAME key=value`` calls this with the values of its words. It may give pictures (N, C, H, W) and
+        clips (N, T, C, H, W) in [0, 1], classes of pixels (H, W) as ``torch.uint8``, or plain values. ``-o FILE`` takes
+        the first that can be drawn, as ``.png``, ``.gif`` or ``.npy``, and puts the others beside it (``mask.png``,
+        ``mask-overlay.png``).
         """
         raise ZooError(f"{type(self).__name__} offers no predictions.", "Call it as a module: model(inputs).")
 
@@ -66,6 +72,9 @@ class Model(nn.Module):
         return {}
 
     def usage(self) -> str:
-        """What ``zoo predict NAME`` should be followed by, as a run says at its end."""
+        """What ``zoo predict NAME`` should be followed by, as a run says at its end.
+
+        Override it where the names of ``predict``'s arguments do not say enough.
+        """
         needed = [name for name, one in signature(self.predict).parameters.items() if one.default is one.empty]
         return " ".join(f"{name}=…" for name in needed) or "-o picture.png"

@@ -59,7 +59,7 @@ class Entry:
 
 
 class Registry:
-    """What the plugins handed over. A plugin sees it in ``zoo_register`` and calls the four methods below."""
+    """What the plugins handed over. A plugin sees it in ``zoo_register`` and calls the methods below."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -125,6 +125,7 @@ class Registry:
         return found[0]
 
     def of_kind(self, kind: Kind) -> list[Entry]:
+        """Every entry of a kind, in the order of registration."""
         return [entry for entry in self.entries if entry.kind == kind]
 
     @contextmanager

@@ -21,7 +21,9 @@ class Run:
     """One training: where it lies, how far it is, and its last figures."""
 
     recipe: Recipe
+    """What is run: ``recipe.name``, ``recipe.values``, ``recipe.settings("trainer")``."""
     settings: RunSettings
+    """The recipe's part ``run``, checked: ``settings.batch_size``."""
     folder: RunFolder
     model: Model
     trainer: Trainer
@@ -29,6 +31,7 @@ class Run:
     total_steps: int
     steps_per_epoch: int
     step: int = 0
+    """Steps that are done."""
     metrics: dict[str, float] = field(default_factory=dict)
     """The last logged mean of every metric a step reports."""
     figures: dict[str, float] = field(default_factory=dict)
@@ -38,14 +41,17 @@ class Run:
 
     @property
     def path(self) -> Path:
+        """The run's folder."""
         return self.folder.path
 
     @property
     def name(self) -> str:
+        """The recipe's name."""
         return self.recipe.name
 
     @property
     def epoch(self) -> float:
+        """Epochs that are done, with their fraction."""
         return self.step / self.steps_per_epoch
 
     def stop(self, reason: str) -> None:

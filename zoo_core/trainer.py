@@ -13,17 +13,20 @@ from zoo_core.dataset import Batch, Examples
 from zoo_core.settings import check_config_class
 
 Metrics = Mapping[str, Tensor]
+"""What a step reports, by name: detached 0-d tensors."""
 M = TypeVar("M", bound=nn.Module)
 Os = TypeVarTuple("Os")
 
 
 class Engine(Protocol):
-    """The device, its precision and the processes, behind seven words."""
+    """What a trainer may ask of the machine: the device, its precision and the processes, behind a few words."""
 
     device: torch.device
+    """Where the networks and the batches are."""
     total_steps: int
     """Steps of the whole run, for schedules."""
     is_main: bool
+    """Whether this process is the one that writes."""
 
     def prepare(self, module: M, *optimizers: *Os) -> tuple[M, *Os]:
         """The module on the device, wrapped for precision and processes, and its optimizers."""
@@ -44,13 +47,17 @@ class Engine(Protocol):
 class Trainer(ABC):
     """The researcher's script without what surrounds it: no loop, device, seed, checkpoint or logging.
 
+    It holds networks and optimizers, takes a batch and makes a step; the framework does the rest.
+
     What a trainer holds in its attributes is its state and is saved: modules, optimizers, schedules (anything with
     ``state_dict`` and ``load_state_dict``), tensors, numbers, strings. An attribute with a leading underscore is not
-    state and must be such that it can be made again; ``config`` and ``engine`` are not state either.
+    state and must be such that it can be made again; ``config`` and ``engine`` are not state either. Something that
+    could not be saved stops the run before the first step.
     """
 
     Config: ClassVar[type[Any]]
     config: Any
+    """The settings, each checked."""
     protocol: ClassVar[str] = ""
     """How ``evaluate`` measures, in a sentence or two; it is published with the figures."""
 

@@ -79,14 +79,21 @@ class Case:
         return Outcome("passed", "", time.perf_counter() - start)
 
 
-ALL: list[Check] = []
+_ALL: list[Check] = []
+
+
+def all_checks() -> list[Check]:
+    """Every check there is, in the order of its writing."""
+    from zoo_core.testing import dataset_checks, model_checks, plugin_checks, recipe_checks  # noqa: F401  # they register
+
+    return _ALL
 
 
 def check(kind: Kind, guards: str, cure: str) -> Callable[[Callable[[Subject], None]], Callable[[Subject], None]]:
     """Make a function of a subject a check, called as the function is."""
 
     def register(function: Callable[[Subject], None]) -> Callable[[Subject], None]:
-        ALL.append(Check(function.__name__.replace("_", "-"), kind, guards, cure, function))
+        _ALL.append(Check(function.__name__.replace("_", "-"), kind, guards, cure, function))
         return function
 
     return register
@@ -104,8 +111,6 @@ def cases(name: str, overrides: Iterable[str] = (), catalog: Catalog | None = No
     Raises:
         UnknownName: if nothing is called ``name``.
     """
-    from zoo_core.testing import dataset_checks, model_checks, plugin_checks, recipe_checks  # noqa: F401  # they register
-
     here = catalog or Catalog()
     words = tuple(overrides)
     subjects = _of_plugin(name, here) or _of_name(name, here)
@@ -115,7 +120,12 @@ def cases(name: str, overrides: Iterable[str] = (), catalog: Catalog | None = No
         raise UnknownName(
             f"nothing that can be checked is called '{name}'.", did_you_mean(name, known, "See `zoo list`.")
         )
-    return [Case(one, Subject(kind, thing, here, words)) for kind, thing in subjects for one in ALL if one.kind == kind]
+    return [
+        Case(one, Subject(kind, thing, here, words))
+        for kind, thing in subjects
+        for one in all_checks()
+        if one.kind == kind
+    ]
 
 
 def _of_plugin(name: str, here: Catalog) -> list[tuple[Kind, str]]:

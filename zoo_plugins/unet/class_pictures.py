@@ -19,7 +19,8 @@ _GREY = (128, 128, 128)
 
 def class_names(config: Any) -> list[str]:
     """The classes' names by number; a number where there is no name."""
-    return [config.class_names[k] if k < len(config.class_names) else str(k) for k in range(config.out_channels)]
+    names = getattr(config, "class_names", ())
+    return [names[k] if k < len(names) else str(k) for k in range(config.out_channels)]
 
 
 def side_by_side(image: Tensor, mask: Tensor, predicted: Tensor, names: list[str], ignored_index: int) -> Tensor:

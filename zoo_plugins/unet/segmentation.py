@@ -12,14 +12,17 @@ from torch import Tensor
 
 import zoo_core as zoo
 from zoo_plugins.unet.class_pictures import class_names, side_by_side
-from zoo_plugins.unet.model import UNet
 from zoo_plugins.unet.training import UNetTrainer
 
 _SHOWN = 8
 
 
 class SegmentationTrainer(UNetTrainer):
-    """Trains a U-Net on ``image`` (N, C, H, W) in [0, 1] and ``mask`` (N, H, W), the classes' numbers."""
+    """Trains on ``image`` (N, C, H, W) in [0, 1] and ``mask`` (N, H, W), the classes' numbers.
+
+    A U-Net, or any model that gives logits (N, K, H, W) and whose ``config.out_channels`` is K, the number of classes;
+    ``config.class_names`` names them, if there is such a setting.
+    """
 
     @dataclass(frozen=True, kw_only=True)
     class Config(UNetTrainer.Config):
@@ -37,7 +40,7 @@ class SegmentationTrainer(UNetTrainer):
         "classes that occur; pixel_accuracy: over all pixels."
     )
 
-    def setup(self, model: UNet, engine: zoo.Engine) -> None:
+    def setup(self, model: Any, engine: zoo.Engine) -> None:
         _check(model.config, self.config)
         self._weights = (
             torch.tensor(self.config.class_weights, device=engine.device) if self.config.class_weights else None
@@ -130,7 +133,12 @@ def figures_of(matrix: Tensor, names: list[str]) -> dict[str, float]:
 
 
 def _check(model: Any, trainer: SegmentationTrainer.Config) -> None:
-    if model.output != "class_logits" or model.head != "linear":
+    if not hasattr(model, "out_channels"):
+        raise zoo.ZooError(
+            "the trainer 'segmentation' asks a model how many classes it has, but this has no setting 'out_channels'.",
+            "Choose a model that has it (`model.name=unet`), or let its Config have it.",
+        )
+    if getattr(model, "output", "class_logits") != "class_logits" or getattr(model, "head", "linear") != "linear":
         raise zoo.ZooError(
             f"the trainer 'segmentation' needs logits of classes, but model.output is '{model.output}' "
             f"and model.head is '{model.head}'.",

@@ -12,7 +12,6 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import zoo_core as zoo
-from zoo_plugins.unet.model import UNet
 
 
 class UNetTrainer(zoo.Trainer):
@@ -28,7 +27,7 @@ class UNetTrainer(zoo.Trainer):
 
     config: Config
 
-    def setup(self, model: UNet, engine: zoo.Engine) -> None:
+    def setup(self, model: Any, engine: zoo.Engine) -> None:
         model.to(memory_format=torch.channels_last)
         adam = torch.optim.AdamW(
             model.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True

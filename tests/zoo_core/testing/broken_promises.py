@@ -32,6 +32,18 @@ class ForgetsABuffer(tiny.Line):
         self.more = nn.Linear(1, 1 + next(_calls) % 7)
 
 
+class SaysNothing(tiny.Line):
+    """Its Config is put in after the class was looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Silent:
+    width: int = zoo.setting(3, " ")
+
+
+SaysNothing.Config = _Silent
+
+
 class StartsSpoilt(tiny.Line):
     def __init__(self, config):
         super().__init__(config)
@@ -182,6 +194,7 @@ class RefusesInWords(tiny.LineTrainer):
 
 
 MODELS = [
+    SaysNothing,
     NotOnMeta,
     ForgetsABuffer,
     StartsSpoilt,

@@ -1,6 +1,7 @@
 """The trainer of segmentation, on scenes of the shipped digits."""
 
 import copy
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -187,6 +188,48 @@ def test_a_model_that_gives_no_logits_of_classes_is_refused(model):
     (setting, value), *_ = model.items()
     assert f"model.{setting} is '{value}'" in error.value.problem
     assert error.value.cure == "Write `model.output=class_logits model.head=linear`."
+
+
+class Pixelwise(zoo.Model):
+    """A stranger's model: no more than the number of its classes is known of it."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        out_channels: int = zoo.setting(11, "classes", least=2)
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.layer = torch.nn.Conv2d(1, config.out_channels, 3, padding=1)
+
+    def forward(self, image):
+        return self.layer(image)
+
+
+class Nameless(Pixelwise):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        classes: int = zoo.setting(11, "classes", least=2)
+
+    def __init__(self, config):
+        zoo.Model.__init__(self, config)
+
+
+def test_another_model_is_trained_that_says_how_many_classes_it_has(scenes):
+    trainer = SegmentationTrainer(SegmentationTrainer.Config(learning_rate=1e-2))
+    model = Pixelwise.from_settings({})
+    trainer.setup(model, make().engine)
+    batch = scenes.__getitems__(range(8))
+    losses = [float(trainer.step(batch)["loss"]) for _ in range(10)]
+    assert losses[-1] < losses[0]
+    figures = trainer.evaluate([batch], [])
+    assert 0 < figures["pixel_accuracy"] <= 1
+    assert "iou/0" in figures
+
+
+def test_a_model_that_does_not_say_how_many_classes_it_has_is_refused():
+    trainer = SegmentationTrainer(SegmentationTrainer.Config())
+    with pytest.raises(zoo.ZooError, match="has no setting 'out_channels'"):
+        trainer.setup(Nameless.from_settings({}), make().engine)
 
 
 def test_a_wrong_number_of_class_weights_is_an_error_that_names_both_numbers():
