@@ -200,7 +200,7 @@ class Catalog:
             if may_bring(broken):
                 return BrokenPlugin(
                     f"{error.problem} The plugin '{broken.name}' is installed but did not load: {broken.why}",
-                    f"Mend or update it: pip install --upgrade {broken.distribution}",
+                    broken.cure or f"Mend or update it: pip install --upgrade {broken.distribution}",
                 )
         if self.plugins.broken and error.cure and not error.cure.startswith("Did you mean"):
             names = ", ".join(f"'{broken.name}'" for broken in self.plugins.broken)

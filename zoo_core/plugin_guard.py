@@ -40,7 +40,7 @@ def guarded() -> Iterator[None]:
         except _TooLong:
             raise BrokenPlugin(
                 f"it took longer than {seconds:g} s to load.",
-                "Give it more time with ZOO_PLUGIN_TIMEOUT=60, or leave it out: zoo plugins disable NAME",
+                "Give it more time: ZOO_PLUGIN_TIMEOUT=60",
             ) from None
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pluggy
 
 from zoo_core import hookspecs
-from zoo_core.errors import BadFile, BrokenPlugin, NameTaken
+from zoo_core.errors import BadFile, BrokenPlugin, NameTaken, ZooError
 from zoo_core.plugin_choice import PluginChoice
 from zoo_core.plugin_guard import guarded
 from zoo_core.registry import Registry
@@ -40,6 +40,8 @@ class PluginInfo:
     location: str = ""
     """The folder it is installed in."""
     traceback: str = ""
+    cure: str = ""
+    """What mends a broken one, where zoo knows."""
 
 
 class Plugins:
@@ -123,9 +125,11 @@ class Plugins:
             with guarded():
                 self.add(told["name"], bring())
         except (Exception, SystemExit) as error:
-            why = " ".join(f"{type(error).__name__}: {error}".split())  # one line, as `zoo plugins` has
+            said = error.problem if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
+            why = " ".join(said.split())  # one line, as `zoo plugins` has
+            cure = (error.cure or "") if isinstance(error, ZooError) else ""
             trace = "".join(traceback.format_exception(error))
-            self.infos.append(PluginInfo(**told, state="broken", why=why, traceback=trace))
+            self.infos.append(PluginInfo(**told, state="broken", why=why, cure=cure, traceback=trace))
         else:
             took = 1000 * (time.perf_counter() - start)
             why = "imports torch at registration" if "torch" in sys.modules and not torch_was_there else ""

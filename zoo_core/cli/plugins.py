@@ -80,9 +80,11 @@ def warn_of_broken(here: Catalog) -> None:
     """A line on stderr for each plugin that did not load."""
     for info in here.plugins.broken:
         whose = f"{info.distribution} {info.version}".strip()
+        stop = "" if info.why.endswith((".", "!", "?")) else "."
+        cure = info.cure.rstrip(".") or "Update it"
         warnings.warn(
-            f"the plugin '{info.name}' ({whose}) did not load: {info.why} "
-            f"Update it, or leave it out: zoo plugins disable {info.name}",
+            f"the plugin '{info.name}' ({whose}) did not load: {info.why}{stop} "
+            f"{cure}, or leave it out: zoo plugins disable {info.name}",
             stacklevel=2,
         )
 

@@ -168,7 +168,16 @@ def two_processes_agree(subject: Subject) -> None:
     _recipe(subject)  # skips one that needs a setting
     with TemporaryDirectory() as name:
         words = [*_TINY, *subject.overrides, "run.steps=2", "run.batch_size=8", "run.checkpoint_every=0"]
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        launcher = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--local-addr",
+            "127.0.0.1",
+            "--nproc-per-node",
+            "2",
+        ]
         command = [*launcher, "-m", "zoo_core.testing.one_of_two", name, subject.name, *words]
         surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, capture_output=True, text=True, env=surroundings)  # noqa: S603  # this Python
@@ -239,8 +248,9 @@ class _StopsAt:
 
 
 def _last_error(text: str) -> str:
-    """What a process said as it failed, and not what its launcher says of that."""
+    """What the process that failed first said, and not what the other or their launcher say of that."""
     lines = [line.strip() for line in text.splitlines()]
     raised = [line for line in lines if re.match(r"(\[rank\d\]: )?[\w.]*(Error|Exception|Failed)\b", line)]
     ours = [line for line in raised if "ChildFailedError" not in line]
-    return (ours or raised or lines or ["nothing was said"])[-1]
+    first = [line for line in ours if line[:7] == ours[0][:7]]  # "[rank1]"
+    return (first or raised or lines or ["nothing was said"])[-1]
