@@ -40,17 +40,23 @@ def run(
     *overrides: str,
     observers: Iterable[object] = (),
     folder: str | PathLike[str] | None = None,
+    resume: bool = False,
 ) -> Run:
     """Train a recipe and give back the finished run: ``zoo.run("clsgan-mnist", "run.steps=100")``.
 
-    ``observers`` are objects with life-cycle hooks (methods marked ``@zoo.hookimpl``).
+    ``observers`` are objects with life-cycle hooks (methods marked ``@zoo.hookimpl``). With ``resume`` the run in
+    ``folder`` goes on, if its settings are the same.
+
+    Raises:
+        ZooError: if the recipe asks for what is not there; nothing is written then.
+        RunFailed: if the training fails; what it had is on disk.
     """
     from zoo_core.observers import standard
     from zoo_core.runner import complete, run_recipe
 
     here = catalog.default()
     chosen = name.with_overrides(overrides) if isinstance(name, Recipe) else here.recipe(name, *overrides)
-    return run_recipe(complete(chosen, here), here, [*standard(), *observers], Path(folder) if folder else None)
+    return run_recipe(complete(chosen, here), here, [*standard(), *observers], Path(folder) if folder else None, resume)
 
 
 def build(name: str, kind: str = "model", **settings: Any) -> Any:

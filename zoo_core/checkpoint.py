@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,20 @@ from zoo_core.weights.format import apart, read_tensors
 FORMAT = 1
 
 
-def save(folder: Path, step: int, captured: Mapping[str, Packed], keep: int) -> Path:
-    """Write ``folder/step-000001000``, aside first and renamed when it is whole, then drop all but ``keep``.
+def save(folder: Path, step: int, captured: Mapping[str, Packed], keep: int, spared: Collection[int] = ()) -> Path:
+    """Write ``folder/step-000001000``, aside first and renamed when it is whole, then drop all but the newest ``keep``
+    and those of the steps ``spared``.
 
     Raises:
         BadFile: if it cannot be written; earlier checkpoints are untouched.
     """
-    final = folder / f"step-{step:09d}"
+    final = folder / _name(step)
     aside = folder / f".{final.name}.{os.getpid()}"
     for unfinished in folder.glob(".step-*"):  # of a process that was killed as it saved
         shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        aside.mkdir(parents=True)
+        folder.mkdir(exist_ok=True)
+        aside.mkdir()
         state: dict[str, Any] = {"format": FORMAT, "step": step, "files": {}, "held": {}}
         for name, (tensors, structure) in captured.items():
             state["held"][name] = structure
@@ -51,8 +53,9 @@ def save(folder: Path, step: int, captured: Mapping[str, Packed], keep: int) -> 
         shutil.rmtree(aside, ignore_errors=True)
         reason = getattr(error, "strerror", None) or error
         raise BadFile(f"the checkpoint of step {step} could not be written to {folder}: {reason}.") from error
-    for old in [path for path in _newest_first(folder) if path != final][keep - 1 :]:
-        shutil.rmtree(old)
+    stay = {final.name, *map(_name, spared)}
+    for old in [path for path in _newest_first(folder) if path.name not in stay][keep - 1 :]:
+        shutil.rmtree(old, ignore_errors=True)  # one that can't be dropped now is dropped behind the next
     return final
 
 
@@ -90,6 +93,15 @@ def load_newest(folder: Path) -> tuple[int, dict[str, Packed], list[str]]:
         except BadFile as error:
             damaged.append(error.problem)
     raise BadFile(f"{folder} holds no whole checkpoint." + "".join(f" {problem}" for problem in damaged))
+
+
+def any_in(folder: Path) -> bool:
+    """Whether a checkpoint was ever finished there."""
+    return bool(_newest_first(folder))
+
+
+def _name(step: int) -> str:
+    return f"step-{step:09d}"
 
 
 def _newest_first(folder: Path) -> list[Path]:

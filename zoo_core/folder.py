@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,7 @@ class RunFolder:
         self.previews = path / "previews"
         self.checkpoints = path / "checkpoints"
         self.weights = path / "model.safetensors"
+        self._lock = path / ".lock"
         self._made: list[Path] = []
 
     def create(self) -> None:
@@ -63,17 +66,45 @@ class RunFolder:
                 f"the run folder {self.path} could not be made: {error.strerror}.", "Choose another --folder."
             ) from error
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Inside, no other process trains in this folder. The lock is the kernel's: a killed process leaves none.
+
+        Raises:
+            NameTaken: if one does.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self._lock, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise NameTaken(
+                f"another process is training in {self.path}, and only one can.",
+                "Wait until it has ended, or stop it.",
+            ) from None
+        except OSError as error:
+            raise BadFile(f"{self.path} can't be written to: {error.strerror}.", "Choose another --folder.") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
     def remove_if_empty(self) -> None:
         """Leave nothing of a run that never began, nor of the folders made for it."""
-        for file in (self.config, self.environment):
+        for file in (self.config, self.environment, self._lock):
             file.unlink(missing_ok=True)
         for place in self._made:
             if not place.is_dir() or any(place.iterdir()):
                 return
             place.rmdir()
 
+    def write_config(self, text: str) -> None:
+        """Behind ``environment.json``: a folder that has its ``config.yaml`` can be gone on with."""
+        write_whole(self.config, text)
+
     def write_environment(self, environment: dict[str, Any]) -> None:
-        self.environment.write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
+        write_whole(self.environment, json.dumps(environment, indent=2) + "\n")
 
     def read_environment(self) -> dict[str, Any]:
         """What ``write_environment`` wrote.
@@ -88,6 +119,13 @@ class RunFolder:
         return found
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a process that is killed leaves the old one or the new one."""
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+
+
 def new_run_path(recipe: str) -> Path:
     """``runs/RECIPE/2026-11-24T02-15-33``, with a number behind it if two runs start in one second."""
     stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
@@ -96,6 +134,18 @@ def new_run_path(recipe: str) -> Path:
         number += 1
         path = RUNS / recipe / f"{stamp}-{number}"
     return path
+
+
+def last_run() -> Path | None:
+    """The run below the working folder that was at work last."""
+    began = [path.parent for path in RUNS.glob("*/*/config.yaml")]
+    return max(began, key=_at_work, default=None)
+
+
+def _at_work(run: Path) -> float:
+    """When a run last wrote a line of metrics, or a checkpoint."""
+    places = (run / "config.yaml", run / "metrics.jsonl", run / "checkpoints")
+    return max(place.stat().st_mtime for place in places if place.exists())
 
 
 def newest_run(recipe: str) -> Path | None:

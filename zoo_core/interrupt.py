@@ -11,7 +11,8 @@ from types import FrameType
 
 from zoo_core.run_state import Run
 
-EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
+TIME_LIMIT = "the time limit"
+EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, TIME_LIMIT: 124}  # 124 as timeout(1) has it
 
 
 @contextmanager
@@ -32,6 +33,21 @@ def stops_on_signal(run: Run) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def stops_after(run: Run, seconds: float | None) -> Iterator[None]:
+    """Inside, ``run.stopping`` becomes the time limit when ``seconds`` have passed; None is no limit."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, run.stop, [TIME_LIMIT])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 
-from zoo_core import checkpoint
 from zoo_core.batches import Batches
+from zoo_core.best import Best
 from zoo_core.dataset import Batch
 from zoo_core.engine import AccelerateEngine
 from zoo_core.errors import RunFailed
@@ -17,9 +19,10 @@ from zoo_core.meter import Meter
 from zoo_core.randomness import seed_step
 from zoo_core.relay import Relay
 from zoo_core.run_state import Run
+from zoo_core.saving import Saver
 from zoo_core.state import Held, Packed, pack, unpack
 
-_METRICS = "run.metrics"  # among what a trainer holds; no attribute of its can have this name
+_METRICS, _BEST = "run.metrics", "run.best"  # among what a trainer holds; no attribute of its can have these names
 
 
 @dataclass
@@ -36,8 +39,28 @@ class Loop:
     training: Callable[[], Iterable[Batch]]
     meter: Meter = field(default_factory=Meter)
     saved_step: int = -1
+    saved_at: float = field(default_factory=time.monotonic)
+    best: Best = field(default_factory=Best)
+
+    def __post_init__(self) -> None:
+        self.saver = Saver(self.run.folder.checkpoints, self.run.settings.keep_checkpoints)
 
     def train(self) -> None:
+        """Go on to the last step, or until something stops the run. A checkpoint is on disk when this returns.
+
+        Raises:
+            RunFailed: if the last checkpoint could not be written.
+        """
+        with self.saver:
+            try:
+                self._steps()
+            except BaseException:
+                self._settle()
+                raise
+            self._save()
+            self._settle(last=True)
+
+    def _steps(self) -> None:
         run, settings = self.run, self.run.settings
         while run.step < run.total_steps and not self._stopping():
             seed_step(settings.seed, run.step, self.engine.rank)
@@ -52,9 +75,12 @@ class Loop:
                 self._preview()
             if run.due(settings.evaluate_every) and not last:
                 self.evaluate(self.validation)
-            if run.due(settings.checkpoint_every) and not last:
+                if self.best.beaten_by(run.figures, settings.keep_best, run.step):
+                    self._save()
+            if not last and (run.due(settings.checkpoint_every) or self._overdue()):
                 self._save()
-        self._save()
+            if self.saver.done:
+                self._settle()
 
     def restore(self, step: int, captured: Mapping[str, Packed]) -> None:
         """Go on from a checkpoint.
@@ -64,6 +90,7 @@ class Loop:
         """
         held = dict(captured)
         self.meter.load_state_dict(unpack(*held.pop(_METRICS, ({}, {}))))
+        self.best = Best(**unpack(*held.pop(_BEST, ({}, {}))))
         self.held.restore(held)
         self.run.step = self.saved_step = step
         self.batches.seek(step)
@@ -95,12 +122,30 @@ class Loop:
     def _save(self) -> None:
         run = self.run
         self.meter.fetch()  # what a checkpoint keeps was seen to be finite
+        self._settle()
         if self.engine.is_main and self.saved_step != run.step:
             self._refuse_spoilt()
-            captured = {**self.held.capture(), _METRICS: pack(self.meter.state_dict())}
-            path = checkpoint.save(run.folder.checkpoints, run.step, captured, run.settings.keep_checkpoints)
-            self.saved_step = run.step
-            self.hooks.call("zoo_checkpoint_saved", run=run, step=run.step, path=path)
+            kept = {_METRICS: pack(self.meter.state_dict()), _BEST: pack(asdict(self.best))}
+            self.saver.begin(run.step, {**self.held.capture(), **kept}, self.best.steps)
+            self.saved_step, self.saved_at = run.step, time.monotonic()
+
+    def _settle(self, last: bool = False) -> None:
+        """Wait for the checkpoint that is being written. One that could not be is tried again at the next interval."""
+        saved = self.saver.settled()
+        if saved is None:
+            return
+        if saved.path is not None:
+            self.hooks.call("zoo_checkpoint_saved", run=self.run, step=saved.step, path=saved.path)
+            return
+        problem = saved.error.problem if saved.error else ""
+        self.saved_step = -1
+        if last:
+            raise RunFailed(problem, "Make room, then go on from the last checkpoint with --resume.") from saved.error
+        warnings.warn(f"{problem} The training goes on, and the next checkpoint is tried.", stacklevel=2)
+
+    def _overdue(self) -> bool:
+        minutes = self.run.settings.checkpoint_minutes
+        return bool(minutes) and time.monotonic() - self.saved_at >= 60 * minutes
 
     def _refuse_spoilt(self) -> None:
         """The loss may still have been a number as the weights, a moment later, ceased to be."""

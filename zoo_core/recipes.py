@@ -35,7 +35,11 @@ class RunSettings:
     preview_every: int = setting(400, "steps between two pictures; 0 draws none", least=0)
     evaluate_every: int = setting(0, "steps between two evaluations; 0 evaluates once, at the end", least=0)
     checkpoint_every: int = setting(1000, "steps between two checkpoints; 0 saves one, at the end", least=0)
+    checkpoint_minutes: float = setting(0.0, "minutes between two checkpoints; 0 goes by steps alone", least=0)
     keep_checkpoints: int = setting(2, "newest checkpoints kept on disk", least=1)
+    keep_best: str = setting(
+        "", "figure of the evaluations whose highest value's checkpoint is kept, too; -mse: whose lowest"
+    )
 
 
 @dataclass(frozen=True)

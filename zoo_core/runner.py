@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from zoo_core.engine import AccelerateEngine
 from zoo_core.environment import environment
 from zoo_core.errors import RunFailed, UnknownName, ZooError
 from zoo_core.folder import RunFolder, new_run_path
-from zoo_core.interrupt import stops_on_signal
+from zoo_core.interrupt import stops_after, stops_on_signal
 from zoo_core.loop import Loop
 from zoo_core.memory import says_what_to_lower
 from zoo_core.model import Model
@@ -28,6 +29,7 @@ from zoo_core.recipe_files import PARTS
 from zoo_core.recipes import Recipe, RunSettings, read_config
 from zoo_core.registry import Kind
 from zoo_core.relay import Relay
+from zoo_core.resuming import changes, told
 from zoo_core.run_state import Run
 from zoo_core.settings import read
 from zoo_core.state import Held
@@ -41,34 +43,41 @@ def run_recipe(
     observers: Iterable[object] = (),
     folder: Path | None = None,
     resume: bool = False,
+    seconds: float | None = None,
 ) -> Run:
-    """Train ``recipe`` in a new folder, or go on in the ``folder`` of a run that was stopped.
+    """Train ``recipe`` in a new folder, or go on in the ``folder`` of a run that was stopped, for so many ``seconds``.
 
     Raises:
-        ZooError: if the recipe asks for what is not there; nothing is written then.
+        ZooError: if the recipe asks for what is not there, or a run that goes on for what it did not begin with;
+            nothing is written then.
         RunFailed: if the training itself fails; what it had is on disk.
     """
     settings = recipe.run_settings()
     resolved = resolve(recipe, catalog)
     engine = AccelerateEngine(settings)
     place = RunFolder(folder or new_run_path(recipe.name))
+    changed = changes(complete(read_config(place.config), catalog), recipe) if resume else {}
     if not resume and engine.is_main:
         place.create()
-    try:
-        hooks = Relay(catalog.plugins.manager, observers if engine.is_main else ())
-        loop, notes, data = _build(recipe, resolved, settings, engine, place, hooks)
-        if resume:
-            notes += _restore(loop)
-        elif engine.is_main:
-            place.config.write_text(recipe.as_yaml(), encoding="utf-8")
-            place.write_environment(environment(catalog, recipe, engine.device, engine.precision, data, notes))
-    except BaseException:
-        if not resume and engine.is_main:
-            place.remove_if_empty()
-        raise
-    for note in notes:
-        warnings.warn(note, stacklevel=2)
-    _drive(loop, {f"the {part} '{recipe.component(part)}'": one for part, (one, _) in resolved.items()})
+    with place.locked() if engine.is_main else nullcontext():
+        try:
+            hooks = Relay(catalog.plugins.manager, observers if engine.is_main else ())
+            loop, notes, data = _build(recipe, resolved, settings, engine, place, hooks)
+            if resume:
+                notes += [*_restore(loop), *told(changed)]
+                _keep_account(loop, changed)
+            elif engine.is_main:
+                place.write_environment(environment(catalog, recipe, engine.device, engine.precision, data, notes))
+                place.write_config(recipe.as_yaml())
+        except BaseException:
+            if not resume and engine.is_main:
+                place.remove_if_empty()
+            raise
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
+        classes = {f"the {part} '{recipe.component(part)}'": one for part, (one, _) in resolved.items()}
+        with stops_after(loop.run, seconds):
+            _drive(loop, classes)
     engine.close()
     return loop.run
 
@@ -201,9 +210,22 @@ def _build(
 
 
 def _restore(loop: Loop) -> list[str]:
-    step, captured, damaged = checkpoint.load_newest(loop.run.folder.checkpoints)
+    place = loop.run.folder.checkpoints
+    if not checkpoint.any_in(place):
+        return [f"{place} holds no checkpoint yet, so the run begins again."]
+    step, captured, damaged = checkpoint.load_newest(place)
     loop.restore(step, captured)
     return damaged
+
+
+def _keep_account(loop: Loop, changed: Mapping[str, tuple[str, str]]) -> None:
+    """The folder of a run whose settings are others from a step on says so."""
+    place = loop.run.folder
+    if changed and loop.engine.is_main:
+        found = place.read_environment()
+        found.setdefault("changed", []).append({"step": loop.run.step, **changed})
+        place.write_environment(found)
+        place.write_config(loop.run.recipe.as_yaml())
 
 
 def _drive(loop: Loop, classes: dict[str, type[Any]]) -> None:

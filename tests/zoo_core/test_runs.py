@@ -43,7 +43,7 @@ def test_the_folder_of_a_run_is_complete(done):
         for name in [*(f"{held}.safetensors" for held in state), "state.json"]
     ]
     expected += [f"previews/step-{step:06d}.png" for step in (10, 20, 30)]
-    expected += ["config.yaml", "environment.json", "metrics.jsonl", "model.safetensors", events]
+    expected += [".lock", "config.yaml", "environment.json", "metrics.jsonl", "model.safetensors", events]
     held = {file for file in files if not file.endswith("schedule.safetensors")}
     assert held == {file for file in expected if not file.endswith("schedule.safetensors")}
 

@@ -24,6 +24,10 @@ COMMANDS = {
     "info": ("zoo_core.cli.info", "What a name stands for, and its settings."),
     "new": ("zoo_core.cli.new", "Begin a plugin of your own."),
     "check": ("zoo_core.cli.check", "Whether a plugin keeps what zoo promises of every plugin."),
+    "verify-resume": (
+        "zoo_core.cli.verify_resume",
+        "Whether a recipe, killed and resumed, ends the same.",
+    ),
     "plugins": ("zoo_core.cli.plugins", "Installed plugins, and what is wrong with a broken one."),
 }
 

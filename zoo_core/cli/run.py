@@ -10,10 +10,11 @@ import click
 
 from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
+from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.errors import BadSetting
-from zoo_core.folder import RUNS, RunFolder
+from zoo_core.folder import RUNS, RunFolder, last_run
 from zoo_core.interrupt import EXIT_CODES, exits_on_interrupt
 from zoo_core.recipes import Recipe, read_config
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 @click.option("--registry", multiple=True, type=click.Path(path_type=Path), help="A further registry.yaml.")
 @click.option("--config", type=click.Path(path_type=Path), help="A run's config.yaml, in place of a recipe's name.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where the run goes; otherwise runs/RECIPE/TIME.")
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
+@click.option("--resume", metavar="RUN_DIR|last", help="Go on with the run in this folder, or with the last one.")
+@click.option("--time-limit", type=Duration(), help="Stop and save after so long (55m, 1h30m), with exit code 124.")
 @click.option("--print-config", is_flag=True, help="Print the resolved recipe and stop.")
 @common_options
 def command(
@@ -38,7 +40,8 @@ def command(
     registry: tuple[Path, ...],
     config: Path | None,
     folder: Path | None,
-    resume: Path | None,
+    resume: str | None,
+    time_limit: float | None,
     print_config: bool,
 ) -> int:
     """Train RECIPE, with settings of your own behind it.
@@ -46,23 +49,23 @@ def command(
     \b
     zoo run clsgan-mnist
     zoo run clsgan-mnist trainer.generator_learning_rate=1e-4 run.steps=2000
+    zoo run --resume last
+
+    Exit codes: 0 done, 1 the run failed, 2 a mistake in what was asked for, 124 stopped by --time-limit, 130 by Ctrl-C,
+    143 by SIGTERM; what was stopped goes on with --resume.
     """
     if device:
         overrides = (*overrides, f"run.device={device}")
     if recipe and "=" in recipe:  # `zoo run --config FILE key=value` has no recipe
         overrides, recipe = (recipe, *overrides), None
-    if sum(given is not None for given in (recipe, config, resume)) != 1:
+    if (recipe is None) + (config is None) + (resume is None) == 3 or (recipe and config):
         raise click.UsageError("give one of RECIPE, --config FILE and --resume RUN_DIR; `zoo list` shows the recipes.")
     if resume and folder:
         raise BadSetting("a resumed run stays in its folder, so --folder cannot be given.", "Leave it out.")
-    if resume and overrides:
-        raise BadSetting(
-            f"a resumed run keeps its settings, so {overrides[0]} cannot be set.",
-            "Leave it out, or start a new run: zoo run --config " + str(RunFolder(resume).config),
-        )
     here = Catalog(registry)
     warn_of_broken(here)
-    chosen = _choose(here, recipe, config, resume, overrides)
+    begun = _begun(resume)
+    chosen = _choose(here, recipe, config or (RunFolder(begun).config if begun else None), overrides)
 
     with exits_on_interrupt():
         from zoo_core.runner import complete
@@ -71,28 +74,36 @@ def command(
     if print_config:
         click.echo(chosen.as_yaml(), nl=False)
         return 0
-    return _train(chosen, here, folder, resume)
+    return _train(chosen, here, begun or folder, begun is not None, time_limit)
 
 
-def _choose(
-    here: Catalog, recipe: str | None, config: Path | None, resume: Path | None, overrides: Iterable[str]
-) -> Recipe:
+def _begun(resume: str | None) -> Path | None:
+    """The folder of the run to go on with."""
+    if resume is None:
+        return None
+    found = last_run() if resume == "last" else Path(resume)
+    if found is None:
+        raise BadSetting(f"no run lies below {RUNS} here.", "Name its folder: zoo run --resume RUN_DIR")
+    if not RunFolder(found).config.is_file():
+        raise BadSetting(f"{found} is no run's folder: it holds no config.yaml.", f"`ls {RUNS}` shows where runs lie.")
+    return found
+
+
+def _choose(here: Catalog, recipe: str | None, config: Path | None, overrides: Iterable[str]) -> Recipe:
     if recipe is not None:
         return here.recipe(recipe, *overrides)
-    if resume is not None and not RunFolder(resume).config.is_file():
-        raise BadSetting(f"{resume} is no run's folder: it holds no config.yaml.", f"`ls {RUNS}` shows where runs lie.")
-    return read_config(config if config is not None else RunFolder(resume or Path()).config).with_overrides(overrides)
+    return read_config(config or Path()).with_overrides(overrides)
 
 
-def _train(recipe: Recipe, here: Catalog, folder: Path | None, resume: Path | None) -> int:
+def _train(recipe: Recipe, here: Catalog, folder: Path | None, resume: bool, time_limit: float | None) -> int:
     from rich.console import Console
 
     from zoo_core.observers import standard
     from zoo_core.observers.progress import Progress
-    from zoo_core.runner import resume_run, run_recipe
+    from zoo_core.runner import run_recipe
 
     observers = [*standard(), Progress(Console(stderr=True))]
-    run = resume_run(resume, here, observers) if resume else run_recipe(recipe, here, observers, folder)
+    run = run_recipe(recipe, here, observers, folder, resume, time_limit)
     _report(run)
     return EXIT_CODES.get(run.stopping, 0)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import warnings
 from collections.abc import Mapping
-from typing import IO
+from pathlib import Path
 
+from zoo_core.folder import write_whole
 from zoo_core.hookspecs import hookimpl
 from zoo_core.run_state import Run
 
@@ -17,38 +20,57 @@ class MetricsFile:
     """
 
     def __init__(self) -> None:
-        self._file: IO[str] | None = None
+        self._unwritten: list[str] = []
 
     @hookimpl
     def zoo_run_started(self, run: Run) -> None:
-        if run.step and run.folder.metrics.exists():
+        if run.folder.metrics.exists():
             _drop_what_comes_again(run)
-        self._file = run.folder.metrics.open("a", encoding="utf-8")
+        else:
+            run.folder.metrics.touch()
 
     @hookimpl
     def zoo_logged(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
-        self._write({"step": step, "epoch": round(run.epoch, 4), **metrics})
+        self._write(run, {"step": step, "epoch": round(run.epoch, 4), **metrics})
 
     @hookimpl
     def zoo_evaluated(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
-        self._write({"step": step, "evaluation": True, **metrics})
+        self._write(run, {"step": step, "evaluation": True, **metrics})
 
     @hookimpl
     def zoo_run_finished(self, run: Run) -> None:
-        self._close()
+        self._flush(run)
 
     @hookimpl
-    def zoo_run_failed(self, run: Run, error: BaseException) -> None:
-        self._close()
+    def zoo_run_failed(self, run: Run) -> None:
+        self._flush(run)
 
-    def _write(self, line: Mapping[str, object]) -> None:
-        if self._file is not None:
-            self._file.write(json.dumps(line) + "\n")
-            self._file.flush()
+    def _write(self, run: Run, line: Mapping[str, object]) -> None:
+        self._unwritten.append(json.dumps(line) + "\n")
+        self._flush(run)
 
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+    def _flush(self, run: Run) -> None:
+        """Append the lines. Those that can't be written, on a disk that is full, say, are kept and tried again."""
+        path, lines = run.folder.metrics, len(self._unwritten)
+        try:
+            _append(path, "".join(self._unwritten))
+        except OSError as error:
+            if lines == 1 or run.stopping or run.step >= run.total_steps:
+                warnings.warn(f"{path} can't be written: {error.strerror}. It lacks {lines} lines.", stacklevel=2)
+        else:
+            self._unwritten.clear()
+
+
+def _append(path: Path, text: str) -> None:
+    """All of ``text``, or nothing."""
+    size = path.stat().st_size
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError:
+        if path.is_file():
+            os.truncate(path, size)
+        raise
 
 
 def _drop_what_comes_again(run: Run) -> None:
@@ -56,7 +78,7 @@ def _drop_what_comes_again(run: Run) -> None:
     # A kill may have cut the last line short; what it said is said again.
     lines = run.folder.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = [line for line in lines if line.endswith("\n") and not _comes_again(run, json.loads(line))]
-    run.folder.metrics.write_text("".join(kept), encoding="utf-8")
+    write_whole(run.folder.metrics, "".join(kept))
 
 
 def _comes_again(run: Run, line: Mapping[str, int]) -> bool:
