@@ -1,0 +1,67 @@
+"""What saving costs a training: steps of the reference GAN with a checkpoint every hundred, against none:
+
+    python benchmarks/saving.py --rounds 5
+
+Two runs take turns in one process, so that both see the same machine. A step that waits for the copy of its state in
+memory, or that shares the processor with the thread that writes it, is the cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import zoo_core as zoo
+
+EVERY = 100
+
+
+class Clock:
+    """Seconds from the tenth step to the last."""
+
+    @zoo.hookimpl
+    def zoo_step_finished(self, run: zoo.Run, step: int) -> None:
+        if step == 10:
+            self.start = time.perf_counter()
+        if step == run.total_steps:
+            self.seconds = time.perf_counter() - self.start
+
+
+def seconds(folder: Path, steps: int, every: int, words: list[str]) -> float:
+    clock = Clock()
+    settings = [
+        f"run.steps={steps}",
+        f"run.checkpoint_every={every}",
+        "run.preview_every=0",
+        "trainer.judge=",
+        "trainer.pupil=",
+    ]
+    zoo.run("clsgan-mnist-reference", *settings, *words, observers=[clock], folder=folder)
+    return clock.seconds
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--steps", type=int, default=610)
+    arguments.add_argument("words", nargs="*", help="settings, such as run.threads=1")
+    given = arguments.parse_args()
+    ratios = []
+    for number in range(given.rounds):
+        with tempfile.TemporaryDirectory(prefix="zoo-saving-") as folder:
+            without = seconds(Path(folder, "without"), given.steps, 0, given.words)
+            with_checkpoints = seconds(Path(folder, "with"), given.steps, EVERY, given.words)
+        ratios.append(with_checkpoints / without)
+        print(f"round {number}: {without:.2f} s without, {with_checkpoints:.2f} s with: {ratios[-1]:.3f}", flush=True)
+    print(
+        f"with a checkpoint every {EVERY} steps / without: median {statistics.median(ratios):.3f} "
+        f"({min(ratios):.3f} to {max(ratios):.3f}); load {os.getloadavg()[0]:.1f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
