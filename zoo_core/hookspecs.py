@@ -93,7 +93,10 @@ def zoo_preview(run: Run, step: int, pictures: Tensor) -> None:
 
 @hookspec
 def zoo_checkpoint_saved(run: Run, step: int, path: Path) -> None:
-    """A whole checkpoint lies in the folder ``path``."""
+    """A whole checkpoint of ``step`` lies in the folder ``path``.
+
+    It was written beside the training: ``run.step`` may be further on. ``path`` is gone when newer ones take its place.
+    """
 
 
 @hookspec
