@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo_core.errors import BadSetting, in_yaml
+from zoo_core.recipe_files import PARTS
 from zoo_core.recipes import Recipe
 
 _INEXACT = {
@@ -39,9 +40,11 @@ def changes(was: Recipe, now: Recipe) -> dict[str, tuple[str, str]]:
         for key in sorted({**before, **after})
         if before.get(key) != after.get(key)
     }
-    refused = [
-        f"{key} was {old}, and is now {new}" for key, (old, new) in found.items() if key not in {*_INEXACT, *_FREE}
-    ]
+    other = {key: pair for key, pair in found.items() if key not in _INEXACT and key not in _FREE}
+    # Settings of another model say nothing that its name does not.
+    renamed = tuple(f"{part}." for part in PARTS if f"{part}.name" in other)
+    said = [key for key in other if not key.startswith(renamed) or key.endswith(".name")]
+    refused = [f"{key} was {other[key][0]}, and is now {other[key][1]}" for key in said]
     if refused:
         raise BadSetting(
             f"the run was begun with other settings: {'; '.join(refused)}.",

@@ -14,7 +14,8 @@ import torch
 from zoo_core.cli.durations import Duration
 from zoo_core.errors import BadSetting, NameTaken
 from zoo_core.folder import RunFolder
-from zoo_core.recipes import read_config
+from zoo_core.recipes import Recipe, read_config
+from zoo_core.resuming import changes
 from zoo_core.runner import complete, run_recipe
 from zoo_core.weights.format import read_tensors
 
@@ -37,6 +38,15 @@ def test_another_learning_rate_is_refused_with_both_and_nothing_is_touched(stopp
         resume_with(stopped, "trainer.learning_rate=0.5", "dataset.count=40")
     assert "dataset.count was 50, and is now 40" in error.value.problem
     assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
+
+
+def test_of_another_model_the_name_is_told_and_not_each_setting():
+    was = Recipe("r", {"model": {"name": "a", "width": 3}, "trainer": {"rate": 1}, "dataset": {}, "run": {"seed": 0}})
+    now = Recipe("r", {"model": {"name": "b", "depth": 3}, "trainer": {"rate": 2}, "dataset": {}, "run": {"seed": 0}})
+    with pytest.raises(BadSetting) as error:
+        changes(was, now)
+    assert "model.name was 'a', and is now 'b'; trainer.rate was 1, and is now 2." in error.value.problem
+    assert "width" not in error.value.problem
 
 
 def test_how_often_it_is_logged_and_saved_may_change_and_the_weights_are_the_same(stopped, tmp_path):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.names import RecipeName
 from zoo_core.interrupt import exits_on_interrupt
@@ -38,6 +39,7 @@ def command(recipe: str, overrides: tuple[str, ...], kills: int, seed: int, as_j
     zoo verify-resume clsgan-mnist dataset.source=subset --kills 5
     """
     with exits_on_interrupt():
+        from zoo_core.runner import complete
         from zoo_core.verifying import verify
 
         def told(kill: Kill) -> None:
@@ -48,6 +50,8 @@ def command(recipe: str, overrides: tuple[str, ...], kills: int, seed: int, as_j
                 click.echo(f"killed {newest}", err=True)
 
         words = [*_SHORT, *overrides, "run.keep_checkpoints=1000000"]
+        here = Catalog()
+        complete(here.recipe(recipe, *words), here)  # a mistake in the words is told here, and not by a run's log
         with TemporaryDirectory(prefix="zoo-verify-") as folder:
             verdict = verify(recipe, words, kills, Path(folder), random.Random(seed), told)  # noqa: S311  # no secret
     if as_json:
