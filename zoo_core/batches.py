@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -101,7 +105,20 @@ def loader(
         num_workers=workers,
         generator=generator,
         pin_memory=pinned,
+        worker_init_fn=_end_with_parent if workers else None,
     )
+
+
+def _end_with_parent(_worker: int) -> None:
+    """A worker whose run was killed would wait forever, memory in hand, for somebody to take its last batch."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101  # a worker has one
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="zoo-parent-watch", daemon=True).start()
 
 
 class _EpochSampler(Sampler[list[int]]):

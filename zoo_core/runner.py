@@ -107,8 +107,10 @@ def evaluate(
 def try_out(recipe: Recipe, catalog: Catalog, folder: Path | None = None, observers: Iterable[object] = ()) -> Loop:
     """The loop of ``recipe`` with everything built, to be stepped by hand: a run without its folder and reports.
 
-    Checkpoints go into ``folder``; without one, ``Loop.train`` should not be called.
+    Checkpoints go into ``folder``, which is made; without one, ``Loop.train`` should not be called.
     """
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     return _apart(recipe, catalog, folder or Path(), observers)[0]
 
 

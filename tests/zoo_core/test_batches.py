@@ -1,7 +1,10 @@
 """The position in the data is a number: batch k is the same batch, however often the run was stopped."""
 
+import subprocess
+import sys
 from itertools import chain, islice
 
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -149,3 +152,33 @@ def test_evaluation_sees_all_examples_in_their_stored_order(examples):
     seen = [batch["number"].tolist() for batch in in_order(examples, 6)]
     assert list(map(len, seen)) == [6, 6, 6, 2]
     assert flat(seen) == list(range(20))
+
+
+KILLED = """
+import time
+import psutil, torch
+import zoo_core as zoo
+from zoo_core.batches import in_order
+
+def large(index):
+    return {"image": torch.zeros(1000, 1000), "name": "n" * 100_000}
+
+batches = iter(in_order(zoo.OnTheFly(large, 1000), 2, workers=2))
+next(batches)
+print(*[child.pid for child in psutil.Process().children()], flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_workers_of_a_killed_run_end_with_it():
+    with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True) as run:
+        workers = [psutil.Process(int(pid)) for pid in run.stdout.readline().split()]
+        run.kill()
+    try:
+        assert len(workers) == 2
+        left = psutil.wait_procs(workers, timeout=20)[1]
+        assert not [worker for worker in left if worker.status() != psutil.STATUS_ZOMBIE]
+    finally:
+        for worker in workers:
+            if worker.is_running():
+                worker.kill()
