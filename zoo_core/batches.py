@@ -39,9 +39,15 @@ class Batches:
         rank: int = 0,
         world: int = 1,
         workers: int = 0,
+        parts: int = 1,
     ) -> None:
-        if batch_size % world:
-            raise BadSetting(f"run.batch_size is {batch_size}, but should divide among {world} processes.")
+        if batch_size % (world * parts):
+            among = f"{world} processes" if world > 1 else ""
+            among += (" and " if among else "") + f"{parts} parts each (run.accumulate)" if parts > 1 else ""
+            near = max(1, batch_size // (world * parts)) * world * parts
+            raise BadSetting(
+                f"run.batch_size is {batch_size}, but should divide among {among}.", f"Write `run.batch_size={near}`."
+            )
         self.examples = examples
         self.seed = seed
         self.workers = workers
@@ -83,11 +89,13 @@ class Batches:
         return loader(self.examples, batch_sampler=self.sampler, workers=self.workers, generator=generator)
 
 
-def in_order(examples: Examples, batch_size: int, workers: int = 0) -> Iterable[Batch]:
-    """Batches of all examples in their stored order, the last one perhaps smaller."""
-    order = [
-        list(range(start, min(start + batch_size, len(examples)))) for start in range(0, len(examples), batch_size)
-    ]
+def in_order(
+    examples: Examples, batch_size: int, workers: int = 0, *, rank: int = 0, world: int = 1
+) -> Iterable[Batch]:
+    """Batches of all examples in their stored order, the last one perhaps smaller; of ``world`` processes, ``rank``
+    gets every so many-th example."""
+    mine = range(rank, len(examples), world)
+    order = [list(mine[start : start + batch_size]) for start in range(0, len(mine), batch_size)]
     return loader(examples, batch_sampler=order, workers=workers, generator=torch.Generator().manual_seed(0))
 
 

@@ -46,6 +46,10 @@ class RunFailed(ZooError, RuntimeError):
     exit_code = 1
 
 
+class ProcessLost(RunFailed):
+    """Of the processes of a run another one ended, and this one could not go on."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that ``name`` was most likely meant to be."""
     import difflib  # half a millisecond that only a mistake needs

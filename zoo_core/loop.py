@@ -20,9 +20,11 @@ from zoo_core.randomness import seed_step
 from zoo_core.relay import Relay
 from zoo_core.run_state import Run
 from zoo_core.saving import Saver
+from zoo_core.sharding import local
 from zoo_core.state import Held, Packed, pack, unpack
 
-_METRICS, _BEST = "run.metrics", "run.best"  # among what a trainer holds; no attribute of its can have these names
+# Among what a trainer holds; no attribute of its can have these names.
+_METRICS, _BEST, _ENGINE = "run.metrics", "run.best", "run.engine"
 
 
 @dataclass
@@ -37,12 +39,14 @@ class Loop:
     evaluation: Callable[[], Iterable[Batch]]
     validation: Callable[[], Iterable[Batch]]
     training: Callable[[], Iterable[Batch]]
-    meter: Meter = field(default_factory=Meter)
+    preview: Callable[[], Iterable[Batch]]
+    shares_evaluation: bool = False
     saved_step: int = -1
     saved_at: float = field(default_factory=time.monotonic)
     best: Best = field(default_factory=Best)
 
     def __post_init__(self) -> None:
+        self.meter = Meter(self.engine.mean)
         self.saver = Saver(self.run.folder.checkpoints, self.run.settings.keep_checkpoints)
 
     def train(self) -> None:
@@ -64,9 +68,10 @@ class Loop:
         run, settings = self.run, self.run.settings
         while run.step < run.total_steps and not self._stopping():
             seed_step(settings.seed, run.step, self.engine.rank)
-            metrics = run.trainer.step(self.engine.to_device(next(self.batches)))
+            for part in self.engine.in_parts(self.engine.to_device(next(self.batches))):
+                metrics = run.trainer.step(part)
+                self.meter.add(run.step + 1, metrics)
             run.step += 1
-            self.meter.add(run.step, metrics)
             self.hooks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)
             last = run.step == run.total_steps
             if last or run.due(settings.log_every):
@@ -75,7 +80,8 @@ class Loop:
                 self._preview()
             if run.due(settings.evaluate_every) and not last:
                 self.evaluate(self.validation)
-                if self.best.beaten_by(run.figures, settings.keep_best, run.step):
+                better = self.best.beaten_by(run.figures, settings.keep_best, run.step)
+                if self._any(better and self.engine.is_main):
                     self._save()
             if not last and (run.due(settings.checkpoint_every) or self._overdue()):
                 self._save()
@@ -91,6 +97,7 @@ class Loop:
         held = dict(captured)
         self.meter.load_state_dict(unpack(*held.pop(_METRICS, ({}, {}))))
         self.best = Best(**unpack(*held.pop(_BEST, ({}, {}))))
+        self.engine.load_state_dict(unpack(*held.pop(_ENGINE, ({}, {}))))
         self.held.restore(held)
         self.run.step = self.saved_step = step
         self.batches.seek(step)
@@ -99,17 +106,21 @@ class Loop:
         """Measure the model as it is on ``examples``. What it draws follows from the seed alone."""
         run = self.run
         seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
-        figures = run.trainer.evaluate(self._on_device(examples), self._on_device(self.training))
+        with self.engine.evaluating(run.model, shared=self.shares_evaluation):
+            figures = run.trainer.evaluate(self._on_device(examples), self._on_device(self.training))
         if figures:
             run.figures = {name: float(value) for name, value in figures.items()}
             self.hooks.call("zoo_evaluated", run=run, step=run.step, metrics=run.figures)
 
     def _preview(self) -> None:
         run = self.run
-        if not self.engine.is_main or not run.settings.preview_every:
+        if not run.settings.preview_every:
             return
         seed_step(run.settings.seed, 0, 0, "preview")
-        pictures = run.trainer.preview(next(iter(self._on_device(self.validation))))
+        pictures = None
+        with self.engine.evaluating(run.model):
+            if self.engine.is_main or self.engine.sharded:  # no process has a divided network for itself
+                pictures = run.trainer.preview(next(iter(self._on_device(self.preview))))
         if pictures is not None:
             self.hooks.call("zoo_preview", run=run, step=run.step, pictures=pictures.detach().cpu())
 
@@ -123,11 +134,16 @@ class Loop:
         run = self.run
         self.meter.fetch()  # what a checkpoint keeps was seen to be finite
         self._settle()
-        if self.engine.is_main and self.saved_step != run.step:
-            self._refuse_spoilt()
-            kept = {_METRICS: pack(self.meter.state_dict()), _BEST: pack(asdict(self.best))}
-            self.saver.begin(run.step, {**self.held.capture(), **kept}, self.best.steps)
-            self.saved_step, self.saved_at = run.step, time.monotonic()
+        if not self._any(self.saved_step != run.step and self.engine.is_main):
+            return
+        self._refuse_spoilt()
+        if self.engine.is_main or self.engine.sharded:  # the parts of a divided network come from all processes
+            captured = self.held.capture()
+        if self.engine.is_main:
+            kept = {_METRICS: self.meter.state_dict(), _BEST: asdict(self.best), _ENGINE: self.engine.state_dict()}
+            packed = {name: pack(state) for name, state in kept.items()}
+            self.saver.begin(run.step, {**captured, **packed}, self.best.steps)
+        self.saved_step, self.saved_at = run.step, time.monotonic()
 
     def _settle(self, last: bool = False) -> None:
         """Wait for the checkpoint that is being written. One that could not be is tried again at the next interval."""
@@ -145,22 +161,27 @@ class Loop:
 
     def _overdue(self) -> bool:
         minutes = self.run.settings.checkpoint_minutes
-        return bool(minutes) and time.monotonic() - self.saved_at >= 60 * minutes
+        return bool(minutes) and self._any(time.monotonic() - self.saved_at >= 60 * minutes)
 
     def _refuse_spoilt(self) -> None:
         """The loss may still have been a number as the weights, a moment later, ceased to be."""
         parameters = dict(self.run.model.named_parameters())
         # One answer for all of them: asking for each would wait for the device as often.
-        finite = [one.isfinite().all() for one in parameters.values()]
+        finite = [local(one).isfinite().all() for one in parameters.values()]
         if finite and not torch.stack(finite).all():
-            name = next(name for name, parameter in parameters.items() if not parameter.isfinite().all())
+            name = next(name for name, parameter in parameters.items() if not local(parameter).isfinite().all())
             raise RunFailed(
                 f"the model's {name} became NaN or infinite by step {self.run.step}.",
                 "Lower the learning rate, or clip gradients; the last checkpoint is from before.",
             )
 
     def _stopping(self) -> bool:
-        return self.engine.agree(bool(self.run.stopping))
+        self.run.stop(self.engine.others.agree(self.run.stopping))
+        return bool(self.run.stopping)
+
+    def _any(self, flag: bool) -> bool:
+        """Whether any process says so: they save together, or not at all."""
+        return bool(self.engine.others.agree("yes" if flag else ""))
 
     def _on_device(self, batches: Callable[[], Iterable[Batch]]) -> _OnDevice:
         return _OnDevice(batches, self.engine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -13,9 +13,13 @@ from zoo_core.trainer import Metrics
 
 
 class Meter:
-    """Collects what steps report. Reading waits for the device, so it is done every ``run.log_every`` steps."""
+    """Collects what steps report. Reading waits for the device, so it is done every ``run.log_every`` steps.
 
-    def __init__(self) -> None:
+    ``mean`` gives a tensor's mean over all processes, each of which reports what it found in its share of a batch.
+    """
+
+    def __init__(self, mean: Callable[[Tensor], Tensor] = lambda tensor: tensor) -> None:
+        self._mean = mean
         self._steps: dict[str, list[int]] = {}
         self._values: dict[str, list[Tensor]] = {}
         self._fetched: dict[str, list[float]] = {}
@@ -42,7 +46,7 @@ class Meter:
             RunFailed: if a value is NaN or infinite; it names the first such step and the metric.
         """
         steps, values, self._steps, self._values = self._steps, self._values, {}, {}
-        stacked = {name: torch.stack(series).detach().float().cpu() for name, series in values.items()}
+        stacked = {name: self._mean(torch.stack(series).detach().float()).cpu() for name, series in values.items()}
         bad = [
             (steps[name][index], name, float(series[index]))
             for name, series in stacked.items()

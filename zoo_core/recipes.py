@@ -29,6 +29,16 @@ class RunSettings:
     precision: Literal["float32", "bfloat16", "float16", "auto"] = setting(
         "float32", "of the forward pass; auto: bfloat16 where the device computes in it, else float32"
     )
+    accumulate: int = setting(
+        1, "parts in which a process takes its share of a batch, for less memory; the step is one", least=1
+    )
+    compile: bool = setting(False, "compile the networks (torch.compile): a slow first step, then faster ones")
+    sharded: bool = setting(
+        False, "divide one large network and its optimizer among the processes (FSDP2); otherwise each has it whole"
+    )
+    sync_batch_norm: bool = setting(
+        False, "take batch normalisation's statistics over all processes, on accelerators; otherwise each over its own"
+    )
     threads: int | None = setting(None, "CPU threads of one operation; null leaves torch's choice", least=1)
     workers: int = setting(0, "processes that load data; 0 for data kept in memory", least=0)
     log_every: int = setting(50, "steps between two lines of metrics", least=1)

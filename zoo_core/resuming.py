@@ -10,6 +10,9 @@ from zoo_core.recipe_files import PARTS
 from zoo_core.recipes import Recipe
 
 _INEXACT = {
+    "processes": "the draws and batch statistics of each process",
+    "run.compile": "the last digits of every number",
+    "run.sharded": "the last digits of every number",
     "run.steps": "what follows the length of the run, such as step sizes",
     "run.epochs": "what follows the length of the run, such as step sizes",
     "run.device": "the last digits of every number",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pluggy
+import torch
 
 from zoo_core import checkpoint
 from zoo_core.batches import Batches, in_order
@@ -18,7 +19,7 @@ from zoo_core.catalog import Catalog
 from zoo_core.dataset import Dataset
 from zoo_core.engine import AccelerateEngine
 from zoo_core.environment import environment
-from zoo_core.errors import RunFailed, UnknownName, ZooError
+from zoo_core.errors import BadSetting, ProcessLost, RunFailed, UnknownName, ZooError
 from zoo_core.folder import RunFolder, new_run_path
 from zoo_core.interrupt import stops_after, stops_on_signal
 from zoo_core.loop import Loop
@@ -32,6 +33,7 @@ from zoo_core.relay import Relay
 from zoo_core.resuming import changes, told
 from zoo_core.run_state import Run
 from zoo_core.settings import read
+from zoo_core.sharding import is_divided, whole
 from zoo_core.state import Held
 from zoo_core.trainer import Trainer
 from zoo_core.weights import format as weights_format
@@ -64,10 +66,12 @@ def run_recipe(
             hooks = Relay(catalog.plugins.manager, observers if engine.is_main else ())
             loop, notes, data = _build(recipe, resolved, settings, engine, place, hooks)
             if resume:
+                changed |= _other_processes(place, engine)
                 notes += [*_restore(loop), *told(changed)]
                 _keep_account(loop, changed)
             elif engine.is_main:
-                place.write_environment(environment(catalog, recipe, engine.device, engine.precision, data, notes))
+                about = environment(catalog, recipe, engine.device, engine.precision, data, notes)
+                place.write_environment({**about, "processes": engine.world})
                 place.write_config(recipe.as_yaml())
         except BaseException:
             if not resume and engine.is_main:
@@ -176,6 +180,14 @@ def _build(
     seed_step(settings.seed, 0, 0, "build")
     model: Model = trained if trained is not None else model_class(model_config)
     trainer: Trainer = trainer_class(trainer_config)
+    if settings.accumulate > 1 and not trainer.accumulates:
+        raise BadSetting(
+            f"run.accumulate is {settings.accumulate}, but the trainer '{recipe.component('trainer')}' does not say "
+            "that it can be given a batch in parts.",
+            "Leave it out, or let the trainer heed engine.updating and set `accumulates = True`.",
+        )
+    if settings.sync_batch_norm:
+        torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     batches = Batches(
         train,
         lambda generator: trainer.order(train, generator),
@@ -184,13 +196,21 @@ def _build(
         rank=engine.rank,
         world=engine.world,
         workers=settings.workers,
+        parts=settings.accumulate,
     )
     engine.total_steps = (
         settings.steps if settings.steps is not None else round((settings.epochs or 0) * batches.per_epoch)
     )
     model.to(engine.device)
     trainer.setup(model, engine)
+    if engine.sharded:
+        _refuse_whole_copies(model, trainer, recipe)
     held = Held(model, trainer, engine.unwrap)
+    # The processes of a divided network compute in step, and shares may be unequal; none should be empty.
+    fewest = min(len(evaluation), len(validation))
+    shares_evaluation = trainer.shares_evaluation and not engine.sharded and fewest >= engine.world
+    each = settings.batch_size // engine.world
+    share = {"rank": engine.rank, "world": engine.world} if shares_evaluation else {}
     run = Run(recipe, settings, place, model, trainer, engine.device, engine.total_steps, batches.per_epoch)
     loop = Loop(
         run,
@@ -198,9 +218,11 @@ def _build(
         batches,
         held,
         hooks,
-        lambda: in_order(evaluation, settings.batch_size, settings.workers),
+        lambda: in_order(evaluation, each, settings.workers, **share),
+        lambda: in_order(validation, each, settings.workers, **share),
+        lambda: in_order(train, each, settings.workers),
         lambda: in_order(validation, settings.batch_size, settings.workers),
-        lambda: in_order(train, settings.batch_size, settings.workers),
+        shares_evaluation,
     )
     data = {
         "fingerprint": fingerprint,
@@ -211,13 +233,39 @@ def _build(
     return loop, list(said), data
 
 
+def _refuse_whole_copies(model: Model, trainer: Trainer, recipe: Recipe) -> None:
+    """An average of weights that was copied before they were divided could not follow them."""
+    inside = {id(module) for module in model.modules()}
+    for name, value in vars(trainer).items():
+        outside = isinstance(value, torch.nn.Module) and id(value) not in inside
+        if outside and not all(map(is_divided, value.parameters())):
+            raise BadSetting(
+                f"run.sharded divides the model among the processes, but the trainer "
+                f"'{recipe.component('trainer')}' holds self.{name}, a whole copy or another network.",
+                "Leave run.sharded out, or the copy: of averaged weights, `trainer.averaging=0`.",
+            )
+
+
 def _restore(loop: Loop) -> list[str]:
     place = loop.run.folder.checkpoints
     if not checkpoint.any_in(place):
         return [f"{place} holds no checkpoint yet, so the run begins again."]
     step, captured, damaged = checkpoint.load_newest(place)
     loop.restore(step, captured)
+    if not loop.engine.others.same(step):
+        raise RunFailed(
+            f"the processes do not see the same checkpoints: this one begins at step {step}.",
+            f"{loop.run.path} should lie on a file system that all machines share.",
+        )
     return damaged
+
+
+def _other_processes(place: RunFolder, engine: AccelerateEngine) -> dict[str, tuple[str, str]]:
+    """The number of processes, if the run had another one until now."""
+    begun = place.read_environment()
+    was = [change["processes"][1] for change in begun.get("changed", []) if "processes" in change]
+    before = str(was[-1] if was else begun.get("processes", 1))
+    return {} if before == str(engine.world) else {"processes": (before, str(engine.world))}
 
 
 def _keep_account(loop: Loop, changed: Mapping[str, tuple[str, str]]) -> None:
@@ -240,12 +288,19 @@ def _drive(loop: Loop, classes: dict[str, type[Any]]) -> None:
             if run.step >= run.total_steps:
                 loop.evaluate(loop.evaluation)
                 run.stopping = ""  # a signal that came after the last step stopped nothing
+        if loop.engine.is_main or loop.engine.sharded:
+            tensors = {name: whole(tensor) for name, tensor in run.model.state_dict().items()}
         if loop.engine.is_main:
-            weights_format.write(run.folder.weights, run.model.state_dict(), story(run))
+            weights_format.write(run.folder.weights, tensors, story(run))
         loop.engine.release(run.model)
         run.model.eval()  # as zoo.load gives it
     except BaseException as error:
         hooks.call("zoo_run_failed", run=run, error=error)
+        if loop.engine.others.lost(error):
+            raise ProcessLost(
+                f"another process of the run ended after step {run.step}, and this one can't go on alone.",
+                f"What it said tells why. Go on from the last checkpoint: zoo run --resume {run.path}",
+            ) from error
         if isinstance(error, Exception) and not isinstance(error, ZooError):
             raise RunFailed(
                 f"{blame(error, classes)}, after step {run.step}.",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.errors import BadFile, ZooError
+from zoo_core.sharding import divided_as, is_divided, whole
 
 Packed = tuple[dict[str, Tensor], Any]
 _PLAIN = (bool, int, float, str, type(None))
@@ -85,7 +86,10 @@ class Held:
 
     def _put_back(self, name: str, value: Any) -> None:
         target = self._object(name)
-        if isinstance(target, Stateful):
+        if isinstance(target, nn.Module):
+            now = target.state_dict()
+            target.load_state_dict({key: divided_as(now.get(key, one), one) for key, one in value.items()})
+        elif isinstance(target, Stateful):
             target.load_state_dict(value)
             optimizer = getattr(target, "optimizer", target)  # Accelerate's wrapper has it inside
             if isinstance(optimizer, torch.optim.Optimizer):
@@ -115,7 +119,10 @@ def _lay_moments_as_weights(optimizer: torch.optim.Optimizer) -> None:
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
-                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+                if is_divided(parameter):
+                    state[name] = divided_as(parameter, value)
+                else:
+                    state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def pack(value: Any) -> Packed:
@@ -125,7 +132,7 @@ def pack(value: Any) -> Packed:
 
     def plain(part: Any, path: str) -> Any:
         if isinstance(part, Tensor):
-            part = part.detach()
+            part = whole(part.detach())
             same = (part.data_ptr(), part.shape, part.stride(), part.dtype)
             if same not in seen or not part.numel():  # all empty tensors have one address
                 seen[same] = _unused(path or "value", tensors)

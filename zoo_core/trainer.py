@@ -40,8 +40,16 @@ class Engine(Protocol):
     def unwrap(self, module: M) -> M:
         """The module as it was before ``prepare``."""
 
+    @property
+    def updating(self) -> bool:
+        """Whether this call of ``Trainer.step`` ends in a change of weights: with ``run.accumulate``, only a batch's
+        last part does. Schedules and averages go on only then."""
+
     def gather(self, tensor: Tensor) -> Tensor:
         """The tensors of all processes, one behind the other along the first dimension."""
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum of all processes' tensors. In ``evaluate``, of what each found in its share of the examples."""
 
 
 class Trainer(ABC):
@@ -52,7 +60,8 @@ class Trainer(ABC):
     What a trainer holds in its attributes is its state and is saved: modules, optimizers, schedules (anything with
     ``state_dict`` and ``load_state_dict``), tensors, numbers, strings. An attribute with a leading underscore is not
     state and must be such that it can be made again; ``config`` and ``engine`` are not state either. Something that
-    could not be saved stops the run before the first step.
+    could not be saved stops the run before the first step. Of several processes the first one's state is saved, so it
+    should be the same in all: what a process finds in its share of a batch goes through ``engine.sum`` or ``gather``.
     """
 
     Config: ClassVar[type[Any]]
@@ -60,6 +69,11 @@ class Trainer(ABC):
     """The settings, each checked."""
     protocol: ClassVar[str] = ""
     """How ``evaluate`` measures, in a sentence or two; it is published with the figures."""
+    accumulates: ClassVar[bool] = False
+    """Whether ``step`` heeds ``engine.updating``, so that ``run.accumulate`` may call it with parts of a batch."""
+    shares_evaluation: ClassVar[bool] = False
+    """Whether ``evaluate`` adds up with ``engine.sum``, so that of several processes each gets a share of the
+    evaluation examples, and no two of them the same; otherwise each gets all of them."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from importlib import import_module
@@ -11,7 +12,8 @@ from typing import Any, NoReturn, TextIO, cast
 
 import click
 
-from zoo_core.errors import UnknownName, ZooError, did_you_mean
+from zoo_core.errors import ProcessLost, UnknownName, ZooError, did_you_mean
+from zoo_core.processes import LOST, is_first, is_launched
 
 COMMANDS = {
     "run": ("zoo_core.cli.run", "Train a recipe."),
@@ -153,7 +155,11 @@ def _exit_code(arguments: list[str] | None) -> int:
         result = cli.main(arguments, standalone_mode=False)
         return result if isinstance(result, int) else 0
     except ZooError as error:
+        if isinstance(error, ProcessLost) and is_launched():
+            return LOST
         _say_error(str(error), show_traceback)
+        if is_launched() and not is_first():
+            time.sleep(5)  # if it is the first one's error, too, that one says so
         return error.exit_code
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "zoo"
@@ -193,5 +199,5 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """A warning as one line a person can read, without the place in the source."""
-    if issubclass(category, UserWarning):
+    if issubclass(category, UserWarning) and is_first():
         click.echo(f"{click.style('warning:', fg='yellow')} {message}", err=True)

@@ -14,8 +14,9 @@ from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.errors import BadSetting
-from zoo_core.folder import RUNS, RunFolder, last_run
+from zoo_core.folder import RUNS, RunFolder, last_run, new_run_path
 from zoo_core.interrupt import EXIT_CODES, exits_on_interrupt
+from zoo_core.processes import end_with_launcher, is_first, is_launched, launch
 from zoo_core.recipes import Recipe, read_config
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--folder", type=click.Path(path_type=Path), help="Where the run goes; otherwise runs/RECIPE/TIME.")
 @click.option("--resume", metavar="RUN_DIR|last", help="Go on with the run in this folder, or with the last one.")
 @click.option("--time-limit", type=Duration(), help="Stop and save after so long (55m, 1h30m), with exit code 124.")
+@click.option("--processes", type=click.IntRange(1), help="Train in so many processes on this machine.")
 @click.option("--print-config", is_flag=True, help="Print the resolved recipe and stop.")
 @common_options
 def command(
@@ -42,6 +44,7 @@ def command(
     folder: Path | None,
     resume: str | None,
     time_limit: float | None,
+    processes: int | None,
     print_config: bool,
 ) -> int:
     """Train RECIPE, with settings of your own behind it.
@@ -50,6 +53,7 @@ def command(
     zoo run clsgan-mnist
     zoo run clsgan-mnist trainer.generator_learning_rate=1e-4 run.steps=2000
     zoo run --resume last
+    zoo run unet-moving-mnist-large --processes 4
 
     Exit codes: 0 done, 1 the run failed, 2 a mistake in what was asked for, 124 stopped by --time-limit, 130 by Ctrl-C,
     143 by SIGTERM; what was stopped goes on with --resume.
@@ -74,7 +78,13 @@ def command(
     if print_config:
         click.echo(chosen.as_yaml(), nl=False)
         return 0
-    return _train(chosen, here, begun or folder, begun is not None, time_limit)
+    place = begun or folder
+    if processes is None or processes == 1:
+        return _train(chosen, here, place, begun is not None, time_limit)
+    words = _words(recipe, overrides, registry, config, time_limit)
+    if begun is None:
+        return launch([*words, "--folder", str(place or new_run_path(chosen.name))], processes)
+    return launch([*words, "--resume", str(begun)], processes)
 
 
 def _begun(resume: str | None) -> Path | None:
@@ -95,6 +105,20 @@ def _choose(here: Catalog, recipe: str | None, config: Path | None, overrides: I
     return read_config(config or Path()).with_overrides(overrides)
 
 
+def _words(
+    recipe: str | None,
+    overrides: Iterable[str],
+    registry: Iterable[Path],
+    config: Path | None,
+    time_limit: float | None,
+) -> list[str]:
+    """What was typed, but for the processes and the folder, as each process is to be told it."""
+    words = ["run", *([recipe] if recipe else []), *overrides]
+    words += [word for file in registry for word in ("--registry", str(file))]
+    words += ["--config", str(config)] if config else []
+    return words + (["--time-limit", f"{time_limit:.0f}s"] if time_limit else [])
+
+
 def _train(recipe: Recipe, here: Catalog, folder: Path | None, resume: bool, time_limit: float | None) -> int:
     from rich.console import Console
 
@@ -102,8 +126,12 @@ def _train(recipe: Recipe, here: Catalog, folder: Path | None, resume: bool, tim
     from zoo_core.observers.progress import Progress
     from zoo_core.runner import run_recipe
 
+    if is_launched():
+        end_with_launcher()
     observers = [*standard(), Progress(Console(stderr=True))]
     run = run_recipe(recipe, here, observers, folder, resume, time_limit)
+    if not is_first():  # a launcher would end the first one if another had a code that is not 0
+        return 0
     _report(run)
     return EXIT_CODES.get(run.stopping, 0)
 

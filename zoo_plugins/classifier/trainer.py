@@ -27,6 +27,7 @@ class ClassifierTrainer(zoo.Trainer):
         shift: float = zoo.setting(2.0, "pictures are moved by up to so many pixels", least=0)
 
     config: Config
+    accumulates = shares_evaluation = True
     protocol = "accuracy: share of all evaluation pictures whose highest score is their label's; loss: cross-entropy."
 
     def setup(self, model: Any, engine: zoo.Engine) -> None:
@@ -51,22 +52,21 @@ class ClassifierTrainer(zoo.Trainer):
         self.optimizer.zero_grad()
         self.engine.backward(loss)
         self.optimizer.step()
-        if self.schedule.last_epoch < self.schedule.total_steps - 1:
+        if self.engine.updating and self.schedule.last_epoch < self.schedule.total_steps - 1:
             self.schedule.step()
         return {"loss": loss.detach(), "accuracy": (score.argmax(dim=1) == label).float().mean()}
 
     @torch.no_grad()
     def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:
         self.model.eval()
-        right = seen = 0
-        loss = 0.0
+        found = torch.zeros(3, device=self.engine.device)  # examples, right answers, loss
         for batch in evaluation:
-            score = self.model(batch["image"])
-            right += int((score.argmax(dim=1) == batch["label"]).sum())
-            loss += float(F.cross_entropy(score, batch["label"], reduction="sum"))
-            seen += len(score)
+            score, label = self.model(batch["image"]), batch["label"]
+            right, loss = (score.argmax(dim=1) == label).sum(), F.cross_entropy(score, label, reduction="sum")
+            found += torch.stack([torch.full_like(loss, len(score)), right, loss])
         self.model.train()
-        return {"accuracy": right / seen, "loss": loss / seen}
+        seen, right, loss = self.engine.sum(found)
+        return {"accuracy": float(right / seen), "loss": float(loss / seen)}
 
     def _move(self, image: Tensor) -> Tensor:
         """Each picture turned, scaled and shifted a little, differently."""

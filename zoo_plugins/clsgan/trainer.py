@@ -61,6 +61,7 @@ class CLSGANTrainer(zoo.Trainer):
         )
 
     config: Config
+    accumulates = True
     protocol = (
         "1,000 generated digits a class against the 10,000 test digits. accuracy: share that the classifier "
         "digit-classifier-mnist reads as the label asked for; diversity: the pixels' standard deviation within a class "
@@ -114,7 +115,8 @@ class CLSGANTrainer(zoo.Trainer):
         self.engine.backward(discriminator_loss)
         self.discriminator_optimizer.step()
 
-        self._after_step(real_loss)
+        if self.engine.updating:
+            self._after_step(real_loss)
         metrics |= {"generator_loss": generator_loss, "discriminator_loss": discriminator_loss}
         metrics |= {"real_loss": real_loss, "fake_loss": fake_loss}
         if self.config.least_real_loss:
@@ -164,7 +166,8 @@ class CLSGANTrainer(zoo.Trainer):
         self.steps += 1
         heeded = self.config.least_real_loss and self.steps >= self._heeded_from
         if heeded and self.steps % EVERY == 0:
-            self.moved_share = adapted(self.moved_share, float(real_loss.detach()), self.config.least_real_loss)
+            loss = float(self.engine.gather(real_loss.detach().view(1)).mean())
+            self.moved_share = adapted(self.moved_share, loss, self.config.least_real_loss)
         if self.config.averaging:
             # A long average of few steps would mostly be the untrained network.
             decay = min(self.config.averaging, self.steps / (9 + self.steps))

@@ -10,7 +10,7 @@ figure of that frame ahead alone.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ class FrameFigures:
     """Adds up over batches."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(()))
+        self._sums: dict[str, Tensor] = {}  # each (T',)
         self._clips = 0
 
     def add(self, past: Tensor, predicted: Tensor, future: Tensor) -> None:
@@ -40,11 +40,13 @@ class FrameFigures:
             "copy_ssim": _ssim(copied, future, 1.0),
         }
         for name, values in of_frames.items():  # (N, T')
-            self._sums[name] = self._sums[name] + values.double().sum(dim=0).cpu()
+            self._sums[name] = self._sums.get(name, 0.0) + values.double().sum(dim=0).cpu()
         self._clips += len(future)
 
-    def read(self) -> dict[str, float]:
-        means = {name: sums / self._clips for name, sums in self._sums.items()}
+    def read(self, over_processes: Callable[[Tensor], Tensor] = lambda tensor: tensor) -> dict[str, float]:
+        """``over_processes`` gives the sum over all processes, each of which added other clips."""
+        clips = float(over_processes(torch.tensor(float(self._clips))))
+        means = {name: over_processes(sums) / clips for name, sums in self._sums.items()}
         figures = {name: float(values.mean()) for name, values in means.items()}
         single = {
             f"{name}/{ahead}": float(value)

@@ -95,7 +95,7 @@ class UNet(zoo.Model):
             tensor = self._run(self.last, torch.cat([tensor, padded], dim=1))
         if self.config.head == "linear":
             tensor = self.head(tensor)
-        return tensor[..., :height, :width]
+        return tensor if padded is image else tensor[..., :height, :width]
 
     def _run(self, layer: nn.Module, tensor: Tensor) -> Tensor:
         if self.config.checkpointing and self.training:
@@ -139,4 +139,6 @@ def _up(tensor: Tensor) -> Tensor:
 def _pad(image: Tensor, multiple: int) -> Tensor:
     """Zeros below and to the right, so that every halving comes out even."""
     height, width = image.shape[-2:]
+    if height % multiple == width % multiple == 0:
+        return image
     return F.pad(image, (0, -width % multiple, 0, -height % multiple))

@@ -52,7 +52,7 @@ class NextFrameTrainer(UNetTrainer):
         figures = FrameFigures()
         for batch in evaluation:
             figures.add(batch["past"], self._predict(batch["past"], batch["future"].shape[1]), batch["future"])
-        return figures.read()
+        return figures.read(self.engine.sum)
 
     @torch.no_grad()
     def preview(self, batch: zoo.Batch) -> Tensor:

@@ -69,7 +69,7 @@ class SegmentationTrainer(UNetTrainer):
         matrix = MulticlassConfusionMatrix(self._classes, ignore_index=self.config.ignored_index).to(self.engine.device)
         for batch in evaluation:
             matrix.update(self._predict(batch["image"]), batch["mask"])
-        return figures_of(matrix.compute(), class_names(self._model.config))
+        return figures_of(self.engine.sum(matrix.confmat), class_names(self._model.config))
 
     @torch.no_grad()
     def preview(self, batch: zoo.Batch) -> Tensor:

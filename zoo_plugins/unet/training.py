@@ -26,6 +26,7 @@ class UNetTrainer(zoo.Trainer):
         averaging: float = zoo.setting(0.0, "decay of averaged weights, which are published; 0: none", least=0, below=1)
 
     config: Config
+    accumulates = shares_evaluation = True
 
     def setup(self, model: Any, engine: zoo.Engine) -> None:
         model.to(memory_format=torch.channels_last)
@@ -49,6 +50,12 @@ class UNetTrainer(zoo.Trainer):
         if self.config.clip:
             self.engine.clip(self._model, self.config.clip)
         self.optimizer.step()
+        if self.engine.updating:
+            self._after_step()
+        reported = {"loss": loss, **terms} if len(terms) > 1 else {"loss": loss}
+        return {name: value.detach() for name, value in reported.items()}
+
+    def _after_step(self) -> None:
         self.steps += 1
         if self.schedule.last_epoch < self.schedule.total_steps - 1:
             self.schedule.step()
@@ -57,8 +64,6 @@ class UNetTrainer(zoo.Trainer):
             decay = min(self.config.averaging, self.steps / (9 + self.steps))
             self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)
             self.average.update_parameters(self._model)
-        reported = {"loss": loss, **terms} if len(terms) > 1 else {"loss": loss}
-        return {name: value.detach() for name, value in reported.items()}
 
     @property
     def published(self) -> nn.Module:
