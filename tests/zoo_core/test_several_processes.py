@@ -236,33 +236,10 @@ def test_torchrun_on_two_nodes_trains_what_one_process_does(folders, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    nodes = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "torch.distributed.run",
-                "--nnodes",
-                "2",
-                "--nproc-per-node",
-                "1",
-                "--node-rank",
-                str(node),
-                "--master-addr",
-                "127.0.0.1",
-                "--master-port",
-                str(port),
-                "--local-addr",
-                "127.0.0.1",
-                *command("one", "--folder", place)[1:],
-            ],
-            env=SURROUNDINGS,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )  # fmt: skip
-        for node in range(2)
-    ]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    meet = ["--master-addr", "127.0.0.1", "--master-port", str(port), "--local-addr", "127.0.0.1"]
+    nodes = [started([*launcher, *meet, "--node-rank", str(node), *command("one", "--folder", place)[1:]])
+             for node in range(2)]  # fmt: skip
     said = [node.communicate(timeout=300) for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], said
     assert "one: done, step 12" in said[0][0]
@@ -281,6 +258,10 @@ def test_a_gan_with_batch_statistics_is_the_same_in_every_process_and_goes_on_ex
         shutil.rmtree(tmp_path / "cut" / "checkpoints" / f"step-{step:09d}")
     run("--resume", tmp_path / "cut", "--processes", 2)
     assert_same(tmp_path / "cut", tmp_path / "whole", 120)
+
+
+def started(words):
+    return subprocess.Popen(words, env=SURROUNDINGS, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(file):

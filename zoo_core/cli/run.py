@@ -16,7 +16,7 @@ from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.errors import BadSetting
 from zoo_core.folder import RUNS, RunFolder, last_run, new_run_path
 from zoo_core.interrupt import EXIT_CODES, exits_on_interrupt
-from zoo_core.processes import end_with_launcher, is_first, is_launched, launch
+from zoo_core.processes import end_with_launcher, is_first, is_launched
 from zoo_core.recipes import Recipe, read_config
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ def command(
     place = begun or folder
     if processes is None or processes == 1:
         return _train(chosen, here, place, begun is not None, time_limit)
+    from zoo_core.launching import launch
+
     words = _words(recipe, overrides, registry, config, time_limit)
     if begun is None:
         return launch([*words, "--folder", str(place or new_run_path(chosen.name))], processes)
