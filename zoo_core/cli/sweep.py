@@ -97,7 +97,7 @@ def _refuse_others(what: str, asked: dict[str, Any], allowed: set[str]) -> None:
     for option, value in asked.items():
         if value is not None and option not in allowed:
             raise BadSetting(
-                f"a sweep that is {what} keeps what it has, so --{option} cannot be given.", "Leave it out."
+                f"a sweep that is {what} keeps what it began with, so --{option} cannot be given.", "Leave it out."
             )
 
 

@@ -51,10 +51,8 @@ def draw(trials: Sequence[Trial], plan: Plan, path: Path) -> None:
 
 
 def _history(panel: Axes, trials: Sequence[Trial], best: Trial | None) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     panel.set_xlabel("trial")
-    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _in_whole_numbers(panel)
     _points(panel, trials, [float(trial.number) for trial in trials], best)
     if len({trial.state for trial in trials}) > 1:
         panel.legend(loc="best", fontsize=8, frameon=False)
@@ -64,7 +62,10 @@ def _against(panel: Axes, key: str, axis: Axis, trials: Sequence[Trial], best: T
     panel.set_xlabel(key)
     known = [trial for trial in trials if key in trial.texts]
     if isinstance(axis, Range):
-        panel.set_xscale("log" if axis.log else "linear")
+        if axis.log:
+            panel.set_xscale("log")
+        elif axis.whole:
+            _in_whole_numbers(panel)
         _points(panel, known, [float(trial.texts[key]) for trial in known], best)
         return
     panel.set_xticks(range(len(axis.texts)), [_short(text) for text in axis.texts])
@@ -83,6 +84,12 @@ def _points(panel: Axes, trials: Sequence[Trial], places: Sequence[float], best:
             panel.scatter([place], [_value(trial)], facecolors="none", edgecolors=_BEST, s=110, linewidths=1.8)
     panel.grid(alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def _in_whole_numbers(panel: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _between(values: Sequence[float], lowest: bool) -> tuple[float, float] | None:

@@ -94,13 +94,13 @@ def plan(recipe: Recipe, words: Iterable[str], **options: Any) -> Plan:
             fixed[key] = word
     own = {key: _axis_of_recipe(recipe, key, text) for key, text in settings.space.items() if text is not None}
     space = laid_over(own, typed)
+    values = {key: value for key, value in recipe.values.items() if key != "sweep"}
+    base = Recipe(recipe.name, values, recipe.plugin, recipe.sources).with_overrides(fixed.values())
     if not space:
         raise BadSetting(
             "nothing is to be tried: no setting has several values.",
             "Write for example trainer.learning_rate=1e-4,3e-4 or trainer.learning_rate=log:1e-4..1e-2.",
         )
-    values = {key: value for key, value in recipe.values.items() if key != "sweep"}
-    base = Recipe(recipe.name, values, recipe.plugin, recipe.sources).with_overrides(fixed.values())
     return Plan(base, tuple(fixed.values()), space, _settled(settings, space, base))
 
 
@@ -110,12 +110,18 @@ def checked(planned: Plan, catalog: Catalog) -> Plan:
     Raises:
         ZooError: if a trial would ask for what is not there.
     """
+    from zoo_core.devices import find_device
     from zoo_core.runner import complete
+
+    def looked_at(texts: Mapping[str, str]) -> Recipe:
+        recipe = complete(planned.recipe_of(texts), catalog)
+        find_device(recipe.run_settings().device)
+        return recipe
 
     firsts = {key: axis.ends[0] for key, axis in planned.space.items()}
     others = [{**firsts, key: end} for key, axis in planned.space.items() for end in axis.ends[1:]]
     try:
-        whole, *_ = [complete(planned.recipe_of(texts), catalog) for texts in (firsts, *others)]
+        whole, *_ = [looked_at(texts) for texts in (firsts, *others)]
     except ZooError as error:
         named = next((key for key in planned.space if re.match(rf"{re.escape(key)}\b", error.problem)), "")
         error.problem = f"{_where(planned.recipe, named)}{error.problem}"

@@ -68,6 +68,11 @@ class Study:
         self._where = without_password(storage)
         try:
             self._storage = _opened(storage, name, plan)
+        except ImportError as error:
+            raise BadSetting(
+                f"the storage {self._where} needs a driver that is not installed.",
+                "For PostgreSQL, pip install psycopg2-binary; for MySQL, pip install pymysql.",
+            ) from error
         except Exception as error:  # each database has errors of its own
             raise BadSetting(
                 f"the storage {self._where} can't be opened: {str(error).splitlines()[0].rstrip('.')}.",

@@ -162,3 +162,25 @@ def test_a_trial_that_a_person_goes_on_with_by_hand_is_left_to_them(sweep):
         other = sweep.json("--resume", "swept", "--time-limit", "2s")
     assert other.trials[0] == stopped.trials[0]
     assert len(other.trials) == 2
+
+
+@pytest.mark.slow
+def test_digits_are_learned_the_same_through_a_kill(sweep):
+    """A recipe that zoo ships, on the digits that it ships."""
+    words = (
+        "digit-classifier-mnist",
+        "trainer.learning_rate=1e-3,1e-2",
+        "--metric",
+        "accuracy",
+        "dataset.source=subset",
+    )
+    words = (*words, "run.steps=24", "run.checkpoint_every=4", "run.device=cpu", "run.threads=1")
+    whole = sweep.json(*words, folder="whole")
+    process = sweep.start(*words, "--folder", "killed")
+    wait_until(lambda: checkpoints(sweep.place / "killed" / "trial-0001"), process)
+    process.kill()
+    process.wait()
+    resumed = sweep.json("--resume", "killed")
+    assert same(resumed, whole)
+    assert compare(whole.folder / "trial-0001", sweep.place / "killed" / "trial-0001") == ""
+    assert resumed.trials[1]["value"] > 0.5

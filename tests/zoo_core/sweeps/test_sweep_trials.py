@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import tiny
 from PIL import Image
 
 from zoo_core.recipes import read_config
