@@ -69,7 +69,8 @@ def report(sweep: Begun, as_json: bool, catalog: Catalog | None = None, stopped:
     """Write the results into the sweep's folder, and print them with what to type next."""
     trials = sweep.study.trials()
     write_table(sweep.folder, trials, sweep.plan)
-    draw(trials, sweep.plan, sweep.folder.picture)
+    with sweep.folder.alone():
+        draw(trials, sweep.plan, sweep.folder.picture)
     if as_json:
         best = best_of(trials, sweep.plan)
         told = {

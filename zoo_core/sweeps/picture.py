@@ -47,7 +47,9 @@ def draw(trials: Sequence[Trial], plan: Plan, path: Path) -> None:
     left_out = sum(not cut[0] <= _value(trial) <= cut[1] for trial in shown) if cut else 0
     outside = f" ({left_out} outside the picture)" if left_out else ""
     figure.suptitle(f"{plan.recipe.name}{told}{outside}", fontsize=11)
-    figure.savefig(path, dpi=120, format="png")
+    aside = path.with_name(f".{path.name}.part")
+    figure.savefig(aside, dpi=120, format="png")
+    aside.replace(path)
 
 
 def _history(panel: Axes, trials: Sequence[Trial], best: Trial | None) -> None:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from zoo_core.catalog import Catalog
 from zoo_core.dataset import Dataset
 from zoo_core.errors import RunFailed, ZooError
@@ -43,6 +45,7 @@ class Sweep:
         Raises:
             ZooError: for a mistake that every trial would share.
         """
+        self._threads = torch.get_num_threads()
         ends = math.inf if seconds is None else time.monotonic() + seconds
         while True:
             left = ends - time.monotonic()
@@ -100,7 +103,7 @@ class Sweep:
         if run.stopping in EXIT_CODES:
             return run.stopping
         if run.stopping == PRUNED:
-            self.study.finish(number, "pruned", self._trial(number).value)
+            self.study.finish(number, "pruned", self.study.trial(number).value)
         else:
             self.study.note(number, figures={} if run.stopping else finite(run.figures))
             self.study.finish(number, "done", value)
@@ -108,6 +111,7 @@ class Sweep:
         return follow.signal
 
     def _train(self, recipe: Recipe, number: int, follow: Follow, seconds: float | None) -> Run:
+        torch.set_num_threads(self._threads)  # the last trial may have chosen others, for the whole process
         place = self.folder.trial(number)
         resume = place.config.is_file()
         if not resume and place.path.exists():
@@ -133,11 +137,8 @@ class Sweep:
         self._tell(number)
         return ""
 
-    def _trial(self, number: int) -> Trial:
-        return self.study.trials()[number]
-
     def _tell(self, number: int) -> None:
-        self.told(self._trial(number))
+        self.told(self.study.trial(number))
 
 
 def validates_apart(recipe: Recipe, catalog: Catalog) -> bool:

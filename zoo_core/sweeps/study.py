@@ -100,7 +100,12 @@ class Study:
         with self._reaching():
             found = self._storage.get_all_trials(self._id)
         # Of those that machines began at one moment, some may be more than were asked for.
-        return [_told(one) for one in found if one.number < self._plan.trials]
+        return sorted((_told(one) for one in found if one.number < self._plan.trials), key=lambda one: one.number)
+
+    def trial(self, number: int) -> Trial:
+        """One trial, as the record has it now."""
+        with self._reaching():
+            return _told(self._storage.get_trial(self._identity(number)))
 
     def begin(self, home: str) -> Trial | None:
         """A new trial, whose run will lie in the sweep's folder of this identity; None if there are enough."""

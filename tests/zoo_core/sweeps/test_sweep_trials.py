@@ -202,3 +202,25 @@ def test_a_sweep_that_is_done_may_get_more_trials(sweep):
     more = sweep.json("--resume", "less", "--trials", "6")
     assert more.values == whole.values
     assert sweep.json("--show", "less").values == whole.values
+
+
+def test_a_signal_while_a_trial_is_measured_at_its_end_stops_the_sweep_behind_it(sweep):
+    sweep.write(
+        "late.py",
+        "import os, signal\nimport tiny\nimport zoo_core as zoo\n\n\nclass Late(tiny.LineTrainer):\n"
+        "    def evaluate(self, evaluation, training):\n        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        return super().evaluate(evaluation, training)\n\n\n@zoo.hookimpl\n"
+        "def zoo_register(registry):\n    registry.trainer('late', f'{__name__}:Late', summary='Interrupted')\n",
+    )
+    sweep.write("more.yaml", "plugins: [late.py]\n")
+    done = sweep.json("line", "trainer.name=late", "run.seed=1,2", "--metric=-error", "--registry", "more.yaml")
+    assert done.code == 130
+    assert [trial["state"] for trial in done.trials] == ["done"]
+
+
+def test_the_threads_of_one_trial_are_not_those_of_the_next(sweep):
+    import torch
+
+    before = torch.get_num_threads()
+    sweep.json("line", f"run.threads={before + 1},null", "--metric", "error", "run.steps=3")
+    assert torch.get_num_threads() == before
