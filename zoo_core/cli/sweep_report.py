@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ class Narrator:
             number = f"trial {trial.number} ({trial.number + 1} of {plan.trials:,})"
             click.echo(f"{number}: {' '.join(as_words(trial.texts))}", err=True)
             return
-        write_table(self._sweep.folder, self._sweep.study.trials(), plan)
+        _write(self._sweep, self._sweep.study.trials(), picture=False)
         if trial.state == "failed":
             click.echo(f"trial {trial.number} failed: {trial.notes['reason']}", err=True)
         elif trial.state == "pruned":
@@ -68,9 +69,7 @@ class Narrator:
 def report(sweep: Begun, as_json: bool, catalog: Catalog | None = None, stopped: str = "") -> list[Trial]:
     """Write the results into the sweep's folder, and print them with what to type next."""
     trials = sweep.study.trials()
-    write_table(sweep.folder, trials, sweep.plan)
-    with sweep.folder.alone():
-        draw(trials, sweep.plan, sweep.folder.picture)
+    _write(sweep, trials, picture=True)
     if as_json:
         best = best_of(trials, sweep.plan)
         told = {
@@ -90,6 +89,17 @@ def report(sweep: Begun, as_json: bool, catalog: Catalog | None = None, stopped:
             click.echo(f"trial {trial.number} failed: {trial.notes.get('reason', '')}")
     click.echo("\n".join(["", *_ending(sweep, trials, catalog, stopped)]))
     return trials
+
+
+def _write(sweep: Begun, trials: Sequence[Trial], picture: bool) -> None:
+    """Into the sweep's folder. A disk that is full ends no sweep: the record has it all, and --show writes it again."""
+    try:
+        with sweep.folder.alone():
+            write_table(sweep.folder, trials, sweep.plan)
+            if picture:
+                draw(trials, sweep.plan, sweep.folder.picture)
+    except OSError as error:
+        warnings.warn(f"{sweep.folder.path} can't be written to: {error.strerror}. It lacks results.", stacklevel=2)
 
 
 def _ending(sweep: Begun, trials: Sequence[Trial], catalog: Catalog | None, stopped: str) -> list[str]:

@@ -26,7 +26,7 @@ def draw(trials: Sequence[Trial], plan: Plan, path: Path) -> None:
 
     shown = [trial for trial in trials if trial.state in _LOOKS and math.isfinite(_value(trial))]
     panels = 1 + len(plan.space)
-    columns = min(panels, _COLUMNS)
+    columns = 2 if panels == 4 else min(panels, _COLUMNS)
     rows = math.ceil(panels / columns)
     figure = Figure(figsize=(4 * columns, 3.2 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)

@@ -79,8 +79,7 @@ def write_table(folder: SweepFolder, trials: Sequence[Trial], plan: Plan) -> Non
         plain = as_plain(trial, folder)
         cells = {**plain, **trial.texts}
         writer.writerow(["" if cells.get(column) is None else cells[column] for column in columns])
-    with folder.alone():
-        write_whole(folder.table, text.getvalue())
+    write_whole(folder.table, text.getvalue())
 
 
 def _duration(seconds: float | None) -> str:

@@ -204,14 +204,29 @@ def test_a_sweep_that_is_done_may_get_more_trials(sweep):
     assert sweep.json("--show", "less").values == whole.values
 
 
+LATE = """
+import os, signal
+import tiny
+import zoo_core as zoo
+
+sent = []
+
+
+class Late(tiny.LineTrainer):
+    def evaluate(self, evaluation, training):
+        if not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGINT))
+        return super().evaluate(evaluation, training)
+
+
+@zoo.hookimpl
+def zoo_register(registry):
+    registry.trainer("late", f"{__name__}:Late", summary="Interrupted")
+"""
+
+
 def test_a_signal_while_a_trial_is_measured_at_its_end_stops_the_sweep_behind_it(sweep):
-    sweep.write(
-        "late.py",
-        "import os, signal\nimport tiny\nimport zoo_core as zoo\n\n\nclass Late(tiny.LineTrainer):\n"
-        "    def evaluate(self, evaluation, training):\n        os.kill(os.getpid(), signal.SIGINT)\n"
-        "        return super().evaluate(evaluation, training)\n\n\n@zoo.hookimpl\n"
-        "def zoo_register(registry):\n    registry.trainer('late', f'{__name__}:Late', summary='Interrupted')\n",
-    )
+    sweep.write("late.py", LATE)
     sweep.write("more.yaml", "plugins: [late.py]\n")
     done = sweep.json("line", "trainer.name=late", "run.seed=1,2", "--metric=-error", "--registry", "more.yaml")
     assert done.code == 130
