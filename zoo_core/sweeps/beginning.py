@@ -67,6 +67,10 @@ def resumed(given: str, storage: str | None, trials: int | None, device: str | N
     """
     found = opened(given, storage, trials)
     if trials is not None:
+        if trials < found.study.count():
+            raise BadSetting(
+                f"--trials is {trials}, but {found.study.count()} were begun already.", "Give more, or leave it out."
+            )
         kept = found.folder.read()[2]
         with found.folder.alone():
             found.folder.write(found.plan, found.study.name, kept)

@@ -73,8 +73,12 @@ class Sweep:
         for trial in self.study.trials():
             if trial.state == "running" and trial.home == self.folder.identity:
                 lock = self.folder.lock(trial.number)
-                if lock is not None:
-                    return trial, lock
+                if lock is None:
+                    continue
+                now = self.study.trial(trial.number)
+                if now.state == "running":
+                    return now, lock
+                lock.release()  # it ended as we were looking
         return None
 
     def _new(self) -> tuple[Trial, Any] | None:

@@ -102,6 +102,11 @@ class Study:
         # Of those that machines began at one moment, some may be more than were asked for.
         return sorted((_told(one) for one in found if one.number < self._plan.trials), key=lambda one: one.number)
 
+    def count(self) -> int:
+        """How many trials were begun."""
+        with self._reaching():
+            return self._storage.get_n_trials(self._id)
+
     def trial(self, number: int) -> Trial:
         """One trial, as the record has it now."""
         with self._reaching():
@@ -109,9 +114,9 @@ class Study:
 
     def begin(self, home: str) -> Trial | None:
         """A new trial, whose run will lie in the sweep's folder of this identity; None if there are enough."""
+        if self.count() >= self._plan.trials:
+            return None
         with self._reaching():
-            if self._storage.get_n_trials(self._id) >= self._plan.trials:
-                return None
             template = create_trial(state=TrialState.RUNNING, user_attrs={"home": home})
             created = self._storage.get_trial(self._storage.create_new_trial(self._id, template))
         return _told(created) if created.number < self._plan.trials else None

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from zoo_core.folder import RunFolder
+from zoo_core.sweeps.study import Study
 from zoo_core.verifying import compare
 
 LONG = ("run.steps=800", "run.checkpoint_every=100", "run.log_every=100")
@@ -184,3 +186,13 @@ def test_digits_are_learned_the_same_through_a_kill(sweep):
     assert same(resumed, whole)
     assert compare(whole.folder / "trial-0001", sweep.place / "killed" / "trial-0001") == ""
     assert resumed.trials[1]["value"] > 0.5
+
+
+def test_a_trial_that_ends_as_another_process_looks_for_one_is_not_run_again(sweep, monkeypatch):
+    """Between the look at the record and the lock, the process that had the trial may have finished it."""
+    sweep.json("line", "trainer.learning_rate=1e-3,1e-2", "--metric=-error")
+    really = Study.trials
+    monkeypatch.setattr(Study, "trials", lambda study: [replace(one, state="running") for one in really(study)])
+    again = sweep("--resume", "swept")
+    assert again.code == 0
+    assert "steps on cpu" not in again.err

@@ -197,11 +197,14 @@ def test_a_sweep_that_is_shown_runs_nothing(sweep):
 
 def test_a_sweep_that_is_done_may_get_more_trials(sweep):
     words = (*RANGE, "--sampler", "random", "run.steps=5")
-    whole = sweep.json(*words, "--trials", "6", folder="whole")
+    whole = sweep.json(*words, "--trials", "4", folder="whole")
     sweep.json(*words, "--trials", "2", folder="less")
-    more = sweep.json("--resume", "less", "--trials", "6")
+    more = sweep.json("--resume", "less", "--trials", "4")
     assert more.values == whole.values
     assert sweep.json("--show", "less").values == whole.values
+    fewer = sweep("--resume", "less", "--trials", "3")
+    assert (fewer.code, fewer.out) == (2, "")
+    assert "error: --trials is 3, but 4 were begun already." in fewer.err
 
 
 LATE = """
