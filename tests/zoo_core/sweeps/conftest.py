@@ -11,17 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from line_recipe import RECIPE
 
 from zoo_core.cli import _exit_code
-
-RECIPE = """
-recipes:
-  line:
-    model: {name: line}
-    dataset: {name: points}
-    trainer: {name: line}
-    run: {steps: 30, batch_size: 8, log_every: 10, checkpoint_every: 10, preview_every: 0, device: cpu, threads: 1}
-"""
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import RECIPE
+from line_recipe import RECIPE
 
 MINE = (
     RECIPE
