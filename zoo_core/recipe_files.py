@@ -17,7 +17,10 @@ from zoo_core.errors import BadFile, BadSetting, did_you_mean, in_yaml
 
 SECTIONS = ("recipes", "weights", "plugins")
 PARTS = ("model", "dataset", "trainer")
-KEYS = ("summary", "extends", "run", *PARTS)
+KEYS = ("summary", "extends", "run", *PARTS, "sweep")
+_CURES = {key: f"Write `{key}: {{name: …}}`." for key in ("run", *PARTS)} | {
+    "sweep": "Write `sweep: {metric: …, space: {KEY: VALUES}}`."
+}
 Key = tuple[str, ...]
 _NAME = re.compile(r"(\w[\w.+-]*/)?\w[\w.+-]*")
 WEIGHTS_NAME = re.compile(rf"{_NAME.pattern}(@\w[\w.+-]*)?")
@@ -115,10 +118,8 @@ def checked(own: Mapping[str, Any], name: str, path: Path, known: tuple[str, ...
                 f"{place}: recipe '{name}' has no part '{key}'.",
                 did_you_mean(str(key), known, f"Its parts: {', '.join(known)}."),
             )
-        if key in ("run", *PARTS) and not isinstance(value, Mapping):
-            raise BadSetting(
-                f"{place}: {key} is {in_yaml(value)}, but should be a mapping.", f"Write `{key}: {{name: …}}`."
-            )
+        if key in _CURES and not isinstance(value, Mapping):
+            raise BadSetting(f"{place}: {key} is {in_yaml(value)}, but should be a mapping.", _CURES[key])
         if key == "summary":
             check_summary(value, place)
     return own

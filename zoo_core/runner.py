@@ -93,16 +93,17 @@ def resume_run(path: Path, catalog: Catalog, observers: Iterable[object] = ()) -
 
 
 def evaluate(
-    recipe: Recipe, model: Model, step: int, catalog: Catalog
+    recipe: Recipe, model: Model, step: int, catalog: Catalog, *, validation: bool = False
 ) -> tuple[dict[str, float], dict[str, Any], list[str]]:
     """The figures of ``model``, as a run of ``recipe`` measures them after ``step`` steps; the data, and warnings.
 
+    They are of the evaluation examples, or of those for ``validation``.
     Nothing is written, and no plugin's life-cycle hooks are called: this is no run.
     """
     loop, notes, data = _apart(recipe, catalog, Path(), (), model)
     loop.run.step = step
     with loop.engine.flushing_denormals(), says_what_to_lower(loop.run):
-        loop.evaluate(loop.evaluation)
+        loop.evaluate(loop.validation if validation else loop.evaluation)
     loop.engine.release(model)
     loop.engine.close()
     return loop.run.figures, data, notes
@@ -154,7 +155,8 @@ def complete(recipe: Recipe, catalog: Catalog) -> Recipe:
     """``recipe`` with every default written out, so that the file repeats the run after a default has changed."""
     from dataclasses import asdict
 
-    values: dict[str, Any] = dict(recipe.values)
+    # What a sweep would try is no part of a run.
+    values: dict[str, Any] = {key: value for key, value in recipe.values.items() if key != "sweep"}
     for part, (_, config) in resolve(recipe, catalog).items():
         values[part] = {"name": recipe.component(part), **_plain(asdict(config))}
     values["run"] = {key: value for key, value in asdict(recipe.run_settings()).items() if value is not None}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"torch", "torchvision", "numpy", "accelerate"}
+HEAVY = {"torch", "torchvision", "numpy", "accelerate", "optuna", "matplotlib"}
 PROGRAM = """
 import json, sys
 from zoo_core.cli import _exit_code
@@ -39,6 +39,7 @@ print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stder
         (["info", "clsgan-mnist"], "run.steps"),
         (["info", "clsgan-mnist", "--json"], '"run.steps"'),
         (["run", "--help"], "--resume"),
+        (["sweep", "--help"], "--metric"),
         (["predict", "--help"], "--output"),
     ],
     ids=" ".join,

@@ -1,0 +1,114 @@
+"""What ``zoo sweep`` says of a mistake: what was given, what was expected, what to type; and nothing is written."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from zoo_core import catalog
+from zoo_core.cli import _exit_code
+
+RECIPE = "digit-classifier-mnist"
+RATES = "trainer.learning_rate=1e-3,1e-2"
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """The command in an empty working folder: its exit code, and the two lines of its error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ZOO_TRACEBACK", "")
+    catalog.default.cache_clear()
+
+    def sweep(*words: str) -> tuple[int, str, str]:
+        code = _exit_code(["sweep", *words])
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert "Traceback" not in said.err
+        first, *rest = said.err.splitlines()
+        assert len(rest) <= 1, said.err
+        assert list(tmp_path.iterdir()) == []
+        return code, first.removeprefix("error: "), "".join(rest).strip()
+
+    return sweep
+
+
+@pytest.mark.parametrize(
+    ("words", "problem", "cure"),
+    [
+        ([], "give one of RECIPE, --resume SWEEP_DIR and --show SWEEP_DIR.", "sweep --help"),
+        (["digit-clasifier-mnist", RATES], "no recipe is called", "Did you mean 'digit-classifier-mnist'?"),
+        ([RECIPE], "nothing is to be tried: no setting has several values.", "1e-4,3e-4"),
+        ([RECIPE, "run.steps=5"], "nothing is to be tried", "log:1e-4..1e-2"),
+        ([RECIPE, "steps"], "'steps' should be key=value.", "Write for example"),
+        ([RECIPE, "steps=5"], "'steps' is no setting of a recipe.", "Did you mean 'run.steps'?"),
+        ([RECIPE, RATES], "the sweep names no figure to judge by.", "--metric accuracy"),
+        ([RECIPE, RATES, "steps=4,5", "--metric", "accuracy"], "'steps' is no setting of a recipe.", "'run.steps'"),
+        (
+            [RECIPE, "trainer.learning_rate=1e-3,1e-2,x", "--metric", "accuracy"],
+            "trainer.learning_rate is 'x', but should be a float",
+            "",
+        ),
+        (
+            [RECIPE, "trainer.learning_rate=-1.0..1.0", "--metric", "accuracy", "--trials", "3"],
+            "trainer.learning_rate is -1.0, but should be above 0",
+            "",
+        ),
+        ([RECIPE, "trainer.learning_rte=1,2", "--metric", "accuracy"], "has no such", "'trainer.learning_rate'?"),
+        ([RECIPE, "model.name=digit-classifier,x", "--metric", "a"], "no model is called 'x'.", "`zoo list models`"),
+        ([RECIPE, "run.device=cpu,gpu9", "--metric", "a"], "run.device is 'gpu9', but this machine has", ""),
+        ([RECIPE, "trainer.learning_rate=1e-3..1e-2", "--metric", "a"], "no end of combinations.", "--trials 20"),
+        ([RECIPE, RATES, "--metric", "a", "--trials", "3"], "3 trials are more than the 2 combinations.", "Leave"),
+        (
+            [RECIPE, "run.seed=1..5", "--metric", "a", "--trials", "3", "--sampler", "grid"],
+            "a grid is made of choices, and not of ranges.",
+            "--sampler tpe",
+        ),
+        ([RECIPE, RATES, "--metric", "a", "--pruner", "median"], "run.evaluate_every, which is 0", "leave --pruner"),
+        ([RECIPE, RATES, "--metric", "a", "--name", "b"], "--name is that of a sweep in a shared --storage", "Leave"),
+        ([RECIPE, RATES, "--metric", "a", "--storage", "b"], "the storage b can't be opened", "postgresql://"),
+        (["--resume", "nowhere"], "nowhere is no sweep's folder: it holds no sweep.yaml.", "`ls sweeps`"),
+        (["--resume", "last"], "no sweep lies below sweeps here.", "zoo sweep RECIPE"),
+        (["--resume", "last", "--metric", "a"], "a sweep that is resumed keeps what it began with", "Leave it out."),
+        (["--show", "last", "--trials", "5"], "a sweep that is shown keeps what it began with", "Leave it out."),
+    ],
+)
+def test_a_mistake_is_told_in_two_lines_and_nothing_is_written(sweep, words, problem, cure):
+    code, first, second = sweep(*words)
+    assert code == 2
+    assert problem in first
+    assert cure in second
+    assert bool(cure) <= bool(second)
+
+
+def test_a_password_is_shown_nowhere(sweep):
+    _, *said = sweep(RECIPE, RATES, "--metric", "a", "--storage", "postgresql://me:secret@nowhere.invalid/x")
+    assert "postgresql://me:***@nowhere.invalid/x" in said[0]
+    assert "secret" not in "".join(said)
+
+
+@pytest.mark.parametrize(("package", "verb"), [("optuna", "is"), ("matplotlib", "is")])
+def test_a_package_that_is_missing_is_named_with_what_to_type(sweep, monkeypatch, package, verb):
+    from zoo_core.sweeps import needs
+
+    monkeypatch.setattr(needs, "find_spec", lambda name: None if name == package else object())
+    code, first, second = sweep(RECIPE, RATES, "--metric", "accuracy")
+    assert (code, first) == (2, f"a sweep needs {package}, which {verb} not installed.")
+    assert second == "Type: pip install 'zoo-core[sweep]'"
+
+
+def test_it_is_no_process_of_several(sweep, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    code, first, second = sweep(RECIPE, RATES, "--metric", "accuracy")
+    assert code == 2
+    assert "this is one of several" in first
+    assert "without torchrun" in second
+
+
+def test_nothing_of_a_sweep_is_imported_for_a_run():
+    import subprocess
+
+    program = "import sys, zoo_core.cli.run, zoo_core.runner; print([m for m in sys.modules if 'optuna' in m])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "[]\n", done.stderr

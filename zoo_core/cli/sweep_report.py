@@ -1,0 +1,136 @@
+"""What ``zoo sweep`` says: each trial as it begins and ends, and at the end what came of all."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from zoo_core.catalog import Catalog
+from zoo_core.cli.table import show
+from zoo_core.errors import ZooError
+from zoo_core.interrupt import EXIT_CODES
+from zoo_core.sweeps.beginning import Begun
+from zoo_core.sweeps.picture import draw
+from zoo_core.sweeps.results import as_plain, as_rows, best_of, place_of, words_of, write_table
+from zoo_core.sweeps.space import as_words
+from zoo_core.sweeps.study import Trial
+
+
+class Narrator:
+    """Runs a sweep and says how it goes."""
+
+    def __init__(self, sweep: Begun, catalog: Catalog, as_json: bool) -> None:
+        self._sweep, self._catalog, self._as_json = sweep, catalog, as_json
+
+    def run(self, seconds: float | None) -> int:
+        """Work until nothing is left to do; the command's exit code."""
+        from zoo_core.sweeps.running import Sweep
+
+        sweep = self._sweep
+        trials = f"{sweep.plan.trials:,} trials by {sweep.plan.settings.sampler}"
+        click.echo(f"sweep of {sweep.plan.recipe.name}: {trials}, in {sweep.folder.path}", err=True)
+        at_work = Sweep(sweep.folder, sweep.plan, sweep.study, self._catalog, self._observers, self._told)
+        stopped = at_work.run(seconds)
+        trials_now = report(sweep, self._as_json, self._catalog, stopped)
+        if stopped:
+            return EXIT_CODES[stopped]
+        ended = [trial for trial in trials_now if trial.state != "running"]
+        return int(bool(ended) and len(ended) == len(trials_now) and best_of(trials_now, sweep.plan) is None)
+
+    def _observers(self) -> list[object]:
+        from rich.console import Console
+
+        from zoo_core.observers import standard
+        from zoo_core.observers.progress import Progress
+
+        return [*standard(), Progress(Console(stderr=True))]
+
+    def _told(self, trial: Trial) -> None:
+        plan = self._sweep.plan
+        value = f"{plan.settings.name} {trial.value:.4g}" if trial.value is not None else ""
+        if trial.state == "running":
+            number = f"trial {trial.number} ({trial.number + 1} of {plan.trials:,})"
+            click.echo(f"{number}: {' '.join(as_words(trial.texts))}", err=True)
+            return
+        _write(self._sweep, self._sweep.study.trials(), picture=False)
+        if trial.state == "failed":
+            click.echo(f"trial {trial.number} failed: {trial.notes['reason']}", err=True)
+        elif trial.state == "pruned":
+            click.echo(f"trial {trial.number} pruned at step {trial.notes['step']:,}: {value}", err=True)
+        else:
+            click.echo(f"trial {trial.number} done: {value}", err=True)
+
+
+def report(sweep: Begun, as_json: bool, catalog: Catalog | None = None, stopped: str = "") -> list[Trial]:
+    """Write the results into the sweep's folder, and print them with what to type next."""
+    trials = sweep.study.trials()
+    _write(sweep, trials, picture=True)
+    if as_json:
+        best = best_of(trials, sweep.plan)
+        told = {
+            "recipe": sweep.plan.recipe.name,
+            "folder": str(sweep.folder.path),
+            "metric": sweep.plan.settings.metric,
+            "wanted": sweep.plan.trials,
+            "stopped": stopped,
+            "best": best and best.number,
+            "trials": [as_plain(trial, sweep.folder) for trial in trials],
+        }
+        click.echo(json.dumps(told, indent=2))
+        return trials
+    show(as_rows(trials, sweep.plan, sweep.folder), as_json=False)
+    for trial in trials:
+        if trial.state == "failed":
+            click.echo(f"trial {trial.number} failed: {trial.notes.get('reason', '')}")
+    click.echo("\n".join(["", *_ending(sweep, trials, catalog, stopped)]))
+    return trials
+
+
+def _write(sweep: Begun, trials: Sequence[Trial], picture: bool) -> None:
+    """Into the sweep's folder. A disk that is full ends no sweep: the record has it all, and --show writes it again."""
+    try:
+        with sweep.folder.alone():
+            write_table(sweep.folder, trials, sweep.plan)
+            if picture:
+                draw(trials, sweep.plan, sweep.folder.picture)
+    except OSError as error:
+        warnings.warn(f"{sweep.folder.path} can't be written to: {error.strerror}. It lacks results.", stacklevel=2)
+
+
+def _ending(sweep: Begun, trials: Sequence[Trial], catalog: Catalog | None, stopped: str) -> list[str]:
+    plan, place = sweep.plan, sweep.folder.path
+    count = Counter(trial.state for trial in trials)
+    states = ", ".join(f"{count[state]} {state}" for state in ("done", "pruned", "failed", "running") if count[state])
+    stop = f"stopped by {stopped}, " if stopped else ""
+    lines = [f"{plan.recipe.name}: {stop}{states or 'none begun'}, of {plan.trials:,} trials"]
+    lines += [f"  sweep    {place}", f"  picture  {sweep.folder.picture}"]
+    best = best_of(trials, plan)
+    if best is not None:
+        lines += [
+            f"  best     trial {best.number}, {plan.settings.name} {best.value:.4g}",
+            f"  train    zoo run {words_of(best, plan)}",
+        ]
+        lines += _look(Path(place_of(best, sweep.folder)), catalog)
+    if len(trials) < plan.trials or count["running"]:
+        lines.append(f"  go on    zoo sweep --resume {place}")
+    return [*lines, f"  curves   tensorboard --logdir {place}"]
+
+
+def _look(folder: Path, catalog: Catalog | None) -> list[str]:
+    """How to use the best run's result, where it lies here and its model can be used."""
+    if catalog is None or not (folder / "model.safetensors").is_file():
+        return []
+    from zoo_core.weights.store import load
+
+    try:
+        model, _ = load(folder, catalog)
+    except ZooError as error:  # the sweep is done, whatever became of this file
+        return [f"  look     not possible: {error.problem}"]
+    if type(model).predict.__qualname__ == "Model.predict":
+        return []
+    return [f"  look     zoo predict {folder} {model.usage()}"]
