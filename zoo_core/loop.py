@@ -176,8 +176,10 @@ class Loop:
             )
 
     def _stopping(self) -> bool:
-        self.run.stop(self.engine.others.agree(self.run.stopping))
-        return bool(self.run.stopping)
+        agreed = self.engine.others.agree(self.run.stopping)
+        if agreed:
+            self.run.stop(agreed)
+        return bool(agreed)  # and not run.stopping, which a signal may set in one process the moment after
 
     def _any(self, flag: bool) -> bool:
         """Whether any process says so: they save together, or not at all."""

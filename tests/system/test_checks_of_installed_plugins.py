@@ -24,8 +24,8 @@ SLOW = """
     @zoo.hookimpl
     def zoo_register(registry): time.sleep(0.08)
 """
-# A trainer that hands its network to nobody, so that each process learns from its own batches alone; one that does; and
-# one that fails on the second process.
+# A trainer that hands its network to nobody, so that each process learns from its own batches alone; one that does; one
+# that keeps what it found in its own batches; and one that fails on the second process.
 TRAINER = """
     import zoo_core as zoo
 
@@ -69,6 +69,7 @@ PREPARE = "self.model, self.optimizer = engine.prepare(model, self.optimizer)"
 TRAINERS = {
     "apart": ("pass", "pass"),
     "together": (PREPARE, "pass"),
+    "keeping": (f"{PREPARE}; self.kept = 0.0", "self.kept += float(batch['image'].mean())"),
     "lonely": (PREPARE, "assert self.engine.is_main, 'only one of us can do that'"),
 }
 
@@ -116,6 +117,7 @@ def test_a_registration_that_is_not_light_is_found(site, name, reason):
     ("name", "state", "reason"),
     [
         ("apart", "failed", "differs between two processes"),
+        ("keeping", "failed", "the trainer's self.kept differs between two processes"),
         ("lonely", "failed", "two processes do not finish: "),
         ("together", "passed", "two-processes-agree"),
     ],

@@ -1,5 +1,7 @@
 """The device, its precision, and what a trainer asks of them."""
 
+import shutil
+
 import pytest
 import torch
 from torch import nn
@@ -42,7 +44,8 @@ def test_one_process_is_the_main_one_and_gathers_what_it_has():
     one = engine()
     assert (one.is_main, one.rank, one.world, one.device) == (True, 0, 1, torch.device("cpu"))
     assert torch.equal(one.gather(torch.arange(3)), torch.arange(3))
-    assert (one.agree(True), one.agree(False)) == (True, False)
+    assert torch.equal(one.sum(torch.arange(3)), torch.arange(3))
+    assert (one.others.agree("stop"), one.others.agree(""), one.others.same(3)) == ("stop", "", True)
 
 
 def test_threads_are_set_where_the_recipe_says_so():
@@ -134,3 +137,86 @@ def test_denormals_are_flushed_in_a_run_and_kept_outside_of_it():
     with engine().flushing_denormals():
         assert float((small * 0.5).sum()) == 0
     assert float((small * 0.5).sum()) > 0
+
+
+def test_parts_of_a_batch_add_up_to_its_gradient_and_one_step():
+    points, heights = torch.randn(8, 8), torch.randn(8, 1)
+    ends = []
+    for parts in (1, 4):
+        module, one = network(), engine(accumulate=parts, batch_size=8)
+        optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+        prepared, optimizer = one.prepare(module, optimizer)
+        updating = []
+        for _ in range(2):
+            for part in one.in_parts(Batch({"point": points, "height": heights})):
+                assert len(part["point"]) == len(part["height"]) == 8 // parts
+                optimizer.zero_grad()
+                one.backward((prepared(part["point"]) - part["height"]).square().mean())
+                optimizer.step()
+                updating.append(one.updating)
+        assert updating == [number % parts == parts - 1 for number in range(2 * parts)]
+        ends.append([parameter.detach().clone() for parameter in module.parameters()])
+    for whole, added in zip(*ends, strict=True):
+        torch.testing.assert_close(added, whole)
+
+
+def test_gradients_are_clipped_once_all_parts_are_there():
+    module, one = network(), engine(accumulate=2, batch_size=4)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    prepared, optimizer = one.prepare(module, optimizer)
+    norms = []
+    for part in one.in_parts(Batch({"point": torch.randn(4, 8)})):
+        optimizer.zero_grad()
+        one.backward(100 * prepared(part["point"]).sum())
+        norms.append(float(one.clip(module, 0.5)))
+    assert norms[0] == 0
+    assert norms[1] > 0.5
+    assert torch.cat([p.grad.flatten() for p in module.parameters()]).norm().item() == pytest.approx(0.5, rel=1e-3)
+
+
+def test_a_run_that_ended_amid_the_parts_of_a_batch_leaves_the_next_one_whole():
+    broken = engine(accumulate=4, batch_size=4)
+    broken.prepare(network())
+    next(iter(broken.in_parts(Batch({"point": torch.randn(4, 8)}))))
+    assert engine().updating
+
+
+def test_the_scale_of_half_precision_gradients_is_kept(monkeypatch):
+    ends = []
+    for state in (None, "kept"):
+        one = engine()
+        monkeypatch.setattr(one._accelerator, "scaler", torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=3))
+        if state:
+            one.load_state_dict(ends[0])
+        module = network()
+        prepared, optimizer = one.prepare(module, torch.optim.SGD(module.parameters(), lr=0.1))
+        for _ in range(2):
+            optimizer.zero_grad()
+            one.backward(prepared(torch.ones(2, 8)).mean())
+            optimizer.step()
+        ends.append(one.state_dict())
+    assert ends[0]["scaler"]["scale"] == 8.0
+    assert ends[0]["scaler"]["_growth_tracker"] == 2
+    assert ends[1]["scaler"]["scale"] == 16.0  # the third step of the two runs together
+    assert engine().state_dict() == {}
+
+
+def test_several_processes_are_asked_for_where_a_setting_needs_them():
+    with pytest.raises(BadSetting, match="divides a network among processes") as error:
+        engine(sharded=True)
+    assert "--processes 2" in error.value.cure
+    with pytest.raises(BadSetting, match="PyTorch has it for no CPU"):
+        engine(sync_batch_norm=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler for a CPU")
+def test_a_compiled_network_has_the_names_and_the_results_of_the_plain_one():
+    module, points = network(), torch.randn(4, 8)
+    names, expected = list(module.state_dict()), module(points)
+    one = engine(compile=True)
+    (prepared,) = one.prepare(module)
+    torch.testing.assert_close(prepared(points), expected)
+    assert module._compiled_call_impl is not None
+    assert list(module.state_dict()) == names
+    assert one.unwrap(prepared) is module

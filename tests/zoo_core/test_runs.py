@@ -65,7 +65,7 @@ def test_metrics_have_a_line_every_five_steps_and_an_evaluation_at_the_end(done)
 def test_environment_says_what_it_ran_on(done):
     said = json.loads((done / "environment.json").read_text())
     assert list(said) == [
-        "recipe", "command", "versions", "plugins", "device", "platform", "git", "data", "warnings",
+        "recipe", "command", "versions", "plugins", "device", "platform", "git", "data", "warnings", "processes",
     ]  # fmt: skip
     assert said["versions"]["torch"] == version("torch")
     assert said["device"]["type"] == "cpu"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -18,7 +19,11 @@ def main(folder: str, recipe: str, *words: str) -> None:
     here = Catalog()
     loop = try_out(here.recipe(recipe, *words), here, Path(folder))
     loop.train()
-    save_file(apart(loop.run.model.state_dict()), Path(folder, f"rank-{loop.engine.rank}.safetensors"))
+    captured = loop.held.capture()
+    tensors = {f"{name}: {key}": one for name, (held, _) in captured.items() for key, one in held.items()}
+    save_file(apart(tensors), Path(folder, f"rank-{loop.engine.rank}.safetensors"))
+    rest = {name: structure for name, (_, structure) in captured.items()}
+    Path(folder, f"rank-{loop.engine.rank}.json").write_text(json.dumps(rest))
     loop.engine.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import subprocess
@@ -158,8 +159,9 @@ def odd_batch_sizes_work(subject: Subject) -> None:
 
 @check(
     "recipe",
-    "It trains on several devices and machines: every process ends with the same weights.",
-    "Hand every network that is trained to engine.prepare(), and call backward through engine.backward().",
+    "It trains on several devices and machines: every process ends with the same weights, and the same state.",
+    "Hand every network that is trained to engine.prepare(), call backward through engine.backward(), and let what "
+    "the trainer keeps of its share of a batch go through engine.sum() or gather().",
 )
 def two_processes_agree(subject: Subject) -> None:
     if not torch.distributed.is_available():
@@ -189,6 +191,9 @@ def two_processes_agree(subject: Subject) -> None:
             # Plain batch statistics are each process's own.
             if not key.endswith(("running_mean", "running_var")):
                 require(torch.equal(tensor, ends[1][key]), f"'{key}' differs between two processes")
+        held = [json.loads(Path(name, f"rank-{rank}.json").read_text()) for rank in range(2)]
+        for attribute, value in held[0].items():
+            require(value == held[1][attribute], f"the trainer's self.{attribute} differs between two processes")
 
 
 @contextmanager
