@@ -1,5 +1,4 @@
-"""How many of so many kills of one of two processes leave a run that ends soon, and that, resumed, ends bit for bit as if
-nothing had been:
+"""How many of so many kills of one of two processes leave a run that ends soon and, resumed, is bit for bit the same:
 
     python benchmarks/kill_one_of_two.py --kills 20
 

@@ -52,7 +52,8 @@ def run(
         RunFailed: if the training fails; what it had is on disk.
     """
     from zoo_core.observers import standard
-    from zoo_core.runner import complete, run_recipe
+    from zoo_core.resolving import complete
+    from zoo_core.runner import run_recipe
 
     here = catalog.default()
     chosen = name.with_overrides(overrides) if isinstance(name, Recipe) else here.recipe(name, *overrides)
@@ -72,7 +73,7 @@ def build(name: str, kind: str = "model", **settings: Any) -> Any:
     """
     from zoo_core.errors import UnknownName
     from zoo_core.registry import KINDS
-    from zoo_core.runner import build as build_component
+    from zoo_core.resolving import build as build_component
 
     if kind not in KINDS:
         raise UnknownName(f"zoo builds no '{kind}'.", f"Choose from {', '.join(KINDS)}.")

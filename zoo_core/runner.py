@@ -7,35 +7,26 @@ import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, cast
-
-import pluggy
-import torch
+from typing import Any
 
 from zoo_core import checkpoint
-from zoo_core.batches import Batches, in_order
 from zoo_core.blame import blame
+from zoo_core.building import apart, assemble
 from zoo_core.catalog import Catalog
-from zoo_core.dataset import Dataset
 from zoo_core.engine import AccelerateEngine
 from zoo_core.environment import environment
-from zoo_core.errors import BadSetting, ProcessLost, RunFailed, UnknownName, ZooError
+from zoo_core.errors import ProcessLost, RunFailed, ZooError
 from zoo_core.folder import RunFolder, new_run_path
 from zoo_core.interrupt import stops_after, stops_on_signal
 from zoo_core.loop import Loop
 from zoo_core.memory import says_what_to_lower
 from zoo_core.model import Model
-from zoo_core.randomness import seed_step
-from zoo_core.recipe_files import PARTS
-from zoo_core.recipes import Recipe, RunSettings, read_config
-from zoo_core.registry import Kind
+from zoo_core.recipes import Recipe, read_config
 from zoo_core.relay import Relay
+from zoo_core.resolving import complete, resolve
 from zoo_core.resuming import changes, told
 from zoo_core.run_state import Run
-from zoo_core.settings import read
-from zoo_core.sharding import is_divided, whole
-from zoo_core.state import Held
-from zoo_core.trainer import Trainer
+from zoo_core.sharding import whole
 from zoo_core.weights import format as weights_format
 
 
@@ -64,7 +55,7 @@ def run_recipe(
     with place.locked() if engine.is_main else nullcontext():
         try:
             hooks = Relay(catalog.plugins.manager, observers if engine.is_main else ())
-            loop, notes, data = _build(recipe, resolved, settings, engine, place, hooks)
+            loop, notes, data = assemble(recipe, resolved, settings, engine, place, hooks)
             if resume:
                 changed |= _other_processes(place, engine)
                 notes += [*_restore(loop), *told(changed)]
@@ -100,152 +91,13 @@ def evaluate(
     They are of the evaluation examples, or of those for ``validation``.
     Nothing is written, and no plugin's life-cycle hooks are called: this is no run.
     """
-    loop, notes, data = _apart(recipe, catalog, Path(), (), model)
+    loop, notes, data = apart(recipe, catalog, Path(), (), model)
     loop.run.step = step
     with loop.engine.flushing_denormals(), says_what_to_lower(loop.run):
         loop.evaluate(loop.validation if validation else loop.evaluation)
     loop.engine.release(model)
     loop.engine.close()
     return loop.run.figures, data, notes
-
-
-def try_out(recipe: Recipe, catalog: Catalog, folder: Path | None = None, observers: Iterable[object] = ()) -> Loop:
-    """The loop of ``recipe`` with everything built, to be stepped by hand: a run without its folder and reports.
-
-    Checkpoints go into ``folder``, which is made; without one, ``Loop.train`` should not be called.
-    """
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    return _apart(recipe, catalog, folder or Path(), observers)[0]
-
-
-def _apart(
-    recipe: Recipe, catalog: Catalog, folder: Path, observers: Iterable[object], model: Model | None = None
-) -> tuple[Loop, list[str], dict[str, Any]]:
-    """As ``_build``, from the beginning, and without the plugins' hooks: this is no run."""
-    settings = recipe.run_settings()
-    resolved = resolve(recipe, catalog)
-    engine = AccelerateEngine(settings)
-    hooks = Relay(pluggy.PluginManager("zoo"), observers if engine.is_main else ())
-    return _build(recipe, resolved, settings, engine, RunFolder(folder), hooks, model)
-
-
-def build(kind: Kind, name: str, settings: dict[str, Any], catalog: Catalog) -> Any:
-    """An untrained model, a data set or a trainer, from its registered name and its settings."""
-    loaded = catalog.find(kind, name).load()
-    return loaded(read(loaded.Config, settings, f"{kind} '{name}'"))
-
-
-def resolve(recipe: Recipe, catalog: Catalog) -> dict[str, tuple[type[Any], Any]]:
-    """Each part's class and its checked settings; raises what is wrong with the recipe before anything is written."""
-    resolved = {}
-    for part in PARTS:
-        kind = cast(Kind, part)
-        name = recipe.component(part)
-        try:
-            loaded = catalog.find(kind, name).load()
-        except UnknownName as error:
-            raise UnknownName(f"{recipe.where(f'{part}.name')}{part}.name: {error.problem}", error.cure) from None
-        config = read(loaded.Config, recipe.settings(part), f"{kind} '{name}'", part, recipe.where)
-        resolved[part] = (loaded, config)
-    return resolved
-
-
-def complete(recipe: Recipe, catalog: Catalog) -> Recipe:
-    """``recipe`` with every default written out, so that the file repeats the run after a default has changed."""
-    from dataclasses import asdict
-
-    # What a sweep would try is no part of a run.
-    values: dict[str, Any] = {key: value for key, value in recipe.values.items() if key != "sweep"}
-    for part, (_, config) in resolve(recipe, catalog).items():
-        values[part] = {"name": recipe.component(part), **_plain(asdict(config))}
-    values["run"] = {key: value for key, value in asdict(recipe.run_settings()).items() if value is not None}
-    return Recipe(recipe.name, values, recipe.plugin, recipe.sources)
-
-
-def _build(
-    recipe: Recipe,
-    resolved: dict[str, tuple[type[Any], Any]],
-    settings: RunSettings,
-    engine: AccelerateEngine,
-    place: RunFolder,
-    hooks: Relay,
-    trained: Model | None = None,
-) -> tuple[Loop, list[str], dict[str, Any]]:
-    """All that a run needs, and what its data set warned of and is. It begins with the model ``trained``, if given."""
-    (model_class, model_config), (dataset_class, dataset_config), (trainer_class, trainer_config) = resolved.values()
-    dataset: Dataset = dataset_class(dataset_config)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        train, evaluation, validation = dataset.train(), dataset.evaluation(), dataset.validation()
-        fingerprint = dataset.fingerprint()
-    seed_step(settings.seed, 0, 0, "build")
-    model: Model = trained if trained is not None else model_class(model_config)
-    trainer: Trainer = trainer_class(trainer_config)
-    if settings.accumulate > 1 and not trainer.accumulates:
-        raise BadSetting(
-            f"run.accumulate is {settings.accumulate}, but the trainer '{recipe.component('trainer')}' does not say "
-            "that it can be given a batch in parts.",
-            "Leave it out, or let the trainer heed engine.updating and set `accumulates = True`.",
-        )
-    if settings.sync_batch_norm:
-        torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-    batches = Batches(
-        train,
-        lambda generator: trainer.order(train, generator),
-        settings.batch_size,
-        settings.seed,
-        rank=engine.rank,
-        world=engine.world,
-        workers=settings.workers,
-        parts=settings.accumulate,
-    )
-    engine.total_steps = (
-        settings.steps if settings.steps is not None else round((settings.epochs or 0) * batches.per_epoch)
-    )
-    model.to(engine.device)
-    trainer.setup(model, engine)
-    if engine.sharded:
-        _refuse_whole_copies(model, trainer, recipe)
-    held = Held(model, trainer, engine.unwrap)
-    # The processes of a divided network compute in step, and shares may be unequal; none should be empty.
-    fewest = min(len(evaluation), len(validation))
-    shares_evaluation = trainer.shares_evaluation and not engine.sharded and fewest >= engine.world
-    each = settings.batch_size // engine.world
-    share = {"rank": engine.rank, "world": engine.world} if shares_evaluation else {}
-    run = Run(recipe, settings, place, model, trainer, engine.device, engine.total_steps, batches.per_epoch)
-    loop = Loop(
-        run,
-        engine,
-        batches,
-        held,
-        hooks,
-        lambda: in_order(evaluation, each, settings.workers, **share),
-        lambda: in_order(validation, each, settings.workers, **share),
-        lambda: in_order(train, each, settings.workers),
-        lambda: in_order(validation, settings.batch_size, settings.workers),
-        shares_evaluation,
-    )
-    data = {
-        "fingerprint": fingerprint,
-        "training_examples": len(train),
-        "evaluation_examples": len(evaluation),
-    }
-    said = dict.fromkeys(str(one.message) for one in caught if one.category is UserWarning)
-    return loop, list(said), data
-
-
-def _refuse_whole_copies(model: Model, trainer: Trainer, recipe: Recipe) -> None:
-    """An average of weights that was copied before they were divided could not follow them."""
-    inside = {id(module) for module in model.modules()}
-    for name, value in vars(trainer).items():
-        outside = isinstance(value, torch.nn.Module) and id(value) not in inside
-        if outside and not all(map(is_divided, value.parameters())):
-            raise BadSetting(
-                f"run.sharded divides the model among the processes, but the trainer "
-                f"'{recipe.component('trainer')}' holds self.{name}, a whole copy or another network.",
-                "Leave run.sharded out, or the copy: of averaged weights, `trainer.averaging=0`.",
-            )
 
 
 def _restore(loop: Loop) -> list[str]:
@@ -344,9 +196,3 @@ def provenance(folder: RunFolder) -> dict[str, Any]:
         "plugins": environment["plugins"],
         "git": environment["git"],
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(element) for key, element in value.items()}
-    return [_plain(element) for element in value] if isinstance(value, tuple) else value

@@ -188,7 +188,8 @@ def _train(recipe: str, words: list[str], folder: str, resume: bool) -> None:
     """What the process does: as `zoo run`, without a progress line."""
     from zoo_core.catalog import Catalog
     from zoo_core.observers import standard
-    from zoo_core.runner import complete, run_recipe
+    from zoo_core.resolving import complete
+    from zoo_core.runner import run_recipe
 
     here = Catalog()
     with _log(Path(folder)).open("a", encoding="utf-8") as log:

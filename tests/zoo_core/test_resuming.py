@@ -14,8 +14,9 @@ from zoo_core.cli.durations import Duration
 from zoo_core.errors import BadSetting, NameTaken
 from zoo_core.folder import RunFolder
 from zoo_core.recipes import Recipe, read_config
+from zoo_core.resolving import complete
 from zoo_core.resuming import changes
-from zoo_core.runner import complete, run_recipe
+from zoo_core.runner import run_recipe
 from zoo_core.weights.format import read_tensors
 
 

@@ -15,8 +15,9 @@ import zoo_core as zoo
 from zoo_core.catalog import Catalog
 from zoo_core.observers import standard
 from zoo_core.recipes import Recipe
+from zoo_core.resolving import complete
 from zoo_core.run_state import Run
-from zoo_core.runner import complete, resume_run, run_recipe
+from zoo_core.runner import resume_run, run_recipe
 
 RECIPE = Recipe(
     "line",

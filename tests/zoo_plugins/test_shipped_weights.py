@@ -42,7 +42,7 @@ def test_a_file_says_what_its_entry_says(entry):
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_a_recipe_in_a_file_still_resolves(entry):
     from zoo_core.catalog import default
-    from zoo_core.runner import resolve
+    from zoo_core.resolving import resolve
     from zoo_core.weights.evaluating import recipe_of
 
     assert resolve(recipe_of(read_header(place(entry))), default()).keys() == {"model", "dataset", "trainer"}

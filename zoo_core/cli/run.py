@@ -72,7 +72,7 @@ def command(
     chosen = _choose(here, recipe, config or (RunFolder(begun).config if begun else None), overrides)
 
     with exits_on_interrupt():
-        from zoo_core.runner import complete
+        from zoo_core.resolving import complete
 
         chosen = complete(chosen, here)
     if print_config:

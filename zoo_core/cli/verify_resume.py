@@ -39,7 +39,7 @@ def command(recipe: str, overrides: tuple[str, ...], kills: int, seed: int, as_j
     zoo verify-resume clsgan-mnist dataset.source=subset --kills 5
     """
     with exits_on_interrupt():
-        from zoo_core.runner import complete
+        from zoo_core.resolving import complete
         from zoo_core.verifying import verify
 
         def told(kill: Kill) -> None:

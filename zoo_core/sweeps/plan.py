@@ -111,7 +111,7 @@ def checked(planned: Plan, catalog: Catalog) -> Plan:
         ZooError: if a trial would ask for what is not there.
     """
     from zoo_core.devices import find_device
-    from zoo_core.runner import complete
+    from zoo_core.resolving import complete
 
     def looked_at(texts: Mapping[str, str]) -> Recipe:
         recipe = complete(planned.recipe_of(texts), catalog)

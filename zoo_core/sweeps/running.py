@@ -18,8 +18,9 @@ from zoo_core.dataset import Dataset
 from zoo_core.errors import RunFailed, ZooError
 from zoo_core.interrupt import EXIT_CODES, TIME_LIMIT
 from zoo_core.recipes import Recipe
+from zoo_core.resolving import complete, resolve
 from zoo_core.run_state import Run
-from zoo_core.runner import complete, evaluate, finite, resolve, run_recipe
+from zoo_core.runner import evaluate, finite, run_recipe
 from zoo_core.sweeps.folder import SweepFolder
 from zoo_core.sweeps.follow import PRUNED, Follow, figure
 from zoo_core.sweeps.plan import Plan

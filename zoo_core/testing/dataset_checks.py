@@ -13,7 +13,7 @@ from torch import Tensor
 from zoo_core.batches import loader
 from zoo_core.dataset import Dataset, Examples
 from zoo_core.errors import ZooError
-from zoo_core.runner import build
+from zoo_core.resolving import build
 from zoo_core.testing.checks import Skip, Subject, check, require, settings_of
 
 _SOME = 8

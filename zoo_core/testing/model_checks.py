@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.model import Model
-from zoo_core.runner import build
+from zoo_core.resolving import build
 from zoo_core.settings import describe
 from zoo_core.testing.checks import Skip, Subject, check, require, settings_of
 from zoo_core.weights.format import write

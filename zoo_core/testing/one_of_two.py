@@ -9,8 +9,8 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
+from zoo_core.building import try_out
 from zoo_core.catalog import Catalog
-from zoo_core.runner import try_out
 from zoo_core.weights.format import apart
 
 

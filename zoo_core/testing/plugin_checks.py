@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from zoo_core.errors import ZooError
-from zoo_core.runner import resolve
+from zoo_core.resolving import resolve
 from zoo_core.testing.checks import Skip, Subject, check, require
 
 _MILLISECONDS = 50.0

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from zoo_core import checkpoint
+from zoo_core.building import try_out
 from zoo_core.errors import BadFile, ZooError
 from zoo_core.hookspecs import hookimpl
 from zoo_core.loop import Loop
 from zoo_core.recipe_layers import PLUGIN_FILES
 from zoo_core.recipes import Recipe
-from zoo_core.runner import try_out
 from zoo_core.testing.checks import Skip, Subject, check, require
 from zoo_core.weights.format import read_tensors
 

@@ -78,11 +78,11 @@ def reproduce(
     folder: Path | None = None,
 ) -> tuple[Any, Comparison]:
     """Run the recipe in the header of the weights ``source`` again; gives the run, and its figures beside theirs."""
-    from zoo_core import runner
+    from zoo_core import resolving, runner
 
     header = read_header(locate(source, catalog))
     stated = _stated(header)
-    recipe = runner.complete(recipe_of(header).with_overrides(overrides), catalog)
+    recipe = resolving.complete(recipe_of(header).with_overrides(overrides), catalog)
     run = runner.run_recipe(recipe, catalog, observers, folder)
     same_data = _is_same(header, runner.provenance(run.folder)["dataset"])
     return run, Comparison(stated, run.figures, tolerance, same_data)
