@@ -269,3 +269,15 @@ def wait_for(file):
     while not file.exists():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("word", ["run.accumulate=4", "run.compile=true"])
+def test_parts_of_batches_and_compiled_networks_go_on_exactly(tmp_path, word):
+    if "compile" in word and shutil.which("g++") is None:
+        pytest.skip("torch.compile needs a C++ compiler for a CPU")
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    run("one", word, "run.checkpoint_every=5", "--folder", whole)
+    shutil.copytree(whole, cut)
+    shutil.rmtree(cut / "checkpoints" / "step-000000012")
+    run("--resume", cut)
+    assert_same(whole, cut, 12)
