@@ -9,6 +9,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import pluggy
+
 from zoo_core import checkpoint
 from zoo_core.blame import blame
 from zoo_core.building import apart, assemble
@@ -54,7 +56,8 @@ def run_recipe(
         place.create()
     with place.locked() if engine.is_main else nullcontext():
         try:
-            hooks = Relay(catalog.plugins.manager, observers if engine.is_main else ())
+            listening = catalog.plugins.manager if engine.is_main else pluggy.PluginManager("zoo")
+            hooks = Relay(listening, observers if engine.is_main else ())
             loop, notes, data = assemble(recipe, resolved, settings, engine, place, hooks)
             if resume:
                 changed |= _other_processes(place, engine)

@@ -118,6 +118,7 @@ def test_the_first_process_alone_writes_and_speaks(folders):
 
     assert files(alone) == files(together)
     assert len(list(together.glob("*tfevents*"))) == 1
+    assert [path.name for path in (folders / "told-one").glob("heard-*")] == ["heard-0"]  # a plugin's hook
     said = (folders / "one-said").read_text()
     assert said.count("one: done, step 12") == said.count("step 3/12") == said.count("step 12 evaluation") == 1
     assert json.loads((together / "environment.json").read_text())["processes"] == 2
