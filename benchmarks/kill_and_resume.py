@@ -46,11 +46,14 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--kills", type=int, default=200)
     arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--only", choices=RECIPES, action="append", help="this recipe's share of them alone")
     given = arguments.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     share = -(-given.kills // len(RECIPES))
     same = total = 0
     for number, (recipe, words) in enumerate(RECIPES.items()):
+        if given.only and recipe not in given.only:
+            continue
         draw = random.Random(given.seed + number)  # noqa: S311  # no secret
         moments: list[Kill] = []
         with tempfile.TemporaryDirectory(prefix="zoo-kills-") as folder:

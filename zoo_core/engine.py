@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ class AccelerateEngine:
             torch.accelerator.set_device_index(_own_index(device))
             torch.use_deterministic_algorithms(True, warn_only=True)
         # Accelerate keeps one state for the whole process; a second run may want another device or precision.
-        AcceleratorState._reset_state(reset_partial_state="LOCAL_RANK" not in os.environ)
+        AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
         GradientState._reset_state()
         self.precision = find_precision(settings.precision, device)
         self._accelerator = Accelerator(
@@ -194,10 +195,12 @@ class AccelerateEngine:
             torch.set_flush_denormal(False)  # the mode belongs to the whole process, and not to a run
 
     def close(self) -> None:
-        """Leave the process group, if there is one, when all its processes are done: a launcher ends those that go on
-        after one has left."""
+        """Wait until all processes are done: a launcher ends those that go on after one has left. The group is left as
+        Python ends, since a second run in these processes could not form it again."""
         self._accelerator.wait_for_everyone()
-        self._accelerator.end_training()
+        if torch.distributed.is_initialized():
+            atexit.unregister(torch.distributed.destroy_process_group)
+            atexit.register(torch.distributed.destroy_process_group)
 
 
 def _own_index(device: torch.device) -> int:

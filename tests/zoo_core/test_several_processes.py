@@ -248,6 +248,18 @@ def test_torchrun_on_two_nodes_trains_what_one_process_does(folders, tmp_path):
     assert_close(weights(folders / "one-alone"), weights(place))
 
 
+def test_a_script_under_torchrun_may_train_twice(folders, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import zoo_core as zoo\nfor name in ('first', 'second'):\n    zoo.run('one', folder=name)\n")
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    words += ["--nproc-per-node", "2", str(script)]
+    surroundings = {**SURROUNDINGS, "ZOO_PLUGIN_FILES": str(PLUGIN)}
+    done = subprocess.run(words, env=surroundings, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for name in ("first", "second"):
+        assert_same(tmp_path / name, folders / "one-together", 12)
+
+
 def test_a_gan_with_batch_statistics_is_the_same_in_every_process_and_goes_on_exactly(tmp_path):
     words = ["clsgan-mnist", "dataset.source=subset", "run.device=cpu", "run.steps=120", "run.checkpoint_every=40",
              "run.log_every=20", "trainer.judge=", "trainer.pupil=", "trainer.least_real_loss_from=0",
