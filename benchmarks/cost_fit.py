@@ -14,6 +14,9 @@ import numpy as np
 
 Row = tuple[float, float, float, float, float]  # 1, F, F if there are several processes, B; seconds
 KINDS = ("exchanging", "silent")
+# Assumed, for what is only calculated: a sustained rate of operations, and what links are called by their makers.
+SUSTAINED = 50e12
+LINKS = {"10 Gbit/s": 1.25e9, "200 Gbit/s": 25e9}
 
 
 def sent(parameters: int, processes: int) -> float:
@@ -82,7 +85,7 @@ def _exponent(points: Sequence[tuple[float, float]]) -> float:
 def tables(result: dict[str, Any]) -> str:
     """Everything as Markdown."""
     parts = [_counted(result), _timed(result), _fitted(result["fit"]), _sides(result), _exchanged(result)]
-    return "\n\n".join([*parts, _on_paper(result), f"Load average: {result['load_average']}"])
+    return "\n\n".join([*parts, _on_paper(result), _balanced(result), f"Load average: {result['load_average']}"])
 
 
 def _counted(result: dict[str, Any]) -> str:
@@ -118,7 +121,7 @@ def _timed(result: dict[str, Any]) -> str:
         share = f"{one['batch_seconds'] / seconds[0]:.1%}"
         loads = f"{one['load_average'][0]}, {other['load_average'][0]}"
         rows.append([one["recipe"], str(one["batch_size"]), *cells, f"{seconds[0] / seconds[2]:.2f}", share, loads])
-    head = "recipe, batch, one process, two without exchange, two, speed-up, examples, load"
+    head = "recipe, batch, one process, two without exchange, two, one / two, examples, load"
     return _table(head.split(", "), sorted(rows, key=lambda row: (row[0], int(row[1]))))
 
 
@@ -137,7 +140,7 @@ def _fitted(found: dict[str, Any]) -> str:
         ]
         for name, one in found["recipes"].items()
     ]
-    head = "recipe, a in ms, 1/c in GFLOP/s, (c + e)/c, d in ns a byte, error, largest, b^k, pixels^k"
+    head = "recipe, a in ms, 1/c in GFLOP/s, (c + e)/c, d in ns a byte, error, largest, k of batch, k of pixels"
     return _table(head.split(", "), rows)
 
 
@@ -177,8 +180,26 @@ def _on_paper(result: dict[str, Any]) -> str:
     return _table(["recipe", "batch", "parameters", "GFLOP of one", "kept of one", "16 bytes each"], rows)
 
 
+def _balanced(result: dict[str, Any]) -> str:
+    """How many examples a process needs in a step for computing to take longer than the exchange, of many processes."""
+    first = {one["recipe"]: one for one in result["batches"] if one["processes"] == 1}
+    counted = [(name, one["parameters"], one["flops"] / one["batch_size"]) for name, one in first.items()]
+    counted += [(one["recipe"], one["parameters"], one["flops_of_one"]) for one in result["paper"]]
+    rows = []
+    for name, parameters, flops in counted:
+        bytes_each = 2 * 4 * parameters / flops
+        examples = [_rounded(bytes_each * SUSTAINED / link) for link in LINKS.values()]
+        rows.append([name, f"{bytes_each * 1e3:.2f}", *examples])
+    return _table(["recipe", "bytes sent for 1,000 operations of one example", *LINKS], rows)
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def _rounded(count: float) -> str:
+    """Two digits."""
+    return f"{float(f'{count:.2g}'):,g}"
 
 
 def _mib(count: float) -> str:

@@ -28,6 +28,10 @@ if [ -f "$RUN/config.yaml" ]; then
 else
   zoo run "$@" --print-config >/dev/null # a mistake is told here, once, with its exit code
   set -- "$@" --folder "$RUN"
+  if [ -d "$RUN" ] && [ "$rank" = 0 ]; then # of a run that was killed before it began; rmdir spares anything else
+    rm -f "$RUN/.lock" "$RUN/environment.json"
+    rmdir "$RUN"
+  fi
 fi
 
 # The launcher's own exit code is 1 whatever that of the training was, and 0 on machines without the first process.

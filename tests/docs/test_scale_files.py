@@ -65,7 +65,14 @@ def surroundings(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    given = {"PATH": f"{programs}:{os.environ['PATH']}", "RUN": str(tmp_path / "run"), "OMP_NUM_THREADS": "1"}
+    given = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "RUN": str(tmp_path / "run"),
+        "OMP_NUM_THREADS": "1",
+        "LC_ALL": "C",
+    }
+    (tmp_path / "run").mkdir()  # as a run leaves it that is killed before it begins
+    (tmp_path / "run" / ".lock").touch()
     return {**os.environ, **given, "NODES": "2", "MASTER_PORT": str(port), "LOCAL_ADDR": "127.0.0.1"}
 
 
@@ -123,6 +130,18 @@ def test_a_mistake_ends_torchrun_sh_before_it_begins(surroundings):
     )
     assert done.returncode == 2
     assert "run.stepz" in done.stderr
+
+
+@pytest.mark.slow
+def test_torchrun_sh_spares_a_folder_that_is_no_runs(surroundings, tmp_path):
+    kept = tmp_path / "run" / "thesis.tex"
+    kept.touch()
+    done = subprocess.run(
+        ["bash", str(PAGES / "torchrun.sh"), *WORDS], env=surroundings, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 1
+    assert "not empty" in done.stderr
+    assert kept.exists()
 
 
 @pytest.mark.slow
