@@ -1,0 +1,167 @@
+"""What one step of a recipe costs, as a line of JSON for each of several settings; cost.py calls it.
+
+    ZOO_DATA=FOLDER python benchmarks/cost_of_step.py clsgan-mnist run.batch_size=64 / run.batch_size=256
+    ZOO_DATA=FOLDER torchrun --standalone --nproc-per-node 2 benchmarks/cost_of_step.py clsgan-mnist
+
+The seconds are those of a whole step: examples, both passes, optimizer and, of several processes, the exchange of
+gradients. ``silent`` are those of the same processes without that exchange, measured in turns. ``processor_seconds``
+are what a step takes of a core: with one thread, its seconds on a machine that has nothing else to do, but for waiting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from measuring import spread
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.flop_counter import FlopCounterMode
+
+from zoo_core.catalog import Catalog
+from zoo_core.loop import Loop
+from zoo_core.randomness import seed_step
+from zoo_core.runner import try_out
+
+# Nothing is evaluated here, and the classifiers that judge a GAN would only take memory.
+UNJUDGED = ("trainer.judge=null", "trainer.pupil=null")
+TURNS = 3
+
+
+class Kept:
+    """Bytes that the forward pass keeps for the backward pass, parameters left out; each storage counts once."""
+
+    def __init__(self, parameters: list[nn.Parameter]) -> None:
+        self.known = {parameter.untyped_storage()._cdata for parameter in parameters}
+        self.storages: dict[int, Any] = {}
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self.known:
+            self.storages[storage._cdata] = storage  # held, so that no other gets its place
+        return tensor
+
+    @property
+    def bytes(self) -> int:
+        return sum(storage.nbytes() for storage in self.storages.values())
+
+
+def one_step(loop: Loop) -> tuple[float, float]:
+    """Seconds of one step, as the loop makes it, by the clock and of the processor."""
+    started, began = time.perf_counter(), time.process_time()
+    seed_step(0, loop.run.step, loop.engine.rank)
+    loop.run.trainer.step(loop.engine.to_device(next(loop.batches)))
+    loop.run.step += 1
+    return time.perf_counter() - started, time.process_time() - began
+
+
+def timed(loop: Loop, seconds: float) -> dict[str, Any]:
+    """Spreads of a step's seconds, with the exchange of gradients and without it, and the seconds of a batch."""
+    first = torch.tensor(min(one_step(loop)[0] for _ in range(3)))
+    if loop.engine.world > 1:
+        torch.distributed.broadcast(first, 0)  # all processes make as many steps
+    count = int(max(3, min(100, seconds / TURNS / float(first))))
+    wrapped = [one for one in vars(loop.run.trainer).values() if isinstance(one, DistributedDataParallel)]
+    kinds = ("exchanging", "silent") if wrapped else ("exchanging",)
+    steps: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    for _ in range(TURNS):
+        for kind, found in steps.items():
+            with ExitStack() as stack:
+                for network in wrapped if kind == "silent" else ():
+                    stack.enter_context(network.no_sync())
+                found += [one_step(loop) for _ in range(count + 1)][1:]
+    began = time.process_time()
+    for _ in range(5):
+        next(loop.batches)
+    return {
+        "seconds": {kind: spread([by_clock for by_clock, _ in found]) for kind, found in steps.items()},
+        "processor_seconds": {kind: spread([of_core for _, of_core in found]) for kind, found in steps.items()},
+        "batch_seconds": (time.process_time() - began) / 5,
+    }
+
+
+def sizes(loop: Loop) -> dict[str, int]:
+    """Bytes that stay from step to step, and parameters."""
+    trainer, model = loop.run.trainer, loop.run.model
+    inside = {id(module) for module in model.modules()}
+    held = [one for one in vars(trainer).values() if isinstance(one, nn.Module)]
+    copies = [one for one in held if not isinstance(one, DistributedDataParallel) and id(one) not in inside]
+    optimizers = [one for one in vars(trainer).values() if isinstance(one, torch.optim.Optimizer)]
+    states = [value for one in optimizers for state in one.state.values() for value in state.values()]
+    parameters = list(model.parameters())
+    return {
+        "parameters": sum(one.numel() for one in parameters),
+        "parameter_bytes": _bytes(parameters) + _bytes(model.buffers()),
+        "gradient_bytes": _bytes(one.grad for one in parameters if one.grad is not None),
+        "optimizer_bytes": _bytes(value for value in states if isinstance(value, Tensor)),
+        "average_bytes": _bytes(tensor for copy in copies for tensor in copy.state_dict().values()),
+    }
+
+
+def _bytes(tensors: Any) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+def peak_growth(loop: Loop) -> int | None:
+    """Bytes of this process at the peak of its first steps over those before them; None where Linux does not tell."""
+    forget = Path("/proc/self/clear_refs")
+    if not forget.exists():
+        return None
+    before = psutil.Process().memory_info().rss
+    forget.write_text("5")  # the peak begins anew
+    for _ in range(3):
+        one_step(loop)
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024 - before
+
+
+def cost(recipe: str, words: list[str], seconds: float, first: bool) -> dict[str, Any]:
+    catalog = Catalog()
+    judge = UNJUDGED if catalog.recipe(recipe).component("trainer") == "clsgan" else ()
+    loop = try_out(catalog.recipe(recipe, "run.device=cpu", "run.workers=0", *judge, *words), catalog)
+    with loop.engine.flushing_denormals():
+        grown = peak_growth(loop) if first else None  # a second one would be given what the first one left
+        times = timed(loop, seconds)
+        kept = Kept(list(loop.run.model.parameters()))
+        with torch.autograd.graph.saved_tensors_hooks(kept, lambda tensor: tensor):
+            one_step(loop)
+        with FlopCounterMode(display=False) as counter:
+            one_step(loop)
+    return {
+        "recipe": recipe,
+        "words": words,
+        "processes": loop.engine.world,
+        "first": loop.engine.is_main,
+        "batch_size": loop.run.settings.batch_size,
+        "precision": loop.engine.precision,
+        "flops": counter.get_total_flops(),
+        "kept_bytes": kept.bytes,
+        "peak_growth_bytes": grown,
+        **times,
+        **sizes(loop),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe")
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="settings; behind a / others")
+    parser.add_argument("--seconds", type=float, default=1.0, help="about how long to measure steps of each kind")
+    given = parser.parse_args()
+    for number, text in enumerate(" ".join(given.words).split("/")):
+        found = cost(given.recipe, text.split(), given.seconds, number == 0)
+        if found.pop("first"):
+            print(json.dumps(found), flush=True)
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
