@@ -47,7 +47,7 @@ class RunFolder:
         self._made: list[Path] = []
 
     def create(self) -> None:
-        """Make the folder.
+        """Make the folder, or take one that holds nothing yet, as of a run that was killed before it began.
 
         Raises:
             NameTaken: if it is there already: a run never overwrites another.
@@ -55,16 +55,19 @@ class RunFolder:
         """
         try:
             self._made = [place for place in (self.path, *self.path.parents) if not place.exists()]
-            self.path.mkdir(parents=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            holds = {file.name for file in self.path.iterdir()} - {self._lock.name, self.environment.name}
         except FileExistsError:
-            raise NameTaken(
-                f"the run folder {self.path} is there already, and a run never overwrites another.",
-                f"Choose another --folder, or go on with it: zoo run --resume {self.path}",
-            ) from None
+            holds = {self.path.name}  # a file is in the way
         except OSError as error:
             raise BadFile(
                 f"the run folder {self.path} could not be made: {error.strerror}.", "Choose another --folder."
             ) from error
+        if holds:
+            raise NameTaken(
+                f"the run folder {self.path} is there already, and a run never overwrites another.",
+                f"Choose another --folder, or go on with it: zoo run --resume {self.path}",
+            )
 
     @contextmanager
     def locked(self) -> Iterator[None]:

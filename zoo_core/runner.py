@@ -51,6 +51,11 @@ def run_recipe(
     resolved = resolve(recipe, catalog)
     engine = AccelerateEngine(settings)
     place = RunFolder(folder or new_run_path(recipe.name))
+    if not engine.others.same(resume):
+        raise RunFailed(
+            "some processes go on with a run, and others begin one.",
+            f"{place.path} should lie on a file system that all machines share.",
+        )
     changed = changes(complete(read_config(place.config), catalog), recipe) if resume else {}
     if not resume and engine.is_main:
         place.create()

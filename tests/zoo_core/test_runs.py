@@ -167,6 +167,13 @@ def test_a_run_folder_that_exists_is_refused_and_untouched(tmp_path):
     assert files_of(tmp_path) == ["mine/thesis.txt"]
 
 
+def test_the_folder_of_a_run_that_was_killed_before_it_began_is_begun_in_again(tmp_path):
+    (tmp_path / "run").mkdir()
+    for name in (".lock", "environment.json"):
+        (tmp_path / "run" / name).touch()
+    assert tiny.train(tmp_path / "run").step == 30
+
+
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
