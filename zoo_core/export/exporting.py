@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import torch
@@ -82,8 +82,9 @@ def export(source: str | Path, catalog: Catalog, format: str, output: Path, tole
     if real is not None:
         inputs.append((f"real: {told}, {_shapes(real)}", real))
     runners: dict[str, Callable[[Inputs], Any]] = {"exported program": run_program(traced.program)}
-    aside = output.with_name(f".{os.getpid()}.{output.name}")
-    try:
+    # Beside its place and under its own name, which a .pt2 file repeats inside.
+    with TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
+        aside = Path(folder, output.name)
         _write(format, traced, names_of(first), _notes(header, facts), aside)
         if format == "onnx":
             from zoo_core.export import onnx_file
@@ -93,8 +94,6 @@ def export(source: str | Path, catalog: Catalog, format: str, output: Path, tole
         _refuse_different(output, checks, tolerance)
         check_free(output)
         aside.replace(output)
-    finally:
-        aside.unlink(missing_ok=True)
     return Exported(output, header, facts, checks, "" if real is not None else told)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -91,5 +93,33 @@ def test_an_exported_program_holds_no_pickle_no_discriminator_and_no_folder_of_t
         for name in archive.namelist():
             content = archive.read(name)
             assert not content.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")), name
-            assert b"discriminator" not in content or name.endswith("zoo.json")
+            assert b"discriminator" not in content or not name.endswith("weights_config.json")
             assert str(ROOT).encode() not in content
+
+
+WATCHED = """
+import sys
+from pathlib import Path
+
+seen = []
+
+
+def watch(event, arguments):
+    seen.append(event)
+    if event == "pickle.find_class":
+        raise AssertionError(f"a pickle asks for {arguments[0]}.{arguments[1]}")
+
+
+sys.addaudithook(watch)
+from zoo_core.catalog import Catalog
+from zoo_core.export.exporting import export
+
+for format, name in (("torch-export", "a.pt2"), ("onnx", "a.onnx")):
+    print(export("digit-classifier-mnist", Catalog(), format, Path(name), 1e-4).file, "open" in seen)
+"""
+
+
+@pytest.mark.slow
+def test_an_export_unpickles_nothing(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", WATCHED], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (0, "a.pt2 True\na.onnx True\n"), done.stderr
