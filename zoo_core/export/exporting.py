@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.catalog import Catalog
-from zoo_core.errors import ZooError
+from zoo_core.errors import ZooError, one_line
 from zoo_core.export import program_file
 from zoo_core.export.comparing import largest_difference, largest_number, names_of, tensors_of
 from zoo_core.export.inputs import Inputs, declared
@@ -123,7 +123,17 @@ def _shapes(inputs: Inputs) -> str:
 def _check(model: Model, runners: dict[str, Callable[[Inputs], Any]], name: str, inputs: Inputs) -> Check:
     with torch.no_grad():
         wanted = tensors_of(model(**inputs))
-        found = {runner: largest_difference(wanted, tensors_of(call(inputs))) for runner, call in runners.items()}
+        found = {}
+        for runner, call in runners.items():
+            try:
+                given = tensors_of(call(inputs))
+            except Exception as error:  # each runner has kinds of its own
+                reason = one_line(str(error) or type(error).__name__)
+                raise ExportDiffers(
+                    f"nothing is written: an input that the model takes is refused ({runner}; {name}): {reason}",
+                    "Try the other --format; --traceback shows where.",
+                ) from error
+            found[runner] = largest_difference(wanted, given)
     return Check(name, found, max(1.0, largest_number(wanted)))
 
 

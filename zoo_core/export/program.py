@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
 
 import torch
@@ -105,7 +108,7 @@ def _try(model: Model, example: Example, shapes: list[Shape]) -> tuple[ExportedP
                 call(example.drawn(shape.count, shape.size))
     except Exception as error:  # the exporter's own kinds, and whatever a plugin's forward raises as it is followed
         lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()] or ["it gave no reason"]
-        return None, f"{type(error).__name__}: {one_line(lines[0], 300)}"
+        return None, f"{type(error).__name__}: {one_line(' '.join(lines[:2]), 300)}"
     return program, ""
 
 
@@ -114,7 +117,7 @@ def _export(model: Model, example: Example, shapes: list[Shape]) -> ExportedProg
     open_axes: Any = {name: dict.fromkeys(found, Dim.DYNAMIC) for name, found in dynamic.items()}
     # Sizes of 0 and 1 are taken for any other, as torch.onnx does: else a network that halves a picture until one
     # pixel is left would be two programs. What the program then asks of sizes is asked as it runs.
-    with _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]  # the module gets it as it is loaded
+    with _quiet(), _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]  # the module gets it as it is loaded
         program = torch.export.export(
             model,
             (),
@@ -126,6 +129,19 @@ def _export(model: Model, example: Example, shapes: list[Shape]) -> ExportedProg
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # names folders of this machine, which a file for others should not tell
     return program
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside, the exporter prints no graphs of what it can't follow: its error is told in one line."""
+    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stderr(StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def axes(example: Example, batch: bool, size: bool) -> dict[str, dict[int, str]]:

@@ -148,9 +148,10 @@ def test_what_declares_nothing_is_told_what_to_add(export, kind, problem: str) -
     assert "forward_example()" in str(caught.value.cure)
 
 
-def test_a_network_that_cannot_be_followed_is_an_error_and_leaves_no_file(export, tmp_path: Path) -> None:
+def test_a_network_that_cannot_be_followed_is_an_error_and_leaves_no_file(export, tmp_path: Path, capfd) -> None:
     with pytest.raises(ZooError, match="Branching can't be exported: ") as caught:
         export(Branching)
+    assert tuple(capfd.readouterr()) == ("", "")
     assert len(str(caught.value).splitlines()) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
@@ -183,6 +184,16 @@ def test_what_differs_too_much_leaves_no_file(export, tmp_path: Path, monkeypatc
     assert caught.value.exit_code == 1
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
     assert export(Convolution, format, tolerance=0.3).largest == pytest.approx(0.25, abs=1e-4)
+
+
+def test_what_refuses_an_input_of_the_models_leaves_no_file(export, tmp_path: Path, monkeypatch) -> None:
+    def refuse(inputs: Any) -> None:
+        raise RuntimeError("no such shape")
+
+    monkeypatch.setattr(exporting, "run_program", lambda program: refuse)
+    with pytest.raises(ExportDiffers, match=r"an input that the model takes is refused .*: no such shape"):
+        export(Convolution)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
 def test_a_run_is_exported_and_checked_on_its_data_set(tmp_path: Path, monkeypatch) -> None:
