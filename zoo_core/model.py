@@ -71,6 +71,14 @@ class Model(nn.Module):
         """Inputs to try ``predict`` with: what a check or a demonstration calls it with. None unless overridden."""
         return {}
 
+    def forward_example(self) -> dict[str, Any]:
+        """Tensors to call the model itself with, by the names of ``forward``'s arguments, one example a row.
+
+        ``zoo export`` follows the network with them. Needed where ``predict(**example())`` does not call the model
+        itself, ``self(…)``, or there is no ``example``; otherwise what ``predict`` calls it with is taken.
+        """
+        return {}
+
     def usage(self) -> str:
         """What ``zoo predict NAME`` should be followed by, as a run says at its end.
 

@@ -63,7 +63,7 @@ class CLSGAN(zoo.Model):
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(count, self.config.latent_dim, generator=generator)
         device = next(self.parameters()).device
-        image = self.generator(noise.to(device), None if label is None else label.to(device))
+        image = self(noise.to(device), None if label is None else label.to(device))
         return {"image": image.cpu(), **({} if label is None else {"label": label.tolist()})}
 
     def example(self) -> dict[str, Any]:

@@ -122,6 +122,10 @@ class UNet(zoo.Model):
             raise zoo.ZooError("this model predicts the frames after a clip.", f"Write {self.usage()}")
         return frames_after_clip(self, frames, ahead)
 
+    def forward_example(self) -> dict[str, Any]:
+        values = torch.linspace(0, 1, 2 * self.config.in_channels * 48 * 80)
+        return {"image": values.reshape(2, self.config.in_channels, 48, 80)}
+
     def usage(self) -> str:
         return "image=photo.png -o mask.png" if self.config.output == "class_logits" else "frames=clip.gif -o next.gif"
 
@@ -139,6 +143,10 @@ def _up(tensor: Tensor) -> Tensor:
 def _pad(image: Tensor, multiple: int) -> Tensor:
     """Zeros below and to the right, so that every halving comes out even."""
     height, width = image.shape[-2:]
-    if height % multiple == width % multiple == 0:
+    # An exported network takes all sizes, so it can't be made for those that need no zeros.
+    if not torch.compiler.is_exporting() and height % multiple == width % multiple == 0:
         return image
-    return F.pad(image, (0, -width % multiple, 0, -height % multiple))
+    # Written so that the exporter sees a multiple in what comes out, and divides no negative number: ONNX rounds such
+    # a quotient towards zero.
+    below, right = ((side + multiple - 1) // multiple * multiple - side for side in (height, width))
+    return F.pad(image, (0, right, 0, below))

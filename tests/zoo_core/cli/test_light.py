@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"torch", "torchvision", "numpy", "accelerate", "optuna", "matplotlib"}
+HEAVY = {"torch", "torchvision", "numpy", "accelerate", "optuna", "matplotlib", "onnx", "onnxruntime"}
 PROGRAM = """
 import json, sys
 from zoo_core.cli import _exit_code
@@ -41,6 +41,7 @@ print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stder
         (["run", "--help"], "--resume"),
         (["sweep", "--help"], "--metric"),
         (["predict", "--help"], "--output"),
+        (["export", "--help"], "--tolerance"),
     ],
     ids=" ".join,
 )

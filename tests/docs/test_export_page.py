@@ -1,0 +1,47 @@
+"""What docs/export.md shows is what happens."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+
+from zoo_core.export.needs import ENDINGS
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_it_names_every_format() -> None:
+    assert all(f"`{ending}`" in PAGE or ending in PAGE for ending in ENDINGS.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("containing", "file"), [("onnxruntime", "unet-digit-scenes.onnx"), ("torch", "scenes.pt2")])
+def test_a_file_is_run_as_the_page_says(tmp_path: Path, containing: str, file: str) -> None:
+    words = [sys.executable, "-m", "zoo_core", "export", "unet-digit-scenes", "-o", file]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for line in ("input    image: float32 (batch, 1, height, width)", "open     batch, height, width"):
+        assert line in done.stdout
+        assert line in PAGE
+    (program,) = [block for block in BLOCKS if f"import {containing}\n" in block]
+    assert len([line for line in program.splitlines() if line.strip()]) <= 5
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"{program}\nassert tuple(scores.shape) == (3, 11, 33, 70)"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.returncode == 0, ran.stderr
+    if file.endswith(".onnx"):
+        notes = {one.key: json.loads(one.value) for one in onnx.load(str(tmp_path / file)).metadata_props}
+        assert json.loads(ran.stdout) == notes["zoo_export"]
+        assert all(f"`{key}`" in PAGE for key in notes["zoo_export"])
