@@ -42,11 +42,11 @@ class Batches:
         parts: int = 1,
     ) -> None:
         if batch_size % (world * parts):
-            among = f"{world} processes" if world > 1 else ""
-            among += (" and " if among else "") + f"{parts} parts each (run.accumulate)" if parts > 1 else ""
+            among = [f"{world} processes"] * (world > 1) + [f"{parts} parts (run.accumulate)"] * (parts > 1)
             near = max(1, batch_size // (world * parts)) * world * parts
             raise BadSetting(
-                f"run.batch_size is {batch_size}, but should divide among {among}.", f"Write `run.batch_size={near}`."
+                f"run.batch_size is {batch_size}, but should divide among {' with '.join(among)}.",
+                f"Write `run.batch_size={near}`.",
             )
         self.examples = examples
         self.seed = seed

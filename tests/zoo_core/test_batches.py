@@ -182,3 +182,17 @@ def test_the_workers_of_a_killed_run_end_with_it():
         for worker in workers:
             if worker.is_running():
                 worker.kill()
+
+
+@pytest.mark.parametrize(
+    ("shares", "among", "cure"),
+    [
+        ({"world": 2}, "2 processes", 6),
+        ({"parts": 3}, r"3 parts \(run.accumulate\)", 6),
+        ({"world": 2, "parts": 2}, r"2 processes with 2 parts \(run.accumulate\)", 4),
+    ],
+)
+def test_a_batch_that_does_not_divide_says_among_what_and_which_would(shares, among, cure):
+    with pytest.raises(BadSetting, match=rf"run.batch_size is 7, but should divide among {among}\.") as refused:
+        Batches(OneByOne(20), lambda generator: torch.arange(20), 7, seed=0, **shares)
+    assert refused.value.cure == f"Write `run.batch_size={cure}`."
