@@ -51,7 +51,7 @@ def run_recipe(
     resolved = resolve(recipe, catalog)
     engine = AccelerateEngine(settings)
     place = RunFolder(folder or new_run_path(recipe.name))
-    if not engine.others.same(resume):
+    if not engine.others.same(int(resume)):
         raise RunFailed(
             "some processes go on with a run, and others begin one.",
             f"{place.path} should lie on a file system that all machines share.",
