@@ -143,6 +143,8 @@ class AccelerateEngine:
     def sum(self, tensor: Tensor) -> Tensor:
         if self.world == 1 or not self._sharing:
             return tensor
+        if tensor.device.type == "cpu":  # an accelerator's processes exchange what is on accelerators alone
+            return self.others.sum(tensor)
         return self._accelerator.reduce(tensor, reduction="sum")  # type: ignore[no-any-return]
 
     def mean(self, tensor: Tensor) -> Tensor:

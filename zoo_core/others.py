@@ -39,6 +39,12 @@ class Others:
         dist.all_gather(numbers, torch.tensor([number]), group=self._group)
         return len(set(map(int, numbers))) == 1
 
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The sum of all processes' tensors, which lie on the CPU."""
+        total = tensor.clone()
+        dist.all_reduce(total, group=self._group)
+        return total
+
     def lost(self, error: BaseException) -> bool:
         """Whether ``error`` says that one of them is no longer there."""
         if self.world == 1 or not isinstance(error, RuntimeError):

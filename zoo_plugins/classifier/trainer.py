@@ -59,14 +59,17 @@ class ClassifierTrainer(zoo.Trainer):
     @torch.no_grad()
     def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:
         self.model.eval()
-        found = torch.zeros(3, device=self.engine.device)  # examples, right answers, loss
+        right, seen = 0.0, 0.0
+        loss = 0.0
         for batch in evaluation:
-            score, label = self.model(batch["image"]), batch["label"]
-            right, loss = (score.argmax(dim=1) == label).sum(), F.cross_entropy(score, label, reduction="sum")
-            found += torch.stack([torch.full_like(loss, len(score)), right, loss])
+            score = self.model(batch["image"])
+            right += int((score.argmax(dim=1) == batch["label"]).sum())
+            loss += float(F.cross_entropy(score, batch["label"], reduction="sum"))
+            seen += len(score)
         self.model.train()
-        seen, right, loss = self.engine.sum(found)
-        return {"accuracy": float(right / seen), "loss": float(loss / seen)}
+        found = torch.tensor([right, loss, seen], dtype=torch.float64)
+        right, loss, seen = self.engine.sum(found).tolist()
+        return {"accuracy": right / seen, "loss": loss / seen}
 
     def _move(self, image: Tensor) -> Tensor:
         """Each picture turned, scaled and shifted a little, differently."""
