@@ -158,13 +158,13 @@ class AccelerateEngine:
         return Batch({key: value.to(self.device, non_blocking=True) for key, value in batch.items()})
 
     @contextmanager
-    def evaluating(self, model: nn.Module, shared: bool = False) -> Iterator[None]:
+    def evaluating(self, held: Iterable[object], shared: bool = False) -> Iterator[None]:
         """Inside, a network's forward pass waits for no other process, and :meth:`sum` adds up only if the examples are
-        ``shared``: otherwise each process has all. Buffers, such as running statistics, are the first one's, which are
-        saved."""
-        if self.world > 1:
-            for buffer in model.buffers():
-                torch.distributed.broadcast(buffer, 0)
+        ``shared``: otherwise each process has all. Buffers of the modules among ``held``, such as running statistics,
+        are the first one's, which are saved."""
+        modules = [one for one in held if isinstance(one, nn.Module)] if self.world > 1 else []
+        for buffer in {id(buffer): buffer for module in modules for buffer in module.buffers()}.values():
+            torch.distributed.broadcast(buffer, 0)
         wrapped = [one for one in self._prepared if isinstance(one, DistributedDataParallel)]
         for one in wrapped:
             # The wrapper's own would meet the other processes', if only to sort its buckets.

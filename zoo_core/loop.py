@@ -106,7 +106,7 @@ class Loop:
         """Measure the model as it is on ``examples``. What it draws follows from the seed alone."""
         run = self.run
         seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
-        with self.engine.evaluating(run.model, shared=self.shares_evaluation):
+        with self.engine.evaluating(self._all_held(), shared=self.shares_evaluation):
             figures = run.trainer.evaluate(self._on_device(examples), self._on_device(self.training))
         if figures:
             run.figures = {name: float(value) for name, value in figures.items()}
@@ -118,7 +118,7 @@ class Loop:
             return
         seed_step(run.settings.seed, 0, 0, "preview")
         pictures = None
-        with self.engine.evaluating(run.model):
+        with self.engine.evaluating(self._all_held()):
             if self.engine.is_main or self.engine.sharded:  # no process has a divided network for itself
                 pictures = run.trainer.preview(next(iter(self._on_device(self.preview))))
         if pictures is not None:
@@ -158,6 +158,9 @@ class Loop:
         if last:
             raise RunFailed(problem, "Make room, then go on from the last checkpoint with --resume.") from saved.error
         warnings.warn(f"{problem} The training goes on, and the next checkpoint is tried.", stacklevel=2)
+
+    def _all_held(self) -> list[object]:
+        return [self.run.model, *vars(self.run.trainer).values()]
 
     def _overdue(self) -> bool:
         minutes = self.run.settings.checkpoint_minutes
