@@ -64,7 +64,7 @@ def on_paper(recipe: str, shape: tuple[int, ...]) -> dict[str, Any]:
     from torch.utils.flop_counter import FlopCounterMode
 
     from zoo_core.catalog import Catalog
-    from zoo_core.runner import resolve
+    from zoo_core.resolving import resolve
 
     catalog = Catalog()
     chosen = catalog.recipe(recipe, *(["dataset.folder=."] if recipe == "unet-frames" else []))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -62,7 +63,7 @@ def of_recipe(recipe: str, kills: int, folder: Path, draw: random.Random) -> tup
             killed = time.monotonic()
             _, said = run.communicate()
         if run.returncode == 0:  # it had ended first
-            remove(broken)
+            shutil.rmtree(broken)
             continue
         ends.append(time.monotonic() - killed)
         if run.returncode != 1 or "was ended by SIGKILL" not in said or ends[-1] > PATIENCE:
@@ -73,7 +74,7 @@ def of_recipe(recipe: str, kills: int, folder: Path, draw: random.Random) -> tup
         same += not difference
         if difference:
             print(f"{recipe}: {difference}")
-        remove(broken)
+        shutil.rmtree(broken)
     return same, ends
 
 
@@ -85,12 +86,6 @@ def begin(*words: str) -> subprocess.Popen[str]:
 def wait_for(run: subprocess.Popen[str], path: Path) -> None:
     while not path.exists() and run.poll() is None:
         time.sleep(0.01)
-
-
-def remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

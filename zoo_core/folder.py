@@ -129,13 +129,13 @@ def write_whole(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def new_run_path(recipe: str) -> Path:
-    """``runs/RECIPE/2026-11-24T02-15-33``, with a number behind it if two runs start in one second."""
+def new_path(root: Path, recipe: str) -> Path:
+    """``root/RECIPE/2026-11-24T02-15-33``, with a number behind it if two begin in one second."""
     stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
-    path, number = RUNS / recipe / stamp, 1
+    path, number = root / recipe / stamp, 1
     while path.exists():
         number += 1
-        path = RUNS / recipe / f"{stamp}-{number}"
+        path = root / recipe / f"{stamp}-{number}"
     return path
 
 

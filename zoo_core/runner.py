@@ -18,7 +18,7 @@ from zoo_core.catalog import Catalog
 from zoo_core.engine import AccelerateEngine
 from zoo_core.environment import environment
 from zoo_core.errors import ProcessLost, RunFailed, ZooError
-from zoo_core.folder import RunFolder, new_run_path
+from zoo_core.folder import RUNS, RunFolder, new_path
 from zoo_core.interrupt import stops_after, stops_on_signal
 from zoo_core.loop import Loop
 from zoo_core.memory import says_what_to_lower
@@ -50,7 +50,7 @@ def run_recipe(
     settings = recipe.run_settings()
     resolved = resolve(recipe, catalog)
     engine = AccelerateEngine(settings)
-    place = RunFolder(folder or new_run_path(recipe.name))
+    place = RunFolder(folder or new_path(RUNS, recipe.name))
     if not engine.others.same(int(resume)):
         raise RunFailed(
             "some processes go on with a run, and others begin one.",

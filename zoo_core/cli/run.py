@@ -14,7 +14,7 @@ from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.errors import BadSetting
-from zoo_core.folder import RUNS, RunFolder, last_run, new_run_path
+from zoo_core.folder import RUNS, RunFolder, last_run, new_path
 from zoo_core.interrupt import EXIT_CODES, exits_on_interrupt
 from zoo_core.processes import end_with_launcher, is_first, is_launched
 from zoo_core.recipes import Recipe, read_config
@@ -85,7 +85,7 @@ def command(
 
     words = _words(recipe, overrides, registry, config, time_limit)
     if begun is None:
-        return launch([*words, "--folder", str(place or new_run_path(chosen.name))], processes)
+        return launch([*words, "--folder", str(place or new_path(RUNS, chosen.name))], processes)
     return launch([*words, "--resume", str(begun)], processes)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
-from zoo_core.errors import BadFile, BadSetting, ZooError
+from zoo_core import extras
+from zoo_core.errors import BadFile, BadSetting
 
 ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2"}
 _PACKAGES = {"onnx": ("onnx", "onnxruntime", "onnxscript"), "torch-export": ()}
@@ -34,12 +34,8 @@ def check_packages(format: str) -> None:
     Raises:
         ZooError: if a package is missing.
     """
-    missing = [name for name in _PACKAGES[format] if find_spec(name) is None]
-    if missing:
-        raise ZooError(
-            f"an ONNX file needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed.",
-            "Type: pip install 'zoo-core[export]', or choose --format torch-export, which needs nothing more.",
-        )
+    cure = "Type: pip install 'zoo-core[export]', or choose --format torch-export, which needs nothing more."
+    extras.check_packages("an ONNX file", _PACKAGES[format], cure)
 
 
 def check_free(output: Path) -> None:

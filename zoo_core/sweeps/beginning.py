@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.catalog import Catalog
-from zoo_core.errors import BadFile, BadSetting, NameTaken
-from zoo_core.sweeps.folder import SweepFolder, database_of, find_sweep, new_sweep_path
+from zoo_core.errors import BadFile, BadSetting
+from zoo_core.folder import new_path
+from zoo_core.sweeps.folder import SWEEPS, SweepFolder, database_of, find_sweep
 from zoo_core.sweeps.plan import Plan, checked, plan
 from zoo_core.sweeps.study import Study
 
@@ -41,12 +42,9 @@ def begun(
     if name is not None and storage is None:
         raise BadSetting("--name is that of a sweep in a shared --storage, which is not given.", "Leave it out.")
     planned = checked(plan(catalog.recipe(recipe), words, **options), catalog)
-    place = SweepFolder(folder or new_sweep_path(planned.recipe.name))
+    place = SweepFolder(folder or new_path(SWEEPS, planned.recipe.name))
     if place.path.exists():
-        raise NameTaken(
-            f"the folder {place.path} is there already, and a sweep never overwrites another.",
-            f"Choose another --folder, or go on with it: zoo sweep --resume {place.path}",
-        )
+        raise place.taken()
     called = name or planned.recipe.name
     shared = _joined(storage, called, planned) if storage else None
     place.create()

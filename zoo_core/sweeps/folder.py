@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -44,14 +43,18 @@ class SweepFolder:
             self._locks.mkdir()
             write_whole(self._identity, uuid4().hex)
         except FileExistsError:
-            raise NameTaken(
-                f"the folder {self.path} is there already, and a sweep never overwrites another.",
-                f"Choose another --folder, or go on with it: zoo sweep --resume {self.path}",
-            ) from None
+            raise self.taken() from None
         except OSError as error:
             raise BadFile(
                 f"the folder {self.path} could not be made: {error.strerror}.", "Choose another --folder."
             ) from error
+
+    def taken(self) -> NameTaken:
+        """What is said where the folder is there already."""
+        return NameTaken(
+            f"the folder {self.path} is there already, and a sweep never overwrites another.",
+            f"Choose another --folder, or go on with it: zoo sweep --resume {self.path}",
+        )
 
     def write(self, planned: Plan, study: str, storage: str | None) -> None:
         """Last of all as a sweep begins: a folder that has its ``sweep.yaml`` can be gone on with.
@@ -115,16 +118,6 @@ def without_password(storage: str) -> str:
 def database_of(folder: SweepFolder) -> str:
     """The embedded default: a file of SQLite."""
     return f"sqlite:///{folder.database.resolve()}"
-
-
-def new_sweep_path(recipe: str) -> Path:
-    """``sweeps/RECIPE/2026-11-24T02-15-33``, with a number behind it if two sweeps start in one second."""
-    stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
-    path, number = SWEEPS / recipe / stamp, 1
-    while path.exists():
-        number += 1
-        path = SWEEPS / recipe / f"{stamp}-{number}"
-    return path
 
 
 def find_sweep(given: str) -> SweepFolder:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 
-from zoo_core.errors import BadSetting, ZooError
+from zoo_core import extras
+from zoo_core.errors import BadSetting
 
 
 def check_packages() -> None:
@@ -14,12 +14,7 @@ def check_packages() -> None:
     Raises:
         ZooError: if one is missing.
     """
-    missing = [name for name in ("optuna", "matplotlib") if find_spec(name) is None]
-    if missing:
-        raise ZooError(
-            f"a sweep needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed.",
-            "Type: pip install 'zoo-core[sweep]'",
-        )
+    extras.check_packages("a sweep", ("optuna", "matplotlib"), "Type: pip install 'zoo-core[sweep]'")
 
 
 def check_single_process() -> None:

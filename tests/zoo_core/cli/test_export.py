@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core import catalog
+from zoo_core import catalog, extras
 from zoo_core.cli import _exit_code
-from zoo_core.export import needs
 
 NAME = "digit-classifier-mnist"
 
@@ -91,7 +90,7 @@ def test_too_strict_a_tolerance_is_exit_code_1_and_no_file(export) -> None:
 
 
 def test_a_missing_extra_is_told_before_anything_is_loaded(export, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(needs, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     code, _, err = export(NAME)
     assert code == 2
     assert "needs onnx and onnxruntime and onnxscript, which are not installed." in err

@@ -90,9 +90,9 @@ def test_a_password_is_shown_nowhere(sweep):
 
 @pytest.mark.parametrize(("package", "verb"), [("optuna", "is"), ("matplotlib", "is")])
 def test_a_package_that_is_missing_is_named_with_what_to_type(sweep, monkeypatch, package, verb):
-    from zoo_core.sweeps import needs
+    from zoo_core import extras
 
-    monkeypatch.setattr(needs, "find_spec", lambda name: None if name == package else object())
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == package else object())
     code, first, second = sweep(RECIPE, RATES, "--metric", "accuracy")
     assert (code, first) == (2, f"a sweep needs {package}, which {verb} not installed.")
     assert second == "Type: pip install 'zoo-core[sweep]'"
