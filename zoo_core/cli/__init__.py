@@ -23,6 +23,7 @@ COMMANDS = {
     "reproduce": ("zoo_core.cli.reproduce", "Train published weights again, and compare."),
     "weights": ("zoo_core.cli.weights", "Published weights: fetch, look at, publish."),
     "export": ("zoo_core.cli.export", "Write a network for other programs: ONNX, torch.export."),
+    "bench": ("zoo_core.cli.bench", "How fast a model is here, trained or asked, and what it takes."),
     "list": ("zoo_core.cli.list", "Recipes, models, trainers, data sets, weights."),
     "search": ("zoo_core.cli.search", "Whatever has to do with a word."),
     "info": ("zoo_core.cli.info", "What a name stands for, and its settings."),

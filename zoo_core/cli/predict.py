@@ -11,10 +11,10 @@ import click
 from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.names import RecipeName
-from zoo_core.cli.words import parse_words
 from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.folder import RUNS, newest_run
 from zoo_core.interrupt import exits_on_interrupt
+from zoo_core.words import parse_words
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
 

@@ -12,9 +12,9 @@ from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.table import show
-from zoo_core.cli.words import parse_words
 from zoo_core.errors import BadSetting, ZooError
 from zoo_core.interrupt import exits_on_interrupt
+from zoo_core.words import parse_words
 
 if TYPE_CHECKING:
     from zoo_core.weights.entries import Entry

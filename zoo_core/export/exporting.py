@@ -17,11 +17,11 @@ from zoo_core.catalog import Catalog
 from zoo_core.errors import ZooError, one_line
 from zoo_core.export import program_file
 from zoo_core.export.comparing import largest_difference, largest_number, names_of, tensors_of
-from zoo_core.export.inputs import Inputs, declared
 from zoo_core.export.needs import check_free
 from zoo_core.export.program import Traced, axes, trace
 from zoo_core.export.program import run as run_program
 from zoo_core.export.real import real_inputs
+from zoo_core.forward_inputs import Inputs, declared
 from zoo_core.model import Model
 from zoo_core.weights.checked import check
 from zoo_core.weights.header import Header, read_header

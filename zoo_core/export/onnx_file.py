@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import BadFile, ZooError, one_line
-from zoo_core.export.inputs import Inputs
 from zoo_core.export.program import Traced, axes
+from zoo_core.forward_inputs import Inputs
 
 _MOST = 2**31 - 2**24  # bytes of weights: protobuf writes no message of 2 GiB
 

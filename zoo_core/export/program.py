@@ -15,7 +15,7 @@ from torch.export.graph_signature import InputKind
 from torch.fx.experimental import _config
 
 from zoo_core.errors import ZooError, one_line
-from zoo_core.export.inputs import Example, Inputs, Size
+from zoo_core.forward_inputs import Example, Inputs, Size
 from zoo_core.model import Model
 
 

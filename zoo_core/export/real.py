@@ -10,8 +10,8 @@ from torch.utils.data import default_collate
 
 from zoo_core.catalog import Catalog
 from zoo_core.errors import one_line
-from zoo_core.export.inputs import Inputs
 from zoo_core.export.program import Traced
+from zoo_core.forward_inputs import Inputs
 from zoo_core.resolving import build
 from zoo_core.weights.evaluating import recipe_of
 from zoo_core.weights.header import Header

@@ -42,6 +42,7 @@ print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stder
         (["sweep", "--help"], "--metric"),
         (["predict", "--help"], "--output"),
         (["export", "--help"], "--tolerance"),
+        (["bench", "--help"], "--predict"),
     ],
     ids=" ".join,
 )

@@ -138,7 +138,7 @@ def test_what_predict_calls_the_model_with_is_enough(export: Callable[..., Expor
     [
         (Silent, "Silent does not say what its forward takes: it has no example()."),
         (Aside, "Aside does not say what its forward takes: its predict(**example()) does not call the model itself."),
-        (WithText, "WithText's forward takes 'words' as str, but only tensors can be exported."),
+        (WithText, "WithText's forward takes 'words' as str, but zoo can make tensors alone."),
     ],
 )
 def test_what_declares_nothing_is_told_what_to_add(export, kind, problem: str) -> None:

@@ -17,7 +17,7 @@ from zoo_core.catalog import Catalog
 from zoo_core.export import onnx_file
 from zoo_core.export.comparing import largest_difference
 from zoo_core.export.exporting import export
-from zoo_core.export.inputs import declared
+from zoo_core.forward_inputs import declared
 
 ROOT = Path(__file__).parents[3]
 TOLERANCE = 1e-4

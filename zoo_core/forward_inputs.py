@@ -67,7 +67,7 @@ def declared(model: Model) -> Example:
     for name, value in found.items():
         if not isinstance(value, Tensor):
             raise ZooError(
-                f"{kind}'s forward takes '{name}' as {type(value).__name__}, but only tensors can be exported.", cure
+                f"{kind}'s forward takes '{name}' as {type(value).__name__}, but zoo can make tensors alone.", cure
             )
     with torch.no_grad():
         tensors = {name: value.clone().detach().cpu() for name, value in found.items()}

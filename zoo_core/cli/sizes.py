@@ -1,0 +1,23 @@
+"""Sizes of pictures as they are typed: ``480x560``."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+
+class PictureSize(click.ParamType[tuple[int, int]]):
+    """Height and width in pixels."""
+
+    name = "HxW"
+
+    def convert(
+        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)", value)  # noqa: RUF001  # the sign that people copy
+        if not found:
+            self.fail(f"'{value}' should be height x width in pixels, such as 480x560.", param, ctx)
+        return int(found[1]), int(found[2])
