@@ -1,7 +1,10 @@
-"""Seconds of listing in an environment with many plugins, beside the same without them.
+"""Seconds of the commands that one looks around with, beside those of others, without and with many plugins.
 
-50 distributions of four models and a file of two recipes each are laid into a folder as pip would leave them. Whole
-commands, in turns: `zoo list models` and `zoo list` with and without that folder, and Python alone.
+zoo     `zoo list`, `zoo list models`, `zoo info RECIPE`, `zoo run RECIPE --print-config`; whole commands, and the same
+        with 50 distributions of four models and a file of two recipes each, laid into a folder as pip would leave them
+others  `timm.list_models()` in Python, `llm plugins`, `kedro --help`, each if it is installed here
+
+All take turns, and so does Python alone.
 
     python benchmarks/many_plugins.py
 """
@@ -13,10 +16,11 @@ import os
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from measuring import load_average, machine, said, spread, write
+from measuring import load_average, machine, ratios, said, spread, write
 
 PLUGIN = """
 from pathlib import Path
@@ -63,6 +67,21 @@ def seconds(words: list[str], site: Path, home: Path) -> tuple[float, str]:
     return time.perf_counter() - started, done.stdout
 
 
+RECIPE = "clsgan-mnist"
+COMMANDS = {
+    "zoo list": ["list"],
+    "zoo list models": ["list", "models"],
+    "zoo info": ["info", RECIPE],
+    "zoo run --print-config": ["run", RECIPE, "--print-config"],
+}
+OTHERS = {
+    "timm.list_models": ("timm", ["-c", "import timm; print(*timm.list_models())"]),
+    "llm plugins": ("llm", ["-m", "llm", "plugins"]),
+    "kedro --help": ("kedro", ["-m", "kedro", "--help"]),
+}
+AT_LEAST_AS_FAST = "zoo list"  # what the others are compared with: all they do is list
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
@@ -70,37 +89,46 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     given = parser.parse_args()
     before = load_average()
-    took: dict[str, list[float]] = {}
+    others = {name: words for name, (package, words) in OTHERS.items() if find_spec(package)}
+    if len(others) < len(OTHERS):
+        print(f"left out, not installed: {', '.join(OTHERS.keys() - others)}. Type: pip install 'zoo-core[bench]'")
     with TemporaryDirectory() as folder:
         many, none = Path(folder, "many"), Path(folder, "none")
         many.mkdir()
         none.mkdir()
         for number in range(given.plugins):
             lay(many, number)
-        listed = seconds(["-m", "zoo_core", "list", "models"], many, none)[1]
-        if listed.count("A model") != 4 * given.plugins:
-            sys.exit(f"not all models are listed:\n{listed}")
-        watched = (
-            "import sys; from zoo_core.cli import main\ntry: main(['list'])\nfinally: print('torch' in sys.modules)"
-        )
-        if seconds(["-c", watched], many, none)[1].split()[-1] != "False":
-            sys.exit("torch was imported")
+        check(many, none, 4 * given.plugins)
+        turns = {"python": (["-c", "pass"], none), **{name: (words, none) for name, words in others.items()}}
+        for name, words in COMMANDS.items():
+            turns[name] = (["-m", "zoo_core", *words], none)
+            turns[f"{name}, {given.plugins} plugins"] = (["-m", "zoo_core", *words], many)
+        took: dict[str, list[float]] = {name: [] for name in turns}
         for number in range(given.rounds + 1):
-            this_round = {
-                "python": seconds(["-c", "pass"], none, none)[0],
-                "list models": seconds(["-m", "zoo_core", "list", "models"], none, none)[0],
-                f"list models, {given.plugins} plugins": seconds(["-m", "zoo_core", "list", "models"], many, none)[0],
-                "list": seconds(["-m", "zoo_core", "list"], none, none)[0],
-                f"list, {given.plugins} plugins": seconds(["-m", "zoo_core", "list"], many, none)[0],
-            }
-            if number:
-                for name, value in this_round.items():
-                    took.setdefault(name, []).append(value)
+            for name, (words, site) in turns.items():
+                second, _ = seconds(words, site, none)
+                if number:  # in the first round files and bytecode come into the caches
+                    took[name].append(second)
     for name, values in took.items():
-        print(f"{name.ljust(26)}  {said(spread(values), 3)} s")
+        print(f"{name.ljust(36)}  {said(spread(values), 3)} s")
+    compared = {f"{name}/{AT_LEAST_AS_FAST}": ratios(took[name], took[AT_LEAST_AS_FAST]) for name in others}
+    for name, ratio in compared.items():
+        print(f"{name.ljust(36)}  {said(ratio, 1)}")
     load = {"before": before, "after": load_average()}
     print(f"load average before: {before}, afterwards: {load['after']}")
-    write(given.output, {"machine": machine(), "load_average": load, "seconds": took})
+    figures = {name: spread(values) for name, values in took.items()}
+    result = {"machine": machine(), "load_average": load, "seconds": took}
+    write(given.output, {**result, "ratios": compared, "figures": figures})
+
+
+def check(many: Path, none: Path, models: int) -> None:
+    """That what is timed does its work, and no more: all models are listed, and torch is not imported for it."""
+    listed = seconds(["-m", "zoo_core", "list", "models"], many, none)[1]
+    if listed.count("A model") != models:
+        sys.exit(f"not all models are listed:\n{listed}")
+    watched = "import sys; from zoo_core.cli import main\ntry: main(['list'])\nfinally: print('torch' in sys.modules)"
+    if seconds(["-c", watched], many, none)[1].split()[-1] != "False":
+        sys.exit("torch was imported")
 
 
 if __name__ == "__main__":

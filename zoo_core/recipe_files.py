@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,9 @@ def parse_value(word: str, text: str) -> Any:
 
 
 def _line_of(path: Path, key: Key) -> int | None:
-    """The line of ``key`` in a YAML file; only an error or ``zoo info`` asks, so the file is parsed anew."""
+    """The line of ``key`` in a YAML file. Only an error or ``zoo info`` asks, so that the file is parsed anew for it."""
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = _nodes(path, path.stat().st_mtime_ns)
     except (OSError, yaml.YAMLError):
         return None
     line = None
@@ -169,6 +170,12 @@ def _line_of(path: Path, key: Key) -> int | None:
         else:
             break
     return line
+
+
+@lru_cache(maxsize=16)
+def _nodes(path: Path, modified: int) -> Any:
+    """The document of the YAML file ``path`` as it was ``modified`` last: ``zoo info`` asks for dozens of keys."""
+    return yaml.compose(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _pairs(node: Any) -> Iterator[tuple[Any, Any]]:
