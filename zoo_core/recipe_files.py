@@ -156,7 +156,7 @@ def parse_value(word: str, text: str) -> Any:
 
 
 def _line_of(path: Path, key: Key) -> int | None:
-    """The line of ``key`` in a YAML file. Only an error or ``zoo info`` asks, so that the file is parsed anew for it."""
+    """The line of ``key`` in a YAML file. Only errors and ``zoo info`` ask for it."""
     try:
         node = _nodes(path, path.stat().st_mtime_ns)
     except (OSError, yaml.YAMLError):
