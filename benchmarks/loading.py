@@ -1,9 +1,11 @@
-"""Loading weights by name against PyTorch and safetensors alone: seconds, and memory at the peak.
+"""Loading weights by name against PyTorch and safetensors alone, and others: seconds, and memory at the peak.
 
-The reference U-Net (31 million parameters, 126 MB) in an entry of a registry. Both ways give the module in eval mode:
+The reference U-Net (31 million parameters, 126 MB) in an entry of a registry. All ways give the module in eval mode:
 
-bare   the module built on the meta device, safetensors' load_file, load_state_dict(assign=True)
 zoo    zoo.load(name), whose file was checked before: settings read and checked, header and shapes compared
+bare   the module built on the meta device, safetensors' load_file, load_state_dict(assign=True)
+timm   timm.create_model(name, pretrained=True) of the same network, registered with timm, from the same tensors
+hub    from_pretrained of huggingface_hub's PyTorchModelHubMixin, the same network, from a folder that it saved
 
 In turns in one process; memory in a process of its own each, above what it had with everything imported.
 
@@ -18,12 +20,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import Any
 
 import torch
-from measuring import load_average, machine, write
+from measuring import load_average, machine, ratios, said, spread, write
 from safetensors.torch import load_file
 
 import zoo_core as zoo
@@ -47,7 +52,48 @@ def by_zoo(path: Path) -> torch.nn.Module:
     return zoo.load(NAME)
 
 
-WAYS: dict[str, Callable[[Path], torch.nn.Module]] = {"bare": bare, "zoo": by_zoo}
+def timms(path: Path) -> torch.nn.Module:
+    import timm
+    from timm.models import build_model_with_cfg, is_model, register_model
+
+    def reference_unet(pretrained: bool = False, **others: Any) -> torch.nn.Module:
+        origin = {"file": str(path), "num_classes": 0, "classifier": ()}
+        return build_model_with_cfg(plain_unet(), "reference_unet", pretrained, pretrained_cfg=origin)
+
+    if not is_model("reference_unet"):
+        reference_unet.__module__ = plain_unet().__module__ = "timm.models.reference_unet"
+        sys.modules.setdefault("timm.models.reference_unet", ModuleType("timm.models.reference_unet")).__all__ = []
+        register_model(reference_unet)
+    return timm.create_model("reference_unet", pretrained=True).eval()
+
+
+def hubs(path: Path) -> torch.nn.Module:
+    from huggingface_hub import PyTorchModelHubMixin
+
+    class Mixed(plain_unet(), PyTorchModelHubMixin):
+        pass
+
+    saved = path.with_name("hub")
+    if not saved.is_dir():
+        model = Mixed()
+        model.load_state_dict(load_file(path))
+        model.save_pretrained(saved, config={"network": "reference"})
+    return Mixed.from_pretrained(saved).eval()
+
+
+@cache
+def plain_unet() -> type[torch.nn.Module]:
+    """The reference network as a class that is built without arguments."""
+    from zoo_plugins.unet.model import UNet
+
+    class ReferenceUNet(UNet):
+        def __init__(self, **others: Any) -> None:  # timm says how many classes there are
+            super().__init__(UNet.Config())
+
+    return ReferenceUNet
+
+
+WAYS: dict[str, Callable[[Path], torch.nn.Module]] = {"bare": bare, "zoo": by_zoo, "timm": timms, "hub": hubs}
 
 
 def read_all(model: torch.nn.Module) -> float:
@@ -95,30 +141,36 @@ def main() -> None:
         peak(given.peak, given.folder)
         return
     before = load_average()
+    ways = {name: way for name, way in WAYS.items() if name != "timm" or find_spec("timm")}
     with TemporaryDirectory() as name:
         folder = Path(name)
         path = publish(folder)
-        for load in WAYS.values():
+        for load in ways.values():
             read_all(load(path))
-        seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+        seconds: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(given.rounds):
-            for way, load in WAYS.items():
+            for way, load in ways.items():
                 start = time.perf_counter()
                 model = load(path)
                 seconds[way].append(time.perf_counter() - start)
                 del model
         words = [sys.executable, __file__, "--folder", name, "--peak"]
-        peaks = {way: int(subprocess.check_output([*words, way], text=True)) for way in WAYS}
+        peaks = {way: int(subprocess.check_output([*words, way], text=True).split()[-1]) for way in ways}
         size = path.stat().st_size
-    ratios = [one / other for one, other in zip(seconds["zoo"], seconds["bare"], strict=True)]
-    for way in WAYS:
-        print(
-            f"{way:6} {1000 * median(seconds[way]):7.1f} ms, peak {peaks[way] / size:.2f} x the file's {size:,} bytes"
-        )
-    print(f"zoo/bare  {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) x the time")
-    load_averages = {"before": before, "after": load_average()}
-    print(f"load average before: {before}, afterwards: {load_averages['after']}")
-    write(given.output, {"machine": machine(), "load_average": load_averages, "seconds": seconds, "peaks": peaks})
+    for way in ways:
+        share = f"peak {peaks[way] / size:.2f} x the file's {size:,} bytes"
+        print(f"{way:10} {said(spread([1000 * one for one in seconds[way]]), 1)} ms, {share}")
+    compared = {f"{way}/zoo": ratios(seconds[way], seconds["zoo"]) for way in ways if way not in ("zoo", "bare")}
+    compared["zoo/bare"] = ratios(seconds["zoo"], seconds["bare"])
+    for way in ways:
+        compared[f"peak of {way} / file"] = spread([peaks[way] / size])
+    for way, ratio in compared.items():
+        print(f"{way:20} {said(ratio, 2)}")
+    loads = {"before": before, "after": load_average()}
+    print(f"load average before: {before}, afterwards: {loads['after']}")
+    figures = {f"{way}, s": spread(seconds[way]) for way in ways}
+    result = {"machine": machine(), "load_average": loads, "seconds": seconds, "peaks": peaks}
+    write(given.output, {**result, "ratios": compared, "figures": figures})
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,10 @@ def save(folder: Path, step: int, captured: Mapping[str, Packed], keep: int, spa
         for name, (tensors, structure) in captured.items():
             state["held"][name] = structure
             if tensors:
-                file = aside / f"{name}.safetensors"
-                save_file(apart(tensors), file)
-                state["files"][name] = _sha256(file)
+                save_file(apart(tensors), aside / f"{name}.safetensors")
+        state["files"] = _hashed_and_synced([*aside.iterdir()])
         (aside / "state.json").write_text(json.dumps(state) + "\n", encoding="utf-8")
-        for file in aside.iterdir():
-            _sync(file)
+        _sync(aside / "state.json")
         _sync(aside)
         if final.exists():
             shutil.rmtree(final)
@@ -106,6 +105,15 @@ def _name(step: int) -> str:
 
 def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), reverse=True)
+
+
+def _hashed_and_synced(files: list[Path]) -> dict[str, str]:
+    """Each file's hash by its name; the processor hashes them while the disk is waited for."""
+    with ThreadPoolExecutor(1, "zoo-hash") as thread:
+        hashes = thread.map(_sha256, files)
+        for file in files:
+            _sync(file)
+        return {file.stem: found for file, found in zip(files, hashes, strict=True)}
 
 
 def _sync(path: Path) -> None:
