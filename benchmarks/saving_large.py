@@ -107,7 +107,9 @@ def main() -> None:
                 took[name].append(seconds[1])
     for name in WAYS:
         rate = spread([size / second / 1e6 for second in took[name]])
-        print(f"{name:6} waits {said(spread(waited[name]), 3)} s, on disk after {said(spread(took[name]), 3)} s: ", end="")
+        print(
+            f"{name:6} waits {said(spread(waited[name]), 3)} s, on disk after {said(spread(took[name]), 3)} s: ", end=""
+        )
         print(f"{said(rate, 0)} MB/s")
     compared = {
         "stall of zoo/torch.save": ratios(waited["zoo"], waited["torch"]),

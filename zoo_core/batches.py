@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -113,12 +114,16 @@ def loader(
         num_workers=workers,
         generator=generator,
         pin_memory=pinned,
-        worker_init_fn=_end_with_parent if workers else None,
+        worker_init_fn=_live_as_parent if workers else None,
     )
 
 
-def _end_with_parent(_worker: int) -> None:
-    """A worker whose run was killed would wait forever, memory in hand, for somebody to take its last batch."""
+def _live_as_parent(_worker: int) -> None:
+    """A worker lives as long as its run. One whose run was killed would wait forever, memory in hand, for somebody to
+    take its last batch; and one that heeded the signals that a terminal or a scheduler sends to a whole group of
+    processes would take away the step that the run means to finish."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101  # a worker has one
 

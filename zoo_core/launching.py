@@ -84,7 +84,8 @@ def _pass_on(number: signal.Signals, context: PContext) -> None:
 def _account(failures: dict[int, ProcessFailure], context: PContext, processes: int) -> int:
     if not failures:
         return 0
-    cause = min(failures.values(), key=lambda one: (one.exitcode in _CONSEQUENCES, one.local_rank))
+    # One that was ended from outside may have taken others with it, which then say so in words of their own.
+    cause = min(failures.values(), key=lambda one: (one.exitcode in _CONSEQUENCES, one.exitcode > 0, one.local_rank))
     if cause.exitcode < 0:
         name = signal.Signals(-cause.exitcode).name
         raise RunFailed(

@@ -53,7 +53,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or error
         raise BadFile(f"{path} could not be read: {reason}.") from error
     try:
-        document = OmegaConf.create(text) if text.strip() else OmegaConf.create({})
+        # Aliases can make a short file an endless document. Without them it has fewer nodes than characters.
+        most = max(10_000, len(text))
+        document = OmegaConf.create(text, max_yaml_expanded_nodes=most) if text.strip() else OmegaConf.create({})
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or error
         line = f":{mark.line + 1}" if mark else ""

@@ -34,10 +34,12 @@ class Recipes:
         """(plugin, name) of every recipe, those of the user's files with an empty plugin."""
         seen: dict[tuple[str, str], None] = {}
         offered: set[str] = set()
+        full_names: set[str] = set()
         for plugin, path in self.files:
             for name in self._section(plugin, path, "recipes"):
-                if plugin or (name not in offered and name not in (f"{p}/{n}" for p, n in seen)):
+                if plugin or (name not in offered and name not in full_names):
                     seen[plugin, name] = None
+                    full_names.add(f"{plugin}/{name}")
                 offered.add(name)
         return list(seen)
 
@@ -91,10 +93,10 @@ class Recipes:
         owner, _, short = name.rpartition("/")
         layers = []
         for plugin, path in self.files:
-            for key, own in self._section(plugin, path, "recipes").items():
-                mine = key == name if not plugin else key == short and owner in ("", plugin)
-                if mine or (not plugin and key == short and not owner):
-                    layers.append((plugin, path, checked(own, key, path)))
+            key = short if plugin else name  # a user's file may say "plugin/name" to lay something over one of two
+            own = self._section(plugin, path, "recipes").get(key)
+            if own is not None and (not plugin or owner in ("", plugin)):
+                layers.append((plugin, path, checked(own, key, path)))
         owners = list(dict.fromkeys(plugin for plugin, _, _ in layers if plugin))
         if not layers:
             known = [known for _, known in self.names()]

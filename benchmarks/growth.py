@@ -1,0 +1,148 @@
+"""How seconds grow as a batch, a picture, a data set or a registry grows: the exponent p of seconds = c * size^p.
+
+batch     a training step of clsgan-mnist-reference with 16 to 1,024 examples
+pixels    a forward pass of the U-Net with 16 channels, 64 x 64 to 480 x 560
+examples  of a data set of 1,000 to 10,000,000, none of which is kept: from the beginning of an epoch to its first batch
+names     10 to 10,000 recipes in a registry of the user's: `zoo list recipes` without the start of Python
+
+1 is linear, less is better. The exponent is the slope of a line through the logarithms; the one of the last two sizes
+alone is given too, since a constant part hides growth at small sizes.
+
+    ZOO_DATA=FOLDER python benchmarks/growth.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from measuring import data_root, load_average, machine, write
+
+import zoo_core as zoo
+from zoo_core import catalog
+from zoo_core.batches import Batches
+from zoo_core.building import try_out
+from zoo_core.catalog import Catalog
+from zoo_core.resolving import complete
+
+Work = tuple[int, Callable[[], object]]
+
+
+def batch() -> Iterator[Work]:
+    here = catalog.default()
+    for size in (16, 32, 64, 128, 256, 512, 1024):
+        words = [f"run.batch_size={size}", "trainer.judge=null", "run.device=cpu"]
+        loop = try_out(complete(here.recipe("clsgan-mnist-reference", *words), here), here)
+
+        def step(loop: object = loop) -> None:
+            loop.run.trainer.step(next(loop.batches))
+
+        yield size, step
+
+
+def pixels() -> Iterator[Work]:
+    model = zoo.build("unet", base_channels=16).eval()
+    for height, width in ((64, 64), (128, 128), (240, 272), (480, 560)):
+        sample = torch.rand(1, 60, height, width)
+
+        def forward(sample: torch.Tensor = sample) -> None:
+            with torch.inference_mode():
+                model(sample)
+
+        yield height * width, forward
+
+
+class Numbers:
+    """Examples that are their own numbers."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        return self.__getitems__([number])
+
+    def __getitems__(self, numbers: list[int]) -> dict[str, torch.Tensor]:
+        return {"number": torch.tensor(numbers)}
+
+
+def examples() -> Iterator[Work]:
+    for count in (1_000, 10_000, 100_000, 1_000_000, 10_000_000):
+        numbers = Numbers(count)
+
+        def begin(numbers: Numbers = numbers, count: int = count) -> None:
+            next(Batches(numbers, lambda generator: torch.randperm(count, generator=generator), 64, seed=0))
+
+        yield count, begin
+
+
+def names() -> Iterator[Work]:
+    with TemporaryDirectory() as folder:
+        for count in (10, 100, 1_000, 10_000):
+            path = Path(folder, f"{count}.yaml")
+            recipes = (
+                f"  mine-{number}: {{extends: clsgan-mnist, run: {{seed: {number}}}}}" for number in range(count)
+            )
+            path.write_text("\n".join(["recipes:", *recipes]) + "\n", encoding="utf-8")
+
+            def listing(path: Path = path, count: int = count) -> None:
+                assert len(Catalog([path]).rows("recipes")) > count  # noqa: S101  # there are zoo's own, too
+
+            yield count, listing
+
+
+KINDS = {"batch": batch, "pixels": pixels, "examples": examples, "names": names}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--seconds", type=float, default=2.0, help="for each size, at the least")
+    parser.add_argument("--output", type=Path, help="write everything to this JSON file")
+    given = parser.parse_args()
+    data_root()
+    before = load_average()
+    torch.set_flush_denormal(True)
+    measured: dict[str, dict[int, float]] = {}
+    for kind in given.only:
+        measured[kind] = {}
+        for size, work in KINDS[kind]():
+            measured[kind][size] = timed(work, given.seconds)
+            print(f"{kind:10} {size:>12,}  {measured[kind][size]:.6f} s", flush=True)
+    exponents = {kind: exponent(found) for kind, found in measured.items()}
+    last = {kind: exponent(dict([*found.items()][-2:])) for kind, found in measured.items()}
+    for kind in measured:
+        print(f"{kind:10} exponent {exponents[kind]:.2f}, between the last two sizes {last[kind]:.2f}")
+    loads = {"before": before, "after": load_average()}
+    print(f"load average before: {before}, afterwards: {loads['after']}")
+    compared = {f"exponent of {kind}": {"median": value, "min": value, "max": value} for kind, value in last.items()}
+    result = {"machine": machine(), "load_average": loads, "seconds": measured, "exponents": exponents, "last": last}
+    write(given.output, {**result, "ratios": compared})
+
+
+def timed(work: Callable[[], object], seconds: float) -> float:
+    """The median of as many calls as take so long, after one that is not counted."""
+    work()
+    times: list[float] = []
+    while sum(times) < seconds:
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return median(times)
+
+
+def exponent(found: dict[int, float]) -> float:
+    slope, _ = np.polyfit(np.log([*found]), np.log([*found.values()]), 1)
+    return float(slope)
+
+
+if __name__ == "__main__":
+    main()
