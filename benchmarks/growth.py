@@ -88,10 +88,8 @@ def names() -> Iterator[Work]:
     with TemporaryDirectory() as folder:
         for count in (10, 100, 1_000, 10_000):
             path = Path(folder, f"{count}.yaml")
-            recipes = (
-                f"  mine-{number}: {{extends: clsgan-mnist, run: {{seed: {number}}}}}" for number in range(count)
-            )
-            path.write_text("\n".join(["recipes:", *recipes]) + "\n", encoding="utf-8")
+            entry = "  mine-{0}: {{extends: clsgan-mnist, run: {{seed: {0}}}}}\n"
+            path.write_text("recipes:\n" + "".join(map(entry.format, range(count))), encoding="utf-8")
 
             def listing(path: Path = path, count: int = count) -> None:
                 assert len(Catalog([path]).rows("recipes")) > count  # noqa: S101  # there are zoo's own, too

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
 from measuring import ratios, said, spread
 
 ENVIRONMENT = "BENCHMARK_TICKS"
@@ -69,6 +70,11 @@ class Runner:
         self._process.send_signal(signal.SIGSTOP)
         return (last[0] - first[0]) / (last[1] - first[1]) * 1e9
 
+    def peak_memory(self) -> int:
+        """The most that the process and those it started took at a time, in bytes, shared pages in each."""
+        process = psutil.Process(self._process.pid)
+        return sum(_peak(one) for one in (process, *process.children(recursive=True)))
+
     def end(self) -> None:
         self._process.kill()
         self._process.wait()
@@ -83,8 +89,11 @@ class Runner:
 
 def compare(
     scripts: Mapping[str, tuple[str, ...]], given: argparse.Namespace, folder: Path, data: Path
-) -> dict[str, list[float]]:
-    """Steps/s of each script, turn by turn. ``given`` has rounds, seconds, warm_up and threads."""
+) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Steps/s of each script, turn by turn, and its memory at the peak in bytes.
+
+    ``given`` has rounds, seconds, warm_up and threads.
+    """
     rates: dict[str, list[float]] = {name: [] for name in scripts}
     print(f"{given.rounds} rounds of {given.seconds} s, threads: {given.threads}", flush=True)
     environment = {**os.environ, "ZOO_DATA": str(data), "OMP_NUM_THREADS": str(given.threads)}
@@ -100,20 +109,31 @@ def compare(
                 rates[name].append(runner.turn(given.seconds))
             words = "  ".join(f"{name} {values[-1]:.2f}" for name, values in rates.items())
             print(f"  round {number}: {words}", flush=True)
+        memory = {name: runner.peak_memory() for name, runner in runners.items()}
     finally:
         for runner in runners.values():
             runner.end()
-    return rates
+    return rates, memory
 
 
-def report(rates: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
-    """Print the rates, and zoo's over each other one; gives the latter."""
+def report(rates: Mapping[str, Sequence[float]], memory: Mapping[str, int]) -> dict[str, dict[str, float]]:
+    """Print rates and memory, and zoo's over each other one's; gives the latter."""
     for name, values in rates.items():
-        print(f"{name.ljust(12)}  {said(spread(values), 2)} steps/s")
-    compared = {f"zoo/{name}": ratios(rates["zoo"], values) for name, values in rates.items() if name != "zoo"}
+        print(f"{name.ljust(18)}  {said(spread(values), 2)} steps/s, at most {memory[name] / 2**20:,.0f} MiB")
+    others = [name for name in rates if name != "zoo"]
+    compared = {f"zoo/{name}": ratios(rates["zoo"], rates[name]) for name in others}
+    compared |= {f"memory of zoo/{name}": spread([memory["zoo"] / memory[name]]) for name in others}
     for name, ratio in compared.items():
-        print(f"{name.ljust(12)}  {said(ratio, 3)}")
+        print(f"{name.ljust(28)}  {said(ratio, 3)}")
     return compared
+
+
+def _peak(process: psutil.Process) -> int:
+    status = Path("/proc", str(process.pid), "status")
+    if not status.exists():
+        return int(process.memory_info().rss)
+    lines = status.read_text(encoding="ascii").splitlines()
+    return 1024 * next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def _map(path: Path) -> mmap.mmap:

@@ -10,6 +10,9 @@ computes with them many times slower, unless it is told to take them for zero, a
 plain  plain_script.py: per-item transforms, Adam unfused, two passes of the discriminator; it logs the losses every 50
        steps and writes a picture every 400; plain-v1 is the same with torchvision's older ToTensor
 bare   bare_loop.py: tensors in memory, fused Adam, one pass, frozen discriminator; no logging, no pictures
+lightning, mmengine, accelerate
+       lightning_script.py and so on: each as its documentation advises, its logging every 50 steps, fed by torchvision's
+       data set item by item; with -memory by zoo's data set, which gives whole batches
 zoo    through_zoo.py: zoo's runner with metrics file, TensorBoard, pictures and progress
 
     ZOO_DATA=FOLDER python benchmarks/training_speed.py
@@ -19,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,6 +33,11 @@ SCRIPTS = {
     "plain": ("plain_script.py",),
     "plain-v1": ("plain_script.py", "--transforms=v1"),
     "bare": ("bare_loop.py",),
+    **{
+        f"{peer}{'' if data == 'loader' else '-memory'}": (f"{peer}_script.py", f"--data={data}")
+        for peer in ("lightning", "mmengine", "accelerate")
+        for data in ("loader", "memory")
+    },
     "zoo": ("through_zoo.py",),
 }
 
@@ -38,19 +47,29 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn")
     parser.add_argument("--warm-up", type=int, default=5000, help="steps before the first turn")
-    parser.add_argument("--against", nargs="+", choices=[*SCRIPTS][:-1], default=[*SCRIPTS][:-1])
+    parser.add_argument("--against", nargs="+", choices=[*SCRIPTS][:-1], help="otherwise all that is installed")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     given = parser.parse_args()
+    against = given.against or [name for name in [*SCRIPTS][:-1] if installed(name)]
+    if not given.against and len(against) < len(SCRIPTS) - 1:
+        left_out = [name for name in [*SCRIPTS][:-1] if name not in against]
+        print(f"left out, not installed: {', '.join(left_out)}. Type: pip install 'zoo-core[bench]'")
     before = load_average()
     with TemporaryDirectory() as folder:
         data = copy_data(data_root(), Path(folder, "data"), packed=False)
-        rates = compare({name: SCRIPTS[name] for name in (*given.against, "zoo")}, given, data, data)
-    compared = report(rates)
+        rates, memory = compare({name: SCRIPTS[name] for name in (*against, "zoo")}, given, data, data)
+    compared = report(rates, memory)
     load = {"before": before, "after": load_average()}
     print(f"load average before: {before}, afterwards: {load['after']}")
     result = {"machine": machine(), "threads": given.threads, "seconds": given.seconds, "load_average": load}
-    write(given.output, {**result, "steps_per_second": rates, "ratios": compared})
+    write(given.output, {**result, "steps_per_second": rates, "memory": memory, "ratios": compared})
+
+
+def installed(name: str) -> bool:
+    """Whether the framework that a script is about is here; zoo itself needs Accelerate."""
+    package = name.removesuffix("-memory")
+    return package in ("plain", "plain-v1", "bare") or find_spec(package) is not None
 
 
 if __name__ == "__main__":

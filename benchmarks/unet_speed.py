@@ -35,12 +35,12 @@ def main() -> None:
     }
     before = load_average()
     with TemporaryDirectory() as folder:
-        rates = compare(scripts, given, Path(folder), data_root())
-    compared = report(rates)
+        rates, memory = compare(scripts, given, Path(folder), data_root())
+    compared = report(rates, memory)
     load = {"before": before, "after": load_average()}
     print(f"load average before: {before}, afterwards: {load['after']}")
     result = {"machine": machine(), "threads": given.threads, "precision": given.precision, "load_average": load}
-    write(given.output, {**result, "steps_per_second": rates, "ratios": compared})
+    write(given.output, {**result, "steps_per_second": rates, "memory": memory, "ratios": compared})
 
 
 if __name__ == "__main__":
