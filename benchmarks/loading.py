@@ -168,9 +168,8 @@ def main() -> None:
         print(f"{way:20} {said(ratio, 2)}")
     loads = {"before": before, "after": load_average()}
     print(f"load average before: {before}, afterwards: {loads['after']}")
-    figures = {f"{way}, s": spread(seconds[way]) for way in ways}
     result = {"machine": machine(), "load_average": loads, "seconds": seconds, "peaks": peaks}
-    write(given.output, {**result, "ratios": compared, "figures": figures})
+    write(given.output, {**result, "ratios": compared})
 
 
 if __name__ == "__main__":

@@ -116,9 +116,9 @@ def main() -> None:
         print(f"{name.ljust(36)}  {said(ratio, 1)}")
     load = {"before": before, "after": load_average()}
     print(f"load average before: {before}, afterwards: {load['after']}")
-    figures = {name: spread(values) for name, values in took.items()}
+    compared |= {f"seconds of {name}": spread(values) for name, values in took.items()}
     result = {"machine": machine(), "load_average": load, "seconds": took}
-    write(given.output, {**result, "ratios": compared, "figures": figures})
+    write(given.output, {**result, "ratios": compared})
 
 
 def check(many: Path, none: Path, models: int) -> None:

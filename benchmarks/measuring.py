@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -73,7 +75,24 @@ def machine() -> dict[str, Any]:
     from importlib.metadata import version
 
     versions = {name: version(name) for name in ("torch", "torchvision", "zoo-core")}
-    return {"cores": os.cpu_count(), "platform": platform.platform(), "python": platform.python_version(), **versions}
+    return {
+        "cores": os.cpu_count(),
+        "processor": _processor(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def _processor() -> str:
+    """What the processor calls itself, and the widest of its instructions that products of matrices use."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text(encoding="utf-8").splitlines() if information.is_file() else []
+    said = dict(map(str.strip, line.partition(":")[::2]) for line in lines)
+    flags = said.get("flags", "").split()
+    widest = next((one for one in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if one in flags), "")
+    return " ".join(filter(None, [said.get("model name") or platform.processor() or platform.machine(), widest]))
 
 
 def write(path: Path | None, result: dict[str, Any]) -> None:

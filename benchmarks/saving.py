@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from measuring import load_average, machine, spread, write
+
 import zoo_core as zoo
 
 EVERY = 100
@@ -49,7 +51,9 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--steps", type=int, default=610)
     arguments.add_argument("words", nargs="*", help="settings, such as run.threads=1")
+    arguments.add_argument("--output", type=Path, help="write everything to this JSON file")
     given = arguments.parse_args()
+    before = load_average()
     ratios = []
     for number in range(given.rounds):
         with tempfile.TemporaryDirectory(prefix="zoo-saving-") as folder:
@@ -61,6 +65,8 @@ def main() -> None:
         f"with a checkpoint every {EVERY} steps / without: median {statistics.median(ratios):.3f} "
         f"({min(ratios):.3f} to {max(ratios):.3f}); load {os.getloadavg()[0]:.1f}"
     )
+    loads = {"before": before, "after": load_average()}
+    write(given.output, {"machine": machine(), "load_average": loads, "ratios": {"with/without": spread(ratios)}})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ plain  plain_script.py: per-item transforms, Adam unfused, two passes of the dis
        steps and writes a picture every 400; plain-v1 is the same with torchvision's older ToTensor
 bare   bare_loop.py: tensors in memory, fused Adam, one pass, frozen discriminator; no logging, no pictures
 lightning, mmengine, accelerate
-       lightning_script.py and so on: each as its documentation advises, its logging every 50 steps, fed by torchvision's
+       lightning_script.py and so on: each as its documentation advises, logging every 50 steps, fed by torchvision's
        data set item by item; with -memory by zoo's data set, which gives whole batches
 zoo    through_zoo.py: zoo's runner with metrics file, TensorBoard, pictures and progress
 

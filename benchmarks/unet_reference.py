@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from measuring import load_average, machine, ratios, said, spread, write
@@ -26,7 +27,7 @@ from zoo_plugins.unet.inference import folded
 SIZE = (1, 60, 480, 560)
 
 
-def forward(rounds: int) -> dict[str, object]:
+def forward(rounds: int) -> dict[str, Any]:
     torch.manual_seed(0)
     plain = zoo.build("unet")
     plain.train()
@@ -98,7 +99,8 @@ def main() -> None:
         return
     before = load_average()
     print(f"{given.rounds} rounds, threads: {torch.get_num_threads()}, load average: {before}", flush=True)
-    result = {"machine": machine(), "forward": forward(given.rounds), "training": training()}
+    result: dict[str, Any] = {"machine": machine(), "forward": forward(given.rounds), "training": training()}
+    result["ratios"] = {"plain/zoo": result["forward"]["ratio"]}
     write(given.output, {**result, "load_average": {"before": before, "after": load_average()}})
 
 

@@ -1,0 +1,142 @@
+"""The rows of the suite: which script measures what against what, and where it must stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One ratio of a script."""
+
+    what: str
+    ratio: str
+    """Its name in the script's JSON, below ``ratios``."""
+    bar: float
+    at_least: bool = True
+    """Whether it should be no less than the bar; otherwise no more."""
+
+    def holds(self, median: float) -> bool:
+        return median >= self.bar if self.at_least else median <= self.bar
+
+    def bar_in_words(self) -> str:
+        return f"{'≥' if self.at_least else '≤'} {self.bar:g}"
+
+
+@dataclass(frozen=True)
+class Script:
+    """A benchmark with the arguments it has in the suite."""
+
+    name: str
+    arguments: tuple[str, ...]
+    same_work: str
+    """Why its sides can be compared."""
+    rows: tuple[Row, ...]
+
+
+def _against_peers() -> tuple[Row, ...]:
+    rows = []
+    for name, title in (("lightning", "Lightning"), ("mmengine", "MMEngine"), ("accelerate", "an Accelerate loop")):
+        rows.append(Row(f"training / under {title}, torchvision's loader", f"zoo/{name}", 2))
+        rows.append(Row(f"training / under {title}, zoo's data", f"zoo/{name}-memory", 1.05))
+        rows.append(Row(f"memory of training / under {title}", f"memory of zoo/{name}", 1, at_least=False))
+    return tuple(rows)
+
+
+SCRIPTS = (
+    Script(
+        "training_speed.py",
+        ("--rounds", "8", "--warm-up", "400"),
+        "Steps a second of clsgan-mnist-reference: the same networks, batches of 64, losses, order of updates and "
+        "optimizer settings, the losses logged every 50 steps.",
+        (
+            Row("training / plain script", "zoo/plain", 2.3),
+            Row("training / bare loop", "zoo/bare", 0.97),
+            *_against_peers(),
+        ),
+    ),
+    Script(
+        "arithmetic.py",
+        ("--rounds", "3"),
+        "Operations a second of that training over those of products of large square matrices, in one process.",
+        (
+            Row("share of the machine's matrix products, batch 64", "share of peak, batch 64", 0.5),
+            Row("share of the machine's matrix products, batch 512", "share of peak, batch 512", 0.75),
+        ),
+    ),
+    Script(
+        "unet_speed.py",
+        ("--rounds", "6", "--warm-up", "20"),
+        "Steps a second of unet-moving-mnist: the same network, batches, loss, optimizer, schedule and average.",
+        (Row("U-Net training / bare loop", "zoo/bare", 0.97),),
+    ),
+    Script(
+        "unet_reference.py",
+        ("--rounds", "3"),
+        "A forward pass of the same module on the same sample of 480 x 560; results equal up to rounding.",
+        (Row("plain U-Net module / zoo's predictions, seconds", "plain/zoo", 1.25),),
+    ),
+    Script(
+        "many_plugins.py",
+        ("--rounds", "4"),
+        "Whole commands that list what there is.",
+        (
+            Row("timm.list_models / zoo list, seconds", "timm.list_models/zoo list", 20),
+            Row("llm plugins / zoo list, seconds", "llm plugins/zoo list", 1),
+            Row("kedro --help / zoo list, seconds", "kedro --help/zoo list", 1),
+            Row("zoo list, seconds", "seconds of zoo list", 0.25, at_least=False),
+            Row("zoo list with 50 plugins, seconds", "seconds of zoo list, 50 plugins", 0.4, at_least=False),
+            Row("zoo info, seconds", "seconds of zoo info", 0.25, at_least=False),
+            Row("zoo info with 50 plugins, seconds", "seconds of zoo info, 50 plugins", 0.4, at_least=False),
+            Row("zoo run --print-config, seconds", "seconds of zoo run --print-config", 0.25, at_least=False),
+        ),
+    ),
+    Script(
+        "start_up.py",
+        ("--rounds", "3"),
+        "From the start of a process: a first training step, against importing torch and torchvision and loading the "
+        "same pictures.",
+        (Row("command to first step / imports and data", "first step", 1.25, at_least=False),),
+    ),
+    Script(
+        "loading.py",
+        ("--rounds", "20"),
+        "The same network of 31 million parameters, ready to predict, from the same tensors on the same disk.",
+        (
+            Row("zoo.load / meta device and load_file, seconds", "zoo/bare", 1.1, at_least=False),
+            Row("timm.create_model / zoo.load, seconds", "timm/zoo", 1),
+            Row("from_pretrained / zoo.load, seconds", "hub/zoo", 1),
+            Row("memory of zoo.load / the file", "peak of zoo / file", 1.15, at_least=False),
+        ),
+    ),
+    Script(
+        "saving_large.py",
+        ("--rounds", "6"),
+        "31 million parameters with their Adam state, safely on the same disk.",
+        (
+            Row("stall of a checkpoint / torch.save", "stall of zoo/torch.save", 1, at_least=False),
+            Row("bytes a second of a checkpoint / sequential write", "bytes/s of zoo/disk", 0.8),
+        ),
+    ),
+    Script(
+        "saving.py",
+        ("--rounds", "5"),
+        "610 steps of clsgan-mnist-reference with a checkpoint every 100, and without.",
+        (Row("training with checkpoints / without, seconds", "with/without", 1.05, at_least=False),),
+    ),
+    Script(
+        "growth.py",
+        ("--seconds", "1"),
+        "The exponent p of seconds = c * size^p between the last two sizes; 1 is linear.",
+        tuple(
+            Row(f"growth with the {kind}", f"exponent of {kind}", 1.1, at_least=False)
+            for kind in ("batch", "pixels", "examples", "names")
+        ),
+    ),
+    Script(
+        "time_to_quality.py",
+        ("--limit", "400"),
+        "Seconds of training on the same data until the same evaluation first finds good digits.",
+        (Row("seconds until clsgan-mnist draws good digits", "seconds of zoo", 180, at_least=False),),
+    ),
+)
