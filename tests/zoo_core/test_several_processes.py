@@ -179,10 +179,12 @@ def test_what_two_processes_cannot_do_is_told_once(tmp_path, words, problem):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_killed_process_ends_the_others_and_the_run_goes_on_as_if_nothing_had_been(folders, tmp_path):
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_killed_process_ends_the_others_and_the_run_goes_on_as_if_nothing_had_been(folders, tmp_path, workers):
     begun = time.monotonic()
     place = tmp_path / "run"
-    done = run("one", "trainer.kill_at=7", "--processes", 2, "--folder", place, code=1)
+    words = ["one", "trainer.kill_at=7", f"run.workers={workers}", "--processes", 2, "--folder", place]
+    done = run(*words, code=1)
     assert time.monotonic() - begun < 120  # "no hang", with room for a slow machine
     assert "process 1 of 2 was ended by SIGKILL, and the others with it" in done.stderr
     assert "--resume" in done.stderr
