@@ -111,9 +111,7 @@ def _labels(stories: Sequence[Story]) -> list[str]:
     """Of each run its folder's name, with the recipe's if there are several recipes."""
     several = len({story.recipe for story in stories}) > 1
     names = [story.path.resolve().name for story in stories]
-    labels = [
-        f"{story.recipe} {name}" if several else name for story, name in zip(stories, names, strict=True)
-    ]
+    labels = [f"{story.recipe} {name}" if several else name for story, name in zip(stories, names, strict=True)]
     return labels if len(set(labels)) == len(labels) else [str(story.path) for story in stories]
 
 
