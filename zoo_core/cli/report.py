@@ -16,9 +16,7 @@ NAME = "report.html"
 
 @click.command("report")
 @click.argument("runs", metavar="RUN_DIR|last...", nargs=-1, required=True)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help=f"The file; otherwise {NAME} in the run's folder."
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help=f"The file; otherwise {NAME} in its folder.")
 @click.option("--registry", multiple=True, type=click.Path(path_type=Path), help="A further registry.yaml.")
 @common_options
 def command(runs: tuple[str, ...], output: Path | None, registry: tuple[Path, ...]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,4 +42,4 @@ def steps_of(config: Recipe, environment: Mapping[str, Any]) -> int | None:
     examples = data.get("training_examples") if isinstance(data, dict) else None
     if not isinstance(examples, int) or settings.epochs is None:
         return None
-    return math.ceil(settings.epochs * max(1, examples // settings.batch_size))
+    return round(settings.epochs * max(1, examples // settings.batch_size))
