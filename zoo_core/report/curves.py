@@ -61,7 +61,7 @@ def _extremes(points: Sequence[Point]) -> list[Point]:
     numbers = [(value, step) for step, value in points if value is not None]
     chosen: dict[int, float | None] = {}
     if numbers:
-        for value, step in (min(numbers), max(numbers)):
+        for value, step in {min(numbers), max(numbers)}:
             chosen[step] = value
     gap = next((step for step, value in points if value is None), None)
     if gap is not None:

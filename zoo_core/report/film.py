@@ -40,7 +40,8 @@ def read_film(folder: Path, most_bytes: int = MOST_BYTES) -> Film:
     """The pictures ``step-NUMBER.png`` in ``folder``, evenly chosen if there are many, always with first and last."""
     found = sorted(_numbered(folder))
     chosen = evenly(found, MOST_PICTURES)
-    pictures, damaged, held = [], 0, 0
+    pictures: list[Picture] = []
+    damaged, held = 0, 0
     for step, path in chosen:
         picture = _picture(step, path)
         if picture is None:

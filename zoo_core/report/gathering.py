@@ -73,7 +73,8 @@ def gather(path: Path, catalog: Catalog) -> Story:
     Raises:
         BadFile, BadSetting: if its ``config.yaml`` is not one.
     """
-    folder, notes = RunFolder(path), []
+    folder = RunFolder(path)
+    notes: list[str] = []
     config = read_config(folder.config)
     curves = read_curves(folder.metrics, notes)
     environment = _environment(folder, notes)
