@@ -12,7 +12,7 @@ from typing import Any
 
 import platformdirs
 
-from zoo_core.errors import BadFile, NameTaken
+from zoo_core.errors import BadFile, BadSetting, NameTaken
 
 RUNS = Path("runs")
 
@@ -40,6 +40,7 @@ class RunFolder:
         self.config = path / "config.yaml"
         self.environment = path / "environment.json"
         self.metrics = path / "metrics.jsonl"
+        self.sessions = path / "sessions.json"
         self.previews = path / "previews"
         self.checkpoints = path / "checkpoints"
         self.weights = path / "model.safetensors"
@@ -93,6 +94,18 @@ class RunFolder:
         finally:
             lock.release()
 
+    def is_locked(self) -> bool:
+        """Whether a process trains in this folder now."""
+        from filelock import FileLock, Timeout
+
+        if not self._lock.exists() or not os.access(self._lock, os.W_OK):
+            return False
+        try:
+            with FileLock(self._lock, timeout=0):
+                return False
+        except Timeout:
+            return True
+
     def remove_if_empty(self) -> None:
         """Leave nothing of a run that never began, nor of the folders made for it."""
         for file in (self.config, self.environment, self._lock):
@@ -143,6 +156,20 @@ def last_run() -> Path | None:
     """The run below the working folder that was at work last."""
     began = [path.parent for path in RUNS.glob("*/*/config.yaml")]
     return max(began, key=_at_work, default=None)
+
+
+def run_called(word: str, usage: str) -> Path:
+    """The folder of the run that a person named: its path, or ``last``. ``usage`` is what to type instead.
+
+    Raises:
+        BadSetting: if there is none.
+    """
+    found = last_run() if word == "last" else Path(word)
+    if found is None:
+        raise BadSetting(f"no run lies below {RUNS} here.", f"Name its folder: {usage}")
+    if not RunFolder(found).config.is_file():
+        raise BadSetting(f"{found} is no run's folder: it holds no config.yaml.", f"`ls {RUNS}` shows where runs lie.")
+    return found
 
 
 def _at_work(run: Path) -> float:

@@ -37,7 +37,7 @@ def changes(was: Recipe, now: Recipe) -> dict[str, tuple[str, str]]:
     Raises:
         BadSetting: if something differs that makes another run of it; shows all that does.
     """
-    before, after = dict(_flat(was.values)), dict(_flat(now.values))
+    before, after = dict(flat(was.values)), dict(flat(now.values))
     found = {
         key: (before.get(key, _ABSENT), after.get(key, _ABSENT))
         for key in sorted({**before, **after})
@@ -66,12 +66,12 @@ def told(changed: Mapping[str, tuple[str, str]]) -> list[str]:
     ]
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Each setting by its full key, in YAML's words, which are the same for a list and a tuple."""
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
         if isinstance(value, Mapping):
-            pairs += _flat(value, f"{prefix}{key}.")
+            pairs += flat(value, f"{prefix}{key}.")
         elif prefix or key not in ("summary", "extends", "tags"):
             pairs.append((f"{prefix}{key}", in_yaml(value)))
     return pairs

@@ -44,6 +44,7 @@ def test_the_folder_of_a_run_is_complete(done):
     ]
     expected += [f"previews/step-{step:06d}.png" for step in (10, 20, 30)]
     expected += [".lock", "config.yaml", "environment.json", "metrics.jsonl", "model.safetensors", events]
+    expected += ["sessions.json"]
     held = {file for file in files if not file.endswith("schedule.safetensors")}
     assert held == {file for file in expected if not file.endswith("schedule.safetensors")}
 

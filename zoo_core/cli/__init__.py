@@ -21,6 +21,7 @@ COMMANDS = {
     "predict": ("zoo_core.cli.predict", "Use a trained model: a picture, a label."),
     "eval": ("zoo_core.cli.evaluate", "Measure published weights again, and compare."),
     "reproduce": ("zoo_core.cli.reproduce", "Train published weights again, and compare."),
+    "report": ("zoo_core.cli.report", "One HTML file on a run, or on several beside each other."),
     "weights": ("zoo_core.cli.weights", "Published weights: fetch, look at, publish."),
     "export": ("zoo_core.cli.export", "Write a network for other programs: ONNX, torch.export."),
     "bench": ("zoo_core.cli.bench", "How fast a model is here, trained or asked, and what it takes."),

@@ -14,7 +14,7 @@ from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.errors import BadSetting
-from zoo_core.folder import RUNS, RunFolder, last_run, new_path
+from zoo_core.folder import RUNS, RunFolder, new_path, run_called
 from zoo_core.interrupt import EXIT_CODES, exits_on_interrupt
 from zoo_core.processes import end_with_launcher, is_first, is_launched
 from zoo_core.recipes import Recipe, read_config
@@ -91,14 +91,7 @@ def command(
 
 def _begun(resume: str | None) -> Path | None:
     """The folder of the run to go on with."""
-    if resume is None:
-        return None
-    found = last_run() if resume == "last" else Path(resume)
-    if found is None:
-        raise BadSetting(f"no run lies below {RUNS} here.", "Name its folder: zoo run --resume RUN_DIR")
-    if not RunFolder(found).config.is_file():
-        raise BadSetting(f"{found} is no run's folder: it holds no config.yaml.", f"`ls {RUNS}` shows where runs lie.")
-    return found
+    return None if resume is None else run_called(resume, "zoo run --resume RUN_DIR")
 
 
 def _choose(here: Catalog, recipe: str | None, config: Path | None, overrides: Iterable[str]) -> Recipe:

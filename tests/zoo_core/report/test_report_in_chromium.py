@@ -1,0 +1,53 @@
+"""The page as a browser shows it, from a file and without a network."""
+
+import pytest
+import tiny
+from browser import chromium  # noqa: F401  # a fixture
+from PIL import Image
+
+from zoo_core.catalog import Catalog
+from zoo_core.report.gathering import gather
+from zoo_core.report.page import write_report
+
+DRAWN = """canvas => {
+    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    const colors = new Set();
+    for (let at = 0; at < pixels.length; at += 4) if (pixels[at + 3] > 200) colors.add(pixels.slice(at, at + 3).join());
+    return colors.size;
+}"""
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    here = Catalog(installed=False)
+    tiny.train(folder / "one")
+    Image.new("RGB", (40, 20), "red").save(folder / "one" / "previews" / "step-000020.png")
+    tiny.train(folder / "two", "trainer.learning_rate=0.05")
+    write_report([gather(folder / name, here) for name in ("one", "two")], folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1920])
+def test_the_page_fits_draws_and_scrubs(chromium, page_file, width, scheme):  # noqa: F811
+    page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(page_file.as_uri())
+    page.wait_for_selector(".plot canvas")
+    page.wait_for_timeout(100)  # uPlot draws in the next frame
+    assert said == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.eval_on_selector(".plot canvas", DRAWN) > 3
+    film = page.locator("[data-film]").first
+    last = film.get_attribute("src")
+    page.locator("#scrub").focus()
+    page.keyboard.press("ArrowLeft")
+    assert film.get_attribute("src") != last
+    assert page.inner_text("#scrubbed") == "20"
+    assert film.get_attribute("alt") == "Preview of one at step 20"
+    page.close()

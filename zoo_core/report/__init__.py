@@ -1,0 +1,1 @@
+"""One HTML file on one run or several. Imports no torch."""
