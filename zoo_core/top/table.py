@@ -23,6 +23,8 @@ def table(runs: Sequence[Seen], rows: int | None = None) -> Table:
         made.add_column(heading, justify="left" if heading in ("state", "recipe") else "right", no_wrap=True)
     made.add_column("loss", no_wrap=True)
     made.add_column("run", overflow="fold")
+    if not runs:
+        made.add_row(Text("no runs yet", style="dim"))
     shown = runs if rows is None else runs[:rows]
     for run in shown:
         last = Text(run.folder)

