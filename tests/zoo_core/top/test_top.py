@@ -13,12 +13,12 @@ import pytest
 from zoo_core.top.reading import runs_in
 
 TINY = ["run", "digit-classifier-mnist", "dataset.source=subset", "run.device=cpu", "run.batch_size=8",
-        "run.log_every=2", "run.threads=1", "run.checkpoint_every=0"]  # fmt: skip
+        "run.log_every=1", "run.threads=1", "run.checkpoint_every=0"]  # fmt: skip
 
 
 def zoo(*words, cwd):
     return subprocess.run(
-        [sys.executable, "-m", "zoo_core", *words], cwd=cwd, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "zoo_core", *words], cwd=cwd, capture_output=True, text=True, timeout=600
     )
 
 
@@ -36,8 +36,8 @@ def at_work(folder):
     process = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     metrics = folder / "runs" / "a" / "metrics.jsonl"
     try:
-        deadline = time.monotonic() + 60
-        while not metrics.exists() or metrics.stat().st_size < 400:
+        deadline = time.monotonic() + 300
+        while not metrics.exists() or metrics.stat().st_size < 200:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -63,7 +63,7 @@ def test_a_run_at_work_is_running_and_once_killed_stale(tmp_path):
 def test_a_run_that_is_stopped_is_interrupted(tmp_path):
     with at_work(tmp_path) as process:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 143
+        assert process.wait(300) == 143
     assert (seen(tmp_path)["state"], seen(tmp_path)["note"]) == ("interrupted", "SIGTERM")
 
 
