@@ -96,15 +96,9 @@ class RunFolder:
 
     def is_locked(self) -> bool:
         """Whether a process trains in this folder now."""
-        from filelock import FileLock, Timeout
+        from zoo_core.holding import held
 
-        if not self._lock.exists() or not os.access(self._lock, os.W_OK):
-            return False
-        try:
-            with FileLock(self._lock, timeout=0):
-                return False
-        except Timeout:
-            return True
+        return held(self._lock)
 
     def remove_if_empty(self) -> None:
         """Leave nothing of a run that never began, nor of the folders made for it."""

@@ -18,6 +18,7 @@ from zoo_core.processes import LOST, is_first, is_launched
 COMMANDS = {
     "run": ("zoo_core.cli.run", "Train a recipe."),
     "sweep": ("zoo_core.cli.sweep", "Train a recipe with other settings each time, and compare."),
+    "top": ("zoo_core.cli.top", "The runs on this machine, live."),
     "predict": ("zoo_core.cli.predict", "Use a trained model: a picture, a label."),
     "eval": ("zoo_core.cli.evaluate", "Measure published weights again, and compare."),
     "reproduce": ("zoo_core.cli.reproduce", "Train published weights again, and compare."),

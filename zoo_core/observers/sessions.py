@@ -17,7 +17,7 @@ _EVERY = 10.0  # seconds, at most, that a run which is killed leaves untold
 
 
 class Sessions:
-    """Adds ``{"began", "from_step", "step", "seconds", "peak_memory", "ended"}`` when a run begins or goes on.
+    """Adds ``{"began", "from_step", "steps", "step", "seconds", "peak_memory", "ended"}`` when a run begins or goes on.
 
     ``ended`` is ``running``, ``done``, ``stopped: BY`` or ``failed: WHY``. Memory is in bytes, the first process's.
     """
@@ -31,7 +31,7 @@ class Sessions:
         self._began = time.monotonic()
         self._all = self._before(run)
         now = datetime.now().astimezone().isoformat(timespec="seconds")
-        self._all.append({"began": now, "from_step": run.step})
+        self._all.append({"began": now, "from_step": run.step, "steps": run.total_steps})
         self._write(run, "running")
 
     @hookimpl
@@ -45,7 +45,9 @@ class Sessions:
 
     @hookimpl
     def zoo_run_failed(self, run: Run, error: BaseException) -> None:
-        self._write(run, f"failed: {one_line(str(error) or type(error).__name__)}", last=True)
+        why = one_line(str(error) or type(error).__name__)
+        ended = "stopped: by SIGINT" if isinstance(error, KeyboardInterrupt) else f"failed: {why}"
+        self._write(run, ended, last=True)
 
     def _before(self, run: Run) -> list[dict[str, Any]]:
         try:

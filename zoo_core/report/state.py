@@ -13,7 +13,7 @@ from zoo_core.recipes import Recipe
 
 @dataclass(frozen=True)
 class State:
-    """``word`` is one of done, going on, stopped, failed, broken off; ``why`` says more, or is ""."""
+    """``word`` is one of done, running, stopped, failed, killed; ``why`` says more, or is ""."""
 
     word: str
     why: str = ""
@@ -21,12 +21,12 @@ class State:
 
 def state_of(folder: RunFolder, sessions: Sequence[Mapping[str, Any]], step: int, total: int | None) -> State:
     if folder.is_locked():
-        return State("going on")
+        return State("running")
     if sessions:
         word, _, why = str(sessions[-1]["ended"]).partition(": ")
-        return State("broken off", "its process ended without a word") if word == "running" else State(word, why)
+        return State("killed", "its process ended without a word") if word == "running" else State(word, why)
     if not folder.weights.is_file():
-        return State("broken off", "it left no result")
+        return State("killed", "it left no result")
     return State("stopped") if total is not None and step < total else State("done")
 
 

@@ -36,6 +36,7 @@ print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stder
         (["reproduce", "--help"], "--folder"),
         (["list", "plugins"], "zoo-core"),
         (["plugins"], "zoo-core"),
+        (["top", "--once"], "no runs in"),
         (["info", "clsgan-mnist"], "run.steps"),
         (["info", "clsgan-mnist", "--json"], '"run.steps"'),
         (["run", "--help"], "--resume"),

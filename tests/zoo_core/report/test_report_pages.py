@@ -145,7 +145,7 @@ def test_a_run_that_failed_says_why(tmp_path):
 def test_a_run_with_nothing_but_its_settings_has_a_page(done, tmp_path):
     (tmp_path / "config.yaml").write_bytes((done / "config.yaml").read_bytes())
     page = page_of(tmp_path)
-    for said in ("broken off", "No metrics are logged", "has drawn no pictures", "None of it yet"):
+    for said in ("killed", "No metrics are logged", "has drawn no pictures", "None of it yet"):
         assert said in page.text, said
 
 
@@ -160,7 +160,7 @@ def test_a_run_that_is_under_way_says_so(done, tmp_path):
     command = [sys.executable, "-c", hold, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
-        assert gather(tmp_path, Catalog(installed=False)).state.word == "going on"
+        assert gather(tmp_path, Catalog(installed=False)).state.word == "running"
         holder.communicate()
     assert RunFolder(tmp_path).is_locked() is False
 

@@ -1,0 +1,77 @@
+"""docs/gallery.md, made from the registries and the weights files: python scripts/make_gallery.py
+
+With --check nothing is written, and the exit code is 1 if the page is not what they say.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from zoo_core.catalog import Catalog
+from zoo_core.resolving import complete
+from zoo_core.weights.cache import place
+from zoo_core.weights.entries import Entry
+from zoo_core.weights.header import read_header
+
+PAGE = Path(__file__).parents[1] / "docs" / "gallery.md"
+HEAD = """<!-- Made from the registries and the weights files by scripts/make_gallery.py. -->
+
+# Gallery
+
+Every model whose weights come with zoo: what it gives, how good it is, and how to have it again.
+[The models and their figures](models.md) says how each was measured, and what others reach.
+"""
+
+
+def main() -> int:
+    here = Catalog()
+    text = "\n".join([HEAD, *(section(entry, here) for entry in shipped(here))])
+    if "--check" in sys.argv:
+        return int(not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text)
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+def shipped(here: Catalog) -> list[Entry]:
+    """The weights of the plugins that come with zoo."""
+    entries = [here.weights.get(*key) for key in here.weights]
+    return [one for one in entries if "zoo_plugins" in one.file.parts and one.listed.alias is None]
+
+
+def section(entry: Entry, here: Catalog) -> str:
+    name, listed, story = entry.name, entry.listed, read_header(place(entry)).story
+    picture = PAGE.parent / "pictures" / f"{name}.png"
+    lines = [f"## {name}", "", f"{listed.summary}."]
+    if picture.is_file():
+        lines += ["", f"![What {name} gives](pictures/{picture.name})"]
+    lines += ["", "| figure | |", "| --- | --- |"]
+    lines += [f"| {figure} | {value:g} |" for figure, value in listed.figures.items()]
+    lines += ["", f"**Protocol.** {str(story['protocol']).rstrip('.')}.", ""]
+    lines += ["| | |", "| --- | --- |", f"| model | `{listed.model}` |", f"| recipe | `{listed.recipe}` |"]
+    lines += [f"| takes | {_named(listed.inputs)} |", f"| gives | {_named(listed.outputs)} |"]
+    lines += [f"| licence | {listed.licence} |", f"| size | {(listed.size or 0) / 2**20:.1f} MiB |"]
+    lines += ["", "```python", "import zoo_core as zoo", "", f'model = zoo.load("{name}")', "```"]
+    words = " ".join([str(listed.recipe), *changed(story["recipe"], str(listed.recipe), here)])
+    lines += ["", "```bash", f"zoo run {words}", f"zoo eval {name}         # measures these weights again"]
+    lines += [f"zoo reproduce {name}    # trains them again, and compares", "```", ""]
+    return "\n".join(lines)
+
+
+def _named(values: Mapping[str, str]) -> str:
+    return "; ".join(f"`{name}`: {kind}" for name, kind in values.items())
+
+
+def changed(trained: Mapping[str, Any], recipe: str, here: Catalog) -> Iterator[str]:
+    """What the published weights were trained with and the recipe has otherwise, as words behind ``zoo run``."""
+    now = complete(here.recipe(recipe), here).values
+    for part in ("model", "dataset", "trainer", "run"):
+        for key, value in trained[part].items():
+            if key != "name" and now[part].get(key) != value:
+                yield f"{part}.{key}={value}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

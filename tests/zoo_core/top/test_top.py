@@ -1,0 +1,113 @@
+"""`zoo top` shows real runs as they are: at work, ended, killed, failed, damaged."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from zoo_core.top.reading import runs_in
+
+TINY = ["run", "digit-classifier-mnist", "dataset.source=subset", "run.device=cpu", "run.batch_size=8",
+        "run.log_every=1", "run.threads=1", "run.checkpoint_every=0"]  # fmt: skip
+
+
+def zoo(*words, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "zoo_core", *words], cwd=cwd, capture_output=True, text=True, timeout=600
+    )
+
+
+def seen(cwd):
+    done = zoo("top", "--json", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    (run,) = json.loads(done.stdout)
+    return run
+
+
+@contextmanager
+def at_work(folder):
+    """A run in a process of its own that has logged something."""
+    words = [sys.executable, "-m", "zoo_core", *TINY, "run.steps=1000000", "--folder", "runs/a"]
+    process = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    metrics = folder / "runs" / "a" / "metrics.jsonl"
+    try:
+        deadline = time.monotonic() + 300
+        while not metrics.exists() or metrics.stat().st_size < 200:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_run_at_work_is_running_and_once_killed_is_killed(tmp_path):
+    with at_work(tmp_path) as process:
+        run = seen(tmp_path)
+        assert (run["state"], run["recipe"], run["steps"]) == ("running", "digit-classifier-mnist", 1000000)
+        assert 0 < run["step"] < 1000000
+        assert run["left"] == pytest.approx((1000000 - run["step"]) / run["rate"])
+        assert len(run["losses"]["loss"]) > 1
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    run = seen(tmp_path)
+    assert (run["state"], run["left"]) == ("killed", None)
+
+
+def test_a_run_that_is_stopped_says_by_what(tmp_path):
+    with at_work(tmp_path) as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(300) == 143
+    assert (seen(tmp_path)["state"], seen(tmp_path)["note"]) == ("stopped", "by SIGTERM")
+
+
+def test_a_run_that_is_done_is_done_and_a_pipe_gets_a_table(tmp_path):
+    done = zoo(*TINY, "run.steps=6", "--folder", "runs/a", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    run = seen(tmp_path)
+    assert (run["state"], run["step"], run["steps"]) == ("done", 6, 6)
+    shown = zoo("top", cwd=tmp_path).stdout
+    assert "done" in shown
+    assert "6/6" in shown
+
+
+def test_a_run_whose_training_fails_is_failed_and_says_why(tmp_path):
+    done = zoo(*TINY, "run.steps=200", "trainer.learning_rate=1e30", "--folder", "runs/a", cwd=tmp_path)
+    assert done.returncode == 1
+    run = seen(tmp_path)
+    assert run["state"] == "failed"
+    assert "at step" in run["note"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '[{"ended": 3}]', '[{"ended": "done"', "\x00"])
+def test_a_damaged_folder_is_said_to_be_one(tmp_path, text):
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    (tmp_path / "runs" / "a" / "sessions.json").write_text(text)
+    (tmp_path / "runs" / "a" / "metrics.jsonl").write_bytes(b'\xff\xfe\n[]\n{"step": null}\n')
+    (run,) = runs_in([tmp_path])
+    assert (run.state, run.note) == ("damaged", "sessions.json can't be read")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    done = zoo("top", "nowhere", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "nowhere is no folder" in done.stderr
+
+
+def test_three_hundred_runs_are_read_at_once(tmp_path):
+    session = {"ended": "done", "step": 9, "steps": 9, "began": "2030-01-02T03:04:05+00:00", "from_step": 0}
+    lines = "".join(json.dumps({"step": step, "loss": 1.0 / step}) + "\n" for step in range(1, 2000))
+    for number in range(300):
+        folder = tmp_path / "runs" / "r" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "sessions.json").write_text(json.dumps([session]))
+        (folder / "metrics.jsonl").write_text(lines)
+    begun = time.process_time()
+    assert len(runs_in([tmp_path])) == 300
+    assert time.process_time() - begun < 3

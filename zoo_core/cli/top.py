@@ -1,0 +1,52 @@
+"""``zoo top``"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from zoo_core.cli import common_options
+from zoo_core.errors import BadSetting
+from zoo_core.folder import RUNS
+
+
+@click.command("top")
+@click.argument("folders", metavar="[FOLDER]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--once", is_flag=True, help="Print the table and end, as in a pipe.")
+@click.option("--json", "as_json", is_flag=True, help="Print the runs as JSON and end.")
+@common_options
+def command(folders: tuple[Path, ...], once: bool, as_json: bool) -> None:
+    """The runs in and below each FOLDER (otherwise runs), live; q ends it.
+
+    \b
+    zoo top
+    zoo top sweeps /data/runs --once
+    """
+    from rich.console import Console
+
+    from zoo_core.top.reading import runs_in
+
+    for folder in folders:
+        if not folder.is_dir():
+            raise BadSetting(f"{folder} is no folder.", f"`zoo top` alone shows the runs below {RUNS}.")
+    roots = folders or (RUNS,)
+    if as_json:
+        click.echo(json.dumps([asdict(run) for run in runs_in(roots)], indent=2))
+        return
+    console = Console()
+    if not once and console.is_terminal:
+        from zoo_core.top.live import watch
+
+        watch(lambda: runs_in(roots), console)
+        return
+    runs = runs_in(roots)
+    if not runs:
+        click.echo(f"no runs in {', '.join(map(str, roots))}")
+        return
+    from zoo_core.top.table import table
+
+    console = console if console.is_terminal else Console(width=200)
+    console.print(table(runs))

@@ -1,0 +1,1 @@
+"""The runs on this machine, from what they write. See docs/top.md. Imports no torch."""
