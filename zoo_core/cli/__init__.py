@@ -19,6 +19,7 @@ COMMANDS = {
     "run": ("zoo_core.cli.run", "Train a recipe."),
     "sweep": ("zoo_core.cli.sweep", "Train a recipe with other settings each time, and compare."),
     "predict": ("zoo_core.cli.predict", "Use a trained model: a picture, a label."),
+    "demo": ("zoo_core.cli.demo", "Try models on a page in the browser."),
     "eval": ("zoo_core.cli.evaluate", "Measure published weights again, and compare."),
     "reproduce": ("zoo_core.cli.reproduce", "Train published weights again, and compare."),
     "weights": ("zoo_core.cli.weights", "Published weights: fetch, look at, publish."),
