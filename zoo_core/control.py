@@ -37,6 +37,9 @@ class Control:
     """What it shows at first. None: what ``predict`` takes by default."""
     draw: tuple[int, int] | None = None
 
+    needed: bool = False
+    """Whether nothing can be predicted without it, though ``predict`` has a default for it."""
+
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise BadSetting(f"a control is of the kind '{self.kind}'.", f"There are {', '.join(KINDS)}.")

@@ -22,7 +22,7 @@ class Asked:
 
     controls: Mapping[str, Control]
     required: frozenset[str]
-    """The arguments that ``predict`` can't do without."""
+    """The arguments without which nothing can be predicted."""
     unasked: tuple[str, ...]
     """Required arguments that no control gives: only ``example()`` can try such a model."""
 
@@ -43,8 +43,9 @@ def asked(model: Model) -> Asked:
             )
     controls = declared or dict(_read_off(model, parameters))
     required = frozenset(name for name, one in parameters.items() if one.default is one.empty)
+    needed = required | {name for name, control in controls.items() if control.needed}
     filled = {name: _filled(control, parameters.get(name)) for name, control in controls.items()}
-    return Asked(filled, required, tuple(name for name in parameters if name in required and name not in controls))
+    return Asked(filled, needed, tuple(name for name in parameters if name in required and name not in controls))
 
 
 def _named(model: Model) -> Iterator[tuple[str, Parameter]]:

@@ -20,14 +20,17 @@ from zoo_core.errors import ZooError
 
 CSS = """
 .zoo-figures {display: flex; flex-wrap: wrap; gap: 16px; align-items: flex-start}
-.zoo-figures figure {margin: 0; flex: 1 1 220px; max-width: 640px; min-width: 0}
-.zoo-figures figure.zoo-wide {flex-basis: 100%; max-width: 100%}
+.zoo-figures figure {margin: 0; flex: 1 1 200px; max-width: 640px; min-width: 0}
+.zoo-figures figure.zoo-wide {order: 1; flex-basis: 100%; max-width: 100%}
 .zoo-figures img {width: 100%; image-rendering: pixelated; border-radius: 4px}
 .zoo-figures figcaption {margin-top: 4px; font-size: 0.85em; color: var(--body-text-color-subdued)}
-.zoo-values {margin-top: 12px; border-collapse: collapse}
-.zoo-values th {text-align: left; vertical-align: top; padding: 4px 16px 4px 0; font-weight: 600}
-.zoo-values td {padding: 4px 0; overflow-wrap: anywhere}
-.zoo-card table {display: block; overflow-x: auto}
+.zoo-result .zoo-values {margin-top: 12px; border-collapse: collapse; border: none}
+.zoo-result .zoo-values :is(th, td) {border: none; padding: 4px 16px 4px 0; text-align: left; vertical-align: top}
+.zoo-result .zoo-values td {overflow-wrap: anywhere}
+.zoo-card :is(th, td) {word-break: normal; overflow-wrap: anywhere; padding: 4px 8px !important}
+.zoo-card td:first-child {overflow-wrap: normal; white-space: nowrap}
+.zoo-card h1 {font-size: 1.3em}
+.zoo-card h2 {font-size: 1.1em}
 """
 _WAITING = 20  # users; one more is told that it is too many
 _FILES = {"picture": [".png", ".jpg", ".jpeg", ".gif", ".bmp", ".npy"], "clip": [".gif", ".npy", ".npz"]}
@@ -120,7 +123,7 @@ def _drawing(control: Control) -> tuple[Any, Any]:
         brush=gr.Brush(default_size=24, colors=["#000000"], color_mode="fixed"),
         layers=False,
         transforms=(),
-        height=430,
+        height=380,
     )
     return pad, gr.Button("Use the drawing")
 

@@ -124,10 +124,10 @@ class UNet(zoo.Model):
 
     def controls(self) -> dict[str, zoo.Control]:
         if self.config.output == "class_logits":
-            return {"image": zoo.Control("picture", "a picture", draw=(64, 64))}
+            return {"image": zoo.Control("picture", "a picture", draw=(64, 64), needed=True)}
         needed, given = (n // self.config.frame_channels for n in (self.config.in_channels, self.config.out_channels))
         return {
-            "frames": zoo.Control("clip", f"a clip of at least {needed} frames"),
+            "frames": zoo.Control("clip", f"a clip of at least {needed} frames", needed=True),
             "ahead": zoo.Control("whole", "frames to predict", least=1, most=3 * given, value=given),
         }
 
