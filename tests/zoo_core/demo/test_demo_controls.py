@@ -128,7 +128,7 @@ def test_bad_uploads_get_a_sentence_that_names_the_file_alone(tmp_path: Path) ->
 
 def test_a_prediction_that_takes_too_long_is_ended() -> None:
     begin = time.monotonic()
-    with pytest.raises(ZooError, match="longer than 0.2 seconds"):
+    with pytest.raises(ZooError, match="longer than"):
         predict(of(Slow), {}, seconds=0.2)
     assert time.monotonic() - begin < 5
 

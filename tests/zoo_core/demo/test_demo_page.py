@@ -23,7 +23,7 @@ import zoo_core as zoo
 
 pytestmark = pytest.mark.slow
 NAMES = ["clsgan-mnist", "unet-moving-mnist", "unet-digit-scenes", "digit-classifier-mnist"]
-SHORT = 60_000  # milliseconds
+SHORT = 20_000  # milliseconds
 
 
 def free_port() -> int:
@@ -78,7 +78,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tab(page: Any, name: str) -> Any:
     page.get_by_role("tab", name=name).click()
-    return page.get_by_role("tabpanel").locator("visible=true").first
+    page.wait_for_timeout(1500)  # a tab is made when it is first shown, and listens a little later
+    return page.locator("[role=tabpanel]:visible").first
 
 
 def picture(panel: Any, name: str) -> Any:
