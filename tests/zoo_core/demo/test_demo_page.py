@@ -128,7 +128,7 @@ def test_the_next_frames_stand_beside_the_clip(page: Any, files: Path) -> None:
     with Image.open(io.BytesIO(base64.b64decode(source.partition("base64,")[2]))) as clip:
         assert clip.n_frames == 10
     assert picture(panel, "given: frames, one by one").mean() > 5
-    assert "0.7501" in panel.locator(".zoo-card").inner_text()
+    assert "0.7501" in panel.locator(".prose.zoo-card").inner_text()
 
 
 def test_the_mask_stands_beside_the_picture(page: Any, files: Path) -> None:
