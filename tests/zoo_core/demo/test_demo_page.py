@@ -43,6 +43,7 @@ def server() -> Iterator[tuple[str, subprocess.Popen[str]]]:
     yield line.split()[0], process
     process.kill()
     process.wait()
+    process.stdout.close()
 
 
 @pytest.fixture(scope="module")
