@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import gradio as gr
-from PIL import Image
+from PIL import Image, ImageOps
 
 from zoo_core.control import Control
 from zoo_core.demo.asking import arguments, predict
@@ -164,7 +164,10 @@ def _said(error: ZooError) -> gr.Error:
 def _file_of_drawing(size: tuple[int, int], drawn: dict[str, Any] | None) -> str:
     """The ink of a drawing as a PNG, white on black, of ``size`` (height, width)."""
     composite: Image.Image | None = (drawn or {}).get("composite")
-    ink = None if composite is None else composite.convert("RGBA").getchannel("A")
+    ink = None
+    if composite is not None:  # its paper is white or transparent
+        drawing = composite.convert("RGBA")
+        ink = ImageOps.invert(Image.alpha_composite(Image.new("RGBA", drawing.size, "white"), drawing).convert("L"))
     if ink is None or ink.getbbox() is None:
         raise gr.Error("Nothing is drawn yet.", print_exception=False)
     height, width = size

@@ -123,7 +123,7 @@ def test_the_gan_draws_the_digits_asked_for_and_walks_between_two_noises(page: A
 
 def test_the_next_frames_stand_beside_the_clip(page: Any, files: Path) -> None:
     panel = tab(page, "unet-moving-mnist")
-    panel.locator("input[type=file]").set_input_files(files / "clip.gif")
+    panel.locator("input[type=file]").first.set_input_files(files / "clip.gif")
     panel.locator("img[alt='clip, 10 frames']").wait_for()
     source = panel.locator("img[alt='clip, 10 frames']").get_attribute("src")
     with Image.open(io.BytesIO(base64.b64decode(source.partition("base64,")[2]))) as clip:
@@ -134,7 +134,7 @@ def test_the_next_frames_stand_beside_the_clip(page: Any, files: Path) -> None:
 
 def test_the_mask_stands_beside_the_picture(page: Any, files: Path) -> None:
     panel = tab(page, "unet-digit-scenes")
-    panel.locator("input[type=file]").set_input_files(files / "scene.png")
+    panel.locator("input[type=file]").first.set_input_files(files / "scene.png")
     panel.locator("img[alt='mask']").wait_for()
     given, mask = picture(panel, "given: image")[2:-2, 2:-2], picture(panel, "mask")
     found = mask.any(axis=2) if given.shape != mask.shape else (mask.any(axis=2) & (given.max(axis=2) > 128))
@@ -171,7 +171,7 @@ def test_a_drawn_digit_is_read(page: Any) -> None:
 def test_a_bad_upload_gets_a_sentence(page: Any, files: Path, name: str, upload: str, sentence: str) -> None:
     page.reload()
     panel = tab(page, name)
-    panel.locator("input[type=file]").set_input_files(files / upload)
+    panel.locator("input[type=file]").first.set_input_files(files / upload)
     page.get_by_text(sentence).first.wait_for()
 
 
