@@ -22,6 +22,7 @@ SECTIONS = {
     "What `zoo_register` is given": ["Registry"],
     "Interfaces": ["Model", "Dataset", "Trainer", "Engine"],
     "Settings": ["setting"],
+    "A page to try a model on": ["Control"],
     "Examples": ["Batch", "Examples", "InMemory", "OnTheFly", "data_root"],
     "A run": ["Run", "Metrics", "ZooError"],
     "Reading pictures": ["read_picture", "read_frames", "clip_shape", "picture_files", "palette"],

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo_core.api import load as load
     from zoo_core.api import recipe as recipe
     from zoo_core.api import run as run
+    from zoo_core.control import Control as Control
     from zoo_core.dataset import Batch as Batch
     from zoo_core.dataset import Dataset as Dataset
     from zoo_core.dataset import Examples as Examples
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Batch": "dataset",
+    "Control": "control",
     "Dataset": "dataset",
     "Engine": "trainer",
     "Examples": "dataset",
@@ -72,6 +74,7 @@ _HOME = {
 
 __all__ = [
     "Batch",
+    "Control",
     "Dataset",
     "Engine",
     "Examples",

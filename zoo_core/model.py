@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from zoo_core.control import Control
 from zoo_core.errors import ZooError
 from zoo_core.settings import check_config_class, read
 
@@ -69,6 +70,20 @@ class Model(nn.Module):
 
     def example(self) -> dict[str, Any]:
         """Inputs to try ``predict`` with: what a check or a demonstration calls it with. None unless overridden."""
+        return {}
+
+    def controls(self) -> Mapping[str, Control]:
+        """How ``zoo demo`` asks for the arguments of ``predict``, by their names; those left out keep their defaults.
+
+            return {
+                "labels": zoo.Control("choices", "digits", choices=range(10)),
+                "seed": zoo.Control("whole", least=0, most=999),
+                "walk": zoo.Control("number", "from the seed to the other", least=0.0, most=1.0),
+            }
+
+        Unless overridden, they are read off ``predict``: an ``int``, ``float``, ``bool`` or ``str``, a ``Literal`` to
+        choose from, a ``Path`` of a picture. What ``predict`` gives is shown as ``predict`` says it.
+        """
         return {}
 
     def forward_example(self) -> dict[str, Any]:

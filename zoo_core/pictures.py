@@ -26,6 +26,12 @@ def save(pictures: Tensor, path: Path, columns: int = 8) -> None:
     _write(path, lambda: save_image(grid(pictures, columns), path), "Choose a name that ends in .png.")
 
 
+def can_be_drawn(value: Any) -> bool:
+    """Pictures (N, C, H, W), clips (N, T, C, H, W), or classes of pixels (H, W) as uint8."""
+    shape: tuple[int, ...] = tuple(getattr(value, "shape", ()))
+    return (len(shape) in (4, 5) and shape[-3] in (1, 3)) or (len(shape) == 2 and str(value.dtype) == "torch.uint8")
+
+
 def grid(pictures: Tensor, columns: int = 8) -> Tensor:
     """``pictures`` (N, C, H, W) in a grid of ``columns``, or clips (N, T, C, H, W) with a row for each: (3, H, W)."""
     from torchvision.utils import make_grid

@@ -20,6 +20,7 @@ COMMANDS = {
     "sweep": ("zoo_core.cli.sweep", "Train a recipe with other settings each time, and compare."),
     "top": ("zoo_core.cli.top", "The runs on this machine, live."),
     "predict": ("zoo_core.cli.predict", "Use a trained model: a picture, a label."),
+    "demo": ("zoo_core.cli.demo", "Try models on a page in the browser."),
     "eval": ("zoo_core.cli.evaluate", "Measure published weights again, and compare."),
     "reproduce": ("zoo_core.cli.reproduce", "Train published weights again, and compare."),
     "report": ("zoo_core.cli.report", "One HTML file on a run, or on several beside each other."),

@@ -68,7 +68,9 @@ def _newest(source: str, here: Catalog) -> str | Path:
 
 
 def _write(predicted: dict[str, Any], output: Path | None) -> None:
-    drawn = {name: value for name, value in predicted.items() if _is_drawn(value)}
+    from zoo_core.pictures import can_be_drawn
+
+    drawn = {name: value for name, value in predicted.items() if can_be_drawn(value)}
     plain = {name: _plain(value) for name, value in predicted.items() if name not in drawn}
     if output is None:
         if drawn:
@@ -90,12 +92,6 @@ def _write(predicted: dict[str, Any], output: Path | None) -> None:
         _draw(drawn[first], output)
         for name in others:
             _draw(drawn[name], output.with_stem(f"{output.stem}-{name}"))
-
-
-def _is_drawn(value: Any) -> bool:
-    """Pictures (N, C, H, W), clips (N, T, C, H, W), or classes of pixels (H, W)."""
-    shape: tuple[int, ...] = tuple(getattr(value, "shape", ()))
-    return (len(shape) in (4, 5) and shape[-3] in (1, 3)) or (len(shape) == 2 and str(value.dtype) == "torch.uint8")
 
 
 def _draw(value: Any, path: Path) -> None:

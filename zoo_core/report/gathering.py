@@ -107,7 +107,7 @@ def gather(path: Path, catalog: Catalog) -> Story:
 
 def _environment(folder: RunFolder, notes: list[str]) -> dict[str, Any]:
     try:
-        found = folder.read_environment()
+        found: Any = folder.read_environment()
     except ZooError as error:
         notes.append(error.problem)
         return {}

@@ -56,6 +56,9 @@ class DigitClassifier(zoo.Model):
         probability, label = self(pictures.to(next(self.parameters()).device)).softmax(dim=1).max(dim=1)
         return {"label": label.tolist(), "probability": [round(float(one), 4) for one in probability]}
 
+    def controls(self) -> dict[str, zoo.Control]:
+        return {"image": zoo.Control("picture", "a white digit on black", draw=(28, 28))}
+
     def example(self) -> dict[str, Any]:
         return {"image": torch.linspace(0, 1, 2 * 784).reshape(2, 1, 28, 28)}
 

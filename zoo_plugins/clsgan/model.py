@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +15,7 @@ import zoo_core as zoo
 
 PICTURE = (1, 28, 28)
 PIXELS = 28 * 28
+_COUNT = 80
 
 
 class CLSGAN(zoo.Model):
@@ -46,22 +48,34 @@ class CLSGAN(zoo.Model):
         return self.generator(noise, label)  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def predict(self, labels: Sequence[int] | int | None = None, seed: int = 0, count: int = 80) -> dict[str, Any]:
+    def predict(
+        self,
+        labels: Sequence[int] | int | None = None,
+        seed: int = 0,
+        count: int | None = None,
+        to_seed: int | None = None,
+        walk: float = 0.0,
+    ) -> dict[str, Any]:
         """Pictures of the labels asked for: ``{"image": (N, 1, 28, 28) in [0, 1], "label": N numbers}``.
 
-        Without labels, ``count`` pictures, for a conditional model of each label in turn. The same seed draws the
-        same pictures.
+        ``count`` pictures, of the labels in turn; otherwise one for each label, or 80 where none are given: of a
+        conditional model each label in turn. The same seed draws the same pictures. With ``to_seed`` the noise is that
+        of ``seed`` (``walk=0``), that of ``to_seed`` (``walk=1``), or between them.
         """
-        for name, value, least in (("count", count, 1), ("seed", seed, 0)):
+        wholes = [("seed", seed, 0), ("count", 1 if count is None else count, 1)]
+        for name, value, least in (*wholes, ("to_seed", 0 if to_seed is None else to_seed, 0)):
             if type(value) is not int or value < least:
                 raise zoo.ZooError(
                     f"{name} is {value!r}, but should be a whole number of at least {least}.",
                     f"Write for example {name}=8.",
                 )
+        if isinstance(walk, bool) or not isinstance(walk, (int, float)) or not 0 <= walk <= 1:
+            raise zoo.ZooError(f"walk is {walk!r}, but should lie in 0..1.", "Write for example walk=0.5.")
+        if walk and to_seed is None:
+            raise zoo.ZooError("walk leads from one noise to another, but to_seed is missing.", "Add to_seed=1.")
         label = self._labels(labels, count)
-        count = count if label is None else len(label)
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(count, self.config.latent_dim, generator=generator)
+        count = (count or _COUNT) if label is None else len(label)
+        noise = self._noise(seed, count) if to_seed is None else self._between(seed, to_seed, walk, count)
         device = next(self.parameters()).device
         image = self(noise.to(device), None if label is None else label.to(device))
         return {"image": image.cpu(), **({} if label is None else {"label": label.tolist()})}
@@ -69,7 +83,26 @@ class CLSGAN(zoo.Model):
     def example(self) -> dict[str, Any]:
         return {"labels": [3, 1, 4] if self.config.conditional else None, "seed": 1, "count": 3}
 
-    def _labels(self, labels: Sequence[int] | int | None, count: int) -> Tensor | None:
+    def controls(self) -> dict[str, zoo.Control]:
+        digits = {"labels": zoo.Control("choices", "labels; without any, all", choices=range(self.config.num_classes))}
+        return {
+            **(digits if self.config.conditional else {}),
+            "count": zoo.Control("whole", "pictures", least=1, most=100, value=40),
+            "seed": zoo.Control("whole", "seed of the noise", least=0, most=999),
+            "to_seed": zoo.Control("whole", "seed of another noise", least=0, most=999, value=1),
+            "walk": zoo.Control("number", "walk from the one noise to the other", least=0.0, most=1.0, step=0.05),
+        }
+
+    def _noise(self, seed: int, count: int) -> Tensor:
+        return torch.randn(count, self.config.latent_dim, generator=torch.Generator().manual_seed(seed))
+
+    def _between(self, seed: int, to_seed: int, walk: float, count: int) -> Tensor:
+        """Along an arc, on which noise stays as long as the noise that the generator knows; a line would pass nearer
+        to zero, where its pictures are alike."""
+        angle = torch.tensor(walk * math.pi / 2)
+        return angle.cos() * self._noise(seed, count) + angle.sin() * self._noise(to_seed, count)
+
+    def _labels(self, labels: Sequence[int] | int | None, count: int | None) -> Tensor | None:
         known = self.config.num_classes
         if not self.config.conditional:
             if labels is not None:
@@ -78,7 +111,7 @@ class CLSGAN(zoo.Model):
                 )
             return None
         if labels is None:
-            return torch.arange(count) % known
+            return torch.arange(count or _COUNT) % known
         asked = [labels] if isinstance(labels, int) else labels
         if not isinstance(asked, (list, tuple)) or not asked or any(type(label) is not int for label in asked):
             raise zoo.ZooError(
@@ -90,7 +123,7 @@ class CLSGAN(zoo.Model):
                 f"labels has {wrong[0]}, but should lie in 0..{known - 1}.",
                 "Write for example labels=[5,5,5,5].",
             )
-        return torch.tensor(asked)
+        return torch.tensor([asked[number % len(asked)] for number in range(count or len(asked))])
 
 
 class Generator(nn.Module):

@@ -122,6 +122,15 @@ class UNet(zoo.Model):
             raise zoo.ZooError("this model predicts the frames after a clip.", f"Write {self.usage()}")
         return frames_after_clip(self, frames, ahead)
 
+    def controls(self) -> dict[str, zoo.Control]:
+        if self.config.output == "class_logits":
+            return {"image": zoo.Control("picture", "a picture", draw=(64, 64), needed=True)}
+        needed, given = (n // self.config.frame_channels for n in (self.config.in_channels, self.config.out_channels))
+        return {
+            "frames": zoo.Control("clip", f"a clip of at least {needed} frames", needed=True),
+            "ahead": zoo.Control("whole", "frames to predict", least=1, most=3 * given, value=given),
+        }
+
     def forward_example(self) -> dict[str, Any]:
         values = torch.linspace(0, 1, 2 * self.config.in_channels * 48 * 80)
         return {"image": values.reshape(2, self.config.in_channels, 48, 80)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"torch", "torchvision", "numpy", "accelerate", "optuna", "matplotlib", "onnx", "onnxruntime"}
+HEAVY = {"torch", "torchvision", "numpy", "accelerate", "optuna", "matplotlib", "onnx", "onnxruntime", "gradio"}
 PROGRAM = """
 import json, sys
 from zoo_core.cli import _exit_code
@@ -44,6 +44,7 @@ print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stder
         (["predict", "--help"], "--output"),
         (["export", "--help"], "--tolerance"),
         (["bench", "--help"], "--predict"),
+        (["demo", "--help"], "--no-browser"),
     ],
     ids=" ".join,
 )

@@ -1,0 +1,196 @@
+"""`zoo demo` as a person has it: a real server, a real Chromium, every control clicked, and the pictures looked at."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import chromium  # noqa: F401
+from PIL import Image
+
+import zoo_core as zoo
+
+pytestmark = pytest.mark.slow
+NAMES = ["clsgan-mnist", "unet-moving-mnist", "unet-digit-scenes", "digit-classifier-mnist"]
+SHORT = 20_000  # milliseconds
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    port = free_port()
+    words = [sys.executable, "-m", "zoo_core", "demo", *NAMES, "--port", str(port), "--no-browser"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith(f"http://127.0.0.1:{port}/ shows clsgan-mnist, ")
+    yield line.split()[0], process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def asked() -> list[str]:
+    """Every address that the page asked for."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def page(server: Any, chromium: Any, asked: list[str]) -> Any:  # noqa: F811
+    page = chromium.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(SHORT)
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(server[0])
+    return page
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uploads")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # which digits are here does not matter
+        past = zoo.build("moving-mnist", "dataset").evaluation()[3]["past"]
+        scene = zoo.build("digit-scenes", "dataset").evaluation()[2]["image"]
+    frames = [Image.fromarray(frame[0].mul(255).byte().numpy()) for frame in past]
+    frames[0].save(folder / "clip.gif", save_all=True, append_images=frames[1:], duration=100)
+    frames[0].save(folder / "short.gif", save_all=True, append_images=frames[1:3], duration=100)
+    Image.fromarray(scene[0].mul(255).byte().numpy()).save(folder / "scene.png")
+    (folder / "text.png").write_text("no picture")
+    Image.new("1", (9000, 9000)).save(folder / "bomb.png")
+    return folder
+
+
+def tab(page: Any, name: str) -> Any:
+    page.get_by_role("tab", name=name).click()
+    page.wait_for_timeout(1500)  # a tab is made when it is first shown, and listens a little later
+    return page.locator("[role=tabpanel]:visible").first
+
+
+def picture(panel: Any, name: str) -> Any:
+    source = panel.locator(f"img[alt='{name}']").get_attribute("src")
+    data = base64.b64decode(source.partition("base64,")[2])
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def other_than(page: Any, panel: Any, name: str, before: Any) -> Any:
+    for _ in range(SHORT // 100):
+        now = picture(panel, name)
+        if now.shape != before.shape or (now != before).any():
+            return now
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{name} stays as it was")
+
+
+def test_the_gan_draws_the_digits_asked_for_and_walks_between_two_noises(page: Any) -> None:
+    panel = tab(page, "clsgan-mnist")
+    panel.locator("img[alt='image']").wait_for()
+    all_digits = picture(panel, "image")
+    assert all_digits.shape == (4 * 30 + 2, 10 * 30 + 2, 3)
+
+    panel.get_by_label("3", exact=True).check()
+    threes = other_than(page, panel, "image", all_digits)
+    assert set(panel.locator(".zoo-values td").inner_text().split(", ")) == {"3"}
+    number = panel.get_by_label("number input for seed of the noise")
+    number.fill("5")
+    number.press("Tab")
+    panel.get_by_role("button", name="Predict").click()
+    seeded = other_than(page, panel, "image", threes)
+    panel.get_by_label("number input for walk").fill("0.5")
+    panel.get_by_role("button", name="Predict").click()
+    half = other_than(page, panel, "image", seeded)
+    panel.get_by_label("number input for walk").fill("1")
+    panel.get_by_role("button", name="Predict").click()
+    walked = other_than(page, panel, "image", half)
+    assert walked.mean() > 10
+
+
+def test_the_next_frames_stand_beside_the_clip(page: Any, files: Path) -> None:
+    panel = tab(page, "unet-moving-mnist")
+    panel.locator("input[type=file]").first.set_input_files(files / "clip.gif")
+    panel.locator("img[alt='clip, 10 frames']").wait_for()
+    source = panel.locator("img[alt='clip, 10 frames']").get_attribute("src")
+    with Image.open(io.BytesIO(base64.b64decode(source.partition("base64,")[2]))) as clip:
+        assert clip.n_frames == 10
+    assert picture(panel, "given: frames, one by one").mean() > 5
+    assert "0.7501" in panel.locator(".prose.zoo-card").inner_text()
+
+
+def test_the_mask_stands_beside_the_picture(page: Any, files: Path) -> None:
+    panel = tab(page, "unet-digit-scenes")
+    panel.locator("input[type=file]").first.set_input_files(files / "scene.png")
+    panel.locator("img[alt='mask']").wait_for()
+    given, mask = picture(panel, "given: image")[2:-2, 2:-2], picture(panel, "mask")
+    found = mask.any(axis=2) if given.shape != mask.shape else (mask.any(axis=2) & (given.max(axis=2) > 128))
+    assert found.sum() > 50
+    assert "background" in panel.locator(".zoo-values").inner_text()
+
+
+def test_a_drawn_digit_is_read(page: Any) -> None:
+    panel = tab(page, "digit-classifier-mnist")
+    panel.get_by_role("button", name="Use the drawing").scroll_into_view_if_needed()
+    page.wait_for_timeout(2000)
+    box = panel.locator("canvas").first.bounding_box()
+    across, down = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    panel.get_by_label("Brush", exact=True).first.click()
+    page.wait_for_timeout(500)
+    page.mouse.move(across, down - 60)
+    page.mouse.down()
+    page.mouse.move(across, down + 60, steps=20)
+    page.mouse.up()
+    page.wait_for_timeout(1000)
+    panel.get_by_role("button", name="Use the drawing").click()
+    panel.locator("img[alt='given: image']").wait_for()
+    assert panel.locator(".zoo-values td").first.inner_text() == "1"
+
+
+@pytest.mark.parametrize(
+    ("name", "upload", "sentence"),
+    [
+        ("unet-digit-scenes", "text.png", "text.png is no picture that can be read."),
+        ("unet-digit-scenes", "bomb.png", "bomb.png is 9000 x 9000 pixels"),
+        ("unet-moving-mnist", "short.gif", "short.gif has 3 frames, but this model takes 10"),
+    ],
+)
+def test_a_bad_upload_gets_a_sentence(page: Any, files: Path, name: str, upload: str, sentence: str) -> None:
+    page.reload()
+    panel = tab(page, name)
+    panel.locator("input[type=file]").first.set_input_files(files / upload)
+    page.get_by_text(sentence).first.wait_for()
+
+
+def test_nothing_but_this_machine_was_asked(page: Any, asked: list[str]) -> None:
+    elsewhere = [one for one in asked if not one.startswith(("http://127.0.0.1:", "data:", "blob:"))]
+    assert len(asked) > 20
+    assert elsewhere == []
+
+
+def test_a_port_in_use_says_which_other_to_type(server: tuple[str, Any]) -> None:
+    port = server[0].rstrip("/").rpartition(":")[2]
+    words = [sys.executable, "-m", "zoo_core", "demo", NAMES[0], "--port", port, "--no-browser"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert f"port {port} of 127.0.0.1" in done.stderr
+    assert f"--port {int(port) + 1}" in done.stderr
+
+
+def test_ctrl_c_ends_it(server: tuple[str, Any]) -> None:
+    process = server[1]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130

@@ -1,0 +1,83 @@
+"""What a person who tries a model may set: one argument of ``predict`` each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from zoo_core.errors import BadSetting
+
+Kind = Literal["whole", "number", "switch", "choice", "choices", "text", "picture", "clip"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Control:
+    """How ``zoo demo`` asks for one argument of ``predict``. ``Model.controls`` gives them by the arguments' names.
+
+    ``whole`` and ``number`` are sliders where both ``least`` and ``most`` are given, otherwise a field to type in;
+    ``switch`` is True or False; ``choice`` is one of ``choices``, and ``choices`` a list of any of them; ``text`` is a
+    line of it. ``picture`` and ``clip`` are files that are uploaded, and ``predict`` is given their path; with
+    ``draw``, a height and a width, a picture may be drawn, too: a grey PNG of that size, white on black.
+
+    Raises:
+        BadSetting: if the kind is another, or a choice has nothing to choose from.
+    """
+
+    kind: Kind
+    label: str = ""
+    """What stands above it, otherwise the argument's name; may say more than a name can."""
+    least: float | None = None
+    most: float | None = None
+    step: float | None = None
+    choices: Sequence[Any] = ()
+    value: Any = None
+    """What it shows at first. None: what ``predict`` takes by default."""
+    draw: tuple[int, int] | None = None
+
+    needed: bool = False
+    """Whether nothing can be predicted without it, though ``predict`` has a default for it."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise BadSetting(f"a control is of the kind '{self.kind}'.", f"There are {', '.join(KINDS)}.")
+        if self.kind in ("choice", "choices") and not len(self.choices):
+            raise BadSetting("a control has nothing to choose from.", "Write for example choices=['a', 'b'].")
+
+    def read(self, name: str, value: Any) -> Any:
+        """``value`` as the page sent it, checked. What is left empty is None.
+
+        Raises:
+            BadSetting: if it is not what this control takes.
+        """
+        if value is None or value == "":
+            return None
+        if self.kind in ("whole", "number"):
+            return self._number(name, value)
+        if self.kind == "switch" and not isinstance(value, bool):
+            raise BadSetting(f"{name} is {value!r}, but should be true or false.")
+        if self.kind == "choice":
+            return self._chosen(name, value)
+        if self.kind == "choices":
+            return [self._chosen(name, one) for one in value] or None
+        return value
+
+    def _number(self, name: str, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise BadSetting(f"{name} is {value!r}, but should be a number.")
+        if self.kind == "whole":
+            if value != int(value):
+                raise BadSetting(f"{name} is {value!r}, but should be a whole number.")
+            value = int(value)
+        if self.least is not None and value < self.least:
+            raise BadSetting(f"{name} is {value}, but should be at least {self.least}.")
+        if self.most is not None and value > self.most:
+            raise BadSetting(f"{name} is {value}, but should be at most {self.most}.")
+        return value
+
+    def _chosen(self, name: str, value: Any) -> Any:
+        if value not in self.choices:
+            raise BadSetting(f"{name} is {value!r}.", f"Choose from {', '.join(map(str, self.choices))}.")
+        return value
