@@ -60,7 +60,8 @@ def _tab(page: gr.Blocks, source: Source, place: str) -> None:
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
             fields = {name: _field(name, control) for name, control in source.asked.controls.items()}
-            drawings = {name: _drawing(control) for name, control in source.asked.controls.items() if control.draw}
+            sizes = {name: control.draw for name, control in source.asked.controls.items() if control.draw}
+            drawings = {name: _drawing() for name in sizes}
             ask = gr.Button("Predict", variant="primary", visible=not source.asked.unasked)
             example = gr.Button("Try its example", visible=bool(source.model.example()))
         with gr.Column(scale=4, min_width=320):
@@ -76,8 +77,7 @@ def _tab(page: gr.Blocks, source: Source, place: str) -> None:
         change = _change(field)
         change(quiet, inputs, result, trigger_mode="always_last", **listen)
     for name, (pad, use) in drawings.items():
-        size = source.asked.controls[name].draw
-        drawn = use.click(partial(_file_of_drawing, size), pad, fields[name], **listen)
+        drawn = use.click(partial(_file_of_drawing, sizes[name]), pad, fields[name], **listen)
         drawn.success(answer, inputs, result, **listen)
     if not source.asked.required:
         page.load(answer, inputs, result, **listen)
@@ -114,7 +114,7 @@ def _pairs(control: Control) -> list[tuple[str, Any]]:
     return [(str(choice), choice) for choice in control.choices]
 
 
-def _drawing(control: Control) -> tuple[Any, Any]:
+def _drawing() -> tuple[Any, Any]:
     pad = gr.Sketchpad(
         label="Or draw it",
         canvas_size=(320, 320),
@@ -128,13 +128,13 @@ def _drawing(control: Control) -> tuple[Any, Any]:
     return pad, gr.Button("Use the drawing")
 
 
-def _change(field: Any) -> Callable[..., Any]:
+def _change(field: Any) -> Any:
     """The event after which a person wants to see what comes out: not every step of a slider that is dragged."""
     if isinstance(field, gr.Slider):
-        return field.release  # type: ignore[no-any-return]
+        return field.release
     if isinstance(field, gr.File):
-        return field.upload  # type: ignore[no-any-return]
-    return field.submit if isinstance(field, (gr.Textbox, gr.Number)) else field.input  # type: ignore[no-any-return]
+        return field.upload
+    return field.submit if isinstance(field, (gr.Textbox, gr.Number)) else field.input
 
 
 def _answered(source: Source, *values: Any, quietly: bool = False) -> Any:
