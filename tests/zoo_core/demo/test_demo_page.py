@@ -139,7 +139,7 @@ def test_the_mask_stands_beside_the_picture(page: Any, files: Path) -> None:
     given, mask = picture(panel, "given: image"), picture(panel, "mask")
     bright = given.max(axis=2) > 128
     assert mask.shape == given.shape
-    assert 0.8 < mask.any(axis=2)[bright].mean()  # most of the digits' ink is of some class
+    assert mask.any(axis=2)[bright].mean() > 0.8  # most of the digits' ink is of some class
     assert mask.any(axis=2).mean() < 0.5
     assert "background" in panel.locator(".zoo-values").inner_text()
 
