@@ -46,7 +46,7 @@ def _against_peers() -> tuple[Row, ...]:
 SCRIPTS = (
     Script(
         "training_speed.py",
-        ("--rounds", "8", "--warm-up", "400"),
+        ("--rounds", "5", "--warm-up", "150"),
         "Steps a second of clsgan-mnist-reference: the same networks, batches of 64, losses, order of updates and "
         "optimizer settings, the losses logged every 50 steps.",
         (
@@ -57,7 +57,7 @@ SCRIPTS = (
     ),
     Script(
         "arithmetic.py",
-        ("--rounds", "3"),
+        ("--rounds", "2", "--batch-sizes", "64", "512"),
         "Operations a second of that training over those of products of large square matrices, in one process.",
         (
             Row("share of the machine's matrix products, batch 64", "share of peak, batch 64", 0.5),
@@ -120,7 +120,7 @@ SCRIPTS = (
     ),
     Script(
         "saving.py",
-        ("--rounds", "5"),
+        ("--rounds", "4"),
         "610 steps of clsgan-mnist-reference with a checkpoint every 100, and without.",
         (Row("training with checkpoints / without, seconds", "with/without", 1.05, at_least=False),),
     ),
