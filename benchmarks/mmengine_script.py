@@ -1,7 +1,8 @@
 """The training of clsgan-mnist-reference under MMEngine's Runner, as its documentation advises for GANs.
 
-A BaseModel with a ``train_step`` of its own and an OptimWrapperDict ("Train a GAN"), the losses of every 50th step by
-the LoggerHook, the default hooks (timer, scheduler, checkpoint every epoch). It prints steps/s.
+A BaseModel with a ``train_step`` of its own, an OptimWrapperDict, and the discriminator's weights locked while the
+generator learns ("Train a GAN"), the losses of every 50th step by the LoggerHook, the default hooks (timer, scheduler,
+checkpoint every epoch). It prints steps/s.
 
     ZOO_DATA=FOLDER python benchmarks/mmengine_script.py --data loader
 """
@@ -32,15 +33,19 @@ class CLSGAN(BaseModel):
 
     def train_step(self, data: tuple[Tensor, Tensor], optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
         image, label = data
+        # update_params sets gradients to zero only after a step: those that the generator's loss left in the
+        # discriminator would be part of its next one.
+        self.discriminator.requires_grad_(False)
         with optim_wrapper["generator"].optim_context(self.generator):
             generated = self.generator(noise(image), label)
             losses = generator_losses(generated, image, self.discriminator(generated, label))
-        optim_wrapper["generator"].update_params(losses["generator_loss"])
+            optim_wrapper["generator"].update_params(losses["generator_loss"])
+        self.discriminator.requires_grad_(True)
         with optim_wrapper["discriminator"].optim_context(self.discriminator):
             losses |= discriminator_losses(
                 self.discriminator(image, label), self.discriminator(generated.detach(), label)
             )
-        optim_wrapper["discriminator"].update_params(losses["discriminator_loss"])
+            optim_wrapper["discriminator"].update_params(losses["discriminator_loss"])
         return losses
 
 

@@ -59,14 +59,19 @@ class Runner:
         self._process.send_signal(signal.SIGSTOP)
 
     def turn(self, seconds: float) -> float:
-        """Steps per second over one turn, between the ends of two steps; its first step, half done before, is left."""
+        """Steps per second over one turn, between the ends of two steps; its first step, half done before, is left.
+
+        A turn is as much longer as a slow step needs to end.
+        """
         before = self._read()[0]
         self._process.send_signal(signal.SIGCONT)
         while (first := self._read())[0] == before:
             self._check()
             time.sleep(0.001)
         time.sleep(seconds)
-        last = self._read()
+        while (last := self._read())[0] == first[0]:
+            self._check()
+            time.sleep(0.001)
         self._process.send_signal(signal.SIGSTOP)
         return (last[0] - first[0]) / (last[1] - first[1]) * 1e9
 

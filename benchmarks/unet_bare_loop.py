@@ -1,7 +1,7 @@
 """The training of unet-moving-mnist as a bare loop without any framework, on batches that lie in memory.
 
-The same network, loss, optimizer, schedule, averaged weights and precision as the recipe's; nothing is logged but the
-loss, which is read every 50 steps. It prints steps/s.
+The same network, loss, optimizer, schedule, averaged weights and precision as the recipe's, with as many channels and
+examples as asked for; nothing is logged but the loss, which is read every 50 steps. It prints steps/s.
 
     ZOO_DATA=FOLDER python benchmarks/unet_bare_loop.py
 """
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from taking_turns import Ticks
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from unet_networks import BASES, settings
 
 import zoo_core as zoo
 from zoo_plugins.datasets.moving_mnist import MovingMNIST
@@ -24,15 +25,15 @@ BATCHES = 64
 LOG_EVERY = 50
 
 
-def train(steps: int, settings: dict[str, dict[str, object]], precision: str) -> None:
-    batch_size = int(str(settings["run"]["batch_size"]))
-    rate, averaging = (float(str(settings["trainer"][name])) for name in ("learning_rate", "averaging"))
+def train(steps: int, base: int, batch_size: int, precision: str) -> None:
+    recipe = settings(base, batch_size, precision)
+    rate, averaging = (recipe["trainer"][name] for name in ("learning_rate", "averaging"))
     clips = MovingMNIST(MovingMNIST.Config()).train()
     batches = [clips.__getitems__(range(k * batch_size, (k + 1) * batch_size)) for k in range(BATCHES)]
     pairs = [(batch["past"].flatten(1, 2), batch["future"].flatten(1, 2)) for batch in batches]
 
     torch.manual_seed(0)
-    model = zoo.build("unet", **settings["model"]).to(memory_format=torch.channels_last)
+    model = zoo.build("unet", **recipe["model"]).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-2, fused=True)
     schedule = OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(averaging), use_buffers=True)
@@ -57,14 +58,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--base", type=int, choices=BASES, default=16, help="channels of the first stage")
+    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.set_flush_denormal(True)
-    values = zoo.recipe("unet-moving-mnist").values
-    settings = {part: {k: v for k, v in values[part].items() if k != "name"} for part in ("model", "trainer", "run")}
     started = time.perf_counter()
-    train(given.steps, settings, given.precision)
+    train(given.steps, given.base, given.batch_size, given.precision)
     print(f"{given.steps / (time.perf_counter() - started):.2f} steps/s")
 
 

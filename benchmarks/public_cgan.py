@@ -1,0 +1,98 @@
+"""The conditional GAN of PyTorch-GAN as a plugin of one file: `zoo --plugin benchmarks/public_cgan.py run public-cgan`.
+
+After its source, github.com/eriklindernoren/PyTorch-GAN, implementations/cgan/cgan.py: the networks' widths, batch
+normalisation with an epsilon of 0.8, leaky ReLU, dropout, labels as embeddings of length 10, 100 latent dimensions;
+least squares alone; Adam with a step size of 2e-4 and decays of 0.5 and 0.999; batches of 64.
+
+What differs. Pictures have 28 x 28 pixels, where the source's default resizes to 32 x 32. The generator is asked for
+the labels of the batch, where the source draws them. The generator's tanh is mapped to [0, 1] and the discriminator
+maps it back, which is the same training on pixels in [-1, 1]. The discriminator's loss is not halved, which Adam does
+not heed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+import zoo_core as zoo
+from zoo_plugins.clsgan.model import CLSGAN, PICTURE, PIXELS
+
+SLOPE = 0.2
+CLASSES = 10
+
+
+@zoo.hookimpl
+def zoo_register(registry: zoo.Registry) -> None:
+    registry.model("public-cgan", f"{__name__}:PublicCGAN", summary="The conditional GAN of PyTorch-GAN")
+    registry.recipe(
+        "public-cgan",
+        __file__,
+        summary="Digits from the conditional GAN of PyTorch-GAN, by its settings",
+        model={"name": "public-cgan"},
+        dataset={"name": "mnist"},
+        trainer={
+            "name": "clsgan",
+            "reconstruction": 0.0,
+            "generator_learning_rate": 2e-4,
+            "discriminator_learning_rate": 2e-4,
+            "betas": [0.5, 0.999],
+            "weight_decay": 0.0,
+        },
+        run={"epochs": 200, "batch_size": 64, "seed": 0},
+    )
+
+
+class PublicCGAN(CLSGAN):
+    """Trained by the trainer ``clsgan``, which asks for the settings below."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        latent_dim: int = zoo.setting(100, "length of the noise", least=1)
+        num_classes: int = zoo.setting(CLASSES, "labels", least=1)
+        conditional: bool = zoo.setting(True, "both networks are told the label; they know no other way")
+        sigmoid: bool = zoo.setting(False, "the discriminator's score is not squeezed")
+
+    config: Config
+
+    def __init__(self, config: Config) -> None:
+        zoo.Model.__init__(self, config)
+        self.generator = Generator(config)
+        self.discriminator = Discriminator(config)
+
+
+class Generator(nn.Module):
+    WIDTHS = (128, 256, 512, 1024)
+
+    def __init__(self, config: PublicCGAN.Config) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(config.num_classes, config.num_classes)
+        layers = [nn.Linear(config.latent_dim + config.num_classes, self.WIDTHS[0]), nn.LeakyReLU(SLOPE)]
+        for i, o in pairwise(self.WIDTHS):
+            layers += [nn.Linear(i, o), nn.BatchNorm1d(o, eps=0.8), nn.LeakyReLU(SLOPE)]
+        self.layers = nn.Sequential(*layers, nn.Linear(self.WIDTHS[-1], PIXELS), nn.Tanh())
+
+    def forward(self, noise: Tensor, label: Tensor) -> Tensor:
+        """(N, latent_dim) and (N,) to (N, 1, 28, 28) in [0, 1]."""
+        pixels = self.layers(torch.cat([self.embedding(label), noise], dim=1))
+        return (pixels.view(-1, *PICTURE) + 1) / 2
+
+
+class Discriminator(nn.Module):
+    WIDTH, DROPOUT = 512, 0.4
+
+    def __init__(self, config: PublicCGAN.Config) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(config.num_classes, config.num_classes)
+        layers = [nn.Linear(PIXELS + config.num_classes, self.WIDTH), nn.LeakyReLU(SLOPE)]
+        for _ in range(2):
+            layers += [nn.Linear(self.WIDTH, self.WIDTH), nn.Dropout(self.DROPOUT), nn.LeakyReLU(SLOPE)]
+        self.layers = nn.Sequential(*layers, nn.Linear(self.WIDTH, 1))
+
+    def forward(self, image: Tensor, label: Tensor) -> Tensor:
+        """(N, 1, 28, 28) in [0, 1] and (N,) to scores (N,)."""
+        pixels = 2 * image.flatten(1) - 1
+        return self.layers(torch.cat([pixels, self.embedding(label)], dim=1)).squeeze(1)

@@ -1,0 +1,22 @@
+"""The trainings that zoo is compared with: they are the same training."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("framework", ["accelerate", "lightning", "mmengine"])
+def test_two_steps_under_a_framework_give_the_weights_of_the_same_updates_by_hand(framework: str) -> None:
+    if find_spec(framework) is None:
+        pytest.skip(f"{framework} is not installed: pip install 'zoo-core[bench]'")
+    command = [sys.executable, str(Path(__file__).with_name("peer_updates.py")), framework]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    apart = [float(line) for line in done.stdout.splitlines()[-2:]]
+    assert max(apart) < 1e-6, dict(zip(("generator", "discriminator"), apart, strict=True))
