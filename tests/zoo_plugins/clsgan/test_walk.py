@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -21,7 +23,7 @@ def test_a_walk_leads_from_the_one_seeds_pictures_to_the_others(model) -> None:
     assert torch.equal(model.predict(**ask, walk=0)["image"], ends[0])
     assert torch.allclose(model.predict(**ask, walk=1)["image"], ends[1], atol=1e-5)
     course = [model.predict(**ask, walk=walk)["image"] for walk in (0, 0.25, 0.5, 0.75, 1)]
-    steps = [float((one - other).abs().mean()) for one, other in zip(course, course[1:], strict=False)]
+    steps = [float((one - other).abs().mean()) for one, other in pairwise(course)]
     whole = float((ends[0] - ends[1]).abs().mean())
     assert 0 < max(steps) < whole  # it goes step by step
 
