@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("zoo_core", "zoo_plugins", "examples", "benchmarks", "scripts")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 THE_ONE_READER = ROOT / "zoo_core" / "weights" / "unpickle.py"
+THE_ONE_WRITER = ROOT / "benchmarks" / "saving_large.py"  # times torch.save beside zoo's own; nothing reads its file
 
 MODULES = {  # each reads or writes pickles, or code
     "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "jsonpickle", "marshal", "pickle", "pickletools", "shelve",
@@ -103,6 +104,8 @@ def test_no_file_reads_or_writes_a_pickle(path: Path) -> None:
     found = list(findings(ast.parse(path.read_text(encoding="utf-8"))))
     if path == THE_ONE_READER:
         assert [name for _, name in found] == ["torch.load"]
+    elif path == THE_ONE_WRITER:
+        assert [name for _, name in found] == ["torch.save"]
     else:
         assert [f"{path}:{line}: {name}" for line, name in found] == []
 
