@@ -68,8 +68,8 @@ SCRIPTS = (
         "unet_speed.py",
         ("--rounds", "6", "--warm-up", "20"),
         "Steps a second of unet-moving-mnist with 16 channels and batches of 16: the same batches, loss, optimizer, "
-        "schedule and average; beside the bare loop the same network too, beside the other library one of about as many "
-        "operations.",
+        "schedule and average; beside the bare loop the same network too, beside the other library one of about as "
+        "many operations.",
         (
             Row("U-Net training / bare loop", "zoo/bare", 0.97),
             Row("U-Net training / segmentation_models_pytorch under Lightning", "zoo/smp", 1),
