@@ -155,9 +155,13 @@ def _import_file(path: Path) -> Any:
     name = path.stem
     if not name.isidentifier():
         raise BrokenPlugin(f"'{path.name}' is no name of a module.", "Use letters, digits and _ only.")
-    if name in sys.modules or name in sys.stdlib_module_names:
+    known = sys.modules.get(name)
+    same = known is not None and getattr(known, "__file__", None) == str(path.absolute())
+    if same and name not in sys.stdlib_module_names:
+        return known  # another catalog of this process has it: a trainer that loads weights makes one beside the run's
+    if known is not None or name in sys.stdlib_module_names:
         raise BrokenPlugin(f"there is another module called '{name}'.", "Give the file another name.")
-    spec = spec_from_file_location(name, path)
+    spec = spec_from_file_location(name, path.absolute())
     if spec is None or spec.loader is None:
         raise BrokenPlugin(f"{path} is no Python file.", "Its name should end in .py.")
     module = sys.modules[name] = module_from_spec(spec)

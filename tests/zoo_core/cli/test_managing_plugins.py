@@ -129,6 +129,20 @@ def test_a_single_file_is_a_plugin_for_who_names_it(zoo, one_file, tmp_path):
     assert resumed.returncode == 0, resumed.stderr
 
 
+@pytest.mark.slow
+def test_a_single_file_may_use_a_trainer_that_loads_weights(zoo, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import zoo_core as zoo\n"
+        "@zoo.hookimpl\n"
+        "def zoo_register(registry):\n"
+        "    registry.recipe('mine', __file__, extends='clsgan-mnist-quick')\n"
+    )
+    words = ("run.steps=1", "dataset.source=subset", "--folder", "run")
+    done = zoo("--plugin", "mine.py", "run", "mine", *words)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
 def test_a_registry_of_the_users_may_name_single_files(zoo, one_file, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
