@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 import torch
-from measuring import spread
+from measuring import spread, status
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.flop_counter import FlopCounterMode
@@ -117,8 +117,7 @@ def peak_growth(loop: Loop) -> int | None:
     forget.write_text("5")  # the peak begins anew
     for _ in range(3):
         one_step(loop)
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024 - before
+    return status("VmHWM") - before
 
 
 def cost(recipe: str, words: list[str], seconds: float, first: bool) -> dict[str, Any]:

@@ -43,7 +43,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from measuring import write
+from measuring import status, write
 from torch import nn
 
 import zoo_core as zoo
@@ -476,7 +476,7 @@ def child(seed: int, numbers: list[int], folder: Path, loudly: bool) -> None:
         path.write_bytes(draft.data())
         if outcome(path, catalog, True) != "loaded":  # which also imports all that a load needs
             raise SystemExit(f"a valid file does not load: {outcome(path, catalog, True)}")
-    limit = _status("VmSize") + MEMORY
+    limit = status("VmSize") + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     for number in numbers:
         path = folder / f"{number}.safetensors"
@@ -494,7 +494,7 @@ def child(seed: int, numbers: list[int], folder: Path, loudly: bool) -> None:
         print(json.dumps([number, found, time.monotonic() - start]), flush=True)
         if not loudly:
             remove(path)
-    print(json.dumps([-1, "memory", _status("VmHWM")]), flush=True)
+    print(json.dumps([-1, "memory", status("VmHWM")]), flush=True)
 
 
 def remove(path: Path) -> None:
@@ -502,12 +502,6 @@ def remove(path: Path) -> None:
         path.rmdir()
     else:
         path.unlink()
-
-
-def _status(name: str) -> int:
-    """A line of this process's status, in bytes."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def watch(seed: int, files: int, folder: Path) -> tuple[dict[int, str], dict[int, str], dict[str, float]]:

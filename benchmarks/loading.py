@@ -28,7 +28,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from measuring import load_average, machine, ratios, said, spread, write
+from measuring import load_average, machine, ratios, said, spread, status, write
 from safetensors.torch import load_file
 
 import zoo_core as zoo
@@ -119,15 +119,9 @@ def peak(way: str, folder: Path) -> None:
     path = publish(folder)
     read_all(zoo.load("digit-classifier-mnist"))  # imports all that a load needs
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak from now on
-    before = _status("VmRSS")
+    before = status("VmRSS")
     read_all(WAYS[way](path))
-    print(_status("VmHWM") - before)
-
-
-def _status(name: str) -> int:
-    """A line of this process's status, in bytes."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+    print(status("VmHWM") - before)
 
 
 def main() -> None:

@@ -16,11 +16,10 @@ import os
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from measuring import load_average, machine, ratios, said, spread, write
+from measuring import installed, load_average, machine, ratios, said, spread, write
 
 PLUGIN = """
 from pathlib import Path
@@ -89,9 +88,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     given = parser.parse_args()
     before = load_average()
-    others = {name: words for name, (package, words) in OTHERS.items() if find_spec(package)}
-    if len(others) < len(OTHERS):
-        print(f"left out, not installed: {', '.join(OTHERS.keys() - others)}. Type: pip install 'zoo-core[bench]'")
+    others = {name: OTHERS[name][1] for name in installed({name: (package,) for name, (package, _) in OTHERS.items()})}
     with TemporaryDirectory() as folder:
         many, none = Path(folder, "many"), Path(folder, "none")
         many.mkdir()

@@ -9,7 +9,8 @@ import platform
 import shutil
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,23 @@ def ratios(first: Sequence[float], second: Sequence[float]) -> dict[str, float]:
 def said(values: dict[str, float], digits: int, unit: str = "") -> str:
     """``1.234 (1.200 to 1.300)``"""
     return f"{values['median']:.{digits}f}{unit} ({values['min']:.{digits}f} to {values['max']:.{digits}f})"
+
+
+def status(name: str, process: int | str = "self") -> int:
+    """A line of a process's status on Linux, in bytes: VmRSS is its memory now, VmHWM the most it had.
+
+    One that has ended, and waits for its parent to see it, has none: 0.
+    """
+    lines = Path("/proc", str(process), "status").read_text(encoding="ascii").splitlines()
+    return 1024 * next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
+
+
+def installed(packages: Mapping[str, Sequence[str]]) -> list[str]:
+    """The names all of whose packages are here; says which are left out, and what to type."""
+    here = [name for name, needed in packages.items() if all(map(find_spec, needed))]
+    if left_out := [name for name in packages if name not in here]:
+        print(f"left out, not installed: {', '.join(left_out)}. Type: pip install 'zoo-core[bench]'")
+    return here
 
 
 def load_average() -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.rows import SCRIPTS, Row, Script
+from benchmarks.rows import SCRIPTS, Row
 
 
 def page(results: dict[str, Any]) -> str:
@@ -24,7 +24,7 @@ def page(results: dict[str, Any]) -> str:
         f"Python {machine.get('python', '?')}, torch {machine.get('torch', '?')}.",
         "",
     ]
-    held = [row.holds(median) for script, row, median, _ in rows(results) if script]
+    held = [row.holds(spread["median"]) for row, spread in rows(results)]
     lines += [
         f"{sum(held)} of {len(held)} rows stand where they should.",
         "",
@@ -55,10 +55,10 @@ def line(row: Row, spread: dict[str, float] | None) -> str:
     return f"| {row.what} | {told} | {row.bar_in_words()} | {'' if row.holds(spread['median']) else 'falls short'} |"
 
 
-def rows(results: dict[str, Any]) -> Iterator[tuple[Script, Row, float, dict[str, float]]]:
-    """Every row that was measured: its script, itself, the median, and the spread."""
+def rows(results: dict[str, Any]) -> Iterator[tuple[Row, dict[str, float]]]:
+    """Every row that was measured, with median, least and most."""
     for script in SCRIPTS:
         ratios = results["scripts"].get(script.name, {}).get("ratios", {})
         for row in script.rows:
             if row.ratio in ratios:
-                yield script, row, ratios[row.ratio]["median"], ratios[row.ratio]
+                yield row, ratios[row.ratio]

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
-from measuring import ratios, said, spread
+from measuring import ratios, said, spread, status
 
 ENVIRONMENT = "BENCHMARK_TICKS"
 _RECORD = struct.Struct("=qq")  # steps done, and the monotonic clock at the end of the last one in nanoseconds
@@ -134,11 +134,7 @@ def report(rates: Mapping[str, Sequence[float]], memory: Mapping[str, int]) -> d
 
 
 def _peak(process: psutil.Process) -> int:
-    status = Path("/proc", str(process.pid), "status")
-    if not status.exists():
-        return int(process.memory_info().rss)
-    lines = status.read_text(encoding="ascii").splitlines()
-    return 1024 * next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
+    return status("VmHWM", process.pid) if psutil.LINUX else int(process.memory_info().rss)
 
 
 def _map(path: Path) -> mmap.mmap:

@@ -22,11 +22,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from measuring import copy_data, data_root, load_average, machine, write
+from measuring import copy_data, data_root, installed, load_average, machine, write
 from taking_turns import compare, report
 
 SCRIPTS = {
@@ -51,10 +50,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     given = parser.parse_args()
-    against = given.against or [name for name in [*SCRIPTS][:-1] if installed(name)]
-    if not given.against and len(against) < len(SCRIPTS) - 1:
-        left_out = [name for name in [*SCRIPTS][:-1] if name not in against]
-        print(f"left out, not installed: {', '.join(left_out)}. Type: pip install 'zoo-core[bench]'")
+    against = given.against or installed({name: needed(name) for name in [*SCRIPTS][:-1]})
     before = load_average()
     with TemporaryDirectory() as folder:
         data = copy_data(data_root(), Path(folder, "data"), packed=False)
@@ -66,10 +62,10 @@ def main() -> None:
     write(given.output, {**result, "steps_per_second": rates, "memory": memory, "ratios": compared})
 
 
-def installed(name: str) -> bool:
-    """Whether the framework that a script is about is here; zoo itself needs Accelerate."""
+def needed(name: str) -> list[str]:
+    """The framework that a script is about; the others have none."""
     package = name.removesuffix("-memory")
-    return package in ("plain", "plain-v1", "bare") or find_spec(package) is not None
+    return [] if package in ("plain", "plain-v1", "bare") else [package]
 
 
 if __name__ == "__main__":

@@ -19,17 +19,15 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import matrix_products
-from measuring import data_root, load_average, machine, ratios, said, spread, write
+from measuring import data_root, installed, load_average, machine, ratios, said, spread, write
 from taking_turns import compare, report
 from unet_networks import BASES, RECIPE, operations, smp_unet, words, zoo_unet
 
-PEERS = ("bare", "smp")
 PACKAGES = {"bare": (), "smp": ("lightning", "segmentation_models_pytorch")}
 NETWORKS = {"bare": zoo_unet, "smp": smp_unet, "zoo": zoo_unet}
 
@@ -43,12 +41,10 @@ def main() -> None:
     parser.add_argument("--base", type=int, choices=BASES, default=16, help="channels of the U-Net's first stage")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
-    parser.add_argument("--against", nargs="+", choices=PEERS, help="otherwise all that is installed")
+    parser.add_argument("--against", nargs="+", choices=PACKAGES, help="otherwise all that is installed")
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     given = parser.parse_args()
-    against = given.against or [name for name in PEERS if all(find_spec(package) for package in PACKAGES[name])]
-    if not given.against and "smp" not in against:
-        print("left out, not installed: smp. Type: pip install 'zoo-core[bench]'")
+    against = given.against or installed(PACKAGES)
     before = load_average()
     counted = {name: given.batch_size * operations(NETWORKS[name](given.base)) for name in (*against, "zoo")}
     counted["products"] = matrix_products.operations(matrix_products.SIZE)

@@ -101,11 +101,7 @@ class Catalog:
             UnknownName: if nothing answers to the name.
         """
         found: dict[str, dict[str, Any]] = {}
-        short = name.rpartition("/")[2]
-        if any(
-            short == recipe and (name == short or name == f"{plugin}/{recipe}")
-            for plugin, recipe in self.recipes.names()
-        ):
+        if name in self.recipes:
             recipe = self.recipes.find(name)
             found["recipe"] = {
                 "name": recipe.name,

@@ -1,10 +1,12 @@
-"""Memory that runs out, said as what to lower."""
+"""Memory: how much is taken, and, where it runs out, what to lower."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
 import torch
 
 from zoo_core.errors import RunFailed
@@ -31,6 +33,26 @@ def says_what_to_lower(run: Run) -> Iterator[None]:
             lower += ", or set model.checkpointing=true"
         problem = f"the memory of {run.device} ran out after step {run.step}: {_reason(error)}"
         raise RunFailed(problem, f"{lower}.") from error
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most memory until now, in bytes: what PyTorch held of an accelerator, else this process's."""
+    if device.type != "cpu":
+        return int(torch.accelerator.max_memory_allocated(device))
+    process = psutil.Process()
+    if sys.platform == "win32":
+        return int(process.memory_info().peak_wset)
+    import resource  # Windows has none
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most  # macOS counts bytes, others KiB
+
+
+def memory_now(device: torch.device) -> int:
+    """The memory that is taken at this moment, in bytes: as :func:`peak_memory` counts it."""
+    if device.type != "cpu":
+        return int(torch.accelerator.memory_allocated(device))
+    return int(psutil.Process().memory_info().rss)
 
 
 def _is_full(error: Exception) -> bool:

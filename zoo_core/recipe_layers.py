@@ -43,6 +43,11 @@ class Recipes:
                 offered.add(name)
         return list(seen)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether a recipe answers to ``name``, as it is or with its plugin's before it; nothing of it is read."""
+        short = name.rpartition("/")[2]
+        return any(short == recipe and name in (short, f"{plugin}/{recipe}") for plugin, recipe in self.names())
+
     def find(self, name: str, _asking: tuple[str, ...] = ()) -> Recipe:
         """The recipe called ``name`` or ``plugin/name``, with what it extends laid under it.
 

@@ -62,7 +62,7 @@ def test_the_gallery_is_what_registries_and_weights_say():
 def test_the_site_has_no_broken_link_and_fetches_nothing(tmp_path):
     if find_spec("material") is None:
         pytest.skip("mkdocs-material is not installed")
-    words = ["build", "--quiet", "--strict", "-f", str(DOCS / "site" / "mkdocs.yml"), "-d", str(tmp_path)]
+    words = ["build", "--strict", "-f", str(DOCS / "site" / "mkdocs.yml"), "-d", str(tmp_path)]
     done = subprocess.run([sys.executable, "-m", "mkdocs", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     made = sorted(tmp_path.rglob("*.html"))

@@ -1,11 +1,9 @@
-"""What the machine itself can do, and what a process took of it."""
+"""What the machine itself can do."""
 
 from __future__ import annotations
 
-import sys
 import time
 
-import psutil
 import torch
 
 _SECONDS = 0.1  # of a round, and what a single product may take
@@ -45,23 +43,3 @@ def synchronize(device: torch.device) -> None:
     """Wait until the device has done what it was asked."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
-
-
-def peak_memory(device: torch.device) -> int:
-    """The most memory until now, in bytes: what PyTorch held of an accelerator, else this process's."""
-    if device.type != "cpu":
-        return int(torch.accelerator.max_memory_allocated(device))
-    process = psutil.Process()
-    if sys.platform == "win32":
-        return int(process.memory_info().peak_wset)
-    import resource  # Windows has none
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else 1024 * most  # macOS counts bytes, others KiB
-
-
-def memory_now(device: torch.device) -> int:
-    """The memory that is taken at this moment, in bytes: as :func:`peak_memory` counts it."""
-    if device.type != "cpu":
-        return int(torch.accelerator.memory_allocated(device))
-    return int(psutil.Process().memory_info().rss)

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import nn
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -72,6 +75,33 @@ class Bench:
     memory_before: int
     """What of it was taken before anything was built."""
     measured: Sequence[Measured]
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        kind: str,
+        model: nn.Module,
+        device: torch.device,
+        precision: str,
+        before: int,
+        most: int,
+        measured: Sequence[Measured],
+    ) -> Bench:
+        """What was measured of ``model``, registered as ``kind``, with what it is and took."""
+        tensors = [*model.parameters(), *model.buffers()]
+        return cls(
+            name,
+            kind,
+            str(device),
+            precision,
+            torch.get_num_threads() if device.type == "cpu" else None,
+            sum(parameter.numel() for parameter in model.parameters()),
+            sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+            most,
+            before,
+            measured,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo_core.bench.machine import matrix_products, memory_now, peak_memory, synchronize
+from zoo_core.bench.machine import matrix_products, synchronize
 from zoo_core.bench.measured import Bench, Measured
-from zoo_core.bench.training import summary
 from zoo_core.catalog import Catalog
 from zoo_core.devices import find_device
 from zoo_core.errors import BadSetting, UnknownName, did_you_mean
 from zoo_core.forward_inputs import Size, declared
+from zoo_core.memory import memory_now, peak_memory
 from zoo_core.model import Model
 from zoo_core.resolving import build
 from zoo_core.weights.store import load
@@ -56,8 +56,8 @@ def bench_predicting(
     inputs = {key: _on(value, device, dtype) for key, value in example.drawn(batch_size, size).items()}
     count = batch_size or example.count
     calls: list[tuple[str, int, Callable[[], Any]]] = [("forward", count, lambda: model(**inputs))]
-    if model.example():
-        calls.append(("predict", 0, lambda: model.predict(**model.example())))
+    if given := model.example():
+        calls.append(("predict", 0, lambda: model.predict(**given)))
     found = []
     for what, examples, call in calls:
         with torch.inference_mode():
@@ -65,23 +65,22 @@ def bench_predicting(
             times = _time(call, seconds, device)
         found.append((what, times, examples, operations))
     most, peak = peak_memory(device), max(peak, matrix_products(device, dtype))
-    return summary(name, kind, model, device, dtype, before, most, [Measured(*one, peak) for one in found])
+    return Bench.of(name, kind, model, device, dtype, before, most, [Measured(*one, peak) for one in found])
 
 
 def _model(name: str, words: list[str], catalog: Catalog) -> tuple[str, Model]:
     """What the model is registered as, and one."""
     if Path(name).exists() or name.endswith(".safetensors"):
         return _loaded(Path(name), words, catalog)
-    recipes, models = ({row["name"] for row in catalog.rows(kind)} for kind in ("recipes", "models"))
-    if name in recipes:
+    if name in catalog.recipes:
         recipe = catalog.recipe(name, *words)
         kind = recipe.component("model")
         return kind, build("model", kind, recipe.settings("model"), catalog)
-    if name in models:
+    if any(entry.kind == "model" for entry in catalog.kinds_of(name)):
         return name, build("model", name, parse_words(words), catalog)
     if name in catalog.weights:
         return _loaded(name, words, catalog)
-    known = [*recipes, *models, *catalog.weights.names()]
+    known = [row["name"] for kind in ("recipes", "models", "weights") for row in catalog.rows(kind)]
     raise UnknownName(
         f"'{name}' is no recipe, model, weights, file or run.", did_you_mean(name, known, "`zoo list` shows them.")
     )

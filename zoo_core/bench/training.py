@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,13 +11,13 @@ from tempfile import TemporaryDirectory
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo_core.bench.machine import matrix_products, memory_now, peak_memory, synchronize
+from zoo_core.bench.machine import matrix_products, synchronize
 from zoo_core.bench.measured import Bench, Measured
 from zoo_core.catalog import Catalog
 from zoo_core.devices import find_device, find_precision
 from zoo_core.errors import BadSetting
 from zoo_core.hookspecs import hookimpl
-from zoo_core.model import Model
+from zoo_core.memory import memory_now, peak_memory
 from zoo_core.observers import standard
 from zoo_core.recipes import Recipe
 from zoo_core.resolving import complete
@@ -54,33 +54,7 @@ def bench_training(recipe: Recipe, catalog: Catalog, seconds: float, observers: 
         )
     peak = max(peak, matrix_products(device, precision))
     step = Measured("training step", watch.times, settings.batch_size, watch.operations, peak)
-    return summary(recipe.name, recipe.component("model"), run.model, device, precision, before, watch.memory, [step])
-
-
-def summary(
-    name: str,
-    kind: str,
-    model: Model,
-    device: torch.device,
-    precision: str,
-    before: int,
-    most: int,
-    measured: Sequence[Measured],
-) -> Bench:
-    """What was measured of ``model``, with what it is and took."""
-    tensors = [*model.parameters(), *model.buffers()]
-    return Bench(
-        name,
-        kind,
-        str(device),
-        precision,
-        torch.get_num_threads() if device.type == "cpu" else None,
-        sum(parameter.numel() for parameter in model.parameters()),
-        sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-        most,
-        before,
-        measured,
-    )
+    return Bench.of(recipe.name, recipe.component("model"), run.model, device, precision, before, watch.memory, [step])
 
 
 class _Watch:

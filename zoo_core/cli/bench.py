@@ -60,7 +60,7 @@ def command(
     """
     here = Catalog(registry)
     if trains is None:
-        trains = name in {row["name"] for row in here.rows("recipes")}
+        trains = name in here.recipes
     if trains:
         _refuse_settings_of_predictions(batch_size, size, dtype)
     with exits_on_interrupt():

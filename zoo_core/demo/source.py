@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from zoo_core.catalog import Catalog
 from zoo_core.demo.controls import Asked, asked
 from zoo_core.model import Model
+from zoo_core.weights.card import table
 from zoo_core.weights.header import Header, read_header
 from zoo_core.weights.store import load, locate
 
@@ -57,12 +57,11 @@ def _card(header: Header) -> str:
     rows = {key: value for key, value in facts.items() if key not in ("name", "summary", "figures", "settings")}
     settings = {one["key"]: one["value"] for one in facts["settings"]}
     parts = [("Figures", facts["figures"]), ("Facts", rows), ("Settings", settings)]
-    return "\n\n".join(f"## {title}\n\n{_table(values)}" for title, values in parts if values)
-
-
-def _table(values: Mapping[str, Any]) -> str:
-    rows = [f"| {key} | {_cell(value)} |" for key, value in values.items()]
-    return "\n".join(["| | |", "| --- | --- |", *rows])
+    return "\n\n".join(
+        f"## {title}\n\n{table([('', ''), *((key, _cell(value)) for key, value in values.items())])}"
+        for title, values in parts
+        if values
+    )
 
 
 def _cell(value: Any) -> str:

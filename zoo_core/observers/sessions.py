@@ -11,6 +11,7 @@ from typing import Any
 from zoo_core.errors import one_line
 from zoo_core.folder import write_whole
 from zoo_core.hookspecs import hookimpl
+from zoo_core.memory import peak_memory
 from zoo_core.run_state import Run
 
 _EVERY = 10.0  # seconds, at most, that a run which is killed leaves untold
@@ -59,8 +60,6 @@ class Sessions:
             return []
 
     def _write(self, run: Run, ended: str, last: bool = False) -> None:
-        from zoo_core.bench.machine import peak_memory
-
         self._written = time.monotonic()
         seconds = round(self._written - self._began, 3)
         self._all[-1] |= {

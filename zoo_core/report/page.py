@@ -11,7 +11,6 @@ from typing import Any
 
 from zoo_core.errors import BadFile, NameTaken
 from zoo_core.folder import RunFolder, write_whole
-from zoo_core.report.differences import as_mapping
 from zoo_core.report.film import MOST_BYTES, read_film
 from zoo_core.report.gathering import Story
 
@@ -149,7 +148,7 @@ def _evaluations(stories: Sequence[Story]) -> dict[str, Any]:
 
 def _rows(stories: Sequence[Story], differing: bool) -> list[dict[str, Any]]:
     """Settings side by side: those that differ from the recipe or between the runs, or all the others."""
-    held = [as_mapping(story.settings) for story in stories]
+    held = [{one.key: one for one in story.settings} for story in stories]
     rows = []
     for key in dict.fromkeys(key for settings in held for key in settings):
         found = [settings.get(key) for settings in held]

@@ -9,6 +9,7 @@ from typing import Any
 from zoo_core.errors import ZooError
 from zoo_core.folder import RunFolder
 from zoo_core.recipes import Recipe
+from zoo_core.sessions import standing
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ def state_of(folder: RunFolder, sessions: Sequence[Mapping[str, Any]], step: int
     if folder.is_locked():
         return State("running")
     if sessions:
-        word, _, why = str(sessions[-1]["ended"]).partition(": ")
-        return State("killed", "its process ended without a word") if word == "running" else State(word, why)
+        word, why = standing(sessions[-1], at_work=False)
+        return State(word, "its process ended without a word" if word == "killed" else why)
     if not folder.weights.is_file():
         return State("killed", "it left no result")
     return State("stopped") if total is not None and step < total else State("done")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.folder import RunFolder
+from zoo_core.sessions import standing
 
 _TAIL = 16 * 1024  # bytes of metrics.jsonl, some hundred lines
 _DEPTH = 3  # folders below the one that is named
@@ -53,7 +54,7 @@ def read_run(path: Path) -> Seen:
     written = _written(place)
     lines, note = _tail(place.metrics)
     try:
-        known = _known(json.loads(place.sessions.read_text(encoding="utf-8"))[-1])
+        known = _known(json.loads(place.sessions.read_text(encoding="utf-8"))[-1], under_way)
     except FileNotFoundError:
         state = "running" if under_way else "unknown"
         why = "" if under_way else "no sessions.json: it never began, or an older zoo ran it"
@@ -62,10 +63,8 @@ def read_run(path: Path) -> Seen:
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return Seen(str(path), "damaged", _recipe(place), written=written, note="sessions.json can't be read")
     state, reason, steps, began, first, step = known
-    if state == "running" and not under_way:
-        state, reason = "killed", "no process holds the folder"
-    elif under_way and state in _ENDED:
-        state, reason = "running", ""  # gone on with, and not yet at its first step
+    if state == "killed":
+        reason = "no process holds the folder"
     step = step if state in _ENDED else max(step, _step(lines) or 0)
     rate = _rate(step - first, written - began)
     left = (steps - step) / rate if rate and state == "running" else None
@@ -73,11 +72,11 @@ def read_run(path: Path) -> Seen:
     return Seen(str(path), state, recipe, step, steps, rate, left, _losses(lines), written, note or reason)
 
 
-def _known(session: dict[str, Any]) -> tuple[str, str, int, float, int, int]:
+def _known(session: dict[str, Any], under_way: bool) -> tuple[str, str, int, float, int, int]:
     """State, reason, steps in all, when it began, the steps before and those done."""
-    state, _, reason = str(session["ended"]).partition(": ")
-    if state not in (*_ENDED, "running"):
-        raise ValueError(state)
+    if str(session["ended"]).partition(":")[0] not in (*_ENDED, "running"):
+        raise ValueError(session["ended"])
+    state, reason = standing(session, under_way)
     began = datetime.fromisoformat(session["began"]).timestamp()
     return state, reason, int(session["steps"]), began, int(session["from_step"]), int(session["step"])
 

@@ -21,14 +21,14 @@ def card(name: str, header: Header, summary: str, picture: Path | None) -> str:
         "```python\nimport zoo_core as zoo\n\n"
         + f'model = zoo.load("{name}")  # or zoo.load("{header.path.name}")\n```',
         "## Figures",
-        _table([("figure", "value"), *_figures(story.get("figures", {}))]),
+        table([("figure", "value"), *_figures(story.get("figures", {}))]),
         str(story.get("protocol", "")),
         "## How to repeat them",
         f"`zoo eval {header.path.name}` measures these weights again; `zoo reproduce {header.path.name}` trains "
         f"them again, with the settings that the file carries: recipe `{recipe}`, seed {story.get('seed')}, "
         f"{story.get('step', 0):,} steps.",
         "## Where they come from",
-        _table(
+        table(
             [
                 ("", ""),
                 ("model", f"`{story['model']}`, {header.parameters:,} numbers"),
@@ -47,7 +47,8 @@ def _figures(figures: dict[str, float]) -> list[tuple[str, str]]:
     return [(name, f"{value:.4g}") for name, value in figures.items() if "/" not in name]
 
 
-def _table(rows: list[tuple[Any, Any]]) -> str:
+def table(rows: list[tuple[Any, Any]]) -> str:
+    """Two columns of Markdown; the first row is their heading."""
     heading, *others = [f"| {left} | {right} |" for left, right in rows]
     return "\n".join([heading, "| --- | --- |", *others])
 

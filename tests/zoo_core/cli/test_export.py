@@ -7,27 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core import catalog, extras
-from zoo_core.cli import _exit_code
+from zoo_core import extras
 
 NAME = "digit-classifier-mnist"
 
 
 @pytest.fixture
-def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed):
     """The command in a working folder of its own: its exit code, and what it says."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("ZOO_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("ZOO_TRACEBACK", "")
-    catalog.default.cache_clear()
-
-    def export(*words: str) -> tuple[int, str, str]:
-        code = _exit_code(["export", *words])
-        return code, *capsys.readouterr()
-
-    return export
+    return lambda *words: typed("export", *words)
 
 
 def test_it_says_what_it_wrote_and_how_far_it_is_from_the_model(export) -> None:

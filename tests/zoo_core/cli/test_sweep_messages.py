@@ -7,27 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core import catalog
-from zoo_core.cli import _exit_code
-
 RECIPE = "digit-classifier-mnist"
 RATES = "trainer.learning_rate=1e-3,1e-2"
 
 
 @pytest.fixture
-def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def sweep(tmp_path: Path, typed):
     """The command in an empty working folder: its exit code, and the two lines of its error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ZOO_TRACEBACK", "")
-    catalog.default.cache_clear()
 
     def sweep(*words: str) -> tuple[int, str, str]:
-        code = _exit_code(["sweep", *words])
-        said = capsys.readouterr()
-        assert said.out == ""
-        assert "Traceback" not in said.err
-        first, *rest = said.err.splitlines()
-        assert len(rest) <= 1, said.err
+        code, out, err = typed("sweep", *words)
+        assert out == ""
+        assert "Traceback" not in err
+        first, *rest = err.splitlines()
+        assert len(rest) <= 1, err
         assert list(tmp_path.iterdir()) == []
         return code, first.removeprefix("error: "), "".join(rest).strip()
 
