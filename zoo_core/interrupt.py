@@ -48,6 +48,7 @@ def stops_after(run: Run, seconds: float | None) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+        timer.join()  # a thread that is still ending while Python does aborts the process
 
 
 @contextmanager

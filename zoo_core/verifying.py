@@ -63,7 +63,8 @@ def verify(
     signed = time.time()
     _finish(process, whole)
     trained = (whole / "checkpoints").stat().st_mtime  # as the last was put there
-    pace = _Pace(signed - began, trained - signed, time.time() - trained)
+    steps = sorted(_steps(whole))
+    pace = _Pace(steps, signed - began, (trained - signed) / len(steps), time.time() - trained)
     felt: list[Kill] = []
     runs = unsettled = 0
     while len(felt) < kills or unsettled:
@@ -85,25 +86,31 @@ def verify(
 
 @dataclass(frozen=True)
 class _Pace:
-    """Seconds that an undisturbed run takes to its first sign of life, to its last checkpoint, and to its end."""
+    """The checkpoints of an undisturbed run, and the seconds to its first sign of life, a checkpoint, and its end."""
 
+    checkpoints: list[int]
     start: float
-    training: float
+    checkpoint: float
     ending: float
 
 
 def _kill(process: BaseProcess, folder: Path, pace: _Pace, draw: random.Random) -> bool:
     """Kill the process at a random moment; False if it ended first.
 
-    One kill in five falls before a sign of life, one in ten while the result is measured and written.
+    One kill in five falls before a sign of life, one in ten while the result is measured and written. The others fall
+    behind a checkpoint that is drawn, and not at a time that is: a run beside a busy neighbour has another pace.
     """
-    chosen = draw.random()
+    chosen, newest = draw.random(), max(_steps(folder), default=-1)
+    behind = [step for step in (-1, *pace.checkpoints[:-1]) if step >= newest]
     if chosen < 0.2:
         process.join(draw.uniform(0, pace.start))
+    elif chosen < 0.3 or not behind:
+        _wait_for_checkpoint(process, folder, pace.checkpoints[-1])
+        process.join(draw.uniform(0, pace.ending))
     else:
         _wait_for_a_sign(process, folder)
-        ending = pace.training + draw.uniform(0, pace.ending)
-        process.join(ending if chosen < 0.3 else draw.uniform(0, pace.training))
+        _wait_for_checkpoint(process, folder, draw.choice(behind))
+        process.join(draw.uniform(0, pace.checkpoint))
     if process.exitcode is not None:
         return False
     process.kill()
@@ -115,6 +122,12 @@ def _wait_for_a_sign(process: BaseProcess, folder: Path) -> None:
     """Until the run has written something, or ended."""
     before = _touched(folder)
     while process.exitcode is None and _touched(folder) == before:
+        process.join(0.005)
+
+
+def _wait_for_checkpoint(process: BaseProcess, folder: Path, step: int) -> None:
+    """Until the run has that of ``step`` or a later one, or has ended."""
+    while process.exitcode is None and max(_steps(folder), default=-1) < step:
         process.join(0.005)
 
 

@@ -4,8 +4,11 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 
-from zoo_core.interrupt import exits_on_interrupt
+import tiny
+
+from zoo_core.interrupt import TIME_LIMIT, exits_on_interrupt, stops_after
 
 CARELESS = """
     import os, signal
@@ -34,3 +37,20 @@ def test_outside_a_key_press_is_what_it_was():
     with exits_on_interrupt():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_time_limit_leaves_no_thread_behind(tmp_path):
+    run = tiny.train(tmp_path / "run")
+    before = threading.enumerate()
+    with stops_after(run, 600):
+        assert len(threading.enumerate()) == len(before) + 1
+    assert threading.enumerate() == before
+
+
+def test_a_time_limit_that_has_passed_stops_the_run(tmp_path):
+    run = tiny.train(tmp_path / "run")
+    with stops_after(run, 0.01):
+        for thread in threading.enumerate():
+            if isinstance(thread, threading.Timer):
+                thread.join()
+    assert run.stopping == TIME_LIMIT
