@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    names = [script.name for script in SCRIPTS]
+    names = list(dict.fromkeys(script.name for script in SCRIPTS))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="SCRIPT", help=", ".join(names))
     parser.add_argument("--output", type=Path, default=Path("benchmark-results"), metavar="FOLDER")
@@ -40,7 +40,7 @@ def main() -> None:
         results = {"date": date.today().isoformat(), "scripts": {}}
         for script in SCRIPTS:
             if script.name in given.only:
-                results["scripts"][script.name] = measured(script)
+                results["scripts"][script.key] = measured(script)
     given.output.mkdir(parents=True, exist_ok=True)
     (given.output / "benchmarks.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     text = page(results)

@@ -10,7 +10,7 @@ from benchmarks.rows import SCRIPTS, Row
 
 def page(results: dict[str, Any]) -> str:
     """A section a script: the same work, the machine and its load, a table of its rows."""
-    found = {script: results["scripts"][script.name] for script in SCRIPTS if script.name in results["scripts"]}
+    found = {script: results["scripts"][script.key] for script in SCRIPTS if script.key in results["scripts"]}
     machine = next((one["machine"] for one in found.values() if "machine" in one), {})
     lines = [
         "# What was measured",
@@ -32,7 +32,7 @@ def page(results: dict[str, Any]) -> str:
         "",
     ]
     for script, one in found.items():
-        lines += [f"## {script.name}", "", script.same_work, ""]
+        lines += [f"## {script.key}", "", script.same_work, ""]
         if "failed" in one:
             lines += [f"Not measured: {one['failed']}.", ""]
             continue
@@ -58,7 +58,7 @@ def line(row: Row, spread: dict[str, float] | None) -> str:
 def rows(results: dict[str, Any]) -> Iterator[tuple[Row, dict[str, float]]]:
     """Every row that was measured, with median, least and most."""
     for script in SCRIPTS:
-        ratios = results["scripts"].get(script.name, {}).get("ratios", {})
+        ratios = results["scripts"].get(script.key, {}).get("ratios", {})
         for row in script.rows:
             if row.ratio in ratios:
                 yield row, ratios[row.ratio]

@@ -32,6 +32,12 @@ class Script:
     same_work: str
     """Why its sides can be compared."""
     rows: tuple[Row, ...]
+    label: str = ""
+    """What tells it from another run of the same script."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.name} {self.label}".strip()
 
 
 def _against_peers() -> tuple[Row, ...]:
@@ -41,6 +47,22 @@ def _against_peers() -> tuple[Row, ...]:
         rows.append(Row(f"training / under {title}, zoo's data", f"zoo/{name}-memory", 1.05))
         rows.append(Row(f"memory of training / under {title}", f"memory of zoo/{name}", 1, at_least=False))
     return tuple(rows)
+
+
+def _unet(base: int) -> Script:
+    return Script(
+        "unet_speed.py",
+        ("--rounds", "6", "--warm-up", "20", "--base", str(base)),
+        f"Steps a second of unet-moving-mnist with {base} channels and batches of 16: the same batches, loss, "
+        "optimizer, schedule and average; beside the bare loop the same network too, beside the other library one of "
+        "about as many operations.",
+        (
+            Row(f"U-Net training, {base} channels / bare loop", "zoo/bare", 0.97),
+            Row("arithmetic rate of it / segmentation_models_pytorch under Lightning", "GFLOP/s of zoo/smp", 1),
+            Row("memory of it / segmentation_models_pytorch under Lightning", "memory of zoo/smp", 1, at_least=False),
+        ),
+        label=f"base {base}",
+    )
 
 
 SCRIPTS = (
@@ -64,17 +86,7 @@ SCRIPTS = (
             Row("share of the machine's matrix products, batch 512", "share of peak, batch 512", 0.75),
         ),
     ),
-    Script(
-        "unet_speed.py",
-        ("--rounds", "6", "--warm-up", "20"),
-        "Steps a second of unet-moving-mnist with 16 channels and batches of 16: the same batches, loss, optimizer, "
-        "schedule and average; beside the bare loop the same network too, beside the other library one of about as "
-        "many operations.",
-        (
-            Row("U-Net training / bare loop", "zoo/bare", 0.97),
-            Row("U-Net training / segmentation_models_pytorch under Lightning", "zoo/smp", 1),
-        ),
-    ),
+    *(_unet(base) for base in (16, 32)),
     Script(
         "unet_reference.py",
         ("--rounds", "3"),
@@ -140,8 +152,12 @@ SCRIPTS = (
     ),
     Script(
         "time_to_quality.py",
-        ("--limit", "400"),
+        ("--limit", "240"),
         "Seconds of training on the same data until the same evaluation first finds good digits.",
-        (Row("seconds until clsgan-mnist draws good digits", "seconds of zoo", 180, at_least=False),),
+        (
+            Row("seconds until clsgan-mnist draws good digits", "seconds of zoo", 180, at_least=False),
+            Row("clsgan-mnist-reference, or the limit / clsgan-mnist, seconds", "seconds of reference/zoo", 1),
+            Row("a public conditional GAN, or the limit / clsgan-mnist, seconds", "seconds of public/zoo", 1),
+        ),
     ),
 )

@@ -1,8 +1,9 @@
-"""Seconds until a conditional GAN first draws good digits, for three ways to train one of the same size.
+"""Seconds until a conditional GAN first draws good digits, for three ways to train one.
 
 zoo        clsgan-mnist
 reference  clsgan-mnist-reference
-public     public_cgan.py: networks and settings of the conditional GAN of PyTorch-GAN, as its source has them
+public     public_cgan.py: networks and settings of the conditional GAN of PyTorch-GAN, as its source has them: its
+           generator is as large as clsgan's, its discriminator half as large again
 
 Good is accuracy of at least 0.98, diversity of at least 0.85 and a Frechet distance of at most 14 times the floor, as
 clsgan-mnist measures them on the validation examples every so many steps. Seconds are those of training, from its first
@@ -23,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from measuring import data_root, load_average, machine, said, spread, write
+from measuring import data_root, load_average, machine, ratios, said, spread, write
 
 import zoo_core as zoo
 
@@ -93,6 +94,7 @@ def main() -> None:
     threads = torch.get_num_threads()
     print(f"threads: {threads}, load average before: {before}, afterwards: {loads['after']}")
     figures = spreads("seconds of {}", times) | spreads("seconds of {} with evaluations", whole)
+    figures |= later(times, given.limit)
     courses = {name: [watch.figures for watch in watches] for name, watches in found.items()}
     result = {"machine": machine(), "threads": threads, "load_average": loads, "limit": given.limit, "courses": courses}
     write(given.output, {**result, "seconds": times, "with_evaluations": whole, "ratios": figures})
@@ -108,6 +110,15 @@ def spreads(title: str, times: Mapping[str, list[float | None]]) -> dict[str, di
     """Of those ways of which every run was good enough: without the others a median would say too little."""
     reached = {name: [one for one in seconds if one is not None] for name, seconds in times.items()}
     return {title.format(name): spread(reached[name]) for name in times if len(reached[name]) == len(times[name])}
+
+
+def later(times: Mapping[str, list[float | None]], limit: float) -> dict[str, dict[str, float]]:
+    """How many times as long as zoo the others took, seed by seed; at least so many times where one took the limit."""
+    zoos = times.get("zoo", [None])
+    if None in zoos:
+        return {}
+    others = {name: [limit if one is None else one for one in seconds] for name, seconds in times.items()}
+    return {f"seconds of {name}/zoo": ratios(others[name], others["zoo"]) for name in others if name != "zoo"}
 
 
 if __name__ == "__main__":

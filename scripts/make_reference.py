@@ -23,7 +23,7 @@ SECTIONS = {
     "Interfaces": ["Model", "Dataset", "Trainer", "Engine"],
     "Settings": ["setting"],
     "A page to try a model on": ["Control"],
-    "Examples": ["Batch", "Examples", "InMemory", "OnTheFly", "data_root"],
+    "Examples": ["Batch", "Examples", "InMemory", "Pixels", "OnTheFly", "data_root"],
     "A run": ["Run", "Metrics", "ZooError"],
     "Reading pictures": ["read_picture", "read_frames", "clip_shape", "picture_files", "palette"],
     "By name": ["list", "info", "recipe", "build", "run", "load"],

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from zoo_core.dataset import Examples as Examples
     from zoo_core.dataset import InMemory as InMemory
     from zoo_core.dataset import OnTheFly as OnTheFly
+    from zoo_core.dataset import Pixels as Pixels
     from zoo_core.errors import ZooError as ZooError
     from zoo_core.folder import data_root as data_root
     from zoo_core.hookspecs import hookimpl as hookimpl
@@ -52,6 +53,7 @@ _HOME = {
     "Metrics": "trainer",
     "Model": "model",
     "OnTheFly": "dataset",
+    "Pixels": "dataset",
     "Registry": "registry",
     "Run": "run_state",
     "Trainer": "trainer",
@@ -82,6 +84,7 @@ __all__ = [
     "Metrics",
     "Model",
     "OnTheFly",
+    "Pixels",
     "Registry",
     "Run",
     "Trainer",

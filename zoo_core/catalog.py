@@ -16,6 +16,7 @@ from zoo_core.registry import KINDS, Entry, Kind, Registry
 from zoo_core.settings import describe
 from zoo_core.weights.entries import Entries
 from zoo_core.weights.entries import Entry as WeightsEntry
+from zoo_core.written_config import config_class
 
 LISTED = ("recipes", *(f"{kind}s" for kind in KINDS), "weights")
 Tags = Mapping[tuple[str, str], Iterable[str]]
@@ -95,7 +96,7 @@ class Catalog:
     def info(self, name: str) -> dict[str, Any]:
         """What is known of ``name``, by kind: ``{"recipe": {…}, "model": {…}, …}``.
 
-        A recipe's entry is read without torch; that of a model, trainer or data set imports the plugin's class.
+        All but the count of a model's parameters is read without torch, of a plugin that writes its settings plainly.
 
         Raises:
             UnknownName: if nothing answers to the name.
@@ -166,17 +167,17 @@ class Catalog:
         return _row(name, plugin, tags.get(("model", listed.model or ""), ()), summary)
 
     def _describe(self, entry: Entry) -> dict[str, Any]:
-        loaded = entry.load()
+        config = config_class(entry)
         described: dict[str, Any] = {
             "name": entry.full_name,
             "summary": entry.summary,
             "paper": entry.paper,
             "licence": entry.licence,
             "class": entry.target,
-            "settings": [vars(info) for info in describe(loaded.Config)] if hasattr(loaded, "Config") else [],
+            "settings": [] if config is None else [vars(info) for info in describe(config)],
         }
         if entry.kind == "model" and not any(info["required"] for info in described["settings"]):
-            described["parameters"] = loaded.count_parameters()
+            described["parameters"] = entry.load().count_parameters()
         return described
 
     def _or_broken(self, error: UnknownName, name: str) -> UnknownName | BrokenPlugin:

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -105,25 +105,70 @@ class OnTheFly:
 class InMemory:
     """Examples kept as tensors and batched by index, much faster than one by one.
 
-        InMemory(image=images, label=labels)  # (N, 1, 28, 28), (N,)
+        InMemory(image=Pixels(images), label=labels)  # (N, 1, 28, 28) as bytes, (N,)
 
     Raises:
         ValueError: if the tensors are not of one length.
     """
 
-    def __init__(self, **tensors: Tensor) -> None:
+    def __init__(self, **tensors: Tensor | Pixels) -> None:
         lengths = {name: len(tensor) for name, tensor in tensors.items()}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"the tensors should be of one length, but have {lengths}.")
-        self.tensors = tensors
+        self._kept = tensors
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Every tensor by its name, whole."""
+        return _Whole(self._kept)
 
     def __len__(self) -> int:
-        return len(next(iter(self.tensors.values())))
+        return len(next(iter(self._kept.values())))
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {name: tensor[index] for name, tensor in self.tensors.items()}
+        return {name: tensor[index] for name, tensor in self._kept.items()}
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """A whole batch, as PyTorch's loader asks for it."""
         index = torch.as_tensor(indices)
-        return Batch({name: tensor.index_select(0, index) for name, tensor in self.tensors.items()})
+        return Batch({name: tensor.index_select(0, index) for name, tensor in self._kept.items()})
+
+
+class Pixels:
+    """Pictures that :class:`InMemory` keeps as the bytes they are, in a quarter of the memory of what it gives:
+    float32 in [0, 1].
+
+    Raises:
+        ValueError: if ``pixels`` are not of ``torch.uint8``.
+    """
+
+    def __init__(self, pixels: Tensor) -> None:
+        if pixels.dtype != torch.uint8:
+            raise ValueError(f"pixels are {pixels.dtype}, but should be torch.uint8.")
+        self.pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int | slice) -> Tensor:
+        return self.pixels[index].float().div_(255)
+
+    def index_select(self, dimension: int, index: Tensor) -> Tensor:
+        return self.pixels.index_select(dimension, index).float().div_(255)
+
+
+class _Whole(Mapping[str, Tensor]):
+    """Made when it is asked for: of what is kept as bytes, nothing else need be in memory."""
+
+    def __init__(self, kept: Mapping[str, Tensor | Pixels]) -> None:
+        self._kept = kept
+
+    def __getitem__(self, name: str) -> Tensor:
+        kept = self._kept[name]
+        return kept[:] if isinstance(kept, Pixels) else kept
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)

@@ -123,10 +123,12 @@ def read(
     checked: dict[str, Any] = {}
     for name, field in fields.items():
         full_key = f"{prefix}.{name}" if prefix else name
-        if name not in values:
-            if _is_required(field):
+        left_open = values.get(name) == "???"  # as OmegaConf writes a value that its user must give
+        if name not in values or left_open:
+            if _is_required(field) or left_open:
                 raise BadSetting(
-                    f"{where(prefix)}{full_key} is missing, but {whose} needs it ({field.metadata['help']}).",
+                    f"{where(full_key if left_open else prefix)}{full_key} is missing, "
+                    f"but {whose} needs it ({field.metadata['help']}).",
                     f"Add `{full_key}=…`: {type_name(hints[name])}.",
                 )
             continue

@@ -34,7 +34,7 @@ RESULTS = {
 }
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.key)
 def test_every_script_of_the_suite_takes_the_arguments_it_is_given(script) -> None:
     words = [*script.arguments, "--output", "result.json", "--help"]
     command = [sys.executable, str(ROOT / "benchmarks" / script.name), *words]

@@ -40,6 +40,19 @@ def test_examples_in_memory_are_the_same_one_by_one_and_in_a_batch():
     assert batch["square"].tolist() == [16, 1]
 
 
+def test_pixels_are_kept_as_bytes_and_given_as_numbers_from_0_to_1():
+    bytes_ = torch.randint(0, 256, (5, 1, 3, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    numbers = bytes_.float() / 255
+    examples = zoo.InMemory(image=zoo.Pixels(bytes_), label=torch.arange(5))
+    assert torch.equal(examples[3]["image"], numbers[3])
+    assert torch.equal(examples.__getitems__([4, 1])["image"], numbers[[4, 1]])
+    assert torch.equal(examples.tensors["image"], numbers)
+    assert list(examples.tensors) == ["image", "label"]
+    assert examples.tensors["label"] is examples.tensors["label"]
+    with pytest.raises(ValueError, match=r"pixels are torch\.float32, but should be torch\.uint8"):
+        zoo.Pixels(numbers)
+
+
 def test_tensors_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match=r"one length, but have \{'image': 3, 'label': 2\}"):
         zoo.InMemory(image=torch.zeros(3, 1), label=torch.zeros(2))

@@ -75,6 +75,15 @@ def test_null_is_a_value_where_the_type_allows_it() -> None:
     )
 
 
+def test_a_value_that_a_recipe_leaves_open_is_missing_where_it_is_left_open() -> None:
+    error = refusal({"rate": "???"})
+
+    assert error.problem == (
+        "registry.yaml:7[trainer.rate]: trainer.rate is missing, but trainer 'tiny' needs it (step size)."
+    )
+    assert error.cure == "Add `trainer.rate=…`: float."
+
+
 def test_a_misspelt_setting_names_the_nearest_one() -> None:
     error = refusal({"raet": 1.0})
 
@@ -115,7 +124,6 @@ def test_a_component_without_settings_says_so() -> None:
         ("layers", {"x": 1}, "is {x: 1}, but should be a list of int"),
         ("flip", "maybe", "is 'maybe', but should be a bool"),
         ("shares", [1], "is [1], but should be a mapping from str to float"),
-        ("rate", "???", "is '???', but should be a float"),
     ],
 )
 def test_a_value_of_another_type_says_what_was_given_and_expected(key: str, value: Any, expected: str) -> None:

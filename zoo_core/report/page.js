@@ -16,15 +16,17 @@
     const { runs, columns } = joined(data.charts[figure.dataset.chart]);
     const place = figure.querySelector(".plot");
     const read = figure.querySelector("output");
+    // A logarithm needs numbers above 0; a chart that has others stays as it is.
+    const logarithmic = log.checked && columns.slice(1).flat().every((value) => value == null || value > 0);
     const axis = { stroke: color("--quiet"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const options = {
       width: place.clientWidth,
       height: place.clientHeight,
       legend: { show: false },
-      scales: { x: { time: false } },
+      scales: { x: { time: false }, y: { distr: logarithmic ? 3 : 1 } },
       axes: [
         { ...axis, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en")) },
-        { ...axis, size: 58, values: (_, ticks) => ticks.map(short) },
+        { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => (tick == null ? "" : short(tick))) },
       ],
       series: [{}, ...runs.map((run) => ({ stroke: color(`--run-${run % 8}`), width: 1.6, dash: run < 8 ? [] : [6, 4] }))],
       hooks: {
@@ -38,6 +40,7 @@
     figure.plot = new uPlot(options, columns, place);
   }
 
+  const log = document.getElementById("log");
   const figures = [...document.querySelectorAll("[data-chart]")];
   const redraw = () => figures.forEach((figure) => figure.querySelector(".plot").clientWidth && draw(figure));
   const resized = new ResizeObserver((entries) => {
@@ -50,6 +53,7 @@
   });
   figures.forEach((figure) => resized.observe(figure.querySelector(".plot")));
   dark.addEventListener("change", redraw);
+  log?.addEventListener("change", redraw);
 
   const scrub = document.getElementById("scrub");
   if (scrub) {

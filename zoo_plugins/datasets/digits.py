@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any, Literal
@@ -54,5 +55,5 @@ class Digits:
         return count - count // _HELD_OUT
 
 
-def _whole(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+def _whole(tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     return tensors["image"].squeeze(1).mul(255).round().byte(), tensors["label"]

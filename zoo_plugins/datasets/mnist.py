@@ -119,7 +119,7 @@ def _subset() -> _Digits:
 
 def _examples(images: Tensor, labels: Tensor) -> zoo.InMemory:
     """(N, 28, 28) and (N,), both uint8, as examples."""
-    return zoo.InMemory(image=images.unsqueeze(1).float().div_(255), label=labels.long())
+    return zoo.InMemory(image=zoo.Pixels(images.unsqueeze(1)), label=labels.long())
 
 
 def _fingerprint(source: str, sums: Iterable[str]) -> str:

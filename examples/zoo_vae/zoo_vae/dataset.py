@@ -53,7 +53,7 @@ class IDXFolder(zoo.Dataset):
                 "Bring both files anew.",
             )
         return zoo.InMemory(
-            image=torch.from_numpy(pictures).unsqueeze(1).float().div_(255),
+            image=zoo.Pixels(torch.from_numpy(pictures).unsqueeze(1)),
             label=torch.from_numpy(labels).long(),
         )
 

@@ -39,7 +39,11 @@ print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stder
         (["top", "--once"], "no runs in"),
         (["info", "clsgan-mnist"], "run.steps"),
         (["info", "clsgan-mnist", "--json"], '"run.steps"'),
+        (["info", "next-frame"], "averaging"),
+        (["info", "mnist"], "subset"),
         (["run", "--help"], "--resume"),
+        (["run", "clsgan-mnist", "--print-config"], "latent_dim: 96"),
+        (["run", "unet-moving-mnist", "--print-config"], "frames_in: 10"),
         (["sweep", "--help"], "--metric"),
         (["predict", "--help"], "--output"),
         (["export", "--help"], "--tolerance"),
@@ -92,3 +96,25 @@ def test_a_misspelt_recipe_is_told_before_anything_heavy_is_imported(tmp_path: P
     told = json.loads(done.stderr.splitlines()[-1])
     assert told["code"] == 2
     assert HEAVY & set(told["modules"]) == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["run", "clsgan-mnist", "trainer.los=1"], "Did you mean 'trainer.loss'?"),
+        (["run", "clsgan-mnist", "model.latent_dim=many"], "should be an int"),
+        (["run", "unet-masks"], "model.out_channels is missing"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_in_a_setting_is_told_without_the_seconds_that_torch_takes(
+    tmp_path: Path, words: list[str], told: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    *said, last = done.stderr.splitlines()
+    assert json.loads(last)["code"] == 2
+    assert told in " ".join(said)
+    assert HEAVY & set(json.loads(last)["modules"]) == set()
+    assert not list(tmp_path.iterdir())

@@ -121,6 +121,39 @@ def test_the_gan_draws_the_digits_asked_for_and_walks_between_two_noises(page: A
     assert walked.mean() > 10
 
 
+def test_a_slider_that_is_dragged_walks_from_noise_to_noise(page: Any) -> None:
+    page.reload()
+    panel = tab(page, "clsgan-mnist")
+    panel.locator("img[alt='image']").wait_for()
+    before = picture(panel, "image")
+    slider = panel.get_by_label("range slider for walk")
+    box = slider.bounding_box()
+    page.mouse.move(box["x"] + 8, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=10)
+    page.mouse.up()
+    half = other_than(page, panel, "image", before)
+    assert 0.4 < float(slider.input_value()) < 0.6
+    slider.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.up()
+    assert (other_than(page, panel, "image", half) != before).any()
+
+
+def test_a_model_with_an_example_is_tried_by_it(page: Any) -> None:
+    panel = tab(page, "clsgan-mnist")
+    panel.get_by_role("button", name="Try its example").click()
+    panel.locator(".zoo-values td", has_text="3, 1, 4").wait_for()
+    panel = tab(page, "digit-classifier-mnist")
+    panel.get_by_role("button", name="Try its example").click()
+    panel.locator(".zoo-values td").first.wait_for()
+    assert not tab(page, "unet-digit-scenes").get_by_role("button", name="Try its example").is_visible()
+    page.reload()
+
+
 def test_the_next_frames_stand_beside_the_clip(page: Any, files: Path) -> None:
     panel = tab(page, "unet-moving-mnist")
     panel.locator("input[type=file]").first.set_input_files(files / "clip.gif")

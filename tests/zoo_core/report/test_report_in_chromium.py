@@ -28,6 +28,35 @@ def page_file(tmp_path_factory):
     return folder / "report.html"
 
 
+SCALES = "document.querySelector('[data-chart]').plot.scales"
+
+
+def test_a_curve_is_looked_at_closer_and_on_a_logarithmic_scale(chromium, page_file):  # noqa: F811
+    page = chromium.new_page(viewport={"width": 1000, "height": 900})
+    page.goto(page_file.as_uri())
+    page.wait_for_selector(".plot canvas")
+    whole = page.evaluate(f"[{SCALES}.x.min, {SCALES}.x.max]")
+    assert page.evaluate(f"{SCALES}.y.distr") == 1
+    page.get_by_label("logarithmic").check()
+    assert page.evaluate(f"{SCALES}.y.distr") == 3
+    assert page.eval_on_selector(".plot canvas", DRAWN) > 3
+
+    over = page.locator(".u-over").first
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 40, steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(100)
+    low, high = page.evaluate(f"[{SCALES}.x.min, {SCALES}.x.max]")
+    assert whole[0] < low < high < whole[1]
+    over.dblclick(position={"x": 10, "y": 40})
+    page.wait_for_timeout(100)
+    assert page.evaluate(f"[{SCALES}.x.min, {SCALES}.x.max]") == whole
+    page.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1920])
 def test_the_page_fits_draws_and_scrubs(chromium, page_file, width, scheme):  # noqa: F811

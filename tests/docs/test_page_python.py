@@ -1,0 +1,124 @@
+"""The Python of README and of the page on weights is run as it stands, on a run and a file of the names it gives."""
+
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import torch
+
+import zoo_core as zoo
+from zoo_core.registry import Registry
+
+ROOT = Path(__file__).parents[2]
+SHORT = ["dataset.source=subset", "run.device=cpu", "run.threads=1"]
+
+
+def python_of(page: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_readme_loads_predicts_trains_and_loads_what_was_trained(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (program,) = [text for text in python_of("README.md") if "zoo.load(" in text]
+    steps = '"run.steps=2000"'
+    assert steps in program
+    made: dict = {}
+    exec(program.replace(steps, ", ".join(f'"{word}"' for word in ["run.steps=4", *SHORT])), made)  # noqa: S102
+    assert made["digits"].shape == (3, 1, 28, 28)
+    assert 0 <= made["digits"].min() < made["digits"].max() <= 1
+    trained = made["run"].model.state_dict()
+    assert all(torch.equal(trained[key], value) for key, value in made["mine"].state_dict().items())
+
+
+def test_readmes_ten_lines_register_what_they_say():
+    (program,) = [text for text in python_of("README.md") if "zoo_register" in text]
+    plugin: dict = {"__file__": str(ROOT / "examples" / "plugin.py")}
+    exec(program, plugin)  # noqa: S102
+    registry = Registry()
+    with registry.owned_by("mine"):
+        plugin["zoo_register"](registry)
+    assert [(entry.kind, entry.name) for entry in registry.entries] == [
+        ("model", "autoencoder"),
+        ("trainer", "autoencoder"),
+    ]
+    assert len([line for line in program.splitlines() if line.strip()]) <= 10
+
+
+AROUND_THE_STEP = """
+    from dataclasses import dataclass
+    from torch import nn
+    from torch.nn import functional as F
+    import zoo_core as zoo
+
+    class Autoencoder(zoo.Model):
+        @dataclass(frozen=True, kw_only=True)
+        class Config:
+            width: int = zoo.setting(16, "of the code", least=1)
+
+        def __init__(self, config):
+            super().__init__(config)
+            self.layers = nn.Sequential(
+                nn.Flatten(), nn.Linear(784, config.width), nn.Linear(config.width, 784), nn.Unflatten(1, (1, 28, 28))
+            )
+
+        def forward(self, image):
+            return self.layers(image)
+
+    class AutoencoderTrainer(zoo.Trainer):
+        @dataclass(frozen=True, kw_only=True)
+        class Config:
+            pass
+
+        def setup(self, model, engine):
+            import torch
+            adam = torch.optim.Adam(model.parameters())
+            self.engine = engine
+            self.model, self.optimizer = engine.prepare(model, adam)
+
+        def step(self, batch): ...
+
+    @zoo.hookimpl
+    def zoo_register(registry):
+        registry.model("autoencoder", f"{__name__}:Autoencoder", summary="Small")
+        registry.trainer("autoencoder", f"{__name__}:AutoencoderTrainer", summary="Mean squared error")
+        parts = {"model": "autoencoder", "trainer": "autoencoder", "dataset": "mnist"}
+        registry.recipe("autoencoder", __file__, **{part: {"name": name} for part, name in parts.items()})
+"""
+
+
+def test_readmes_step_trains(tmp_path):
+    (step,) = [text for text in python_of("README.md") if "def step(" in text]
+    around = textwrap.dedent(AROUND_THE_STEP)
+    assert "    def step(self, batch): ...\n" in around
+    (tmp_path / "mine.py").write_text(around.replace("    def step(self, batch): ...\n", step))
+    words = [*SHORT, "run.steps=40", "run.batch_size=16", "run.log_every=20"]
+    done = subprocess.run(
+        [sys.executable, "-m", "zoo_core", "--plugin", "mine.py", "run", "autoencoder", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    first, last = (float(loss) for loss in re.findall(r"loss ([\d.]+)  left", done.stderr))
+    assert last < first
+
+
+def test_weights_are_loaded_in_every_way_of_the_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = python_of("docs/weights.md")
+    (folder,) = re.findall(r'"(runs/[^"]+)"', first)
+    zoo.run("clsgan-mnist", "run.steps=4", *SHORT, folder=folder)
+    (tmp_path / "some").mkdir()
+    shutil.copy(Path(folder) / "model.safetensors", "some/file.safetensors")
+    assert first.count('"cuda"') == 1
+    made: dict = {}
+    exec(first.replace('"cuda"', '"cpu"'), made)  # noqa: S102
+    assert type(made["model"]).__name__ == "CLSGAN"
+    exec(second, made)  # noqa: S102
+    said = re.findall(r"left_out\.reshaped  # (\{.*?), …", second)
+    assert said == [str(dict([next(iter(made["left_out"].reshaped.items()))]))[:-1].replace("'", '"')]
