@@ -119,6 +119,12 @@ def test_the_gan_draws_the_digits_asked_for_and_walks_between_two_noises(page: A
     panel.get_by_role("button", name="Predict").click()
     walked = other_than(page, panel, "image", half)
     assert walked.mean() > 10
+    panel.get_by_label("number input for seed of another noise").fill("9")
+    panel.get_by_role("button", name="Predict").click()
+    walked = other_than(page, panel, "image", walked)
+    panel.get_by_label("number input for pictures").fill("7")
+    panel.get_by_role("button", name="Predict").click()
+    assert other_than(page, panel, "image", walked).shape == (30 + 2, 7 * 30 + 2, 3)
 
 
 def test_a_slider_that_is_dragged_walks_from_noise_to_noise(page: Any) -> None:
