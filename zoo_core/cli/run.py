@@ -115,11 +115,15 @@ def _words(
 
 
 def _train(recipe: Recipe, here: Catalog, folder: Path | None, resume: bool, time_limit: float | None) -> int:
-    from rich.console import Console
+    with exits_on_interrupt():
+        from rich.console import Console
 
-    from zoo_core.observers import standard
-    from zoo_core.observers.progress import Progress
-    from zoo_core.runner import run_recipe
+        from zoo_core.observers import standard
+        from zoo_core.observers.progress import Progress
+        from zoo_core.resolving import resolve
+        from zoo_core.runner import run_recipe
+
+        resolve(recipe, here)  # imports its classes
 
     if is_launched():
         end_with_launcher()

@@ -111,10 +111,11 @@ def checked(planned: Plan, catalog: Catalog) -> Plan:
         ZooError: if a trial would ask for what is not there.
     """
     from zoo_core.devices import find_device
-    from zoo_core.resolving import complete
+    from zoo_core.resolving import complete, resolve
 
     def looked_at(texts: Mapping[str, str]) -> Recipe:
         recipe = complete(planned.recipe_of(texts), catalog)
+        resolve(recipe, catalog)  # its classes can be imported
         find_device(recipe.run_settings().device)
         return recipe
 
