@@ -6,7 +6,6 @@ evaluates after the last step. It prints steps/s.
     ZOO_DATA=FOLDER python benchmarks/through_zoo.py
 """
 
-# ruff: noqa: E402  # before torch is imported, as the command does
 from __future__ import annotations
 
 import argparse
@@ -15,10 +14,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-
-from zoo_core.waiting import waits_asleep
-
-waits_asleep()
 
 import torch
 from rich.console import Console

@@ -1,8 +1,13 @@
 """What tests of all packages share. Every test has a zoo home of its own, so that none sees a developer's."""
 
+import os
+
 import pytest
 
 import zoo_core as zoo
+
+# Tests start processes that share the machine with this one. It has to be said before torch is imported.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from zoo_core import catalog
 from zoo_core.recipes import Recipe
-from zoo_core.waiting import waits_asleep
+from zoo_core.waiting import waits_asleep_if_busy
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +52,7 @@ def run(
         ZooError: if the recipe asks for what is not there; nothing is written then.
         RunFailed: if the training fails; what it had is on disk.
     """
-    waits_asleep()
+    waits_asleep_if_busy()
     from zoo_core.observers import standard
     from zoo_core.resolving import complete
     from zoo_core.runner import run_recipe

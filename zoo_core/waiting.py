@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 
+_BUSY = 1.0  # load average of the last minute: one other process that computes
 _SPINS = "1000"  # some microseconds
 
 
-def waits_asleep() -> None:
-    """Let a thread that waits for others sleep after a moment, where its user has not said how it should wait.
+def waits_asleep_if_busy() -> None:
+    """On a machine where others are at work, let a thread that waits for others sleep after a moment.
 
-    libgomp's own would turn in place for milliseconds, on a core that another process may need to get to where this
-    one waits for it: two trainings on one machine did less than half of the work that one does alone, and do at least
-    as much this way (benchmarks/beside_another.py). It has to be said before torch is imported.
+    libgomp's own turns in place for milliseconds, on a core that another process may need to get to where this one
+    waits for it: of two trainings at once each then takes more than twice as long as its share of the machine would.
+    Sleeping costs a tenth of the speed where nobody else is there, so it is chosen only where somebody is
+    (benchmarks/beside_another.py). ``GOMP_SPINCOUNT`` and ``OMP_WAIT_POLICY`` overrule it. It has to be said before
+    torch is imported.
     """
-    if "OMP_WAIT_POLICY" not in os.environ:
+    if "OMP_WAIT_POLICY" not in os.environ and hasattr(os, "getloadavg") and os.getloadavg()[0] >= _BUSY:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)

@@ -14,7 +14,7 @@ import click
 
 from zoo_core.errors import ProcessLost, UnknownName, ZooError, did_you_mean
 from zoo_core.processes import LOST, is_first, is_launched
-from zoo_core.waiting import waits_asleep
+from zoo_core.waiting import waits_asleep_if_busy
 
 COMMANDS = {
     "run": ("zoo_core.cli.run", "Train a recipe."),
@@ -151,7 +151,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of the command ``zoo``. Exit codes: 0 done, 1 a run failed, 2 the user's mistake, 130 interrupted."""
     warnings.showwarning = _show_warning
-    waits_asleep()
+    waits_asleep_if_busy()
     if "_ZOO_COMPLETE" in os.environ:  # a shell that asks for names shows whatever else is said amid what is typed
         warnings.simplefilter("ignore")
     sys.exit(_exit_code(arguments))
