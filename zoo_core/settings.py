@@ -123,15 +123,14 @@ def read(
     checked: dict[str, Any] = {}
     for name, field in fields.items():
         full_key = f"{prefix}.{name}" if prefix else name
-        left_open = values.get(name) == "???"  # as OmegaConf writes a value that its user must give
-        if name not in values or left_open:
-            if _is_required(field) or left_open:
-                raise BadSetting(
-                    f"{where(full_key if left_open else prefix)}{full_key} is missing, "
-                    f"but {whose} needs it ({field.metadata['help']}).",
-                    f"Add `{full_key}=…`: {type_name(hints[name])}.",
-                )
+        if name not in values and not _is_required(field):
             continue
+        if values.get(name, "???") == "???":  # as OmegaConf writes a value that its user must give
+            raise BadSetting(
+                f"{where(full_key if name in values else prefix)}{full_key} is missing, "
+                f"but {whose} needs it ({field.metadata['help']}).",
+                f"Add `{full_key}=…`: {type_name(hints[name])}.",
+            )
         checked[name] = _convert(config_class, name, values[name])
         if isinstance(checked[name], _Refused):
             expected = type_name(hints[name])

@@ -122,7 +122,7 @@ class _Source:
             raise _NotPlain
         arguments = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if isinstance(node.value, ast.Name) and node.value.id in _TYPES:
-            return _TYPES[node.value.id][tuple(... if _is_dots(one) else self._type(one) for one in arguments)]
+            return self._type(node.value)[tuple(... if _is_dots(one) else self._type(one) for one in arguments)]
         _insist(self._full_name(node.value) == "typing.Literal")
         return Literal[tuple(map(self._value, arguments))]
 
@@ -182,10 +182,8 @@ def _imports(tree: ast.Module, package: str) -> Iterator[tuple[str, str]]:
     for statement in tree.body:
         if isinstance(statement, ast.Import):
             for alias in statement.names:
-                yield (
-                    alias.asname or alias.name.partition(".")[0],
-                    alias.name if alias.asname else alias.name.partition(".")[0],
-                )
+                package_name = alias.name.partition(".")[0]
+                yield (alias.asname, alias.name) if alias.asname else (package_name, package_name)
         elif isinstance(statement, ast.ImportFrom):
             module = resolve_name("." * statement.level + (statement.module or ""), package)
             yield from ((alias.asname or alias.name, f"{module}.{alias.name}") for alias in statement.names)

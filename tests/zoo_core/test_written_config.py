@@ -153,6 +153,7 @@ NOT_PLAIN = {
     "another setting": _with('a: int = setting("a")', "def setting(words): return zoo.setting(5, words)"),
     "another dataclass": _with(FIELD, "import dataclasses", "@dataclasses.dataclass(frozen=True, kw_only=True)"),
     "another meaning of int": _with(FIELD, "int = float"),
+    "another meaning of list": _with('a: list[int] = zoo.setting([1], "a")', "list = tuple"),
     "a type that is called": _with('a: Number = zoo.setting(1, "a")', "Number = int"),
     "names from everywhere": _with(FIELD, "from .constants import *"),
     "a class that is made over": _with(FIELD, "").replace("class Net", "@(lambda made: made)\n        class Net"),

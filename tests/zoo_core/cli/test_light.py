@@ -18,6 +18,12 @@ print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stder
 """
 
 
+def typed_in(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
+    """The command, whose last line on stderr are its exit code and what it imported."""
+    command = [sys.executable, "-c", PROGRAM, *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
 @pytest.mark.parametrize(
     ("words", "shows"),
     [
@@ -53,9 +59,7 @@ print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stder
     ids=" ".join,
 )
 def test_a_command_that_reads_names_imports_nothing_heavy(tmp_path: Path, words: list[str], shows: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
+    done = typed_in(tmp_path, words)
 
     told = json.loads(done.stderr.splitlines()[-1])
     assert told["code"] == 0, done.stderr
@@ -70,9 +74,7 @@ def test_info_of_a_weights_file_reads_its_header_without_torch(tmp_path: Path) -
 
     write(tmp_path / "a.safetensors", {"w": torch.zeros(2, 3)}, {"model": "line", "config": {"inputs": 3}})
     words = ["info", "a.safetensors"]
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
+    done = typed_in(tmp_path, words)
     told = json.loads(done.stderr.splitlines()[-1])
     assert (told["code"], done.stdout.splitlines()[0]) == (0, "file a.safetensors: model 'line'")
     assert {"torch", "torchvision", "accelerate"} & set(told["modules"]) == set()
@@ -110,9 +112,7 @@ def test_a_misspelt_recipe_is_told_before_anything_heavy_is_imported(tmp_path: P
 def test_a_mistake_in_a_setting_is_told_without_the_seconds_that_torch_takes(
     tmp_path: Path, words: list[str], told: str
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
+    done = typed_in(tmp_path, words)
     *said, last = done.stderr.splitlines()
     assert json.loads(last)["code"] == 2
     assert told in " ".join(said)

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import os
-import socket
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -16,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from browser import chromium  # noqa: F401
+from demo_served import opened, served
 from PIL import Image
 
 from zoo_core.weights.format import write
@@ -79,23 +74,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Any:
     story = {"model": "waves", "config": {"size": 64}, "licence": "MIT", "figures": {"height": 1.0}}
     write(folder / "sea.safetensors", {"strength": torch.ones(())}, story)
     Image.fromarray(np.tri(64, dtype=np.uint8) * 255).save(folder / "half.png")
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    words = ["--plugin", "waves.py", "demo", "sea.safetensors", "--port", str(port), "--no-browser"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "zoo_core", *words],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith(f"http://127.0.0.1:{port}/ shows sea.safetensors")
-    yield f"http://127.0.0.1:{port}/", folder
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    with served("sea.safetensors", before=("--plugin", "waves.py"), folder=folder) as (where, _):
+        yield where, folder
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +89,7 @@ def page(address: tuple[str, Path], chromium: Any) -> Any:  # noqa: F811
 
 def wave(page: Any) -> Any:
     """The middle row of the picture, without its frame."""
-    source = page.locator("img[alt='image']").get_attribute("src")
-    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition("base64,")[2]))).convert("L"))
+    shown = np.asarray(opened(page, "image").convert("L"))
     return shown[len(shown) // 2, 2:-2].astype(float)
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import os
 import signal
-import socket
 import subprocess
 import sys
 import warnings
@@ -17,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import chromium  # noqa: F401
+from demo_served import opened, served
 from PIL import Image
 
 import zoo_core as zoo
@@ -26,24 +23,10 @@ NAMES = ["clsgan-mnist", "unet-moving-mnist", "unet-digit-scenes", "digit-classi
 SHORT = 20_000  # milliseconds
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    port = free_port()
-    words = [sys.executable, "-m", "zoo_core", "demo", *NAMES, "--port", str(port), "--no-browser"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line.startswith(f"http://127.0.0.1:{port}/ shows clsgan-mnist, ")
-    yield line.split()[0], process
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    with served(*NAMES) as begun:
+        yield begun
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +67,7 @@ def tab(page: Any, name: str) -> Any:
 
 
 def picture(panel: Any, name: str) -> Any:
-    source = panel.locator(f"img[alt='{name}']").get_attribute("src")
-    data = base64.b64decode(source.partition("base64,")[2])
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    return np.asarray(opened(panel, name).convert("RGB"))
 
 
 def other_than(page: Any, panel: Any, name: str, before: Any) -> Any:
@@ -164,8 +145,7 @@ def test_the_next_frames_stand_beside_the_clip(page: Any, files: Path) -> None:
     panel = tab(page, "unet-moving-mnist")
     panel.locator("input[type=file]").first.set_input_files(files / "clip.gif")
     panel.locator("img[alt='clip, 10 frames']").wait_for()
-    source = panel.locator("img[alt='clip, 10 frames']").get_attribute("src")
-    with Image.open(io.BytesIO(base64.b64decode(source.partition("base64,")[2]))) as clip:
+    with opened(panel, "clip, 10 frames") as clip:
         assert clip.n_frames == 10
     assert picture(panel, "given: frames, one by one").mean() > 5
     assert "0.7501" in panel.locator(".prose.zoo-card").inner_text()
