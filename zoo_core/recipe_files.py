@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from zoo_core.errors import BadFile, BadSetting, did_you_mean, in_yaml
+from zoo_core.yaml_text import read_text
 
 SECTIONS = ("recipes", "weights", "plugins")
 PARTS = ("model", "dataset", "trainer")
@@ -53,22 +52,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or error
         raise BadFile(f"{path} could not be read: {reason}.") from error
     try:
-        # Aliases can make a short file an endless document. Without them it has fewer nodes than characters.
-        most = max(10_000, len(text))
-        document = OmegaConf.create(text, max_yaml_expanded_nodes=most) if text.strip() else OmegaConf.create({})
+        document = read_text(text)
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or error
         line = f":{mark.line + 1}" if mark else ""
         raise BadFile(f"{_shorten(path)}{line}: this is not YAML: {problem}.") from error
-    except OmegaConfBaseException as error:
-        raise BadFile(f"{_shorten(path)}: {str(error).splitlines()[0]}.") from error
-    except AssertionError:  # what OmegaConf makes of a lone number
-        document = None
-    plain = OmegaConf.to_container(document, resolve=False) if document is not None else None
-    if not isinstance(plain, dict):
-        held = "a list" if isinstance(plain, list) else "a single value"
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        held = "a list" if isinstance(document, list) else "a single value"
         raise BadFile(f"{_shorten(path)} holds {held}, but should hold a mapping: lines of `key: value`.")
-    return {str(key): value for key, value in plain.items()}
+    return {str(key): value for key, value in document.items()}
 
 
 def read_registry(path: Path) -> dict[str, Any]:
@@ -149,12 +143,11 @@ def check_summary(summary: Any, place: Source) -> None:
 def parse_value(word: str, text: str) -> Any:
     """The value ``text`` of the ``key=value`` word that ends in it, read as YAML."""
     try:
-        parsed: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)
-    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        return read_text(text)
+    except yaml.YAMLError as error:
         raise BadSetting(
             f"the value of '{word}' is not YAML.", "Quote it for the shell, for example 'labels=[1, 2]'."
         ) from error
-    return parsed["value"]
 
 
 def _line_of(path: Path, key: Key) -> int | None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from omegaconf import OmegaConf
-
 from zoo_core.errors import BadSetting, nearest
 from zoo_core.recipe_files import KEYS, PARTS, Key, Source, check_name, check_summary, checked, parse_value, read_yaml
 from zoo_core.settings import read, setting
+from zoo_core.yaml_text import as_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +109,7 @@ class Recipe:
 
     def as_yaml(self) -> str:
         """The recipe as a file that ``zoo run --config`` reads."""
-        return OmegaConf.to_yaml(OmegaConf.create({"recipe": self.name, **self.values}))
+        return as_text({"recipe": self.name, **self.values})
 
 
 def read_config(path: Path) -> Recipe:

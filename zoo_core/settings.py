@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from omegaconf import OmegaConf
-from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
-
 from zoo_core.errors import BadSetting, did_you_mean, in_yaml, nearest
 
 C = TypeVar("C")
 REQUIRED: Any = dataclasses.MISSING
+_SCALARS = (bool, int, float, str, type(None))
 _hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
 _BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "above": ("above", lambda value, bound: value > bound),
@@ -173,9 +171,12 @@ class _Refused:
 def _convert(config_class: type[Any], name: str, value: Any) -> Any:
     """``value`` as the field's type, or :class:`_Refused`. The field is checked alone, so the key is always known."""
     hint = _hints(config_class)[name]
-    plain = hint in (bool, int, float, str) and type(value) is hint
-    if plain or (get_origin(hint) is Literal and type(value) is str and value in get_args(hint)):
-        return value  # nothing to convert, and OmegaConf takes milliseconds
+    plain = _plain(value, hint)
+    if not isinstance(plain, _Refused):
+        return plain  # without OmegaConf, whose import is a third of what a light command takes
+    from omegaconf import OmegaConf
+    from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+
     one_field = dataclasses.make_dataclass("Settings", [(name, hint)])
     try:
         config = OmegaConf.merge(OmegaConf.structured(one_field), OmegaConf.create({name: value}))
@@ -186,6 +187,23 @@ def _convert(config_class: type[Any], name: str, value: Any) -> Any:
         raise
     except (OmegaConfBaseException, TypeError):  # a mapping for a list is a TypeError
         return _Refused()
+
+
+def _plain(value: Any, hint: Any) -> Any:
+    """``value``, if it is of the type as YAML has it, or :class:`_Refused`: then OmegaConf may still make it fit."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal and type(value) is str and value in inner:
+        return value
+    if hint is Any or (origin in (Union, types.UnionType) and type(value) in inner):
+        return value if type(value) in _SCALARS else _Refused()
+    if origin is dict and type(value) is dict and all(type(key) is inner[0] is str for key in value):
+        held = {key: _plain(one, inner[1]) for key, one in value.items()}
+        return held if not any(isinstance(one, _Refused) for one in held.values()) else _Refused()
+    if origin is tuple and type(value) is list:
+        each = inner[:1] * len(value) if inner[1:] == (...,) else inner
+        items = tuple(map(_plain, value, each))
+        return items if len(value) == len(each) and not any(isinstance(one, _Refused) for one in items) else _Refused()
+    return value if hint in _SCALARS and type(value) is hint else _Refused()
 
 
 def _refuse_interpolation(full_key: str, value: Any, where: Callable[[], str]) -> None:

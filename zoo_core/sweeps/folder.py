@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
-from omegaconf import OmegaConf
 
 from zoo_core.errors import BadFile, BadSetting, NameTaken
 from zoo_core.folder import RunFolder, write_whole
 from zoo_core.recipes import Recipe, read_config
 from zoo_core.sweeps.plan import Plan, plan
+from zoo_core.yaml_text import as_text
 
 SWEEPS = Path("sweeps")
 
@@ -63,7 +63,7 @@ class SweepFolder:
         """
         held = planned.as_values()
         held["sweep"] |= {"trials": planned.trials, "study": study, "storage": storage and without_password(storage)}
-        write_whole(self.config, OmegaConf.to_yaml(OmegaConf.create(held)))
+        write_whole(self.config, as_text(held))
 
     def read(self, trials: int | None = None) -> tuple[Plan, str, str | None]:
         """What ``write`` wrote, with another number of trials if one is given.

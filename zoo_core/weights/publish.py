@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from zoo_core import runner
@@ -25,6 +24,7 @@ from zoo_core.weights.evaluating import recipe_of
 from zoo_core.weights.format import check_ending, read_tensors, write
 from zoo_core.weights.header import Header, read_header
 from zoo_core.weights.store import load
+from zoo_core.yaml_text import as_text
 
 _LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -41,7 +41,7 @@ class Published:
 
     def as_yaml(self, name: str) -> str:
         """The section ``weights`` of a registry file, with this entry."""
-        return OmegaConf.to_yaml(OmegaConf.create({"weights": {name: self.entry}}))
+        return as_text({"weights": {name: self.entry}})
 
 
 def name_of(run: Path) -> str:

@@ -1,0 +1,137 @@
+"""YAML is read as OmegaConf reads it, and what is written is read back as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from zoo_core.yaml_text import as_text, read_text
+
+NUMBERS = [
+    "1e-3",
+    "1E3",
+    "-1e+3",
+    "1.e3",
+    ".5e3",
+    ".5e+3",
+    "1_0e3",
+    "1_000",
+    "1.5",
+    "1.5e3",
+    ".5",
+    "5.",
+    "-0",
+    "017",
+    "0o17",
+    "0x1f",
+    "0b1",
+    "1:30",
+    "1:30.5",
+    ".inf",
+    "-.INF",
+    ".nan",
+    "._5e3",
+]
+OTHERS = [
+    "2026-11-25",
+    "2026-11-25T10:00:00Z",
+    "yes",
+    "no",
+    "on",
+    "off",
+    "y",
+    "n",
+    "null",
+    "~",
+    "True",
+    ".e3",
+    "1e",
+    "e3",
+    "+",
+    ".",
+    "1.2.3",
+    "???",
+    "text",
+    "a.b",
+    "'1e-3'",
+    '"yes"',
+]
+WORDS = NUMBERS + OTHERS
+TEXTS = st.text() | st.sampled_from(
+    [*WORDS, " a", "a: b", "#", "- a", "é", "\x85", "\u2028", "a\nb\n", "${a}", "*a", "&a"]
+)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS
+VALUES = st.dictionaries(
+    TEXTS, st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=8)
+)
+
+
+def with_omegaconf(text: str) -> Any:
+    return OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_is_read_as_omegaconf_reads_it(word: str) -> None:
+    assert repr(read_text(f"key: {word}")) == repr(with_omegaconf(f"key: {word}"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &x {b: 1}\nc:\n  <<: *x\n  b: 2\n",
+        "a: {<<: [{x: 1}, {x: 2}]}",
+        "a: &x [1]\nb: *x\n",
+        "a: {1: 2, true: 3, 1.5: 4}",
+        "a: |\n  two\n  lines\n",
+        "a: !!binary aGk=",
+        "a: !!str 5",
+    ],
+)
+def test_a_document_is_read_as_omegaconf_reads_it(text: str) -> None:
+    assert repr(read_text(text)) == repr(with_omegaconf(text))
+
+
+@given(VALUES)
+@settings(deadline=None)
+def test_what_is_written_is_read_back_as_it_was(values: dict[str, Any]) -> None:
+    assert read_text(as_text(values)) == values
+
+
+def test_order_lists_and_tuples_are_kept_and_one_object_twice_is_written_twice() -> None:
+    betas = (0.5, 0.99)
+    assert as_text({"b": betas, "a": {"b": betas}}) == "b:\n- 0.5\n- 0.99\na:\n  b:\n  - 0.5\n  - 0.99\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{a: 1, a: 2}", "found duplicate key a"),
+        ("b: {a: 1, 'a': 2}", "found duplicate key a"),
+        ("a: &x [*x]", "found unconstructable recursive node|it holds itself"),
+        ("a: &x {b: *x}", "found unconstructable recursive node|it holds itself"),
+        ("a: {null: 1}", "it has a key that is null"),
+        ("a: !!set {b}", "it holds a set"),
+        ("a: !!timestamp 2026-11-25", "it holds a date"),
+        ("a: !!python/object:os.system {}", "could not determine a constructor"),
+        ("a: 1\n---\nb: 2\n", "expected a single document"),
+        ("a: " + 5000 * "[" + 5000 * "]", "nesting"),
+    ],
+)
+def test_what_is_no_plain_value_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(yaml.YAMLError, match=problem):
+        read_text(text)
+
+
+def test_aliases_cannot_make_a_short_file_an_endless_document() -> None:
+    levels = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 30)]
+    with pytest.raises(yaml.YAMLError, match="its aliases make it too large"):
+        read_text("\n".join(["a0: &a0 [x, x, x, x]", *levels]))
+
+
+def test_a_long_file_without_aliases_is_read() -> None:
+    assert len(read_text("".join(f"k{i}: [{i}]\n" for i in range(20_000)))) == 20_000
