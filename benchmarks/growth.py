@@ -30,6 +30,7 @@ from zoo_core.batches import Batches
 from zoo_core.building import try_out
 from zoo_core.catalog import Catalog
 from zoo_core.resolving import complete
+from zoo_plugins.unet.inference import folded
 
 Work = tuple[int, Callable[[], object]]
 
@@ -47,9 +48,9 @@ def batch() -> Iterator[Work]:
 
 
 def pixels() -> Iterator[Work]:
-    model = zoo.build("unet", base_channels=16).eval()
+    model = folded(zoo.build("unet", base_channels=16))  # as `zoo predict` has it
     for height, width in ((64, 64), (128, 128), (240, 272), (480, 560)):
-        sample = torch.rand(1, 60, height, width)
+        sample = torch.rand(1, 60, height, width).contiguous(memory_format=torch.channels_last)
 
         def forward(sample: torch.Tensor = sample) -> None:
             with torch.inference_mode():

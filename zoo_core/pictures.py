@@ -7,11 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from zoo_core.errors import BadFile
 
 FRAME_SECONDS = 0.1
+_LINE = 2
+"""Pixels between two pictures of a grid, and around it."""
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -21,9 +25,8 @@ def save(pictures: Tensor, path: Path, columns: int = 8) -> None:
     Raises:
         BadFile: if the file cannot be written, or its ending names no picture format.
     """
-    from torchvision.utils import save_image
-
-    _write(path, lambda: save_image(grid(pictures, columns), path), "Choose a name that ends in .png.")
+    picture = _as_picture(grid(pictures, columns))
+    _write(path, lambda: picture.save(path), "Choose a name that ends in .png.")
 
 
 def can_be_drawn(value: Any) -> bool:
@@ -33,10 +36,23 @@ def can_be_drawn(value: Any) -> bool:
 
 
 def grid(pictures: Tensor, columns: int = 8) -> Tensor:
-    """``pictures`` (N, C, H, W) in a grid of ``columns``, or clips (N, T, C, H, W) with a row for each: (3, H, W)."""
-    from torchvision.utils import make_grid
+    """``pictures`` (N, C, H, W) in a grid of ``columns``, or clips (N, T, C, H, W) with a row for each: (3, H, W).
 
-    return make_grid(pictures.flatten(0, -4), nrow=columns if pictures.ndim == 4 else pictures.shape[1])  # type: ignore[no-any-return]
+    As torchvision's ``make_grid`` lays it out, whose import would cost every run seconds and a hundred megabytes.
+    """
+    columns = columns if pictures.ndim == 4 else pictures.shape[1]
+    pictures = pictures.flatten(0, -4)
+    pictures = pictures.expand(-1, 3, -1, -1)
+    count, channels, height, width = pictures.shape
+    if count == 1:
+        return pictures[0]
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    empty = pictures.new_zeros(rows * columns - count, channels, height, width)
+    cells = F.pad(torch.cat([pictures, empty]), (_LINE, 0, _LINE, 0))
+    lines = cells.reshape(rows, columns, *cells.shape[1:]).permute(2, 0, 3, 1, 4)
+    lines = lines.reshape(channels, rows * (height + _LINE), columns * (width + _LINE))
+    return F.pad(lines, (0, _LINE, 0, _LINE))
 
 
 def save_clips(clips: Tensor, path: Path, columns: int = 3) -> None:
@@ -45,10 +61,7 @@ def save_clips(clips: Tensor, path: Path, columns: int = 3) -> None:
     Raises:
         BadFile: if the file cannot be written.
     """
-    from PIL import Image
-
-    grids = [grid(clips[:, time], columns) for time in range(clips.shape[1])]
-    frames = [Image.fromarray(one.mul(255).round().byte().permute(1, 2, 0).numpy()) for one in grids]
+    frames = [_as_picture(grid(clips[:, time], columns)) for time in range(clips.shape[1])]
     milliseconds = round(FRAME_SECONDS * 1000)
     _write(
         path,
@@ -89,6 +102,13 @@ def palette(count: int) -> list[tuple[int, int, int]]:
     Hues a golden angle apart, so that neighbours differ and any number of classes has its own; all are bright.
     """
     return [(0, 0, 0), *(_bright(number) for number in range(count - 1))]
+
+
+def _as_picture(image: Tensor) -> Any:
+    """(3, H, W) in [0, 1], what is outside cut off, as one of Pillow's."""
+    from PIL import Image
+
+    return Image.fromarray(image.mul(255).add(0.5).clamp(0, 255).byte().permute(1, 2, 0).contiguous().cpu().numpy())
 
 
 def _bright(number: int) -> tuple[int, int, int]:

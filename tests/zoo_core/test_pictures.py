@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.utils import make_grid, save_image
 
 import zoo_core as zoo
 from zoo_core import pictures
@@ -18,6 +19,17 @@ def test_pictures_are_a_grid(tmp_path):
     pictures.save(drawn(5, 1, 4, 6), tmp_path / "a.png", columns=3)
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (3 * 8 + 2, 2 * 6 + 2)  # two pixels around each
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("count", "columns"), [(1, 8), (3, 8), (8, 8), (9, 4), (12, 5)])
+def test_a_grid_and_its_file_are_those_of_torchvision(tmp_path, channels, count, columns):
+    some = drawn(count, channels, 4, 6) * 1.2 - 0.1
+    torch.testing.assert_close(pictures.grid(some, columns), make_grid(some, columns), rtol=0, atol=0)
+    pictures.save(some, tmp_path / "a.png", columns)
+    save_image(some, tmp_path / "b.png", nrow=columns)
+    with Image.open(tmp_path / "a.png") as ours, Image.open(tmp_path / "b.png") as theirs:
+        assert np.array_equal(np.asarray(ours), np.asarray(theirs))
 
 
 def test_one_picture_is_written_as_it_is(tmp_path):
