@@ -9,8 +9,6 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from zoo_plugins.unet.stage import Stage
-
 
 def folded(network: nn.Module) -> nn.Module:
     """A copy in eval mode with every normalisation folded into the convolution before it, in channels-last memory.
@@ -18,12 +16,12 @@ def folded(network: nn.Module) -> nn.Module:
     It gives what ``network`` gives in eval mode, up to rounding.
     """
     copy = deepcopy(network).eval().requires_grad_(False)
-    for stage in [module for module in copy.modules() if isinstance(module, Stage)]:
-        for place, layer in enumerate(stage):
+    for layers in [module for module in copy.modules() if isinstance(module, nn.Sequential)]:
+        for place, layer in enumerate(layers):
             if isinstance(layer, nn.BatchNorm2d):
-                convolution: Any = stage[place - 1]
-                stage[place - 1] = fuse_conv_bn_eval(convolution, layer)
-                stage[place] = nn.Identity()
+                convolution: Any = layers[place - 1]
+                layers[place - 1] = fuse_conv_bn_eval(convolution, layer)
+                layers[place] = nn.Identity()
     for module in copy.modules():
         if hasattr(module, "inplace"):  # an activation: what it is given is a convolution's, and needed by nothing else
             setattr(module, "inplace", True)  # noqa: B010  # not every module's attribute, says its type

@@ -39,6 +39,14 @@ class UNet(zoo.Model):
         head: Literal["reference", "linear"] = zoo.setting(
             "reference", "end in normalisation and activation, or in a 1 x 1 convolution, which can give logits"
         )
+        patch: int = zoo.setting(
+            1,
+            "side of the squares of pixels that become channels of one: at 4 all stages see a 16th of the pixels",
+            least=1,
+        )
+        blocks: tuple[int, ...] = zoo.setting(
+            (), "ConvNeXt blocks after each stage on the way down, the widest picture's first; those not named get none"
+        )
         residual_input: bool = zoo.setting(True, "whether the last stage sees the network's own input once more")
         output: Literal["frames", "frame_logits", "class_logits"] = zoo.setting(
             "frames", "what the output stands for: frames, their logits (a sigmoid makes frames of them), or classes'"
@@ -52,11 +60,13 @@ class UNet(zoo.Model):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         widths = [config.base_channels * 2**level for level in range(config.depth + 1)]  # 64, 128, 256, 512, 1024
-        end = config.out_channels if config.head == "reference" else config.base_channels
+        inputs, given = (channels * config.patch**2 for channels in (config.in_channels, config.out_channels))
+        end = given if config.head == "reference" else config.base_channels
         activation = ACTIVATIONS[config.activation]
-        self.encoder = nn.ModuleList([Stage(config.in_channels, widths[0], activation)])
-        for narrow, wide in pairwise(widths):
-            self.encoder += [_down(config.downsample, narrow, activation), Stage(narrow, wide, activation)]
+        blocks = _blocks(config)
+        self.encoder = nn.ModuleList([Stage(inputs, widths[0], activation, blocks[0])])
+        for (narrow, wide), more in zip(pairwise(widths), blocks[1:], strict=True):
+            self.encoder += [_down(config.downsample, narrow, activation), Stage(narrow, wide, activation, more)]
         self.middle = Stage(widths[-1], widths[-2], activation)
         # A decoder's stage gets the upsampled tensor and the encoder's, equally wide.
         outputs = [*reversed(widths[:-2]), end]
@@ -64,9 +74,9 @@ class UNet(zoo.Model):
             [Stage(2 * i, o, activation) for i, o in zip(reversed(widths[:-1]), outputs, strict=True)]
         )
         if config.residual_input:
-            self.last = Stage(end + config.in_channels, end, activation)
+            self.last = Stage(end + inputs, end, activation)
         if config.head == "linear":
-            self.head = nn.Conv2d(end, config.out_channels, 1)
+            self.head = nn.Conv2d(end, given, 1)
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, in_channels, H, W) to (N, out_channels, H, W).
@@ -80,8 +90,9 @@ class UNet(zoo.Model):
                 f"Build it with in_channels={image.shape[1] if image.ndim == 4 else '…'}, or give it what it takes.",
             )
         height, width = image.shape[-2:]
-        padded = _pad(image, 2**self.config.depth)
-        outputs, tensor = [], padded
+        padded = _pad(image, self.config.patch * 2**self.config.depth)
+        squares = padded if self.config.patch == 1 else F.pixel_unshuffle(padded, self.config.patch)
+        outputs, tensor = [], squares
         for layer in self.encoder:
             tensor = self._run(layer, tensor)
             if isinstance(layer, Stage):
@@ -92,9 +103,11 @@ class UNet(zoo.Model):
             if outputs:
                 tensor = _up(tensor)
         if self.config.residual_input:
-            tensor = self._run(self.last, torch.cat([tensor, padded], dim=1))
+            tensor = self._run(self.last, torch.cat([tensor, squares], dim=1))
         if self.config.head == "linear":
             tensor = self.head(tensor)
+        if self.config.patch > 1:
+            tensor = F.pixel_shuffle(tensor, self.config.patch)
         return tensor if padded is image else tensor[..., :height, :width]
 
     def _run(self, layer: nn.Module, tensor: Tensor) -> Tensor:
@@ -137,6 +150,18 @@ class UNet(zoo.Model):
 
     def usage(self) -> str:
         return "image=photo.png -o mask.png" if self.config.output == "class_logits" else "frames=clip.gif -o next.gif"
+
+
+def _blocks(config: UNet.Config) -> tuple[int, ...]:
+    """How many blocks each of the encoder's stages has."""
+    stages = config.depth + 1
+    if len(config.blocks) > stages or any(count < 0 for count in config.blocks):
+        raise zoo.ZooError(
+            f"model.blocks is {list(config.blocks)}, but should be at most {stages} numbers of blocks, for the "
+            f"{stages} stages of model.depth={config.depth}.",
+            f"Write `model.blocks={[1] * min(stages, 2)}`, for example.",
+        )
+    return config.blocks + (0,) * (stages - len(config.blocks))
 
 
 def _down(kind: str, channels: int, activation: type[nn.Module]) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Two convolutions: what a U-Net is made of, on every level."""
+"""What a U-Net is made of, on every level: two convolutions, and blocks that see further."""
 
 from __future__ import annotations
 
@@ -12,13 +12,34 @@ from torch.utils.checkpoint import checkpoint
 
 
 class Stage(nn.Sequential):
-    """Twice: 3 x 3 convolution, batch normalisation, activation."""
+    """Twice: 3 x 3 convolution, batch normalisation, activation. Then so many blocks."""
 
-    def __init__(self, inputs: int, outputs: int, activation: type[nn.Module]) -> None:
+    def __init__(self, inputs: int, outputs: int, activation: type[nn.Module], blocks: int = 0) -> None:
         layers: list[Any] = []
         for i, o in ((inputs, outputs), (outputs, outputs)):
             layers += [nn.Conv2d(i, o, 3, padding=1), nn.BatchNorm2d(o), activation()]
-        super().__init__(*layers)
+        super().__init__(*layers, *(Block(outputs) for _ in range(blocks)))
+
+
+class Block(nn.Module):
+    """What ConvNeXt is made of (Liu et al. 2022, figure 4), narrower, and with batch normalisation: it can be folded.
+
+    x + scale * (1 x 1 convolutions to twice the channels and back, GELU between them, of a 7 x 7 one of each channel)
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.path = nn.Sequential(
+            nn.Conv2d(channels, channels, 7, padding=3, groups=channels, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.Conv2d(channels, 2 * channels, 1),
+            nn.GELU(),
+            nn.Conv2d(2 * channels, channels, 1),
+        )
+        self.scale = nn.Parameter(torch.full((channels, 1, 1), 0.1))
+
+    def forward(self, tensor: Tensor) -> Tensor:
+        return tensor + self.scale * self.path(tensor)
 
 
 def checkpointed(layer: nn.Module, tensor: Tensor) -> Tensor:

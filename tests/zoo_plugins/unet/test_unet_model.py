@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import zoo_core as zoo
 from zoo_plugins.unet.inference import folded
 from zoo_plugins.unet.model import UNet
+from zoo_plugins.unet.stage import Block, Stage
 
 SMALL = {"in_channels": 6, "out_channels": 5, "base_channels": 8}
 
@@ -188,6 +189,47 @@ def test_the_depth_is_how_often_the_sides_are_halved_and_the_width_doubled(depth
     assert model(images(1, 6, side + 1, side)).shape == (1, 5, side + 1, side)
 
 
+@pytest.mark.parametrize("settings", [{}, {"head": "linear", "residual_input": False}])
+def test_with_patches_the_stages_see_squares_of_pixels_as_channels_of_one(settings):
+    model = settled(make(patch=4, depth=2, **settings))
+    inner = UNet(UNet.Config(in_channels=16 * 6, out_channels=16 * 5, base_channels=8, depth=2, **settings)).eval()
+    inner.load_state_dict(model.state_dict())
+    image = images(2, 6, 32, 48)
+    expected = F.pixel_shuffle(inner(F.pixel_unshuffle(image, 4)), 4)
+    assert torch.equal(model(image), expected)
+    assert torch.equal(model(image[..., :29, :35]), model(F.pad(image[..., :29, :35], (0, 13, 0, 3)))[..., :29, :35])
+
+
+def test_blocks_stand_behind_the_stages_on_the_way_down_and_begin_as_small_changes():
+    model = make(depth=2, blocks=(2, 0, 1))
+    stages = [layer for layer in model.encoder if isinstance(layer, Stage)]
+    assert [[type(layer) for layer in stage].count(Block) for stage in stages] == [2, 0, 1]
+    assert count(model) - count(make(depth=2)) == sum(
+        n * (49 * width + 2 * width + 2 * width * width + 2 * width + 2 * width * width + width + width)
+        for n, width in ((2, 8), (1, 32))
+    )
+    block, tensor = Block(8), images(2, 8, 16, 16)
+    inner = block.path(tensor)
+    torch.testing.assert_close(block(tensor), tensor + 0.1 * inner)
+
+
+def test_a_block_sees_three_pixels_far_in_the_same_channel_alone():
+    block = Block(4).eval()
+    tensor = torch.zeros(1, 4, 15, 15)
+    tensor[0, 2, 7, 7] = 1
+    seen = (block.path[0](tensor) != 0).nonzero()
+    assert seen[:, 1].unique().tolist() == [2]
+    assert seen[:, 2:].amin(0).tolist() == [4, 4]
+    assert seen[:, 2:].amax(0).tolist() == [10, 10]
+
+
+@pytest.mark.parametrize("blocks", [(1, 1, 1, 1), (-1,)])
+def test_blocks_for_stages_that_are_not_there_are_refused(blocks):
+    with pytest.raises(zoo.ZooError, match=r"should be at most 3 numbers of blocks") as error:
+        make(depth=2, blocks=blocks)
+    assert error.value.cure == "Write `model.blocks=[1, 1]`, for example."
+
+
 def test_max_pooling_takes_the_place_of_the_strided_convolutions():
     model = make(downsample="max_pool")
     plain = copied(model, PlainUNet(6, 5, 8, pooled=True))
@@ -243,7 +285,14 @@ def gradients(model, image, target):
     return [parameter.grad for parameter in model.parameters()]
 
 
-@pytest.mark.parametrize("settings", [{}, {"downsample": "max_pool", "head": "linear", "activation": "gelu"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"downsample": "max_pool", "head": "linear", "activation": "gelu"},
+        {"patch": 2, "blocks": (1, 2), "head": "linear"},
+    ],
+)
 def test_checkpointing_changes_neither_gradients_nor_running_statistics(settings):
     kept, computed_again = make(**settings), make(checkpointing=True, **settings)
     image, target = images(2, 6, 30, 33), images(2, 5, 30, 33, seed=2)
@@ -294,6 +343,7 @@ def test_checkpointing_costs_nothing_where_there_is_no_backward_pass():
         {"activation": "relu", "downsample": "max_pool"},
         {"activation": "gelu"},
         {"activation": "silu", "checkpointing": True},
+        {"patch": 2, "blocks": (1, 2), "head": "linear"},
     ],
 )
 def test_a_folded_network_has_no_normalisation_and_gives_the_same_to_1e_4(settings):
