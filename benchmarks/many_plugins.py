@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from measuring import installed, load_average, machine, ratios, said, spread, write
+from measuring import as_installed, installed, load_average, machine, ratios, said, spread, write
 
 PLUGIN = """
 from pathlib import Path
@@ -55,7 +55,7 @@ def lay(site: Path, number: int) -> None:
 
 def seconds(words: list[str], site: Path, home: Path) -> tuple[float, str]:
     environment = {
-        **os.environ,
+        **as_installed(),
         "PYTHONPATH": os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "ZOO_HOME": str(home),
     }

@@ -33,6 +33,11 @@ def data_root() -> Path:
     return root
 
 
+def as_installed() -> dict[str, str]:
+    """The environment for a command whose start is timed: a checkout may keep its bytecode, as pip's installs have it."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def copy_data(root: Path, copy: Path, *, packed: bool) -> Path:
     """A copy of the data below ``root``, with every file gzipped (as they are downloaded) or none.
 

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from measuring import copy_data, data_root, load_average, machine, ratios, said, spread, write
+from measuring import as_installed, copy_data, data_root, load_average, machine, ratios, said, spread, write
 
 ZOO = str(Path(sys.executable).with_name("zoo"))
 
@@ -65,7 +65,7 @@ os._exit(0)
 
 def seconds(command: list[str], place: Path, data: Path | None = None) -> tuple[float, str]:
     """Seconds from the start of ``command`` to its end, and what it printed."""
-    environment = {**os.environ, "ZOO_HOME": str(place / "home")}
+    environment = {**as_installed(), "ZOO_HOME": str(place / "home")}
     if data is not None:
         environment["ZOO_DATA"] = str(data)
     started = time.time()
