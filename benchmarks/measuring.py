@@ -34,7 +34,7 @@ def data_root() -> Path:
 
 
 def as_installed() -> dict[str, str]:
-    """The environment for a command whose start is timed: a checkout may keep its bytecode, as pip's installs have it."""
+    """The environment for a command whose start is timed: a checkout may keep bytecode, as installs do."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 

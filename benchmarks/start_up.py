@@ -16,7 +16,6 @@ that files and bytecode are in the caches; a ratio is taken within a round.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import time
