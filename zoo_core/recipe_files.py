@@ -50,7 +50,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise BadFile(f"{path} could not be read: {reason}.") from error
+        raise BadFile(f"{_shorten(path)} could not be read: {reason}.") from error
     try:
         document = read_text(text)
     except yaml.YAMLError as error:

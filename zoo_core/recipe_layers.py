@@ -134,11 +134,14 @@ class Recipes:
 
 
 def user_files(registry: Iterable[Path] = ()) -> list[Path]:
-    """The user's own layers that exist: ``$ZOO_HOME/registry.yaml``, ``./registry.yaml``, then each ``--registry``."""
+    """The user's own layers that exist: ``$ZOO_HOME/registry.yaml``, ``./registry.yaml``, then each ``--registry``.
+
+    They are the files of now: a program may change its folder before one is read.
+    """
     from zoo_core.folder import zoo_home
 
     found = [path for path in (zoo_home() / "registry.yaml", Path("registry.yaml")) if path.is_file()]
-    return found + [Path(path) for path in registry]
+    return [path.absolute() for path in (*found, *map(Path, registry))]
 
 
 def plugin_files(registry: Iterable[Path] = ()) -> list[Path]:

@@ -29,8 +29,8 @@ def read_text(text: str) -> Any:
         document = reader.get_single_data()
     finally:
         reader.dispose()
-    # Without aliases a document has fewer nodes than characters.
-    if _count(document, most=max(10_000, len(text)), inside=set(), known={}) > max(10_000, len(text)):
+    most = max(10_000, len(text))  # without aliases a document has fewer nodes than characters
+    if _count(document, most, inside=set(), known={}) > most:
         raise yaml.YAMLError("its aliases make it too large")
     return document
 

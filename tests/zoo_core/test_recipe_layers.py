@@ -88,7 +88,15 @@ def test_the_users_layers_are_home_then_working_folder_then_those_given(
     (zoo_home / "registry.yaml").write_text("")
     write("registry.yaml", "")
 
-    assert user_files([Path("more.yaml")]) == [zoo_home / "registry.yaml", Path("registry.yaml"), Path("more.yaml")]
+    here = Path.cwd()
+    assert user_files([Path("more.yaml")]) == [zoo_home / "registry.yaml", here / "registry.yaml", here / "more.yaml"]
+
+
+def test_a_program_that_changes_its_folder_keeps_its_recipes(write, zoo_home, tmp_path_factory, monkeypatch):
+    write("registry.yaml", "recipes: {mine: {model: {name: x}}}\n")
+    recipes = Recipes([], user_files())
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert recipes.find("mine").component("model") == "x"
 
 
 def test_lists_are_replaced_and_mappings_merged(write: Write) -> None:
