@@ -17,7 +17,7 @@ import psutil
 from measuring import ratios, said, spread, status
 
 ENVIRONMENT = "BENCHMARK_TICKS"
-_RECORD = struct.Struct("=qq")  # steps done, and the monotonic clock at the end of the last one in nanoseconds
+_RECORD = struct.Struct("@qq")  # steps done, and the monotonic clock at the end of the last one in nanoseconds
 
 
 class Ticks:
@@ -85,7 +85,12 @@ class Runner:
         self._process.wait()
 
     def _read(self) -> tuple[int, int]:
-        return _RECORD.unpack_from(self._ticks, 0)
+        """What stands still for a moment: the other process may be in the middle of writing it."""
+        read = None
+        while read != (again := _RECORD.unpack_from(self._ticks, 0)):
+            read = again
+            time.sleep(0.0002)
+        return again
 
     def _check(self) -> None:
         if self._process.poll() is not None:

@@ -7,8 +7,8 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache, partial
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal
 
@@ -106,10 +106,11 @@ class Plugins:
 
     def _load_installed(self, entry_point: EntryPoint, why_not: str) -> None:
         distribution = entry_point.dist
+        name, version = _name_and_version(distribution) if distribution else ("unknown", "")
         told: dict[str, Any] = {
             "name": entry_point.name,
-            "distribution": distribution.name if distribution else "unknown",
-            "version": distribution.version if distribution else "",
+            "distribution": name,
+            "version": version,
             "target": entry_point.value,
             "location": str(distribution.locate_file("")) if distribution else "",
         }
@@ -134,6 +135,13 @@ class Plugins:
             took = 1000 * (time.perf_counter() - start)
             why = "imports torch at registration" if "torch" in sys.modules and not torch_was_there else ""
             self.infos.append(PluginInfo(**told, state="loaded", why=why, milliseconds=took))
+
+
+@cache
+def _name_and_version(distribution: Distribution) -> tuple[str, str]:
+    """Of its metadata, whose file is parsed at every access."""
+    metadata = distribution.metadata
+    return metadata["Name"], metadata["Version"]
 
 
 def _check_api(plugin: object) -> None:
