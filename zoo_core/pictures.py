@@ -38,11 +38,10 @@ def can_be_drawn(value: Any) -> bool:
 def grid(pictures: Tensor, columns: int = 8) -> Tensor:
     """``pictures`` (N, C, H, W) in a grid of ``columns``, or clips (N, T, C, H, W) with a row for each: (3, H, W).
 
-    As torchvision's ``make_grid`` lays it out, whose import would cost every run seconds and a hundred megabytes.
+    As torchvision's ``make_grid`` lays it out, whose import would cost every run time and memory.
     """
     columns = columns if pictures.ndim == 4 else pictures.shape[1]
-    pictures = pictures.flatten(0, -4)
-    pictures = pictures.expand(-1, 3, -1, -1)
+    pictures = pictures.flatten(0, -4).expand(-1, 3, -1, -1)
     count, channels, height, width = pictures.shape
     if count == 1:
         return pictures[0]

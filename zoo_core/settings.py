@@ -173,7 +173,7 @@ def _convert(config_class: type[Any], name: str, value: Any) -> Any:
     hint = _hints(config_class)[name]
     plain = _plain(value, hint)
     if not isinstance(plain, _Refused):
-        return plain  # without OmegaConf, whose import is a third of what a light command takes
+        return plain  # without OmegaConf, whose import a light command would feel
     from omegaconf import OmegaConf
     from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 

@@ -41,7 +41,10 @@ def typed_in(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]
         (["eval", "--help"], "--tolerance"),
         (["reproduce", "--help"], "--folder"),
         (["list", "plugins"], "zoo-core"),
+        (["list", "--tag", "gan"], "gan-mnist"),
+        (["search", "gan"], "gan-mnist"),
         (["plugins"], "zoo-core"),
+        (["plugins", "show", "unet"], "unet"),
         (["top", "--once"], "no runs in"),
         (["info", "clsgan-mnist"], "run.steps"),
         (["info", "clsgan-mnist", "--json"], '"run.steps"'),
@@ -49,6 +52,7 @@ def typed_in(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]
         (["info", "mnist"], "subset"),
         (["run", "--help"], "--resume"),
         (["run", "clsgan-mnist", "--print-config"], "latent_dim: 96"),
+        (["run", "clsgan-mnist", "trainer.betas=[0.5, 0.9]", "--print-config"], "- 0.9"),
         (["run", "unet-moving-mnist", "--print-config"], "frames_in: 10"),
         (["sweep", "--help"], "--metric"),
         (["predict", "--help"], "--output"),
@@ -64,7 +68,16 @@ def test_a_command_that_reads_names_imports_nothing_heavy(tmp_path: Path, words:
     told = json.loads(done.stderr.splitlines()[-1])
     assert told["code"] == 0, done.stderr
     assert shows in done.stdout
-    assert HEAVY & set(told["modules"]) == set()
+    assert (HEAVY | {"omegaconf"}) & set(told["modules"]) == set()
+
+
+def test_a_run_with_previews_does_without_torchvision(tmp_path: Path) -> None:
+    words = ["run", "gan-mnist", "dataset.source=subset", "run.steps=2", "run.preview_every=1", "trainer.judge=null"]
+    done = typed_in(tmp_path, [*words, "--folder", "here"])
+    told = json.loads(done.stderr.splitlines()[-1])
+    assert told["code"] == 0, done.stderr
+    assert "torchvision" not in told["modules"]
+    assert (tmp_path / "here" / "previews" / "step-000002.png").is_file()
 
 
 def test_info_of_a_weights_file_reads_its_header_without_torch(tmp_path: Path) -> None:

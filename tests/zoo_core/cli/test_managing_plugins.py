@@ -191,21 +191,3 @@ def test_things_are_found_by_a_tag_and_by_a_word(zoo, one_file):
         zoo("search", "no-such-thing").stdout
         == "nothing has to do with 'no-such-thing'; `zoo list` shows all recipes\n"
     )
-
-
-def test_light_commands_import_neither_torch_nor_omegaconf(tmp_path):
-    script = (
-        "import sys; from zoo_core.cli import main\n"
-        "try: main(sys.argv[1:])\n"
-        "finally: print({'torch', 'omegaconf'} & sys.modules.keys())"
-    )
-    for words in (
-        ["search", "gan"],
-        ["list", "--tag", "gan"],
-        ["plugins"],
-        ["plugins", "show", "unet"],
-        ["info", "clsgan-mnist"],
-        ["run", "clsgan-mnist", "trainer.betas=[0.5, 0.9]", "--print-config"],
-    ):
-        done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, cwd=tmp_path)
-        assert done.stdout.splitlines()[-1] == "set()", (words, done.stderr)
