@@ -39,7 +39,8 @@ class Block(nn.Module):
         self.scale = nn.Parameter(torch.full((channels, 1, 1), 0.1))
 
     def forward(self, tensor: Tensor) -> Tensor:
-        return tensor + self.scale * self.path(tensor)
+        change: Tensor = self.path(tensor)
+        return tensor + self.scale * change
 
 
 def checkpointed(layer: nn.Module, tensor: Tensor) -> Tensor:
