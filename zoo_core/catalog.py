@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
+from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from zoo_core.errors import BrokenPlugin, UnknownName, ZooError, did_you_mean
 from zoo_core.plugins import PluginInfo, Plugins
@@ -65,7 +66,7 @@ class Catalog:
             found = self.recipes.find(name)
         except UnknownName as error:
             raise self._or_broken(error, name) from None
-        return found.with_overrides(overrides)
+        return found.with_overrides(overrides, partial(self._keys_of, found))
 
     def kinds_of(self, name: str) -> list[Entry]:
         """Every model, trainer and data set that answers to ``name``."""
@@ -109,7 +110,7 @@ class Catalog:
                 "plugin": recipe.plugin or "yours",
                 "summary": recipe.summary,
                 "settings": [
-                    {"key": ".".join(key), "value": _at(recipe.values, key), "set in": str(source)}
+                    {"key": ".".join(map(str, key)), "value": _at(recipe.values, key), "set in": str(source)}
                     for key, source in sorted(recipe.sources.items(), key=lambda item: item[0][:1] != ("model",))
                     if len(key) > 1 and not isinstance(_at(recipe.values, key), dict)
                 ],
@@ -127,6 +128,15 @@ class Catalog:
                 name,
             )
         return found
+
+    def _keys_of(self, recipe: Recipe) -> dict[str, str]:
+        """The full key of every setting of a recipe's parts by its name, of those parts that can be had."""
+        keys: dict[str, str] = {}
+        for part in PARTS:
+            with suppress(ZooError):
+                config = config_class(self.find(cast(Kind, part), recipe.component(part)))
+                keys |= {info.name: f"{part}.{info.name}" for info in describe(config)} if config else {}
+        return keys
 
     def _recipe_row(self, plugin: str, name: str, tags: Tags) -> dict[str, str]:
         """With what is wrong as its summary: one bad recipe should not keep the others from being listed."""

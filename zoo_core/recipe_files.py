@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from zoo_core.errors import BadFile, BadSetting, did_you_mean, in_yaml
+from zoo_core.errors import BadFile, BadSetting, did_you_mean, in_yaml, one_line
 from zoo_core.yaml_text import read_text
 
 SECTIONS = ("recipes", "weights", "plugins")
@@ -119,6 +119,11 @@ def checked(own: Mapping[str, Any], name: str, path: Path, known: tuple[str, ...
             raise BadSetting(f"{place}: {key} is {in_yaml(value)}, but should be a mapping.", _CURES[key])
         if key == "summary":
             check_summary(value, place)
+        if key == "extends" and not isinstance(value, str):
+            raise BadSetting(
+                f"{place}: extends is {in_yaml(value)}, but should be the name of one recipe.",
+                "A recipe that should extend two extends one that extends the other.",
+            )
     return own
 
 
@@ -146,7 +151,8 @@ def parse_value(word: str, text: str) -> Any:
         return read_text(text)
     except yaml.YAMLError as error:
         raise BadSetting(
-            f"the value of '{word}' is not YAML.", "Quote it for the shell, for example 'labels=[1, 2]'."
+            f"the value of '{one_line(word)}' is not YAML: {getattr(error, 'problem', None) or error}.",
+            "Quote it for the shell, for example 'labels=[1, 2]'.",
         ) from error
 
 
@@ -154,7 +160,12 @@ def _line_of(path: Path, key: Key) -> int | None:
     """The line of ``key`` in a YAML file. Only errors and ``zoo info`` ask for it."""
     try:
         node = _nodes(path, path.stat().st_mtime_ns)
-    except (OSError, yaml.YAMLError):
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+        yaml.YAMLError,
+    ):  # a weights file's recipe, say
         return None
     line = None
     for part in key:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from zoo_core.errors import BadSetting, NameTaken, UnknownName, ZooError, did_you_mean
+from zoo_core.errors import BadFile, BadSetting, NameTaken, UnknownName, ZooError, did_you_mean
 from zoo_core.recipe_files import Key, Source, check_registry, checked, read_registry
 from zoo_core.recipes import Recipe, merge
 
 PLUGIN_FILES = "ZOO_PLUGIN_FILES"  # as PATH has folders; `zoo --plugin` adds to it
+_COMPLETING = "_ZOO_COMPLETE" in os.environ  # a shell asks for names, and shows errors amid what is typed
 
 
 class Recipes:
@@ -154,9 +155,10 @@ def plugin_files(registry: Iterable[Path] = ()) -> list[Path]:
 
     found = [Path(name) for name in filter(None, os.environ.get(PLUGIN_FILES, "").split(os.pathsep))]
     for path in (zoo_home() / "registry.yaml", *map(Path, registry)):
-        found += [path.parent / name for name in _plugins_of(path)]
+        with suppress(ZooError) if _COMPLETING else nullcontext():
+            found += [path.parent / name for name in _plugins_of(path)]
     here = Path("registry.yaml")
-    if not any(path.resolve() == here.resolve() for path in registry) and _plugins_of(here):
+    if not any(path.resolve() == here.resolve() for path in registry) and _names_plugins(here):
         warnings.warn(
             f"{here} names plugins, which are not loaded: it was not named itself. `--registry {here}` loads them.",
             stacklevel=2,
@@ -164,8 +166,21 @@ def plugin_files(registry: Iterable[Path] = ()) -> list[Path]:
     return list(dict.fromkeys(path.resolve() for path in found))
 
 
+def _names_plugins(path: Path) -> bool:
+    """Whether a file that loads none would name any. What is wrong with it is told where its recipes are read."""
+    try:
+        return path.is_file() and b"plugins" in path.read_bytes() and bool(read_registry(path).get("plugins"))
+    except ZooError:
+        return False
+
+
 def _plugins_of(path: Path) -> list[str]:
     """The section ``plugins`` of a registry file. Most have none, and then it need not be read as YAML."""
-    if not path.is_file() or not re.search(rb"^plugins\s*:", path.read_bytes(), re.MULTILINE):
+    if not path.is_file() or b"plugins" not in path.read_bytes():
         return []
-    return [str(name) for name in read_registry(path).get("plugins") or []]
+    names = [str(name) for name in read_registry(path).get("plugins") or []]
+    for name in names:
+        if not (path.parent / name).is_file():
+            place = Source(path, ("plugins",))
+            raise BadFile(f"{place}: the plugin {name} does not exist.", "Take it out there, or put the file there.")
+    return names

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from zoo_core.errors import BadSetting, nearest
+from zoo_core.errors import BadSetting, in_yaml, nearest
 from zoo_core.recipe_files import KEYS, PARTS, Key, Source, check_name, check_summary, checked, parse_value, read_yaml
 from zoo_core.settings import read, setting
 from zoo_core.yaml_text import as_text
@@ -70,7 +70,12 @@ class Recipe:
     def component(self, part: str) -> str:
         """The registered name of the recipe's model, dataset or trainer."""
         name = (self.values.get(part) or {}).get("name")
-        if not isinstance(name, str):
+        if name is not None and not isinstance(name, str):
+            raise BadSetting(
+                f"{self.where(f'{part}.name')}{part}.name is {in_yaml(name)}, but should be text.",
+                f"`zoo list {part}s` shows what it can be; put in quotes what YAML takes for something else.",
+            )
+        if name is None:
             raise BadSetting(
                 f"{self.where(part)}recipe '{self.name}' names no {part}.",
                 f"Add `{part}: {{name: …}}`; see `zoo list {part}s`.",
@@ -99,11 +104,16 @@ class Recipe:
             return ""
         return f"{self.sources[key]}: "
 
-    def with_overrides(self, overrides: Iterable[str]) -> Recipe:
-        """This recipe with ``key=value`` words laid over it, the last one winning."""
+    def with_overrides(
+        self, overrides: Iterable[str], all_keys: Callable[[], Mapping[str, str]] = dict[str, str]
+    ) -> Recipe:
+        """This recipe with ``key=value`` words laid over it, the last one winning.
+
+        ``all_keys`` gives the full key of every setting by its last word; it is asked about a word that is no key.
+        """
         values, sources = dict(self.values), dict(self.sources)
         for word in overrides:
-            values = merge(values, _parse_override(word, self), sources, Source(None))
+            values = merge(values, _parse_override(word, self, all_keys), sources, Source(None))
             check_summary(values.get("summary", ""), Source(None))
         return Recipe(self.name, values, self.plugin, sources)
 
@@ -133,7 +143,7 @@ def merge(
     merged = dict(base)
     if "name" in over and "name" in base and over["name"] != base["name"] and len(at) == 1:
         merged = {}
-        _forget(sources, at)
+        _forget(sources, at, itself=False)
     for one, other in (("steps", "epochs"), ("epochs", "steps")):
         if at == ("run",) and over.get(one) is not None and other not in over and other in merged:
             del merged[other]
@@ -151,7 +161,7 @@ def merge(
     return merged
 
 
-def _parse_override(word: str, recipe: Recipe) -> dict[str, Any]:
+def _parse_override(word: str, recipe: Recipe, all_keys: Callable[[], Mapping[str, str]]) -> dict[str, Any]:
     """``"trainer.learning_rate=1e-4"`` as a nested mapping."""
     key, equals, text = word.partition("=")
     path = key.split(".")
@@ -159,7 +169,7 @@ def _parse_override(word: str, recipe: Recipe) -> dict[str, Any]:
         raise BadSetting(f"'{word}' should be key=value.", "Write for example `trainer.learning_rate=1e-4`.")
     if path[0] not in ("summary", "run", *PARTS) or (len(path) == 1 and path[0] != "summary"):
         known = {known[-1]: ".".join(known) for known in recipe.sources if len(known) == 2}
-        known |= {name: f"run.{name}" for name in RunSettings.__dataclass_fields__}
+        known |= {name: f"run.{name}" for name in RunSettings.__dataclass_fields__} | all_keys()
         near = nearest(path[-1], known)
         parts = "Keys start with run., model., dataset. or trainer."
         raise BadSetting(f"'{key}' is no setting of a recipe.", f"Did you mean '{known[near]}'?" if near else parts)
@@ -169,6 +179,6 @@ def _parse_override(word: str, recipe: Recipe) -> dict[str, Any]:
     return dict(nested)
 
 
-def _forget(sources: dict[Key, Source], key: Key) -> None:
-    for known in [known for known in sources if known[: len(key)] == key]:
+def _forget(sources: dict[Key, Source], key: Key, itself: bool = True) -> None:
+    for known in [known for known in sources if known[: len(key)] == key and (itself or known != key)]:
         del sources[known]

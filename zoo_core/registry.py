@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, is_dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -39,14 +40,18 @@ class Entry:
         """Import the class.
 
         Raises:
-            BrokenPlugin: if the module or the class is not there.
+            BrokenPlugin: if the module can't be imported, or the class is not there.
         """
         module, _, attribute = self.target.partition(":")
         try:
-            loaded = getattr(import_module(module), attribute)
-        except (ImportError, AttributeError, SyntaxError) as error:
+            with redirect_stdout(sys.stderr):  # what a module prints is no part of a command's JSON
+                loaded = getattr(import_module(module), attribute)
+        except BrokenPlugin:
+            raise
+        except Exception as error:  # a plugin's code may raise anything
+            kind = "" if isinstance(error, (ImportError, AttributeError)) else f"{type(error).__name__}: "
             raise BrokenPlugin(
-                f"{self.kind} '{self.full_name}' could not be imported from '{self.target}': {error}",
+                f"{self.kind} '{self.full_name}' could not be imported from '{self.target}': {kind}{error}",
                 f"Reinstall or update the plugin '{self.plugin}'; `zoo plugins` shows its version.",
             ) from error
         base = getattr(import_module(f"zoo_core.{self.kind}"), self.kind.capitalize())
@@ -54,6 +59,11 @@ class Entry:
             raise BrokenPlugin(
                 f"{self.kind} '{self.full_name}': '{self.target}' is {loaded!r}, but should be a zoo.{base.__name__}.",
                 f"Ask the author of the plugin '{self.plugin}' to register a subclass of it.",
+            )
+        if not is_dataclass(getattr(loaded, "Config", None)):
+            raise BrokenPlugin(
+                f"{self.kind} '{self.full_name}': '{self.target}' has no Config.",
+                "Write it as `@dataclass(frozen=True, kw_only=True) class Config:` within it; it may be empty.",
             )
         return loaded
 

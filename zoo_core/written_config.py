@@ -21,6 +21,7 @@ from typing import Any, Literal
 from zoo_core.registry import Entry
 from zoo_core.settings import setting
 
+_CHANGING = (list, dict, set)
 _TYPES: dict[str, Any] = {kind.__name__: kind for kind in (bool, int, float, str, list, tuple, dict)}
 
 
@@ -51,7 +52,9 @@ class _Source:
         self.times_bound = Counter(_bound_by(tree))
         self.statements = {name: statement for statement in tree.body for name in _bound_by(statement)}
         self.imports = dict(_imports(tree, package))
+        self.times_read = Counter(_read_by(tree))
         _insist("*" not in self.times_bound)  # it may give any name another meaning
+        _insist(not self.times_read["Config="])
 
     def config(self, owner: str) -> type[Any]:
         """``owner.Config``: of the class itself, or of the one that it inherits it from."""
@@ -62,7 +65,7 @@ class _Source:
         _insist(outer.name == owner and not outer.decorator_list and not outer.keywords)
         match [statement for statement in outer.body if "Config" in _bound_by(statement)]:
             case [ast.ClassDef(name="Config") as config]:
-                return self._dataclass(config)
+                return self._dataclass(config, owner)
             case [] if len(outer.bases) == 1:
                 return self._config_of(outer.bases[0])
         raise _NotPlain
@@ -77,7 +80,7 @@ class _Source:
         source, name = self._elsewhere(ast.Name(name))
         return source.constant(name)
 
-    def _dataclass(self, config: ast.ClassDef) -> type[Any]:
+    def _dataclass(self, config: ast.ClassDef, owner: str) -> type[Any]:
         decorators = [ast.unparse(decorator) for decorator in config.decorator_list]
         _insist(decorators == ["dataclass(frozen=True, kw_only=True)"] and not config.keywords)
         _insist(self._full_name(ast.Name("dataclass")) == "dataclasses.dataclass")
@@ -88,9 +91,11 @@ class _Source:
             bases.append(self._config_of(base.value))
         fields = [self._field(statement) for statement in config.body if not _is_text(statement)]
         try:
-            return make_dataclass("Config", fields, bases=tuple(bases), frozen=True, kw_only=True)
+            made = make_dataclass("Config", fields, bases=tuple(bases), frozen=True, kw_only=True)
         except (TypeError, ValueError) as error:
             raise _NotPlain from error
+        made.__qualname__ = f"{owner}.Config"
+        return made
 
     def _config_of(self, owner: ast.expr) -> type[Any]:
         """``owner`` is a class of this module or of another."""
@@ -100,6 +105,7 @@ class _Source:
     def _field(self, statement: ast.stmt) -> tuple[str, Any, Any]:
         if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
             raise _NotPlain
+        _insist(statement.target.id != "name")  # the class is refused
         call = statement.value
         if not (isinstance(call, ast.Call) and all(keyword.arg for keyword in call.keywords)):
             raise _NotPlain
@@ -128,10 +134,15 @@ class _Source:
 
     def _value(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Name):
-            return self.constant(node.id)
+            value = self.constant(node.id)
+            # What can change may have been changed by whatever else reads it.
+            _insist(not isinstance(value, _CHANGING) or (self.times_read[node.id] == 1 and node.id in self.statements))
+            return value
         if isinstance(node, ast.Attribute):
             source, name = self._elsewhere(node)
-            return source.constant(name)
+            value = source.constant(name)
+            _insist(not isinstance(value, _CHANGING))
+            return value
         try:
             return ast.literal_eval(node)
         except (ValueError, TypeError) as error:
@@ -175,6 +186,15 @@ def _bound_by(node: ast.AST) -> Iterator[str]:
             yield from (alias.asname or alias.name.partition(".")[0] for alias in inner.names)
         elif isinstance(inner, ast.Name) and not isinstance(inner.ctx, ast.Load):
             yield inner.id
+
+
+def _read_by(tree: ast.Module) -> Iterator[str]:
+    """The names that are read, as often as they are; ``"Config="`` where a class is given another ``Config``."""
+    for inner in ast.walk(tree):
+        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
+            yield inner.id
+        elif isinstance(inner, ast.Attribute) and inner.attr == "Config" and not isinstance(inner.ctx, ast.Load):
+            yield "Config="
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[tuple[str, str]]:

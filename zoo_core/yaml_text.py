@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from zoo_core.errors import one_line
+
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _FLOAT, _DATE = "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp"
@@ -24,13 +26,19 @@ def read_text(text: str) -> Any:
         yaml.YAMLError: if it is not YAML, holds a key twice or an object that is no plain value, or if aliases make it
             endless, or larger than its text could be without them.
     """
-    reader = _Reader(text)
     try:
-        document = reader.get_single_data()
-    finally:
-        reader.dispose()
-    most = max(10_000, len(text))  # without aliases a document has fewer nodes than characters
-    if _count(document, most, inside=set(), known={}) > most:
+        reader = _Reader(text)
+        try:
+            document = reader.get_single_data()
+        finally:
+            reader.dispose()
+        most = max(10_000, len(text))  # without aliases a document has fewer nodes than characters
+        count = _count(document, most, inside=set(), known={})
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
+    except (ValueError, AttributeError, TypeError) as error:  # `!!int abc`, `!!timestamp x`, half a character
+        raise yaml.YAMLError(one_line(str(error))) from None
+    if count > most:
         raise yaml.YAMLError("its aliases make it too large")
     return document
 
@@ -41,10 +49,15 @@ def as_text(values: Any) -> str:
 
 
 class _Reader(_Loader):  # type: ignore[misc]
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._flattened: set[yaml.MappingNode] = set()
+
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Also called for a mapping without ``<<``: the first that sees all its keys."""
+        """Also called for a mapping without ``<<``: the first that sees all its keys. One that another takes its keys
+        from may come again, with those that it took itself beside its own."""
         seen: set[tuple[str, str]] = set()
-        for key, _ in node.value:
+        for key, _ in node.value if node not in self._flattened else ():
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if (key.tag, key.value) in seen:
                     raise yaml.constructor.ConstructorError(
@@ -54,6 +67,7 @@ class _Reader(_Loader):  # type: ignore[misc]
                         key.start_mark,
                     )
                 seen.add((key.tag, key.value))
+        self._flattened.add(node)
         super().flatten_mapping(node)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 import zoo_core as zoo
-from zoo_core.errors import BadSetting
+from zoo_core.errors import BadSetting, BrokenPlugin
 from zoo_core.settings import check_config_class, describe, read, type_name
 
 
@@ -22,6 +23,9 @@ class Config:
     layers: list[int] = zoo.setting([128, 256], "widths of the layers", least=1)  # it is a field
     flip: bool = zoo.setting(False, "mirror the pictures")
     shares: dict[str, float] = zoo.setting({}, "share of each source")  # it is a field
+    words: list[str] = zoo.setting([], "what the classes are called")  # it is a field
+    size: int | str = zoo.setting("auto", "of the pictures", least=1)
+    depth: Literal[1, 2] = zoo.setting(1, "how deep")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +96,9 @@ def test_a_misspelt_setting_names_the_nearest_one() -> None:
 
 
 def test_a_setting_like_no_other_lists_what_there_is() -> None:
-    assert refusal({"zzzzz": 1}).cure == ("Its settings: rate, width, betas, loss, label, layers, flip, shares.")
+    assert refusal({"zzzzz": 1}).cure == (
+        "Its settings: rate, width, betas, loss, label, layers, flip, shares, words, size, depth."
+    )
 
 
 def test_a_component_without_settings_says_so() -> None:
@@ -122,6 +128,15 @@ def test_a_component_without_settings_says_so() -> None:
         ("label", ["a"], "is ['a'], but should be a str or null"),
         ("layers", ["a"], "is ['a'], but should be a list of int"),
         ("layers", {"x": 1}, "is {x: 1}, but should be a list of int"),
+        ("layers", [[1]], "is [[1]], but should be a list of int"),
+        ("layers", [{"a": 1}], "is [{a: 1}], but should be a list of int"),
+        ("betas", [[0.5], [0.9]], "is [[0.5], [0.9]], but should be a list of 2 float"),
+        ("shares", {"a": {"b": 1}}, "is {a: {b: 1}}, but should be a mapping from str to float"),
+        ("rate", 10**400, f"is {10**400}, but should be a float"),
+        ("label", 7, "is 7, but should be a str or null"),
+        ("label", False, "is false, but should be a str or null"),
+        ("words", ["a", 7], "is ['a', 7], but should be a list of str"),
+        ("depth", 3, "is 3, but should be one of 1, 2"),
         ("flip", "maybe", "is 'maybe', but should be a bool"),
         ("shares", [1], "is [1], but should be a mapping from str to float"),
     ],
@@ -137,6 +152,13 @@ def test_a_value_of_another_type_says_what_was_given_and_expected(key: str, valu
         ("rate", "1e-4x", None),
         ("loss", "least-square", "Did you mean 'least-squares'?"),
         ("loss", "zzz", None),
+        ("depth", "2", "Write `trainer.depth=2`, without quotes."),
+        ("label", 7, """For text write `'trainer.label="…"'`, with both pairs of quotes; in a file, one."""),
+        (
+            "words",
+            [True],
+            """For text write `'trainer.words=["…", "…"]'`, with both kinds of quotes; in a file, one.""",
+        ),
     ],
 )
 def test_a_near_miss_is_told_what_to_write(key: str, value: Any, cure: str | None) -> None:
@@ -198,7 +220,19 @@ def test_keys_without_a_prefix_stand_alone() -> None:
 def test_every_setting_is_described_with_type_default_help_and_bounds() -> None:
     told = {info.name: info for info in describe(Config)}
 
-    assert list(told) == ["rate", "width", "betas", "loss", "label", "layers", "flip", "shares"]
+    assert list(told) == [
+        "rate",
+        "width",
+        "betas",
+        "loss",
+        "label",
+        "layers",
+        "flip",
+        "shares",
+        "words",
+        "size",
+        "depth",
+    ]
     assert (told["rate"].type, told["rate"].default, told["rate"].help) == ("float", 1e-3, "step size (above 0)")
     assert told["width"].help == "features (at least 1, at most 64)"
     assert told["layers"].default == [128, 256]
@@ -239,3 +273,53 @@ def test_a_setting_that_does_not_say_what_it_means_is_refused() -> None:
 
     with pytest.raises(TypeError, match=r"Net\.Config\.width should say what it means"):
         check_config_class(type("Net", (), {"Config": Mute}))
+
+
+@pytest.mark.parametrize(
+    ("field_name", "made", "problem"),
+    [
+        ("name", zoo.setting("resnet18", "of timm"), r"Net\.Config\.name is no setting: a recipe calls the component"),
+        ("width", field(default=5, init=False, metadata={"help": "w"}), r"Net\.Config\.width is no setting: a recipe"),
+    ],
+)
+def test_a_setting_that_no_recipe_could_set_is_refused(field_name: str, made: Any, problem: str) -> None:
+    config = make_dataclass("Config", [(field_name, int, made)], frozen=True, kw_only=True)
+    with pytest.raises(TypeError, match=problem):
+        check_config_class(type("Net", (), {"Config": config}))
+
+
+@pytest.mark.parametrize(
+    ("hint", "default", "problem"),
+    [
+        (Path, Path("data"), "Config.a is a Path, which no recipe can give."),
+        (list[Path], [], "Config.a is a list of Path, which no recipe can give."),
+        (Config, Config(), "Config.a is a Config, which no recipe can give."),
+        (float, None, "the default of Config.a is null, but should be a float."),
+        (int, 0, "the default of Config.a is 0, but should be at least 1."),
+    ],
+)
+def test_a_type_or_default_that_does_not_work_is_the_authors_mistake(hint: Any, default: Any, problem: str) -> None:
+    config = make_dataclass("Config", [("a", hint, zoo.setting(default, "a", least=1))], frozen=True, kw_only=True)
+    for look in (describe, lambda config: read(config, {}, "model 'net'")):
+        with pytest.raises(BrokenPlugin) as raised:
+            look(config)
+        assert f"{raised.value.problem}" == problem
+
+
+def test_bounds_are_for_the_numbers_among_what_may_be_text() -> None:
+    assert read(Config, {"size": "half"}, "trainer 'tiny'").size == "half"
+    assert "trainer.size is 0, but should be at least 1" in refusal({"size": 0}).problem
+
+
+def test_what_a_config_itself_refuses_is_its_users_mistake() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Range:
+        low: int = zoo.setting(0, "from")
+        high: int = zoo.setting(1, "to")
+
+        def __post_init__(self) -> None:
+            if self.low > self.high:
+                raise ValueError("low should be at most high")
+
+    error = refusal({"low": 5}, Range)
+    assert error.problem == "registry.yaml:7[trainer]: trainer 'tiny' refuses its settings: low should be at most high."

@@ -154,6 +154,11 @@ NOT_PLAIN = {
     "another dataclass": _with(FIELD, "import dataclasses", "@dataclasses.dataclass(frozen=True, kw_only=True)"),
     "another meaning of int": _with(FIELD, "int = float"),
     "another meaning of list": _with('a: list[int] = zoo.setting([1], "a")', "list = tuple"),
+    "a constant that is changed": _with('a: list[int] = zoo.setting(SIDES, "a")', "SIDES = [1]; SIDES.append(2)"),
+    "a constant that a function changes": _with(
+        'a: list[int] = zoo.setting(SIDES, "a")', "SIDES = [1]\n        list.append(SIDES, 2)"
+    ),
+    "another Config behind it": _with(FIELD) + "\n        Net.Config = type('Config', (Net.Config,), {})\n",
     "a type that is called": _with('a: Number = zoo.setting(1, "a")', "Number = int"),
     "names from everywhere": _with(FIELD, "from .constants import *"),
     "a class that is made over": _with(FIELD, "").replace("class Net", "@(lambda made: made)\n        class Net"),

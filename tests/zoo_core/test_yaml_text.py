@@ -119,12 +119,30 @@ def test_order_lists_and_tuples_are_kept_and_one_object_twice_is_written_twice()
         ("a: !!timestamp 2026-11-25", "it holds a date"),
         ("a: !!python/object:os.system {}", "could not determine a constructor"),
         ("a: 1\n---\nb: 2\n", "expected a single document"),
+        ("a: !!int abc", "invalid literal for int"),
+        ("a: 0x_", "invalid literal for int"),
+        ("a: !!timestamp x", "has no attribute|could not"),
+        ("a: " + 5000 * "9", "4300"),
+        ("a: \udcff", "surrogates not allowed"),
         ("a: " + 5000 * "[" + 5000 * "]", "nesting"),
     ],
 )
 def test_what_is_no_plain_value_is_refused(text: str, problem: str) -> None:
     with pytest.raises(yaml.YAMLError, match=problem):
         read_text(text)
+
+
+def test_a_mapping_may_take_keys_from_one_that_takes_keys_itself() -> None:
+    text = """
+a: &a {x: 1, run: {steps: 10}}
+b: &b
+  <<: *a
+  run: {steps: 20}
+c:
+  <<: *b
+  run: {steps: 30}
+"""
+    assert read_text(text)["c"] == {"x": 1, "run": {"steps": 30}}
 
 
 def test_aliases_cannot_make_a_short_file_an_endless_document() -> None:

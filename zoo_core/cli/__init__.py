@@ -182,12 +182,26 @@ def _exit_code(arguments: list[str] | None) -> int:
     except BrokenPipeError:
         return 1
     except Exception as error:
+        if problem := _problem_with_file(error):
+            _say_error(problem, show_traceback)
+            return 2
         _say_error(
             f"{type(error).__name__}: {error}\n"
             "  It comes from a plugin or a library, not from your settings. --traceback shows where.",
             show_traceback,
         )
         return 1
+
+
+def _problem_with_file(error: Exception) -> str:
+    """What is wrong with a file or folder that zoo itself was to use: it may not be entered, say. "" for any other."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return ""
+    import traceback
+
+    modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [name for name in modules if name.partition(".")[0] not in sys.stdlib_module_names]
+    return f"{error.filename}: {error.strerror}." if ours[-1].startswith("zoo_core.") else ""
 
 
 def _say_error(text: str, show_traceback: bool) -> None:

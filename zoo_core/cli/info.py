@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ def command(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
 
     Of a weights FILE, what it says of itself; it is not loaded.
     """
-    if Path(name).is_file():
+    if os.path.isfile(name):  # unlike pathlib's, it raises for no name, however long
         from zoo_core.weights.header import read_header
 
         show_described({"file": read_header(Path(name)).described()}, as_json)
@@ -68,4 +69,4 @@ def _row(setting: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> str:
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+    return json.dumps(list(value) if isinstance(value, tuple) else value, default=str)
