@@ -22,8 +22,8 @@ _CURES = {key: f"Write `{key}: {{name: …}}`." for key in ("run", *PARTS)} | {
     "sweep": "Write `sweep: {metric: …, space: {KEY: VALUES}}`."
 }
 Key = tuple[str, ...]
-_NAME = re.compile(r"(\w[\w.+-]*/)?\w[\w.+-]*")
-WEIGHTS_NAME = re.compile(rf"{_NAME.pattern}(@\w[\w.+-]*)?")
+NAME = re.compile(r"(\w[\w.+-]*/)?\w[\w.+-]*")
+WEIGHTS_NAME = re.compile(rf"{NAME.pattern}(@\w[\w.+-]*)?")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def check_registry(document: dict[str, Any], path: Path) -> dict[str, Any]:
         if section is not None and not isinstance(section, Mapping):
             raise BadSetting(f"{place}: {key} is {in_yaml(section)}, but should be a mapping from names to entries.")
         for name, entry in (section or {}).items():
-            check_name(name, Source(path, (key, str(name))), WEIGHTS_NAME if key == "weights" else _NAME)
+            check_name(name, Source(path, (key, str(name))), WEIGHTS_NAME if key == "weights" else NAME)
             if not isinstance(entry, Mapping):
                 place = Source(path, (key, name))
                 raise BadSetting(f"{place}: {key}.{name} is {in_yaml(entry)}, but should be a mapping.")
@@ -127,7 +127,7 @@ def checked(own: Mapping[str, Any], name: str, path: Path, known: tuple[str, ...
     return own
 
 
-def check_name(name: Any, place: Source, form: re.Pattern[str] = _NAME) -> None:
+def check_name(name: Any, place: Source, form: re.Pattern[str] = NAME) -> None:
     """A name becomes a folder below ``runs``, or part of a file's name, and a word of the command line."""
     if not (isinstance(name, str) and form.fullmatch(name)):
         raise BadSetting(

@@ -169,7 +169,7 @@ def _parse_override(word: str, recipe: Recipe, all_keys: Callable[[], Mapping[st
         raise BadSetting(f"'{word}' should be key=value.", "Write for example `trainer.learning_rate=1e-4`.")
     if path[0] not in ("summary", "run", *PARTS) or (len(path) == 1 and path[0] != "summary"):
         known = {known[-1]: ".".join(known) for known in recipe.sources if len(known) == 2}
-        known |= {name: f"run.{name}" for name in RunSettings.__dataclass_fields__} | all_keys()
+        known |= {name: f"run.{name}" for name in RunSettings.__dataclass_fields__} | dict(all_keys())
         near = nearest(path[-1], known)
         parts = "Keys start with run., model., dataset. or trainer."
         raise BadSetting(f"'{key}' is no setting of a recipe.", f"Did you mean '{known[near]}'?" if near else parts)

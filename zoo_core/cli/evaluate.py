@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 @click.argument("source", metavar="NAME|FILE|RUN_DIR", type=WeightsName())
 @click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
 @click.option("--device", help="cpu, cuda, cuda:1, mps, xpu; otherwise an accelerator if there is one.")
-@click.option("--tolerance", default=0.01, show_default=True, help="How far apart figures may be, as a share of them.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=0.01,
+    show_default=True,
+    help="How far apart figures may be, as a share of them.",
+)
 @click.option("--registry", multiple=True, type=click.Path(path_type=Path), help="A further registry.yaml.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @common_options

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,14 +77,26 @@ def path(name: str, registry: tuple[Path, ...]) -> None:
 @click.option("--all", "everything", is_flag=True, help="All that there are.")
 @_registry
 @common_options
-def pull(names: tuple[str, ...], everything: bool, registry: tuple[Path, ...]) -> None:
-    """Fetch NAMEs, so that they load without a network. What broke off is gone on with."""
+def pull(names: tuple[str, ...], everything: bool, registry: tuple[Path, ...]) -> int:
+    """Fetch NAMEs, so that they load without a network. What broke off is gone on with.
+
+    With --all, one that can't be had does not keep the others; the exit code is 1 then.
+    """
     from zoo_core.weights.cache import obtain
 
-    here = Catalog(registry)
+    here, failed = Catalog(registry), False
     with exits_on_interrupt():
-        for entry in _chosen(here, names, everything):
-            click.echo(f"{entry.name}: {obtain(entry, here)}")
+        if not everything:
+            for entry in _named(here, names):
+                click.echo(f"{entry.name}: {obtain(entry, here)}")
+            return 0
+        for name, found in _all(here):
+            try:
+                click.echo(f"{name}: {obtain(_sound(found), here)}")
+            except ZooError as error:
+                warnings.warn(str(error), stacklevel=2)
+                failed = True
+    return int(failed)
 
 
 @command.command()
@@ -98,14 +111,16 @@ def verify(names: tuple[str, ...], registry: tuple[Path, ...], as_json: bool) ->
     """
     here = Catalog(registry)
     rows = []
-    for entry in _chosen(here, names, everything=not names):
-        state, why = _state(entry), ""
-        if state == "here" or names:
-            try:
-                state = _verified(here, entry)
-            except ZooError as error:
-                state, why = "bad", error.problem
-        rows.append({"name": entry.name, "state": state, "why": why})
+    named = [(entry.name, entry) for entry in _named(here, names)] if names else _all(here)
+    for name, found in named:
+        why = ""
+        try:
+            state = _state(_sound(found))
+            if state != "to be fetched" or names:
+                state = _verified(here, _sound(found))
+        except ZooError as error:
+            state, why = "bad", error.problem
+        rows.append({"name": name, "state": state, "why": why})
     show(rows, as_json)
     return 1 if any(row["state"] == "bad" for row in rows) else 0
 
@@ -119,7 +134,7 @@ def remove(names: tuple[str, ...], registry: tuple[Path, ...]) -> None:
     from zoo_core.weights.cache import place
     from zoo_core.weights.cache import remove as remove_file
 
-    for entry in _chosen(Catalog(registry), names, everything=False):
+    for entry in _named(Catalog(registry), names):
         if not entry.is_remote:
             raise BadSetting(
                 f"weights '{entry.name}' were not fetched: {place(entry)} belongs to {_whose(entry)}.",
@@ -192,14 +207,29 @@ def convert(source: Path, settings: tuple[str, ...], model: str, output: Path, k
         click.echo(f"wrote {convert_file(source, output, model, parse_words(settings), here, key)}", err=True)
 
 
-def _chosen(here: Catalog, names: Iterable[str], everything: bool) -> list[Entry]:
+def _named(here: Catalog, names: Iterable[str]) -> list[Entry]:
     chosen = [here.weights.find(name) for name in names]
-    if everything:
-        entries = [here.weights.get(plugin, name) for plugin, name in here.weights]
-        chosen = [entry for entry in entries if entry.listed.alias is None]
-    if not chosen and not everything:
+    if not chosen:
         raise BadSetting("no weights are named.", "`zoo weights list` shows what there is.")
     return chosen
+
+
+def _all(here: Catalog) -> Iterator[tuple[str, Entry | ZooError]]:
+    """Every entry that is no alias, or what is wrong with it."""
+    for plugin, name in here.weights:
+        try:
+            entry = here.weights.get(plugin, name)
+        except ZooError as error:
+            yield name, error
+        else:
+            if entry.listed.alias is None:
+                yield name, entry
+
+
+def _sound(found: Entry | ZooError) -> Entry:
+    if isinstance(found, ZooError):
+        raise found
+    return found
 
 
 def _row(here: Catalog, plugin: str, name: str) -> dict[str, Any]:
@@ -225,10 +255,12 @@ def _state(entry: Entry) -> str:
 
 
 def _verified(here: Catalog, entry: Entry) -> str:
-    from zoo_core.weights.cache import obtain
+    from zoo_core.weights.cache import obtain, refuse_other_model
+    from zoo_core.weights.header import read_header
     from zoo_core.weights.store import load
 
     file = obtain(entry, here, again=True)
+    refuse_other_model(entry, read_header(file))
     model, _ = load(file, here)
     return f"good ({sum(one.numel() for one in model.parameters()):,} parameters)"
 

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo_core.errors import BadFile
+from zoo_core.errors import BadFile, one_line
 from zoo_core.folder import weights_folder
 from zoo_core.weights.checked import check
 from zoo_core.weights.entries import Entry
-from zoo_core.weights.header import read_header
+from zoo_core.weights.header import Header, read_header
 
 if TYPE_CHECKING:
     from zoo_core.catalog import Catalog
@@ -42,7 +42,7 @@ def obtain(entry: Entry, catalog: Catalog, again: bool = False) -> Path:
 
 
 def compare(entry: Entry, path: Path, again: bool = False) -> None:
-    """Raises BadFile if ``path`` is not the file that ``entry`` describes, or not weights of its model."""
+    """Raises BadFile if ``path`` is not the file that ``entry`` describes."""
     try:
         checked = check(path, again)
     except BadFile as error:
@@ -58,6 +58,16 @@ def compare(entry: Entry, path: Path, again: bool = False) -> None:
     if listed.size is not None and checked.size != listed.size:
         raise BadFile(
             f"weights '{entry.name}': {path} has {checked.size:,} bytes, but {entry.where}says {listed.size:,}.",
+            "Correct the registry file.",
+        )
+
+
+def refuse_other_model(entry: Entry, header: Header) -> None:
+    """Raises BadFile if the published file ``header`` is not weights of the model that its ``entry`` names."""
+    listed, held = entry.listed.model, str(header.story["model"])
+    if listed is not None and listed.rpartition("/")[2] != held.rpartition("/")[2]:
+        raise BadFile(
+            f"weights '{entry.name}': {header.path} is of model '{one_line(held)}', but {entry.where}says '{listed}'.",
             "Correct the registry file.",
         )
 
@@ -114,7 +124,7 @@ def _bring_whole(entry: Entry, partial: Path, catalog: Catalog) -> None:
         bring(location, partial, entry, catalog)
     try:
         compare(entry, partial)
-        read_header(partial)
+        refuse_other_model(entry, read_header(partial))
     except BadFile as error:
         partial.unlink()
         raise BadFile(

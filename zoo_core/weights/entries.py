@@ -149,18 +149,21 @@ class Entries:
 
     def _versions(self, name: str) -> list[tuple[str, str]]:
         owner, _, short = name.rpartition("/")
-        return [
+        found = [
             key for key in self._raw if key[1].startswith(f"{short}@") and "@" not in short and owner in ("", key[0])
         ]
+        own = {key[1] for key in found if not key[0]}
+        return [key for key in found if not key[0] or key[1] not in own]
 
     def _default_version(self, name: str) -> list[tuple[str, str]]:
         versions = self._versions(name)
         chosen = [key for key in versions if self.get(*key).listed.default]
+        chosen = [key for key in chosen if not key[0]] or chosen
         if versions and len(versions) > 1 and len(chosen) != 1:
             said = "none of which is the default" if not chosen else "more than one of which is called the default"
             raise NameTaken(
                 f"weights '{name}' have {len(versions)} versions, {said}.",
-                "Write " + " or ".join(f"'{one}'" for _, one in versions) + ".",
+                "Write " + " or ".join(f"'{_written(*key, versions)}'" for key in versions) + ".",
             )
         return chosen or versions
 
@@ -173,6 +176,11 @@ class Entries:
             return f"weights '{base}' have no version '{version}'.", "There is " + ", ".join(others) + "."
         otherwise = "Give a run's folder, a .safetensors file, or a name: `zoo weights list`."
         return f"no weights are called '{name}'.", did_you_mean(name, known, otherwise)
+
+
+def _written(plugin: str, name: str, among: Iterable[tuple[str, str]]) -> str:
+    """``name``, with its plugin before it if another has the same."""
+    return f"{plugin}/{name}" if plugin and sum(one == name for _, one in among) > 1 else name
 
 
 def _check(entry: Entry) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,13 @@ def write(path: Path, tensors: Mapping[str, Tensor], story: Mapping[str, Any]) -
     try:
         save_file(apart(tensors), aside, metadata)
         aside.replace(path)
+    except KeyError as error:  # safetensors' table of types lacks it
+        raise BadFile(f"{path} could not be written: safetensors holds no {error}.") from error
     except (OSError, SafetensorError) as error:
         raise BadFile(f"{path} could not be written: {error}.") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
 
 
 def check_ending(path: Path) -> None:

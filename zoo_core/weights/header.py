@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import BadFile, one_line
+from zoo_core.recipe_files import NAME
 
 FORMAT = 1
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib"}
@@ -214,6 +215,9 @@ def _story(path: Path, text: str) -> dict[str, Any]:
     if not model or len(model) > _MOST_NAME or not model.isprintable():
         named = f"its model is '{one_line(model)}', which is no name" if model else "it names no model"
         raise BadFile(f"{damaged}: {named}.")
+    recipe = story.get("recipe", {}).get("name", "unnamed")
+    if not (isinstance(recipe, str) and NAME.fullmatch(recipe)):  # it becomes a folder, or part of a file's name
+        raise BadFile(f"{damaged}: its recipe is {one_line(repr(recipe))}, which is no name.")
     return story
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from zoo_core.folder import RunFolder
 from zoo_core.recipe_files import WEIGHTS_NAME, Source, check_name
 from zoo_core.recipes import Recipe
 from zoo_core.weights.card import card
-from zoo_core.weights.checked import check
+from zoo_core.weights.checked import check, is_finite
 from zoo_core.weights.evaluating import recipe_of
 from zoo_core.weights.format import check_ending, read_tensors, write
 from zoo_core.weights.header import Header, read_header
@@ -76,7 +77,7 @@ def publish(
     folder = RunFolder(run)
     header = read_header(folder.weights)
     recipe = recipe_of(header)
-    _refuse_unfinished(run, header, recipe)
+    _refuse_unfinished(folder, header, recipe)
     name = name or recipe.name
     check_name(name, Source(None), WEIGHTS_NAME)
     check_ending(output)
@@ -113,19 +114,26 @@ def publish(
     return Published(output, files[1], files[2] if picture else None, entry)
 
 
-def _refuse_unfinished(run: Path, header: Header, recipe: Recipe) -> None:
+def _refuse_unfinished(folder: RunFolder, header: Header, recipe: Recipe) -> None:
     """A run that was stopped has weights, but schedules are half-way, and it was not measured."""
     done, steps = header.story.get("step", 0), recipe.run_settings().steps
-    if steps is not None and done < steps:
-        raise BadFile(f"{run} was stopped after {done:,} of {steps:,} steps.", f"Go on: zoo run --resume {run}")
+    if steps is None:  # of so many epochs, whose steps the run itself counted
+        try:
+            steps = int(json.loads(folder.sessions.read_text(encoding="utf-8"))[-1]["steps"])
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise BadFile(f"{folder.sessions} does not say how many steps the run should have: {error}.") from error
+    if done < steps:
+        raise BadFile(
+            f"{folder.path} was stopped after {done:,} of {steps:,} steps.", f"Go on: zoo run --resume {folder.path}"
+        )
 
 
 def _stored(tensors: Mapping[str, Tensor], dtype: torch.dtype | None, path: Path) -> dict[str, Tensor]:
     stored = {}
     for name, tensor in tensors.items():
         stored[name] = tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
-        if tensor.is_floating_point() and not stored[name].isfinite().all():
-            kind = f" as {dtype}" if tensor.isfinite().all() else ""
+        if tensor.is_floating_point() and not is_finite(stored[name]):
+            kind = f" as {dtype}" if is_finite(tensor) else ""
             raise BadFile(f"{path}: '{name}' holds NaN or infinite numbers{kind}.", "Publish it in another dtype.")
     return stored
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
-from collections.abc import Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -25,8 +27,9 @@ from zoo_core.errors import BadFile, BadSetting, UnknownName, ZooError, one_line
 from zoo_core.folder import RunFolder
 from zoo_core.model import Model
 from zoo_core.settings import read
-from zoo_core.weights.cache import obtain
+from zoo_core.weights.cache import obtain, refuse_other_model
 from zoo_core.weights.checked import check, is_finite
+from zoo_core.weights.entries import Entry
 from zoo_core.weights.format import read_tensors
 from zoo_core.weights.header import PICKLES, Header, read_header
 
@@ -41,6 +44,9 @@ _DTYPES = {  # safetensors' names of the types that PyTorch has
     "I32": torch.int32,
     "I16": torch.int16,
     "I8": torch.int8,
+    "U64": torch.uint64,
+    "U32": torch.uint32,
+    "U16": torch.uint16,
     "U8": torch.uint8,
     "BOOL": torch.bool,
     "C64": torch.complex64,
@@ -75,7 +81,10 @@ def load(
 ) -> tuple[Model, LeftOut]:
     """The model that ``source`` holds, in eval mode, and what was left out of it. See :func:`zoo_core.load`."""
     target, precision = find_device(str(device), "device"), _floating(dtype)
-    header = read_header(locate(source, catalog))
+    path, published = _located(source, catalog)
+    header = read_header(path)
+    if published is not None:
+        refuse_other_model(published, header)
     _refuse_spoilt(header)
     entry = catalog.find("model", str(header.story.get("model")))
     # A header names a registered model, never an import path: only code of installed plugins can run.
@@ -87,7 +96,8 @@ def load(
     left_out = _compare(header, wanted, type(model).__name__, refuse=strict, changed=bool(settings))
     if left_out or _holds_more(model):
         _refuse_enormous(header, model)
-        model = _build(header, model_class, config)  # for the values that are not in the file
+        with nullcontext() if left_out else _NoInitialValues(nn.Parameter):
+            model = _build(header, model_class, config)  # for the values that are not in the file
     taken = wanted.keys() - left_out.missing.keys() - left_out.reshaped.keys()
     tensors = {name: tensor for name, tensor in read_tensors(header.path, target).items() if name in taken}
     for name, tensor in tensors.items():
@@ -98,16 +108,22 @@ def load(
     tied = _tied(model)
     model.load_state_dict(tensors, strict=not left_out, assign=True)
     for names in tied:
-        _tie(model, names)
+        _tie(model, names, tensors, header)
     if left_out or target.type != "cpu":
         model.to(target)
     if precision is not None:
-        model.to(precision)
+        _cast(model, precision, header)
     return model.eval(), left_out
 
 
 def locate(source: str | Path, catalog: Catalog) -> Path:
-    """The weights file of a run's folder, a path, or a published name, which is fetched and whose SHA-256 is checked.
+    """Where the weights ``source`` lie. See :func:`_located`."""
+    return _located(source, catalog)[0]
+
+
+def _located(source: str | Path, catalog: Catalog) -> tuple[Path, Entry | None]:
+    """The weights file of a run's folder, a path, or a published name, which is fetched and whose SHA-256 is checked;
+    then with its entry.
 
     Raises:
         UnknownName: if it is none of the three.
@@ -121,9 +137,9 @@ def locate(source: str | Path, catalog: Catalog) -> Path:
                 f"{path} holds no {folder.weights.name}.",
                 f"If its run was killed, go on: zoo run --resume {path}",
             )
-        return folder.weights
+        return folder.weights, None
     if os.path.lexists(path):
-        return path
+        return path, None
     if "://" in str(source):
         raise UnknownName(
             f"{source} is a location, which says nothing of what should lie there.",
@@ -138,7 +154,7 @@ def locate(source: str | Path, catalog: Catalog) -> Path:
     entry = published.find(str(source))
     if entry.listed.deprecated:
         warnings.warn(f"weights '{source}' should no longer be used: {entry.listed.deprecated}", stacklevel=2)
-    return obtain(entry, catalog)
+    return obtain(entry, catalog), entry
 
 
 def _config(header: Header, model_class: type[Any], name: str, changes: Mapping[str, Any]) -> Any:
@@ -203,11 +219,18 @@ def _refuse_enormous(header: Header, model: Model) -> None:
 
 
 class _NoInitialValues(TorchFunctionMode):
-    """Inside, ``torch.nn.init`` does nothing: on the meta device there are no values, but that takes time."""
+    """Inside, ``torch.nn.init`` leaves tensors of ``kind`` as they are: what is on the meta device, or is read from a
+    file next, needs no values, and they take time."""
+
+    def __init__(self, kind: type[Tensor] = Tensor) -> None:
+        super().__init__()
+        self._kind = kind
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__module__", None) == "torch.nn.init":
-            return args[0] if args else kwargs["tensor"]
+            tensor = args[0] if args else kwargs["tensor"]
+            if isinstance(tensor, self._kind):
+                return tensor
         return func(*args, **(kwargs or {}))
 
 
@@ -217,11 +240,13 @@ class _TooMany(Exception):
 
 @contextmanager
 def _at_most(count: int) -> Any:
-    """Inside, registering more parameters and modules than ``count`` raises _TooMany."""
-    seen = 0
+    """Inside, registering more parameters and modules than ``count`` raises _TooMany; the hooks are of all threads."""
+    seen, thread = 0, threading.get_ident()
 
     def note(module: nn.Module, name: str, registered: nn.Parameter | nn.Module | None) -> None:
         nonlocal seen
+        if threading.get_ident() != thread:
+            return
         seen += 1
         if seen > count:
             raise _TooMany
@@ -279,29 +304,54 @@ def _holds_more(model: Model) -> bool:
     return False
 
 
-def _has_tensor(held: Any) -> bool:
-    if isinstance(held, (list, tuple)):
-        return any(map(_has_tensor, held))
-    if isinstance(held, dict):
-        return any(map(_has_tensor, held.values()))
+def _has_tensor(held: Any, depth: int = 5) -> bool:
+    """Whether ``held`` is one, or has one within: among its elements, or the attributes of a plain object."""
+    if isinstance(held, (list, tuple, set, frozenset)):
+        inner: Iterable[Any] = held
+    elif isinstance(held, dict):
+        inner = held.values()
     # isinstance(held, Tensor) looks further than the class, and takes longer than all the rest of this.
-    return Tensor in type(held).__mro__
+    elif Tensor in type(held).__mro__:
+        return True
+    elif callable(held) or isinstance(held, ModuleType):  # a class, a function, a module of torch's
+        return False
+    else:
+        inner = getattr(held, "__dict__", {}).values()
+    return depth > 0 and any(_has_tensor(one, depth - 1) for one in inner)
 
 
 def _tied(model: Model) -> list[list[str]]:
-    """The names of each parameter that has several."""
+    """The names of each parameter and buffer that has several."""
     names: dict[int, list[str]] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        names.setdefault(id(parameter), []).append(name)
+    for name, tensor in chain(
+        model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
+    ):
+        names.setdefault(id(tensor), []).append(name)
     return [several for several in names.values() if len(several) > 1]
 
 
-def _tie(model: Model, names: list[str]) -> None:
-    """Let all ``names`` be one parameter again: the tensors of a file are each by themselves."""
-    first = model.get_parameter(names[0])
-    for name in names[1:]:
+def _tie(model: Model, names: list[str], tensors: Mapping[str, Tensor], header: Header) -> None:
+    """Let all ``names`` be one tensor again, that of the file: its tensors are each by themselves."""
+    read = [name for name in names if name in tensors] or names[:1]
+    for name in read[1:]:
+        if not torch.equal(tensors[read[0]], tensors[name]):
+            raise BadFile(
+                f"{header.path}: '{read[0]}' and '{name}' differ, but {type(model).__name__} has them as one.",
+                f"The file says that it is {header.says()}.",
+            )
+    owner, _, attribute = read[0].rpartition(".")
+    one = getattr(model.get_submodule(owner), attribute)
+    for name in names:
         owner, _, attribute = name.rpartition(".")
-        setattr(model.get_submodule(owner), attribute, first)
+        setattr(model.get_submodule(owner), attribute, one)
+
+
+def _cast(model: Model, precision: torch.dtype, header: Header) -> None:
+    """Compute in ``precision``: what is real and floating-point, of a model whose numbers it can hold."""
+    model._apply(lambda tensor: tensor.to(precision) if tensor.is_floating_point() else tensor)
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not is_finite(tensor):
+            raise BadFile(f"{header.path}: '{name}' holds numbers that are too large for {precision}.")
 
 
 def _refuse_spoilt(header: Header) -> None:
@@ -317,6 +367,6 @@ def _floating(dtype: str | torch.dtype | None) -> torch.dtype | None:
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if found is None and dtype is None:
         return None
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+    if not isinstance(found, torch.dtype) or not found.is_floating_point or found not in _DTYPES.values():
         raise BadSetting(f"dtype is {dtype!r}, but should be a floating-point type.", "Write for example 'bfloat16'.")
     return found

@@ -232,6 +232,24 @@ def test_verify_reads_anew_what_is_here_and_ends_with_1_if_one_is_bad(zoo: Zoo, 
     assert zoo("weights", "verify").code == 1
 
 
+def test_one_bad_entry_keeps_no_other_from_being_verified_or_pulled(zoo: Zoo, run: Path) -> None:
+    good = Path("good.safetensors")
+    good.write_bytes((run / "model.safetensors").read_bytes())
+    publish_here(bad={"location": "x"}, good=entry(good), lost={**entry(good), "location": "lost.safetensors"})
+
+    said = zoo("weights", "verify", "--json")
+    rows = rows_of(said)
+    assert said.code == 1
+    assert (rows["bad"]["state"], rows["lost"]["state"]) == ("bad", "bad")
+    assert "weights 'bad' have no sha256." in rows["bad"]["why"]
+    assert "lost.safetensors does not exist." in rows["lost"]["why"]
+    assert rows["good"]["state"].startswith("good (")
+
+    said = zoo("weights", "pull", "--all")
+    assert said.code == 1
+    assert f"good: {good.absolute()}" in said.out
+
+
 def test_verify_finds_a_file_whose_sum_is_right_and_which_is_no_weights(zoo: Zoo) -> None:
     Path("text.safetensors").write_text("hello, this is a text")
     publish_here(text=entry(Path("text.safetensors")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +71,36 @@ class HoldsList(Holds):
         return self.ramps["first"][0]
 
 
+class HoldsObject(Holds):
+    def make(self, width: int) -> None:
+        self.schedule = SimpleNamespace(inner={"ramp": torch.arange(float(width))})
+
+    @property
+    def ramp(self) -> Tensor:  # type: ignore[override]
+        return self.schedule.inner["ramp"]
+
+
+class SharesBuffer(Plain):
+    """Two modules with one buffer."""
+
+    def __init__(self, config: Plain.Config) -> None:
+        super().__init__(config)
+        self.left, self.right = nn.Module(), nn.Module()
+        self.left.register_buffer("mean", torch.ones(config.width))
+        self.right.register_buffer("mean", self.left.mean)
+
+
+class Unsigned(Plain):
+    """Kinds of numbers that few models have."""
+
+    def __init__(self, config: Plain.Config) -> None:
+        super().__init__(config)
+        self.turn = nn.Parameter(torch.full((config.width,), 1 + 2j))
+        self.large = nn.Parameter(torch.full((config.width,), 1e6))
+        for kind in (torch.uint16, torch.uint32, torch.uint64):
+            self.register_buffer(str(kind).removeprefix("torch."), torch.ones(config.width, dtype=kind))
+
+
 class Frozen(Plain):
     """A layer that is trained, and one that is not."""
 
@@ -99,5 +130,8 @@ class Unmeant(Plain):
 class Plugin:
     @zoo.hookimpl
     def zoo_register(self, registry: zoo.Registry) -> None:
-        for model in (Tied, HoldsBuffer, HoldsAttribute, HoldsList, Frozen, Bfloat, Unmeant):
+        for model in (
+            *(Tied, SharesBuffer, HoldsBuffer, HoldsAttribute, HoldsList, HoldsObject),
+            *(Unsigned, Frozen, Bfloat, Unmeant),
+        ):
             registry.model(model.__name__.lower(), f"strange:{model.__name__}", summary="Strange")

@@ -102,6 +102,19 @@ def test_without_one_default_the_versions_are_named(entries, default: str, said:
     assert error.cure == "Write 'w@1' or 'w@2'."
 
 
+def test_ones_own_version_and_default_win_over_a_plugins(entries) -> None:
+    found = entries(f"w@1: {{{FILE}, summary: Mine}}", left=f"w@1: {{{FILE}, summary: Theirs}}")
+    assert found.find("w").listed.summary == "Mine"
+    assert found.find("left/w").listed.summary == "Theirs"
+    found = entries(f"w@2: {{{FILE}, default: true}}", left=f"w@1: {{{FILE}, default: true}}")
+    assert found.find("w").name == "w@2"
+
+
+def test_a_version_that_two_plugins_offer_is_written_with_its_plugin(entries) -> None:
+    error = refusal(lambda: entries(left=f"w@1: {{{FILE}}}", right=f"w@1: {{{FILE}}}").find("w"))
+    assert error.cure == "Write 'left/w@1' or 'right/w@1'."
+
+
 def test_a_version_that_is_not_there_shows_those_that_are(entries) -> None:
     found = entries(f"w: {{{FILE}}}\nw@1: {{{FILE}}}\nwide@3: {{{FILE}}}")
     error = refusal(lambda: found.find("w@3"))

@@ -138,6 +138,12 @@ NESTED = "[" * 200_000
         ({"zoo": '{"format": 1, "step": "many"}'}, "damaged: step is a str"),
         ({"zoo": '{"format": 1, "step": true}'}, "damaged: step is a bool"),
         ({"zoo": '{"format": 1, "licence": {}}'}, "damaged: licence is a dict"),
+        (
+            {"zoo": '{"format": 1, "model": "line", "recipe": {"name": "../x"}}'},
+            r"its recipe is '\.\./x', which",
+        ),
+        ({"zoo": '{"format": 1, "model": "line", "recipe": {"name": "/x"}}'}, "its recipe is '/x', which is no name"),
+        ({"zoo": '{"format": 1, "model": "line", "recipe": {"name": 5}}'}, "its recipe is 5, which is no name"),
         ({"zoo": '{"format": 1, "git": "abc"}'}, "damaged: git is a str"),
     ],
     ids=lambda value: None if value is None or isinstance(value, str) else str(value)[:50],

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import warnings
 
 import pytest
@@ -224,4 +225,18 @@ def test_a_run_that_was_stopped_is_not_published(run, tmp_path):
     with pytest.raises(BadFile, match="was stopped after 7 of 20 steps") as refused:
         publish(stopped, "Apache-2.0", tmp_path / "line.safetensors", tiny.catalog())
     assert refused.value.cure == f"Go on: zoo run --resume {stopped}"
+    assert names_in(tmp_path) == ["stopped"]
+
+
+def test_nor_is_one_of_epochs_whose_steps_only_the_run_knows(run, tmp_path):
+    stopped = tmp_path / "stopped"
+    stopped.mkdir()
+    held = read_header(run / "model.safetensors").story
+    story = {**held, "step": 7, "recipe": {**held["recipe"], "run": {"epochs": 1}}}
+    write(stopped / "model.safetensors", read_tensors(run / "model.safetensors"), story)
+    with pytest.raises(BadFile, match=r"sessions\.json does not say how many steps the run should have"):
+        publish(stopped, "Apache-2.0", tmp_path / "line.safetensors", tiny.catalog())
+    shutil.copy(run / "sessions.json", stopped)
+    with pytest.raises(BadFile, match="was stopped after 7 of 20 steps"):
+        publish(stopped, "Apache-2.0", tmp_path / "line.safetensors", tiny.catalog())
     assert names_in(tmp_path) == ["stopped"]

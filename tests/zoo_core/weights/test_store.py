@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pickles
@@ -13,6 +14,7 @@ import strange
 import tiny
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 import zoo_core as zoo
 from zoo_core.errors import BadFile, BadSetting, UnknownName
@@ -211,18 +213,68 @@ def test_tied_parameters_stay_tied(odd):
     assert not model(torch.tensor([3])).any()
 
 
+def test_a_tied_parameter_has_the_one_value_that_the_file_holds(odd, tmp_path):
+    made, _ = odd("Tied")
+    words = made.words.weight.detach()
+    write(tmp_path / "part.safetensors", {"head.weight": words}, {"model": "tied", "config": {"width": 4}})
+    here = tiny.catalog()
+    here.plugins.add("strange", strange.Plugin())
+    model, left_out = load(tmp_path / "part.safetensors", here, strict=False)
+    assert set(left_out.missing) == {"words.weight", "again.weight"}
+    assert torch.equal(model.words.weight, words)
+    assert model.again.weight is model.words.weight
+
+
+def test_a_file_whose_tied_parameters_differ_is_refused(odd):
+    made, _ = odd("Tied")
+    load_it = odd("Tied", {"head.weight": made.words.weight.detach() + 1}, loads=False)[1]
+    with pytest.raises(BadFile, match=r"'words\.weight' and 'head\.weight' differ, but Tied has them as one\."):
+        load_it()
+
+
+def test_a_buffer_of_two_modules_stays_one(odd):
+    _, model = odd("SharesBuffer")
+    assert model.left.mean is model.right.mean
+    assert model.left.mean.tolist() == [1, 1, 1, 1]
+
+
+def test_another_precision_is_for_real_numbers_that_it_holds(odd):
+    made, model = odd("Unsigned", dtype="bfloat16")
+    assert (model.turn.dtype, model.large.dtype) == (torch.complex64, torch.bfloat16)
+    assert torch.equal(model.turn, made.turn)
+    assert model.uint64.tolist() == [1, 1, 1, 1]
+    with pytest.raises(BadFile, match=r"'large' holds numbers that are too large for torch\.float16\."):
+        odd("Unsigned", dtype="float16")
+
+
+def test_models_are_loaded_in_many_threads_at_once_and_built_beside_them(odd):
+    _, load_it = odd("Tied", loads=False)
+    with ThreadPoolExecutor(40) as threads:
+        loads = [threads.submit(load_it) for _ in range(200)]
+        built = [threads.submit(lambda: nn.Sequential(*(nn.Linear(2, 2) for _ in range(600)))) for _ in range(20)]
+        assert {type(done.result()[0]) for done in loads} == {strange.Tied}
+        assert all(len(done.result()) == 600 for done in built)
+
+
 def test_tied_parameters_stay_tied_in_another_precision(odd):
     _, model = odd("Tied", dtype="bfloat16")
     assert model.head.weight is model.words.weight
     assert model.head.weight.dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("name", ["HoldsBuffer", "HoldsAttribute", "HoldsList"])
+@pytest.mark.parametrize("name", ["HoldsBuffer", "HoldsAttribute", "HoldsList", "HoldsObject"])
 def test_tensors_that_are_in_no_file_have_the_values_that_the_model_gives_them(odd, name):
     made, model = odd(name)
     assert model.ramp.tolist() == [0, 1, 2, 3]
     assert torch.equal(model.layer.weight, made.layer.weight)
     assert "ramp" not in model.state_dict()
+
+
+def test_only_what_is_in_no_file_gets_an_initial_value(odd):
+    _, load_it = odd("HoldsBuffer", loads=False)
+    before = torch.get_rng_state()
+    assert load_it()[0].ramp.tolist() == [0, 1, 2, 3]
+    assert torch.equal(torch.get_rng_state(), before)  # nothing was drawn
 
 
 def test_what_was_not_trained_is_not_trained_afterwards_either(odd):
@@ -311,6 +363,13 @@ def test_deprecated_weights_load_with_a_warning_that_says_why(file, listed):
     here = listed(file(), deprecated="it collapses; use other-line")
     with pytest.warns(UserWarning, match="weights 'my-line' should no longer be used: it collapses; use other-line"):
         load("my-line", here)
+
+
+def test_a_file_of_another_model_than_is_listed_is_the_registrys_fault(file, listed):
+    with pytest.raises(BadFile, match=r"is of model 'line', but .*listed\.yaml:2: says 'clsgan'") as refused:
+        load("my-line", listed(file(), model="clsgan"))
+    assert refused.value.cure == "Correct the registry file."
+    assert load("my-line", listed(file(), model="tiny/line"))[0].config.inputs == 3
 
 
 def test_a_size_that_is_not_the_files_is_the_registrys_fault(file, listed):
