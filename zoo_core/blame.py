@@ -15,15 +15,21 @@ def blame(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
     ``classes`` are a run's components by what to call them. The innermost frame in a file of one of their packages
     says whose error it is; where there is none, only what was raised is told.
     """
+    place = ""
     raised = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         ours = [whose for whose, component in classes.items() if _is_of(frame, component)]
-        if ours:
-            # A file may hold several of them; the object whose method this is decides.
-            actor = [whose for whose in ours if isinstance(frame.f_locals.get("self"), classes[whose])]
-            place = Path(frame.f_code.co_filename)
-            return f"{(actor or ours)[0]} raised {raised} ({place.parent.name}/{place.name}, line {line})"
-    return raised
+        # A file may hold several of them; the object whose method this is decides, or another that called it.
+        actor = [whose for whose in ours if isinstance(frame.f_locals.get("self"), classes[whose])]
+        place = place or (f"({_short(frame)}, line {line})" if ours else "")
+        if actor or len(ours) == 1:
+            return f"{(actor or ours)[0]} raised {raised} {place}"
+    return f"{raised} {place}".rstrip()
+
+
+def _short(frame: FrameType) -> str:
+    file = Path(frame.f_code.co_filename)
+    return f"{file.parent.name}/{file.name}"
 
 
 def _is_of(frame: FrameType, component: type[Any]) -> bool:

@@ -74,8 +74,17 @@ class Dataset(ABC):
             for index in sorted({0, len(examples) // 2, len(examples) - 1} if len(examples) else set()):
                 for key, value in sorted(examples[index].items()):
                     digest.update(key.encode())
-                    digest.update(torch.as_tensor(value).contiguous().cpu().numpy().tobytes())
+                    digest.update(_bytes(value))
         return digest.hexdigest()[:16]
+
+
+def _bytes(value: Any) -> bytes:
+    """The same for the same value: of a tensor, an array or a number its memory, of all else what it is shown as."""
+    try:
+        tensor = torch.as_tensor(value).detach().contiguous().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        return repr(value).encode()
+    return tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 class OnTheFly:

@@ -15,7 +15,8 @@ from zoo_core.best import Best
 from zoo_core.dataset import Batch
 from zoo_core.engine import AccelerateEngine
 from zoo_core.errors import RunFailed
-from zoo_core.meter import Meter
+from zoo_core.meter import Meter, check_metric
+from zoo_core.pictures import drawable
 from zoo_core.randomness import seed_step
 from zoo_core.relay import Relay
 from zoo_core.run_state import Run
@@ -43,6 +44,8 @@ class Loop:
     shares_evaluation: bool = False
     saved_step: int = -1
     saved_at: float = field(default_factory=time.monotonic)
+    began: bool = False
+    draws: bool = True
     best: Best = field(default_factory=Best)
 
     def __post_init__(self) -> None:
@@ -72,6 +75,9 @@ class Loop:
                 metrics = run.trainer.step(part)
                 self.meter.add(run.step + 1, metrics)
             run.step += 1
+            if not self.began:
+                self.began = True
+                self.held.names()  # what a step gave the trainer, a checkpoint must be able to keep as well
             self.hooks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)
             last = run.step == run.total_steps
             if last or run.due(settings.log_every):
@@ -109,20 +115,27 @@ class Loop:
         with self.engine.evaluating(self._all_held(), shared=self.shares_evaluation):
             figures = run.trainer.evaluate(self._on_device(examples), self._on_device(self.training))
         if figures:
-            run.figures = {name: float(value) for name, value in figures.items()}
+            run.figures = {name: _figure(name, value) for name, value in figures.items()}
             self.hooks.call("zoo_evaluated", run=run, step=run.step, metrics=run.figures)
 
     def _preview(self) -> None:
+        """Pictures are no part of a training: one that can't be drawn is the last that is tried."""
         run = self.run
-        if not run.settings.preview_every:
+        if not (run.settings.preview_every and self.draws):
             return
         seed_step(run.settings.seed, 0, 0, "preview")
         pictures = None
         with self.engine.evaluating(self._all_held()):
             if self.engine.is_main or self.engine.sharded:  # no process has a divided network for itself
-                pictures = run.trainer.preview(next(iter(self._on_device(self.preview))))
+                batch = next(iter(self._on_device(self.preview)), None)
+                try:
+                    pictures = None if batch is None else drawable(run.trainer.preview(batch))
+                except Exception as error:  # of a plugin's code
+                    self.draws = False
+                    why = f"the trainer's preview raised {type(error).__name__}: {error}"
+                    warnings.warn(f"no more pictures are drawn in this run: {why}", stacklevel=2)
         if pictures is not None:
-            self.hooks.call("zoo_preview", run=run, step=run.step, pictures=pictures.detach().cpu())
+            self.hooks.call("zoo_preview", run=run, step=run.step, pictures=pictures)
 
     def _log(self) -> None:
         metrics = self.meter.read()
@@ -190,6 +203,15 @@ class Loop:
 
     def _on_device(self, batches: Callable[[], Iterable[Batch]]) -> _OnDevice:
         return _OnDevice(batches, self.engine)
+
+
+def _figure(name: str, value: Any) -> float:
+    check_metric(name)
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        given = f"a tensor {tuple(value.shape)}" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
+        raise RunFailed(f"the trainer's evaluate gives {given} as '{name}', but should give a number.") from error
 
 
 @dataclass

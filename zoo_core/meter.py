@@ -11,6 +11,8 @@ from torch import Tensor
 from zoo_core.errors import RunFailed
 from zoo_core.trainer import Metrics
 
+_TAKEN = ("step", "epoch", "evaluation")  # what a line of metrics.jsonl says besides
+
 
 class Meter:
     """Collects what steps report. Reading waits for the device, so it is done every ``run.log_every`` steps.
@@ -23,11 +25,27 @@ class Meter:
         self._steps: dict[str, list[int]] = {}
         self._values: dict[str, list[Tensor]] = {}
         self._fetched: dict[str, list[float]] = {}
+        self._known: set[str] = set()
 
     def add(self, step: int, metrics: Metrics) -> None:
         for name, value in metrics.items():
+            if not isinstance(value, Tensor) or value.ndim or name not in self._known:
+                value = self._checked(name, value)
             self._steps.setdefault(name, []).append(step)
             self._values.setdefault(name, []).append(value)
+
+    def _checked(self, name: str, value: Any) -> Tensor:
+        check_metric(name)
+        self._known.add(name)
+        if isinstance(value, (int, float)):
+            return torch.tensor(float(value))
+        if not isinstance(value, Tensor) or value.ndim:
+            given = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+            raise RunFailed(
+                f"the trainer's step gives {given} as '{name}', but should give one number.",
+                "Give a tensor without dimensions: `loss.detach().mean()`, say.",
+            )
+        return value
 
     def read(self) -> dict[str, float]:
         """The mean of each metric since the last call.
@@ -67,3 +85,10 @@ class Meter:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._fetched = {name: list(values) for name, values in state.items()}
+
+
+def check_metric(name: Any) -> None:
+    """Raises RunFailed for what can't be the name of a metric."""
+    if not isinstance(name, str) or name in _TAKEN:
+        why = "is what metrics.jsonl calls another thing" if name in _TAKEN else "is no text"
+        raise RunFailed(f"a metric is called {name!r}, which {why}.", "Give it another name in the trainer.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 import tokenize
 import zipfile
 from collections.abc import Iterator
@@ -101,7 +102,10 @@ def _opened(path: Path, whole: bool = True) -> Iterator[Any]:
         raise
     except UnidentifiedImageError:
         raise BadFile(f"{path} is no picture that can be read.", _CURE) from None
-    except (OSError, EOFError, SyntaxError, Image.DecompressionBombError) as error:
+    except (
+        *(OSError, EOFError, SyntaxError, ValueError, IndexError, TypeError, struct.error),  # of bytes that lack others
+        Image.DecompressionBombError,
+    ) as error:
         raise BadFile(f"{path} can't be read: {_why(error)}.", _CURE) from error
 
 
@@ -187,11 +191,10 @@ def _unit(array: Any, path: Path) -> Tensor:
     """(H, W, C) of bytes or of numbers in [0, 1] as (C, H, W) in [0, 1]."""
     if array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:
         raise BadFile(f"{path} holds pictures {array.shape}, but should hold (H, W) or (H, W, C) with 1 or 3 channels.")
-    values = torch.from_numpy(np.array(array)).permute(2, 0, 1)  # a copy: the file's own memory is read-only
     if array.dtype == np.uint8:
-        return values.float() / 255
+        return torch.from_numpy(np.array(array)).permute(2, 0, 1).float() / 255
     if array.dtype == np.bool_ or np.issubdtype(array.dtype, np.floating):
-        values = values.float()
+        values = torch.from_numpy(array.astype(np.float32)).permute(2, 0, 1)
         if not ((values >= 0) & (values <= 1)).all():
             raise BadFile(
                 f"{path} holds numbers from {float(values.min()):.4g} to {float(values.max()):.4g}.",

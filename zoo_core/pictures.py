@@ -32,14 +32,33 @@ def save(pictures: Tensor, path: Path, columns: int = 8) -> None:
 def can_be_drawn(value: Any) -> bool:
     """Pictures (N, C, H, W), clips (N, T, C, H, W), or classes of pixels (H, W) as uint8."""
     shape: tuple[int, ...] = tuple(getattr(value, "shape", ()))
-    return (len(shape) in (4, 5) and shape[-3] in (1, 3)) or (len(shape) == 2 and str(value.dtype) == "torch.uint8")
+    if len(shape) == 2:
+        return str(value.dtype) == "torch.uint8"
+    return len(shape) in (4, 5) and shape[-3] in (1, 3) and 0 not in shape
+
+
+def drawable(pictures: Tensor | None) -> Tensor | None:
+    """``pictures`` as they are kept and drawn: on the CPU, without a gradient.
+
+    Raises:
+        ValueError: if they are no pictures (N, C, H, W) or clips (N, T, C, H, W) of 1 or 3 channels.
+    """
+    if pictures is None:
+        return None
+    if not isinstance(pictures, Tensor) or pictures.ndim not in (4, 5) or not can_be_drawn(pictures):
+        given = tuple(pictures.shape) if isinstance(pictures, Tensor) else type(pictures).__name__
+        raise ValueError(f"pictures should be a tensor (N, C, H, W) with 1 or 3 channels, but it gives {given}.")
+    return pictures.detach().cpu()
 
 
 def grid(pictures: Tensor, columns: int = 8) -> Tensor:
     """``pictures`` (N, C, H, W) in a grid of ``columns``, or clips (N, T, C, H, W) with a row for each: (3, H, W).
 
+    Numbers in [0, 1], or bytes, which are brought there.
     As torchvision's ``make_grid`` lays it out, whose import would cost every run time and memory.
     """
+    if pictures.dtype == torch.uint8:
+        pictures = pictures.float() / 255
     columns = columns if pictures.ndim == 4 else pictures.shape[1]
     pictures = pictures.flatten(0, -4).expand(-1, 3, -1, -1)
     count, channels, height, width = pictures.shape
@@ -92,7 +111,10 @@ def save_array(tensor: Tensor, path: Path) -> None:
     """
     import numpy as np
 
-    _write(path, lambda: np.save(path, tensor.numpy(), allow_pickle=False), "Choose another place.")
+    plain = tensor.detach().cpu()
+    if plain.dtype == torch.bfloat16:  # which NumPy has not
+        plain = plain.float()
+    _write(path, lambda: np.save(path, plain.numpy(), allow_pickle=False), "Choose another place.")
 
 
 def palette(count: int) -> list[tuple[int, int, int]]:

@@ -34,7 +34,7 @@ class Relay:
         for implementation in list(self._calls[hook]):
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # rich exits where a pipe's reader has gone
                 self._switch_off(implementation, hook, error)
 
     def _implementations(self, hook: str) -> list[pluggy.HookImpl]:
@@ -45,7 +45,7 @@ class Relay:
                 raise pluggy.PluginValidationError(implementation.plugin, f"{hook} takes no wrappers")
         return found
 
-    def _switch_off(self, failed: pluggy.HookImpl, hook: str, error: Exception) -> None:
+    def _switch_off(self, failed: pluggy.HookImpl, hook: str, error: BaseException) -> None:
         for hook_name, implementations in self._calls.items():
             self._calls[hook_name] = [one for one in implementations if one.plugin is not failed.plugin]
         reason = f"{hook} raised {type(error).__name__}: {error}"

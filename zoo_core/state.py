@@ -69,7 +69,8 @@ class Held:
             BadFile: if it is not the state of this trainer.
         """
         names = self.names()
-        if set(names) != set(captured):
+        begun = self._begun_later({name: captured[name] for name in captured if name not in names})
+        if set(names) | set(begun) != set(captured):
             raise BadFile(
                 f"the checkpoint holds {', '.join(sorted(captured))}, "
                 f"but {type(self.trainer).__name__} holds {', '.join(sorted(names))}.",
@@ -83,6 +84,19 @@ class Held:
                     f"the checkpoint's {name} does not fit: {error}",
                     "Resume with the recipe and the plugin version it was made with.",
                 ) from error
+        for name, value in begun.items():
+            setattr(self.trainer, name, value)
+
+    def _begun_later(self, captured: Mapping[str, Packed]) -> dict[str, Any]:
+        """Of what the trainer did not have as it was set up, what a step may have given it: numbers, lists, tensors.
+        A mapping may have been the state of an object, which only the trainer can make."""
+        values = {name: unpack(*packed) for name, packed in captured.items()}
+        device = next((one.device for one in self.model.parameters()), torch.device("cpu"))
+        return {
+            name: value.to(device) if isinstance(value, Tensor) else value
+            for name, value in values.items()
+            if not isinstance(value, dict)
+        }
 
     def _put_back(self, name: str, value: Any) -> None:
         target = self._object(name)
@@ -99,6 +113,11 @@ class Held:
                 raise ValueError(f"it is {_shape(value)}, but should be {_shape(target)}.")
             with torch.no_grad():
                 target.copy_(value)
+        elif isinstance(target, dict) and type(target) is not dict:  # a Counter, say
+            target.clear()
+            target.update(value)
+        elif isinstance(target, tuple) and hasattr(target, "_make"):
+            setattr(self.trainer, name, target._make(value))
         else:
             setattr(self.trainer, name, value)
 

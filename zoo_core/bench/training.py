@@ -48,6 +48,8 @@ def bench_training(recipe: Recipe, catalog: Catalog, seconds: float, observers: 
     watch = _Watch(seconds, counts=not settings.compile)
     with TemporaryDirectory(prefix="zoo-bench-") as folder:
         run = run_recipe(recipe, catalog, [*standard(), watch, *observers], Path(folder, "run"))
+    if run.stopping not in ("", watch.name):  # by a signal: what was timed is not what was asked for
+        raise KeyboardInterrupt
     if len(watch.times) < _FEWEST:
         raise BadSetting(
             f"the recipe '{recipe.name}' ended after {run.step} steps, too few to be timed.", "Write `run.steps=10000`."
@@ -59,6 +61,8 @@ def bench_training(recipe: Recipe, catalog: Catalog, seconds: float, observers: 
 
 class _Watch:
     """Times the steps of a run from one to the next, and ends it when there are enough."""
+
+    name = "the benchmark"
 
     def __init__(self, seconds: float, counts: bool) -> None:
         self.seconds, self.counts = seconds, counts
@@ -88,7 +92,7 @@ class _Watch:
             self.last = now
         if over:
             self.memory = peak_memory(run.device)  # and not with what the last checkpoint takes
-            run.stop("the benchmark")
+            run.stop(self.name)
 
     @hookimpl
     def zoo_run_failed(self) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn, TextIO, cast
 
@@ -209,7 +210,8 @@ def _say_error(text: str, show_traceback: bool) -> None:
         import traceback
 
         traceback.print_exc()
-    click.echo(f"{click.style('error:', fg='red')} {text}", err=True)
+    with suppress(OSError):  # who would have read it has gone
+        click.echo(f"{click.style('error:', fg='red')} {text}", err=True)
 
 
 def _show_warning(
@@ -222,4 +224,5 @@ def _show_warning(
 ) -> None:
     """A warning as one line a person can read, without the place in the source."""
     if issubclass(category, UserWarning) and is_first():
-        click.echo(f"{click.style('warning:', fg='yellow')} {message}", err=True)
+        with suppress(OSError):  # a training goes on, whether or not anybody reads what it says
+            click.echo(f"{click.style('warning:', fg='yellow')} {message}", err=True)

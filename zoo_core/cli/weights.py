@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +93,7 @@ def pull(names: tuple[str, ...], everything: bool, registry: tuple[Path, ...]) -
             try:
                 click.echo(f"{name}: {obtain(_sound(found), here)}")
             except ZooError as error:
-                warnings.warn(str(error), stacklevel=2)
+                click.echo(f"{click.style('error:', fg='red')} {error}", err=True)
                 failed = True
     return int(failed)
 

@@ -348,7 +348,9 @@ def _tie(model: Model, names: list[str], tensors: Mapping[str, Tensor], header: 
 
 def _cast(model: Model, precision: torch.dtype, header: Header) -> None:
     """Compute in ``precision``: what is real and floating-point, of a model whose numbers it can hold."""
-    model._apply(lambda tensor: tensor.to(precision) if tensor.is_floating_point() else tensor)
+    model._apply(  # type: ignore[no-untyped-call]
+        lambda tensor: tensor.to(precision) if tensor.is_floating_point() else tensor
+    )
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not is_finite(tensor):
             raise BadFile(f"{header.path}: '{name}' holds numbers that are too large for {precision}.")

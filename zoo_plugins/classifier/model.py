@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo_core as zoo
@@ -68,11 +69,7 @@ def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 def _read(path: Path) -> Tensor:
-    from PIL import Image, UnidentifiedImageError
-    from torchvision.transforms.functional import to_tensor
-
-    try:
-        with Image.open(path) as picture:
-            return to_tensor(picture.convert("L").resize((28, 28))).unsqueeze(0)  # type: ignore[no-any-return]
-    except (OSError, UnidentifiedImageError) as error:
-        raise zoo.ZooError(f"{path} could not be read as a picture: {error}.", "Give a PNG or JPEG file.") from error
+    picture = zoo.read_picture(path, 1).unsqueeze(0)
+    if picture.shape[-2:] == (28, 28):
+        return picture
+    return F.interpolate(picture, (28, 28), mode="bicubic", antialias=True).clamp(0, 1)
