@@ -77,3 +77,22 @@ def test_a_data_set_validates_on_its_evaluation_unless_it_says_otherwise():
 def test_a_fingerprint_is_that_of_the_data():
     one, same, other = (Numbers(Numbers.Config(count=count)).fingerprint() for count in (4, 4, 5))
     assert one == same != other
+
+
+def test_a_fingerprint_is_of_whatever_an_example_holds():
+    class Odd(zoo.Dataset):
+        @dataclass(frozen=True, kw_only=True)
+        class Config:
+            word: str = zoo.setting("a", "what each example says")
+
+        config: Config
+
+        def train(self):
+            half = torch.ones(2, dtype=torch.bfloat16)
+            return [{"half": half, "word": self.config.word, "none": None, "boxes": {"x": [1]}}] * 3
+
+        def evaluation(self):
+            return self.train()
+
+    one, same, other = (Odd(Odd.Config(word=word)).fingerprint() for word in "aab")
+    assert one == same != other

@@ -2,11 +2,15 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
+import pytest
 import tiny
 from PIL import Image
 
 from zoo_core import checkpoint
+from zoo_core.errors import RunFailed
 
 
 def lines_of(folder):
@@ -24,6 +28,50 @@ def test_previews_are_drawn_of_validation_examples(tmp_path):
     run = tiny.train(tmp_path / "run", "dataset.apart=true", "run.steps=10")
     with Image.open(run.folder.previews / "step-000010.png") as picture:
         assert picture.size == (3 * 7 + 2, 7 + 2)  # three pictures of five pixels, two between them
+
+
+@pytest.mark.parametrize(
+    ("draws", "why"),
+    [
+        ("nothing at all", "the trainer's preview raised ValueError: nothing can be drawn"),
+        ("words", r"pictures should be a tensor \(N, C, H, W\) with 1 or 3 channels, but it gives \(4, 2\)"),
+    ],
+)
+def test_a_preview_that_cannot_be_drawn_costs_a_run_nothing_but_its_pictures(tmp_path, draws, why):
+    plain = tiny.train(tmp_path / "plain")
+    with pytest.warns(UserWarning, match=f"no more pictures are drawn in this run: .*{why}") as said:
+        run = tiny.train(tmp_path / "run", f"trainer.draws={draws}")
+    assert len(said) == 1
+    assert lines_of(run.path) == lines_of(plain.path)
+    assert (run.path / "model.safetensors").is_file()
+    assert list(run.path.glob("events.*"))
+    assert not list(run.folder.previews.glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("trainer.says=step", "a metric is called 'step', which is what metrics.jsonl calls another thing"),
+        ("trainer.figure=text", "the trainer's evaluate gives a str as 'error', but should give a number"),
+    ],
+)
+def test_what_a_trainer_reports_by_mistake_is_named(tmp_path, words, problem):
+    with pytest.raises(RunFailed, match=problem):
+        tiny.train(tmp_path / "run", words)
+
+
+def test_a_training_goes_on_when_nobody_reads_its_log_any_more(tiny_installed, tmp_path):
+    (tmp_path / "line.yaml").write_text(tiny.RECIPE.as_yaml())
+    words = ["run", "--config", "line.yaml", "--folder", "run", "run.device=cpu", "run.steps=200", "run.log_every=1"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "zoo_core", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline()
+        run.stdout.close()
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+    assert json.loads((tmp_path / "run" / "sessions.json").read_text())[-1]["ended"] == "done"
+    assert len(lines_of(tmp_path / "run")) == 201
 
 
 def test_without_validation_examples_the_evaluations_serve_on_the_way_too(tmp_path):

@@ -80,3 +80,24 @@ def test_a_rare_metric_that_is_no_number_is_named_too():
         meter.add(step, {"loss": torch.tensor(1.0), **({"penalty": NAN} if step == 2 else {})})
     with pytest.raises(RunFailed, match="penalty became nan at step 2"):
         meter.read()
+
+
+def test_a_plain_number_is_a_metric():
+    meter = Meter()
+    meter.add(1, {"loss": 1.0, "count": 2})
+    meter.add(2, {"loss": 2.0, "count": 3})
+    assert meter.read() == {"loss": 1.5, "count": 2.5}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ({"loss": torch.zeros(3)}, r"gives a tensor \(3,\) as 'loss', but should give one number"),
+        ({"loss": None}, "gives a NoneType as 'loss', but should give one number"),
+        ({"epoch": torch.tensor(1.0)}, "a metric is called 'epoch', which is what metrics.jsonl calls another thing"),
+        ({7: torch.tensor(1.0)}, "a metric is called 7, which is no text"),
+    ],
+)
+def test_what_is_no_metric_is_named_in_the_step_that_reports_it(metrics, message):
+    with pytest.raises(RunFailed, match=message):
+        Meter().add(1, metrics)

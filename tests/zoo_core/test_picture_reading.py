@@ -232,6 +232,24 @@ def test_an_animation_that_is_cut_short_says_so_though_its_first_frames_are_whol
         zoo.read_frames(path, 1)
 
 
+def test_an_animation_cut_at_any_byte_is_read_or_said_to_be_cut(tmp_path):
+    path = animation(tmp_path / "a.gif", noise(4, side=12))
+    whole, said = path.read_bytes(), 0
+    for length in range(1, len(whole)):
+        path.write_bytes(whole[:length])
+        try:
+            zoo.read_frames(path, 1)
+        except BadFile:
+            said += 1
+    assert said > len(whole) // 2
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", "<f2", np.longdouble])
+def test_an_array_of_another_machines_numbers_is_read(tmp_path, dtype):
+    np.save(tmp_path / "a.npy", np.array([[0, 0.25], [0.5, 1]], dtype=dtype))
+    assert zoo.read_picture(tmp_path / "a.npy", 1).tolist() == [[[0, 0.25], [0.5, 1]]]
+
+
 def test_an_array_that_is_cut_short_says_so(tmp_path):
     path = array(tmp_path / "a.npy", noise(3))
     path.write_bytes(path.read_bytes()[:-20])

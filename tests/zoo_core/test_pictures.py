@@ -116,3 +116,16 @@ def test_a_file_that_cannot_be_written_says_so(tmp_path, write, name):
     with pytest.raises(BadFile, match="could not be written") as refused:
         write(path)
     assert refused.value.cure.startswith("Choose ")
+
+
+def test_bytes_are_drawn_as_what_they_are(tmp_path):
+    drawn = torch.tensor([[[[0, 128], [254, 255]]]], dtype=torch.uint8)
+    pictures.save(drawn, tmp_path / "bytes.png")
+    with Image.open(tmp_path / "bytes.png") as picture:
+        assert np.asarray(picture)[..., 0].tolist() == [[0, 128], [254, 255]]
+
+
+def test_an_array_may_have_a_gradient_or_few_bits(tmp_path):
+    pictures.save_array(torch.ones(2, requires_grad=True), tmp_path / "a.npy")
+    pictures.save_array(torch.ones(2, dtype=torch.bfloat16), tmp_path / "b.npy")
+    assert np.load(tmp_path / "a.npy").tolist() == np.load(tmp_path / "b.npy").tolist() == [1, 1]

@@ -4,7 +4,8 @@ import copy
 import json
 import math
 import re
-from collections import deque
+from collections import Counter, defaultdict, deque
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -112,6 +113,11 @@ class Trainer:
         self.best, self.pair, self.note = 1 / self.seen, (self.seen, "x"), "stepped"
 
 
+class Place(NamedTuple):
+    left: int
+    top: int
+
+
 def made(seed):
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
@@ -165,6 +171,38 @@ def test_a_tensor_is_not_filled_with_another_shape_though_it_would_spread_over_i
     with pytest.raises(BadFile, match=message):
         Held(model, trainer).restore(captured)
     assert torch.equal(trainer.noise, noise)
+
+
+def test_counters_and_named_tuples_come_back_as_what_they_were():
+    model, trainer = made(0)
+    trainer.counts, trainer.lists, trainer.place = Counter("aab"), defaultdict(list, {"x": [1]}), Place(1, 2)
+    captured = json.loads(json.dumps({name: held for name, (_, held) in Held(model, trainer).capture().items()}))
+    tensors = {name: tensors for name, (tensors, _) in Held(model, trainer).capture().items()}
+    trainer.counts, trainer.lists, trainer.place = Counter(), defaultdict(list), Place(0, 0)
+    Held(model, trainer).restore({name: (tensors[name], captured[name]) for name in captured})
+    trainer.counts["b"] += 1
+    trainer.lists["y"].append(2)
+    assert trainer.counts == {"a": 2, "b": 2}
+    assert trainer.lists == {"x": [1], "y": [2]}
+    assert trainer.place.left == 1
+
+
+def test_what_a_step_gave_the_trainer_comes_back_though_it_was_not_there_at_setup():
+    model, trainer = made(0)
+    trainer.bank, trainer.turns = torch.ones(3, 2), 5
+    captured = Held(model, trainer).capture()
+    model, trainer = made(0)
+    Held(model, trainer).restore(captured)
+    assert torch.equal(trainer.bank, torch.ones(3, 2))
+    assert trainer.turns == 5
+
+
+def test_an_object_that_was_not_there_at_setup_is_not_made_up():
+    model, trainer = made(0)
+    trainer.later = nn.Linear(2, 2)
+    captured = Held(model, trainer).capture()
+    with pytest.raises(BadFile, match=r"the checkpoint holds .*later"):
+        Held(*made(0)).restore(captured)
 
 
 def test_a_trainer_that_holds_a_deque_is_refused_at_once_and_by_name():

@@ -72,6 +72,17 @@ def test_a_recipe_that_ends_before_it_could_be_timed_says_what_to_write() -> Non
         bench_training(RECIPE.with_overrides([*ON_CPU, "run.steps=6"]), catalog(), 0.3)
 
 
+def test_a_bench_that_is_interrupted_gives_no_figures() -> None:
+    class Interrupting:
+        @zoo.hookimpl
+        def zoo_step_finished(self, run: zoo.Run, step: int) -> None:
+            if step == 20:
+                run.stop("SIGINT")
+
+    with pytest.raises(KeyboardInterrupt):
+        bench_training(RECIPE.with_overrides(ON_CPU), catalog(), 30, [Interrupting()])
+
+
 def test_a_failed_step_leaves_no_counter_on() -> None:
     with pytest.raises(RunFailed):
         bench_training(RECIPE.with_overrides([*ON_CPU, "trainer.raise_at=2"]), catalog(), 0.3)

@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 def clips(tmp_path_factory):
     """The folder of a run whose previews are four clips of six frames of five by five pixels."""
     folder = tmp_path_factory.mktemp("clips") / "run"
-    tiny.train(folder, "trainer.clips=true", "run.steps=20")
+    tiny.train(folder, "trainer.draws=clips", "run.steps=20")
     return folder
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from PIL import Image
 from torchvision.utils import save_image
 
 import zoo_core as zoo
@@ -88,9 +89,20 @@ def test_a_file_that_is_no_picture_is_a_clear_error(tmp_path, content):
     path = tmp_path / "digit.png"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(zoo.ZooError, match=r"digit\.png could not be read as a picture") as error:
+    with pytest.raises(zoo.ZooError, match=r"digit\.png (can't be read|is no picture that can be read)") as error:
         DigitClassifier(DigitClassifier.Config()).predict(path)
-    assert error.value.cure == "Give a PNG or JPEG file."
+    assert error.value.cure == "Give a PNG, JPEG, GIF or .npy file."
+
+
+def test_a_digit_on_nothing_or_in_sixteen_bits_is_the_same_digit(trained, digits, tmp_path):
+    model = trained.model.eval()
+    grey = digits.evaluation()[500]["image"][0].mul(255).round().byte().numpy()
+    Image.fromarray(grey).save(tmp_path / "plain.png")
+    Image.merge("LA", [Image.new("L", (28, 28), 255), Image.fromarray(grey)]).save(tmp_path / "on-nothing.png")
+    Image.fromarray(grey.astype("uint16") * 257).save(tmp_path / "deep.png")
+    plain, on_nothing, deep = (model.predict(tmp_path / f"{name}.png") for name in ("plain", "on-nothing", "deep"))
+    assert plain == on_nothing == deep
+    model.train()
 
 
 def test_the_step_size_rises_and_falls_and_more_steps_than_planned_do_no_harm():
