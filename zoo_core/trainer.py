@@ -111,8 +111,8 @@ class Trainer(ABC):
     def preview(self, batch: Batch) -> Tensor | None:
         """Pictures (N, C, H, W) in [0, 1] for a person to look at, from a fixed batch of validation examples.
 
-        Clips are (N, T, C, H, W): a picture with a row for each, and an animation, three side by side. What raises, or is
-        none of these, ends the pictures of a run with a warning, and not the run.
+        Clips are (N, T, C, H, W): a picture with a row for each, and an animation, three side by side. What raises, or
+        is none of these, ends the pictures of a run with a warning, and not the run.
         """
         return None
 
