@@ -43,6 +43,8 @@ def assemble(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         train, evaluation, validation = dataset.train(), dataset.evaluation(), dataset.validation()
+        for method, examples in (("train", train), ("evaluation", evaluation), ("validation", validation)):
+            _check(examples, f"the data set '{recipe.component('dataset')}': its {method}()")
         fingerprint = dataset.fingerprint()
     seed_step(settings.seed, 0, 0, "build")
     model: Model = trained if trained is not None else model_class(model_config)
@@ -98,6 +100,15 @@ def assemble(
     }
     said = dict.fromkeys(str(one.message) for one in caught if one.category is UserWarning)
     return loop, list(said), data
+
+
+def _check(examples: Any, whose: str) -> None:
+    """Raises BadSetting for what has no length."""
+    if not (hasattr(examples, "__len__") and hasattr(examples, "__getitem__")):
+        raise BadSetting(
+            f"{whose} gives a {type(examples).__name__}, but should give examples that have a length and numbers.",
+            "zoo.InMemory and zoo.OnTheFly are such, and any data set of PyTorch's that is no iterable one.",
+        )
 
 
 def try_out(recipe: Recipe, catalog: Catalog, folder: Path | None = None, observers: Iterable[object] = ()) -> Loop:

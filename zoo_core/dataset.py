@@ -72,7 +72,13 @@ class Dataset(ABC):
         for examples in (self.train(), self.evaluation()):
             digest.update(str(len(examples)).encode())
             for index in sorted({0, len(examples) // 2, len(examples) - 1} if len(examples) else set()):
-                for key, value in sorted(examples[index].items()):
+                example = examples[index]
+                if not isinstance(example, Mapping):
+                    raise BadSetting(
+                        f"{type(self).__name__} gives examples that are a {type(example).__name__} each.",
+                        'They should be mappings: `{"image": …, "label": …}`.',
+                    )
+                for key, value in sorted(example.items()):
                     digest.update(key.encode())
                     digest.update(_bytes(value))
         return digest.hexdigest()[:16]

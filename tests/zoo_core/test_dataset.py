@@ -7,6 +7,7 @@ import torch
 
 import zoo_core as zoo
 from zoo_core.batches import in_order
+from zoo_core.errors import BadSetting
 
 
 def squares(indices):
@@ -94,5 +95,11 @@ def test_a_fingerprint_is_of_whatever_an_example_holds():
         def evaluation(self):
             return self.train()
 
+    class Pairs(Odd):
+        def train(self):
+            return [(torch.ones(2), 1)] * 3
+
+    with pytest.raises(BadSetting, match="Pairs gives examples that are a tuple each"):
+        Pairs(Pairs.Config()).fingerprint()
     one, same, other = (Odd(Odd.Config(word=word)).fingerprint() for word in "aab")
     assert one == same != other

@@ -223,3 +223,9 @@ def test_weights_that_are_no_numbers_are_never_saved_even_if_the_loss_still_was_
         tiny.train(tmp_path / "run", "trainer.spoil_at=20")
     assert checkpoint.load_newest(tmp_path / "run" / "checkpoints")[0] == 10
     assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_a_data_set_without_a_length_is_named_and_no_step_is_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny.Points, "train", lambda self: iter([]))
+    with pytest.raises(BadSetting, match=r"the data set 'points': its train\(\) gives a list_iterator, but"):
+        tiny.train(tmp_path / "run")
