@@ -222,7 +222,11 @@ def test_what_a_recipe_is_written_as_reads_as_the_same_recipe(write: Write) -> N
         ("width=1", "'width' is no setting of a recipe.", "Did you mean 'model.width'?"),
         ("zzzzz=1", "'zzzzz' is no setting of a recipe.", "Keys start with run., model., dataset. or trainer."),
         ("model=net", "'model' is no setting of a recipe.", "Keys start with run., model., dataset. or trainer."),
-        ("run.steps=[", "the value of 'run.steps=[' is not YAML.", "Quote it for the shell, for example"),
+        (
+            "run.steps=[",
+            "the value of 'run.steps=[' is not YAML: did not find expected node content.",
+            "Quote it for the shell, for example",
+        ),
     ],
 )
 def test_a_word_that_is_no_setting_says_what_to_type(write: Write, word: str, problem: str, cure: str) -> None:
