@@ -337,11 +337,14 @@ ODD = "\x1b[31mred\x1b[0m\nand a line"
 
 
 def test_what_a_stranger_wrote_moves_no_cursor(tmp_path):
-    story = {**HEADERS, "recipe": {"name": ODD}, "versions": {"zoo-core": ODD}, "figures": {ODD: 1.0}, "licence": ODD}
+    story = {**HEADERS, "versions": {"zoo-core": ODD}, "figures": {ODD: 1.0}, "licence": ODD}
     told = read_header(new_file(tmp_path, assembled(json.dumps({**story, "config": {ODD: 3}}), tensors()))).described()
     shown = [told["summary"], told["licence"], told["versions"], *told["figures"], told["settings"][0]["key"]]
     assert all(text.isprintable() for text in shown), shown
     assert "\\x1b[31mred" in told["summary"]
+    with pytest.raises(BadFile, match="which is no name") as refused:
+        read_header(new_file(tmp_path, assembled(json.dumps({**story, "recipe": {"name": ODD}}), tensors())))
+    assert refused.value.problem.isprintable()
 
 
 def test_one_line_of_anything():
