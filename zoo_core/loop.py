@@ -22,7 +22,7 @@ from zoo_core.relay import Relay
 from zoo_core.run_state import Run
 from zoo_core.saving import Saver
 from zoo_core.sharding import local
-from zoo_core.state import Held, Packed, pack, unpack
+from zoo_core.state import Held, Packed, kind_of, pack, unpack
 
 # Among what a trainer holds; no attribute of its can have these names.
 _METRICS, _BEST, _ENGINE = "run.metrics", "run.best", "run.engine"
@@ -44,7 +44,6 @@ class Loop:
     shares_evaluation: bool = False
     saved_step: int = -1
     saved_at: float = field(default_factory=time.monotonic)
-    began: bool = False
     draws: bool = True
     best: Best = field(default_factory=Best)
 
@@ -69,14 +68,14 @@ class Loop:
 
     def _steps(self) -> None:
         run, settings = self.run, self.run.settings
+        first = run.step + 1
         while run.step < run.total_steps and not self._stopping():
             seed_step(settings.seed, run.step, self.engine.rank)
             for part in self.engine.in_parts(self.engine.to_device(next(self.batches))):
                 metrics = run.trainer.step(part)
                 self.meter.add(run.step + 1, metrics)
             run.step += 1
-            if not self.began:
-                self.began = True
+            if run.step == first:
                 self.held.names()  # what a step gave the trainer, a checkpoint must be able to keep as well
             self.hooks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)
             last = run.step == run.total_steps
@@ -210,8 +209,9 @@ def _figure(name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError) as error:
-        given = f"a tensor {tuple(value.shape)}" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
-        raise RunFailed(f"the trainer's evaluate gives {given} as '{name}', but should give a number.") from error
+        raise RunFailed(
+            f"the trainer's evaluate gives {kind_of(value)} as '{name}', but should give a number."
+        ) from error
 
 
 @dataclass

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import RunFailed
+from zoo_core.state import kind_of
 from zoo_core.trainer import Metrics
 
 _TAKEN = ("step", "epoch", "evaluation")  # what a line of metrics.jsonl says besides
@@ -25,24 +26,21 @@ class Meter:
         self._steps: dict[str, list[int]] = {}
         self._values: dict[str, list[Tensor]] = {}
         self._fetched: dict[str, list[float]] = {}
-        self._known: set[str] = set()
 
     def add(self, step: int, metrics: Metrics) -> None:
         for name, value in metrics.items():
-            if not isinstance(value, Tensor) or value.ndim or name not in self._known:
+            if not isinstance(value, Tensor) or value.ndim or name not in self._values:
                 value = self._checked(name, value)
             self._steps.setdefault(name, []).append(step)
             self._values.setdefault(name, []).append(value)
 
     def _checked(self, name: str, value: Any) -> Tensor:
         check_metric(name)
-        self._known.add(name)
         if isinstance(value, (int, float)):
             return torch.tensor(float(value))
         if not isinstance(value, Tensor) or value.ndim:
-            given = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
             raise RunFailed(
-                f"the trainer's step gives {given} as '{name}', but should give one number.",
+                f"the trainer's step gives {kind_of(value)} as '{name}', but should give one number.",
                 "Give a tensor without dimensions: `loss.detach().mean()`, say.",
             )
         return value

@@ -160,12 +160,7 @@ def _line_of(path: Path, key: Key) -> int | None:
     """The line of ``key`` in a YAML file. Only errors and ``zoo info`` ask for it."""
     try:
         node = _nodes(path, path.stat().st_mtime_ns)
-    except (
-        OSError,
-        ValueError,
-        RecursionError,
-        yaml.YAMLError,
-    ):  # a weights file's recipe, say
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):  # of a weights file, say
         return None
     line = None
     for part in key:

@@ -69,11 +69,11 @@ class Recipes:
             chain = (*_asking, name)
             if extends in chain:
                 raise BadSetting(
-                    f"{source}: recipe '{name}' extends itself: {' → '.join([*chain, str(extends)])}.",
+                    f"{source}: recipe '{name}' extends itself: {' → '.join([*chain, extends])}.",
                     "Leave `extends` out: a recipe of the same name in a later file is laid over the earlier one.",
                 )
             try:
-                parent = self.find(str(extends), chain)
+                parent = self.find(extends, chain)
             except UnknownName as error:
                 raise UnknownName(f"{source}: {error.problem}", error.cure) from None
             sources = {key: value for key, value in parent.sources.items() if key[0] != "summary"}
@@ -168,19 +168,27 @@ def plugin_files(registry: Iterable[Path] = ()) -> list[Path]:
 
 def _names_plugins(path: Path) -> bool:
     """Whether a file that loads none would name any. What is wrong with it is told where its recipes are read."""
-    try:
-        return path.is_file() and b"plugins" in path.read_bytes() and bool(read_registry(path).get("plugins"))
-    except ZooError:
-        return False
+    with suppress(ZooError):
+        return bool(_named_plugins(path))
+    return False
 
 
 def _plugins_of(path: Path) -> list[str]:
-    """The section ``plugins`` of a registry file. Most have none, and then it need not be read as YAML."""
-    if not path.is_file() or b"plugins" not in path.read_bytes():
-        return []
-    names = [str(name) for name in read_registry(path).get("plugins") or []]
+    """The section ``plugins`` of a registry file, whose files are there.
+
+    Raises:
+        BadFile: if one is not.
+    """
+    names = _named_plugins(path)
     for name in names:
         if not (path.parent / name).is_file():
             place = Source(path, ("plugins",))
             raise BadFile(f"{place}: the plugin {name} does not exist.", "Take it out there, or put the file there.")
     return names
+
+
+def _named_plugins(path: Path) -> list[str]:
+    """The section ``plugins`` of a registry file. Most have none, and then it need not be read as YAML."""
+    if not path.is_file() or b"plugins" not in path.read_bytes():
+        return []
+    return [str(name) for name in read_registry(path).get("plugins") or []]

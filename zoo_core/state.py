@@ -110,7 +110,7 @@ class Held:
                 _lay_moments_as_weights(optimizer)
         elif isinstance(target, Tensor):
             if not isinstance(value, Tensor) or value.shape != target.shape:  # copy_ would spread a smaller one over it
-                raise ValueError(f"it is {_shape(value)}, but should be {_shape(target)}.")
+                raise ValueError(f"it is {kind_of(value)}, but should be {kind_of(target)}.")
             with torch.no_grad():
                 target.copy_(value)
         elif isinstance(target, dict) and type(target) is not dict:  # a Counter, say
@@ -194,7 +194,8 @@ def unpack(tensors: Mapping[str, Tensor], structure: Any) -> Any:
     return {key: unpack(tensors, element) for key, element in structure.items()}
 
 
-def _shape(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """What ``value`` is, for a message: ``a tensor (3, 4)``, ``a str``."""
     return f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 

@@ -52,9 +52,9 @@ class _Source:
         self.times_bound = Counter(_bound_by(tree))
         self.statements = {name: statement for statement in tree.body for name in _bound_by(statement)}
         self.imports = dict(_imports(tree, package))
-        self.times_read = Counter(_read_by(tree))
+        self.times_read = Counter(_names_read(tree))
         _insist("*" not in self.times_bound)  # it may give any name another meaning
-        _insist(not self.times_read["Config="])
+        _insist(not any(_gives_config(node) for node in ast.walk(tree)))
 
     def config(self, owner: str) -> type[Any]:
         """``owner.Config``: of the class itself, or of the one that it inherits it from."""
@@ -188,13 +188,14 @@ def _bound_by(node: ast.AST) -> Iterator[str]:
             yield inner.id
 
 
-def _read_by(tree: ast.Module) -> Iterator[str]:
-    """The names that are read, as often as they are; ``"Config="`` where a class is given another ``Config``."""
-    for inner in ast.walk(tree):
-        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
-            yield inner.id
-        elif isinstance(inner, ast.Attribute) and inner.attr == "Config" and not isinstance(inner.ctx, ast.Load):
-            yield "Config="
+def _names_read(tree: ast.Module) -> Iterator[str]:
+    """As often as they are."""
+    return (node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
+
+
+def _gives_config(node: ast.AST) -> bool:
+    """Whether a class is given another ``Config`` than it was defined with."""
+    return isinstance(node, ast.Attribute) and node.attr == "Config" and not isinstance(node.ctx, ast.Load)
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[tuple[str, str]]:

@@ -166,13 +166,13 @@ def _exit_code(arguments: list[str] | None) -> int:
     except ZooError as error:
         if isinstance(error, ProcessLost) and is_launched():
             return LOST
-        _say_error(str(error), show_traceback)
+        say_error(str(error), show_traceback)
         if is_launched() and not is_first():
             time.sleep(5)  # if it is the first one's error, too, that one says so
         return error.exit_code
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "zoo"
-        _say_error(f"{error.format_message()}\n  See `{command} --help`.", show_traceback)
+        say_error(f"{error.format_message()}\n  See `{command} --help`.", show_traceback)
         return error.exit_code
     except click.ClickException as error:
         error.show()
@@ -184,9 +184,9 @@ def _exit_code(arguments: list[str] | None) -> int:
         return 1
     except Exception as error:
         if problem := _problem_with_file(error):
-            _say_error(problem, show_traceback)
+            say_error(problem, show_traceback)
             return 2
-        _say_error(
+        say_error(
             f"{type(error).__name__}: {error}\n"
             "  It comes from a plugin or a library, not from your settings. --traceback shows where.",
             show_traceback,
@@ -205,7 +205,8 @@ def _problem_with_file(error: Exception) -> str:
     return f"{error.filename}: {error.strerror}." if ours[-1].startswith("zoo_core.") else ""
 
 
-def _say_error(text: str, show_traceback: bool) -> None:
+def say_error(text: str, show_traceback: bool = False) -> None:
+    """An error on stderr, behind the traceback of what is being handled if somebody asked for it."""
     if show_traceback or os.environ.get("ZOO_TRACEBACK"):
         import traceback
 

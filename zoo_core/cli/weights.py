@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo_core.catalog import Catalog
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, say_error
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.table import show
 from zoo_core.errors import BadSetting, ZooError
@@ -93,7 +93,7 @@ def pull(names: tuple[str, ...], everything: bool, registry: tuple[Path, ...]) -
             try:
                 click.echo(f"{name}: {obtain(_sound(found), here)}")
             except ZooError as error:
-                click.echo(f"{click.style('error:', fg='red')} {error}", err=True)
+                say_error(str(error))
                 failed = True
     return int(failed)
 
@@ -114,9 +114,10 @@ def verify(names: tuple[str, ...], registry: tuple[Path, ...], as_json: bool) ->
     for name, found in named:
         why = ""
         try:
-            state = _state(_sound(found))
+            entry = _sound(found)
+            state = _state(entry)
             if state != "to be fetched" or names:
-                state = _verified(here, _sound(found))
+                state = _verified(here, entry)
         except ZooError as error:
             state, why = "bad", error.problem
         rows.append({"name": name, "state": state, "why": why})

@@ -145,7 +145,7 @@ class Entries:
         """The user's own entry wins over a plugin's; ``plugin/name`` means that plugin's."""
         owner, _, short = name.rpartition("/")
         found = [key for key in self._raw if key[1] == name or (owner and key == (owner, short))]
-        return [key for key in found if not key[0]] or found
+        return _own_first(found)
 
     def _versions(self, name: str) -> list[tuple[str, str]]:
         owner, _, short = name.rpartition("/")
@@ -157,8 +157,7 @@ class Entries:
 
     def _default_version(self, name: str) -> list[tuple[str, str]]:
         versions = self._versions(name)
-        chosen = [key for key in versions if self.get(*key).listed.default]
-        chosen = [key for key in chosen if not key[0]] or chosen
+        chosen = _own_first([key for key in versions if self.get(*key).listed.default])
         if versions and len(versions) > 1 and len(chosen) != 1:
             said = "none of which is the default" if not chosen else "more than one of which is called the default"
             raise NameTaken(
@@ -176,6 +175,11 @@ class Entries:
             return f"weights '{base}' have no version '{version}'.", "There is " + ", ".join(others) + "."
         otherwise = "Give a run's folder, a .safetensors file, or a name: `zoo weights list`."
         return f"no weights are called '{name}'.", did_you_mean(name, known, otherwise)
+
+
+def _own_first(keys: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those of the user's own files, if there are any, or else all."""
+    return [key for key in keys if not key[0]] or keys
 
 
 def _written(plugin: str, name: str, among: Iterable[tuple[str, str]]) -> str:

@@ -103,8 +103,8 @@ def load(
     for name, tensor in tensors.items():
         if tensor.dtype != wanted[name][0]:
             tensors[name] = tensor.to(wanted[name][0])  # stored in half, computed in full
-            if tensor.itemsize > tensors[name].itemsize and not is_finite(tensors[name]):
-                raise BadFile(f"{header.path}: '{name}' holds numbers that are too large for {wanted[name][0]}.")
+            if tensor.itemsize > tensors[name].itemsize:
+                _refuse_too_large(tensors[name], name, header)
     tied = _tied(model)
     model.load_state_dict(tensors, strict=not left_out, assign=True)
     for names in tied:
@@ -352,8 +352,14 @@ def _cast(model: Model, precision: torch.dtype, header: Header) -> None:
         lambda tensor: tensor.to(precision) if tensor.is_floating_point() else tensor
     )
     for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not is_finite(tensor):
-            raise BadFile(f"{header.path}: '{name}' holds numbers that are too large for {precision}.")
+        if tensor.is_floating_point():
+            _refuse_too_large(tensor, name, header)
+
+
+def _refuse_too_large(converted: Tensor, name: str, header: Header) -> None:
+    """A file's own numbers are finite; what they became in another precision may not be."""
+    if not is_finite(converted):
+        raise BadFile(f"{header.path}: '{name}' holds numbers that are too large for {converted.dtype}.")
 
 
 def _refuse_spoilt(header: Header) -> None:
