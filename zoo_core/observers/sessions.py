@@ -1,4 +1,4 @@
-"""``sessions.json``: each time that a run was at work, how long, with how much memory, and how it ended."""
+"""Writes ``sessions.json``: each time that a run was at work, how long, with how much memory, and how it ended."""
 
 from __future__ import annotations
 
@@ -6,33 +6,34 @@ import json
 import time
 import warnings
 from datetime import datetime
-from typing import Any
 
-from zoo_core.errors import one_line
+from zoo_core.errors import BadFile, one_line
 from zoo_core.folder import write_whole
 from zoo_core.hookspecs import hookimpl
 from zoo_core.memory import peak_memory
 from zoo_core.run_state import Run
+from zoo_core.sessions import Session, read_sessions
 
 _EVERY = 10.0  # seconds, at most, that a run which is killed leaves untold
 
 
 class Sessions:
-    """Adds ``{"began", "from_step", "steps", "step", "seconds", "peak_memory", "ended"}`` when a run begins or goes on.
-
-    ``ended`` is ``running``, ``done``, ``stopped: BY`` or ``failed: WHY``. Memory is in bytes, the first process's.
-    """
+    """Adds a session when a run begins or goes on, and says of it from then on how far it is."""
 
     def __init__(self) -> None:
-        self._all: list[dict[str, Any]] = []
+        self._before: list[Session] = []
+        self._now = datetime.now().astimezone()
+        self._from_step = 0
         self._began = self._written = 0.0
 
     @hookimpl
     def zoo_run_started(self, run: Run) -> None:
         self._began = time.monotonic()
-        self._all = self._before(run)
-        now = datetime.now().astimezone().isoformat(timespec="seconds")
-        self._all.append({"began": now, "from_step": run.step, "steps": run.total_steps})
+        self._now, self._from_step = datetime.now().astimezone(), run.step
+        try:
+            self._before = read_sessions(run.folder.sessions)
+        except BadFile as error:
+            warnings.warn(f"{error.problem} It is begun anew.", stacklevel=2)
         self._write(run, "running")
 
     @hookimpl
@@ -50,26 +51,14 @@ class Sessions:
         ended = "stopped: by SIGINT" if isinstance(error, KeyboardInterrupt) else f"failed: {why}"
         self._write(run, ended, last=True)
 
-    def _before(self, run: Run) -> list[dict[str, Any]]:
-        try:
-            return list(json.loads(run.folder.sessions.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return []
-        except (OSError, ValueError) as error:
-            warnings.warn(f"{run.folder.sessions} can't be read, and is begun anew: {error}.", stacklevel=2)
-            return []
-
     def _write(self, run: Run, ended: str, last: bool = False) -> None:
         self._written = time.monotonic()
         seconds = round(self._written - self._began, 3)
-        self._all[-1] |= {
-            "step": run.step,
-            "seconds": seconds,
-            "peak_memory": peak_memory(run.device),
-            "ended": ended,
-        }
+        memory = peak_memory(run.device)
+        session = Session(self._now, self._from_step, run.total_steps, run.step, seconds, memory, ended)
+        entries = [one.as_entry() for one in (*self._before, session)]
         try:
-            write_whole(run.folder.sessions, json.dumps(self._all, indent=2) + "\n")
+            write_whole(run.folder.sessions, json.dumps(entries, indent=2) + "\n")
         except OSError as error:
             if last:  # until then, the next interval tries again
                 warnings.warn(f"{run.folder.sessions} can't be written: {error.strerror}.", stacklevel=2)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from zoo_core.catalog import Catalog
-from zoo_core.errors import ZooError, one_line
+from zoo_core.errors import BadFile, ZooError
 from zoo_core.folder import RunFolder
 from zoo_core.recipes import Recipe, read_config
 from zoo_core.report.curves import Curve, read_curves
 from zoo_core.report.differences import Setting, settings_of
-from zoo_core.report.state import State, state_of, steps_of
+from zoo_core.sessions import Session, State, read_sessions, state_of
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,10 @@ class Story:
     summary: str
     state: State
     step: int
-    total_steps: int | None
     curves: list[Curve]
     settings: list[Setting]
     environment: dict[str, Any]
-    sessions: list[dict[str, Any]]
+    sessions: list[Session]
     published: list[Published]
     notes: list[str] = field(default_factory=list)
     """What could not be read, and what else a reader should know."""
@@ -59,12 +57,17 @@ class Story:
     @property
     def seconds(self) -> float | None:
         """How long it was at work, over all its sessions."""
-        return sum(float(one["seconds"]) for one in self.sessions) if self.sessions else None
+        return sum(one.seconds for one in self.sessions) if self.sessions else None
 
     @property
     def peak_memory(self) -> int | None:
         """The most of all its sessions, in bytes."""
-        return max((int(one["peak_memory"]) for one in self.sessions), default=None)
+        return max((one.peak_memory for one in self.sessions), default=None)
+
+    @property
+    def total_steps(self) -> int | None:
+        """The steps that the run is to make; None where its folder does not say."""
+        return self.sessions[-1].steps if self.sessions else None
 
 
 def gather(path: Path, catalog: Catalog) -> Story:
@@ -84,18 +87,16 @@ def gather(path: Path, catalog: Catalog) -> Story:
     published = _published(config.name, catalog)
     if published and any(one.differs and one.key.startswith("dataset.") for one in settings):
         notes.append("The data's settings are not the recipe's, so that the published figures do not compare exactly.")
-    total = steps_of(config, environment)
     step = max([curve.steps[-1] for curve in curves], default=0)
-    step = max([step, *(int(one["step"]) for one in sessions)])
+    step = max([step, *(one.step for one in sessions)])
     notes += [f"Warning: {note}" for note in environment.get("warnings") or []]
     notes += [_changed(one) for one in environment.get("changed") or [] if isinstance(one, dict)]
     return Story(
         path=path,
         recipe=config.name,
         summary=config.summary,
-        state=state_of(folder, sessions, step, total),
+        state=state_of(sessions, folder.is_locked()),
         step=step,
-        total_steps=total,
         curves=curves,
         settings=settings,
         environment=environment,
@@ -117,18 +118,12 @@ def _environment(folder: RunFolder, notes: list[str]) -> dict[str, Any]:
     return found
 
 
-def _sessions(folder: RunFolder, notes: list[str]) -> list[dict[str, Any]]:
-    """What ``zoo_core.observers.sessions`` wrote; runs of an older zoo have none."""
-    if not folder.sessions.is_file():
-        return []
+def _sessions(folder: RunFolder, notes: list[str]) -> list[Session]:
     try:
-        found = json.loads(folder.sessions.read_text(encoding="utf-8"))
-        for one in found:
-            float(one["seconds"]), int(one["peak_memory"]), int(one["step"]), str(one["ended"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        notes.append(f"{folder.sessions} can't be read: {one_line(str(error))}.")
+        return read_sessions(folder.sessions)
+    except BadFile as error:
+        notes.append(error.problem)
         return []
-    return list(found)
 
 
 def _recipe(config: Recipe, catalog: Catalog, notes: list[str]) -> Recipe | None:

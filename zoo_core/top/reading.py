@@ -8,16 +8,15 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from zoo_core.errors import BadFile
 from zoo_core.folder import RunFolder
-from zoo_core.sessions import standing
+from zoo_core.sessions import read_sessions, state_of
 
 _TAIL = 16 * 1024  # bytes of metrics.jsonl, some hundred lines
 _DEPTH = 3  # folders below the one that is named
-_ENDED = ("done", "failed", "stopped")
 
 
 @dataclass(frozen=True)
@@ -53,32 +52,20 @@ def read_run(path: Path) -> Seen:
     under_way = place.is_locked()
     written = _written(place)
     lines, note = _tail(place.metrics)
+    recipe, step = _recipe(place), _step(lines)
     try:
-        known = _known(json.loads(place.sessions.read_text(encoding="utf-8"))[-1], under_way)
-    except FileNotFoundError:
-        state = "running" if under_way else "unknown"
-        why = "" if under_way else "no sessions.json: it never began, or an older zoo ran it"
-        step = _step(lines)
-        return Seen(str(path), state, _recipe(place), step, losses=_losses(lines), written=written, note=note or why)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return Seen(str(path), "damaged", _recipe(place), written=written, note="sessions.json can't be read")
-    state, reason, steps, began, first, step = known
-    if state == "killed":
-        reason = "no process holds the folder"
-    step = step if state in _ENDED else max(step, _step(lines) or 0)
-    rate = _rate(step - first, written - began)
-    left = (steps - step) / rate if rate and state == "running" else None
-    recipe = _recipe(place)
-    return Seen(str(path), state, recipe, step, steps, rate, left, _losses(lines), written, note or reason)
-
-
-def _known(session: dict[str, Any], under_way: bool) -> tuple[str, str, int, float, int, int]:
-    """State, reason, steps in all, when it began, the steps before and those done."""
-    if str(session["ended"]).partition(":")[0] not in (*_ENDED, "running"):
-        raise ValueError(session["ended"])
-    state, reason = standing(session, under_way)
-    began = datetime.fromisoformat(session["began"]).timestamp()
-    return state, reason, int(session["steps"]), began, int(session["from_step"]), int(session["step"])
+        sessions = read_sessions(place.sessions)
+    except BadFile:
+        return Seen(str(path), "damaged", recipe, written=written, note="sessions.json can't be read")
+    state = state_of(sessions, under_way)
+    note = note or state.why
+    if not sessions:
+        return Seen(str(path), state.word, recipe, step, losses=_losses(lines), written=written, note=note)
+    now = sessions[-1]
+    step = max(now.step, step or 0) if state.word in ("running", "killed") else now.step
+    rate = _rate(step - now.from_step, written - now.began.timestamp())
+    left = (now.steps - step) / rate if rate and state.word == "running" else None
+    return Seen(str(path), state.word, recipe, step, now.steps, rate, left, _losses(lines), written, note)
 
 
 def _folders(root: Path, depth: int) -> Iterator[Path]:

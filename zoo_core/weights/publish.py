@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from zoo_core.errors import BadFile, BadSetting
 from zoo_core.folder import RunFolder
 from zoo_core.recipe_files import WEIGHTS_NAME, Source, check_name
 from zoo_core.recipes import Recipe
+from zoo_core.sessions import read_sessions
 from zoo_core.weights.card import card
 from zoo_core.weights.checked import check, is_finite
 from zoo_core.weights.evaluating import recipe_of
@@ -118,10 +118,10 @@ def _refuse_unfinished(folder: RunFolder, header: Header, recipe: Recipe) -> Non
     """A run that was stopped has weights, but schedules are half-way, and it was not measured."""
     done, steps = header.story.get("step", 0), recipe.run_settings().steps
     if steps is None:  # of so many epochs, whose steps the run itself counted
-        try:
-            steps = int(json.loads(folder.sessions.read_text(encoding="utf-8"))[-1]["steps"])
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise BadFile(f"{folder.sessions} does not say how many steps the run should have: {error}.") from error
+        sessions = read_sessions(folder.sessions)
+        if not sessions:
+            raise BadFile(f"{folder.sessions} is not there, and nothing else says how many steps the run should have.")
+        steps = sessions[-1].steps
     if done < steps:
         raise BadFile(
             f"{folder.path} was stopped after {done:,} of {steps:,} steps.", f"Go on: zoo run --resume {folder.path}"

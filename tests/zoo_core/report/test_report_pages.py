@@ -145,8 +145,16 @@ def test_a_run_that_failed_says_why(tmp_path):
 def test_a_run_with_nothing_but_its_settings_has_a_page(done, tmp_path):
     (tmp_path / "config.yaml").write_bytes((done / "config.yaml").read_bytes())
     page = page_of(tmp_path)
-    for said in ("killed", "No metrics are logged", "has drawn no pictures", "None of it yet"):
+    for said in ("unknown", "No metrics are logged", "has drawn no pictures", "None of it yet"):
         assert said in page.text, said
+
+
+def test_how_a_run_ended_is_unknown_where_its_sessions_are_damaged(done, tmp_path):
+    (tmp_path / "config.yaml").write_bytes((done / "config.yaml").read_bytes())
+    (tmp_path / "sessions.json").write_text('[{"ended": "eaten"}]')
+    story = gather(tmp_path, Catalog(installed=False))
+    assert (story.state.word, story.total_steps) == ("unknown", None)
+    assert any("sessions.json can't be read: a run never ends 'eaten'" in note for note in story.notes)
 
 
 def test_a_run_that_is_under_way_says_so(done, tmp_path):
@@ -170,7 +178,7 @@ def test_a_resumed_run_has_a_line_for_each_session(tmp_path, stops_at):
     assert gather(tmp_path / "run", Catalog(installed=False)).state.word == "stopped"
     tiny.resume(tmp_path / "run")
     story = gather(tmp_path / "run", Catalog(installed=False))
-    assert [(one["from_step"], one["step"]) for one in story.sessions] == [(0, 12), (12, 30)]
+    assert [(one.from_step, one.step) for one in story.sessions] == [(0, 12), (12, 30)]
     assert story.state.word == "done"
 
 

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 
+from zoo_core.sessions import Session
 from zoo_core.top.reading import runs_in
 
 TINY = ["run", "digit-classifier-mnist", "dataset.source=subset", "run.device=cpu", "run.batch_size=8",
@@ -101,7 +103,8 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 
 
 def test_three_hundred_runs_are_read_at_once(tmp_path):
-    session = {"ended": "done", "step": 9, "steps": 9, "began": "2030-01-02T03:04:05+00:00", "from_step": 0}
+    began = datetime(2030, 1, 2, tzinfo=UTC)
+    session = Session(began, from_step=0, steps=9, step=9, seconds=1.0, peak_memory=1, ended="done").as_entry()
     lines = "".join(json.dumps({"step": step, "loss": 1.0 / step}) + "\n" for step in range(1, 2000))
     for number in range(300):
         folder = tmp_path / "runs" / "r" / str(number)

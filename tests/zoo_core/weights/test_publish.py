@@ -234,7 +234,7 @@ def test_nor_is_one_of_epochs_whose_steps_only_the_run_knows(run, tmp_path):
     held = read_header(run / "model.safetensors").story
     story = {**held, "step": 7, "recipe": {**held["recipe"], "run": {"epochs": 1}}}
     write(stopped / "model.safetensors", read_tensors(run / "model.safetensors"), story)
-    with pytest.raises(BadFile, match=r"sessions\.json does not say how many steps the run should have"):
+    with pytest.raises(BadFile, match=r"sessions\.json is not there, and nothing else says how many steps"):
         publish(stopped, "Apache-2.0", tmp_path / "line.safetensors", tiny.catalog())
     shutil.copy(run / "sessions.json", stopped)
     with pytest.raises(BadFile, match="was stopped after 7 of 20 steps"):
