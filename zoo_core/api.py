@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from zoo_core.model import Model
     from zoo_core.run_state import Run
-    from zoo_core.weights.store import LeftOut
+    from zoo_core.weights.matching import LeftOut
 
 
 def list(kind: str = "recipes", match: str = "*", tag: str | None = None) -> builtins.list[str]:
