@@ -1,23 +1,20 @@
-"""Settings of components: frozen dataclasses whose every field has a default, a help line and bounds.
-
-OmegaConf checks keys and types; its objects never leave this file, so that a component holds plain Python values.
-"""
+"""Settings of components: frozen dataclasses whose every field has a default, a help line and bounds."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from zoo_core.errors import BadSetting, BrokenPlugin, did_you_mean, in_yaml, nearest
+from zoo_core.setting_types import Refused, article, convert, holds_text, is_supported, type_name
 
 C = TypeVar("C")
 REQUIRED: Any = dataclasses.MISSING
-_SCALARS = (bool, int, float, str, type(None))
 _BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "above": ("above", lambda value, bound: value > bound),
     "least": ("at least", lambda value, bound: value >= bound),
@@ -131,11 +128,11 @@ def read(
                 f"but {whose} needs it ({field.metadata['help']}).",
                 f"Add `{full_key}=…`: {type_name(hints[name])}.",
             )
-        checked[name] = _convert(name, values[name], hints[name])
-        if isinstance(checked[name], _Refused):
+        checked[name] = convert(values[name], hints[name])
+        if isinstance(checked[name], Refused):
             expected = type_name(hints[name])
             raise BadSetting(
-                f"{where(full_key)}{full_key} is {in_yaml(values[name])}, but should be {_article(expected)} "
+                f"{where(full_key)}{full_key} is {in_yaml(values[name])}, but should be {article(expected)} "
                 f"({field.metadata.get('help', '')}).",
                 _cure(full_key, values[name], hints[name]),
             )
@@ -152,23 +149,6 @@ def read(
         raise BadSetting(f"{where(prefix)}{whose} refuses its settings: {error}.") from error
 
 
-def type_name(hint: Any) -> str:
-    """A type as a user would say it: ``float``, ``one of gan, lsgan``, ``int or null``, ``list of 2 float``."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return "one of " + ", ".join(str(argument) for argument in arguments)
-    if origin in (Union, types.UnionType):
-        return " or ".join("null" if argument is type(None) else type_name(argument) for argument in arguments)
-    if origin is tuple and arguments[1:] != (...,):
-        kinds = list(dict.fromkeys(map(type_name, arguments)))
-        return f"list of {len(arguments)} {kinds[0]}" if len(kinds) == 1 else f"list of {', '.join(kinds)}"
-    if origin in (list, tuple) and arguments:
-        return f"list of {type_name(arguments[0])}"
-    if origin is dict and arguments:
-        return f"mapping from {type_name(arguments[0])} to {type_name(arguments[1])}"
-    return getattr(hint, "__name__", str(hint))
-
-
 def _types(config_class: type[Any]) -> dict[str, Any]:
     """The type of every setting.
 
@@ -178,7 +158,7 @@ def _types(config_class: type[Any]) -> dict[str, Any]:
     hints = get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
         hint, whose = hints[field.name], f"{config_class.__qualname__}.{field.name}"
-        if not _is_supported(hint):
+        if not is_supported(hint):
             raise BrokenPlugin(
                 f"{whose} is a {type_name(hint)}, which no recipe can give.",
                 "Write it of bool, int, float, str, None, Literal, and lists, tuples and dicts of those.",
@@ -186,95 +166,14 @@ def _types(config_class: type[Any]) -> dict[str, Any]:
         if _is_required(field):
             continue
         default, expected = _default(field), type_name(hint)
-        if isinstance(_convert(field.name, default, hint), _Refused):
-            raise BrokenPlugin(f"the default of {whose} is {in_yaml(default)}, but should be {_article(expected)}.")
+        if isinstance(convert(default, hint), Refused):
+            raise BrokenPlugin(f"the default of {whose} is {in_yaml(default)}, but should be {article(expected)}.")
         if broken := _beyond(field, default):
             raise BrokenPlugin(f"the default of {whose} is {in_yaml(default)}, but should be {broken}.")
     return hints
 
 
 _hints: Callable[[Any], dict[str, Any]] = cache(_types)
-
-
-def _is_supported(hint: Any) -> bool:
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return all(type(one) in _SCALARS for one in inner)
-    if origin in (Union, types.UnionType, list, tuple, dict):
-        return all(one is ... or _is_supported(one) for one in inner)
-    return hint is Any or hint in (*_SCALARS, list, tuple, dict)
-
-
-class _Refused:
-    """The mark of a value that does not fit its type."""
-
-
-def _convert(name: str, value: Any, hint: Any) -> Any:
-    """``value`` as ``hint``, or :class:`_Refused`. The setting is checked alone, so its key is always known."""
-    plain = _plain(value, hint)
-    if not isinstance(plain, _Refused):
-        return plain  # without OmegaConf, whose import a light command would feel
-    if not _may_fit(value, hint):
-        return _Refused()
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    one_field = dataclasses.make_dataclass("Settings", [(name, hint)])
-    try:
-        config = OmegaConf.merge(OmegaConf.structured(one_field), OmegaConf.create({name: value}))
-        return getattr(OmegaConf.to_object(config), name)
-    except (OmegaConfBaseException, TypeError, OverflowError):  # a mapping for a list is a TypeError
-        return _Refused()
-
-
-def _plain(value: Any, hint: Any) -> Any:
-    """``value``, if it is of the type as YAML has it, or :class:`_Refused`: then OmegaConf may still make it fit."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return value if any(type(value) is type(one) and value == one for one in inner) else _Refused()
-    if hint is Any:
-        return value if type(value) in _SCALARS else _Refused()
-    if origin in (Union, types.UnionType):
-        fitting = (one for one in (_plain(value, member) for member in inner) if not isinstance(one, _Refused))
-        return value if type(value) in inner else next(fitting, _Refused())
-    if origin is dict and inner and type(value) is dict and all(type(key) is inner[0] is str for key in value):
-        held = {key: _plain(one, inner[1]) for key, one in value.items()}
-        return held if not _any_refused(held.values()) else _Refused()
-    if origin in (list, tuple) and inner and type(value) in (list, tuple):
-        kinds = _kinds(hint, len(value))
-        items = [_plain(one, kind) for one, kind in zip(value, kinds, strict=False)]
-        return origin(items) if len(value) == len(kinds) and not _any_refused(items) else _Refused()
-    if hint is float and type(value) is int and abs(value) < 2**53:
-        return float(value)
-    return value if hint in _SCALARS and type(value) is hint else _Refused()
-
-
-def _may_fit(value: Any, hint: Any) -> bool:
-    """Whether OmegaConf may be asked: it makes ``"False"`` of ``no`` for text, and takes a list for an element."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if hint is Any:
-        return True
-    if origin in (Union, types.UnionType):
-        return any(_may_fit(value, member) for member in inner)
-    if isinstance(value, (list, tuple)):
-        kinds = _kinds(hint, len(value))  # if they are not so many, OmegaConf refuses it
-        return (origin or hint) in (list, tuple) and all(map(_may_fit, value, kinds))
-    if isinstance(value, Mapping):
-        key_kind, kind = inner or (Any, Any) if (origin or hint) is dict else (None, None)
-        return kind is not None and all(_may_fit(key, key_kind) and _may_fit(one, kind) for key, one in value.items())
-    if hint in (str, type(None)):
-        return type(value) is hint
-    return (origin or hint) not in (list, tuple, dict)
-
-
-def _kinds(hint: Any, count: int) -> tuple[Any, ...]:
-    """The type of each of ``count`` elements of a list or tuple."""
-    inner = get_args(hint) or (Any,)
-    return inner if get_origin(hint) is tuple and inner[1:] != (...,) else inner[:1] * count
-
-
-def _any_refused(converted: Iterable[Any]) -> bool:
-    return any(isinstance(one, _Refused) for one in converted)
 
 
 def _refuse_interpolation(full_key: str, value: Any, where: Callable[[], str]) -> None:
@@ -342,16 +241,6 @@ def _cure(full_key: str, value: Any, hint: Any) -> str | None:
         return f"Write `{full_key}={float(value)}`."
     if str in kinds and not isinstance(value, (Mapping, list)):
         return f"""For text write `'{full_key}="…"'`, with both pairs of quotes; in a file, one."""
-    if _holds_text(hint) and isinstance(value, list):
+    if holds_text(hint) and isinstance(value, list):
         return f"""For text write `'{full_key}=["…", "…"]'`, with both kinds of quotes; in a file, one."""
     return None
-
-
-def _holds_text(hint: Any) -> bool:
-    return hint is str or any(map(_holds_text, get_args(hint)))
-
-
-def _article(expected: str) -> str:
-    if expected.startswith("one of"):
-        return expected
-    return f"an {expected}" if expected[0] in "aeiou" else f"a {expected}"
