@@ -3,11 +3,16 @@
 import os
 
 import pytest
+from hypothesis import settings
 
 import zoo_core as zoo
 
 # Tests start processes that share the machine with this one. It has to be said before torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+# On a machine where others are at work, an example may take any time.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True, scope="session")

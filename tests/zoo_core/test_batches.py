@@ -7,7 +7,7 @@ from itertools import chain, islice
 import psutil
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo_core.batches import Batches, in_order
@@ -47,7 +47,6 @@ def flat(lists):
     return list(chain.from_iterable(lists))
 
 
-@settings(deadline=None)
 @given(start=st.integers(0, 40), stops=st.lists(st.integers(1, 5), max_size=4))
 def test_seeking_gives_the_batch_that_stepping_would(start, stops):
     expected = numbers(batches(), start + sum(stops) + 1)

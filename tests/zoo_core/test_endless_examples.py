@@ -4,7 +4,7 @@ from itertools import chain, islice
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo_core.batches import Batches
@@ -57,7 +57,6 @@ def test_processes_share_the_examples_of_one(world):
     assert torch.equal(torch.cat(shares, dim=1).view(-1, 3), noise(endless(), 7))
 
 
-@settings(deadline=None)
 @given(start=st.integers(0, 40), count=st.integers(1, 5))
 def test_seeking_gives_the_examples_that_stepping_would(start, count):
     these = endless()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -97,7 +97,6 @@ def test_a_document_is_read_as_omegaconf_reads_it(text: str) -> None:
 
 
 @given(VALUES)
-@settings(deadline=None)
 def test_what_is_written_is_read_back_as_it_was(values: dict[str, Any]) -> None:
     assert read_text(as_text(values)) == values
 

@@ -54,7 +54,15 @@ class DigitClassifier(zoo.Model):
         A file should show a white digit on black; it is brought to 28 x 28 grey pixels.
         """
         pictures = image if isinstance(image, Tensor) else _read(Path(image))
-        probability, label = self(pictures.to(next(self.parameters()).device)).softmax(dim=1).max(dim=1)
+        if pictures.ndim != 4 or pictures.shape[1:] != (1, 28, 28) or not pictures.is_floating_point():
+            raise zoo.ZooError(
+                f"image is a tensor {tuple(pictures.shape)} of {pictures.dtype}, but should be (N, 1, 28, 28) of "
+                "floating-point numbers in [0, 1].",
+                "Give a picture's file, or scale it before.",
+            )
+        parameter = next(self.parameters())
+        score = self(pictures.to(parameter.device, parameter.dtype)).float()
+        probability, label = score.softmax(dim=1).max(dim=1)
         return {"label": label.tolist(), "probability": [round(float(one), 4) for one in probability]}
 
     def controls(self) -> dict[str, zoo.Control]:

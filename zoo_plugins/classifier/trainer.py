@@ -48,6 +48,8 @@ class ClassifierTrainer(zoo.Trainer):
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         image, label = self._move(batch["image"]), batch["label"]  # (N, 1, H, W) in [0, 1], (N,)
         score = self.model(image)
+        if self.schedule.last_epoch == 0:
+            _refuse_unknown(label, score.shape[1])
         loss = F.cross_entropy(score, label)
         self.optimizer.zero_grad()
         self.engine.backward(loss)
@@ -73,16 +75,27 @@ class ClassifierTrainer(zoo.Trainer):
 
     def _move(self, image: Tensor) -> Tensor:
         """Each picture turned, scaled and shifted a little, differently."""
-        count, side = len(image), image.shape[-1]
+        count, (height, width) = len(image), image.shape[-2:]
 
         def draw(most: float) -> Tensor:
             return (torch.rand(count, device=image.device) * 2 - 1) * most
 
         angle, scale = torch.deg2rad(draw(self.config.rotation)), 1 + draw(self.config.scaling)
         cosine, sine = scale * angle.cos(), scale * angle.sin()
-        shift_x, shift_y = draw(2 * self.config.shift / side), draw(2 * self.config.shift / side)
-        rows = [torch.stack([cosine, -sine, shift_x], dim=1), torch.stack([sine, cosine, shift_y], dim=1)]
-        grid = F.affine_grid(
-            torch.stack(rows, dim=1), list(image.shape), align_corners=False
-        )  # (N, 2, 3) -> (N, H, W, 2)
+        across, down = draw(2 * self.config.shift / width), draw(2 * self.config.shift / height)
+        # Where a pixel comes from is counted in half heights and half widths, of which a turn knows nothing.
+        rows = [
+            torch.stack([cosine, -sine * (height / width), across], dim=1),
+            torch.stack([sine * (width / height), cosine, down], dim=1),
+        ]
+        grid = F.affine_grid(torch.stack(rows, dim=1), list(image.shape), align_corners=False)  # (N, H, W, 2)
         return F.grid_sample(image, grid, align_corners=False)
+
+
+def _refuse_unknown(label: Tensor, classes: int) -> None:
+    highest = int(label.max())
+    if highest >= classes:
+        raise zoo.ZooError(
+            f"a picture has label {highest}, but the model scores {classes} classes, numbered from 0.",
+            f"Write `model.num_classes={highest + 1}` or more.",
+        )

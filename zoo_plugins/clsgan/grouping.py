@@ -12,6 +12,9 @@ def groups_of_one_label(examples: zoo.Examples, group: int, generator: torch.Gen
     """Indices (L,) in which every ``group`` neighbours have one label, the groups shuffled.
 
     Up to ``group - 1`` examples of each label are left out, other ones in each epoch.
+
+    Raises:
+        zoo.ZooError: if no label has so many.
     """
     labels = _labels(examples)
     groups = []
@@ -20,6 +23,12 @@ def groups_of_one_label(examples: zoo.Examples, group: int, generator: torch.Gen
         shuffled = indices[torch.randperm(len(indices), generator=generator)]
         groups.append(shuffled[: len(shuffled) // group * group].view(-1, group))
     stacked = torch.cat(groups)  # (L / group, group)
+    if not len(stacked):
+        most = int(labels.unique(return_counts=True)[1].max())
+        raise zoo.ZooError(
+            f"trainer.label_group is {group}, but no label has more than {most} pictures.",
+            f"Write `trainer.label_group={most}` or less.",
+        )
     return stacked[torch.randperm(len(stacked), generator=generator)].flatten()
 
 

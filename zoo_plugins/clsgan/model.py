@@ -64,9 +64,9 @@ class CLSGAN(zoo.Model):
         """
         wholes = [("seed", seed, 0), ("count", 1 if count is None else count, 1)]
         for name, value, least in (*wholes, ("to_seed", 0 if to_seed is None else to_seed, 0)):
-            if type(value) is not int or value < least:
+            if type(value) is not int or not least <= value < 2**63:
                 raise zoo.ZooError(
-                    f"{name} is {value!r}, but should be a whole number of at least {least}.",
+                    f"{name} is {value!r}, but should be a whole number from {least} to 2**63 - 1.",
                     f"Write for example {name}=8.",
                 )
         if isinstance(walk, bool) or not isinstance(walk, (int, float)) or not 0 <= walk <= 1:
@@ -185,8 +185,8 @@ class Discriminator(nn.Module):
             raise zoo.ZooError(
                 f"the discriminator compares {self.deviation_group} pictures with one another, but was given "
                 f"{len(pixels)}.",
-                f"Write run.batch_size={max(1, len(pixels) // self.deviation_group) * self.deviation_group}, or "
-                "model.deviation_group=0.",
+                f"Let a batch, divided by `run.accumulate` and the processes, be a multiple of {self.deviation_group}: "
+                f"`run.batch_size`. Or write `model.deviation_group=0`.",
             )
         groups = pixels.view(-1, self.deviation_group, PIXELS)  # (N / group, group, 784)
         # Not Tensor.var: over this dimension it is many times slower on a CPU.

@@ -27,7 +27,7 @@ class CLSGANTrainer(zoo.Trainer):
     class Config:
         loss: Literal["least-squares", "cross-entropy"] = zoo.setting(
             "least-squares",
-            "Mao et al. 2017, eq. 9 with a = 0, b = c = 1; or Goodfellow et al. 2014, non-saturating",
+            "Mao et al. 2017, eq. 9 without its halves, a = 0, b = c = 1; or Goodfellow et al. 2014, non-saturating",
         )
         reconstruction: float = zoo.setting(0.05, "weight of mean|generated - real| in the generator's loss", least=0)
         generator_learning_rate: float = zoo.setting(3e-4, "Adam step size of the generator", above=0)
@@ -63,11 +63,12 @@ class CLSGANTrainer(zoo.Trainer):
     config: Config
     accumulates = True
     protocol = (
-        "1,000 generated digits a class against the 10,000 test digits. accuracy: share that the classifier "
-        "digit-classifier-mnist reads as the label asked for; diversity: the pixels' standard deviation within a class "
-        "over that of the test digits, averaged over the classes; distance: Frechet distance in the classifier's 64 "
-        "features, its floor that of the first 10,000 training digits; pupil_accuracy: on the test digits, of a new "
-        "classifier that learnt the generated digits (pupil_accuracy_real: 10,000 training digits instead)."
+        "1,000 generated digits a class against the evaluation digits; the classifier is that of trainer.judge. "
+        "accuracy: share that it reads as the label asked for; diversity: the pixels' standard deviation within a "
+        "class over that of the evaluation digits, averaged over the classes; distance: Frechet distance in the "
+        "classifier's features, its floor that of as many training digits, the first ones; rarest_class, of a model "
+        "without labels: the share of the class that is read least; pupil_accuracy: on the evaluation digits, of a new "
+        "classifier that learnt the generated digits (pupil_accuracy_real: those training digits instead)."
     )
 
     def setup(self, model: CLSGAN, engine: zoo.Engine) -> None:
@@ -92,6 +93,8 @@ class CLSGANTrainer(zoo.Trainer):
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         image, label = batch["image"], self._label(batch)  # (N, 1, 28, 28) in [0, 1], (N,)
+        if self.steps == 0 and label is not None:
+            _refuse_unknown(label, self._model.config.num_classes)
         noise = torch.randn(len(image), self._model.config.latent_dim, device=image.device)
         generated = self.generator(noise, label)
 
@@ -176,6 +179,15 @@ class CLSGANTrainer(zoo.Trainer):
         if self.config.constant < 1:
             self.generator_schedule.step()
             self.discriminator_schedule.step()
+
+
+def _refuse_unknown(label: Tensor, classes: int) -> None:
+    highest = int(label.max())
+    if highest >= classes:
+        raise zoo.ZooError(
+            f"a picture has label {highest}, but the model has {classes} classes, numbered from 0.",
+            f"Write `model.num_classes={highest + 1}` or more.",
+        )
 
 
 def _falling(step: int, start: float, end: float) -> float:

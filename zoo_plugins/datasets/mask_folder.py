@@ -20,11 +20,12 @@ from torchvision.transforms.v2 import functional as transforms
 import zoo_core as zoo
 from zoo_plugins.datasets.dealing import deal
 
+IGNORED = 255  # in a mask: a pixel that belongs to no class
 Pair = tuple[Path, Path]
 
 
 class MaskFolder(zoo.Dataset):
-    """Pairs as ``{"image": (C, H, W) in [0, 1], "mask": (H, W)}``.
+    """Pairs as ``{"image": (C, H, W) in [0, 1], "mask": (H, W), 255 where a pixel belongs to no class}``.
 
     ``folder/images/NAME.*`` is a picture and ``folder/masks/NAME.png`` its mask: a PNG whose pixels are numbers of
     classes, with a palette or grey. Files are read when they are asked for.
@@ -37,8 +38,8 @@ class MaskFolder(zoo.Dataset):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         folder: str = zoo.setting(help="where `images` and `masks` lie")
-        classes: int = zoo.setting(help="masks have the numbers 0 to classes - 1", least=2)
-        ignored: int = zoo.setting(255, "the number of pixels that belong to no class", least=0, most=255)
+        classes: int = zoo.setting(help="masks have the numbers 0 to classes - 1", least=2, most=255)
+        ignored: int = zoo.setting(255, "the number that pixels of no class have in the files", least=0, most=255)
         colour: Literal["rgb", "grey"] = zoo.setting("rgb", "3 channels or 1")
         height: int = zoo.setting(0, "pictures and masks are scaled to this height; 0 leaves their size", least=0)
         width: int = zoo.setting(0, "pictures and masks are scaled to this width; 0 leaves their size", least=0)
@@ -91,6 +92,7 @@ class Pairs:
         image_path, mask_path = self.pairs[index]
         image = zoo.read_picture(image_path, 3 if self.config.colour == "rgb" else 1)
         mask = read_mask(mask_path, self.config.classes, self.config.ignored)
+        mask = mask.where(mask != self.config.ignored, IGNORED)
         return scaled(image, mask, self.config.height, self.config.width)
 
 

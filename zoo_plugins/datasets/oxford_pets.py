@@ -75,7 +75,8 @@ class OxfordPets(zoo.Dataset):
         except (OSError, RuntimeError, ValueError) as error:  # the last for a list that is no such list
             raise zoo.ZooError(
                 f"Oxford-IIIT Pet is not in {root / 'oxford-iiit-pet'}, or not whole: {error}.",
-                "Let it be downloaded with `dataset.download=true`, or put its `images` and `annotations` there.",
+                f"Delete {root / 'oxford-iiit-pet'}: what is half there is not downloaded again, and with "
+                "`dataset.download=true` all of it is. Or put its `images` and `annotations` there.",
             ) from error
         return pictures
 

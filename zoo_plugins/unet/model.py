@@ -59,6 +59,7 @@ class UNet(zoo.Model):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
+        _refuse_unclear_names(config)
         widths = [config.base_channels * 2**level for level in range(config.depth + 1)]  # 64, 128, 256, 512, 1024
         inputs, given = (channels * config.patch**2 for channels in (config.in_channels, config.out_channels))
         end = given if config.head == "reference" else config.base_channels
@@ -150,6 +151,19 @@ class UNet(zoo.Model):
 
     def usage(self) -> str:
         return "image=photo.png -o mask.png" if self.config.output == "class_logits" else "frames=clip.gif -o next.gif"
+
+
+def _refuse_unclear_names(config: UNet.Config) -> None:
+    """Figures and shares are given by the classes' names; a class without one is called by its number."""
+    given, numbers = config.class_names, range(len(config.class_names), config.out_channels)
+    unclear = [name for name in given if given.count(name) > 1 or (name.isdecimal() and int(name) in numbers)]
+    if unclear or len(given) > config.out_channels:
+        problem = f"calls two classes '{unclear[0]}'" if unclear else f"has {len(given)} names"
+        raise zoo.ZooError(
+            f"model.class_names {problem}, but should name the {config.out_channels} classes, or the first of them; "
+            "those without a name are called by their numbers.",
+            "Give as many different names as there are classes.",
+        )
 
 
 def _blocks(config: UNet.Config) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import zoo_core as zoo
-from zoo_plugins.unet.frame_figures import FrameFigures
+from zoo_plugins.unet.frame_figures import WINDOW, FrameFigures
 from zoo_plugins.unet.losses import read_loss
 from zoo_plugins.unet.model import UNet
 from zoo_plugins.unet.rolling import frames_of, roll_out
@@ -30,7 +30,7 @@ class NextFrameTrainer(UNetTrainer):
     protocol = (
         "As in OpenSTL's Moving MNIST table: mse and mae are sums over a frame's pixels in [0, 1], averaged over "
         "frames, before clipping; ssim and psnr after clipping, with a data range of 1 (ssim_range_2: of 2, as that "
-        "table computes it). copy_mse and copy_ssim: the last given frame, repeated. mse/k: of the k-th frame ahead."
+        "table has it). copy_mse and copy_ssim: the last given frame, repeated. mse/k: of the k-th frame ahead."
     )
 
     def setup(self, model: UNet, engine: zoo.Engine) -> None:
@@ -40,6 +40,7 @@ class NextFrameTrainer(UNetTrainer):
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         past, future = batch["past"], batch["future"]  # (N, T, C, H, W), (N, T', C, H, W)
+        _refuse_other_clips(past, self._model.config)
         output = roll_out(self.network, past, future.shape[1], self._model.config).float()
         frames = frames_of(output, self._model.config)
         terms = {f"{name}_loss": loss(output, frames, future) for name, (_, loss) in self._losses.items()}
@@ -71,11 +72,39 @@ class NextFrameTrainer(UNetTrainer):
 
 
 def _check(config: Any) -> None:
+    if not hasattr(config, "output") or not hasattr(config, "frame_channels"):
+        raise zoo.ZooError(
+            "the trainer 'next-frame' asks a model what its channels stand for, but this has no settings 'output' and "
+            "'frame_channels'.",
+            "Choose a model that has them: `model.name=unet`.",
+        )
+    if config.output == "frame_logits" and getattr(config, "head", "linear") != "linear":
+        raise zoo.ZooError(
+            f"model.output is 'frame_logits', but with model.head={config.head} the network ends in an activation, "
+            "which logits can't come out of.",
+            "Write `model.head=linear`, or `model.output=frames`.",
+        )
     if config.output == "class_logits" or config.out_channels % config.frame_channels:
         raise zoo.ZooError(
             f"the trainer 'next-frame' needs a model that gives whole frames, but model.output is '{config.output}' "
             f"and its {config.out_channels} channels are frames of {config.frame_channels}.",
             "Write for example `model.output=frames model.frame_channels=1`.",
+        )
+
+
+def _refuse_other_clips(past: Tensor, config: Any) -> None:
+    """Frames of other channels would be broadcast against the model's, and the loss be of neither."""
+    frames, channels, height, width = past.shape[1:]
+    if channels != config.frame_channels or frames * channels != config.in_channels:
+        raise zoo.ZooError(
+            f"the clips have {frames} frames of {channels} channels, but the model takes {config.in_channels} "
+            f"channels, and gives frames of {config.frame_channels}.",
+            f"Write `model.in_channels={frames * channels} model.frame_channels={channels}`.",
+        )
+    if min(height, width) < WINDOW:
+        raise zoo.ZooError(
+            f"the frames are {height} x {width}, but are measured in windows of {WINDOW} x {WINDOW}.",
+            f"Let `dataset.height` and `dataset.width`, or `dataset.size`, be {WINDOW} or more.",
         )
 
 

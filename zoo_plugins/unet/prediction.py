@@ -13,10 +13,20 @@ from zoo_plugins.unet.inference import folded
 from zoo_plugins.unet.model import UNet
 from zoo_plugins.unet.rolling import frames_of, roll_out
 
+_MOST_CLASSES = 256  # a mask is written in bytes
+
 
 def frames_after_clip(model: UNet, path: str, ahead: int | None) -> dict[str, Any]:
     """``{"clip": (1, T, C, H, W) in [0, 1]}``; of a longer clip, what follows its last frames."""
     config = model.config
+    if config.frame_channels not in (1, 3):
+        raise zoo.ZooError(f"this model takes frames of {config.frame_channels} channels, which no file gives.")
+    for name in ("in_channels", "out_channels"):
+        if getattr(config, name) % config.frame_channels:
+            raise zoo.ZooError(
+                f"this model's {name} is {getattr(config, name)}, which is no number of frames of "
+                f"{config.frame_channels} channels."
+            )
     needed, given = config.in_channels // config.frame_channels, config.out_channels // config.frame_channels
     count = given if ahead is None else ahead
     if type(count) is not int or count < 1:
@@ -36,6 +46,8 @@ def classes_of_picture(model: UNet, path: str) -> dict[str, Any]:
     config = model.config
     if config.in_channels not in (1, 3):
         raise zoo.ZooError(f"this model takes pictures of {config.in_channels} channels, which no file gives.")
+    if not 2 <= config.out_channels <= _MOST_CLASSES:
+        raise zoo.ZooError(f"this model has {config.out_channels} classes, but a mask shows 2 to {_MOST_CLASSES}.")
     picture = zoo.read_picture(path, config.in_channels)
     mask = folded(model)(_like(model, picture.unsqueeze(0))).argmax(dim=1)[0].cpu()
     counts = mask.flatten().bincount(minlength=config.out_channels) / mask.numel()

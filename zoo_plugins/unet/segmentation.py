@@ -50,7 +50,7 @@ class SegmentationTrainer(UNetTrainer):
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         mask = batch["mask"]
-        if self.steps == 0:
+        if self.steps == 0 or mask.device.type == "cpu":  # of an accelerator, to ask is to wait for it
             self._refuse_unknown(mask)
         score = self.network(batch["image"]).float()  # (N, classes, H, W)
         terms = {}
@@ -68,6 +68,7 @@ class SegmentationTrainer(UNetTrainer):
 
         matrix = MulticlassConfusionMatrix(self._classes, ignore_index=self.config.ignored_index).to(self.engine.device)
         for batch in evaluation:
+            self._refuse_unknown(batch["mask"])
             matrix.update(self._predict(batch["image"]), batch["mask"])
         return figures_of(self.engine.sum(matrix.confmat), class_names(self._model.config))
 
@@ -83,7 +84,7 @@ class SegmentationTrainer(UNetTrainer):
         if highest >= self._classes:
             raise zoo.ZooError(
                 f"a mask has class {highest}, but the model has {self._classes}, numbered from 0.",
-                f"Write `model.out_channels={highest + 1}` or more.",
+                f"Write `model.out_channels={highest + 1}` or more; or ignore it: `trainer.ignored_index={highest}`.",
             )
 
     def _predict(self, image: Tensor) -> Tensor:

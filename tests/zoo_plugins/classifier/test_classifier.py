@@ -137,6 +137,44 @@ def test_pictures_are_moved_a_little_and_not_at_all_if_told_so():
     assert 0.1 < down.mean() < 0.5  # up to a whole picture away, each differently
 
 
+def test_pictures_that_are_no_squares_are_moved_as_far_down_as_across_and_turned_without_being_bent():
+    wide = torch.zeros(300, 1, 32, 128)
+    wide[:, :, 14:18, 62:66] = 1  # a small square in the middle
+
+    def centre(moved):
+        mass = moved.sum(dim=(1, 2, 3))
+        down = (moved.sum(dim=(1, 3)) * torch.arange(32)).sum(dim=1) / mass
+        across = (moved.sum(dim=(1, 2)) * torch.arange(128)).sum(dim=1) / mass
+        return down - 15.5, across - 63.5
+
+    down, across = centre(make(1, rotation=0, scaling=0, shift=8)._move(wide))
+    assert 7 < down.abs().max() <= 8.01
+    assert 7 < across.abs().max() <= 8.01
+    apart = torch.zeros(300, 1, 32, 128)
+    apart[:, :, 14:18, 94:98] = 1  # 32 to the right of the middle
+    down, across = centre(make(1, rotation=20, scaling=0, shift=0)._move(apart))
+    assert down.abs().max() > 8
+    torch.testing.assert_close((down**2 + across**2).sqrt(), torch.full((300,), 32.0), atol=0.3, rtol=0)
+
+
+@pytest.mark.parametrize("image", [torch.rand(1, 28, 28), torch.rand(2, 3, 28, 28), torch.zeros(1, 1, 28, 28).byte()])
+def test_a_tensor_that_is_no_pictures_is_a_clear_error(image):
+    with pytest.raises(zoo.ZooError, match=r"but should be \(N, 1, 28, 28\)"):
+        zoo.build("digit-classifier").predict(image)
+
+
+def test_it_reads_in_half_precision():
+    found = zoo.build("digit-classifier").eval().to(torch.bfloat16).predict(torch.rand(2, 1, 28, 28))
+    assert len(found["label"]) == 2
+
+
+def test_a_label_that_no_score_is_for_is_refused(digits):
+    trainer = make(5)
+    batch = digits.train().__getitems__(range(4))
+    with pytest.raises(zoo.ZooError, match="a picture has label 12, but the model scores 10 classes"):
+        trainer.step(zoo.Batch(image=batch["image"], label=batch["label"] * 0 + 12))
+
+
 def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(stops_at, tmp_path):
     words = ["dataset.source=subset", "run.steps=8", "run.batch_size=8", "run.device=cpu"]
     zoo.run("digit-classifier-mnist", *words, folder=tmp_path / "whole")

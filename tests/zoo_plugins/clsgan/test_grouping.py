@@ -1,5 +1,6 @@
 """Epochs whose neighbours share a label."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,10 @@ def seeded(seed):
 @given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=40), group=st.integers(1, 5), seed=st.integers(0, 99))
 def test_every_group_has_one_label_and_each_label_leaves_out_less_than_a_group(labels, group, seed):
     labels = torch.tensor(labels)
+    if labels.bincount().max() < group:
+        with pytest.raises(zoo.ZooError, match=f"label_group is {group}, but no label has more than"):
+            groups_of_one_label(zoo.InMemory(label=labels), group, seeded(seed))
+        return
     order = groups_of_one_label(zoo.InMemory(label=labels), group, seeded(seed))
     assert len(order) % group == 0
     assert len(order.unique()) == len(order)

@@ -70,6 +70,12 @@ def test_steps_with_the_default_settings_are_those_of_the_reference():
                 torch.testing.assert_close(tensor, model.state_dict()[name], rtol=0, atol=1e-6, msg=name)
 
 
+def test_a_label_that_the_model_does_not_have_is_refused_at_the_first_step():
+    with pytest.raises(zoo.ZooError, match="a picture has label 3, but the model has 3 classes") as error:
+        make(model={"num_classes": 3}).step(batch())
+    assert error.value.cure == "Write `model.num_classes=4` or more."
+
+
 def test_cross_entropy_is_the_non_saturating_loss():
     for sigmoid in (True, False):
         trainer = make(loss="cross-entropy", reconstruction=0.0, model={"sigmoid": sigmoid})

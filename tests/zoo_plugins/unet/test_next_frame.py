@@ -35,6 +35,25 @@ def clips():
     return zoo.build("moving-mnist", "dataset", **settings).train()
 
 
+@pytest.mark.parametrize(
+    ("model", "shape", "problem"),
+    [
+        ({"frame_channels": 2}, (4, 4, 1, 32, 32), "the clips have 4 frames of 1 channels, but the model takes 4"),
+        ({}, (4, 2, 3, 32, 32), "the clips have 2 frames of 3 channels"),
+        ({}, (4, 4, 1, 6, 32), "the frames are 6 x 32, but are measured in windows of 7 x 7"),
+    ],
+)
+def test_clips_that_are_not_what_the_model_takes_are_refused_at_the_first_step(model, shape, problem):
+    trainer = make(model=model)
+    with pytest.raises(zoo.ZooError, match=problem):
+        trainer.step(zoo.Batch(past=torch.rand(shape), future=torch.rand(shape)))
+
+
+def test_logits_out_of_an_activation_are_refused():
+    with pytest.raises(zoo.ZooError, match=r"with model\.head=reference the network ends in an activation"):
+        make(model={"output": "frame_logits", "head": "reference"})
+
+
 def learning_rate(trainer):
     return trainer.optimizer.param_groups[0]["lr"]
 
@@ -254,5 +273,5 @@ def test_cross_entropy_is_refused_where_the_output_is_no_logit():
 
 
 def test_clips_of_another_length_than_the_model_takes_are_an_error_that_names_both(clips):
-    with pytest.raises(zoo.ZooError, match=r"takes \(N, 3, H, W\), but was given \(2, 4, 32, 32\)"):
+    with pytest.raises(zoo.ZooError, match="the clips have 4 frames of 1 channels, but the model takes 3"):
         make(model={"in_channels": 3}).step(clips.__getitems__(range(2)))

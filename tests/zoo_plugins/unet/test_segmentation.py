@@ -246,6 +246,15 @@ def test_a_mask_with_a_class_that_the_model_does_not_have_is_refused(scenes):
     make(model={"out_channels": highest}, ignored_index=highest).step(batch)
 
 
+def test_so_is_one_that_comes_later_in_training_or_evaluation(scenes):
+    trainer, batch = make(), scenes.__getitems__(range(4))
+    trainer.step(batch)
+    unknown = zoo.Batch(image=batch["image"], mask=torch.full_like(batch["mask"], 77))
+    for given in (trainer.step, lambda batch: trainer.evaluate([batch], [])):
+        with pytest.raises(zoo.ZooError, match="a mask has class 77, but the model has 11"):
+            given(unknown)
+
+
 @pytest.mark.parametrize("weights", [(), (2.0, *[1.0] * 10)])
 @pytest.mark.parametrize("loss", ["cross-entropy", "both"])
 def test_a_batch_of_nothing_but_ignored_pixels_teaches_nothing_and_does_no_harm(scenes, loss, weights):

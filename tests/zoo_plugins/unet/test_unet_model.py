@@ -230,6 +230,12 @@ def test_blocks_for_stages_that_are_not_there_are_refused(blocks):
     assert error.value.cure == "Write `model.blocks=[1, 1]`, for example."
 
 
+@pytest.mark.parametrize("names", [("a", "a", "b"), ("sky", "2"), ("a", "b", "c", "d")])
+def test_names_that_would_name_two_classes_or_none_are_refused(names):
+    with pytest.raises(zoo.ZooError, match=r"model\.class_names (calls two classes|has 4 names)"):
+        UNet(UNet.Config(out_channels=3, base_channels=1, depth=1, class_names=names))
+
+
 def test_max_pooling_takes_the_place_of_the_strided_convolutions():
     model = make(downsample="max_pool")
     plain = copied(model, PlainUNet(6, 5, 8, pooled=True))
@@ -371,3 +377,18 @@ def test_folding_leaves_the_network_alone(training):
     assert all(parameter.requires_grad for parameter in model.parameters())
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked", "problem"),
+    [
+        ({"in_channels": 1, "out_channels": 1}, {"frames": "clip.gif"}, "in_channels is 1, which is no number of"),
+        ({"out_channels": 4, "frame_channels": 2}, {"frames": "clip.gif"}, "frames of 2 channels, which no file"),
+        ({"in_channels": 1, "out_channels": 300, "output": "class_logits"}, {"image": "a.png"}, "has 300 classes"),
+        ({"in_channels": 1, "out_channels": 1, "output": "class_logits"}, {"image": "a.png"}, "has 1 classes"),
+    ],
+)
+def test_what_no_file_can_be_predicted_from_or_to_is_said(settings, asked, problem):
+    model = UNet(UNet.Config(base_channels=1, depth=1, head="linear", **({"in_channels": 4} | settings)))
+    with pytest.raises(zoo.ZooError, match=problem):
+        model.eval().predict(**asked)
