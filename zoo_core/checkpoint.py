@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from zoo_core.errors import BadFile
-from zoo_core.state import Packed
+from zoo_core.packing import Packed
 from zoo_core.weights.format import apart, read_tensors
 
 FORMAT = 1

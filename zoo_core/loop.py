@@ -16,13 +16,14 @@ from zoo_core.dataset import Batch
 from zoo_core.engine import AccelerateEngine
 from zoo_core.errors import RunFailed
 from zoo_core.meter import Meter, check_metric
+from zoo_core.packing import Packed, kind_of, pack, unpack
 from zoo_core.pictures import drawable
 from zoo_core.randomness import seed_step
 from zoo_core.relay import Relay
 from zoo_core.run_state import Run
 from zoo_core.saving import Saver
 from zoo_core.sharding import local
-from zoo_core.state import Held, Packed, kind_of, pack, unpack
+from zoo_core.state import Held
 
 # Among what a trainer holds; no attribute of its can have these names.
 _METRICS, _BEST, _ENGINE = "run.metrics", "run.best", "run.engine"
@@ -76,7 +77,7 @@ class Loop:
                 self.meter.add(run.step + 1, metrics)
             run.step += 1
             if run.step == first:
-                self.held.names()  # what a step gave the trainer, a checkpoint must be able to keep as well
+                self.held.check()  # what a step gave the trainer, a checkpoint must be able to keep as well
             self.hooks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)
             last = run.step == run.total_steps
             if last or run.due(settings.log_every):

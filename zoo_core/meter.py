@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.errors import RunFailed
-from zoo_core.state import kind_of
+from zoo_core.packing import kind_of
 from zoo_core.trainer import Metrics
 
 _TAKEN = ("step", "epoch", "evaluation")  # what a line of metrics.jsonl says besides

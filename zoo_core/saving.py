@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zoo_core import checkpoint
 from zoo_core.errors import BadFile
-from zoo_core.state import Packed
+from zoo_core.packing import Packed
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 
 from zoo_core import checkpoint
 from zoo_core.errors import BadFile
-from zoo_core.state import pack
+from zoo_core.packing import pack
 
 
 def state(value):

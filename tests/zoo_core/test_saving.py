@@ -14,10 +14,10 @@ import torch
 import zoo_core as zoo
 from zoo_core import checkpoint
 from zoo_core.errors import BadSetting, RunFailed
+from zoo_core.packing import pack
 from zoo_core.resolving import complete
 from zoo_core.runner import run_recipe
 from zoo_core.saving import Saver
-from zoo_core.state import pack
 
 
 def steps(folder):
