@@ -46,7 +46,8 @@ def run(
     """Train a recipe and give back the finished run: ``zoo.run("clsgan-mnist", "run.steps=100")``.
 
     ``observers`` are objects with life-cycle hooks (methods marked ``@zoo.hookimpl``). With ``resume`` the run in
-    ``folder`` goes on, if its settings are the same.
+    ``folder`` goes on, if its settings are the same. SIGINT and SIGTERM end the run after the step that is under way,
+    saved, and this function returns: ``run.stopping`` says why, or is "".
 
     Raises:
         ZooError: if the recipe asks for what is not there; nothing is written then.

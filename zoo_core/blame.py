@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from zoo_core.errors import RunFailed, ZooError
 
 
 def blame(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
@@ -15,8 +18,22 @@ def blame(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
     ``classes`` are a run's components by what to call them. The innermost frame in a file of one of their packages
     says whose error it is; where there is none, only what was raised is told.
     """
-    place = ""
-    raised = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return _culprit(error, classes) or _raised(error)
+
+
+@contextmanager
+def blaming(classes: Mapping[str, type[Any]], when: str = "") -> Iterator[None]:
+    """Raises RunFailed for what the code of one of them raises, and is no ZooError; what else is raised stays."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, ZooError) or not (found := _culprit(error, classes)):
+            raise
+        raise RunFailed(f"{found}{when}.", "--traceback shows more.") from error
+
+
+def _culprit(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
+    place, raised = "", _raised(error)
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         ours = [whose for whose, component in classes.items() if _is_of(frame, component)]
         # A file may hold several of them; the object whose method this is decides, or another that called it.
@@ -24,7 +41,11 @@ def blame(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
         place = place or (f"({_short(frame)}, line {line})" if ours else "")
         if actor or len(ours) == 1:
             return f"{(actor or ours)[0]} raised {raised} {place}"
-    return f"{raised} {place}".rstrip()
+    return f"{raised} {place}" if place else ""
+
+
+def _raised(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _short(frame: FrameType) -> str:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
+from zoo_core.errors import BrokenPlugin
+
 if TYPE_CHECKING:
     import click
     from torch import Tensor
@@ -26,6 +28,17 @@ if TYPE_CHECKING:
 
 hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")
+
+
+def refuse_unmarked(manager: pluggy.PluginManager, plugin: object, whose: str) -> None:
+    """Raises BrokenPlugin if ``plugin`` has a function that is called as a hook, but not marked: it is never called."""
+    for name in (name for name in dir(manager.hook) if name.startswith("zoo_")):
+        heard = any(one.plugin is plugin for one in getattr(manager.hook, name).get_hookimpls())
+        if not heard and callable(getattr(plugin, name, None)):
+            raise BrokenPlugin(
+                f"{whose} has {name}, which is not marked as a hook, and would never be called.",
+                "Write `@zoo.hookimpl` above it.",
+            )
 
 
 @hookspec(historic=True)

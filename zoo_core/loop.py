@@ -27,6 +27,7 @@ from zoo_core.state import Held
 
 # Among what a trainer holds; no attribute of its can have these names.
 _METRICS, _BEST, _ENGINE = "run.metrics", "run.best", "run.engine"
+_FINISH = "finish\n"  # before the reason, among what the processes say to one another
 
 
 @dataclass
@@ -192,9 +193,14 @@ class Loop:
             )
 
     def _stopping(self) -> bool:
-        agreed = self.engine.others.agree(self.run.stopping)
+        run = self.run
+        agreed = self.engine.others.agree(run.stopping or (run.finishing and _FINISH + run.finishing))
+        if agreed.startswith(_FINISH):
+            run.finish(agreed.removeprefix(_FINISH))
+            run.total_steps = run.step + 1
+            return False
         if agreed:
-            self.run.stop(agreed)
+            run.stop(agreed)
         return bool(agreed)  # and not run.stopping, which a signal may set in one process the moment after
 
     def _any(self, flag: bool) -> bool:

@@ -80,7 +80,8 @@ class Plugins:
             told: dict[str, Any] = {"name": path.stem, "distribution": "your file", "version": "", "target": str(path)}
             self._load({**told, "location": str(path.parent)}, partial(_import_file, path))
             if self.infos[-1].state == "broken":
-                raise BrokenPlugin(f"the plugin {path} did not load: {self.infos[-1].why}", "Mend the file.")
+                broken = self.infos[-1]
+                raise BrokenPlugin(f"the plugin {path} did not load: {broken.why}", broken.cure or "Mend the file.")
 
     def add(self, name: str, plugin: object) -> None:
         """Register ``plugin`` now. Its ``zoo_register`` runs at once, and nothing of it stays if that fails."""
@@ -91,6 +92,7 @@ class Plugins:
             try:
                 self.manager.register(plugin, name=name)
                 self.manager.check_pending()  # a misspelt hook is this plugin's fault
+                hookspecs.refuse_unmarked(self.manager, plugin, "it")
             except BaseException:
                 if self.manager.has_plugin(name):
                     self.manager.unregister(name=name)

@@ -11,6 +11,7 @@ from typing import Any
 import pluggy
 
 from zoo_core import hookspecs
+from zoo_core.errors import BrokenPlugin, did_you_mean, one_line
 
 
 class Relay:
@@ -23,8 +24,7 @@ class Relay:
             if plugin is not None:
                 self._manager.register(plugin, name=name)
         for observer in observers:
-            self._manager.register(observer, name=_unused(self._manager, type(observer).__name__))
-        self._manager.check_pending()
+            self._add(observer, _unused(self._manager, type(observer).__name__))
         self._calls = {name: self._implementations(name) for name in dir(self._manager.hook) if name.startswith("zoo_")}
 
     def call(self, hook: str, **arguments: Any) -> None:
@@ -42,8 +42,23 @@ class Relay:
         found = list(reversed(getattr(self._manager.hook, hook).get_hookimpls()))
         for implementation in found:
             if implementation.hookwrapper or implementation.wrapper:
-                raise pluggy.PluginValidationError(implementation.plugin, f"{hook} takes no wrappers")
+                whose = f"the plugin '{implementation.plugin_name}'"
+                raise BrokenPlugin(f"{whose} wraps {hook}, which takes no wrappers.", "Write it as a plain hook.")
         return found
+
+    def _add(self, observer: object, name: str) -> None:
+        whose = f"the observer {name}"
+        try:
+            self._manager.register(observer, name=name)
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            known = [one for one in dir(hookspecs) if one.startswith("zoo_")]  # the manager has the misspelt one, too
+            wrong = next((one for one in dir(observer) if one.startswith("zoo_") and one not in known), "")
+            raise BrokenPlugin(
+                f"{whose} does not fit the hooks: {one_line(str(error))}",
+                did_you_mean(wrong, known) if wrong else "docs/plugins/reference.md says what each hook is given.",
+            ) from error
+        hookspecs.refuse_unmarked(self._manager, observer, whose)
 
     def _switch_off(self, failed: pluggy.HookImpl, hook: str, error: BaseException) -> None:
         for hook_name, implementations in self._calls.items():

@@ -26,9 +26,12 @@ class Run:
     """The recipe's part ``run``, checked: ``settings.batch_size``."""
     folder: RunFolder
     model: Model
+    """What is trained; a hook may look at its parameters."""
     trainer: Trainer
     device: torch.device
+    """Where the model is."""
     total_steps: int
+    """Steps of the whole run."""
     steps_per_epoch: int
     step: int = 0
     """Steps that are done."""
@@ -38,6 +41,8 @@ class Run:
     """The last evaluation."""
     stopping: str = ""
     """Why the run ends before its last step, or "" while it goes on."""
+    finishing: str = ""
+    """Why its last step comes sooner than the recipe says, or ""."""
 
     @property
     def path(self) -> Path:
@@ -55,8 +60,18 @@ class Run:
         return self.step / self.steps_per_epoch
 
     def stop(self, reason: str) -> None:
-        """End the run after the step that is under way; it saves and keeps what it has."""
+        """End the run after the step that is under way; it saves what it has, to go on later with ``--resume``."""
         self.stopping = self.stopping or reason
+
+    def finish(self, reason: str) -> None:
+        """Let the next step be the last one: the run is done then, is measured, and its weights can be published.
+
+        @zoo.hookimpl
+        def zoo_evaluated(self, run, step, metrics):
+            if metrics["loss"] > self.best:
+                run.finish("the loss no longer falls")
+        """
+        self.finishing = self.finishing or reason
 
     def due(self, every: int) -> bool:
         """Whether something that happens ``every`` so many steps (0: only at the end) happens now."""

@@ -12,7 +12,7 @@ from typing import Any
 import pluggy
 
 from zoo_core import checkpoint
-from zoo_core.blame import blame
+from zoo_core.blame import blame, blaming
 from zoo_core.building import apart, assemble
 from zoo_core.catalog import Catalog
 from zoo_core.engine import AccelerateEngine
@@ -56,6 +56,7 @@ def run_recipe(
             "some processes go on with a run, and others begin one.",
             f"{place.path} should lie on a file system that all machines share.",
         )
+    classes = {f"the {part} '{recipe.component(part)}'": one for part, (one, _) in resolved.items()}
     changed = changes(complete(read_config(place.config), catalog), recipe) if resume else {}
     if not resume and engine.is_main:
         place.create()
@@ -63,7 +64,8 @@ def run_recipe(
         try:
             listening = catalog.plugins.manager if engine.is_main else pluggy.PluginManager("zoo")
             hooks = Relay(listening, observers if engine.is_main else ())
-            loop, notes, data = assemble(recipe, resolved, settings, engine, place, hooks)
+            with blaming(classes, ", before the first step"):
+                loop, notes, data = assemble(recipe, resolved, settings, engine, place, hooks)
             if resume:
                 changed |= _other_processes(place, engine)
                 notes += [*_restore(loop), *told(changed)]
@@ -78,7 +80,6 @@ def run_recipe(
             raise
         for note in notes:
             warnings.warn(note, stacklevel=2)
-        classes = {f"the {part} '{recipe.component(part)}'": one for part, (one, _) in resolved.items()}
         with stops_after(loop.run, seconds):
             _drive(loop, classes)
     engine.close()

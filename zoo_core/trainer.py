@@ -35,7 +35,10 @@ class Engine(Protocol):
         """``loss.backward()``, scaled where the precision needs it; with ``inputs``, gradients of those alone."""
 
     def clip(self, module: nn.Module, max_norm: float) -> Tensor:
-        """Scale the gradients down to ``max_norm``; gives their norm before."""
+        """Scale the gradients down to ``max_norm``; gives their norm before.
+
+        Where ``updating`` is false there is no norm yet, and it gives 0: report it only where it is true.
+        """
 
     def unwrap(self, module: M) -> M:
         """The module as it was before ``prepare``."""
@@ -58,10 +61,13 @@ class Trainer(ABC):
     It holds networks and optimizers, takes a batch and makes a step; the framework does the rest.
 
     What a trainer holds in its attributes is its state and is saved: modules, optimizers, schedules (anything with
-    ``state_dict`` and ``load_state_dict``), tensors, numbers, strings. An attribute with a leading underscore is not
-    state and must be such that it can be made again; ``config`` and ``engine`` are not state either. Something that
-    could not be saved stops the run before the first step. Of several processes the first one's state is saved, so it
-    should be the same in all: what a process finds in its share of a batch goes through ``engine.sum`` or ``gather``.
+    ``state_dict`` and ``load_state_dict``), tensors, numbers, strings, and lists, tuples and mappings of the last
+    three; of a module also what is frozen or in eval mode. Objects are made in ``setup``; numbers and tensors may come
+    later. An attribute with a leading underscore is not state and must be such that it can be made again; ``config``
+    and ``engine`` are not state either, nor are the model's own attributes: use its buffers. Something that could not
+    be saved stops the run before the first step, or behind it. Of several processes the first one's state is saved, so
+    it should be the same in all: what a process finds in its share of a batch goes through ``engine.sum`` or
+    ``gather``.
     """
 
     Config: ClassVar[type[Any]]

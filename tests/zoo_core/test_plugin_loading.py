@@ -274,6 +274,22 @@ def test_a_plugin_may_be_added_by_hand() -> None:
         plugins.add("notebook", Extra())
 
 
+def test_a_hook_that_is_not_marked_breaks_its_plugin() -> None:
+    class Unmarked:
+        def zoo_logged(self) -> None: ...
+
+    with pytest.raises(BrokenPlugin, match="it has zoo_logged, which is not marked as a hook"):
+        Plugins(Registry()).add("unmarked", Unmarked())
+
+
+def test_a_file_that_takes_too_long_is_not_to_be_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow_one.py").write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.setenv("ZOO_PLUGIN_TIMEOUT", "0.2")
+    with pytest.raises(BrokenPlugin, match=r"it took longer than 0\.2 s to load") as error:
+        Plugins(Registry()).load_files([tmp_path / "slow_one.py"])
+    assert error.value.cure == "Give it more time: ZOO_PLUGIN_TIMEOUT=60"
+
+
 def test_a_hook_marked_optional_may_belong_to_a_newer_zoo() -> None:
     class Ahead:
         @zoo.hookimpl(optionalhook=True)

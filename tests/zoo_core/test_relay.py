@@ -7,6 +7,7 @@ import pytest
 
 import zoo_core as zoo
 from zoo_core import hookspecs
+from zoo_core.errors import BrokenPlugin
 from zoo_core.relay import Relay
 
 
@@ -105,7 +106,7 @@ def test_wrappers_are_refused(wrapping):
         def zoo_step_finished(self):
             yield
 
-    with pytest.raises(pluggy.PluginValidationError, match="zoo_step_finished takes no wrappers"):
+    with pytest.raises(BrokenPlugin, match="wraps zoo_step_finished, which takes no wrappers"):
         Relay(plugins(), [Wrapping()])
 
 
@@ -115,5 +116,30 @@ def test_a_misspelt_hook_is_refused():
         def zoo_step_finshed(self):
             pass
 
-    with pytest.raises(pluggy.PluginValidationError, match="unknown hook 'zoo_step_finshed'"):
+    with pytest.raises(BrokenPlugin, match="observer Misspelt does not fit the hooks: unknown hook 'zoo_st") as error:
         Relay(plugins(), [Misspelt()])
+    assert error.value.cure == "Did you mean 'zoo_step_finished'?"
+
+
+def test_a_hook_that_asks_for_what_it_is_not_given_is_refused():
+    class Greedy:
+        @zoo.hookimpl
+        def zoo_logged(self, run, loss):
+            pass
+
+    with pytest.raises(BrokenPlugin, match=r"observer Greedy does not fit the hooks: .*loss"):
+        Relay(plugins(), [Greedy()])
+
+
+def test_a_hook_that_is_not_marked_is_refused_and_not_passed_over():
+    class Unmarked:
+        @zoo.hookimpl
+        def zoo_run_started(self, run):
+            pass
+
+        def zoo_logged(self, run):
+            pass
+
+    with pytest.raises(BrokenPlugin, match="observer Unmarked has zoo_logged, which is not marked as a hook") as error:
+        Relay(plugins(), [Unmarked()])
+    assert error.value.cure == "Write `@zoo.hookimpl` above it."

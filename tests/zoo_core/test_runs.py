@@ -178,7 +178,7 @@ def test_the_folder_of_a_run_that_was_killed_before_it_began_is_begun_in_again(t
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
-        (["trainer.break_setup=true"], RuntimeError, "this trainer cannot be set up"),
+        (["trainer.break_setup=true"], RunFailed, r"the trainer 'line' raised RuntimeError: .* before the first step"),
         (["run.batch_size=51"], BadSetting, "has only 50 training examples"),
         (["trainer.learning_rte=1"], BadSetting, r"(?s)trainer\.learning_rte.*Did you mean 'trainer\.learning_rate'"),
         (["trainer.learning_rate=fast"], BadSetting, r"trainer\.learning_rate is 'fast'"),

@@ -187,8 +187,7 @@ def _exit_code(arguments: list[str] | None) -> int:
             say_error(problem, show_traceback)
             return 2
         say_error(
-            f"{type(error).__name__}: {error}\n"
-            "  It comes from a plugin or a library, not from your settings. --traceback shows where.",
+            f"{type(error).__name__}: {error}\n  It comes from a plugin or a library. --traceback shows where.",
             show_traceback,
         )
         return 1

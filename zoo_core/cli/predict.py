@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from zoo_core.blame import blaming
 from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.names import RecipeName
@@ -44,10 +45,9 @@ def command(source: str, inputs: tuple[str, ...], output: Path | None) -> None:
         from zoo_core.weights.store import load
 
         model, _ = load(chosen, here)
-    try:
-        predicted = model.predict(**values)
-    except TypeError as error:
-        raise BadSetting(_misfit(model, error), f"It takes: {_parameters(model)}.") from error
+    fitting = _fitting(model, values)
+    with blaming({f"the model {type(model).__name__}": type(model)}):
+        predicted = model.predict(**fitting)
     click.echo(f"{source}: {chosen}", err=True)
     _write(predicted, output)
 
@@ -112,18 +112,30 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def _parameters(model: Any) -> str:
+def _fitting(model: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """What is given, if ``model.predict`` takes it: its names, and the plain types that it says.
+
+    Raises:
+        BadSetting: if not.
+    """
     import inspect
 
-    return ", ".join(inspect.signature(model.predict).parameters)
+    from zoo_core.setting_types import Refused, article, convert, is_supported, type_name
 
-
-def _misfit(model: Any, error: TypeError) -> str:
-    import inspect
-
-    known = inspect.signature(model.predict).parameters
-    return (
-        f"{type(model).__name__}.predict does not fit: {error}"
-        if known
-        else f"{type(model).__name__} offers no predictions."
-    )
+    signature = inspect.signature(model.predict)
+    takes = f"It takes: {', '.join(signature.parameters)}."
+    if not signature.parameters:
+        raise BadSetting(f"{type(model).__name__} offers no predictions.", takes)
+    try:
+        signature.bind(**values)
+    except TypeError as error:
+        raise BadSetting(f"{type(model).__name__}.predict does not fit: {error}", takes) from error
+    try:
+        hints = inspect.get_annotations(type(model).predict, eval_str=True)
+    except (NameError, AttributeError):  # annotations that only a type checker understands
+        hints = {}
+    for name, value in values.items():
+        hint = hints.get(name, Any)
+        if is_supported(hint) and isinstance(convert(value, hint), Refused):
+            raise BadSetting(f"{name} is {value!r}, but should be {article(type_name(hint))}.", takes)
+    return values

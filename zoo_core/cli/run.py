@@ -139,7 +139,8 @@ def _report(run: Run) -> None:
     """Where the run lies, its last figures, and what to type to look at the result."""
     from zoo_core.observers.progress import numbers
 
-    done = f"stopped by {run.stopping} at" if run.stopping else "done,"
+    done = f"done ({run.finishing})," if run.finishing else "done,"
+    done = f"stopped by {run.stopping} at" if run.stopping else done
     lines: list[Any] = [f"{run.name}: {done} step {run.step:,}", f"  run      {run.path}"]
     lines += [f"  metrics  {numbers(run.metrics)}"] if run.metrics else []
     lines += [f"  figures  {numbers(run.figures)}"] if run.figures else []

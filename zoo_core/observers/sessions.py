@@ -43,7 +43,8 @@ class Sessions:
 
     @hookimpl
     def zoo_run_finished(self, run: Run) -> None:
-        self._write(run, f"stopped: by {run.stopping}" if run.stopping else "done", last=True)
+        done = f"done: {one_line(run.finishing)}" if run.finishing else "done"
+        self._write(run, f"stopped: by {run.stopping}" if run.stopping else done, last=True)
 
     @hookimpl
     def zoo_run_failed(self, run: Run, error: BaseException) -> None:

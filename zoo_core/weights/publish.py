@@ -116,12 +116,10 @@ def publish(
 
 def _refuse_unfinished(folder: RunFolder, header: Header, recipe: Recipe) -> None:
     """A run that was stopped has weights, but schedules are half-way, and it was not measured."""
-    done, steps = header.story.get("step", 0), recipe.run_settings().steps
+    done, sessions = header.story.get("step", 0), read_sessions(folder.sessions)
+    steps = sessions[-1].steps if sessions else recipe.run_settings().steps
     if steps is None:  # of so many epochs, whose steps the run itself counted
-        sessions = read_sessions(folder.sessions)
-        if not sessions:
-            raise BadFile(f"{folder.sessions} is not there, and nothing else says how many steps the run should have.")
-        steps = sessions[-1].steps
+        raise BadFile(f"{folder.sessions} is not there, and nothing else says how many steps the run should have.")
     if done < steps:
         raise BadFile(
             f"{folder.path} was stopped after {done:,} of {steps:,} steps.", f"Go on: zoo run --resume {folder.path}"

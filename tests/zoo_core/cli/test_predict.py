@@ -36,7 +36,9 @@ DRAWER = '''
         class Config:
             pass
 
-        def predict(self, what):
+        def predict(self, what: str):
+            if what == "broken":
+                return what + None
             number = torch.Generator().manual_seed(0)
             classes = torch.arange(12, dtype=torch.uint8).view(3, 4)
             return {
@@ -137,6 +139,7 @@ def test_values_are_printed_or_written_as_json(predict: Predict) -> None:
         (["what=clips", "-o", "nowhere/a.gif"], "nowhere/a.gif could not be written"),
         (["-o", "a.png"], "Drawer.predict does not fit: "),
         (["whta=clips", "-o", "a.png"], "Drawer.predict does not fit: "),
+        (["what=7", "-o", "a.png"], "what is 7, but should be a str."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -149,3 +152,10 @@ def test_what_cannot_be_written_says_what_to_type_and_writes_nothing(
     assert line.startswith(f"error: {problem}")
     assert cure.strip()
     assert written() == []
+
+
+def test_what_the_model_itself_raises_is_told_as_its_own_and_not_as_the_users_mistake(predict: Predict) -> None:
+    code, _, err = predict("what=broken", "-o", "a.png")
+    assert code == 1
+    assert 'the model Drawer raised TypeError: can only concatenate str (not "NoneType") to str (' in err
+    assert "/drawing.py, line " in err
