@@ -66,10 +66,12 @@ class Run:
     def finish(self, reason: str) -> None:
         """Let the next step be the last one: the run is done then, is measured, and its weights can be published.
 
-        @zoo.hookimpl
-        def zoo_evaluated(self, run, step, metrics):
-            if metrics["loss"] > self.best:
-                run.finish("the loss no longer falls")
+            @zoo.hookimpl
+            def zoo_evaluated(self, run, step, metrics):
+                if metrics["loss"] > self.best:
+                    run.finish("the loss no longer falls")
+
+        Gone on with, the run goes on to the recipe's last step.
         """
         self.finishing = self.finishing or reason
 
