@@ -120,7 +120,7 @@ def test_a_trial_that_fails_is_kept_with_its_reason_and_the_sweep_goes_on(sweep)
 def test_one_that_cannot_even_be_built_fails_alone(sweep):
     done = sweep("line", "trainer.break_setup=true,false", "--metric", "error")
     assert done.code == 0
-    assert "trial 0 failed: RuntimeError: this trainer cannot be set up" in done.out
+    assert "trial 0 failed: the trainer 'line' raised RuntimeError: this trainer cannot be set up" in done.out
     assert "Traceback" not in done.out + done.err
 
 
