@@ -9,9 +9,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.optim.lr_scheduler import OneCycleLR
 
 import zoo_core as zoo
+from zoo_plugins.labels import refuse_unknown
+from zoo_plugins.one_cycle import OneCycle
 
 
 class ClassifierTrainer(zoo.Trainer):
@@ -37,10 +38,7 @@ class ClassifierTrainer(zoo.Trainer):
             weight_decay=self.config.weight_decay,
             fused=True,
         )
-        steps, warm_up = max(engine.total_steps, 1), self.config.warm_up
-        if warm_up * steps == 1:  # OneCycleLR would divide by the no steps from the first to the top
-            warm_up *= 1 + 1e-6
-        self.schedule = OneCycleLR(adam, self.config.learning_rate, total_steps=steps, pct_start=warm_up)
+        self.schedule = OneCycle(adam, self.config.learning_rate, engine.total_steps, self.config.warm_up)
         model.to(memory_format=torch.channels_last)
         self.model, self.optimizer = engine.prepare(model, adam)
         self.engine = engine
@@ -49,12 +47,12 @@ class ClassifierTrainer(zoo.Trainer):
         image, label = self._move(batch["image"]), batch["label"]  # (N, 1, H, W) in [0, 1], (N,)
         score = self.model(image)
         if self.schedule.last_epoch == 0:
-            _refuse_unknown(label, score.shape[1])
+            refuse_unknown(label, score.shape[1])
         loss = F.cross_entropy(score, label)
         self.optimizer.zero_grad()
         self.engine.backward(loss)
         self.optimizer.step()
-        if self.engine.updating and self.schedule.last_epoch < self.schedule.total_steps - 1:
+        if self.engine.updating:
             self.schedule.step()
         return {"loss": loss.detach(), "accuracy": (score.argmax(dim=1) == label).float().mean()}
 
@@ -90,12 +88,3 @@ class ClassifierTrainer(zoo.Trainer):
         ]
         grid = F.affine_grid(torch.stack(rows, dim=1), list(image.shape), align_corners=False)  # (N, H, W, 2)
         return F.grid_sample(image, grid, align_corners=False)
-
-
-def _refuse_unknown(label: Tensor, classes: int) -> None:
-    highest = int(label.max())
-    if highest >= classes:
-        raise zoo.ZooError(
-            f"a picture has label {highest}, but the model scores {classes} classes, numbered from 0.",
-            f"Write `model.num_classes={highest + 1}` or more.",
-        )

@@ -11,13 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import zoo_core as zoo
+from zoo_plugins.averaging import averaged, update
 from zoo_plugins.clsgan.augmentation import EVERY, adapted, moved
 from zoo_plugins.clsgan.evaluation import Judgement
 from zoo_plugins.clsgan.grouping import groups_of_one_label
 from zoo_plugins.clsgan.model import CLSGAN
+from zoo_plugins.labels import refuse_unknown
 
 
 class CLSGANTrainer(zoo.Trainer):
@@ -80,7 +81,7 @@ class CLSGANTrainer(zoo.Trainer):
             self.generator_schedule = LambdaLR(of_generator, falling)
             self.discriminator_schedule = LambdaLR(of_discriminator, falling)
         if self.config.averaging:
-            self.average = AveragedModel(model.generator, multi_avg_fn=get_ema_multi_avg_fn(0.0))
+            self.average = averaged(model.generator)
         self.generator, self.generator_optimizer = engine.prepare(model.generator, of_generator)
         self.discriminator, self.discriminator_optimizer = engine.prepare(model.discriminator, of_discriminator)
         self.steps, self.moved_share = 0, 0.0
@@ -94,7 +95,7 @@ class CLSGANTrainer(zoo.Trainer):
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         image, label = batch["image"], self._label(batch)  # (N, 1, 28, 28) in [0, 1], (N,)
         if self.steps == 0 and label is not None:
-            _refuse_unknown(label, self._model.config.num_classes)
+            refuse_unknown(label, self._model.config.num_classes)
         noise = torch.randn(len(image), self._model.config.latent_dim, device=image.device)
         generated = self.generator(noise, label)
 
@@ -172,22 +173,10 @@ class CLSGANTrainer(zoo.Trainer):
             loss = float(self.engine.gather(real_loss.detach().view(1)).mean())
             self.moved_share = adapted(self.moved_share, loss, self.config.least_real_loss)
         if self.config.averaging:
-            # A long average of few steps would mostly be the untrained network.
-            decay = min(self.config.averaging, self.steps / (9 + self.steps))
-            self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)
-            self.average.update_parameters(self._model.generator)
+            update(self.average, self._model.generator, self.steps, self.config.averaging)
         if self.config.constant < 1:
             self.generator_schedule.step()
             self.discriminator_schedule.step()
-
-
-def _refuse_unknown(label: Tensor, classes: int) -> None:
-    highest = int(label.max())
-    if highest >= classes:
-        raise zoo.ZooError(
-            f"a picture has label {highest}, but the model has {classes} classes, numbered from 0.",
-            f"Write `model.num_classes={highest + 1}` or more.",
-        )
 
 
 def _falling(step: int, start: float, end: float) -> float:

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import OneCycleLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import zoo_core as zoo
+from zoo_plugins.averaging import averaged, update
+from zoo_plugins.one_cycle import OneCycle
 
 
 class UNetTrainer(zoo.Trainer):
@@ -33,12 +33,9 @@ class UNetTrainer(zoo.Trainer):
         adam = torch.optim.AdamW(
             model.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
         )
-        steps, warm_up = max(engine.total_steps, 1), self.config.warm_up
-        if warm_up * steps == 1:  # OneCycleLR would divide by the no steps from the first to the top
-            warm_up *= 1 + 1e-6
-        self.schedule = OneCycleLR(adam, self.config.learning_rate, total_steps=steps, pct_start=warm_up)
+        self.schedule = OneCycle(adam, self.config.learning_rate, engine.total_steps, self.config.warm_up)
         if self.config.averaging:
-            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.0), use_buffers=True)
+            self.average = averaged(model, buffers=True)
         self.steps = 0
         self.network, self.optimizer = engine.prepare(model, adam)
         self.engine, self._model = engine, model
@@ -57,13 +54,9 @@ class UNetTrainer(zoo.Trainer):
 
     def _after_step(self) -> None:
         self.steps += 1
-        if self.schedule.last_epoch < self.schedule.total_steps - 1:
-            self.schedule.step()
+        self.schedule.step()
         if self.config.averaging:
-            # A long average of few steps would mostly be the untrained network.
-            decay = min(self.config.averaging, self.steps / (9 + self.steps))
-            self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)
-            self.average.update_parameters(self._model)
+            update(self.average, self._model, self.steps, self.config.averaging)
 
     @property
     def published(self) -> nn.Module:

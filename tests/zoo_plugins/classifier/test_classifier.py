@@ -171,7 +171,7 @@ def test_it_reads_in_half_precision():
 def test_a_label_that_no_score_is_for_is_refused(digits):
     trainer = make(5)
     batch = digits.train().__getitems__(range(4))
-    with pytest.raises(zoo.ZooError, match="a picture has label 12, but the model scores 10 classes"):
+    with pytest.raises(zoo.ZooError, match="a picture has label 12, but the model has 10 classes"):
         trainer.step(zoo.Batch(image=batch["image"], label=batch["label"] * 0 + 12))
 
 
