@@ -127,12 +127,13 @@ def _refuse_unfinished(folder: RunFolder, header: Header, recipe: Recipe) -> Non
 
 
 def _stored(tensors: Mapping[str, Tensor], dtype: torch.dtype | None, path: Path) -> dict[str, Tensor]:
+    """In ``dtype``; what has numbers that are too large for it, as variances may be for float16, stays as it is."""
     stored = {}
     for name, tensor in tensors.items():
-        stored[name] = tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
-        if tensor.is_floating_point() and not is_finite(stored[name]):
-            kind = f" as {dtype}" if is_finite(tensor) else ""
-            raise BadFile(f"{path}: '{name}' holds NaN or infinite numbers{kind}.", "Publish it in another dtype.")
+        if tensor.is_floating_point() and not is_finite(tensor):
+            raise BadFile(f"{path}: '{name}' holds NaN or infinite numbers.", "Lower the learning rate; train anew.")
+        smaller = tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
+        stored[name] = smaller if not tensor.is_floating_point() or is_finite(smaller) else tensor
     return stored
 
 

@@ -185,16 +185,28 @@ def test_a_file_that_would_not_be_read_again_is_not_written(published, tmp_path,
     assert names_in(tmp_path) == []
 
 
-def test_numbers_that_half_precision_does_not_reach_are_refused(run, tmp_path):
+def test_a_tensor_that_half_precision_does_not_reach_stays_as_it_is(run, tmp_path):
     wide = tmp_path / "wide"
     wide.mkdir()
     (wide / "environment.json").write_bytes((run / "environment.json").read_bytes())
     tensors = {**read_tensors(run / "model.safetensors"), "layers.2.bias": torch.tensor([1e5])}
     write(wide / "model.safetensors", tensors, read_header(run / "model.safetensors").story)
-    with pytest.raises(BadFile, match=r"'layers\.2\.bias' holds NaN or infinite numbers as torch\.float16"):
-        publish(wide, "MIT", tmp_path / "line.safetensors", tiny.catalog(), dtype="float16")
-    assert names_in(tmp_path) == ["wide"]
-    publish(wide, "MIT", tmp_path / "line.safetensors", tiny.catalog(), dtype="bfloat16")
+    done = publish(wide, "MIT", tmp_path / "line.safetensors", tiny.catalog(), dtype="float16")
+    stored = read_tensors(done.weights)
+    assert torch.equal(stored["layers.2.bias"], torch.tensor([1e5]))
+    assert {tensor.dtype for name, tensor in stored.items() if "layers.0" in name} == {torch.float16}
+    done = publish(wide, "MIT", tmp_path / "other.safetensors", tiny.catalog(), dtype="bfloat16")
+    assert read_tensors(done.weights)["layers.2.bias"].dtype == torch.bfloat16
+
+
+def test_numbers_that_are_none_are_refused(run, tmp_path):
+    spoilt = tmp_path / "spoilt"
+    spoilt.mkdir()
+    tensors = {**read_tensors(run / "model.safetensors"), "layers.2.bias": torch.tensor([float("nan")])}
+    write(spoilt / "model.safetensors", tensors, read_header(run / "model.safetensors").story)
+    with pytest.raises(BadFile, match=r"'layers\.2\.bias' holds NaN or infinite numbers\."):
+        publish(spoilt, "MIT", tmp_path / "line.safetensors", tiny.catalog())
+    assert names_in(tmp_path) == ["spoilt"]
 
 
 def test_a_run_without_a_result_is_refused(tmp_path):
