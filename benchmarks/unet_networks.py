@@ -1,8 +1,8 @@
 """The U-Nets that are compared, and how many operations a training step of each has.
 
-zoo's is the plain one, on the task of unet-moving-mnist, with 16 or 32 channels in its first stage. The other is ``Unet`` of
-segmentation_models_pytorch with random weights, its encoder and the channels of its decoder chosen so that a step has
-about as many operations: within 20 %.
+zoo's is the plain one, on the task of unet-moving-mnist, with 16 or 32 channels in its first stage. The other is
+``Unet`` of segmentation_models_pytorch with random weights, its encoder and the channels of its decoder chosen so that
+a step has about as many operations: within 20 %.
 """
 
 from __future__ import annotations
