@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 import torch
+import unet_networks
 from measuring import spread, status
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -32,7 +33,7 @@ from zoo_core.randomness import seed_step
 # Nothing is evaluated here, and the classifiers that judge a GAN would only take memory.
 UNJUDGED = ("trainer.judge=null", "trainer.pupil=null")
 # A plain U-Net in place of the recipe's: its cost follows from channels and pixels.
-PLAIN = {"unet-moving-mnist": ("model.base_channels=16", "model.depth=4", "model.patch=1", "model.blocks=[]")}
+PLAIN = {unet_networks.RECIPE: ("model.base_channels=16", *unet_networks.PLAIN)}
 TURNS = 3
 
 

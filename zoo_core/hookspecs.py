@@ -32,9 +32,9 @@ hookimpl = pluggy.HookimplMarker("zoo")
 
 def refuse_unmarked(manager: pluggy.PluginManager, plugin: object, whose: str) -> None:
     """Raises BrokenPlugin if ``plugin`` has a function that is called as a hook, but not marked: it is never called."""
-    for name in (name for name in dir(manager.hook) if name.startswith("zoo_")):
-        heard = any(one.plugin is plugin for one in getattr(manager.hook, name).get_hookimpls())
-        if not heard and callable(getattr(plugin, name, None)):
+    called = (name for name in dir(manager.hook) if name.startswith("zoo_") and callable(getattr(plugin, name, None)))
+    for name in called:
+        if all(one.plugin is not plugin for one in getattr(manager.hook, name).get_hookimpls()):
             raise BrokenPlugin(
                 f"{whose} has {name}, which is not marked as a hook, and would never be called.",
                 "Write `@zoo.hookimpl` above it.",

@@ -45,9 +45,9 @@ def command(source: str, inputs: tuple[str, ...], output: Path | None) -> None:
         from zoo_core.weights.store import load
 
         model, _ = load(chosen, here)
-    fitting = _fitting(model, values)
+    _refuse_misfit(model, values)
     with blaming({f"the model {type(model).__name__}": type(model)}):
-        predicted = model.predict(**fitting)
+        predicted = model.predict(**values)
     click.echo(f"{source}: {chosen}", err=True)
     _write(predicted, output)
 
@@ -112,12 +112,8 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def _fitting(model: Any, values: dict[str, Any]) -> dict[str, Any]:
-    """What is given, if ``model.predict`` takes it: its names, and the plain types that it says.
-
-    Raises:
-        BadSetting: if not.
-    """
+def _refuse_misfit(model: Any, values: dict[str, Any]) -> None:
+    """Raises BadSetting for what ``model.predict`` does not take: other names, or other plain types than it says."""
     import inspect
 
     from zoo_core.setting_types import Refused, article, convert, is_supported, type_name
@@ -138,4 +134,3 @@ def _fitting(model: Any, values: dict[str, Any]) -> dict[str, Any]:
         hint = hints.get(name, Any)
         if is_supported(hint) and isinstance(convert(value, hint), Refused):
             raise BadSetting(f"{name} is {value!r}, but should be {article(type_name(hint))}.", takes)
-    return values

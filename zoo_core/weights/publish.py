@@ -130,10 +130,13 @@ def _stored(tensors: Mapping[str, Tensor], dtype: torch.dtype | None, path: Path
     """In ``dtype``; what has numbers that are too large for it, as variances may be for float16, stays as it is."""
     stored = {}
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not is_finite(tensor):
+        stored[name] = tensor
+        if not tensor.is_floating_point():
+            continue
+        if not is_finite(tensor):
             raise BadFile(f"{path}: '{name}' holds NaN or infinite numbers.", "Lower the learning rate; train anew.")
-        smaller = tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
-        stored[name] = smaller if not tensor.is_floating_point() or is_finite(smaller) else tensor
+        if dtype is not None and is_finite(smaller := tensor.to(dtype)):
+            stored[name] = smaller
     return stored
 
 

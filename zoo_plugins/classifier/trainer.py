@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import zoo_core as zoo
+from zoo_plugins.affine import transformed
 from zoo_plugins.labels import refuse_unknown
 from zoo_plugins.one_cycle import OneCycle
 
@@ -79,12 +80,5 @@ class ClassifierTrainer(zoo.Trainer):
             return (torch.rand(count, device=image.device) * 2 - 1) * most
 
         angle, scale = torch.deg2rad(draw(self.config.rotation)), 1 + draw(self.config.scaling)
-        cosine, sine = scale * angle.cos(), scale * angle.sin()
         across, down = draw(2 * self.config.shift / width), draw(2 * self.config.shift / height)
-        # Where a pixel comes from is counted in half heights and half widths, of which a turn knows nothing.
-        rows = [
-            torch.stack([cosine, -sine * (height / width), across], dim=1),
-            torch.stack([sine * (width / height), cosine, down], dim=1),
-        ]
-        grid = F.affine_grid(torch.stack(rows, dim=1), list(image.shape), align_corners=False)  # (N, H, W, 2)
-        return F.grid_sample(image, grid, align_corners=False)
+        return transformed(image, angle, scale, across, down)

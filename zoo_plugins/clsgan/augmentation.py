@@ -7,8 +7,9 @@ large a share of them as it takes to keep the discriminator from telling them ap
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from zoo_plugins.affine import transformed
 
 MOST = 0.8  # the share from which, in the paper, the generator begins to draw what augmentation does
 EVERY = 16  # steps between two looks at how well it tells them apart
@@ -25,10 +26,7 @@ def moved(image: Tensor, share: float) -> Tensor:
     chosen, draws = (draws[0] < share).float(), 2 * draws[1:] - 1
     angle, scale = chosen * draws[0] * torch.pi * _ANGLE / 180, 1 + chosen * draws[1] * _SCALE
     across, down = chosen * draws[2:] * 2 * _SHIFT / side
-    cosine, sine = scale * angle.cos(), scale * angle.sin()
-    rows = [torch.stack([cosine, -sine, across], dim=1), torch.stack([sine, cosine, down], dim=1)]
-    grid = F.affine_grid(torch.stack(rows, dim=1), list(image.shape), align_corners=False)  # (N, H, W, 2)
-    return F.grid_sample(image, grid, align_corners=False)
+    return transformed(image, angle, scale, across, down)
 
 
 def adapted(share: float, real_loss: float, target: float) -> float:
