@@ -1,7 +1,7 @@
 """What share of the machine's own matrix products a training reaches: `zoo bench` of a recipe at several batch sizes.
 
 Operations of a step are counted by PyTorch, the products of large matrices are measured in the same process before and
-after, and the batch sizes take turns.
+after, and the batch sizes take turns. So does what products_alone.py measures: no step can do better than its products.
 
     ZOO_DATA=FOLDER python benchmarks/arithmetic.py --batch-sizes 64 512
 """
@@ -14,9 +14,11 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from measuring import load_average, machine, said, spread, write
 
+PRODUCTS_ALONE = str(Path(__file__).with_name("products_alone.py"))
 ZOO = str(Path(sys.executable).with_name("zoo"))
 
 
@@ -31,22 +33,39 @@ def main() -> None:
     given = parser.parse_args()
     before = load_average()
     benches: dict[int, list[dict[str, float]]] = {size: [] for size in given.batch_sizes}
+    alone: dict[int, list[dict[str, float]]] = {size: [] for size in given.batch_sizes}
     with TemporaryDirectory() as folder:
         for _ in range(given.rounds):
             for size, found in benches.items():
-                words = [given.recipe, *given.words, f"run.batch_size={size}", "--device", "cpu"]
-                command = [ZOO, "bench", *words, "--seconds", str(given.seconds), "--json"]
-                done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-                found.append(json.loads(done.stdout)["measured"]["training step"])
-    compared = {f"share of peak, batch {n}": spread([one["share_of_peak"] for one in benches[n]]) for n in benches}
+                words = [*given.words, f"run.batch_size={size}"]
+                seconds = ["--seconds", str(given.seconds)]
+                bench = [ZOO, "bench", given.recipe, *words, "--device", "cpu", *seconds, "--json"]
+                found.append(answer(bench, folder)["measured"]["training step"])
+                products = [sys.executable, PRODUCTS_ALONE, "--recipe", given.recipe, *words, *seconds]
+                alone[size].append(answer(products, folder))
+    compared = {f"share of peak, batch {n}": shares(benches[n]) for n in benches}
+    compared |= {f"products alone, batch {n}": shares(alone[n]) for n in alone}
     for size, found in benches.items():
         rate = spread([one["flops_per_second"] / 1e9 for one in found])
         peak = spread([one["peak_flops_per_second"] / 1e9 for one in found])
         share = compared[f"share of peak, batch {size}"]
-        print(f"batch {size:4}  {said(rate, 1)} of {said(peak, 1)} GFLOP/s: {said(share, 3)}")
+        most = said(compared[f"products alone, batch {size}"], 3)
+        print(f"batch {size:4}  {said(rate, 1)} of {said(peak, 1)} GFLOP/s: {said(share, 3)}; products alone {most}")
     loads = {"before": before, "after": load_average()}
     print(f"load average before: {before}, afterwards: {loads['after']}")
-    write(given.output, {"machine": machine(), "load_average": loads, "benches": benches, "ratios": compared})
+    write(
+        given.output,
+        {"machine": machine(), "load_average": loads, "benches": benches, "alone": alone, "ratios": compared},
+    )
+
+
+def answer(command: list[str], folder: str) -> Any:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def shares(found: list[dict[str, float]]) -> dict[str, float]:
+    return spread([one["share_of_peak"] for one in found])
 
 
 if __name__ == "__main__":

@@ -40,11 +40,12 @@ ON_PAPER = {  # the shape of one example's input, as the recipe's data set gives
 }
 
 
-def measure(recipe: str, settings: list[str], processes: int) -> list[dict[str, Any]]:
+def measure(recipe: str, settings: list[str], processes: int, seconds: float = 1.0) -> list[dict[str, Any]]:
     """A line of cost_of_step.py for each of several settings."""
     script = str(Path(__file__).with_name("cost_of_step.py"))
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [sys.executable, *(launcher if processes > 1 else []), script, recipe, *" / ".join(settings).split()]
+    words = [recipe, *" / ".join(settings).split(), "--seconds", str(seconds)]
+    command = [sys.executable, *(launcher if processes > 1 else []), script, *words]
     before = load_average()
     started = time.monotonic()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -4,6 +4,7 @@ batch     a training step of clsgan-mnist-reference with 16 to 1,024 examples
 pixels    a forward pass of the U-Net with 16 channels, 64 x 64 to 480 x 560
 examples  of a data set of 1,000 to 10,000,000, none of which is kept: from the beginning of an epoch to its first batch
 names     10 to 10,000 recipes in a registry of the user's: `zoo list recipes` without the start of Python
+processes a training step of clsgan-mnist-reference on one process and on two, with one thread and 64 examples each
 
 1 is linear, less is better. The exponent is the slope of a line through the logarithms; the one of the last two sizes
 alone is given too, since a constant part hides growth at small sizes.
@@ -22,6 +23,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from cost import measure
 from measuring import data_root, load_average, machine, write
 
 import zoo_core as zoo
@@ -33,6 +35,7 @@ from zoo_core.resolving import complete
 from zoo_plugins.unet.inference import folded
 
 Work = tuple[int, Callable[[], object]]
+_COUNTS = (1, 2)
 
 
 def batch() -> Iterator[Work]:
@@ -98,12 +101,22 @@ def names() -> Iterator[Work]:
             yield count, listing
 
 
+def processes(seconds: float) -> dict[int, float]:
+    """The work grows with the processes: where they lost nothing to one another, the seconds would stay."""
+    measured = {}
+    for count in _COUNTS:
+        (found,) = measure("clsgan-mnist-reference", [f"run.batch_size={64 * count}"], count, seconds)
+        measured[count] = found["seconds"]["exchanging"]["median"]
+    return measured
+
+
 KINDS = {"batch": batch, "pixels": pixels, "examples": examples, "names": names}
+PROCESSES = "processes"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--only", nargs="+", choices=[*KINDS, PROCESSES], default=[*KINDS, PROCESSES])
     parser.add_argument("--seconds", type=float, default=2.0, help="for each size, at the least")
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     given = parser.parse_args()
@@ -112,10 +125,10 @@ def main() -> None:
     torch.set_flush_denormal(True)
     measured: dict[str, dict[int, float]] = {}
     for kind in given.only:
-        measured[kind] = {}
-        for size, work in KINDS[kind]():
-            measured[kind][size] = timed(work, given.seconds)
-            print(f"{kind:10} {size:>12,}  {measured[kind][size]:.6f} s", flush=True)
+        found = processes(given.seconds) if kind == PROCESSES else each(KINDS[kind](), given.seconds)
+        for size, taken in found.items():
+            print(f"{kind:10} {size:>12,}  {taken:.6f} s", flush=True)
+        measured[kind] = found
     exponents = {kind: exponent(found) for kind, found in measured.items()}
     last = {kind: exponent(dict([*found.items()][-2:])) for kind, found in measured.items()}
     for kind in measured:
@@ -125,6 +138,10 @@ def main() -> None:
     compared = {f"exponent of {kind}": {"median": value, "min": value, "max": value} for kind, value in last.items()}
     result = {"machine": machine(), "load_average": loads, "seconds": measured, "exponents": exponents, "last": last}
     write(given.output, {**result, "ratios": compared})
+
+
+def each(works: Iterator[Work], seconds: float) -> dict[int, float]:
+    return {size: timed(work, seconds) for size, work in works}
 
 
 def timed(work: Callable[[], object], seconds: float) -> float:

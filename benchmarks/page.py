@@ -43,6 +43,9 @@ def page(results: dict[str, Any]) -> str:
         lines += ["| what | measured | should be | |", "| --- | --- | --- | --- |"]
         for row in script.rows:
             lines.append(line(row, one.get("ratios", {}).get(row.ratio)))
+        for what, ratio in script.beside:
+            if ratio in one.get("ratios", {}):
+                lines.append(f"| {what} | {told(one['ratios'][ratio])} | | |")
         lines.append("")
     return "\n".join(lines)
 
@@ -50,9 +53,13 @@ def page(results: dict[str, Any]) -> str:
 def line(row: Row, spread: dict[str, float] | None) -> str:
     if spread is None:
         return f"| {row.what} | not measured | {row.bar_in_words()} | |"
+    stands = "" if row.holds(spread["median"]) else "falls short"
+    return f"| {row.what} | {told(spread)} | {row.bar_in_words()} | {stands} |"
+
+
+def told(spread: dict[str, float]) -> str:
     least, most = f"{spread['min']:.3g}", f"{spread['max']:.3g}"
-    told = f"{spread['median']:.3g}" + (f" ({least} to {most})" if least != most else "")
-    return f"| {row.what} | {told} | {row.bar_in_words()} | {'' if row.holds(spread['median']) else 'falls short'} |"
+    return f"{spread['median']:.3g}" + (f" ({least} to {most})" if least != most else "")
 
 
 def rows(results: dict[str, Any]) -> Iterator[tuple[Row, dict[str, float]]]:

@@ -34,6 +34,8 @@ class Script:
     rows: tuple[Row, ...]
     label: str = ""
     """What tells it from another run of the same script."""
+    beside: tuple[tuple[str, str], ...] = ()
+    """What is shown below its rows, and stands nowhere in particular: in words, and its name among the ratios."""
 
     @property
     def key(self) -> str:
@@ -74,16 +76,23 @@ SCRIPTS = (
         (
             Row("training / plain script", "zoo/plain", 2.3),
             Row("training / bare loop", "zoo/bare", 0.97),
+            Row("memory of training / plain script", "memory of zoo/plain", 1, at_least=False),
+            Row("memory of training / bare loop", "memory of zoo/bare", 1, at_least=False),
             *_against_peers(),
         ),
     ),
     Script(
         "arithmetic.py",
         ("--rounds", "2", "--batch-sizes", "64", "512"),
-        "Operations a second of that training over those of products of large square matrices, in one process.",
+        "Operations a second of that training over those of products of large square matrices, in one process. Beside "
+        "it the products of a step alone: the same shapes and layouts with nothing between them, and no optimizer.",
         (
             Row("share of the machine's matrix products, batch 64", "share of peak, batch 64", 0.5),
             Row("share of the machine's matrix products, batch 512", "share of peak, batch 512", 0.75),
+        ),
+        beside=tuple(
+            (f"share that the products of a step alone reach, batch {size}", f"products alone, batch {size}")
+            for size in (64, 512)
         ),
     ),
     Script(
@@ -98,6 +107,7 @@ SCRIPTS = (
         ("--rounds", "3"),
         "A forward pass of the same module on the same sample of 480 x 560; results equal up to rounding.",
         (Row("plain U-Net module / zoo's predictions, seconds", "plain/zoo", 1.25),),
+        beside=(("share of the machine's matrix products that zoo's predictions reach", "share of peak"),),
     ),
     Script(
         "many_plugins.py",
@@ -153,7 +163,7 @@ SCRIPTS = (
         "The exponent p of seconds = c * size^p between the last two sizes; 1 is linear.",
         tuple(
             Row(f"growth with the {kind}", f"exponent of {kind}", 1.1, at_least=False)
-            for kind in ("batch", "pixels", "examples", "names")
+            for kind in ("batch", "pixels", "examples", "names", "processes")
         ),
     ),
     Script(

@@ -20,8 +20,10 @@ from typing import Any
 import torch
 from measuring import load_average, machine, ratios, said, spread, write
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 import zoo_core as zoo
+from zoo_core.bench.machine import matrix_products
 from zoo_plugins.unet.inference import folded
 
 SIZE = (1, 60, 480, 560)
@@ -38,7 +40,10 @@ def forward(rounds: int) -> dict[str, Any]:
     fast = folded(plain)
     sample = torch.rand(SIZE)
     times: dict[str, list[float]] = {"plain": [], "zoo": []}
+    peaks: list[float] = []
     apart = 0.0
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        plain(sample)
     for number in range(rounds + 1):
         with torch.no_grad():
             seconds, expected = timed(plain, sample)
@@ -47,13 +52,24 @@ def forward(rounds: int) -> dict[str, Any]:
         if number:  # the first round allocates
             times["plain"].append(seconds)
             times["zoo"].append(other)
+            peaks.append(matrix_products(torch.device("cpu"), "float32"))
         apart = max(apart, float((expected - given).abs().max()))
     compared = ratios(times["plain"], times["zoo"])
     for name, values in times.items():
         print(f"{name.ljust(12)}  {said(spread(values), 2)} s")
     print(f"{'plain/zoo'.ljust(12)}  {said(compared, 3)}")
+    operations = counter.get_total_flops()
+    share = spread([operations / seconds / peak for seconds, peak in zip(times["zoo"], peaks, strict=True)])
+    print(f"{'share of peak'.ljust(12)}  {said(share, 3)}")
     print(f"apart by at most {apart:.1e}, the largest value being {float(expected.abs().max()):.2f}")
-    return {"seconds": times, "ratio": compared, "apart": apart}
+    return {
+        "seconds": times,
+        "peaks": peaks,
+        "operations": operations,
+        "ratio": compared,
+        "share": share,
+        "apart": apart,
+    }
 
 
 def timed(network: torch.nn.Module, sample: Tensor) -> tuple[float, Tensor]:
@@ -100,7 +116,7 @@ def main() -> None:
     before = load_average()
     print(f"{given.rounds} rounds, threads: {torch.get_num_threads()}, load average: {before}", flush=True)
     result: dict[str, Any] = {"machine": machine(), "forward": forward(given.rounds), "training": training()}
-    result["ratios"] = {"plain/zoo": result["forward"]["ratio"]}
+    result["ratios"] = {"plain/zoo": result["forward"]["ratio"], "share of peak": result["forward"]["share"]}
     write(given.output, {**result, "load_average": {"before": before, "after": load_average()}})
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
@@ -12,9 +11,9 @@ from zoo_core.errors import BrokenPlugin, UnknownName, ZooError, did_you_mean
 from zoo_core.plugins import PluginInfo, Plugins
 from zoo_core.recipe_files import PARTS
 from zoo_core.recipe_layers import Recipes, plugin_files, user_files
-from zoo_core.recipes import Recipe
+from zoo_core.recipes import Recipe, RunSettings
 from zoo_core.registry import KINDS, Entry, Kind, Registry
-from zoo_core.settings import describe
+from zoo_core.settings import SettingInfo, describe
 from zoo_core.weights.entries import Entries
 from zoo_core.weights.entries import Entry as WeightsEntry
 from zoo_core.written_config import config_class
@@ -104,17 +103,7 @@ class Catalog:
         """
         found: dict[str, dict[str, Any]] = {}
         if name in self.recipes:
-            recipe = self.recipes.find(name)
-            found["recipe"] = {
-                "name": recipe.name,
-                "plugin": recipe.plugin or "yours",
-                "summary": recipe.summary,
-                "settings": [
-                    {"key": ".".join(map(str, key)), "value": _at(recipe.values, key), "set in": str(source)}
-                    for key, source in sorted(recipe.sources.items(), key=lambda item: item[0][:1] != ("model",))
-                    if len(key) > 1 and not isinstance(_at(recipe.values, key), dict)
-                ],
-            }
+            found["recipe"] = self._describe_recipe(self.recipes.find(name))
         if name in self.weights:
             found["weights"] = self.describe_weights(self.weights.find(name))
         entries = self.kinds_of(name)
@@ -129,14 +118,49 @@ class Catalog:
             )
         return found
 
+    def _describe_recipe(self, recipe: Recipe) -> dict[str, Any]:
+        """With every setting of its parts: first those that a file sets, the rest at their defaults."""
+        known, problems = self._settings_of(recipe)
+        written = [
+            (path, value, source)
+            for path, source in sorted(recipe.sources.items(), key=lambda item: item[0][:1] != ("model",))
+            if len(path) > 1 and not (isinstance(value := _at(recipe.values, path), dict) and value)
+        ]
+        rows = [
+            {"key": ".".join(map(str, path)), "value": value, "set in": str(source), **_meaning(known.get(path[:2]))}
+            for path, value, source in written
+        ]
+        named = {path[:2] for path, _, _ in written}
+        rows += [
+            {"key": ".".join(path), "value": info.default, "set in": "", **_meaning(info)}
+            for path, info in known.items()
+            if path not in named
+        ]
+        return {
+            "name": recipe.name,
+            "plugin": recipe.plugin or "yours",
+            "summary": recipe.summary,
+            **({"incomplete": " ".join(problems)} if problems else {}),
+            "settings": rows,
+        }
+
+    def _settings_of(self, recipe: Recipe) -> tuple[dict[tuple[str, ...], SettingInfo], list[str]]:
+        """Every setting of a recipe by its full key, and why those of a part cannot be had."""
+        known: dict[tuple[str, ...], SettingInfo] = {}
+        problems = []
+        for part in PARTS:
+            try:
+                config = config_class(self.find(cast(Kind, part), recipe.component(part)))
+            except ZooError as error:
+                problems.append(error.problem)
+            else:
+                known |= {(part, info.name): info for info in describe(config)} if config else {}
+        return known | {("run", info.name): info for info in describe(RunSettings)}, problems
+
     def _keys_of(self, recipe: Recipe) -> dict[str, str]:
         """The full key of every setting of a recipe's parts by its name, of those parts that can be had."""
-        keys: dict[str, str] = {}
-        for part in PARTS:
-            with suppress(ZooError):
-                config = config_class(self.find(cast(Kind, part), recipe.component(part)))
-                keys |= {info.name: f"{part}.{info.name}" for info in describe(config)} if config else {}
-        return keys
+        known, _ = self._settings_of(recipe)
+        return {name: f"{part}.{name}" for part, name in known if part != "run"}
 
     def _recipe_row(self, plugin: str, name: str, tags: Tags) -> dict[str, str]:
         """With what is wrong as its summary: one bad recipe should not keep the others from being listed."""
@@ -231,3 +255,8 @@ def _at(values: Any, key: tuple[str, ...]) -> Any:
     for part in key:
         values = values[part]
     return values
+
+
+def _meaning(info: SettingInfo | None) -> dict[str, Any]:
+    """What is known of a setting, whatever value a recipe gives it."""
+    return {} if info is None else {key: value for key, value in vars(info).items() if key != "name"}

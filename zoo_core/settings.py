@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -206,7 +207,7 @@ def _beyond(field: dataclasses.Field[Any], value: Any) -> str:
     """The bound that a number in ``value`` does not keep, in words; or ""."""
     for bound, words, holds in _bounds(field):
         if any(not holds(number, bound) for number in _numbers(value)):
-            return f"{words} {in_yaml(bound)}"
+            return _in_words(words, bound)
     return ""
 
 
@@ -217,8 +218,12 @@ def _bounds(field: dataclasses.Field[Any]) -> Iterator[tuple[float, str, Callabl
 
 
 def _bounds_words(field: dataclasses.Field[Any]) -> list[str]:
-    words = [f"{words} {bound}" for bound, words, _ in _bounds(field)]
+    words = [_in_words(words, bound) for bound, words, _ in _bounds(field)]
     return [f"({', '.join(words)})"] if words else []
+
+
+def _in_words(words: str, bound: float) -> str:
+    return "finite" if bound == math.inf else f"{words} {in_yaml(bound)}"
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ import zoo_core as zoo
 from zoo_core import catalog
 from zoo_core.catalog import Catalog
 from zoo_core.errors import NameTaken, UnknownName
+from zoo_core.registry import KINDS
 
 TARGETS = {"model": "tiny:Line", "dataset": "tiny:Points", "trainer": "tiny:LineTrainer"}
 
@@ -135,6 +137,39 @@ def test_info_of_a_recipe_gives_every_value_and_where_it_was_set(shipped: Catalo
     own, inherited = (settings[key]["set in"].rpartition(":") for key in ("run.steps", "run.batch_size"))
     assert Path(own[0]).name == Path(inherited[0]).name == "registry.yaml"
     assert int(own[2]) > int(inherited[2])
+
+
+def test_info_of_a_recipe_explains_every_setting_of_its_parts(shipped: Catalog) -> None:
+    settings = {setting["key"]: setting for setting in shipped.info("clsgan-mnist")["recipe"]["settings"]}
+
+    parts = {f"{kind}.{one['name']}": one for kind in KINDS for one in _parts_of(shipped, "clsgan-mnist", kind)}
+    assert len(parts) > 20
+    for key, described in parts.items():
+        assert {name: settings[key][name] for name in ("type", "default", "help")} == {
+            name: described[name] for name in ("type", "default", "help")
+        }
+    assert settings["model.latent_dim"]["value"] == settings["model.latent_dim"]["default"] == 96
+    assert settings["model.latent_dim"]["set in"] == ""
+    assert (settings["model.sigmoid"]["value"], settings["model.sigmoid"]["default"]) == (False, True)
+    assert settings["run.precision"]["type"] == "one of float32, bfloat16, float16, auto"
+
+
+def _parts_of(shipped: Catalog, recipe: str, kind: str) -> list[dict[str, Any]]:
+    name = shipped.recipe(recipe).component(kind)
+    found: list[dict[str, Any]] = shipped.info(name)[kind]["settings"]
+    return found
+
+
+def test_info_of_a_recipe_says_which_of_its_parts_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("recipes: {mine: {model: {name: gone, size: 3}, run: {steps: 5}}}")
+
+    told = Catalog([tmp_path / "mine.yaml"]).info("mine")["recipe"]
+
+    assert "no model is called 'gone'" in told["incomplete"]
+    assert "names no trainer" in told["incomplete"]
+    settings = {setting["key"]: setting for setting in told["settings"]}
+    assert settings["model.size"]["value"] == 3
+    assert settings["run.steps"]["help"].startswith("optimisation steps")
 
 
 def test_info_of_a_model_tells_of_its_paper_settings_and_size(shipped: Catalog) -> None:

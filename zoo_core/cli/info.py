@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,9 @@ def show_described(found: Mapping[str, Mapping[str, Any]], as_json: bool) -> Non
     for number, (kind, described) in enumerate(found.items()):
         click.echo(("\n" if number else "") + f"{kind} {described['name']}: {described['summary']}")
         _show_facts(described)
-        if described["settings"]:
+        for rows in _tables(described["settings"]):
             click.echo()
-            show([_row(setting) for setting in described["settings"]], as_json=False)
+            show(rows, as_json=False)
         if described.get("figures"):
             click.echo()
             shown = {key: value for key, value in described["figures"].items() if "/" not in key}
@@ -56,16 +56,29 @@ def _show_facts(described: Mapping[str, Any]) -> None:
             click.echo(f"  {fact.ljust(10)}  {value:,}" if isinstance(value, int) else f"  {fact.ljust(10)}  {value}")
 
 
-def _row(setting: Mapping[str, Any]) -> dict[str, Any]:
-    if "key" in setting:
-        return {"setting": setting["key"], "value": _plain(setting["value"]), "set in": setting["set in"]}
+def _tables(settings: Sequence[Mapping[str, Any]]) -> Iterator[list[dict[str, str]]]:
+    """What a file sets, with its place; then what stays at its default."""
+    if written := [setting for setting in settings if setting.get("set in")]:
+        documented = any("type" in setting for setting in written)
+        yield [_written(setting, documented) for setting in written]
+    if left := [setting for setting in settings if not setting.get("set in")]:
+        yield [{"setting": _name(setting), **_explained(setting)} for setting in left]
+
+
+def _written(setting: Mapping[str, Any], documented: bool) -> dict[str, str]:
+    told = {"setting": _name(setting), "value": _plain(setting["value"]), "set in": setting["set in"]}
+    return told | (_explained(setting) if documented else {})
+
+
+def _explained(setting: Mapping[str, Any]) -> dict[str, str]:
+    if "type" not in setting:  # a component's name
+        return {"default": "", "type": "", "meaning": ""}
     default = "(required)" if setting["required"] else _plain(setting["default"])
-    return {
-        "setting": setting["name"],
-        "default": default,
-        "type": setting["type"],
-        "meaning": setting["help"],
-    }
+    return {"default": default, "type": setting["type"], "meaning": setting["help"]}
+
+
+def _name(setting: Mapping[str, Any]) -> str:
+    return str(setting["key"] if "key" in setting else setting["name"])
 
 
 def _plain(value: Any) -> str:

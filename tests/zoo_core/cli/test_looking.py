@@ -72,6 +72,19 @@ def test_info_of_a_model_shows_paper_licence_size_and_every_setting(output: Any)
         assert setting["help"].split("(")[0].strip() in line
 
 
+def test_info_of_a_recipe_shows_what_it_sets_first_and_then_what_it_leaves(output: Any) -> None:
+    told = output("info", "clsgan-mnist").splitlines()
+
+    (first, second) = [number for number, line in enumerate(told) if line.startswith("setting ")]
+    assert told[first].split() == ["setting", "value", "set", "in", "default", "type", "meaning"]
+    assert told[second].split() == ["setting", "default", "type", "meaning"]
+    (written,) = [line for line in told[first:second] if line.startswith("model.symmetric ")]
+    assert "registry.yaml:" in written
+    assert "whether the discriminator sees pixels scaled to [-1, 1]" in written
+    (left,) = [line for line in told[second:] if line.startswith("model.latent_dim ")]
+    assert left.split()[1:3] == ["96", "int"]
+
+
 def test_the_version_is_that_of_the_distribution(output: Any) -> None:
     assert output("--version") == f"zoo {version('zoo-core')}\n"
     assert zoo.__version__ == version("zoo-core")
@@ -106,7 +119,8 @@ def test_a_further_registry_is_laid_over_the_others(output: Any, tmp_path: Path)
     assert "mine" in [row["name"] for row in json.loads(output("list", "--json", "--registry", "mine.yaml"))]
     assert "steps: 3\n" in output("run", "mine", "--registry", "mine.yaml", "--print-config")
     settings = json.loads(output("info", "mine", "--json", "--registry", "mine.yaml"))["recipe"]["settings"]
-    assert {"key": "run.steps", "value": 3, "set in": "mine.yaml:2"} in settings
+    (steps,) = [setting for setting in settings if setting["key"] == "run.steps"]
+    assert (steps["value"], steps["set in"]) == (3, "mine.yaml:2")
 
 
 def test_a_plugin_adds_a_command_of_its_own(output: Any) -> None:

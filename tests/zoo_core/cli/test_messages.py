@@ -84,7 +84,7 @@ def assert_a_mistake(said: Said, problem: str, cure: str = "") -> None:
         ([RECIPE, "trainer.loss=crossentropy"], "should be one of least-squares, cross-entropy", "'cross-entropy'?"),
         ([RECIPE, "run.batch_size=64.0"], "run.batch_size is 64.0, but should be an int", "`run.batch_size=64`"),
         ([RECIPE, "run.batch_size=0"], "run.batch_size is 0, but should be at least 1", ""),
-        ([RECIPE, "run.epochs=inf"], "run.epochs is 'inf', but should be below inf", ""),
+        ([RECIPE, "run.epochs=inf"], "run.epochs is 'inf', but should be finite", ""),
         ([RECIPE, "run.steps=null"], "should give either run.steps or run.epochs.", "Add `run.steps=1000`."),
         ([RECIPE, "run.steps=${oc.env:HOME}"], "run.steps is '${oc.env:HOME}', but recipes do not", "Write the value"),
         ([RECIPE, "run.steps=["], "the value of 'run.steps=[' is not YAML: ", "Quote it for the shell"),
