@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import torch
 from measuring import load_average, machine, ratios, said, spread, write
@@ -38,8 +39,7 @@ class Trained:
             parameter.grad = torch.ones_like(parameter)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.held = Held(self.model, type("Trainer", (), {})())
-        self.held.trainer.optimizer = self.optimizer
+        self.held = Held(self.model, SimpleNamespace(optimizer=self.optimizer))
 
     def bytes(self) -> int:
         return sum(

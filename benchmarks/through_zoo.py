@@ -22,6 +22,9 @@ from taking_turns import Ticks
 import zoo_core as zoo
 from zoo_core.observers.progress import Progress
 
+RECIPE = "clsgan-mnist-reference"
+UNJUDGED = {RECIPE: ("trainer.judge=null",)}
+
 
 class Counter:
     """Counts the run's steps for the one that measures."""
@@ -40,12 +43,17 @@ def train(recipe: str, words: Sequence[str], folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", nargs="?", default="clsgan-mnist-reference")
-    parser.add_argument("words", nargs="*", default=["trainer.judge=null"], metavar="KEY=VALUE")
+    parser.add_argument("recipe", nargs="?", default=RECIPE)
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--steps", type=int, default=187_400)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
-    words = [*given.words, f"run.steps={given.steps}", f"run.threads={given.threads}", "run.device=cpu"]
+    words = [
+        *(given.words or UNJUDGED.get(given.recipe, ())),
+        f"run.steps={given.steps}",
+        f"run.threads={given.threads}",
+        "run.device=cpu",
+    ]
     with TemporaryDirectory() as folder:
         started = time.perf_counter()
         train(given.recipe, words, Path(folder, "run"))

@@ -29,15 +29,15 @@ from measuring import copy_data, data_root, installed, load_average, machine, wr
 from taking_turns import compare, report
 
 SCRIPTS = {
-    "plain": ("plain_script.py",),
-    "plain-v1": ("plain_script.py", "--transforms=v1"),
-    "bare": ("bare_loop.py",),
     **{
         f"{peer}{'' if data == 'loader' else '-memory'}": (f"{peer}_script.py", f"--data={data}")
         for peer in ("lightning", "mmengine", "accelerate")
         for data in ("loader", "memory")
     },
-    "zoo": ("through_zoo.py",),
+    "plain-v1": ("plain_script.py", "--transforms=v1"),
+    "plain": ("plain_script.py",),
+    "bare": ("bare_loop.py",),
+    "zoo": ("through_zoo.py",),  # next to those that come nearest to it: a machine's pace changes within a round
 }
 
 

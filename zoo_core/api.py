@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 
 
 def list(kind: str = "recipes", match: str = "*", tag: str | None = None) -> builtins.list[str]:
-    """Names of a kind: ``recipes``, ``models``, ``trainers``, ``datasets`` or ``weights``. Imports no torch."""
-    return [row["name"] for row in catalog.default().rows(kind, tag) if fnmatch.fnmatch(row["name"], match)]
+    """Names of a kind: ``recipes``, ``models``, ``trainers``, ``datasets``, ``weights`` or ``plugins``, which have no
+    tags. Imports no torch."""
+    here = catalog.default()
+    if kind == "plugins":
+        names = [plugin.name for plugin in here.plugins.infos]
+    else:
+        names = [row["name"] for row in here.rows(kind, tag)]
+    return [name for name in names if fnmatch.fnmatch(name, match)]
 
 
 def info(name: str) -> dict[str, Any]:

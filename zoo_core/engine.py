@@ -16,6 +16,7 @@ from accelerate.utils import extract_model_from_parallel
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from zoo_core.allocator import keeps_freed_memory
 from zoo_core.dataset import Batch
 from zoo_core.devices import find_device, find_precision
 from zoo_core.errors import BadSetting
@@ -34,7 +35,9 @@ class AccelerateEngine:
         device = find_device(settings.device)
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
-        if device.type != "cpu":
+        if device.type == "cpu":
+            keeps_freed_memory()
+        else:
             torch.accelerator.set_device_index(_own_index(device))
             torch.use_deterministic_algorithms(True, warn_only=True)
         # Accelerate keeps one state for the whole process; a second run may want another device or precision.

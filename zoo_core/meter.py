@@ -26,11 +26,17 @@ class Meter:
         self._steps: dict[str, list[int]] = {}
         self._values: dict[str, list[Tensor]] = {}
         self._fetched: dict[str, list[float]] = {}
+        self._places: dict[str, int] = {}
 
     def add(self, step: int, metrics: Metrics) -> None:
         for name, value in metrics.items():
             if not isinstance(value, Tensor) or value.ndim or name not in self._values:
                 value = self._checked(name, value)
+            # One place step after step is a sum or average that the next step changes.
+            place = value.data_ptr()
+            if self._places.get(name, place) == place:
+                value = value.detach().clone()
+            self._places[name] = place
             self._steps.setdefault(name, []).append(step)
             self._values.setdefault(name, []).append(value)
 

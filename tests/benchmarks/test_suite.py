@@ -79,3 +79,14 @@ def test_a_script_of_the_suite_is_measured_and_becomes_table_and_plot(tmp_path: 
     assert measured["ratios"]["peak of zoo / file"]["median"] == pytest.approx(1, abs=0.15)
     assert (tmp_path / "results" / "benchmarks.md").read_text(encoding="utf-8") in done.stdout
     assert (tmp_path / "results" / "benchmarks.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_what_a_checkpoint_costs_is_measured_on_the_trainer_state_of_today(tmp_path: Path) -> None:
+    script = str(ROOT / "benchmarks" / "saving_large.py")
+    command = [sys.executable, script, "--rounds", "1", "--output", str(tmp_path / "result.json")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    ratios = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["ratios"]
+    assert ratios["stall of zoo/torch.save"]["median"] > 0
+    assert ratios["bytes/s of zoo/disk"]["median"] > 0

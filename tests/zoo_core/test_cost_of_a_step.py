@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -52,3 +56,40 @@ def test_a_step_waits_for_the_device_only_where_it_logs(tmp_path: Path, alone: C
         waits[STEPS // every] = seen[READ] - alone[READ]
     assert waits == {logged: logged * waits[1] for logged in (8, 4, 2, 1)}
     assert waits[1] > 0
+
+
+FAULTS = """
+import resource, sys
+from pathlib import Path
+import zoo_core as zoo
+
+class Faults:
+    seen = []
+
+    @zoo.hookimpl
+    def zoo_step_finished(self, run, step):
+        self.seen.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+
+words = ("dataset.source=subset", "run.steps=30", "run.device=cpu", "run.threads=2")
+zoo.run("digit-classifier-mnist", *words, observers=[Faults()], folder=Path("run"))
+print((Faults.seen[-2] - Faults.seen[9]) // 19)  # the last step ends an epoch's log and the preview
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc")
+def test_a_step_on_the_cpu_takes_no_memory_anew_from_the_system(tmp_path: Path) -> None:
+    """A page of memory that is handed out again costs a fault and is filled with zeros."""
+
+    def faults(**more: str) -> int:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+        folder = tmp_path / ("told" if more else "kept")
+        folder.mkdir()
+        command = [sys.executable, "-c", FAULTS]
+        done = subprocess.run(
+            command, cwd=folder, env={**environment, **more}, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout.splitlines()[-1])
+
+    assert faults() < 100
+    assert faults(MALLOC_ARENA_MAX="8") > 500  # what the environment says of malloc is left as it is

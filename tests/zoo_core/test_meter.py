@@ -27,6 +27,18 @@ def test_it_gives_the_mean_of_each_metric_since_the_last_reading():
     assert meter.read() == {"loss": 9.0}
 
 
+@pytest.mark.parametrize("kind", [torch.tensor, lambda value: torch.nn.Parameter(torch.tensor(value))])
+def test_a_metric_that_the_trainer_goes_on_changing_is_what_each_step_gave(kind):
+    meter, running = Meter(), kind(0.0)
+    for step in range(1, 5):
+        with torch.no_grad():
+            running += step
+        meter.add(step, {"running": running.detach() if step % 2 else running, "fresh": running * 1.0})
+        if step == 3:
+            meter.fetch()
+    assert meter.read() == {"running": (1 + 3 + 6 + 10) / 4, "fresh": (1 + 3 + 6 + 10) / 4}
+
+
 def test_a_metric_that_not_every_step_reports_is_averaged_over_those_that_do():
     meter = Meter()
     meter.add(1, {"loss": torch.tensor(1.0)})

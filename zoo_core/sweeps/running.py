@@ -148,5 +148,8 @@ class Sweep:
 
 def validates_apart(recipe: Recipe, catalog: Catalog) -> bool:
     """Whether the data set has examples to choose by that are not those of the evaluation."""
-    dataset, _ = resolve(recipe, catalog)["dataset"]
-    return bool(dataset.validation is not Dataset.validation)
+    dataset_class, config = resolve(recipe, catalog)["dataset"]
+    if dataset_class.validation is Dataset.validation:
+        return False
+    dataset: Dataset = dataset_class(config)
+    return dataset.validation() is not dataset.evaluation()

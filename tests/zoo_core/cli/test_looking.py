@@ -53,7 +53,7 @@ def test_plugins_are_shown_with_their_state_and_what_they_bring(output: Any) -> 
     assert rows["zoo"]["brings"].startswith("recipe clsgan-mnist, recipe clsgan-mnist-quick, ")
     assert {row["state"] for row in rows.values()} == {"loaded"}
     assert rows["zoo"]["distribution"] == f"zoo-core {version('zoo-core')}"
-    assert [row["name"] for row in json.loads(output("list", "plugins", "--json"))] == list(rows)
+    assert [row["name"] for row in json.loads(output("list", "plugins", "--json"))] == list(rows) == zoo.list("plugins")
 
 
 def test_info_as_json_is_what_python_gives(output: Any) -> None:

@@ -166,7 +166,7 @@ def test_the_plugin_offers_mnist():
 
 
 def test_every_setting_says_what_it_means():
-    assert [info.name for info in describe(MNIST.Config) if info.help] == ["source", "root", "download"]
+    assert [info.name for info in describe(MNIST.Config) if info.help] == ["source", "root", "download", "validation"]
 
 
 def test_gzipped_and_plain_files_give_the_same_digits(database, raw, tmp_path):
@@ -186,6 +186,26 @@ def test_gzipped_and_plain_files_give_the_same_digits(database, raw, tmp_path):
         assert torch.equal(one.tensors["image"], other.tensors["image"])
         assert torch.equal(one.tensors["label"], other.tensors["label"])
     assert from_gzipped.fingerprint() == from_plain.fingerprint()
+
+
+def test_digits_are_kept_apart_to_choose_by_from_the_end_of_those_to_train_on(database, raw, tmp_path):
+    put(raw, database)
+    whole, divided = make(root=str(tmp_path)), make(root=str(tmp_path), validation=5)
+
+    assert whole.validation() is whole.evaluation()
+    assert [len(divided.train()), len(divided.validation()), len(divided.evaluation())] == [7, 5, 5]
+    for key, tensor in whole.train().tensors.items():
+        assert torch.equal(torch.cat([divided.train().tensors[key], divided.validation().tensors[key]]), tensor)
+        assert torch.equal(divided.evaluation().tensors[key], whole.evaluation().tensors[key])
+
+
+@pytest.mark.parametrize("source", ["full", "subset"])
+def test_digits_kept_apart_leave_some_to_train_on(database, raw, tmp_path, source):
+    put(raw, database)
+    known = {"full": 12, "subset": 4000}[source]
+    with pytest.raises(zoo.ZooError, match=f"dataset.validation is {known}, but there are {known} digits") as told:
+        make(root=str(tmp_path), source=source, validation=known).train()
+    assert told.value.cure == f"Write `dataset.validation={known // 10}`, say."
 
 
 def test_how_a_copy_is_compressed_does_not_matter(database, raw, tmp_path):
