@@ -35,6 +35,7 @@ from zoo_core.resolving import complete
 from zoo_plugins.unet.inference import folded
 
 Work = tuple[int, Callable[[], object]]
+ROUNDS = 3
 _COUNTS = (1, 2)
 
 
@@ -125,7 +126,7 @@ def main() -> None:
     torch.set_flush_denormal(True)
     measured: dict[str, dict[int, float]] = {}
     for kind in given.only:
-        found = processes(given.seconds) if kind == PROCESSES else each(KINDS[kind](), given.seconds)
+        found = processes(given.seconds) if kind == PROCESSES else each(KINDS[kind], given.seconds)
         for size, taken in found.items():
             print(f"{kind:10} {size:>12,}  {taken:.6f} s", flush=True)
         measured[kind] = found
@@ -140,19 +141,24 @@ def main() -> None:
     write(given.output, {**result, "ratios": compared})
 
 
-def each(works: Iterator[Work], seconds: float) -> dict[int, float]:
-    return {size: timed(work, seconds) for size, work in works}
+def each(works: Callable[[], Iterator[Work]], seconds: float) -> dict[int, float]:
+    """The median of as many calls of each size as take so long, in rounds: a busy moment hits all sizes alike."""
+    times: dict[int, list[float]] = {}
+    for _ in range(ROUNDS):
+        for size, work in works():
+            times.setdefault(size, []).extend(timed(work, seconds / ROUNDS))
+    return {size: median(found) for size, found in times.items()}
 
 
-def timed(work: Callable[[], object], seconds: float) -> float:
-    """The median of as many calls as take so long, after one that is not counted."""
+def timed(work: Callable[[], object], seconds: float) -> list[float]:
+    """The seconds of as many calls as take so long, after one that is not counted."""
     work()
     times: list[float] = []
     while sum(times) < seconds:
         started = time.perf_counter()
         work()
         times.append(time.perf_counter() - started)
-    return median(times)
+    return times
 
 
 def exponent(found: dict[int, float]) -> float:

@@ -7,12 +7,12 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import Tensor
 
 from zoo_core.errors import BadFile
 from zoo_core.packing import Packed
@@ -35,12 +35,9 @@ def save(folder: Path, step: int, captured: Mapping[str, Packed], keep: int, spa
     try:
         folder.mkdir(exist_ok=True)
         aside.mkdir()
-        state: dict[str, Any] = {"format": FORMAT, "step": step, "files": {}, "held": {}}
-        for name, (tensors, structure) in captured.items():
-            state["held"][name] = structure
-            if tensors:
-                save_file(apart(tensors), aside / f"{name}.safetensors")
-        state["files"] = _hashed_and_synced([*aside.iterdir()])
+        files = _written(aside, {name: tensors for name, (tensors, _) in captured.items() if tensors})
+        held = {name: structure for name, (_, structure) in captured.items()}
+        state = {"format": FORMAT, "step": step, "files": files, "held": held}
         (aside / "state.json").write_text(json.dumps(state) + "\n", encoding="utf-8")
         _sync(aside / "state.json")
         _sync(aside)
@@ -107,13 +104,20 @@ def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), reverse=True)
 
 
-def _hashed_and_synced(files: list[Path]) -> dict[str, str]:
-    """Each file's hash by its name; the processor hashes them while the disk is waited for."""
-    with ThreadPoolExecutor(1, "zoo-hash") as thread:
-        hashes = thread.map(_sha256, files)
-        for file in files:
-            _sync(file)
-        return {file.stem: found for file, found in zip(files, hashes, strict=True)}
+def _written(folder: Path, parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, str]:
+    """Write a file for each part, and give its hash by its name. The processor hashes one and the disk is waited for
+    while the next is written, the largest first: what takes longest should not begin last."""
+    with ThreadPoolExecutor(2, "zoo-hash") as hashing, ThreadPoolExecutor(1, "zoo-sync") as syncing:
+        hashes: dict[str, Future[str]] = {}
+        syncs: list[Future[None]] = []
+        for name, tensors in sorted(parts.items(), key=lambda part: -sum(one.nbytes for one in part[1].values())):
+            path = folder / f"{name}.safetensors"
+            save_file(apart(tensors), path)
+            hashes[name] = hashing.submit(_sha256, path)
+            syncs.append(syncing.submit(_sync, path))
+        for sync in syncs:
+            sync.result()
+        return {name: hashes[name].result() for name in parts}
 
 
 def _sync(path: Path) -> None:

@@ -30,6 +30,7 @@ class Recipes:
         self.files = [*plugin_files, *(("", path) for path in user_files)]
         self._own = own or {}
         self._documents: dict[Path, dict[str, Any]] = {}
+        self._extended: dict[str, Recipe] = {}
 
     def names(self) -> list[tuple[str, str]]:
         """(plugin, name) of every recipe, those of the user's files with an empty plugin."""
@@ -73,11 +74,16 @@ class Recipes:
                     "Leave `extends` out: a recipe of the same name in a later file is laid over the earlier one.",
                 )
             try:
-                parent = self.find(extends, chain)
+                parent = self._extended.get(extends) or self.find(extends, chain)
             except UnknownName as error:
                 raise UnknownName(f"{source}: {error.problem}", error.cure) from None
+            self._extended[extends] = parent
             sources = {key: value for key, value in parent.sources.items() if key[0] != "summary"}
-            values = {key: value for key, value in parent.values.items() if key != "summary"}
+            values = {
+                key: dict(value) if isinstance(value, dict) else value  # the parent is another recipe's, too
+                for key, value in parent.values.items()
+                if key != "summary"
+            }
         for _, path, own in layers:
             own = {key: value for key, value in own.items() if key != "extends"}
             values = merge(values, own, sources, Source(path, ("recipes", name.rpartition("/")[2])))

@@ -155,7 +155,8 @@ def merge(
             sources[place] = origin
             merged[key] = merge(below if isinstance(below, Mapping) else {}, value, sources, origin, place)
         else:
-            _forget(sources, place)
+            if key in merged:
+                _forget(sources, place)
             sources[place] = origin
             merged[key] = value
     return merged

@@ -249,3 +249,13 @@ def test_the_weights_of_every_layer_are_handed_on_with_their_files(write: Write)
         ("right", three, {}),
         ("", two, {"w": {"size": 2}}),
     ]
+
+
+def test_recipes_that_extend_one_have_values_of_their_own(tmp_path):
+    path = tmp_path / "registry.yaml"
+    path.write_text("recipes: {base: {model: {size: 3}}, one: {extends: base}, other: {extends: base}}")
+    recipes = Recipes(user_files=[path])
+
+    recipes.find("one").values["model"]["size"] = 4
+
+    assert [recipes.find(name).values["model"] for name in ("one", "other", "base")] == [{"size": 3}] * 3
