@@ -151,10 +151,9 @@ class Catalog:
         for part in PARTS:
             try:
                 config = config_class(self.find(cast(Kind, part), recipe.component(part)))
+                known |= {(part, info.name): info for info in describe(config)} if config else {}
             except ZooError as error:
                 problems.append(error.problem)
-            else:
-                known |= {(part, info.name): info for info in describe(config)} if config else {}
         return known | {("run", info.name): info for info in describe(RunSettings)}, problems
 
     def _keys_of(self, recipe: Recipe) -> dict[str, str]:

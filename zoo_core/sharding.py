@@ -31,6 +31,12 @@ def divided_as(like: Tensor, tensor: Tensor) -> Tensor:
     return distribute_tensor(tensor.to(like.device), divided.device_mesh, divided.placements)
 
 
+def _keeps_statistics(module: nn.Module) -> bool:
+    """Whether its own parameters go with buffers, as those of batch normalisation do, which stay in float32."""
+    own = list(module.parameters(recurse=False))
+    return bool(own) and any(buffer.is_floating_point() for buffer in module.buffers(recurse=False))
+
+
 def is_divided(tensor: Tensor) -> bool:
     return hasattr(tensor, "full_tensor")
 
@@ -53,6 +59,9 @@ def divide(
         policy = MixedPrecisionPolicy(torch.bfloat16, reduce_dtype=torch.float32, output_dtype=torch.float32)
     mesh = init_device_mesh(device.type, (world,))
     for part in reversed(list(module.modules())):
+        if precision == "bfloat16" and _keeps_statistics(part):
+            fully_shard(part, mesh=mesh)  # in float32, as its statistics are, and as autocast has it
+            continue
         gathered = sum(parameter.numel() for parameter in part.parameters() if not is_divided(parameter))
         if part is module or (gathered >= _UNIT and not isinstance(part, (nn.ModuleList, nn.ModuleDict))):
             fully_shard(part, mesh=mesh, mp_policy=policy)

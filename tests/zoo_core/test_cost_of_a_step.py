@@ -91,5 +91,6 @@ def test_a_step_on_the_cpu_takes_no_memory_anew_from_the_system(tmp_path: Path) 
         assert done.returncode == 0, done.stderr
         return int(done.stdout.splitlines()[-1])
 
-    assert faults() < 100
-    assert faults(MALLOC_ARENA_MAX="8") > 500  # what the environment says of malloc is left as it is
+    left_alone = faults(MALLOC_ARENA_MAX="8")  # what the environment says of malloc counts
+    assert left_alone > 500
+    assert faults() < left_alone / 3

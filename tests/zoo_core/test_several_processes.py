@@ -153,10 +153,11 @@ def test_a_divided_network_learns_what_a_whole_one_does_and_its_checkpoints_go_o
     assert_close(weights(folders / "one-alone"), weights(tmp_path / "third"))
 
 
-def test_a_large_unet_is_divided_as_it_is(tmp_path):
+@pytest.mark.parametrize("words", [["run.precision=float32"], ["run.precision=bfloat16", "dataset.size=32"]])
+def test_a_large_unet_is_divided_as_it_is(tmp_path, words):
     done = run(
         "unet-moving-mnist", "dataset.source=subset", "run.steps=2", "run.batch_size=4", "dataset.test_clips=3",
-        "dataset.validation_clips=3", "trainer.averaging=0", "run.sharded=true", "run.device=cpu",
+        "dataset.validation_clips=3", "trainer.averaging=0", "run.sharded=true", "run.device=cpu", *words,
         "--processes", 2, "--folder", tmp_path / "run",
     )  # fmt: skip
     assert "done, step 2" in done.stdout
