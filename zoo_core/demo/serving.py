@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,6 +17,8 @@ _POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; connect-src 'self' data: blob:"
 )
+
+_SECONDS_TO_CLOSE = 2
 
 
 class Server:
@@ -50,6 +53,10 @@ class Server:
         try:
             threading.Event().wait()
         finally:
+            # Pages that are open hold connections: Gradio waits five seconds for them and uvicorn for ever, in threads
+            # that Python waits for. What is cut off is no error of anybody's.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+            self._page.server.config.timeout_graceful_shutdown = _SECONDS_TO_CLOSE
             self._page.close(verbose=False)
             self._uploads.cleanup()
 

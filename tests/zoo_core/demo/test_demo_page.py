@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,7 +214,15 @@ def test_a_port_in_use_says_which_other_to_type(server: tuple[str, Any]) -> None
     assert f"--port {int(port) + 1}" in done.stderr
 
 
-def test_ctrl_c_ends_it(server: tuple[str, Any]) -> None:
-    process = server[1]
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+def test_ctrl_c_ends_it_though_a_page_is_open_and_an_upload_under_way(server: tuple[str, Any], page: Any) -> None:
+    address, process = server
+    port = int(address.rstrip("/").rpartition(":")[2])
+    begun = (
+        "POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n"
+        "Content-Type: multipart/form-data; boundary=abc\r\n\r\n--abc\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port)) as upload:
+        upload.sendall(begun.encode())
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
