@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 from cost import measure
-from measuring import data_root, load_average, machine, write
+from measuring import data_root, load_average, machine, spread, write
 
 import zoo_core as zoo
 from zoo_core import catalog
@@ -136,7 +136,8 @@ def main() -> None:
         print(f"{kind:10} exponent {exponents[kind]:.2f}, between the last two sizes {last[kind]:.2f}")
     loads = {"before": before, "after": load_average()}
     print(f"load average before: {before}, afterwards: {loads['after']}")
-    compared = {f"exponent of {kind}": {"median": value, "min": value, "max": value} for kind, value in last.items()}
+    compared = {f"exponent of {kind}": spread([value]) for kind, value in last.items()}
+    compared |= {f"exponent of {kind}, all sizes": spread([value]) for kind, value in exponents.items()}
     result = {"machine": machine(), "load_average": loads, "seconds": measured, "exponents": exponents, "last": last}
     write(given.output, {**result, "ratios": compared})
 

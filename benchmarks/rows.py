@@ -67,6 +67,7 @@ def _unet(base: int) -> Script:
     )
 
 
+GROWING = ("batch", "pixels", "examples", "names", "processes")
 SCRIPTS = (
     Script(
         "training_speed.py",
@@ -176,10 +177,8 @@ SCRIPTS = (
         "growth.py",
         ("--seconds", "1"),
         "The exponent p of seconds = c * size^p between the last two sizes; 1 is linear.",
-        tuple(
-            Row(f"growth with the {kind}", f"exponent of {kind}", 1.1, at_least=False)
-            for kind in ("batch", "pixels", "examples", "names", "processes")
-        ),
+        tuple(Row(f"growth with the {kind}", f"exponent of {kind}", 1.1, at_least=False) for kind in GROWING),
+        beside=tuple((f"growth with the {kind}, over all sizes", f"exponent of {kind}, all sizes") for kind in GROWING),
     ),
     Script(
         "time_to_quality.py",
