@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -24,13 +25,25 @@ def served(*names: str, before: tuple[str, ...] = (), folder: Path | None = None
         port = one.getsockname()[1]
     words = [sys.executable, "-m", "zoo_core", *before, "demo", *names, "--port", str(port), "--no-browser"]
     surroundings = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True, env=surroundings)
+    process = subprocess.Popen(
+        words,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=surroundings,
+        preexec_fn=heeds_ctrl_c,
+    )
     assert process.stdout is not None
     assert process.stdout.readline().startswith(f"http://127.0.0.1:{port}/ shows {', '.join(names)}")
     yield f"http://127.0.0.1:{port}/", process
     process.kill()
     process.wait()
     process.stdout.close()
+
+
+def heeds_ctrl_c() -> None:
+    """A shell that starts the tests behind an ``&`` has them, and what they start, ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def opened(place: Any, name: str) -> Image.Image:
