@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from measuring import data_root, load_average, machine, write
-from taking_turns import Runner, report
+from taking_turns import compare, report
 
-SCRIPT = str(Path(__file__).with_name("through_zoo.py").absolute())
-SIDES = {"left-alone": {"MALLOC_ARENA_MAX": str(8 * (os.cpu_count() or 1))}, "zoo": {}}  # glibc's own number of arenas
+LEFT_ALONE = {"MALLOC_ARENA_MAX": str(8 * (os.cpu_count() or 1))}  # glibc's own number of arenas
 
 
 def main() -> None:
@@ -32,22 +29,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     given = parser.parse_args()
     before = load_average()
-    command = [sys.executable, SCRIPT, *given.words, f"--threads={given.threads}"]
-    surroundings = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
-    rates: dict[str, list[float]] = {name: [] for name in SIDES}
-    with TemporaryDirectory() as folder, ExitStack() as ending:
-        runners: dict[str, Runner] = {}
-        for name, told in SIDES.items():
-            environment = {**surroundings, "ZOO_DATA": str(data_root()), **told}
-            runners[name] = Runner(command, Path(folder, name), environment, Path(folder))
-            ending.callback(runners[name].end)
-            runners[name].warm_up(given.warm_up)
-        for number in range(1, given.rounds + 1):
-            for name, runner in runners.items():
-                rates[name].append(runner.turn(given.seconds))
-            told = "  ".join(f"{name} {values[-1]:.2f}" for name, values in rates.items())
-            print(f"  round {number}: {told}", flush=True)
-        memory = {name: runner.peak_memory() for name, runner in runners.items()}
+    for name in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_"))]:
+        del os.environ[name]
+    script = ("through_zoo.py", *given.words)
+    with TemporaryDirectory() as folder:
+        sides = {"left-alone": script, "zoo": script}
+        rates, memory = compare(sides, given, Path(folder), data_root(), {"left-alone": LEFT_ALONE})
     compared = report(rates, memory)
     load = {"before": before, "after": load_average()}
     print(f"threads: {given.threads}, load average before: {before}, afterwards: {load['after']}")

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -111,13 +112,24 @@ def processes(seconds: float) -> dict[int, float]:
     return measured
 
 
-KINDS = {"batch": batch, "pixels": pixels, "examples": examples, "names": names}
-PROCESSES = "processes"
+def each(works: Callable[[], Iterator[Work]], seconds: float) -> dict[int, float]:
+    """The median of as many calls of each size as take so long, in rounds: a busy moment hits all sizes alike."""
+    times: dict[int, list[float]] = {}
+    for _ in range(ROUNDS):
+        for size, work in works():
+            times.setdefault(size, []).extend(timed(work, seconds / ROUNDS))
+    return {size: median(found) for size, found in times.items()}
+
+
+KINDS: dict[str, Callable[[float], dict[int, float]]] = {
+    **{works.__name__: partial(each, works) for works in (batch, pixels, examples, names)},
+    "processes": processes,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=[*KINDS, PROCESSES], default=[*KINDS, PROCESSES])
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--seconds", type=float, default=2.0, help="for each size, at the least")
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     given = parser.parse_args()
@@ -126,10 +138,9 @@ def main() -> None:
     torch.set_flush_denormal(True)
     measured: dict[str, dict[int, float]] = {}
     for kind in given.only:
-        found = processes(given.seconds) if kind == PROCESSES else each(KINDS[kind], given.seconds)
-        for size, taken in found.items():
+        measured[kind] = KINDS[kind](given.seconds)
+        for size, taken in measured[kind].items():
             print(f"{kind:10} {size:>12,}  {taken:.6f} s", flush=True)
-        measured[kind] = found
     exponents = {kind: exponent(found) for kind, found in measured.items()}
     last = {kind: exponent(dict([*found.items()][-2:])) for kind, found in measured.items()}
     for kind in measured:
@@ -140,15 +151,6 @@ def main() -> None:
     compared |= {f"exponent of {kind}, all sizes": spread([value]) for kind, value in exponents.items()}
     result = {"machine": machine(), "load_average": loads, "seconds": measured, "exponents": exponents, "last": last}
     write(given.output, {**result, "ratios": compared})
-
-
-def each(works: Callable[[], Iterator[Work]], seconds: float) -> dict[int, float]:
-    """The median of as many calls of each size as take so long, in rounds: a busy moment hits all sizes alike."""
-    times: dict[int, list[float]] = {}
-    for _ in range(ROUNDS):
-        for size, work in works():
-            times.setdefault(size, []).extend(timed(work, seconds / ROUNDS))
-    return {size: median(found) for size, found in times.items()}
 
 
 def timed(work: Callable[[], object], seconds: float) -> list[float]:

@@ -98,11 +98,15 @@ class Runner:
 
 
 def compare(
-    scripts: Mapping[str, tuple[str, ...]], given: argparse.Namespace, folder: Path, data: Path
+    scripts: Mapping[str, tuple[str, ...]],
+    given: argparse.Namespace,
+    folder: Path,
+    data: Path,
+    surroundings: Mapping[str, Mapping[str, str]] | None = None,
 ) -> tuple[dict[str, list[float]], dict[str, int]]:
     """Steps/s of each script, turn by turn, and its memory at the peak in bytes.
 
-    ``given`` has rounds, seconds, warm_up and threads.
+    ``given`` has rounds, seconds, warm_up and threads; ``surroundings`` what a script finds in its environment besides.
     """
     rates: dict[str, list[float]] = {name: [] for name in scripts}
     print(f"{given.rounds} rounds of {given.seconds} s, threads: {given.threads}", flush=True)
@@ -112,7 +116,8 @@ def compare(
         for name, (script, *options) in scripts.items():
             path = str(Path(__file__).with_name(script).absolute())
             command = [sys.executable, path, *options, f"--threads={given.threads}"]
-            runners[name] = Runner(command, folder / name, environment, folder)
+            own = (surroundings or {}).get(name, {})
+            runners[name] = Runner(command, folder / name, {**environment, **own}, folder)
             runners[name].warm_up(given.warm_up)
         for number in range(1, given.rounds + 1):
             for name, runner in runners.items():
