@@ -64,8 +64,8 @@ def on_paper(recipe: str, shape: tuple[int, ...]) -> dict[str, Any]:
     from cost_of_step import Kept
     from torch.utils.flop_counter import FlopCounterMode
 
-    from zoo_core.catalog import Catalog
-    from zoo_core.resolving import resolve
+    from zoo_core.registry.catalog import Catalog
+    from zoo_core.registry.resolve import resolve
 
     catalog = Catalog()
     chosen = catalog.recipe(recipe, *(["dataset.folder=."] if recipe == "unet-frames" else []))

@@ -25,10 +25,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo_core.building import try_out
-from zoo_core.catalog import Catalog
-from zoo_core.loop import Loop
-from zoo_core.randomness import seed_step
+from zoo_core.data.seeding import seed_step
+from zoo_core.registry.catalog import Catalog
+from zoo_core.training.assemble import try_out
+from zoo_core.training.loop import Loop
 
 # Nothing is evaluated here, and the classifiers that judge a GAN would only take memory.
 UNJUDGED = ("trainer.judge=null", "trainer.pupil=null")

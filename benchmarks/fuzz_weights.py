@@ -47,10 +47,10 @@ from measuring import status, write
 from torch import nn
 
 import zoo_core as zoo
-from zoo_core.catalog import Catalog
 from zoo_core.errors import ZooError
+from zoo_core.registry.catalog import Catalog
 from zoo_core.weights.header import read_header
-from zoo_core.weights.store import load
+from zoo_core.weights.load import load
 
 MEMORY = 3 * 2**29  # bytes that a child may take above what it has with everything imported
 SECONDS = 30  # that a file may take, on a machine that does other work, too

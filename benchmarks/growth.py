@@ -28,12 +28,12 @@ from cost import measure
 from measuring import data_root, load_average, machine, spread, write
 
 import zoo_core as zoo
-from zoo_core import catalog
-from zoo_core.batches import Batches
-from zoo_core.building import try_out
-from zoo_core.catalog import Catalog
-from zoo_core.resolving import complete
-from zoo_plugins.unet.inference import folded
+from zoo_core.data.loader import Batches
+from zoo_core.registry import catalog
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.resolve import complete
+from zoo_core.training.assemble import try_out
+from zoo_plugins.unet.fuse import folded
 
 Work = tuple[int, Callable[[], object]]
 ROUNDS = 3

@@ -15,7 +15,7 @@ import random
 import tempfile
 from pathlib import Path
 
-from zoo_core.verifying import Kill, verify
+from zoo_core.tools.verify_resume import Kill, verify
 
 SHORT = [
     "run.steps=24",

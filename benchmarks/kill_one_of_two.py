@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 from kill_and_resume import RECIPES, SHORT
 
-from zoo_core.verifying import compare
+from zoo_core.tools.verify_resume import compare
 
 PATIENCE = 60.0  # seconds in which the others should have ended
 

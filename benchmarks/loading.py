@@ -32,9 +32,9 @@ from measuring import load_average, machine, ratios, said, spread, status, write
 from safetensors.torch import load_file
 
 import zoo_core as zoo
-from zoo_core import catalog
+from zoo_core.registry import catalog
 from zoo_core.weights import format as weights_format
-from zoo_core.weights.checked import check
+from zoo_core.weights.hashing import check
 
 NAME = "reference-unet"
 

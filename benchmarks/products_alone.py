@@ -22,10 +22,10 @@ from measuring import data_root
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from zoo_core.bench.machine import matrix_products
-from zoo_core.building import try_out
-from zoo_core.catalog import Catalog
-from zoo_core.resolving import complete
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.resolve import complete
+from zoo_core.tools.bench.machine import matrix_products
+from zoo_core.training.assemble import try_out
 
 aten = torch.ops.aten
 _PRODUCTS = (aten.mm.default, aten.addmm.default)

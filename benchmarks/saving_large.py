@@ -25,8 +25,8 @@ import torch
 from measuring import load_average, machine, ratios, said, spread, write
 
 import zoo_core as zoo
-from zoo_core.saving import Saver
-from zoo_core.state import Held
+from zoo_core.checkpoint.state import Held
+from zoo_core.checkpoint.writer import Saver
 
 
 class Trained:

@@ -37,7 +37,7 @@ finally:
 
 FIRST_STEP = """
 import os, sys, time
-import zoo_core.observers
+import zoo_core.loggers
 from zoo_core.cli import main
 from zoo_core.hookspecs import hookimpl
 
@@ -47,8 +47,8 @@ class FirstStep:
         print(time.time(), flush=True)
         os._exit(0)
 
-standard = zoo_core.observers.standard
-zoo_core.observers.standard = lambda: [*standard(), FirstStep()]
+standard = zoo_core.loggers.standard
+zoo_core.loggers.standard = lambda: [*standard(), FirstStep()]
 main(["run", "clsgan-mnist", "--device", "cpu", "--folder", sys.argv[1]])
 """
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from taking_turns import Ticks
 
 import zoo_core as zoo
-from zoo_core.observers.progress import Progress
+from zoo_core.loggers.progress import Progress
 
 RECIPE = "clsgan-mnist-reference"
 UNJUDGED = {RECIPE: ("trainer.judge=null",)}

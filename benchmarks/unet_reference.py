@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import zoo_core as zoo
-from zoo_core.bench.machine import matrix_products
-from zoo_plugins.unet.inference import folded
+from zoo_core.tools.bench.machine import matrix_products
+from zoo_plugins.unet.fuse import folded
 
 SIZE = (1, 60, 480, 560)
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo_core.catalog import Catalog
-from zoo_core.resolving import complete
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.resolve import complete
+from zoo_core.registry.weights_index import Entry
 from zoo_core.weights.cache import place
-from zoo_core.weights.entries import Entry
 from zoo_core.weights.header import read_header
 
 PAGE = Path(__file__).parents[1] / "docs" / "gallery.md"

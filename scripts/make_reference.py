@@ -14,7 +14,7 @@ from textwrap import dedent
 import griffe
 
 import zoo_core as zoo
-from zoo_core.testing.checks import all_checks
+from zoo_core.testing.collect import all_checks
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "plugins" / "reference.md"

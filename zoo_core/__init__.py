@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from zoo_core.api import load as load
     from zoo_core.api import recipe as recipe
     from zoo_core.api import run as run
-    from zoo_core.control import Control as Control
+    from zoo_core.config.control import Control as Control
+    from zoo_core.config.paths import data_root as data_root
+    from zoo_core.config.settings import setting as setting
+    from zoo_core.data.image_io import clip_shape as clip_shape
+    from zoo_core.data.image_io import picture_files as picture_files
+    from zoo_core.data.image_io import read_frames as read_frames
+    from zoo_core.data.image_io import read_picture as read_picture
+    from zoo_core.data.image_output import palette as palette
     from zoo_core.dataset import Batch as Batch
     from zoo_core.dataset import Dataset as Dataset
     from zoo_core.dataset import Examples as Examples
@@ -28,24 +35,17 @@ if TYPE_CHECKING:
     from zoo_core.dataset import OnTheFly as OnTheFly
     from zoo_core.dataset import Pixels as Pixels
     from zoo_core.errors import ZooError as ZooError
-    from zoo_core.folder import data_root as data_root
     from zoo_core.hookspecs import hookimpl as hookimpl
     from zoo_core.model import Model as Model
-    from zoo_core.picture_reading import clip_shape as clip_shape
-    from zoo_core.picture_reading import picture_files as picture_files
-    from zoo_core.picture_reading import read_frames as read_frames
-    from zoo_core.picture_reading import read_picture as read_picture
-    from zoo_core.pictures import palette as palette
-    from zoo_core.registry import Registry as Registry
-    from zoo_core.run_state import Run as Run
-    from zoo_core.settings import setting as setting
+    from zoo_core.registry.registry import Registry as Registry
+    from zoo_core.runs.run import Run as Run
     from zoo_core.trainer import Engine as Engine
     from zoo_core.trainer import Metrics as Metrics
     from zoo_core.trainer import Trainer as Trainer
 
 _HOME = {
     "Batch": "dataset",
-    "Control": "control",
+    "Control": "config.control",
     "Dataset": "dataset",
     "Engine": "trainer",
     "Examples": "dataset",
@@ -54,24 +54,24 @@ _HOME = {
     "Model": "model",
     "OnTheFly": "dataset",
     "Pixels": "dataset",
-    "Registry": "registry",
-    "Run": "run_state",
+    "Registry": "registry.registry",
+    "Run": "runs.run",
     "Trainer": "trainer",
     "ZooError": "errors",
     "build": "api",
-    "clip_shape": "picture_reading",
-    "data_root": "folder",
+    "clip_shape": "data.image_io",
+    "data_root": "config.paths",
     "hookimpl": "hookspecs",
     "info": "api",
     "list": "api",
     "load": "api",
-    "palette": "pictures",
-    "picture_files": "picture_reading",
-    "read_frames": "picture_reading",
-    "read_picture": "picture_reading",
+    "palette": "data.image_output",
+    "picture_files": "data.image_io",
+    "read_frames": "data.image_io",
+    "read_picture": "data.image_io",
     "recipe": "api",
     "run": "api",
-    "setting": "settings",
+    "setting": "config.settings",
 }
 
 __all__ = [
@@ -108,7 +108,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__api_version__":
-        from zoo_core.plugins import API_VERSION
+        from zoo_core.registry.plugins import API_VERSION
 
         return API_VERSION
     if name == "__version__":

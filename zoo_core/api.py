@@ -9,15 +9,15 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from zoo_core import catalog
-from zoo_core.recipes import Recipe
-from zoo_core.waiting import waits_asleep_if_busy
+from zoo_core.config.recipe import Recipe
+from zoo_core.engine.openmp import waits_asleep_if_busy
+from zoo_core.registry import catalog
 
 if TYPE_CHECKING:
     import torch
 
     from zoo_core.model import Model
-    from zoo_core.run_state import Run
+    from zoo_core.runs.run import Run
     from zoo_core.weights.matching import LeftOut
 
 
@@ -60,9 +60,9 @@ def run(
         RunFailed: if the training fails; what it had is on disk.
     """
     waits_asleep_if_busy()
-    from zoo_core.observers import standard
-    from zoo_core.resolving import complete
-    from zoo_core.runner import run_recipe
+    from zoo_core.loggers import standard
+    from zoo_core.registry.resolve import complete
+    from zoo_core.training.runner import run_recipe
 
     here = catalog.default()
     chosen = name.with_overrides(overrides) if isinstance(name, Recipe) else here.recipe(name, *overrides)
@@ -81,8 +81,8 @@ def build(name: str, kind: str = "model", **settings: Any) -> Any:
         BadSetting: if a setting is none of its own, or out of range.
     """
     from zoo_core.errors import UnknownName
-    from zoo_core.registry import KINDS
-    from zoo_core.resolving import build as build_component
+    from zoo_core.registry.registry import KINDS
+    from zoo_core.registry.resolve import build as build_component
 
     if kind not in KINDS:
         raise UnknownName(f"zoo builds no '{kind}'.", f"Choose from {', '.join(KINDS)}.")
@@ -135,7 +135,7 @@ def load(
         BadFile: if the file is damaged, not the one that was published, or does not fit the model.
         BadSetting: if ``settings`` are not the model's, or ``device`` or ``dtype`` are not to be had.
     """
-    from zoo_core.weights.store import load as load_weights
+    from zoo_core.weights.load import load as load_weights
 
     found = source if isinstance(source, str) else Path(source)
     model, left_out = load_weights(found, catalog.default(), device, dtype, strict, settings)

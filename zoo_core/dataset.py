@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from zoo_core.config.settings import check_config_class
 from zoo_core.errors import BadSetting
-from zoo_core.settings import check_config_class
 
 Example = Mapping[str, Any]
 

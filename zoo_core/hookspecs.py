@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import click
     from torch import Tensor
 
-    from zoo_core.registry import Registry
-    from zoo_core.run_state import Run
+    from zoo_core.registry.registry import Registry
+    from zoo_core.runs.run import Run
 
 hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")

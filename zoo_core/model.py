@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from zoo_core.control import Control
+from zoo_core.config.control import Control
+from zoo_core.config.settings import check_config_class, read
 from zoo_core.errors import ZooError
-from zoo_core.settings import check_config_class, read
 
 
 class Model(nn.Module):

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Protocol, TypeVar, TypeVarTuple
 import torch
 from torch import Tensor, nn
 
+from zoo_core.config.settings import check_config_class
 from zoo_core.dataset import Batch, Examples
-from zoo_core.settings import check_config_class
 
 Metrics = Mapping[str, Tensor]
 """What a step reports, by name: detached 0-d tensors."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from zoo_core.export.needs import ENDINGS
+from zoo_core.tools.export.requirements import ENDINGS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 import pytest
 
-from zoo_core.catalog import default
 from zoo_core.cli import cli
-from zoo_core.resolving import complete
+from zoo_core.registry.catalog import default
+from zoo_core.registry.resolve import complete
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import zoo_core as zoo
-from zoo_core.registry import Registry
+from zoo_core.registry.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 SHORT = ["dataset.source=subset", "run.device=cpu", "run.threads=1"]

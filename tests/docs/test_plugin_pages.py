@@ -177,7 +177,7 @@ def test_the_reference_is_what_the_docstrings_say():
 
 
 def test_the_tutorial_names_every_check():
-    from zoo_core.testing.checks import all_checks
+    from zoo_core.testing.collect import all_checks
 
     page = " ".join((PAGES / "tutorial.md").read_text().split())
     rows = [line for line in (PAGES / "tutorial.md").read_text().splitlines() if line.startswith("| ")]

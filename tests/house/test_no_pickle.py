@@ -123,7 +123,7 @@ def test_nothing_imports_the_one_reader() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             modules = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
             modules += [f"{node.module}.{one}" for one in modules] if isinstance(node, ast.ImportFrom) else []
-            assert "zoo_core.weights.unpickle" not in modules, path
+            assert "zoo_core.tools.unpickle" not in modules, path
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_the_search_finds(line: str) -> None:
         "model.load_state_dict(tensors)",
         "import yaml\nyaml.compose(text, Loader=yaml.SafeLoader)",
         "import yaml\nyaml.safe_load(text)",
-        "from zoo_core.weights.store import load",
+        "from zoo_core.weights.load import load",
         "import zoo_core as zoo\nzoo.load('a')",
         "import json\njson.load(file)",
         "'pickle'",
@@ -195,7 +195,7 @@ seen = []
 def watch(event, arguments):
     if event == "pickle.find_class":
         raise AssertionError(f"a pickle asks for {arguments[0]}.{arguments[1]}")
-    if event == "import" and arguments[0] == "zoo_core.weights.unpickle":
+    if event == "import" and arguments[0] == "zoo_core.tools.unpickle":
         raise AssertionError("the reader of pickles is imported")
     seen.append(event)
 
@@ -241,9 +241,7 @@ def test_a_run_from_its_first_step_to_its_publication_unpickles_nothing(
     assert (done.returncode, done.stdout) == (0, "MIT True True\n"), done.stderr
 
 
-@pytest.mark.parametrize(
-    "does", ["import pickle; pickle.loads(pickle.dumps(watch))", "import zoo_core.weights.unpickle"]
-)
+@pytest.mark.parametrize("does", ["import pickle; pickle.loads(pickle.dumps(watch))", "import zoo_core.tools.unpickle"])
 def test_the_watch_wakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str) -> None:
     done = watched(f"{WATCHED}\n{does}\n", tmp_path, monkeypatch)
     assert done.returncode == 1

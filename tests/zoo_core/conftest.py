@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from distributions import install
 
-from zoo_core import catalog
+from zoo_core.registry import catalog
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo_core.batches import Batches, in_order
+from zoo_core.data.loader import Batches, in_order
 from zoo_core.dataset import Batch, InMemory
 from zoo_core.errors import BadSetting, RunFailed
 

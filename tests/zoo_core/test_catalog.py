@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import zoo_core as zoo
-from zoo_core import catalog
-from zoo_core.catalog import Catalog
 from zoo_core.errors import NameTaken, UnknownName
-from zoo_core.registry import KINDS
+from zoo_core.registry import catalog
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.registry import KINDS
 
 TARGETS = {"model": "tiny:Line", "dataset": "tiny:Points", "trainer": "tiny:LineTrainer"}
 

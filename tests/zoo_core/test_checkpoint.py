@@ -10,9 +10,9 @@ import textwrap
 import pytest
 import torch
 
-from zoo_core import checkpoint
+from zoo_core.checkpoint import directory as checkpoint
+from zoo_core.checkpoint.serialize import pack
 from zoo_core.errors import BadFile
-from zoo_core.packing import pack
 
 
 def state(value):

@@ -14,8 +14,8 @@ import pytest
 from tiny import RECIPE, catalog
 from torch.profiler import ProfilerActivity, profile
 
-from zoo_core.building import try_out
-from zoo_core.resolving import complete
+from zoo_core.registry.resolve import complete
+from zoo_core.training.assemble import try_out
 
 STEPS = 40
 READ = "aten::_local_scalar_dense"  # what item(), float() and bool() of a tensor come down to

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import zoo_core as zoo
-from zoo_core.batches import in_order
+from zoo_core.data.loader import in_order
 from zoo_core.errors import BadSetting
 
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo_core.batches import Batches
+from zoo_core.data.loader import Batches
 from zoo_core.dataset import Batch, OnTheFly
 
 

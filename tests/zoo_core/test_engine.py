@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from zoo_core.config.recipe import RunSettings
 from zoo_core.dataset import Batch
-from zoo_core.devices import find_device
-from zoo_core.engine import AccelerateEngine
+from zoo_core.engine.devices import find_device
+from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.errors import BadSetting
-from zoo_core.recipes import RunSettings
 
 
 def engine(**settings):

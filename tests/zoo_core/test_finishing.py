@@ -6,9 +6,9 @@ from pathlib import Path
 import tiny
 
 import zoo_core as zoo
-from zoo_core.report.gathering import gather
+from zoo_core.tools.publish import publish
+from zoo_core.tools.report.read import gather
 from zoo_core.weights.header import read_header
-from zoo_core.weights.publish import publish
 
 
 class Patience:

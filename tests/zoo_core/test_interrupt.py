@@ -8,7 +8,7 @@ import threading
 
 import tiny
 
-from zoo_core.interrupt import TIME_LIMIT, exits_on_interrupt, stops_after
+from zoo_core.training.signals import TIME_LIMIT, exits_on_interrupt, stops_after
 
 CARELESS = """
     import os, signal

@@ -9,7 +9,7 @@ import pytest
 import tiny
 from PIL import Image
 
-from zoo_core import checkpoint
+from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.errors import RunFailed
 
 

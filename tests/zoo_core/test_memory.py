@@ -7,9 +7,9 @@ import tiny
 import torch
 
 import zoo_core as zoo
-from zoo_core import checkpoint
+from zoo_core.checkpoint import directory as checkpoint
+from zoo_core.engine.memory import says_what_to_lower
 from zoo_core.errors import RunFailed
-from zoo_core.memory import says_what_to_lower
 
 
 class Thrifty(zoo.Model):

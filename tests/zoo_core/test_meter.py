@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from zoo_core.errors import RunFailed
-from zoo_core.meter import Meter
+from zoo_core.training.metrics import Meter
 
 NAN, INF = torch.tensor(torch.nan), torch.tensor(torch.inf)
 

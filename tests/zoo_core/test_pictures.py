@@ -7,7 +7,7 @@ from PIL import Image
 from torchvision.utils import make_grid, save_image
 
 import zoo_core as zoo
-from zoo_core import pictures
+from zoo_core.data import image_output as pictures
 from zoo_core.errors import BadFile
 
 

@@ -10,10 +10,10 @@ import pytest
 from distributions import good, install
 
 import zoo_core as zoo
-from zoo_core.catalog import Catalog
 from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName
-from zoo_core.plugins import PluginInfo, Plugins
-from zoo_core.registry import Registry
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.plugins import PluginInfo, Plugins
+from zoo_core.registry.registry import Registry
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo_core.randomness import derive, seed_step
+from zoo_core.data.seeding import derive, seed_step
 
 
 def draws():

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from zoo_core.config.layers import Recipes
+from zoo_core.config.recipe import read_config
+from zoo_core.config.recipe_files import read_yaml
 from zoo_core.errors import BadFile, ZooError
-from zoo_core.recipe_files import read_yaml
-from zoo_core.recipe_layers import Recipes
-from zoo_core.recipes import read_config
 
 Write = Callable[[str, str], Path]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from zoo_core.config.layers import Recipes, user_files
+from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.errors import BadSetting, NameTaken, UnknownName, ZooError
-from zoo_core.recipe_layers import Recipes, user_files
-from zoo_core.recipes import Recipe, read_config
 
 BASE = """\
 recipes:

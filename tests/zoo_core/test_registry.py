@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName
-from zoo_core.registry import Entry, Registry
+from zoo_core.registry.registry import Entry, Registry
 
 
 @pytest.fixture

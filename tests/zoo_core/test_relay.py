@@ -8,7 +8,7 @@ import pytest
 import zoo_core as zoo
 from zoo_core import hookspecs
 from zoo_core.errors import BrokenPlugin
-from zoo_core.relay import Relay
+from zoo_core.training.callbacks import Relay
 
 
 class Listener:

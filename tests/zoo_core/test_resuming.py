@@ -11,12 +11,12 @@ import tiny
 import torch
 
 from zoo_core.cli.durations import Duration
+from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.errors import BadSetting, NameTaken
-from zoo_core.folder import RunFolder
-from zoo_core.recipes import Recipe, read_config
-from zoo_core.resolving import complete
-from zoo_core.resuming import changes
-from zoo_core.runner import run_recipe
+from zoo_core.registry.resolve import complete
+from zoo_core.runs.folder import RunFolder
+from zoo_core.runs.resume_changes import changes
+from zoo_core.training.runner import run_recipe
 from zoo_core.weights.format import read_tensors
 
 
@@ -83,7 +83,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path
 
 def test_two_processes_can_not_train_in_one_folder_and_a_killed_one_leaves_no_lock(stopped):
     hold = (
-        "import sys, time; from pathlib import Path; from zoo_core.folder import RunFolder\n"
+        "import sys, time; from pathlib import Path; from zoo_core.runs.folder import RunFolder\n"
         "with RunFolder(Path(sys.argv[1])).locked():\n    print('held', flush=True)\n    time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", hold, str(stopped)], stdout=subprocess.PIPE) as other:

@@ -8,9 +8,9 @@ import tiny
 import torch
 from safetensors.torch import load_file
 
-from zoo_core import checkpoint
+from zoo_core.checkpoint import directory as checkpoint
+from zoo_core.config.recipe import read_config
 from zoo_core.errors import BadFile, BadSetting, NameTaken, RunFailed, UnknownName
-from zoo_core.recipes import read_config
 
 
 def files_of(folder):

@@ -12,12 +12,12 @@ import tiny
 import torch
 
 import zoo_core as zoo
-from zoo_core import checkpoint
+from zoo_core.checkpoint import directory as checkpoint
+from zoo_core.checkpoint.serialize import pack
+from zoo_core.checkpoint.writer import Saver
 from zoo_core.errors import BadSetting, RunFailed
-from zoo_core.packing import pack
-from zoo_core.resolving import complete
-from zoo_core.runner import run_recipe
-from zoo_core.saving import Saver
+from zoo_core.registry.resolve import complete
+from zoo_core.training.runner import run_recipe
 
 
 def steps(folder):

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import pytest
 
 import zoo_core as zoo
+from zoo_core.config.settings import check_config_class, describe, read
+from zoo_core.config.types import type_name
 from zoo_core.errors import BadSetting, BrokenPlugin
-from zoo_core.setting_types import type_name
-from zoo_core.settings import check_config_class, describe, read
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from zoo_core.checkpoint.serialize import pack, unpack
+from zoo_core.checkpoint.state import Held
 from zoo_core.errors import BadFile, ZooError
-from zoo_core.packing import pack, unpack
-from zoo_core.state import Held
 
 NUMBERS = [0, 1, -3]
 TENSORS = st.lists(st.sampled_from(NUMBERS), max_size=4).map(torch.tensor) | st.sampled_from(NUMBERS).map(torch.tensor)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from zoo_core.errors import RunFailed
-from zoo_core.verifying import compare, verify
+from zoo_core.tools.verify_resume import compare, verify
 
 SUBSET = ["dataset.source=subset", "run.device=cpu", "run.threads=1", "run.keep_checkpoints=1000"]
 SHORT = [*SUBSET, "run.steps=16", "run.checkpoint_every=3", "run.log_every=4", "run.preview_every=5"]

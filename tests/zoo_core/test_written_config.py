@@ -6,10 +6,10 @@ from importlib import import_module, invalidate_caches
 
 import pytest
 
-from zoo_core.catalog import Catalog
-from zoo_core.registry import Entry
-from zoo_core.settings import describe
-from zoo_core.written_config import _source, config_class
+from zoo_core.config.settings import describe
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.config_source import _source, config_class
+from zoo_core.registry.registry import Entry
 
 HEAD = """
     from dataclasses import dataclass

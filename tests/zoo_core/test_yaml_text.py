@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from zoo_core.yaml_text import as_text, read_text
+from zoo_core.config.yaml_reader import as_text, read_text
 
 NUMBERS = [
     "1e-3",

@@ -12,12 +12,12 @@ from torch.optim.lr_scheduler import LinearLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import zoo_core as zoo
-from zoo_core.catalog import Catalog
-from zoo_core.observers import standard
-from zoo_core.recipes import Recipe
-from zoo_core.resolving import complete
-from zoo_core.run_state import Run
-from zoo_core.runner import resume_run, run_recipe
+from zoo_core.config.recipe import Recipe
+from zoo_core.loggers import standard
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.resolve import complete
+from zoo_core.runs.run import Run
+from zoo_core.training.runner import resume_run, run_recipe
 
 RECIPE = Recipe(
     "line",

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import zoo_core as zoo
-from zoo_core.catalog import Catalog
+from zoo_core.registry.catalog import Catalog
 from zoo_core.weights.cache import place
 from zoo_core.weights.header import read_header
 
@@ -41,9 +41,9 @@ def test_a_file_says_what_its_entry_says(entry):
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_a_recipe_in_a_file_still_resolves(entry):
-    from zoo_core.catalog import default
-    from zoo_core.resolving import resolve
-    from zoo_core.weights.evaluating import recipe_of
+    from zoo_core.registry.catalog import default
+    from zoo_core.registry.resolve import resolve
+    from zoo_core.tools.evaluate import recipe_of
 
     assert resolve(recipe_of(read_header(place(entry))), default()).keys() == {"model", "dataset", "trainer"}
 

@@ -13,9 +13,9 @@ from typing import Any, NoReturn, TextIO, cast
 
 import click
 
+from zoo_core.engine.openmp import waits_asleep_if_busy
+from zoo_core.engine.rank import LOST, is_first, is_launched
 from zoo_core.errors import ProcessLost, UnknownName, ZooError, did_you_mean
-from zoo_core.processes import LOST, is_first, is_launched
-from zoo_core.waiting import waits_asleep_if_busy
 
 COMMANDS = {
     "run": ("zoo_core.cli.run", "Train a recipe."),
@@ -79,7 +79,7 @@ class LazyGroup(click.Group):
 
     def _ask_plugins(self) -> None:
         """Let every plugin add its commands, once; one that raises costs only its own."""
-        from zoo_core import catalog
+        from zoo_core.registry import catalog
 
         for implementation in catalog.default().plugins.manager.hook.zoo_commands.get_hookimpls():
             name = implementation.plugin_name
@@ -119,7 +119,7 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _name_plugins(ctx: click.Context, _: click.Parameter, paths: tuple[str, ...]) -> None:
     """Into the environment, where processes that a command starts find them, too."""
-    from zoo_core.recipe_layers import PLUGIN_FILES
+    from zoo_core.config.layers import PLUGIN_FILES
 
     if paths:
         named = [os.path.abspath(path) for path in paths]

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.sizes import PictureSize
 from zoo_core.cli.table import show
 from zoo_core.errors import BadSetting
-from zoo_core.interrupt import exits_on_interrupt
+from zoo_core.registry.catalog import Catalog
+from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
-    from zoo_core.bench.measured import Bench, Measured
+    from zoo_core.tools.bench.measurement import Bench, Measured
 
 DTYPES = ["float32", "bfloat16", "float16"]
 
@@ -65,12 +65,12 @@ def command(
         _refuse_settings_of_predictions(batch_size, size, dtype)
     with exits_on_interrupt():
         if trains:
-            from zoo_core.bench.training import QUIET, bench_training
+            from zoo_core.tools.bench.training import QUIET, bench_training
 
             on = [f"run.device={device}"] if device else []
             found = bench_training(here.recipe(name, *QUIET, *words, *on), here, seconds)
         else:
-            from zoo_core.bench.predicting import bench_predicting
+            from zoo_core.tools.bench.inference import bench_predicting
 
             found = bench_predicting(
                 name,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from zoo_core.cli import common_options
-from zoo_core.interrupt import exits_on_interrupt
+from zoo_core.training.signals import exits_on_interrupt
 
 _COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.names import WeightsName
-from zoo_core.interrupt import exits_on_interrupt
+from zoo_core.registry.catalog import Catalog
+from zoo_core.training.signals import exits_on_interrupt
 
 
 @click.command("demo")
@@ -30,14 +30,14 @@ def command(
 
     The page is served by this machine and, unless --host says otherwise, to this machine only. Ctrl-C ends it.
     """
-    from zoo_core.demo.needs import check_free, check_packages
+    from zoo_core.tools.demo.requirements import check_free, check_packages
 
     check_packages()
     check_free(host, port)
     here = Catalog(registry)
     with exits_on_interrupt():
-        from zoo_core.demo.serving import Server
-        from zoo_core.demo.source import read_source
+        from zoo_core.tools.demo.server import Server
+        from zoo_core.tools.demo.source import read_source
 
         server = Server([read_source(source, here, device) for source in dict.fromkeys(sources)], host, port)
     click.echo(f"{server.address} shows {', '.join(dict.fromkeys(sources))}; Ctrl-C ends it.")

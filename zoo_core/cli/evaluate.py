@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.table import show
-from zoo_core.interrupt import exits_on_interrupt
+from zoo_core.registry.catalog import Catalog
+from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
-    from zoo_core.weights.evaluating import Comparison
+    from zoo_core.tools.evaluate import Comparison
 
 
 @click.command("eval")
@@ -48,7 +48,7 @@ def command(
         overrides = (*overrides, f"run.device={device}")
     here = Catalog(registry)
     with exits_on_interrupt():
-        from zoo_core.weights.evaluating import evaluate
+        from zoo_core.tools.evaluate import evaluate
 
         comparison = evaluate(source, here, overrides, tolerance)
     return say(source, comparison, as_json)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.table import show
-from zoo_core.interrupt import exits_on_interrupt
+from zoo_core.registry.catalog import Catalog
+from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
-    from zoo_core.export.exporting import Exported
+    from zoo_core.tools.export.export import Exported
 
 
 @click.command("export")
@@ -49,7 +49,7 @@ def command(
     The number of examples is left open, and height and width where the network takes any. If the file gives anything
     else than the model, that ends with exit code 1, and no file is left.
     """
-    from zoo_core.export.needs import ENDINGS, check_free, check_packages, format_of
+    from zoo_core.tools.export.requirements import ENDINGS, check_free, check_packages, format_of
 
     format = format_of(output, format)
     check_packages(format)
@@ -57,7 +57,7 @@ def command(
     check_free(output)
     here = Catalog(registry)
     with exits_on_interrupt():
-        from zoo_core.export.exporting import export
+        from zoo_core.tools.export.export import export
 
         exported = export(source, here, format, output, tolerance)
     _say(exported, tolerance, as_json)
@@ -65,7 +65,7 @@ def command(
 
 def _name(source: str) -> str:
     """The published name, a file's without its ending, or a run's recipe."""
-    from zoo_core.folder import RunFolder
+    from zoo_core.runs.folder import RunFolder
     from zoo_core.weights.header import read_header
 
     path = Path(source)

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.table import show
+from zoo_core.registry.catalog import Catalog
 
 
 @click.command("info")

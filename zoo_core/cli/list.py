@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.plugins import rows as plugin_rows
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.cli.table import show
+from zoo_core.registry.catalog import Catalog
 
 
 @click.command("list")

@@ -12,7 +12,7 @@ class WeightsName(click.ParamType[str]):
     name = "weights"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from zoo_core import catalog
+        from zoo_core.registry import catalog
 
         here = catalog.default()
         here.recipes.leave_out_damaged()
@@ -25,7 +25,7 @@ class RecipeName(click.ParamType[str]):
     name = "recipe"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from zoo_core import catalog
+        from zoo_core.registry import catalog
 
         here = catalog.default()
         here.recipes.leave_out_damaged()

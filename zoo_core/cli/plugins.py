@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.table import show
 from zoo_core.errors import UnknownName, did_you_mean
-from zoo_core.plugin_choice import read_disabled, write_disabled
-from zoo_core.plugins import PluginInfo
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.plugins import PluginInfo
+from zoo_core.registry.selection import read_disabled, write_disabled
 
 
 @click.group("plugins", invoke_without_command=True)

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from zoo_core.blame import blaming
-from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.names import RecipeName
+from zoo_core.config.overrides import parse_words
 from zoo_core.errors import BadSetting, UnknownName
-from zoo_core.folder import RUNS, newest_run
-from zoo_core.interrupt import exits_on_interrupt
-from zoo_core.words import parse_words
+from zoo_core.registry.catalog import Catalog
+from zoo_core.runs.paths import RUNS, newest_run
+from zoo_core.training.error_attribution import blaming
+from zoo_core.training.signals import exits_on_interrupt
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
 
@@ -42,7 +42,7 @@ def command(source: str, inputs: tuple[str, ...], output: Path | None) -> None:
     chosen = _newest(source, here)
 
     with exits_on_interrupt():
-        from zoo_core.weights.store import load
+        from zoo_core.weights.load import load
 
         model, _ = load(chosen, here)
     _refuse_misfit(model, values)
@@ -68,7 +68,7 @@ def _newest(source: str, here: Catalog) -> str | Path:
 
 
 def _write(predicted: dict[str, Any], output: Path | None) -> None:
-    from zoo_core.pictures import can_be_drawn
+    from zoo_core.data.image_output import can_be_drawn
 
     drawn = {name: value for name, value in predicted.items() if can_be_drawn(value)}
     plain = {name: _plain(value) for name, value in predicted.items() if name not in drawn}
@@ -95,7 +95,7 @@ def _write(predicted: dict[str, Any], output: Path | None) -> None:
 
 
 def _draw(value: Any, path: Path) -> None:
-    from zoo_core import pictures
+    from zoo_core.data import image_output as pictures
 
     if path.suffix.lower() == ".npy":
         pictures.save_array(value, path)
@@ -116,7 +116,7 @@ def _refuse_misfit(model: Any, values: dict[str, Any]) -> None:
     """Raises BadSetting for what ``model.predict`` does not take: other names, or other plain types than it says."""
     import inspect
 
-    from zoo_core.setting_types import Refused, article, convert, is_supported, type_name
+    from zoo_core.config.types import Refused, article, convert, is_supported, type_name
 
     signature = inspect.signature(model.predict)
     takes = f"It takes: {', '.join(signature.parameters)}."

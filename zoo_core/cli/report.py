@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.errors import BadSetting
-from zoo_core.folder import run_called
+from zoo_core.registry.catalog import Catalog
+from zoo_core.runs.paths import run_called
 
 NAME = "report.html"
 
@@ -28,8 +28,8 @@ def command(runs: tuple[str, ...], output: Path | None, registry: tuple[Path, ..
 
     Of several runs it is report.html in the working folder. A report is written over; another file is not.
     """
-    from zoo_core.report.gathering import gather
-    from zoo_core.report.page import refuse_others, write_report
+    from zoo_core.tools.report.page import refuse_others, write_report
+    from zoo_core.tools.report.read import gather
 
     folders = [run_called(word, "zoo report RUN_DIR") for word in runs]
     if len({folder.resolve() for folder in folders}) < len(folders):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.evaluate import say
 from zoo_core.cli.names import WeightsName
-from zoo_core.interrupt import EXIT_CODES, exits_on_interrupt
+from zoo_core.registry.catalog import Catalog
+from zoo_core.training.signals import EXIT_CODES, exits_on_interrupt
 
 
 @click.command("reproduce")
@@ -41,9 +41,9 @@ def command(
     with exits_on_interrupt():
         from rich.console import Console
 
-        from zoo_core.observers import standard
-        from zoo_core.observers.progress import Progress
-        from zoo_core.weights.evaluating import reproduce
+        from zoo_core.loggers import standard
+        from zoo_core.loggers.progress import Progress
+        from zoo_core.tools.evaluate import reproduce
 
     observers = [*standard(), Progress(Console(stderr=True))]
     run, comparison = reproduce(source, here, overrides, tolerance, observers, folder)

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.plugins import warn_of_broken
+from zoo_core.config.recipe import Recipe, read_config
+from zoo_core.engine.rank import end_with_launcher, is_first, is_launched
 from zoo_core.errors import BadSetting
-from zoo_core.folder import RUNS, RunFolder, new_path, run_called
-from zoo_core.interrupt import EXIT_CODES, exits_on_interrupt
-from zoo_core.processes import end_with_launcher, is_first, is_launched
-from zoo_core.recipes import Recipe, read_config
+from zoo_core.registry.catalog import Catalog
+from zoo_core.runs.folder import RunFolder
+from zoo_core.runs.paths import RUNS, new_path, run_called
+from zoo_core.training.signals import EXIT_CODES, exits_on_interrupt
 
 if TYPE_CHECKING:
-    from zoo_core.run_state import Run
+    from zoo_core.runs.run import Run
 
 
 @click.command("run")
@@ -72,7 +73,7 @@ def command(
     chosen = _choose(here, recipe, config or (RunFolder(begun).config if begun else None), overrides)
 
     with exits_on_interrupt():
-        from zoo_core.resolving import complete
+        from zoo_core.registry.resolve import complete
 
         chosen = complete(chosen, here)
     if print_config:
@@ -81,7 +82,7 @@ def command(
     place = begun or folder
     if processes is None or processes == 1:
         return _train(chosen, here, place, begun is not None, time_limit)
-    from zoo_core.launching import launch
+    from zoo_core.engine.launcher import launch
 
     words = _words(recipe, overrides, registry, config, time_limit)
     if begun is None:
@@ -118,10 +119,10 @@ def _train(recipe: Recipe, here: Catalog, folder: Path | None, resume: bool, tim
     with exits_on_interrupt():
         from rich.console import Console
 
-        from zoo_core.observers import standard
-        from zoo_core.observers.progress import Progress
-        from zoo_core.resolving import resolve
-        from zoo_core.runner import run_recipe
+        from zoo_core.loggers import standard
+        from zoo_core.loggers.progress import Progress
+        from zoo_core.registry.resolve import resolve
+        from zoo_core.training.runner import run_recipe
 
         resolve(recipe, here)  # imports its classes
 
@@ -137,7 +138,7 @@ def _train(recipe: Recipe, here: Catalog, folder: Path | None, resume: bool, tim
 
 def _report(run: Run) -> None:
     """Where the run lies, its last figures, and what to type to look at the result."""
-    from zoo_core.observers.progress import numbers
+    from zoo_core.loggers.progress import numbers
 
     done = f"done ({run.finishing})," if run.finishing else "done,"
     done = f"stopped by {run.stopping} at" if run.stopping else done

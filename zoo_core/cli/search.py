@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from zoo_core.catalog import LISTED, Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.cli.table import show
+from zoo_core.registry.catalog import LISTED, Catalog
 
 
 @click.command("search")

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.errors import BadSetting
-from zoo_core.interrupt import exits_on_interrupt
+from zoo_core.registry.catalog import Catalog
+from zoo_core.training.signals import exits_on_interrupt
 
 
 @click.command("sweep")
@@ -63,7 +63,7 @@ def command(
     if (recipe is not None) + (resume is not None) + (show is not None) != 1:
         raise click.UsageError("give one of RECIPE, --resume SWEEP_DIR and --show SWEEP_DIR.")
     with exits_on_interrupt():
-        from zoo_core.sweeps.needs import check_packages, check_single_process
+        from zoo_core.tools.sweep.requirements import check_packages, check_single_process
 
         check_packages()
         if show is not None:
@@ -72,7 +72,7 @@ def command(
         check_single_process()
         here = Catalog(registry)
         warn_of_broken(here)
-        from zoo_core.sweeps import beginning
+        from zoo_core.tools.sweep import start as beginning
 
         if resume is not None:
             _refuse_others("resumed", asked, {"storage", "trials"})
@@ -86,7 +86,7 @@ def command(
 
 def _show(show: str, storage: str | None, as_json: bool) -> int:
     from zoo_core.cli.sweep_report import report
-    from zoo_core.sweeps import beginning
+    from zoo_core.tools.sweep import start as beginning
 
     report(beginning.opened(show, storage), as_json)
     return 0

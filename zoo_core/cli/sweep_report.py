@@ -10,15 +10,15 @@ from pathlib import Path
 
 import click
 
-from zoo_core.catalog import Catalog
 from zoo_core.cli.table import show
 from zoo_core.errors import ZooError
-from zoo_core.interrupt import EXIT_CODES
-from zoo_core.sweeps.beginning import Begun
-from zoo_core.sweeps.picture import draw
-from zoo_core.sweeps.results import as_plain, as_rows, best_of, place_of, words_of, write_table
-from zoo_core.sweeps.space import as_words
-from zoo_core.sweeps.study import Trial
+from zoo_core.registry.catalog import Catalog
+from zoo_core.tools.sweep.plot import draw
+from zoo_core.tools.sweep.results import as_plain, as_rows, best_of, place_of, words_of, write_table
+from zoo_core.tools.sweep.space import as_words
+from zoo_core.tools.sweep.start import Begun
+from zoo_core.tools.sweep.study import Trial
+from zoo_core.training.signals import EXIT_CODES
 
 
 class Narrator:
@@ -29,7 +29,7 @@ class Narrator:
 
     def run(self, seconds: float | None) -> int:
         """Work until nothing is left to do; the command's exit code."""
-        from zoo_core.sweeps.running import Sweep
+        from zoo_core.tools.sweep.trials import Sweep
 
         sweep = self._sweep
         trials = f"{sweep.plan.trials:,} trials by {sweep.plan.settings.sampler}"
@@ -45,8 +45,8 @@ class Narrator:
     def _observers(self) -> list[object]:
         from rich.console import Console
 
-        from zoo_core.observers import standard
-        from zoo_core.observers.progress import Progress
+        from zoo_core.loggers import standard
+        from zoo_core.loggers.progress import Progress
 
         return [*standard(), Progress(Console(stderr=True))]
 
@@ -125,7 +125,7 @@ def _look(folder: Path, catalog: Catalog | None) -> list[str]:
     """How to use the best run's result, where it lies here and its model can be used."""
     if catalog is None or not (folder / "model.safetensors").is_file():
         return []
-    from zoo_core.weights.store import load
+    from zoo_core.weights.load import load
 
     try:
         model, _ = load(folder, catalog)

@@ -10,7 +10,7 @@ import click
 
 from zoo_core.cli import common_options
 from zoo_core.errors import BadSetting
-from zoo_core.folder import RUNS
+from zoo_core.runs.paths import RUNS
 
 
 @click.command("top")
@@ -27,7 +27,7 @@ def command(folders: tuple[Path, ...], once: bool, as_json: bool) -> None:
     """
     from rich.console import Console
 
-    from zoo_core.top.reading import runs_in
+    from zoo_core.tools.top.read import runs_in
 
     for folder in folders:
         if not folder.is_dir():
@@ -38,7 +38,7 @@ def command(folders: tuple[Path, ...], once: bool, as_json: bool) -> None:
         return
     console = Console()
     if not once and console.is_terminal:
-        from zoo_core.top.live import watch
+        from zoo_core.tools.top.live import watch
 
         watch(lambda: runs_in(roots), console)
         return
@@ -46,7 +46,7 @@ def command(folders: tuple[Path, ...], once: bool, as_json: bool) -> None:
     if not runs:
         click.echo(f"no runs in {', '.join(map(str, roots))}")
         return
-    from zoo_core.top.table import table
+    from zoo_core.tools.top.table import table
 
     console = console if console.is_terminal else Console(width=200)
     console.print(table(runs))

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options
 from zoo_core.cli.names import RecipeName
-from zoo_core.interrupt import exits_on_interrupt
+from zoo_core.registry.catalog import Catalog
+from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
-    from zoo_core.verifying import Kill
+    from zoo_core.tools.verify_resume import Kill
 
 _SHORT = ("run.steps=40", "run.checkpoint_every=5", "run.log_every=5", "run.preview_every=0", "run.evaluate_every=0")
 
@@ -39,8 +39,8 @@ def command(recipe: str, overrides: tuple[str, ...], kills: int, seed: int, as_j
     zoo verify-resume clsgan-mnist dataset.source=subset --kills 5
     """
     with exits_on_interrupt():
-        from zoo_core.resolving import complete
-        from zoo_core.verifying import verify
+        from zoo_core.registry.resolve import complete
+        from zoo_core.tools.verify_resume import verify
 
         def told(kill: Kill) -> None:
             if not as_json:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.catalog import Catalog
 from zoo_core.cli import common_options, say_error
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.table import show
+from zoo_core.config.overrides import parse_words
 from zoo_core.errors import BadSetting, ZooError
-from zoo_core.interrupt import exits_on_interrupt
-from zoo_core.words import parse_words
+from zoo_core.registry.catalog import Catalog
+from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
-    from zoo_core.weights.entries import Entry
+    from zoo_core.registry.weights_index import Entry
 
 _registry = click.option("--registry", multiple=True, type=click.Path(path_type=Path), help="A further registry.yaml.")
 _json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -169,8 +169,8 @@ def publish(
     """
     here = Catalog()
     with exits_on_interrupt():
-        from zoo_core.weights import publish as publishing
-        from zoo_core.weights import upload
+        from zoo_core.tools import publish as publishing
+        from zoo_core.tools import upload
 
         if to:
             upload.read_target(to)
@@ -202,7 +202,7 @@ def convert(source: Path, settings: tuple[str, ...], model: str, output: Path, k
     """
     here = Catalog()
     with exits_on_interrupt():
-        from zoo_core.weights.convert import convert as convert_file
+        from zoo_core.tools.convert import convert as convert_file
 
         click.echo(f"wrote {convert_file(source, output, model, parse_words(settings), here, key)}", err=True)
 
@@ -257,7 +257,7 @@ def _state(entry: Entry) -> str:
 def _verified(here: Catalog, entry: Entry) -> str:
     from zoo_core.weights.cache import obtain, refuse_other_model
     from zoo_core.weights.header import read_header
-    from zoo_core.weights.store import load
+    from zoo_core.weights.load import load
 
     file = obtain(entry, here, again=True)
     refuse_other_model(entry, read_header(file))

@@ -9,10 +9,10 @@
 
 from __future__ import annotations
 
-from zoo_core.testing.checks import Case as Case
-from zoo_core.testing.checks import Outcome as Outcome
-from zoo_core.testing.checks import Skip as Skip
-from zoo_core.testing.checks import cases as cases
+from zoo_core.testing.check import Skip as Skip
+from zoo_core.testing.collect import Case as Case
+from zoo_core.testing.collect import Outcome as Outcome
+from zoo_core.testing.collect import cases as cases
 from zoo_core.testing.pytest_cases import conformance as conformance
 
 __all__ = ["Case", "Outcome", "Skip", "cases", "conformance"]

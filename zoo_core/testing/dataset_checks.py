@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.batches import loader
+from zoo_core.data.loader import loader
 from zoo_core.dataset import Dataset, Examples
 from zoo_core.errors import ZooError
-from zoo_core.resolving import build
-from zoo_core.testing.checks import Skip, Subject, check, require, settings_of
+from zoo_core.registry.resolve import build
+from zoo_core.testing.check import Skip, Subject, check, require, settings_of
 
 _SOME = 8
 

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo_core.config.settings import describe
 from zoo_core.model import Model
-from zoo_core.resolving import build
-from zoo_core.settings import describe
-from zoo_core.testing.checks import Skip, Subject, check, require, settings_of
+from zoo_core.registry.resolve import build
+from zoo_core.testing.check import Skip, Subject, check, require, settings_of
 from zoo_core.weights.format import write
-from zoo_core.weights.store import load
+from zoo_core.weights.load import load
 
 _SHAPE = re.compile(r"\(([^)]*)\)( in \[([-\d.]+), ([-\d.]+)\])?")
 

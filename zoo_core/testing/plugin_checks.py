@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from zoo_core.errors import ZooError
-from zoo_core.resolving import resolve
-from zoo_core.testing.checks import Skip, Subject, check, require
+from zoo_core.registry.resolve import resolve
+from zoo_core.testing.check import Skip, Subject, check, require
 
 _MILLISECONDS = 50.0
 _LOADING = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from zoo_core.testing.checks import Case, cases
+from zoo_core.testing.collect import Case, cases
 
 
 def conformance(name: str, overrides: Iterable[str] = ()) -> Callable[[Case], None]:

@@ -18,14 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core import checkpoint
-from zoo_core.building import try_out
+from zoo_core.checkpoint import directory as checkpoint
+from zoo_core.config.layers import PLUGIN_FILES
+from zoo_core.config.recipe import Recipe
 from zoo_core.errors import BadFile, ZooError
 from zoo_core.hookspecs import hookimpl
-from zoo_core.loop import Loop
-from zoo_core.recipe_layers import PLUGIN_FILES
-from zoo_core.recipes import Recipe
-from zoo_core.testing.checks import Skip, Subject, check, require
+from zoo_core.testing.check import Skip, Subject, check, require
+from zoo_core.training.assemble import try_out
+from zoo_core.training.loop import Loop
 from zoo_core.weights.format import read_tensors
 
 _FALLING = 30  # steps in which a loss should fall on one batch
@@ -182,7 +182,7 @@ def two_processes_agree(subject: Subject) -> None:
             "--nproc-per-node",
             "2",
         ]
-        command = [*launcher, "-m", "zoo_core.testing.one_of_two", name, subject.name, *words]
+        command = [*launcher, "-m", "zoo_core.testing.process_pair", name, subject.name, *words]
         surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, capture_output=True, text=True, env=surroundings)  # noqa: S603  # this Python
         require(done.returncode == 0, f"two processes do not finish: {_last_error(done.stderr)}")
@@ -224,7 +224,7 @@ def _recipe(subject: Subject, *words: str) -> Recipe:
 
 
 def _step(loop: Loop, batch: Any, number: int) -> Any:
-    from zoo_core.randomness import seed_step
+    from zoo_core.data.seeding import seed_step
 
     seed_step(loop.run.settings.seed, number, 0)
     return loop.run.trainer.step(batch)

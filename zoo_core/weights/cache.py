@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_core.config.paths import weights_folder
 from zoo_core.errors import BadFile, one_line
-from zoo_core.folder import weights_folder
-from zoo_core.weights.checked import check
-from zoo_core.weights.entries import Entry
+from zoo_core.registry.weights_index import Entry
+from zoo_core.weights.hashing import check
 from zoo_core.weights.header import Header, read_header
 
 if TYPE_CHECKING:
-    from zoo_core.catalog import Catalog
+    from zoo_core.registry.catalog import Catalog
 
 
 def place(entry: Entry) -> Path:
@@ -80,14 +80,14 @@ def remove(entry: Entry) -> int:
             freed += file.stat().st_size
             file.unlink()
     if entry.is_remote:
-        from zoo_core.weights.fetch import hub_folder
+        from zoo_core.weights.download import hub_folder
 
         shutil.rmtree(hub_folder(_partial(path)), ignore_errors=True)  # left by a process that was killed
     return freed
 
 
 def _fetch(entry: Entry, path: Path, catalog: Catalog) -> None:
-    from zoo_core.weights.fetch import is_offline
+    from zoo_core.weights.download import is_offline
 
     location, partial = entry.listed.location or "", _partial(path)
     if is_offline(location):
@@ -115,7 +115,7 @@ def _fetch(entry: Entry, path: Path, catalog: Catalog) -> None:
 
 def _bring_whole(entry: Entry, partial: Path, catalog: Catalog) -> None:
     """Let ``partial`` be the file that was published, or raise BadFile and leave at most a beginning of it."""
-    from zoo_core.weights.fetch import bring
+    from zoo_core.weights.download import bring
 
     location, begun = entry.listed.location or "", partial.is_file()
     bring(location, partial, entry, catalog)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo_core.config.recipe_files import NAME
 from zoo_core.errors import BadFile, one_line
-from zoo_core.recipe_files import NAME
 
 FORMAT = 1
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib"}

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import zoo_core as zoo
-from zoo_plugins.affine import transformed
-from zoo_plugins.labels import refuse_unknown
-from zoo_plugins.one_cycle import OneCycle
+from zoo_plugins.common.labels import refuse_unknown
+from zoo_plugins.common.schedules import OneCycle
+from zoo_plugins.common.transforms import transformed
 
 
 class ClassifierTrainer(zoo.Trainer):

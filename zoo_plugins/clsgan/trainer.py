@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 import zoo_core as zoo
-from zoo_plugins.averaging import averaged, update
-from zoo_plugins.clsgan.augmentation import EVERY, adapted, moved
-from zoo_plugins.clsgan.evaluation import Judgement
-from zoo_plugins.clsgan.grouping import groups_of_one_label
+from zoo_plugins.clsgan.augment import EVERY, adapted, moved
+from zoo_plugins.clsgan.metrics import Judgement
 from zoo_plugins.clsgan.model import CLSGAN
-from zoo_plugins.labels import refuse_unknown
+from zoo_plugins.clsgan.sampler import groups_of_one_label
+from zoo_plugins.common.ema import averaged, update
+from zoo_plugins.common.labels import refuse_unknown
 
 
 class CLSGANTrainer(zoo.Trainer):

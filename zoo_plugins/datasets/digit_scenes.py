@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import zoo_core as zoo
-from zoo_plugins.datasets.digits import Digits
+from zoo_plugins.datasets.sprites import Digits
 
 _BRIGHT = 128  # from half the brightness on, a pixel belongs to the digit
 _TRAIN, _VALIDATION, _TEST = range(3)

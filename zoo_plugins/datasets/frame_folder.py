@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import zoo_core as zoo
-from zoo_plugins.datasets.dealing import deal
+from zoo_plugins.datasets.splits import deal
 
 _CLIPS = (".gif", ".npy", ".npz")
 

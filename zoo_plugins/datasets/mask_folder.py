@@ -18,7 +18,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 import zoo_core as zoo
-from zoo_plugins.datasets.dealing import deal
+from zoo_plugins.datasets.splits import deal
 
 IGNORED = 255  # in a mask: a pixel that belongs to no class
 Pair = tuple[Path, Path]

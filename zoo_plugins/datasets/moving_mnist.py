@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import zoo_core as zoo
-from zoo_plugins.datasets.digits import Digits
-from zoo_plugins.datasets.roots import data_root
+from zoo_plugins.datasets.paths import data_root
+from zoo_plugins.datasets.sprites import Digits
 
 CANONICAL = Path("MovingMNIST", "mnist_test_seq.npy")
 _STEP = 0.1  # of the way from edge to edge, per frame

@@ -16,7 +16,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 import zoo_core as zoo
 from zoo_plugins.datasets.mask_folder import scaled
-from zoo_plugins.datasets.roots import data_root
+from zoo_plugins.datasets.paths import data_root
 
 _VALIDATION = 10  # one in so many training pictures
 

@@ -9,7 +9,7 @@ import zoo_core as zoo
 def zoo_register(registry: zoo.Registry) -> None:
     registry.dataset(
         "mnist",
-        "zoo_plugins.datasets.mnist:MNIST",
+        "zoo_plugins.datasets.mnist.dataset:MNIST",
         summary="70,000 handwritten digits, 28 x 28 grey (5,000 of them where there is no network)",
         paper="LeCun et al. 1998",
         licence="CC-BY-SA-3.0",

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo_core as zoo
-from zoo_plugins.unet.stage import Stage, checkpointed
+from zoo_plugins.unet.blocks import Stage, checkpointed
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "leaky_relu": nn.LeakyReLU,
@@ -126,7 +126,7 @@ class UNet(zoo.Model):
         Raises:
             zoo.ZooError: if the file can't be read, or is not what this model takes; says why.
         """
-        from zoo_plugins.unet.prediction import classes_of_picture, frames_after_clip
+        from zoo_plugins.unet.predict import classes_of_picture, frames_after_clip
 
         if self.config.output == "class_logits":
             if image is None or frames is not None or ahead is not None:

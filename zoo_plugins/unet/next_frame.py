@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 import zoo_core as zoo
-from zoo_plugins.unet.frame_figures import WINDOW, FrameFigures
+from zoo_plugins.unet.base_trainer import UNetTrainer
 from zoo_plugins.unet.losses import read_loss
 from zoo_plugins.unet.model import UNet
-from zoo_plugins.unet.rolling import frames_of, roll_out
-from zoo_plugins.unet.training import UNetTrainer
+from zoo_plugins.unet.rollout import frames_of, roll_out
+from zoo_plugins.unet.video_metrics import WINDOW, FrameFigures
 
 _SHOWN = 3
 

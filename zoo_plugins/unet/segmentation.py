@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import zoo_core as zoo
-from zoo_plugins.unet.class_pictures import class_names, side_by_side
-from zoo_plugins.unet.training import UNetTrainer
+from zoo_plugins.unet.base_trainer import UNetTrainer
+from zoo_plugins.unet.visualize import class_names, side_by_side
 
 _SHOWN = 8
 

@@ -9,9 +9,9 @@ import torch
 from tiny import RECIPE, Line, Watcher, catalog
 
 import zoo_core as zoo
-from zoo_core.bench.predicting import bench_predicting
-from zoo_core.bench.training import QUIET, bench_training
 from zoo_core.errors import BadSetting, RunFailed, UnknownName
+from zoo_core.tools.bench.inference import bench_predicting
+from zoo_core.tools.bench.training import QUIET, bench_training
 
 ON_CPU = (*QUIET, "run.device=cpu", "run.steps=100000")
 FORWARD = 2 * (3 * 4 + 4 * 1)  # operations for one point: two for each weight of the two layers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zoo_core.bench.measured import Measured
+from zoo_core.tools.bench.measurement import Measured
 
 
 def measured(times=(0.1,), examples=4, operations=600, peak=10_000.0) -> Measured:

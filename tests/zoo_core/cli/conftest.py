@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core import catalog
 from zoo_core.cli import _exit_code
+from zoo_core.registry import catalog
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core import extras
+from zoo_core.tools import extras
 
 NAME = "digit-classifier-mnist"
 

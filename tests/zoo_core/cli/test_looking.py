@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 import zoo_core as zoo
-from zoo_core import catalog
 from zoo_core.cli import _exit_code
-from zoo_core.recipes import read_config
+from zoo_core.config.recipe import read_config
+from zoo_core.registry import catalog
 
 ZOO = "import sys; sys.argv[0] = 'zoo'; from zoo_core.cli import main; main()"
 

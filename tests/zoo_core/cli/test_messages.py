@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core import catalog
 from zoo_core.cli import _exit_code
+from zoo_core.registry import catalog
 
 RECIPE = "clsgan-mnist"
 MINE = "recipes:\n  mine:\n    extends: clsgan-mnist\n"
@@ -194,7 +194,7 @@ def test_a_traceback_is_shown_to_who_asks_for_it(zoo: Zoo, words: list[str]) -> 
     said = zoo(*words)
     assert said.code == 2
     assert said.err.startswith("Traceback (most recent call last):")
-    assert "zoo_core/catalog.py" in said.err
+    assert "zoo_core/registry/catalog.py" in said.err
     assert said.lines[-2] == "error: there are no 'modles' to list."
 
 

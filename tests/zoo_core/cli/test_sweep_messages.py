@@ -83,7 +83,7 @@ def test_a_password_is_shown_nowhere(sweep):
 
 @pytest.mark.parametrize(("package", "verb"), [("optuna", "is"), ("matplotlib", "is")])
 def test_a_package_that_is_missing_is_named_with_what_to_type(sweep, monkeypatch, package, verb):
-    from zoo_core import extras
+    from zoo_core.tools import extras
 
     monkeypatch.setattr(extras, "find_spec", lambda name: None if name == package else object())
     code, first, second = sweep(RECIPE, RATES, "--metric", "accuracy")
@@ -102,6 +102,6 @@ def test_it_is_no_process_of_several(sweep, monkeypatch):
 def test_nothing_of_a_sweep_is_imported_for_a_run():
     import subprocess
 
-    program = "import sys, zoo_core.cli.run, zoo_core.runner; print([m for m in sys.modules if 'optuna' in m])"
+    program = "import sys, zoo_core.cli.run, zoo_core.training.runner; print([m for m in sys.modules if 'optuna' in m])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert done.stdout == "[]\n", done.stderr

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 import zoo_core as zoo
-from zoo_core.demo.asking import arguments, predict
-from zoo_core.demo.controls import asked
-from zoo_core.demo.figures import shown
 from zoo_core.errors import BadSetting, ZooError
+from zoo_core.tools.demo.controls import asked
+from zoo_core.tools.demo.display import shown
+from zoo_core.tools.demo.predict import arguments, predict
 
 
 class Stranger(zoo.Model):

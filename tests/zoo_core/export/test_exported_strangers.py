@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 import zoo_core as zoo
-from zoo_core.catalog import Catalog
 from zoo_core.errors import ZooError
-from zoo_core.export import exporting, onnx_file
-from zoo_core.export.exporting import ExportDiffers, Exported
+from zoo_core.registry.catalog import Catalog
+from zoo_core.tools.export import export as exporting
+from zoo_core.tools.export import onnx_file
+from zoo_core.tools.export.export import ExportDiffers, Exported
 from zoo_core.weights import format as weights_format
 
 

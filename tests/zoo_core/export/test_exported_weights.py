@@ -13,11 +13,11 @@ import pytest
 import torch
 
 import zoo_core as zoo
-from zoo_core.catalog import Catalog
-from zoo_core.export import onnx_file
-from zoo_core.export.comparing import largest_difference
-from zoo_core.export.exporting import export
-from zoo_core.forward_inputs import declared
+from zoo_core.data.forward_inputs import declared
+from zoo_core.registry.catalog import Catalog
+from zoo_core.tools.export import onnx_file
+from zoo_core.tools.export.compare import largest_difference
+from zoo_core.tools.export.export import export
 
 ROOT = Path(__file__).parents[3]
 TOLERANCE = 1e-4

@@ -7,7 +7,7 @@ import pytest
 import tiny
 from rich.console import Console
 
-from zoo_core.observers.progress import Progress, numbers
+from zoo_core.loggers.progress import Progress, numbers
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import tiny
 from browser import chromium  # noqa: F401  # a fixture
 from PIL import Image
 
-from zoo_core.catalog import Catalog
-from zoo_core.report.gathering import gather
-from zoo_core.report.page import write_report
+from zoo_core.registry.catalog import Catalog
+from zoo_core.tools.report.page import write_report
+from zoo_core.tools.report.read import gather
 
 DRAWN = """canvas => {
     const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;

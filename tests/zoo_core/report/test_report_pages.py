@@ -11,13 +11,13 @@ import pytest
 import tiny
 from click.testing import CliRunner
 
-from zoo_core.catalog import Catalog
 from zoo_core.cli import cli
 from zoo_core.errors import BadSetting, NameTaken, RunFailed
-from zoo_core.report.curves import MOST_POINTS, read_curves, thinned
-from zoo_core.report.film import MOST_PICTURES, read_film
-from zoo_core.report.gathering import gather
-from zoo_core.report.page import render
+from zoo_core.registry.catalog import Catalog
+from zoo_core.tools.report.curves import MOST_POINTS, read_curves, thinned
+from zoo_core.tools.report.page import render
+from zoo_core.tools.report.previews import MOST_PICTURES, read_film
+from zoo_core.tools.report.read import gather
 
 REGISTRY = """
 recipes:
@@ -159,10 +159,10 @@ def test_how_a_run_ended_is_unknown_where_its_sessions_are_damaged(done, tmp_pat
 
 def test_a_run_that_is_under_way_says_so(done, tmp_path):
     (tmp_path / "config.yaml").write_bytes((done / "config.yaml").read_bytes())
-    from zoo_core.folder import RunFolder
+    from zoo_core.runs.folder import RunFolder
 
     hold = (
-        "import sys, pathlib; from zoo_core.folder import RunFolder\n"
+        "import sys, pathlib; from zoo_core.runs.folder import RunFolder\n"
         "with RunFolder(pathlib.Path(sys.argv[1])).locked(): print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", hold, str(tmp_path)]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo_core.errors import BadSetting
-from zoo_core.sweeps.space import Choices, Range, grid_cell, grid_size, laid_over, parse_axis
+from zoo_core.tools.sweep.space import Choices, Range, grid_cell, grid_size, laid_over, parse_axis
 
 
 @pytest.mark.parametrize(

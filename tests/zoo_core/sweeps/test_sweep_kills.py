@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from zoo_core.folder import RunFolder
-from zoo_core.sweeps.study import Study
-from zoo_core.verifying import compare
+from zoo_core.runs.folder import RunFolder
+from zoo_core.tools.sweep.study import Study
+from zoo_core.tools.verify_resume import compare
 
 LONG = ("run.steps=800", "run.checkpoint_every=100", "run.log_every=100")
 DRAWN = ("line", "trainer.learning_rate=log:1e-3..1e-1", "run.batch_size=4..16", "--metric=-error", "--trials", "3")

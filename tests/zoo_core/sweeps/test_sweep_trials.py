@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from zoo_core.recipes import read_config
+from zoo_core.config.recipe import read_config
 
 RATES = ("line", "trainer.learning_rate=1e-3,1e-2,1e-1", "--metric=-error")
 RANGE = ("line", "trainer.learning_rate=log:1e-4..1", "run.batch_size=4..16", "--metric=-error")
@@ -68,7 +68,7 @@ def test_another_name_of_a_part_keeps_what_was_typed_for_it(sweep):
         "import tiny\nimport zoo_core as zoo\n\n\nclass Second(tiny.LineTrainer):\n    pass\n\n\n@zoo.hookimpl\n"
         "def zoo_register(registry):\n    registry.trainer('second', f'{__name__}:Second', summary='Another')\n",
     )
-    from zoo_core import catalog
+    from zoo_core.registry import catalog
 
     sweep.write("more.yaml", "plugins: [second.py]\n")
     catalog.default.cache_clear()

@@ -9,10 +9,10 @@ import broken_promises
 import pytest
 import tiny
 
-from zoo_core.catalog import Catalog
 from zoo_core.errors import UnknownName
+from zoo_core.registry.catalog import Catalog
 from zoo_core.testing import cases, conformance
-from zoo_core.testing.checks import all_checks
+from zoo_core.testing.collect import all_checks
 
 SLOW = {
     "two-processes-agree",

@@ -1,4 +1,4 @@
-from zoo_core.top.table import sparkline
+from zoo_core.tools.top.table import sparkline
 
 
 def test_the_lowest_value_is_the_lowest_bar():

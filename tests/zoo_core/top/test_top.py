@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from zoo_core.sessions import Session
-from zoo_core.top.reading import runs_in
+from zoo_core.runs.sessions import Session
+from zoo_core.tools.top.read import runs_in
 
 TINY = ["run", "digit-classifier-mnist", "dataset.source=subset", "run.device=cpu", "run.batch_size=8",
         "run.log_every=1", "run.threads=1", "run.checkpoint_every=0"]  # fmt: skip

@@ -8,7 +8,7 @@ import os
 import pytest
 import torch
 
-from zoo_core.weights.checked import check
+from zoo_core.weights.hashing import check
 
 
 @pytest.fixture

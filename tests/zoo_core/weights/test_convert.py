@@ -10,9 +10,9 @@ from pickles import Touches, read_trustingly, save, save_plain
 from safetensors.torch import load_file, save_file
 
 from zoo_core.errors import BadFile, BadSetting, UnknownName
-from zoo_core.weights.convert import convert
+from zoo_core.tools.convert import convert
 from zoo_core.weights.header import read_header
-from zoo_core.weights.store import load
+from zoo_core.weights.load import load
 
 
 @pytest.fixture
@@ -32,10 +32,10 @@ def assert_nothing_was_written(tmp_path, *given):
 def test_the_tensors_of_a_pickle_load_afterwards_and_say_what_they_were_made_from(
     tmp_path, tensors, converted, monkeypatch
 ):
-    monkeypatch.delitem(sys.modules, "zoo_core.weights.unpickle", raising=False)
+    monkeypatch.delitem(sys.modules, "zoo_core.tools.unpickle", raising=False)
     save(tensors, tmp_path / "line.bin")
     path = converted(tmp_path / "line.bin", inputs=3)
-    assert "zoo_core.weights.unpickle" not in sys.modules  # it was another process that read it
+    assert "zoo_core.tools.unpickle" not in sys.modules  # it was another process that read it
     model, _ = load(path, tiny.catalog())
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, tensors[name]), name
@@ -117,7 +117,7 @@ def test_a_module_that_lies_beside_the_file_is_not_imported(tmp_path, tensors, c
     ],
 )
 def test_a_file_whose_tensors_lie_elsewhere_shows_what_it_holds(tmp_path, held, key, said):
-    from zoo_core.weights import unpickle
+    from zoo_core.tools import unpickle
 
     save(held, tmp_path / "a.pt")
     with pytest.raises(SystemExit) as refused:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from zoo_core.config.layers import Recipes
 from zoo_core.errors import BadSetting, NameTaken, UnknownName, ZooError
-from zoo_core.recipe_layers import Recipes
-from zoo_core.weights.entries import Entries
+from zoo_core.registry.weights_index import Entries
 
 Write = Callable[[str, str], Path]
 FILE = f"location: a.safetensors, sha256: {'0123456789abcdef' * 4}, licence: MIT"

@@ -8,7 +8,7 @@ import tiny
 
 import zoo_core as zoo
 from zoo_core.errors import BadFile, BadSetting
-from zoo_core.weights.evaluating import Comparison, evaluate, reproduce
+from zoo_core.tools.evaluate import Comparison, evaluate, reproduce
 from zoo_core.weights.format import read_tensors, write
 from zoo_core.weights.header import read_header
 

@@ -19,12 +19,13 @@ from serving import Server, honest
 
 import zoo_core as zoo
 from zoo_core.errors import BadFile, BrokenPlugin
-from zoo_core.weights import cache, fetch
-from zoo_core.weights.store import load
+from zoo_core.weights import cache
+from zoo_core.weights import download as fetch
+from zoo_core.weights.load import load
 
 FOLDER = Path(__file__).parent
 LOAD = (
-    "import sys; from pathlib import Path; import tiny; from zoo_core.weights.store import load\n"
+    "import sys; from pathlib import Path; import tiny; from zoo_core.weights.load import load\n"
     "load('my-line', tiny.catalog(Path(sys.argv[1])))"
 )
 

@@ -22,10 +22,10 @@ from torch import nn
 
 import zoo_core as zoo
 from zoo_core.errors import BadFile, UnknownName, ZooError, one_line
-from zoo_core.weights.checked import check, is_finite
 from zoo_core.weights.format import write
+from zoo_core.weights.hashing import check, is_finite
 from zoo_core.weights.header import read_header
-from zoo_core.weights.store import load
+from zoo_core.weights.load import load
 
 FUZZ = Path(__file__).parents[3] / "benchmarks" / "fuzz_weights.py"
 HEADERS = {"model": "line", "format": 1, "config": {"inputs": 3}}

@@ -11,11 +11,11 @@ import torch
 import yaml
 
 from zoo_core.errors import BadFile, BadSetting
-from zoo_core.weights.evaluating import evaluate
+from zoo_core.tools.evaluate import evaluate
+from zoo_core.tools.publish import name_of, publish
 from zoo_core.weights.format import read_tensors, write
 from zoo_core.weights.header import read_header
-from zoo_core.weights.publish import name_of, publish
-from zoo_core.weights.store import load
+from zoo_core.weights.load import load
 
 
 @pytest.fixture(scope="module")

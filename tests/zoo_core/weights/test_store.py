@@ -19,7 +19,7 @@ from torch import nn
 import zoo_core as zoo
 from zoo_core.errors import BadFile, BadSetting, UnknownName
 from zoo_core.weights.format import write
-from zoo_core.weights.store import load
+from zoo_core.weights.load import load
 
 
 @pytest.fixture

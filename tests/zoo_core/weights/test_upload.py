@@ -13,7 +13,7 @@ import tiny
 import yaml
 
 from zoo_core.errors import BadSetting
-from zoo_core.weights.upload import read_target
+from zoo_core.tools.upload import read_target
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

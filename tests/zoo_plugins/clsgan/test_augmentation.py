@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import zoo_core as zoo
-from zoo_core import catalog
-from zoo_core.runner import resume_run
-from zoo_plugins.clsgan.augmentation import MOST, adapted, moved
+from zoo_core.registry import catalog
+from zoo_core.training.runner import resume_run
+from zoo_plugins.clsgan.augment import MOST, adapted, moved
 
 
 def pictures(count=32, seed=0):

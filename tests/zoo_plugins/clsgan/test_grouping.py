@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo_core as zoo
-from zoo_plugins.clsgan.grouping import groups_of_one_label
+from zoo_plugins.clsgan.sampler import groups_of_one_label
 from zoo_plugins.clsgan.trainer import CLSGANTrainer
 
 LABELS = torch.tensor([0] * 9 + [1] * 4 + [2] * 3 + [3] * 6)[torch.randperm(22, generator=torch.Generator())]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import zoo_core as zoo
-from zoo_plugins.clsgan.pupil import taught
+from zoo_plugins.clsgan.cas import taught
 
 
 @pytest.fixture(scope="module")

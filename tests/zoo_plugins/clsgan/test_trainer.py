@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import zoo_core as zoo
-from zoo_core.engine import AccelerateEngine
-from zoo_core.recipes import RunSettings
+from zoo_core.config.recipe import RunSettings
+from zoo_core.engine.engine import AccelerateEngine
 from zoo_plugins.clsgan.model import CLSGAN
 from zoo_plugins.clsgan.trainer import CLSGANTrainer
 

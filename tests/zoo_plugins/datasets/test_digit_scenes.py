@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 import zoo_core as zoo
 from zoo_plugins.datasets.digit_scenes import DigitScenes, Scenes
-from zoo_plugins.datasets.digits import Digits
+from zoo_plugins.datasets.sprites import Digits
 
 
 def make(**settings):

@@ -23,9 +23,11 @@ import torch
 import torchvision
 
 import zoo_core as zoo
-from zoo_core.settings import describe
-from zoo_plugins.datasets import mnist_download, mnist_files, plugin
-from zoo_plugins.datasets.mnist import MNIST
+from zoo_core.config.settings import describe
+from zoo_plugins.datasets import plugin
+from zoo_plugins.datasets.mnist import download as mnist_download
+from zoo_plugins.datasets.mnist import files as mnist_files
+from zoo_plugins.datasets.mnist.dataset import MNIST
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = mnist_files.FULL

@@ -9,8 +9,8 @@ import torchvision
 from torch.utils.data import DataLoader
 
 import zoo_core as zoo
-from zoo_plugins.datasets.digits import Digits
 from zoo_plugins.datasets.moving_mnist import Bouncing, MovingMNIST
+from zoo_plugins.datasets.sprites import Digits
 
 
 def make(**settings):

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import zoo_core as zoo
-from zoo_plugins.unet.class_pictures import class_names, coloured, overlay, side_by_side
 from zoo_plugins.unet.model import UNet
 from zoo_plugins.unet.segmentation import figures_of, soft_dice_loss
+from zoo_plugins.unet.visualize import class_names, coloured, overlay, side_by_side
 
 MASK = torch.tensor([[[0, 0, 1], [0, 0, 1], [0, 2, 2]], [[0, 0, 0], [1, 1, 0], [0, 0, 0]]])
 

@@ -6,7 +6,7 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 import zoo_core as zoo
-from zoo_plugins.unet.frame_figures import FrameFigures
+from zoo_plugins.unet.video_metrics import FrameFigures
 
 
 def plain_ssim(x, y, data_range):

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 
 import zoo_core as zoo
 from zoo_core.cli import _exit_code
-from zoo_core.engine import AccelerateEngine
-from zoo_core.recipes import RunSettings
-from zoo_plugins.unet.frame_figures import FrameFigures
+from zoo_core.config.recipe import RunSettings
+from zoo_core.engine.engine import AccelerateEngine
 from zoo_plugins.unet.model import UNet
 from zoo_plugins.unet.next_frame import NextFrameTrainer
+from zoo_plugins.unet.video_metrics import FrameFigures
 
 SMALL = {"in_channels": 4, "out_channels": 4, "base_channels": 4, "depth": 2, "frame_channels": 1}
 LOGITS = {"output": "frame_logits", "head": "linear"}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zoo_plugins.unet.model import UNet
-from zoo_plugins.unet.rolling import frames_of, roll_out
+from zoo_plugins.unet.rollout import frames_of, roll_out
 
 
 def make(frames_in, frames_out, channels=1, **settings):

@@ -8,8 +8,8 @@ import torch
 
 import zoo_core as zoo
 from zoo_core.cli import _exit_code
-from zoo_core.engine import AccelerateEngine
-from zoo_core.recipes import RunSettings
+from zoo_core.config.recipe import RunSettings
+from zoo_core.engine.engine import AccelerateEngine
 from zoo_plugins.unet.model import UNet
 from zoo_plugins.unet.segmentation import SegmentationTrainer, soft_dice_loss
 

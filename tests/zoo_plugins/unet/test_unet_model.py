@@ -9,9 +9,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import zoo_core as zoo
-from zoo_plugins.unet.inference import folded
+from zoo_plugins.unet.blocks import Block, Stage
+from zoo_plugins.unet.fuse import folded
 from zoo_plugins.unet.model import UNet
-from zoo_plugins.unet.stage import Block, Stage
 
 SMALL = {"in_channels": 6, "out_channels": 5, "base_channels": 8}
 

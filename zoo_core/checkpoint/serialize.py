@@ -1,0 +1,95 @@
+"""Nested values as tensors and JSON, and back. Nothing is pickled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core.engine.fsdp import whole
+from zoo_core.errors import ZooError
+
+Packed = tuple[dict[str, Tensor], Any]
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def pack(value: Any) -> Packed:
+    """A nested value as named tensors and JSON that refers to them. A tensor that appears twice is stored once."""
+    tensors: dict[str, Tensor] = {}
+    seen: dict[tuple[Any, ...], str] = {}
+
+    def plain(part: Any, path: str) -> Any:
+        if isinstance(part, Tensor):
+            part = whole(part.detach())
+            same = (part.data_ptr(), part.shape, part.stride(), part.dtype)
+            if same not in seen or not part.numel():  # all empty tensors have one address
+                seen[same] = _unused(path or "value", tensors)
+                tensors[seen[same]] = part
+            return {"$tensor": seen[same], **({} if part.device.type == "cpu" else {"on": "device"})}
+        if isinstance(part, float) and not math.isfinite(part):
+            return {"$float": str(part)}
+        if isinstance(part, _PLAIN):
+            return part
+        if isinstance(part, dict):
+            if all(isinstance(key, str) and not key.startswith("$") for key in part):
+                return {key: plain(element, f"{path}.{key}" if path else key) for key, element in part.items()}
+            return {"$items": [[plain(key, ""), plain(element, f"{path}.{key}")] for key, element in part.items()]}
+        if isinstance(part, (list, tuple)):
+            elements = [plain(element, f"{path}.{index}") for index, element in enumerate(part)]
+            return {"$tuple": elements} if isinstance(part, tuple) else elements
+        raise ZooError(
+            f"a checkpoint cannot keep '{path}', a {type(part).__name__}.",
+            "Hold numbers, strings or tensors.",
+        )
+
+    structure = plain(value, "")
+    return tensors, structure
+
+
+def unpack(tensors: Mapping[str, Tensor], structure: Any, device: torch.device | None = None) -> Any:
+    """What :func:`pack` was given; with ``device``, the tensors that were on no CPU are on that."""
+    if isinstance(structure, list):
+        return [unpack(tensors, element, device) for element in structure]
+    if not isinstance(structure, dict):
+        return structure
+    if "$tensor" in structure:
+        tensor = tensors[structure["$tensor"]]
+        return tensor.to(device) if "on" in structure else tensor
+    if "$float" in structure:
+        return float(structure["$float"])
+    if "$tuple" in structure:
+        return tuple(unpack(tensors, element, device) for element in structure["$tuple"])
+    if "$items" in structure:
+        items = [(unpack(tensors, key), unpack(tensors, element, device)) for key, element in structure["$items"]]
+        return dict(items)
+    return {key: unpack(tensors, element, device) for key, element in structure.items()}
+
+
+def odd_one(value: Any, path: str) -> tuple[str, Any] | None:
+    """What in ``value`` can't be packed, and where it is, as one would write it; None if all of it can."""
+    if isinstance(value, (Tensor, *_PLAIN)):
+        return None
+    if isinstance(value, dict):
+        inner = [pair for key, one in value.items() for pair in ((f"a key of {path}", key), (f"{path}[{key!r}]", one))]
+    elif isinstance(value, (list, tuple)):
+        inner = [(f"{path}[{index}]", one) for index, one in enumerate(value)]
+    else:
+        return path, value
+    return next((found for where, one in inner if (found := odd_one(one, where))), None)
+
+
+def kind_of(value: Any) -> str:
+    """What ``value`` is, for a message: ``a tensor (3, 4)``, ``a str``."""
+    return f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+
+
+def _unused(name: str, taken: Mapping[str, Tensor]) -> str:
+    """``{"a": {"b": …}, "a.b": …}`` has two tensors at the path "a.b"."""
+    number, unused = 1, name
+    while unused in taken:
+        number += 1
+        unused = f"{name}-{number}"
+    return unused

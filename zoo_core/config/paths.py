@@ -1,0 +1,23 @@
+"""Where zoo keeps things on this machine: its home, the data root and downloaded weights."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def zoo_home() -> Path:
+    """``$ZOO_HOME``, or the user's data folder by the platform's convention."""
+    return Path(os.environ.get("ZOO_HOME") or platformdirs.user_data_path("zoo"))
+
+
+def data_root() -> Path:
+    """Where data sets lie: ``$ZOO_DATA``, else ``$ZOO_HOME/data``, else the user's data folder."""
+    return Path(os.environ.get("ZOO_DATA") or zoo_home() / "data")
+
+
+def weights_folder() -> Path:
+    """Where fetched weights are kept: ``$ZOO_HOME/weights``."""
+    return zoo_home() / "weights"

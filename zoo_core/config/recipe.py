@@ -1,0 +1,195 @@
+"""Recipes: one model, one data set, one trainer and their settings, merged key by key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from zoo_core.config.recipe_files import (
+    KEYS,
+    PARTS,
+    Key,
+    Source,
+    check_name,
+    check_summary,
+    checked,
+    parse_value,
+    read_yaml,
+)
+from zoo_core.config.settings import read, setting
+from zoo_core.config.yaml_reader import as_text
+from zoo_core.errors import BadSetting, in_yaml, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """The part ``run`` of a recipe: what the loop itself needs to know."""
+
+    steps: int | None = setting(None, "optimisation steps; give this or epochs", least=0)
+    epochs: float | None = setting(
+        None, "passes over the training examples; give this or steps", least=0, below=math.inf
+    )
+    batch_size: int = setting(64, "examples in a step, over all processes together", least=1)
+    seed: int = setting(0, "every draw of the run follows from it", least=0)
+    device: str = setting("auto", "auto (an accelerator if there is one), cpu, cuda, cuda:1, mps, xpu")
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = setting(
+        "float32", "of the forward pass; auto: bfloat16 where the device computes in it, else float32"
+    )
+    accumulate: int = setting(
+        1, "parts in which a process takes its share of a batch, for less memory; the step is one", least=1
+    )
+    compile: bool = setting(False, "compile the networks (torch.compile): a slow first step, then faster ones")
+    sharded: bool = setting(
+        False, "divide one large network and its optimizer among the processes (FSDP2); otherwise each has it whole"
+    )
+    sync_batch_norm: bool = setting(
+        False, "take batch normalisation's statistics over all processes, on accelerators; otherwise each over its own"
+    )
+    threads: int | None = setting(None, "CPU threads of one operation; null leaves torch's choice", least=1)
+    workers: int = setting(0, "processes that load data; 0 for data kept in memory", least=0)
+    log_every: int = setting(50, "steps between two lines of metrics", least=1)
+    preview_every: int = setting(400, "steps between two pictures; 0 draws none", least=0)
+    evaluate_every: int = setting(0, "steps between two evaluations; 0 evaluates once, at the end", least=0)
+    checkpoint_every: int = setting(1000, "steps between two checkpoints; 0 saves one, at the end", least=0)
+    checkpoint_minutes: float = setting(0.0, "minutes between two checkpoints; 0 goes by steps alone", least=0)
+    keep_checkpoints: int = setting(2, "newest checkpoints kept on disk", least=1)
+    keep_best: str = setting(
+        "", "figure of the evaluations whose highest value's checkpoint is kept, too; -mse: whose lowest"
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A resolved recipe. ``values`` are plain Python, by part.
+
+    {"model": {"name": …, …}, "dataset": …, "trainer": …, "run": …}
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    plugin: str = ""
+    sources: Mapping[Key, Source] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        return str(self.values.get("summary", ""))
+
+    def component(self, part: str) -> str:
+        """The registered name of the recipe's model, dataset or trainer."""
+        name = (self.values.get(part) or {}).get("name")
+        if name is not None and not isinstance(name, str):
+            raise BadSetting(
+                f"{self.where(f'{part}.name')}{part}.name is {in_yaml(name)}, but should be text.",
+                f"`zoo list {part}s` shows what it can be; put in quotes what YAML takes for something else.",
+            )
+        if name is None:
+            raise BadSetting(
+                f"{self.where(part)}recipe '{self.name}' names no {part}.",
+                f"Add `{part}: {{name: …}}`; see `zoo list {part}s`.",
+            )
+        return name
+
+    def settings(self, part: str) -> dict[str, Any]:
+        """The settings of a part, without its name."""
+        return {key: value for key, value in (self.values.get(part) or {}).items() if key != "name"}
+
+    def run_settings(self) -> RunSettings:
+        """The part ``run``, checked."""
+        settings = read(RunSettings, self.settings("run"), f"recipe '{self.name}'", "run", self.where)
+        if (settings.steps is None) == (settings.epochs is None):
+            raise BadSetting(
+                f"recipe '{self.name}' should give either run.steps or run.epochs.", "Add `run.steps=1000`."
+            )
+        return settings
+
+    def where(self, full_key: str) -> str:
+        """``"registry.yaml:14: "`` for a dotted key, or "" where nothing is known of it."""
+        key = tuple(full_key.split("."))
+        while key and key not in self.sources:
+            key = key[:-1]
+        if not key or self.sources[key].file is None:
+            return ""
+        return f"{self.sources[key]}: "
+
+    def with_overrides(
+        self, overrides: Iterable[str], all_keys: Callable[[], Mapping[str, str]] = dict[str, str]
+    ) -> Recipe:
+        """This recipe with ``key=value`` words laid over it, the last one winning.
+
+        ``all_keys`` gives the full key of every setting by its last word; it is asked about a word that is no key.
+        """
+        values, sources = dict(self.values), dict(self.sources)
+        for word in overrides:
+            values = merge(values, _parse_override(word, self, all_keys), sources, Source(None))
+            check_summary(values.get("summary", ""), Source(None))
+        return Recipe(self.name, values, self.plugin, sources)
+
+    def as_yaml(self) -> str:
+        """The recipe as a file that ``zoo run --config`` reads."""
+        return as_text({"recipe": self.name, **self.values})
+
+
+def read_config(path: Path) -> Recipe:
+    """A run's ``config.yaml``, or any file of the same form, as a recipe."""
+    values = read_yaml(path)
+    if "recipe" in values:
+        check_name(values["recipe"], Source(path, ("recipe",)))
+    name = str(values.pop("recipe", path.stem))
+    checked(values, name, path, ("recipe", *KEYS))
+    sources: dict[Key, Source] = {}
+    return Recipe(name, merge({}, values, sources, Source(path)), "", sources)
+
+
+def merge(
+    base: Mapping[str, Any], over: Mapping[str, Any], sources: dict[Key, Source], source: Source, at: Key = ()
+) -> dict[str, Any]:
+    """``over`` laid over ``base``: mappings merge, all else replaces; ``sources`` learns where each value came from.
+
+    A part that gets another ``name`` loses the settings of the old one, and of ``steps`` and ``epochs`` the newer wins.
+    """
+    merged = dict(base)
+    if "name" in over and "name" in base and over["name"] != base["name"] and len(at) == 1:
+        merged = {}
+        _forget(sources, at, itself=False)
+    for one, other in (("steps", "epochs"), ("epochs", "steps")):
+        if at == ("run",) and over.get(one) is not None and other not in over and other in merged:
+            del merged[other]
+            _forget(sources, (*at, other))
+    for key, value in over.items():
+        place, origin = (*at, key), Source(source.file, (*source.key, key))
+        if isinstance(value, Mapping):
+            below = merged.get(key)
+            sources[place] = origin
+            merged[key] = merge(below if isinstance(below, Mapping) else {}, value, sources, origin, place)
+        else:
+            if key in merged:
+                _forget(sources, place)
+            sources[place] = origin
+            merged[key] = value
+    return merged
+
+
+def _parse_override(word: str, recipe: Recipe, all_keys: Callable[[], Mapping[str, str]]) -> dict[str, Any]:
+    """``"trainer.learning_rate=1e-4"`` as a nested mapping."""
+    key, equals, text = word.partition("=")
+    path = key.split(".")
+    if not equals or not all(path):
+        raise BadSetting(f"'{word}' should be key=value.", "Write for example `trainer.learning_rate=1e-4`.")
+    if path[0] not in ("summary", "run", *PARTS) or (len(path) == 1 and path[0] != "summary"):
+        known = {known[-1]: ".".join(known) for known in recipe.sources if len(known) == 2}
+        known |= {name: f"run.{name}" for name in RunSettings.__dataclass_fields__} | dict(all_keys())
+        near = nearest(path[-1], known)
+        parts = "Keys start with run., model., dataset. or trainer."
+        raise BadSetting(f"'{key}' is no setting of a recipe.", f"Did you mean '{known[near]}'?" if near else parts)
+    nested = parse_value(word, text)
+    for part in reversed(path):
+        nested = {part: nested}
+    return dict(nested)
+
+
+def _forget(sources: dict[Key, Source], key: Key, itself: bool = True) -> None:
+    for known in [known for known in sources if known[: len(key)] == key and (itself or known != key)]:
+        del sources[known]

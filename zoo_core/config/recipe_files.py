@@ -1,0 +1,189 @@
+"""YAML files of recipes and weights: read, their form checked, and every key with the line it stands in."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zoo_core.config.yaml_reader import read_text
+from zoo_core.errors import BadFile, BadSetting, did_you_mean, in_yaml, one_line
+
+SECTIONS = ("recipes", "weights", "plugins")
+PARTS = ("model", "dataset", "trainer")
+KEYS = ("summary", "extends", "run", *PARTS, "sweep")
+_CURES = {key: f"Write `{key}: {{name: …}}`." for key in ("run", *PARTS)} | {
+    "sweep": "Write `sweep: {metric: …, space: {KEY: VALUES}}`."
+}
+Key = tuple[str, ...]
+NAME = re.compile(r"(\w[\w.+-]*/)?\w[\w.+-]*")
+WEIGHTS_NAME = re.compile(rf"{NAME.pattern}(@\w[\w.+-]*)?")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a value was set: a key of a YAML file, or a word of the command line."""
+
+    file: Path | None
+    key: Key = ()
+
+    def __str__(self) -> str:
+        if self.file is None:
+            return "command line"
+        line = _line_of(self.file, self.key)
+        return _shorten(self.file) + (f":{line}" if line else "")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds one mapping with string keys, as plain Python values.
+
+    Raises:
+        BadFile: if it is missing, unreadable, not YAML, or not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadFile(f"{_shorten(path)} could not be read: {reason}.") from error
+    try:
+        document = read_text(text)
+    except yaml.YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or error
+        line = f":{mark.line + 1}" if mark else ""
+        raise BadFile(f"{_shorten(path)}{line}: this is not YAML: {problem}.") from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        held = "a list" if isinstance(document, list) else "a single value"
+        raise BadFile(f"{_shorten(path)} holds {held}, but should hold a mapping: lines of `key: value`.")
+    return {str(key): value for key, value in document.items()}
+
+
+def read_registry(path: Path) -> dict[str, Any]:
+    """A file with the sections ``recipes`` and ``weights``, each a mapping from names to mappings, and ``plugins``, a
+    list of files.
+
+    Raises:
+        BadFile: if it holds no mapping; see read_yaml.
+        BadSetting: if it has another section, or an entry that is no mapping or has no proper name.
+    """
+    return check_registry(read_yaml(path), path)
+
+
+def check_registry(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    """``document``, the registry that the file ``path`` holds. See read_registry."""
+    for key, section in document.items():
+        place = Source(path, (key,))
+        if key not in SECTIONS:
+            raise BadSetting(
+                f"{place}: a registry has no section '{key}'.",
+                did_you_mean(key, SECTIONS, f"It has {', '.join(SECTIONS)}."),
+            )
+        if key == "plugins":
+            if not isinstance(section, list) or not all(isinstance(one, str) for one in section):
+                raise BadSetting(
+                    f"{place}: plugins is {in_yaml(section)}, but should be a list of files.", "Write `- my_model.py`."
+                )
+            continue
+        if section is not None and not isinstance(section, Mapping):
+            raise BadSetting(f"{place}: {key} is {in_yaml(section)}, but should be a mapping from names to entries.")
+        for name, entry in (section or {}).items():
+            check_name(name, Source(path, (key, str(name))), WEIGHTS_NAME if key == "weights" else NAME)
+            if not isinstance(entry, Mapping):
+                place = Source(path, (key, name))
+                raise BadSetting(f"{place}: {key}.{name} is {in_yaml(entry)}, but should be a mapping.")
+    return document
+
+
+def checked(own: Mapping[str, Any], name: str, path: Path, known: tuple[str, ...] = KEYS) -> Mapping[str, Any]:
+    """``own``, the recipe ``name`` as the file ``path`` has it.
+
+    Raises:
+        BadSetting: if it has a part that is none of ``known``, or one of another form than it should have.
+    """
+    base: Key = ("recipes", name) if known is KEYS else ()
+    for key, value in own.items():
+        place = Source(path, (*base, str(key)))
+        if key not in known:
+            raise BadSetting(
+                f"{place}: recipe '{name}' has no part '{key}'.",
+                did_you_mean(str(key), known, f"Its parts: {', '.join(known)}."),
+            )
+        if key in _CURES and not isinstance(value, Mapping):
+            raise BadSetting(f"{place}: {key} is {in_yaml(value)}, but should be a mapping.", _CURES[key])
+        if key == "summary":
+            check_summary(value, place)
+        if key == "extends" and not isinstance(value, str):
+            raise BadSetting(
+                f"{place}: extends is {in_yaml(value)}, but should be the name of one recipe.",
+                "A recipe that should extend two extends one that extends the other.",
+            )
+    return own
+
+
+def check_name(name: Any, place: Source, form: re.Pattern[str] = NAME) -> None:
+    """A name becomes a folder below ``runs``, or part of a file's name, and a word of the command line."""
+    if not (isinstance(name, str) and form.fullmatch(name)):
+        raise BadSetting(
+            f"{place}: {in_yaml(name)} is no name, which has letters, digits, '-', '_' and '.'.",
+            "Put a number in quotes." if not isinstance(name, str) else None,
+        )
+
+
+def check_summary(summary: Any, place: Source) -> None:
+    """A summary is shown as it stands."""
+    if not isinstance(summary, str):
+        raise BadSetting(
+            f"{place}: summary is {in_yaml(summary)}, but should be text.",
+            None if isinstance(summary, (Mapping, list)) else "Put it in quotes.",
+        )
+
+
+def parse_value(word: str, text: str) -> Any:
+    """The value ``text`` of the ``key=value`` word that ends in it, read as YAML."""
+    try:
+        return read_text(text)
+    except yaml.YAMLError as error:
+        raise BadSetting(
+            f"the value of '{one_line(word)}' is not YAML: {getattr(error, 'problem', None) or error}.",
+            "Quote it for the shell, for example 'labels=[1, 2]'.",
+        ) from error
+
+
+def _line_of(path: Path, key: Key) -> int | None:
+    """The line of ``key`` in a YAML file. Only errors and ``zoo info`` ask for it."""
+    try:
+        node = _nodes(path, path.stat().st_mtime_ns)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):  # of a weights file, say
+        return None
+    line = None
+    for part in key:
+        for key_node, value_node in _pairs(node):
+            if key_node.value == part:
+                line, node = key_node.start_mark.line + 1, value_node
+                break
+        else:
+            break
+    return line
+
+
+@lru_cache(maxsize=16)
+def _nodes(path: Path, modified: int) -> Any:
+    """The document of the YAML file ``path`` as it was ``modified`` last: ``zoo info`` asks for dozens of keys."""
+    return yaml.compose(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _pairs(node: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(node, yaml.MappingNode):
+        yield from node.value
+
+
+def _shorten(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

@@ -1,0 +1,251 @@
+"""Settings of components: frozen dataclasses whose every field has a default, a help line and bounds."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from zoo_core.config.types import Refused, article, convert, holds_text, is_supported, type_name
+from zoo_core.errors import BadSetting, BrokenPlugin, did_you_mean, in_yaml, nearest
+
+C = TypeVar("C")
+REQUIRED: Any = dataclasses.MISSING
+_BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "above": ("above", lambda value, bound: value > bound),
+    "least": ("at least", lambda value, bound: value >= bound),
+    "below": ("below", lambda value, bound: value < bound),
+    "most": ("at most", lambda value, bound: value <= bound),
+}
+
+
+def setting(
+    default: Any = REQUIRED,
+    help: str = "",
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+) -> Any:
+    """A field of a ``Config``: its default, what it means, and the range it must lie in.
+
+    Without a default the recipe must give it. ``above`` and ``below`` exclude their bound, ``least`` and ``most``
+    include it; each holds for every element of a list or tuple.
+    """
+    bounds = {"above": above, "least": least, "below": below, "most": most}
+    metadata = {"help": help, "bounds": {key: bound for key, bound in bounds.items() if bound is not None}}
+    if isinstance(default, (list, dict)):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class SettingInfo:
+    """One setting, as ``zoo info`` shows it."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+    required: bool
+
+
+def describe(config_class: type[Any]) -> list[SettingInfo]:
+    """Every setting of ``config_class``, in the order it was written."""
+    hints = _hints(config_class)
+    return [
+        SettingInfo(
+            field.name,
+            type_name(hints[field.name]),
+            None if _is_required(field) else _default(field),
+            " ".join([field.metadata.get("help", ""), *_bounds_words(field)]),
+            _is_required(field),
+        )
+        for field in dataclasses.fields(config_class)
+    ]
+
+
+def check_config_class(owner: type[Any]) -> None:
+    """Refuse, as the class is defined, a ``Config`` that could not be documented or could change under a run."""
+    config_class = owner.__dict__.get("Config")
+    if config_class is None:
+        return
+    write = "Write it as `@dataclass(frozen=True, kw_only=True) class Config:`."
+    parameters = getattr(config_class, "__dataclass_params__", None)
+    if not (parameters and parameters.frozen and all(field.kw_only for field in dataclasses.fields(config_class))):
+        raise TypeError(f"{owner.__name__}.Config should be a frozen, keyword-only dataclass. {write}")
+    for field in dataclasses.fields(config_class):
+        if not field.metadata.get("help"):
+            raise TypeError(
+                f"{owner.__name__}.Config.{field.name} should say what it means. "
+                f'Write `{field.name}: … = zoo.setting(default, "what it means")`.'
+            )
+        if field.name == "name" or not field.init:
+            why = "a recipe calls the component itself by `name`" if field.init else "a recipe could not set it"
+            raise TypeError(f"{owner.__name__}.Config.{field.name} is no setting: {why}. Give it another form or name.")
+
+
+def read(
+    config_class: type[C],
+    values: Mapping[str, Any],
+    whose: str,
+    prefix: str = "",
+    where: Callable[[str], str] = lambda key: "",
+) -> C:
+    """``values`` as a ``config_class``, every key, type and bound checked.
+
+    ``whose`` names the component in an error ("trainer 'clsgan'"), ``prefix`` its part of a recipe ("trainer"),
+    and ``where`` gives the place of a full key ("registry.yaml:14: ").
+
+    Raises:
+        BadSetting: for an unknown key, a value of another type or out of bounds, or a missing value.
+    """
+    fields = {field.name: field for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
+    hints = _hints(config_class)
+    for key, value in values.items():
+        full_key = f"{prefix}.{key}" if prefix else key
+        if key not in fields:
+            near = nearest(str(key), fields)
+            known = "Its settings: " + ", ".join(fields) + "." if fields else "It has no settings."
+            raise BadSetting(
+                f"{where(full_key)}{full_key}: {whose} has no such setting.",
+                f"Did you mean '{full_key.removesuffix(str(key))}{near}'?" if near else known,
+            )
+        _refuse_interpolation(full_key, value, partial(where, full_key))
+    checked: dict[str, Any] = {}
+    for name, field in fields.items():
+        full_key = f"{prefix}.{name}" if prefix else name
+        if name not in values and not _is_required(field):
+            continue
+        if values.get(name, "???") == "???":  # as OmegaConf writes a value that its user must give
+            raise BadSetting(
+                f"{where(full_key if name in values else prefix)}{full_key} is missing, "
+                f"but {whose} needs it ({field.metadata['help']}).",
+                f"Add `{full_key}=…`: {type_name(hints[name])}.",
+            )
+        checked[name] = convert(values[name], hints[name])
+        if isinstance(checked[name], Refused):
+            expected = type_name(hints[name])
+            raise BadSetting(
+                f"{where(full_key)}{full_key} is {in_yaml(values[name])}, but should be {article(expected)} "
+                f"({field.metadata.get('help', '')}).",
+                _cure(full_key, values[name], hints[name]),
+            )
+        if broken := _beyond(field, checked[name]):
+            raise BadSetting(
+                f"{where(full_key)}{full_key} is {in_yaml(values[name])}, but should be {broken} "
+                f"({field.metadata['help']})."
+            )
+    try:
+        return config_class(**checked)
+    except ValueError as error:  # of its __post_init__, which knows what goes together
+        if isinstance(error, BadSetting):
+            raise
+        raise BadSetting(f"{where(prefix)}{whose} refuses its settings: {error}.") from error
+
+
+def _types(config_class: type[Any]) -> dict[str, Any]:
+    """The type of every setting.
+
+    Raises:
+        BrokenPlugin: if one has a type that no recipe could give, or a default that does not fit its type and bounds.
+    """
+    hints = get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        hint, whose = hints[field.name], f"{config_class.__qualname__}.{field.name}"
+        if not is_supported(hint):
+            raise BrokenPlugin(
+                f"{whose} is a {type_name(hint)}, which no recipe can give.",
+                "Write it of bool, int, float, str, None, Literal, and lists, tuples and dicts of those.",
+            )
+        if _is_required(field):
+            continue
+        default, expected = _default(field), type_name(hint)
+        if isinstance(convert(default, hint), Refused):
+            raise BrokenPlugin(f"the default of {whose} is {in_yaml(default)}, but should be {article(expected)}.")
+        if broken := _beyond(field, default):
+            raise BrokenPlugin(f"the default of {whose} is {in_yaml(default)}, but should be {broken}.")
+    return hints
+
+
+_hints: Callable[[Any], dict[str, Any]] = cache(_types)
+
+
+def _refuse_interpolation(full_key: str, value: Any, where: Callable[[], str]) -> None:
+    """A stranger's ``${oc.env:SECRET}`` would be resolved here and written into the run's folder."""
+    if isinstance(value, str) and "${" in value:
+        raise BadSetting(
+            f"{where()}{full_key} is {value!r}, but recipes do not interpolate.",
+            "Write the value itself, or use `extends`.",
+        )
+    for key, element in _items(value):
+        _refuse_interpolation(f"{full_key}.{key}", element, where)
+
+
+def _items(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, Mapping):
+        yield from value.items()
+    elif isinstance(value, (list, tuple)):
+        yield from enumerate(value)
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """Every number in ``value``: bounds are for those, and not for the text of an ``int | str``."""
+    if isinstance(value, (int, float)):
+        yield value
+    for _, element in _items(value):
+        yield from _numbers(element)
+
+
+def _beyond(field: dataclasses.Field[Any], value: Any) -> str:
+    """The bound that a number in ``value`` does not keep, in words; or ""."""
+    for bound, words, holds in _bounds(field):
+        if any(not holds(number, bound) for number in _numbers(value)):
+            return _in_words(words, bound)
+    return ""
+
+
+def _bounds(field: dataclasses.Field[Any]) -> Iterator[tuple[float, str, Callable[[Any, Any], bool]]]:
+    for key, bound in field.metadata.get("bounds", {}).items():
+        words, holds = _BOUNDS[key]
+        yield bound, words, holds
+
+
+def _bounds_words(field: dataclasses.Field[Any]) -> list[str]:
+    words = [_in_words(words, bound) for bound, words, _ in _bounds(field)]
+    return [f"({', '.join(words)})"] if words else []
+
+
+def _in_words(words: str, bound: float) -> str:
+    return "finite" if bound == math.inf else f"{words} {in_yaml(bound)}"
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _cure(full_key: str, value: Any, hint: Any) -> str | None:
+    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    if get_origin(hint) is Literal and isinstance(value, str):
+        if value in map(str, get_args(hint)):
+            return f"Write `{full_key}={value}`, without quotes."
+        return did_you_mean(value, [str(choice) for choice in get_args(hint)])
+    if int in kinds and isinstance(value, float) and value.is_integer():
+        return f"Write `{full_key}={int(value)}`."
+    if float in kinds and isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value):
+        return f"Write `{full_key}={float(value)}`."
+    if str in kinds and not isinstance(value, (Mapping, list)):
+        return f"""For text write `'{full_key}="…"'`, with both pairs of quotes; in a file, one."""
+    if holds_text(hint) and isinstance(value, list):
+        return f"""For text write `'{full_key}=["…", "…"]'`, with both kinds of quotes; in a file, one."""
+    return None

@@ -1,0 +1,28 @@
+"""``previews/step-000400.png``: what a person looks at while it trains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zoo_core.hookspecs import hookimpl
+from zoo_core.runs.run import Run
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Previews:
+    """Writes each preview as one PNG, its pictures in a grid eight wide.
+
+    Clips become a PNG with a row for each, and beside it an animated GIF.
+    """
+
+    @hookimpl
+    def zoo_preview(self, run: Run, step: int, pictures: Tensor) -> None:
+        from zoo_core.data.image_output import save, save_clips
+
+        run.folder.previews.mkdir(exist_ok=True)
+        path = run.folder.previews / f"step-{step:06d}.png"
+        save(pictures, path)
+        if pictures.ndim == 5:
+            save_clips(pictures, path.with_suffix(".gif"))

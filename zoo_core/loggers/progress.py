@@ -1,0 +1,89 @@
+"""What a person sees of a run: a live line in a terminal, plain lines in a pipe or a log file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from zoo_core.hookspecs import hookimpl
+from zoo_core.runs.run import Run
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from torch import Tensor
+
+_REDRAW = 0.1  # seconds
+_PLAIN_EVERY = 10.0  # seconds
+
+
+class Progress:
+    """Step, epoch, rate, losses and time left, on ``console``."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Any = None
+        self._started = self._drawn = 0.0
+        self._first_step = 0
+
+    @hookimpl
+    def zoo_run_started(self, run: Run) -> None:
+        self._started, self._drawn, self._first_step = time.monotonic(), 0.0, run.step
+        self._console.print(
+            f"{run.name}: {run.total_steps:,} steps on {run.device}, in {run.path}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if self._console.is_terminal:
+            from rich.live import Live
+
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+
+    @hookimpl
+    def zoo_step_finished(self, run: Run, step: int, metrics: Mapping[str, Tensor]) -> None:
+        now = time.monotonic()
+        if self._live is not None and now - self._drawn >= _REDRAW:
+            self._drawn = now
+            self._live.update(self._line(run), refresh=True)
+
+    @hookimpl
+    def zoo_logged(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
+        now = time.monotonic()
+        if self._live is None and (now - self._drawn >= _PLAIN_EVERY or step == run.total_steps):
+            self._drawn = now
+            self._say(self._line(run))
+
+    @hookimpl
+    def zoo_evaluated(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
+        self._say(f"step {step:,} evaluation  {numbers(metrics)}")
+
+    @hookimpl
+    def zoo_run_finished(self, run: Run) -> None:
+        self._stop()
+
+    @hookimpl
+    def zoo_run_failed(self, run: Run, error: BaseException) -> None:
+        self._stop()
+
+    def _line(self, run: Run) -> str:
+        elapsed = time.monotonic() - self._started
+        rate = (run.step - self._first_step) / elapsed if elapsed else 0.0
+        left = timedelta(seconds=round((run.total_steps - run.step) / rate)) if rate else "?"
+        return (
+            f"step {run.step:,}/{run.total_steps:,}  epoch {run.epoch:.2f}  {rate:.1f} steps/s  "
+            f"{numbers(run.metrics)}  left {left}"
+        )
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+
+def numbers(metrics: Mapping[str, float]) -> str:
+    """``generator_loss 0.2931  real_loss 0.1``, without the details, whose names have a slash."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items() if "/" not in name)

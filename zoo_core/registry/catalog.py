@@ -1,0 +1,261 @@
+"""The composition root: installed plugins, the names they registered, and the recipes of every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, cast
+
+from zoo_core.config.layers import Recipes, plugin_files, user_files
+from zoo_core.config.recipe import Recipe, RunSettings
+from zoo_core.config.recipe_files import PARTS
+from zoo_core.config.settings import SettingInfo, describe
+from zoo_core.errors import BrokenPlugin, UnknownName, ZooError, did_you_mean
+from zoo_core.registry.config_source import config_class
+from zoo_core.registry.plugins import PluginInfo, Plugins
+from zoo_core.registry.registry import KINDS, Entry, Kind, Registry
+from zoo_core.registry.weights_index import Entries
+from zoo_core.registry.weights_index import Entry as WeightsEntry
+
+LISTED = ("recipes", *(f"{kind}s" for kind in KINDS), "weights")
+Tags = Mapping[tuple[str, str], Iterable[str]]
+
+
+class Catalog:
+    """All that can be asked for by name. ``registries`` are further registry.yaml files of the user."""
+
+    def __init__(self, registries: Iterable[Path] = (), installed: bool = True) -> None:
+        registries = [Path(path) for path in registries]
+        self.registry = Registry()
+        self.plugins = Plugins(self.registry)
+        self._user_files = user_files(registries)
+        self._recipes: Recipes | None = None
+        self._weights: tuple[Recipes, Entries] | None = None
+        if installed:
+            self.plugins.load_installed()
+            self.plugins.load_files(plugin_files(registries))
+
+    @property
+    def recipes(self) -> Recipes:
+        if (
+            self._recipes is None
+            or self._recipes.files[: len(self.registry.recipe_files)] != self.registry.recipe_files
+        ):
+            self._recipes = Recipes(self.registry.recipe_files, self._user_files, self.registry.own_recipes)
+        return self._recipes
+
+    @property
+    def weights(self) -> Entries:
+        """The published weights of every layer."""
+        if self._weights is None or self._weights[0] is not self.recipes:
+            self._weights = (self.recipes, Entries(self.recipes.weights()))
+        return self._weights[1]
+
+    def find(self, kind: Kind, name: str) -> Entry:
+        """The entry called ``name``; where it is unknown, a plugin that did not load may be why, and is named."""
+        try:
+            return self.registry.find(kind, name)
+        except UnknownName as error:
+            raise self._or_broken(error, name) from None
+
+    def recipe(self, name: str, *overrides: str) -> Recipe:
+        """The recipe called ``name`` with ``key=value`` words laid over it."""
+        try:
+            found = self.recipes.find(name)
+        except UnknownName as error:
+            raise self._or_broken(error, name) from None
+        return found.with_overrides(overrides, partial(self._keys_of, found))
+
+    def kinds_of(self, name: str) -> list[Entry]:
+        """Every model, trainer and data set that answers to ``name``."""
+        return [entry for entry in self.registry.entries if name in (entry.name, entry.full_name)]
+
+    def rows(self, kind: str, tag: str | None = None) -> list[dict[str, str]]:
+        """What ``zoo list KIND`` shows: name, plugin, tags and summary of each, in the order of their names.
+
+        Recipes and weights have the tags of their model, trainer and data set. With ``tag``, only what has it.
+        """
+        if kind == "recipes":
+            tags = self._tags()
+            rows = [self._recipe_row(plugin, name, tags) for plugin, name in self.recipes.names()]
+        elif kind == "weights":
+            tags = self._tags()
+            rows = [self._weights_row(plugin, name, tags) for plugin, name in self.weights]
+        elif kind.removesuffix("s") in KINDS:
+            rows = [
+                _row(entry.name, entry.plugin, entry.tags, entry.summary)
+                for entry in self.registry.entries
+                if entry.kind == kind.removesuffix("s")
+            ]
+        else:
+            raise UnknownName(f"there are no '{kind}' to list.", f"Choose from {', '.join(LISTED)}, plugins.")
+        chosen = [row for row in rows if tag is None or tag in row["tags"].split()]
+        return sorted(chosen, key=lambda row: (row["name"], row["plugin"]))
+
+    def info(self, name: str) -> dict[str, Any]:
+        """What is known of ``name``, by kind: ``{"recipe": {…}, "model": {…}, …}``.
+
+        All but the count of a model's parameters is read without torch, of a plugin that writes its settings plainly.
+
+        Raises:
+            UnknownName: if nothing answers to the name.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        if name in self.recipes:
+            found["recipe"] = self._describe_recipe(self.recipes.find(name))
+        if name in self.weights:
+            found["weights"] = self.describe_weights(self.weights.find(name))
+        entries = self.kinds_of(name)
+        for entry in entries:
+            self.find(entry.kind, name)  # says so if two plugins offer it, and how to choose
+        found |= {entry.kind: self._describe(entry) for entry in entries}
+        if not found:
+            known = [row["name"] for kind in LISTED for row in self.rows(kind)]
+            raise self._or_broken(
+                UnknownName(f"nothing is called '{name}'.", did_you_mean(name, known, "See `zoo list`.")),
+                name,
+            )
+        return found
+
+    def _describe_recipe(self, recipe: Recipe) -> dict[str, Any]:
+        """With every setting of its parts: first those that a file sets, the rest at their defaults."""
+        known, problems = self._settings_of(recipe)
+        written = [
+            (path, value, source)
+            for path, source in sorted(recipe.sources.items(), key=lambda item: item[0][:1] != ("model",))
+            if len(path) > 1 and not (isinstance(value := _at(recipe.values, path), dict) and value)
+        ]
+        rows = [
+            {"key": ".".join(map(str, path)), "value": value, "set in": str(source), **_meaning(known.get(path[:2]))}
+            for path, value, source in written
+        ]
+        named = {path[:2] for path, _, _ in written}
+        rows += [
+            {"key": ".".join(path), "value": info.default, "set in": "", **_meaning(info)}
+            for path, info in known.items()
+            if path not in named
+        ]
+        return {
+            "name": recipe.name,
+            "plugin": recipe.plugin or "yours",
+            "summary": recipe.summary,
+            **({"incomplete": " ".join(problems)} if problems else {}),
+            "settings": rows,
+        }
+
+    def _settings_of(self, recipe: Recipe) -> tuple[dict[tuple[str, ...], SettingInfo], list[str]]:
+        """Every setting of a recipe by its full key, and why those of a part cannot be had."""
+        known: dict[tuple[str, ...], SettingInfo] = {}
+        problems = []
+        for part in PARTS:
+            try:
+                config = config_class(self.find(cast(Kind, part), recipe.component(part)))
+                known |= {(part, info.name): info for info in describe(config)} if config else {}
+            except ZooError as error:
+                problems.append(error.problem)
+        return known | {("run", info.name): info for info in describe(RunSettings)}, problems
+
+    def _keys_of(self, recipe: Recipe) -> dict[str, str]:
+        """The full key of every setting of a recipe's parts by its name, of those parts that can be had."""
+        known, _ = self._settings_of(recipe)
+        return {name: f"{part}.{name}" for part, name in known if part != "run"}
+
+    def _recipe_row(self, plugin: str, name: str, tags: Tags) -> dict[str, str]:
+        """With what is wrong as its summary: one bad recipe should not keep the others from being listed."""
+        try:
+            recipe = self.recipes.find(f"{plugin}/{name}" if plugin else name)
+        except ZooError as error:
+            return _row(name, plugin, (), f"(broken: {error.problem})")
+        parts = ((part, str((recipe.values.get(part) or {}).get("name"))) for part in PARTS)
+        own = dict.fromkeys(tag for part in parts for tag in tags.get(part, ()))
+        return _row(name, plugin, own, recipe.summary)
+
+    def _tags(self) -> Tags:
+        """The tags of every component by kind and name, for all rows at once."""
+        tags: dict[tuple[str, str], dict[str, None]] = {}
+        for entry in self.registry.entries:
+            for name in (entry.name, entry.full_name):
+                tags.setdefault((entry.kind, name), {}).update(dict.fromkeys(entry.tags))
+        return tags
+
+    def describe_weights(self, entry: WeightsEntry) -> dict[str, Any]:
+        listed = entry.listed
+        facts = {key: getattr(listed, key) for key in ("model", "recipe", "licence", "location", "size", "sha256")}
+        return {
+            "name": entry.full_name,
+            "summary": listed.summary,
+            **{key: value for key, value in facts.items() if value is not None},
+            **({"deprecated": listed.deprecated} if listed.deprecated else {}),
+            "figures": dict(listed.figures),
+            "settings": [],
+        }
+
+    def _weights_row(self, plugin: str, name: str, tags: Tags) -> dict[str, str]:
+        try:
+            listed = self.weights.get(plugin, name).listed
+        except ZooError as error:
+            return _row(name, plugin, (), f"(broken: {error.problem})")
+        summary = listed.summary or (f"the same as {listed.alias}" if listed.alias else "")
+        return _row(name, plugin, tags.get(("model", listed.model or ""), ()), summary)
+
+    def _describe(self, entry: Entry) -> dict[str, Any]:
+        config = config_class(entry)
+        described: dict[str, Any] = {
+            "name": entry.full_name,
+            "summary": entry.summary,
+            "paper": entry.paper,
+            "licence": entry.licence,
+            "class": entry.target,
+            "settings": [] if config is None else [vars(info) for info in describe(config)],
+        }
+        if entry.kind == "model" and not any(info["required"] for info in described["settings"]):
+            described["parameters"] = entry.load().count_parameters()
+        return described
+
+    def _or_broken(self, error: UnknownName, name: str) -> UnknownName | BrokenPlugin:
+        """A better reason than "unknown", where a plugin that did not load may have brought ``name``."""
+        owner = name.partition("/")[0]
+
+        def may_bring(plugin: PluginInfo) -> bool:
+            return plugin.name in (owner, name) or name.startswith(f"{plugin.name}-")
+
+        for left_out in self.plugins.disabled:
+            if may_bring(left_out):
+                return UnknownName(
+                    f"{error.problem} The plugin '{left_out.name}' is left out.",
+                    f"{left_out.why[:1].upper()}{left_out.why[1:]}.",
+                )
+        for broken in self.plugins.broken:
+            if may_bring(broken):
+                return BrokenPlugin(
+                    f"{error.problem} The plugin '{broken.name}' is installed but did not load: {broken.why}",
+                    broken.cure or f"Mend or update it: pip install --upgrade {broken.distribution}",
+                )
+        if self.plugins.broken and error.cure and not error.cure.startswith("Did you mean"):
+            names = ", ".join(f"'{broken.name}'" for broken in self.plugins.broken)
+            return UnknownName(
+                f"{error.problem} Some plugins did not load: {names}.", "See `zoo plugins` for the reason."
+            )
+        return error
+
+
+@cache
+def default() -> Catalog:
+    """The catalog of what is installed here, made once."""
+    return Catalog()
+
+
+def _row(name: str, plugin: str, tags: Iterable[str], summary: str) -> dict[str, str]:
+    return {"name": name, "plugin": plugin or "yours", "tags": " ".join(tags), "summary": summary}
+
+
+def _at(values: Any, key: tuple[str, ...]) -> Any:
+    for part in key:
+        values = values[part]
+    return values
+
+
+def _meaning(info: SettingInfo | None) -> dict[str, Any]:
+    """What is known of a setting, whatever value a recipe gives it."""
+    return {} if info is None else {key: value for key, value in vars(info).items() if key != "name"}

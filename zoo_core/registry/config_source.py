@@ -1,0 +1,224 @@
+"""A component's ``Config`` as its source writes it: importing the class would cost the seconds that torch takes.
+
+Nothing is run. What is understood is what nearly every ``Config`` is: a frozen dataclass of annotated fields whose
+defaults, help and bounds are literals, or constants of a module. Of any other the class is imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import make_dataclass
+from functools import cache, reduce
+from importlib.util import find_spec, resolve_name
+from operator import or_
+from pathlib import Path
+from typing import Any, Literal
+
+from zoo_core.config.settings import setting
+from zoo_core.registry.registry import Entry
+
+_CHANGING = (list, dict, set)
+_TYPES: dict[str, Any] = {kind.__name__: kind for kind in (bool, int, float, str, list, tuple, dict)}
+
+
+def config_class(entry: Entry) -> type[Any] | None:
+    """The settings of what ``entry`` registers; None for a class that has none.
+
+    Either the ``Config`` itself or another dataclass of the same fields, types, defaults, help and bounds.
+
+    Raises:
+        BrokenPlugin: if the class has to be imported and cannot be.
+    """
+    module, _, name = entry.target.partition(":")
+    if module not in sys.modules:
+        with suppress(_NotPlain, RecursionError):
+            return _source(module).config(name)
+    found: type[Any] | None = getattr(entry.load(), "Config", None)
+    return found
+
+
+class _NotPlain(Exception):
+    """The source says more than is understood here: the class is imported instead."""
+
+
+class _Source:
+    """One module, parsed."""
+
+    def __init__(self, package: str, tree: ast.Module) -> None:
+        self.times_bound = Counter(_bound_by(tree))
+        self.statements = {name: statement for statement in tree.body for name in _bound_by(statement)}
+        self.imports = dict(_imports(tree, package))
+        self.times_read = Counter(_names_read(tree))
+        _insist("*" not in self.times_bound)  # it may give any name another meaning
+        _insist(not any(_gives_config(node) for node in ast.walk(tree)))
+
+    def config(self, owner: str) -> type[Any]:
+        """``owner.Config``: of the class itself, or of the one that it inherits it from."""
+        outer = self._only(owner)
+        if not isinstance(outer, ast.ClassDef):
+            source, name = self._elsewhere(ast.Name(owner))
+            return source.config(name)
+        _insist(outer.name == owner and not outer.decorator_list and not outer.keywords)
+        match [statement for statement in outer.body if "Config" in _bound_by(statement)]:
+            case [ast.ClassDef(name="Config") as config]:
+                return self._dataclass(config, owner)
+            case [] if len(outer.bases) == 1:
+                return self._config_of(outer.bases[0])
+        raise _NotPlain
+
+    def constant(self, name: str) -> Any:
+        match self._only(name):
+            case (
+                ast.Assign(targets=[ast.Name()], value=value)
+                | ast.AnnAssign(target=ast.Name(), value=ast.expr() as value)
+            ):
+                return self._value(value)
+        source, name = self._elsewhere(ast.Name(name))
+        return source.constant(name)
+
+    def _dataclass(self, config: ast.ClassDef, owner: str) -> type[Any]:
+        decorators = [ast.unparse(decorator) for decorator in config.decorator_list]
+        _insist(decorators == ["dataclass(frozen=True, kw_only=True)"] and not config.keywords)
+        _insist(self._full_name(ast.Name("dataclass")) == "dataclasses.dataclass")
+        bases = []
+        for base in config.bases:
+            if not (isinstance(base, ast.Attribute) and base.attr == "Config"):
+                raise _NotPlain
+            bases.append(self._config_of(base.value))
+        fields = [self._field(statement) for statement in config.body if not _is_text(statement)]
+        try:
+            made = make_dataclass("Config", fields, bases=tuple(bases), frozen=True, kw_only=True)
+        except (TypeError, ValueError) as error:
+            raise _NotPlain from error
+        made.__qualname__ = f"{owner}.Config"
+        return made
+
+    def _config_of(self, owner: ast.expr) -> type[Any]:
+        """``owner`` is a class of this module or of another."""
+        source, name = (self, owner.id) if isinstance(owner, ast.Name) else self._elsewhere(owner)
+        return source.config(name)
+
+    def _field(self, statement: ast.stmt) -> tuple[str, Any, Any]:
+        if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
+            raise _NotPlain
+        _insist(statement.target.id != "name")  # the class is refused
+        call = statement.value
+        if not (isinstance(call, ast.Call) and all(keyword.arg for keyword in call.keywords)):
+            raise _NotPlain
+        _insist(self._full_name(call.func) in ("zoo_core.setting", "zoo_core.config.settings.setting"))
+        named = {str(keyword.arg): self._value(keyword.value) for keyword in call.keywords}
+        try:
+            field = setting(*map(self._value, call.args), **named)
+        except TypeError as error:
+            raise _NotPlain from error
+        return statement.target.id, self._type(statement.annotation), field
+
+    def _type(self, node: ast.expr) -> Any:
+        if isinstance(node, ast.Constant) and node.value is None:
+            return None
+        if isinstance(node, ast.Name) and node.id in _TYPES and not self.times_bound[node.id]:
+            return _TYPES[node.id]
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            return reduce(or_, map(self._type, (node.left, node.right)))
+        if not isinstance(node, ast.Subscript):
+            raise _NotPlain
+        arguments = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if isinstance(node.value, ast.Name) and node.value.id in _TYPES:
+            return self._type(node.value)[tuple(... if _is_dots(one) else self._type(one) for one in arguments)]
+        _insist(self._full_name(node.value) == "typing.Literal")
+        return Literal[tuple(map(self._value, arguments))]
+
+    def _value(self, node: ast.expr) -> Any:
+        if isinstance(node, ast.Name):
+            value = self.constant(node.id)
+            # What can change may have been changed by whatever else reads it.
+            _insist(not isinstance(value, _CHANGING) or (self.times_read[node.id] == 1 and node.id in self.statements))
+            return value
+        if isinstance(node, ast.Attribute):
+            source, name = self._elsewhere(node)
+            value = source.constant(name)
+            _insist(not isinstance(value, _CHANGING))
+            return value
+        try:
+            return ast.literal_eval(node)
+        except (ValueError, TypeError) as error:
+            raise _NotPlain from error
+
+    def _full_name(self, node: ast.expr) -> str:
+        """``"package.module.name"`` of what was imported."""
+        head, _, rest = ast.unparse(node).partition(".")
+        _insist(head in self.imports and self.times_bound[head] == 1)
+        return self.imports[head] + ("." + rest if rest else "")
+
+    def _elsewhere(self, node: ast.expr) -> tuple[_Source, str]:
+        """The module that what was imported comes from, and its name there."""
+        module, _, name = self._full_name(node).rpartition(".")
+        _insist(bool(module))
+        return _source(module), name
+
+    def _only(self, name: str) -> ast.stmt:
+        """The one statement of the module that gives ``name`` its meaning."""
+        _insist(self.times_bound[name] == 1 and name in self.statements)
+        return self.statements[name]
+
+
+@cache
+def _source(module: str) -> _Source:
+    try:
+        spec = find_spec(module)
+        if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+            raise _NotPlain
+        return _Source(str(spec.parent), ast.parse(Path(spec.origin).read_bytes()))
+    except (ImportError, AttributeError, SyntaxError, ValueError, OSError) as error:  # importing it will tell
+        raise _NotPlain from error
+
+
+def _bound_by(node: ast.AST) -> Iterator[str]:
+    """The names that ``node`` and all in it give a meaning, wherever that meaning holds."""
+    for inner in ast.walk(node):
+        if isinstance(inner, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield inner.name
+        elif isinstance(inner, (ast.Import, ast.ImportFrom)):
+            yield from (alias.asname or alias.name.partition(".")[0] for alias in inner.names)
+        elif isinstance(inner, ast.Name) and not isinstance(inner.ctx, ast.Load):
+            yield inner.id
+
+
+def _names_read(tree: ast.Module) -> Iterator[str]:
+    """As often as they are."""
+    return (node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
+
+
+def _gives_config(node: ast.AST) -> bool:
+    """Whether a class is given another ``Config`` than it was defined with."""
+    return isinstance(node, ast.Attribute) and node.attr == "Config" and not isinstance(node.ctx, ast.Load)
+
+
+def _imports(tree: ast.Module, package: str) -> Iterator[tuple[str, str]]:
+    """Each imported name, and ``"package.module.name"``."""
+    for statement in tree.body:
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                package_name = alias.name.partition(".")[0]
+                yield (alias.asname, alias.name) if alias.asname else (package_name, package_name)
+        elif isinstance(statement, ast.ImportFrom):
+            module = resolve_name("." * statement.level + (statement.module or ""), package)
+            yield from ((alias.asname or alias.name, f"{module}.{alias.name}") for alias in statement.names)
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    """A docstring, of the class or behind a field."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _is_dots(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is Ellipsis
+
+
+def _insist(understood: bool) -> None:
+    if not understood:
+        raise _NotPlain

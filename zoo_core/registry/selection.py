@@ -1,0 +1,77 @@
+"""Which plugins the user wants: disabled for good, or chosen for one command by the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zoo_core.config.paths import zoo_home
+from zoo_core.errors import BadFile
+
+
+@dataclass(frozen=True)
+class PluginChoice:
+    """``disabled`` for good; ``only`` and ``without`` as ZOO_PLUGINS and ZOO_DISABLE_PLUGINS say."""
+
+    disabled: frozenset[str] = field(default_factory=frozenset)
+    only: frozenset[str] | None = None
+    without: frozenset[str] = field(default_factory=frozenset)
+
+    @classmethod
+    def of_user(cls) -> PluginChoice:
+        only = os.environ.get("ZOO_PLUGINS")
+        return cls(
+            frozenset(read_disabled()),
+            None if only is None else _names(only),
+            _names(os.environ.get("ZOO_DISABLE_PLUGINS", "")),
+        )
+
+    def why_not(self, name: str) -> str:
+        """Why the plugin ``name`` is left out, or "" if it is not."""
+        if self.only is not None:  # who names plugins for one command means these, disabled or not
+            return "" if name in self.only else "ZOO_PLUGINS does not name it"
+        if name in self.without:
+            return "ZOO_DISABLE_PLUGINS names it"
+        return f"enable it: zoo plugins enable {name}" if name in self.disabled else ""
+
+
+def read_disabled() -> list[str]:
+    """The names of the plugins that are disabled for good.
+
+    Raises:
+        BadFile: if the file that keeps them is damaged.
+    """
+    path = _file()
+    if not path.is_file():
+        return []
+    try:
+        held: Any = json.loads(path.read_text(encoding="utf-8"))
+        names = held["disabled"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadFile(f"{path} can't be read: {error}.", "Delete it: then no plugin is disabled.") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BadFile(f"{path} should hold names of plugins.", "Delete it: then no plugin is disabled.")
+    return names
+
+
+def write_disabled(names: list[str]) -> None:
+    """Keep ``names`` as those of the plugins that are disabled from now on."""
+    path = _file()
+    aside = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(json.dumps({"disabled": sorted(set(names))}) + "\n", encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise BadFile(f"{path} can't be written: {error.strerror}.", "Let ZOO_HOME be a folder of yours.") from error
+
+
+def _file() -> Path:
+    return zoo_home() / "plugins.json"
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(filter(None, (name.strip() for name in text.split(","))))

@@ -1,0 +1,69 @@
+"""A check: what it guards, what to do where it fails, and the function that tries it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from zoo_core.registry.catalog import Catalog
+
+Kind = Literal["plugin", "model", "dataset", "recipe"]
+
+
+class Skip(Exception):
+    """Raised by a check that does not apply; says why."""
+
+
+class Failed(AssertionError):
+    """Raised by a check that does not hold; says what was seen."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is checked: a plugin, or a model, data set or recipe. ``overrides`` are laid over every recipe."""
+
+    kind: Kind
+    name: str
+    catalog: Catalog
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise. ``guards`` says what goes wrong where it is broken, ``cure`` what to do."""
+
+    name: str
+    kind: Kind
+    guards: str
+    cure: str
+    function: Callable[[Subject], None]
+
+    def __call__(self, subject: Subject) -> None:
+        self.function(subject)
+
+
+def check(kind: Kind, guards: str, cure: str) -> Callable[[Callable[[Subject], None]], Check]:
+    """Make a function of a subject a check, which is called as the function is."""
+
+    def make(function: Callable[[Subject], None]) -> Check:
+        return Check(function.__name__.replace("_", "-"), kind, guards, cure, function)
+
+    return make
+
+
+def require(holds: bool, seen: str) -> None:
+    """Fail a check that does not hold, in words that say what was seen."""
+    if not holds:
+        raise Failed(seen)
+
+
+def settings_of(subject: Subject) -> dict[str, Any]:
+    """No settings: a thing is checked with its defaults. One that needs some is left to its recipes."""
+    from zoo_core.config.settings import describe
+
+    loaded = subject.catalog.find(subject.kind, subject.name).load()  # type: ignore[arg-type]
+    needed = [info.name for info in describe(loaded.Config) if info.required]
+    if needed:
+        raise Skip(f"it needs {', '.join(needed)}, which only its user knows")
+    return {}

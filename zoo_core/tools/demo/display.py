@@ -1,0 +1,80 @@
+"""What a model was given and what it gave, as HTML that refers to nothing outside itself. Knows no Gradio."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from html import escape
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from torch import Tensor
+
+from zoo_core.data import image_output as pictures
+from zoo_core.data.image_io import read_frames, read_picture
+from zoo_core.tools.demo.controls import Asked
+
+_MOST_VALUES = 200
+_MOST_CHARACTERS = 2000
+
+
+def shown(asked: Asked, given: Mapping[str, Any], predicted: Mapping[str, Any]) -> str:
+    """The pictures and clips of ``given``, and beside them those of ``predicted``; below, its other values."""
+    files = {name: control.kind for name, control in asked.controls.items() if control.kind in ("picture", "clip")}
+    read = {name: _read(value, files.get(name, "")) for name, value in given.items()}
+    figures = [figure for name, value in read.items() for figure in _figures(f"given: {name}", value)]
+    figures += [figure for name, value in predicted.items() for figure in _figures(name, value)]
+    rows = [_row(name, value) for name, value in predicted.items() if not pictures.can_be_drawn(value)]
+    table = f'<table class="zoo-values">{"".join(rows)}</table>' if rows else ""
+    return f'<div class="zoo-figures">{"".join(figures)}</div>{table}'
+
+
+def _read(value: Any, kind: str) -> Any:
+    if not kind or not isinstance(value, (str, Path)):
+        return value
+    return read_frames(value, 3).unsqueeze(0) if kind == "clip" else read_picture(value, 3).unsqueeze(0)
+
+
+def _figures(name: str, value: Any) -> Iterator[str]:
+    if not pictures.can_be_drawn(value):
+        return
+    with TemporaryDirectory() as folder:
+        if value.ndim == 2:
+            pictures.save_classes(value, Path(folder, "classes.png"))
+            yield _figure(name, Path(folder, "classes.png"))
+            return
+        if value.ndim == 5:
+            pictures.save_clips(value, Path(folder, "clip.gif"))
+            yield _figure(f"{name}, {value.shape[1]} frames", Path(folder, "clip.gif"))
+        pictures.save(value, Path(folder, "picture.png"), columns=_columns(value))
+        wide = value.ndim == 5
+        yield _figure(f"{name}, one by one" if wide else name, Path(folder, "picture.png"), wide)
+
+
+def _columns(value: Tensor) -> int:
+    return min(10, len(value)) if value.ndim == 4 else 10
+
+
+def _figure(name: str, path: Path, wide: bool = False) -> str:
+    data = b64encode(path.read_bytes()).decode()
+    kind = path.suffix.removeprefix(".")
+    return (
+        f'<figure{" class=zoo-wide" if wide else ""}><img alt="{escape(name)}" src="data:image/{kind};base64,{data}">'
+        f"<figcaption>{escape(name)}</figcaption></figure>"
+    )
+
+
+def _row(name: str, value: Any) -> str:
+    return f"<tr><th>{escape(name)}</th><td>{_told(value)}</td></tr>"
+
+
+def _told(value: Any) -> str:
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, Mapping):
+        return "<br>".join(f"{escape(str(key))}: {_told(one)}" for key, one in islice(value.items(), _MOST_VALUES))
+    if isinstance(value, (list, tuple)):
+        more = ", …" if len(value) > _MOST_VALUES else ""
+        return ", ".join(map(_told, value[:_MOST_VALUES])) + more
+    return escape(f"{value:.4g}" if isinstance(value, float) else str(value)[:_MOST_CHARACTERS])

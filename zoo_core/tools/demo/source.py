@@ -1,0 +1,68 @@
+"""A name as ``zoo demo`` takes it: the model behind it, and what is told of it. Knows no Gradio."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo_core.model import Model
+from zoo_core.registry.catalog import Catalog
+from zoo_core.tools.demo.controls import Asked, asked
+from zoo_core.weights.card import table
+from zoo_core.weights.header import Header, read_header
+from zoo_core.weights.load import load, locate
+
+_FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+_PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One tab of the page."""
+
+    name: str
+    model: Model
+    asked: Asked
+    summary: str
+    card: str
+    """Markdown."""
+
+
+def read_source(source: str, catalog: Catalog, device: str) -> Source:
+    """The model that ``source`` holds, a published name, a weights file or a run's folder, and its card.
+
+    Raises:
+        ZooError: if there is none, or its controls do not fit its ``predict``.
+    """
+    header = read_header(locate(source, catalog))
+    model, _ = load(header.path, catalog, device)
+    summary = _summary(source, header, catalog)
+    return Source(source, model, asked(model), summary, _card(header))
+
+
+def _summary(source: str, header: Header, catalog: Catalog) -> str:
+    if source in catalog.weights and not Path(source).exists():
+        return catalog.weights.find(source).listed.summary
+    return str(header.story.get("recipe", {}).get("summary") or header.says())
+
+
+def _card(header: Header) -> str:
+    """The card that lies beside the file, otherwise what the file says of itself; pictures elsewhere are left out."""
+    beside = header.path.with_suffix(".md")
+    if beside.is_file():
+        return _PICTURE.sub("", _FRONT_MATTER.sub("", beside.read_text(encoding="utf-8"))).strip()
+    facts = header.described()
+    rows = {key: value for key, value in facts.items() if key not in ("name", "summary", "figures", "settings")}
+    settings = {one["key"]: one["value"] for one in facts["settings"]}
+    parts = [("Figures", facts["figures"]), ("Facts", rows), ("Settings", settings)]
+    return "\n\n".join(
+        f"## {title}\n\n{table([('', ''), *((key, _cell(value)) for key, value in values.items())])}"
+        for title, values in parts
+        if values
+    )
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")

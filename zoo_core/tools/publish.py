@@ -1,0 +1,157 @@
+"""From a finished run to published weights: a file, a card that a person reads, and an entry for a registry."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core.config.recipe import Recipe
+from zoo_core.config.recipe_files import WEIGHTS_NAME, Source, check_name
+from zoo_core.config.yaml_reader import as_text
+from zoo_core.errors import BadFile, BadSetting
+from zoo_core.registry.catalog import Catalog
+from zoo_core.runs.folder import RunFolder
+from zoo_core.runs.sessions import read_sessions
+from zoo_core.tools.evaluate import recipe_of
+from zoo_core.training import runner
+from zoo_core.weights.card import card
+from zoo_core.weights.format import check_ending, read_tensors, write
+from zoo_core.weights.hashing import check, is_finite
+from zoo_core.weights.header import Header, read_header
+from zoo_core.weights.load import load
+from zoo_core.weights.metadata import finite, provenance
+
+_LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*")
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was written: the weights, their card, a picture if the run drew one, and the entry for a registry."""
+
+    weights: Path
+    card: Path
+    picture: Path | None
+    entry: dict[str, Any]
+
+    def as_yaml(self, name: str) -> str:
+        """The section ``weights`` of a registry file, with this entry."""
+        return as_text({"weights": {name: self.entry}})
+
+
+def name_of(run: Path) -> str:
+    """The name of a finished run's recipe, under which its weights are published unless another is given."""
+    return recipe_of(read_header(RunFolder(run).weights)).name
+
+
+def publish(
+    run: Path,
+    licence: str,
+    output: Path,
+    catalog: Catalog,
+    *,
+    name: str | None = None,
+    dtype: str | None = None,
+    summary: str = "",
+    location: str | None = None,
+) -> Published:
+    """Write the weights of the finished run in the folder ``run`` to ``output``, its card and picture beside it.
+
+    With ``dtype`` the floating-point tensors are stored in it. The figures that the file states are then measured anew,
+    on the weights as they are stored.
+
+    Raises:
+        BadFile: if the run has no result, or one that can't be published; nothing is written then.
+        BadSetting: if ``licence`` or ``dtype`` are none.
+    """
+    if not _LICENCE.fullmatch(licence):
+        raise BadSetting(f"'{licence}' is no licence.", "Write an SPDX identifier, such as Apache-2.0 or CC-BY-4.0.")
+    if dtype is not None and dtype not in DTYPES:
+        raise BadSetting(f"dtype is '{dtype}', but should be one of {', '.join(DTYPES)}.")
+    folder = RunFolder(run)
+    header = read_header(folder.weights)
+    recipe = recipe_of(header)
+    _refuse_unfinished(folder, header, recipe)
+    name = name or recipe.name
+    check_name(name, Source(None), WEIGHTS_NAME)
+    check_ending(output)
+    files = [output, output.with_suffix(".md"), output.with_suffix(".png")]
+    for file in files:
+        if file.exists():
+            raise BadFile(f"{file} is there already, and nothing published is overwritten.", "Choose another -o FILE.")
+    tensors = _stored(read_tensors(folder.weights), DTYPES.get(dtype or ""), folder.weights)
+    trainer: Any = catalog.find("trainer", recipe.component("trainer")).load()
+    story = {
+        **provenance(folder),
+        "protocol": trainer.protocol,
+        **header.story,
+        "licence": licence,
+        "figures": _figures(header, tensors, dtype, catalog),
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write(output, tensors, story)
+    picture = _newest_picture(folder)
+    if picture is not None:
+        shutil.copyfile(picture, files[2])
+    files[1].write_text(card(name, read_header(output), summary, files[2] if picture else None), encoding="utf-8")
+    checked = check(output)
+    entry = {
+        **({"summary": summary} if summary else {}),
+        "model": str(story["model"]),
+        "recipe": recipe.name,
+        "location": location or output.name,
+        "sha256": checked.sha256,
+        "size": checked.size,
+        "licence": licence,
+        "figures": {key: float(f"{value:.4g}") for key, value in story["figures"].items() if "/" not in key},
+    }
+    return Published(output, files[1], files[2] if picture else None, entry)
+
+
+def _refuse_unfinished(folder: RunFolder, header: Header, recipe: Recipe) -> None:
+    """A run that was stopped has weights, but schedules are half-way, and it was not measured."""
+    done, sessions = header.story.get("step", 0), read_sessions(folder.sessions)
+    steps = sessions[-1].steps if sessions else recipe.run_settings().steps
+    if steps is None:  # of so many epochs, whose steps the run itself counted
+        raise BadFile(f"{folder.sessions} is not there, and nothing else says how many steps the run should have.")
+    if done < steps:
+        raise BadFile(
+            f"{folder.path} was stopped after {done:,} of {steps:,} steps.", f"Go on: zoo run --resume {folder.path}"
+        )
+
+
+def _stored(tensors: Mapping[str, Tensor], dtype: torch.dtype | None, path: Path) -> dict[str, Tensor]:
+    """In ``dtype``; what has numbers that are too large for it, as variances may be for float16, stays as it is."""
+    stored = {}
+    for name, tensor in tensors.items():
+        stored[name] = tensor
+        if not tensor.is_floating_point():
+            continue
+        if not is_finite(tensor):
+            raise BadFile(f"{path}: '{name}' holds NaN or infinite numbers.", "Lower the learning rate; train anew.")
+        if dtype is not None and is_finite(smaller := tensor.to(dtype)):
+            stored[name] = smaller
+    return stored
+
+
+def _figures(header: Header, tensors: dict[str, Tensor], dtype: str | None, catalog: Catalog) -> dict[str, float]:
+    """What the run found, or anew, where the weights are stored in another precision."""
+    stated: dict[str, float] = dict(header.story.get("figures", {}))
+    held = read_tensors(header.path)
+    if dtype is None or all(tensors[name].dtype == held[name].dtype for name in tensors):
+        return stated
+    model, _ = load(header.path, catalog)
+    model.load_state_dict({name: tensor.to(held[name].dtype) for name, tensor in tensors.items()})
+    found, _, _ = runner.evaluate(recipe_of(header), model, int(header.story.get("step", 0)), catalog)
+    return finite(found)
+
+
+def _newest_picture(folder: RunFolder) -> Path | None:
+    return max(folder.previews.glob("*.png"), default=None)

@@ -1,0 +1,152 @@
+"""What the folder of a run holds, as plain values. Files that are missing or damaged are said, and cost only theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zoo_core.config.recipe import Recipe, read_config
+from zoo_core.errors import BadFile, ZooError
+from zoo_core.registry.catalog import Catalog
+from zoo_core.runs.folder import RunFolder
+from zoo_core.runs.sessions import Session, State, read_sessions, state_of
+from zoo_core.tools.report.curves import Curve, read_curves
+from zoo_core.tools.report.differences import Setting, settings_of
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights of the same recipe, as a registry lists them."""
+
+    name: str
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Story:
+    """A run, as its report tells it."""
+
+    path: Path
+    recipe: str
+    summary: str
+    state: State
+    step: int
+    curves: list[Curve]
+    settings: list[Setting]
+    environment: dict[str, Any]
+    sessions: list[Session]
+    published: list[Published]
+    notes: list[str] = field(default_factory=list)
+    """What could not be read, and what else a reader should know."""
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """The last evaluation; None is what was no number."""
+        return self._last(evaluation=True)
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """The last logged means of the training."""
+        return self._last(evaluation=False)
+
+    def _last(self, evaluation: bool) -> dict[str, float | None]:
+        return {curve.name: curve.last for curve in self.curves if curve.evaluation is evaluation}
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it was at work, over all its sessions."""
+        return sum(one.seconds for one in self.sessions) if self.sessions else None
+
+    @property
+    def peak_memory(self) -> int | None:
+        """The most of all its sessions, in bytes."""
+        return max((one.peak_memory for one in self.sessions), default=None)
+
+    @property
+    def total_steps(self) -> int | None:
+        """The steps that the run is to make; None where its folder does not say."""
+        return self.sessions[-1].steps if self.sessions else None
+
+
+def gather(path: Path, catalog: Catalog) -> Story:
+    """Read the run in the folder ``path``, and what ``catalog`` knows of its recipe.
+
+    Raises:
+        BadFile, BadSetting: if its ``config.yaml`` is not one.
+    """
+    folder = RunFolder(path)
+    notes: list[str] = []
+    config = read_config(folder.config)
+    curves = read_curves(folder.metrics, notes)
+    environment = _environment(folder, notes)
+    sessions = _sessions(folder, notes)
+    recipe = _recipe(config, catalog, notes)
+    settings = settings_of(config, recipe, environment.get("command"))
+    published = _published(config.name, catalog)
+    if published and any(one.differs and one.key.startswith("dataset.") for one in settings):
+        notes.append("The data's settings are not the recipe's, so that the published figures do not compare exactly.")
+    step = max([curve.steps[-1] for curve in curves], default=0)
+    step = max([step, *(one.step for one in sessions)])
+    notes += [f"Warning: {note}" for note in environment.get("warnings") or []]
+    notes += [_changed(one) for one in environment.get("changed") or [] if isinstance(one, dict)]
+    return Story(
+        path=path,
+        recipe=config.name,
+        summary=config.summary,
+        state=state_of(sessions, folder.is_locked()),
+        step=step,
+        curves=curves,
+        settings=settings,
+        environment=environment,
+        sessions=sessions,
+        published=published,
+        notes=notes,
+    )
+
+
+def _environment(folder: RunFolder, notes: list[str]) -> dict[str, Any]:
+    try:
+        found: Any = folder.read_environment()
+    except ZooError as error:
+        notes.append(error.problem)
+        return {}
+    if not isinstance(found, dict):
+        notes.append(f"{folder.environment} holds no mapping.")
+        return {}
+    return found
+
+
+def _sessions(folder: RunFolder, notes: list[str]) -> list[Session]:
+    try:
+        return read_sessions(folder.sessions)
+    except BadFile as error:
+        notes.append(error.problem)
+        return []
+
+
+def _recipe(config: Recipe, catalog: Catalog, notes: list[str]) -> Recipe | None:
+    try:
+        return catalog.recipe(config.name)
+    except ZooError as error:
+        notes.append(f"What differs from the recipe is not known: {error.problem}")
+        return None
+
+
+def _published(recipe: str, catalog: Catalog) -> list[Published]:
+    found = []
+    for plugin, name in catalog.weights:
+        try:
+            entry = catalog.weights.get(plugin, name)
+        except ZooError:  # `zoo weights list` says what is wrong with it; it is not this run's
+            continue
+        of = (entry.listed.recipe or "").rpartition("/")[2]
+        if entry.listed.alias is None and of == recipe and entry.listed.figures:
+            found.append(Published(entry.full_name, entry.listed.figures))
+    return found
+
+
+def _changed(change: Mapping[str, Any]) -> str:
+    pairs = (f"{key} from {pair[0]} to {pair[1]}" for key, pair in change.items() if key != "step")
+    return f"Resumed at step {change.get('step')} with other settings: {', '.join(pairs)}."

@@ -1,0 +1,98 @@
+"""The metrics of the steps since the last log line, read from the device all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo_core.checkpoint.serialize import kind_of
+from zoo_core.errors import RunFailed
+from zoo_core.trainer import Metrics
+
+_TAKEN = ("step", "epoch", "evaluation")  # what a line of metrics.jsonl says besides
+
+
+class Meter:
+    """Collects what steps report. Reading waits for the device, so it is done every ``run.log_every`` steps.
+
+    ``mean`` gives a tensor's mean over all processes, each of which reports what it found in its share of a batch.
+    """
+
+    def __init__(self, mean: Callable[[Tensor], Tensor] = lambda tensor: tensor) -> None:
+        self._mean = mean
+        self._steps: dict[str, list[int]] = {}
+        self._values: dict[str, list[Tensor]] = {}
+        self._fetched: dict[str, list[float]] = {}
+        self._places: dict[str, int] = {}
+
+    def add(self, step: int, metrics: Metrics) -> None:
+        for name, value in metrics.items():
+            if not isinstance(value, Tensor) or value.ndim or name not in self._values:
+                value = self._checked(name, value)
+            # One place step after step is a sum or average that the next step changes.
+            place = value.data_ptr()
+            if self._places.get(name, place) == place:
+                value = value.detach().clone()
+            self._places[name] = place
+            self._steps.setdefault(name, []).append(step)
+            self._values.setdefault(name, []).append(value)
+
+    def _checked(self, name: str, value: Any) -> Tensor:
+        check_metric(name)
+        if isinstance(value, (int, float)):
+            return torch.tensor(float(value))
+        if not isinstance(value, Tensor) or value.ndim:
+            raise RunFailed(
+                f"the trainer's step gives {kind_of(value)} as '{name}', but should give one number.",
+                "Give a tensor without dimensions: `loss.detach().mean()`, say.",
+            )
+        return value
+
+    def read(self) -> dict[str, float]:
+        """The mean of each metric since the last call.
+
+        Raises:
+            RunFailed: if a value was NaN or infinite; it names the first such step and the metric.
+        """
+        self.fetch()
+        series, self._fetched = self._fetched, {}
+        return {name: float(torch.tensor(values, dtype=torch.float32).mean()) for name, values in series.items()}
+
+    def fetch(self) -> None:
+        """Bring what steps reported from the device, and keep it for :meth:`read`.
+
+        Raises:
+            RunFailed: if a value is NaN or infinite; it names the first such step and the metric.
+        """
+        steps, values, self._steps, self._values = self._steps, self._values, {}, {}
+        stacked = {name: self._mean(torch.stack(series).detach().float()).cpu() for name, series in values.items()}
+        bad = [
+            (steps[name][index], name, float(series[index]))
+            for name, series in stacked.items()
+            for index in (~series.isfinite()).nonzero()[:1]
+        ]
+        if bad:
+            step, name, value = min(bad)
+            raise RunFailed(
+                f"{name} became {value} at step {step}.",
+                "Lower the learning rate, or clip gradients; the last checkpoint is from before.",
+            )
+        for name, series in stacked.items():
+            self._fetched.setdefault(name, []).extend(series.tolist())
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was fetched and not read: a run that is resumed logs the means that it would have logged."""
+        return dict(self._fetched)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._fetched = {name: list(values) for name, values in state.items()}
+
+
+def check_metric(name: Any) -> None:
+    """Raises RunFailed for what can't be the name of a metric."""
+    if not isinstance(name, str) or name in _TAKEN:
+        why = "is what metrics.jsonl calls another thing" if name in _TAKEN else "is no text"
+        raise RunFailed(f"a metric is called {name!r}, which {why}.", "Give it another name in the trainer.")
