@@ -25,7 +25,7 @@ ZOO = str(Path(sys.executable).with_name("zoo"))
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", nargs="?", default="clsgan-mnist-reference")
-    parser.add_argument("words", nargs="*", default=["trainer.judge=null"], metavar="KEY=VALUE")
+    parser.add_argument("words", nargs="*", default=["trainer.eval_classifier=null"], metavar="KEY=VALUE")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64, 256, 512])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each bench")

@@ -46,9 +46,9 @@ def train(steps: int) -> None:
         for indices in order[: len(order) // BATCH * BATCH].split(BATCH):
             image, label = images.index_select(0, indices), labels.index_select(0, indices)
             generated = generator(torch.randn(BATCH, LATENT), label)
-            reconstruction_loss = F.l1_loss(generated, image)
+            l1_loss = F.l1_loss(generated, image)
             score = discriminator(generated, label)
-            generator_loss = RECONSTRUCTION * reconstruction_loss + (score - 1).square().mean()
+            generator_loss = RECONSTRUCTION * l1_loss + (score - 1).square().mean()
             generator_optimizer.zero_grad()
             # Freezes the discriminator, no slower than requires_grad_(False) and back again in every step.
             generator_loss.backward(inputs=generator_parameters)
@@ -64,7 +64,7 @@ def train(steps: int) -> None:
 
             step += 1
             if step % LOG_EVERY == 0:
-                for loss in (reconstruction_loss, generator_loss, discriminator_loss, real_loss, fake_loss):
+                for loss in (l1_loss, generator_loss, discriminator_loss, real_loss, fake_loss):
                     loss.item()
             ticks.tick()
             if step == steps:

@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=60, help="steps before the first turn")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, metavar="GOMP_SPINCOUNT")
-    parser.add_argument("--words", nargs="+", default=["clsgan-mnist-reference", "trainer.judge=null"])
+    parser.add_argument("--words", nargs="+", default=["clsgan-mnist-reference", "trainer.eval_classifier=null"])
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     given = parser.parse_args()
     before = load_average()

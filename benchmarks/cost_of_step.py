@@ -31,7 +31,7 @@ from zoo_core.training.assemble import try_out
 from zoo_core.training.loop import Loop
 
 # Nothing is evaluated here, and the classifiers that judge a GAN would only take memory.
-UNJUDGED = ("trainer.judge=null", "trainer.pupil=null")
+UNJUDGED = ("trainer.eval_classifier=null", "trainer.cas_classifier=null")
 # A plain U-Net in place of the recipe's: its cost follows from channels and pixels.
 PLAIN = {unet_networks.RECIPE: ("model.base_channels=16", *unet_networks.PLAIN)}
 TURNS = 3
@@ -139,7 +139,7 @@ def cost(recipe: str, words: list[str], seconds: float, first: bool) -> dict[str
         "recipe": recipe,
         "words": words,
         "processes": loop.engine.world,
-        "first": loop.engine.is_main,
+        "first": loop.engine.is_rank_zero,
         "batch_size": loop.run.settings.batch_size,
         "precision": loop.engine.precision,
         "flops": counter.get_total_flops(),

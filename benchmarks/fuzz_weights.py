@@ -87,7 +87,7 @@ class Plugin:
 class Draft:
     """A file before it is written: tensors as [name, dtype, shape, bytes, offsets or None], in order."""
 
-    story: dict[str, Any]
+    metadata: dict[str, Any]
     tensors: list[list[Any]]
     text: str | None = None  # of the story, if it is not what json makes of it
     also: list[str] = field(default_factory=list)  # further members of the header
@@ -96,7 +96,7 @@ class Draft:
 
     def data(self) -> bytes:
         parts, end = [], 0
-        text = self.text if self.text is not None else json.dumps({"format": 1, **self.story})
+        text = self.text if self.text is not None else json.dumps({"format": 1, **self.metadata})
         members = [f'"__metadata__":{json.dumps({"zoo": text})}', *self.also]
         for name, dtype, shape, data, offsets in self.tensors:
             told = {"dtype": dtype, "shape": shape, "data_offsets": offsets or [end, end + len(data)]}
@@ -120,12 +120,12 @@ def drafts() -> list[Draft]:
         "seed": 1,
         "step": 300,
         "dataset": "abc",
-        "figures": {"mse": 0.5},
+        "metrics": {"mse": 0.5},
         "protocol": "in words",
         "versions": {"zoo-core": "0.1.0", "torch": "2.9"},
         "plugins": {"unet": "0.1.0"},
         "git": {"commit": "abc", "changed": False},
-        "licence": "MIT",
+        "license": "MIT",
     }
     made = []
     for name, settings in (
@@ -169,38 +169,38 @@ FIELDS = [
     "seed",
     "step",
     "dataset",
-    "figures",
+    "metrics",
     "protocol",
     "versions",
     "plugins",
 ]
-FIELDS += ["git", "licence", "converted"]
+FIELDS += ["git", "license", "converted"]
 NO_FILES = ["device", "full", "pipe", "folder", "nothing", "itself", "link", "zip", "pickle", "sparse", "empty"]
 LENGTHS = [0, 1, 2, 7, 8, 100, 2**25, 2**31, 2**32, 2**63, 2**64 - 1]
 
 
 def odd_field(chance: random.Random, draft: Draft) -> None:
-    draft.story[chance.choice(FIELDS)] = chance.choice(ODD_VALUES)
+    draft.metadata[chance.choice(FIELDS)] = chance.choice(ODD_VALUES)
 
 
 def odd_inner_field(chance: random.Random, draft: Draft) -> None:
-    outer = draft.story.get(chance.choice(["recipe", "figures", "versions", "plugins", "git", "config"]))
+    outer = draft.metadata.get(chance.choice(["recipe", "metrics", "versions", "plugins", "git", "config"]))
     if isinstance(outer, dict):
         outer[chance.choice([*outer, *ODD_NAMES])] = chance.choice(ODD_VALUES)
 
 
 def lost_field(chance: random.Random, draft: Draft) -> None:
-    draft.story.pop(chance.choice(FIELDS), None)
+    draft.metadata.pop(chance.choice(FIELDS), None)
 
 
 def odd_setting(chance: random.Random, draft: Draft) -> None:
-    config = draft.story.get("config")
+    config = draft.metadata.get("config")
     if isinstance(config, dict) and config:
         config[chance.choice([*config])] = chance.choice(ODD_NUMBERS)
 
 
 def odd_model(chance: random.Random, draft: Draft) -> None:
-    draft.story["model"] = chance.choice(ODD_NAMES)
+    draft.metadata["model"] = chance.choice(ODD_NAMES)
 
 
 def bomb(chance: random.Random, draft: Draft) -> None:
@@ -217,7 +217,7 @@ def bomb(chance: random.Random, draft: Draft) -> None:
         "{" + ",".join(f'"{number}":0' for number in range(count)) + "}",
         '{"a":1,"a":2}',
     ]
-    told = json.dumps({"format": 1, **draft.story})
+    told = json.dumps({"format": 1, **draft.metadata})
     where = chance.choice([*(f'"config": {{"{key}": ' for key in ("words", "class_names", "width")), '"x": ', "config"])
     if where == "config":
         draft.text = told[:-1] + f', "config": {chance.choice(values)}}}'  # it stands there twice
@@ -228,7 +228,7 @@ def bomb(chance: random.Random, draft: Draft) -> None:
 
 
 def odd_text(chance: random.Random, draft: Draft) -> None:
-    told = draft.text if draft.text is not None else json.dumps({"format": 1, **draft.story})
+    told = draft.text if draft.text is not None else json.dumps({"format": 1, **draft.metadata})
     begin, end = sorted(chance.randrange(len(told) + 1) for _ in range(2))
     parts = [told[:begin], told[begin:end], told[:begin] + told[end:], told + told]
     draft.text = chance.choice([*parts, "", "null", "[]"])
@@ -459,7 +459,7 @@ def check_message(error: ZooError) -> None:
 
 def gist(error: ZooError, path: Path) -> str:
     """A message without what differs from file to file."""
-    text = re.sub(r"\(.*\)", "(…)", error.problem.replace(str(path), "FILE"))
+    text = re.sub(r"\(.*\)", "(…)", error.message.replace(str(path), "FILE"))
     text = re.sub(r"'.*'", "'…'", text)
     text = re.sub(r"-?\d[\d,.e+]*", "N", text)
     return re.sub(r"(no safetensors file: \w[^:]*:[^:,]*).*", r"\1…", text)[:110]

@@ -43,7 +43,7 @@ _COUNTS = (1, 2)
 def batch() -> Iterator[Work]:
     here = catalog.default()
     for size in (16, 32, 64, 128, 256, 512, 1024):
-        words = [f"run.batch_size={size}", "trainer.judge=null", "run.device=cpu"]
+        words = [f"run.batch_size={size}", "trainer.eval_classifier=null", "run.device=cpu"]
         loop = try_out(complete(here.recipe("clsgan-mnist-reference", *words), here), here)
 
         def step(loop: object = loop) -> None:

@@ -28,8 +28,8 @@ SHORT = [
     "dataset.source=subset",
 ]
 RECIPES = {
-    "clsgan-mnist": ["trainer.judge=", "trainer.pupil="],
-    "digit-classifier-mnist": ["run.batch_size=32", "run.evaluate_every=9", "run.keep_best=accuracy"],
+    "clsgan-mnist": ["trainer.eval_classifier=", "trainer.cas_classifier="],
+    "digit-classifier-mnist": ["run.batch_size=32", "run.evaluate_every=9", "run.monitor=accuracy"],
     "unet-moving-mnist": [
         "run.batch_size=2",
         "run.workers=2",

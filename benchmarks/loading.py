@@ -106,9 +106,9 @@ def publish(folder: Path) -> Path:
     path = folder / "unet.safetensors"
     if not path.is_file():
         model = zoo.build("unet")
-        story = {"model": "unet", "config": zoo.recipe("unet-frames").settings("model")}
-        weights_format.write(path, model.state_dict(), story)
-        entry = f"{{location: {path}, sha256: {check(path).sha256}, licence: Apache-2.0, model: unet}}"
+        metadata = {"model": "unet", "config": zoo.recipe("unet-frames").settings("model")}
+        weights_format.write(path, model.state_dict(), metadata)
+        entry = f"{{location: {path}, sha256: {check(path).sha256}, license: Apache-2.0, model: unet}}"
         (folder / "registry.yaml").write_text(f"weights:\n  {NAME}: {entry}\n", encoding="utf-8")
         catalog.default.cache_clear()
     return path

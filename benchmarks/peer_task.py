@@ -44,9 +44,9 @@ def noise(image: Tensor) -> Tensor:
 
 
 def generator_losses(generated: Tensor, image: Tensor, score: Tensor) -> Losses:
-    reconstruction_loss = F.l1_loss(generated, image)
-    loss = RECONSTRUCTION * reconstruction_loss + (score - 1).square().mean()
-    return {"reconstruction_loss": reconstruction_loss, "generator_loss": loss}
+    l1_loss = F.l1_loss(generated, image)
+    loss = RECONSTRUCTION * l1_loss + (score - 1).square().mean()
+    return {"l1_loss": l1_loss, "generator_loss": loss}
 
 
 def discriminator_losses(real_score: Tensor, fake_score: Tensor) -> Losses:

@@ -112,8 +112,8 @@ def train(steps: int, transform: Callable[[Any], Tensor], folder: Path) -> None:
             for image, label in loader:
                 noise = torch.randn(BATCH, LATENT)
                 generated = generator(noise, label)
-                reconstruction_loss = F.l1_loss(generated, image)
-                generator_loss = RECONSTRUCTION * reconstruction_loss
+                l1_loss = F.l1_loss(generated, image)
+                generator_loss = RECONSTRUCTION * l1_loss
                 generator_loss = generator_loss + (discriminator(generated, label) - 1).square().mean()
                 generator_optimizer.zero_grad()
                 generator_loss.backward()
@@ -130,7 +130,7 @@ def train(steps: int, transform: Callable[[Any], Tensor], folder: Path) -> None:
                 if step % LOG_EVERY == 0:
                     line = {
                         "step": step,
-                        "reconstruction_loss": reconstruction_loss.item(),
+                        "l1_loss": l1_loss.item(),
                         "generator_loss": generator_loss.item(),
                         "discriminator_loss": discriminator_loss.item(),
                         "real_loss": real_loss.item(),

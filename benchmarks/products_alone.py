@@ -5,7 +5,7 @@ matrices of its own, as in the step, where every layer's are others. It prints t
 those of products of large square matrices before and after; their ratio is what a step could reach that does nothing
 else.
 
-    ZOO_DATA=FOLDER python benchmarks/products_alone.py trainer.judge=null run.batch_size=64
+    ZOO_DATA=FOLDER python benchmarks/products_alone.py trainer.eval_classifier=null run.batch_size=64
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The conditional GAN of PyTorch-GAN as a plugin of one file: `zoo --plugin benchmarks/public_cgan.py run public-cgan`.
 
 After its source, github.com/eriklindernoren/PyTorch-GAN, implementations/cgan/cgan.py: the networks' widths, batch
-normalisation with an epsilon of 0.8, leaky ReLU, dropout, labels as embeddings of length 10, 100 latent dimensions;
+normalization with an epsilon of 0.8, leaky ReLU, dropout, labels as embeddings of length 10, 100 latent dimensions;
 least squares alone; Adam with a step size of 2e-4 and decays of 0.5 and 0.999; batches of 64.
 
 What differs. Pictures have 28 x 28 pixels, where the source's default resizes to 32 x 32. The generator is asked for
@@ -51,8 +51,8 @@ class PublicCGAN(CLSGAN):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        latent_dim: int = zoo.setting(100, "length of the noise", least=1)
-        num_classes: int = zoo.setting(CLASSES, "labels", least=1)
+        latent_dim: int = zoo.setting(100, "length of the noise", ge=1)
+        num_classes: int = zoo.setting(CLASSES, "labels", ge=1)
         conditional: bool = zoo.setting(True, "both networks are told the label; they know no other way")
         sigmoid: bool = zoo.setting(False, "the discriminator's score is not squeezed")
 

@@ -39,10 +39,10 @@ def seconds(folder: Path, steps: int, every: int, words: list[str]) -> float:
         f"run.steps={steps}",
         f"run.checkpoint_every={every}",
         "run.preview_every=0",
-        "trainer.judge=",
-        "trainer.pupil=",
+        "trainer.eval_classifier=",
+        "trainer.cas_classifier=",
     ]
-    zoo.run("clsgan-mnist-reference", *settings, *words, observers=[clock], folder=folder)
+    zoo.run("clsgan-mnist-reference", *settings, *words, callbacks=[clock], folder=folder)
     return clock.seconds
 
 

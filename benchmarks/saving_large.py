@@ -25,8 +25,8 @@ import torch
 from measuring import load_average, machine, ratios, said, spread, write
 
 import zoo_core as zoo
-from zoo_core.checkpoint.state import Held
-from zoo_core.checkpoint.writer import Saver
+from zoo_core.checkpoint.state import TrainerState
+from zoo_core.checkpoint.writer import AsyncCheckpointWriter
 
 
 class Trained:
@@ -39,19 +39,19 @@ class Trained:
             parameter.grad = torch.ones_like(parameter)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.held = Held(self.model, SimpleNamespace(optimizer=self.optimizer))
+        self.state = TrainerState(self.model, SimpleNamespace(optimizer=self.optimizer))
 
     def bytes(self) -> int:
         return sum(
-            one.numel() * one.element_size() for part, _ in self.held.capture().values() for one in part.values()
+            one.numel() * one.element_size() for part, _ in self.state.capture().values() for one in part.values()
         )
 
 
 def by_zoo(trained: Trained, folder: Path) -> tuple[float, float]:
     """Seconds that a training waits, and until the checkpoint is on disk."""
-    with Saver(folder, keep=1) as saver:
+    with AsyncCheckpointWriter(folder, keep=1) as saver:
         started = time.perf_counter()
-        saver.begin(1, trained.held.capture())
+        saver.begin(1, trained.state.capture())
         waited = time.perf_counter() - started
         saved = saver.settled()
         took = time.perf_counter() - started

@@ -2,7 +2,7 @@
 
 list, help   `zoo list` and `zoo --help`, whole commands, and whether torch was imported in them
 first step   from the start of the process of `zoo run clsgan-mnist` to the end of the first training step: the command
-             itself, to which an observer is added that says the time and ends the process. The bare one that it is
+             itself, to which an callback is added that says the time and ends the process. The bare one that it is
              compared with imports torch and torchvision and loads both parts of MNIST with torchvision.datasets.MNIST,
              which keeps bytes and checks no sums. Twice: with files that are not gzipped, which both can read, and for
              zoo with gzipped ones, as it downloads and keeps them.

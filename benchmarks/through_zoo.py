@@ -23,7 +23,7 @@ import zoo_core as zoo
 from zoo_core.loggers.progress import Progress
 
 RECIPE = "clsgan-mnist-reference"
-UNJUDGED = {RECIPE: ("trainer.judge=null",)}
+UNJUDGED = {RECIPE: ("trainer.eval_classifier=null",)}
 
 
 class Counter:
@@ -38,7 +38,7 @@ class Counter:
 
 
 def train(recipe: str, words: Sequence[str], folder: Path) -> None:
-    zoo.run(recipe, *words, observers=[Progress(Console(stderr=True)), Counter()], folder=folder)
+    zoo.run(recipe, *words, callbacks=[Progress(Console(stderr=True)), Counter()], folder=folder)
 
 
 def main() -> None:

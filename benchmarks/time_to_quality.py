@@ -58,9 +58,9 @@ class Watch:
         self.left += time.perf_counter() - self.evaluating
         with_evaluations = seconds + self.left
         self.figures.append({"step": step, "seconds": seconds, "with_evaluations": with_evaluations, **metrics})
-        shown = {name: round(metrics[name], 3) for name in ("accuracy", "diversity", "distance_over_floor")}
+        shown = {name: round(metrics[name], 3) for name in ("accuracy", "diversity", "frechet_ratio")}
         print(f"  {step:6,} steps, {seconds:6.1f} s: {shown}", flush=True)
-        good = metrics["accuracy"] >= 0.98 and metrics["diversity"] >= 0.85 and metrics["distance_over_floor"] <= 14
+        good = metrics["accuracy"] >= 0.98 and metrics["diversity"] >= 0.85 and metrics["frechet_ratio"] <= 14
         if good and self.reached is None:
             self.reached, self.reached_with_evaluations = seconds, with_evaluations
             run.stop("good enough")
@@ -83,9 +83,14 @@ def main() -> None:
         for name in given.only:
             print(f"{name}, seed {seed}", flush=True)
             found[name].append(watch := Watch(given.limit))
-            settings = [f"run.seed={seed}", f"run.evaluate_every={given.every}", "run.device=cpu", "trainer.pupil=null"]
+            settings = [
+                f"run.seed={seed}",
+                f"run.evaluate_every={given.every}",
+                "run.device=cpu",
+                "trainer.cas_classifier=null",
+            ]
             with TemporaryDirectory() as folder:
-                zoo.run(WAYS[name], *settings, observers=[watch], folder=Path(folder, "run"))
+                zoo.run(WAYS[name], *settings, callbacks=[watch], folder=Path(folder, "run"))
     times = {name: [watch.reached for watch in watches] for name, watches in found.items()}
     whole = {name: [watch.reached_with_evaluations for watch in watches] for name, watches in found.items()}
     for name, seconds in times.items():

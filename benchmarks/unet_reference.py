@@ -1,7 +1,7 @@
 """The reference U-Net (31,430,416 parameters, 20 RGB frames to 20) on one sample of 480 x 560, on the CPU.
 
 forward   seconds of a forward pass, plain (contiguous memory, eval mode, no gradients) against that of zoo's
-          predictions (channels last, normalisation folded, inference mode), in turn; and how far the results are apart
+          predictions (channels last, normalization folded, inference mode), in turn; and how far the results are apart
 training  peak memory of a process that does training steps with AdamW, with and without model.checkpointing
 
     python benchmarks/unet_reference.py

@@ -42,19 +42,19 @@ def shipped(here: Catalog) -> list[Entry]:
 
 
 def section(entry: Entry, here: Catalog) -> str:
-    name, listed, story = entry.name, entry.listed, read_header(place(entry)).story
+    name, listed, metadata = entry.name, entry.listed, read_header(place(entry)).metadata
     picture = PAGE.parent / "pictures" / f"{name}.png"
     lines = [f"## {name}", "", f"{listed.summary}."]
     if picture.is_file():
         lines += ["", f"![What {name} gives](pictures/{picture.name})"]
     lines += ["", "| figure | |", "| --- | --- |"]
-    lines += [f"| {figure} | {value:g} |" for figure, value in listed.figures.items()]
-    lines += ["", f"**Protocol.** {str(story['protocol']).rstrip('.')}.", ""]
+    lines += [f"| {metric} | {value:g} |" for metric, value in listed.metrics.items()]
+    lines += ["", f"**Protocol.** {str(metadata['protocol']).rstrip('.')}.", ""]
     lines += ["| | |", "| --- | --- |", f"| model | `{listed.model}` |", f"| recipe | `{listed.recipe}` |"]
     lines += [f"| takes | {_named(listed.inputs)} |", f"| gives | {_named(listed.outputs)} |"]
-    lines += [f"| licence | {listed.licence} |", f"| size | {(listed.size or 0) / 2**20:.1f} MiB |"]
+    lines += [f"| license | {listed.license} |", f"| size | {(listed.size or 0) / 2**20:.1f} MiB |"]
     lines += ["", "```python", "import zoo_core as zoo", "", f'model = zoo.load("{name}")', "```"]
-    words = " ".join([str(listed.recipe), *changed(story["recipe"], str(listed.recipe), here)])
+    words = " ".join([str(listed.recipe), *changed(metadata["recipe"], str(listed.recipe), here)])
     lines += ["", "```bash", f"zoo run {words}", f"zoo eval {name}         # measures these weights again"]
     lines += [f"zoo reproduce {name}    # trains them again, and compares", "```", ""]
     return "\n".join(lines)

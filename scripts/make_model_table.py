@@ -36,20 +36,20 @@ def shipped() -> list[Entry]:
 
 
 def table(entries: list[Entry]) -> str:
-    rows = ["| weights | MiB | licence | figures | source |", "| --- | --- | --- | --- | --- |"]
+    rows = ["| weights | MiB | license | figures | source |", "| --- | --- | --- | --- | --- |"]
     for entry in entries:
         listed = entry.listed
         size = f"{(listed.size or 0) / 2**20:.1f}"
-        rows.append(f"| **{entry.name}** | {size} | {listed.licence} | {_figures(listed.figures)} | zoo |")
+        rows.append(f"| **{entry.name}** | {size} | {listed.license} | {_metrics(listed.metrics)} | zoo |")
         for other, said in listed.beside.items():
-            figures = {key: value for key, value in said.items() if key != "source"}
-            rows.append(f"| {other} | | | {_figures(figures)} | {said['source']} |")
+            metrics = {key: value for key, value in said.items() if key != "source"}
+            rows.append(f"| {other} | | | {_metrics(metrics)} | {said['source']} |")
     return "\n".join(rows) + "\n"
 
 
-def _figures(figures: dict[str, Any]) -> str:
+def _metrics(metrics: dict[str, Any]) -> str:
     return ", ".join(
-        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in metrics.items()
     )
 
 

@@ -23,9 +23,9 @@ SECTIONS = {
     "Interfaces": ["Model", "Dataset", "Trainer", "Engine"],
     "Settings": ["setting"],
     "A page to try a model on": ["Control"],
-    "Examples": ["Batch", "Examples", "InMemory", "Pixels", "OnTheFly", "data_root"],
+    "Examples": ["Batch", "Examples", "InMemory", "Uint8Images", "GeneratedExamples", "data_root"],
     "A run": ["Run", "Metrics", "ZooError"],
-    "Reading pictures": ["read_picture", "read_frames", "clip_shape", "picture_files", "palette"],
+    "Reading pictures": ["read_image", "read_frames", "clip_shape", "image_files", "palette"],
     "By name": ["list", "info", "recipe", "build", "run", "load"],
 }
 ELSEWHERE = {"hookimpl"}
@@ -139,7 +139,7 @@ def markdown(docstring: str) -> str:
 
 def checks() -> Iterator[str]:
     for one in sorted(all_checks(), key=lambda check: ["plugin", "model", "dataset", "recipe"].index(check.kind)):
-        yield f"| {one.name} | {one.kind} | {one.guards} | {one.cure} |"
+        yield f"| {one.name} | {one.kind} | {one.guards} | {one.hint} |"
 
 
 if __name__ == "__main__":

@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from zoo_core.config.paths import data_root as data_root
     from zoo_core.config.settings import setting as setting
     from zoo_core.data.image_io import clip_shape as clip_shape
-    from zoo_core.data.image_io import picture_files as picture_files
+    from zoo_core.data.image_io import image_files as image_files
     from zoo_core.data.image_io import read_frames as read_frames
-    from zoo_core.data.image_io import read_picture as read_picture
+    from zoo_core.data.image_io import read_image as read_image
     from zoo_core.data.image_output import palette as palette
     from zoo_core.dataset import Batch as Batch
     from zoo_core.dataset import Dataset as Dataset
     from zoo_core.dataset import Examples as Examples
+    from zoo_core.dataset import GeneratedExamples as GeneratedExamples
     from zoo_core.dataset import InMemory as InMemory
-    from zoo_core.dataset import OnTheFly as OnTheFly
-    from zoo_core.dataset import Pixels as Pixels
+    from zoo_core.dataset import Uint8Images as Uint8Images
     from zoo_core.errors import ZooError as ZooError
     from zoo_core.hookspecs import hookimpl as hookimpl
     from zoo_core.model import Model as Model
@@ -52,8 +52,8 @@ _HOME = {
     "InMemory": "dataset",
     "Metrics": "trainer",
     "Model": "model",
-    "OnTheFly": "dataset",
-    "Pixels": "dataset",
+    "GeneratedExamples": "dataset",
+    "Uint8Images": "dataset",
     "Registry": "registry.registry",
     "Run": "runs.run",
     "Trainer": "trainer",
@@ -66,9 +66,9 @@ _HOME = {
     "list": "api",
     "load": "api",
     "palette": "data.image_output",
-    "picture_files": "data.image_io",
+    "image_files": "data.image_io",
     "read_frames": "data.image_io",
-    "read_picture": "data.image_io",
+    "read_image": "data.image_io",
     "recipe": "api",
     "run": "api",
     "setting": "config.settings",
@@ -80,26 +80,26 @@ __all__ = [
     "Dataset",
     "Engine",
     "Examples",
+    "GeneratedExamples",
     "InMemory",
     "Metrics",
     "Model",
-    "OnTheFly",
-    "Pixels",
     "Registry",
     "Run",
     "Trainer",
+    "Uint8Images",
     "ZooError",
     "build",
     "clip_shape",
     "data_root",
     "hookimpl",
+    "image_files",
     "info",
     "list",
     "load",
     "palette",
-    "picture_files",
     "read_frames",
-    "read_picture",
+    "read_image",
     "recipe",
     "run",
     "setting",

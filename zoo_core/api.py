@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from zoo_core.config.recipe import Recipe
-from zoo_core.engine.openmp import waits_asleep_if_busy
+from zoo_core.engine.openmp import limit_spin_wait
 from zoo_core.registry import catalog
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from zoo_core.model import Model
     from zoo_core.runs.run import Run
-    from zoo_core.weights.matching import LeftOut
+    from zoo_core.weights.matching import IncompatibleKeys
 
 
 def list(kind: str = "recipes", match: str = "*", tag: str | None = None) -> builtins.list[str]:
@@ -45,13 +45,13 @@ def recipe(name: str, *overrides: str) -> Recipe:
 def run(
     name: str | Recipe,
     *overrides: str,
-    observers: Iterable[object] = (),
+    callbacks: Iterable[object] = (),
     folder: str | PathLike[str] | None = None,
     resume: bool = False,
 ) -> Run:
     """Train a recipe and give back the finished run: ``zoo.run("clsgan-mnist", "run.steps=100")``.
 
-    ``observers`` are objects with life-cycle hooks (methods marked ``@zoo.hookimpl``). With ``resume`` the run in
+    ``callbacks`` are objects with life-cycle hooks (methods marked ``@zoo.hookimpl``). With ``resume`` the run in
     ``folder`` goes on, if its settings are the same. SIGINT and SIGTERM end the run after the step that is under way,
     saved, and this function returns: ``run.stopping`` says why, or is "".
 
@@ -59,14 +59,14 @@ def run(
         ZooError: if the recipe asks for what is not there; nothing is written then.
         RunFailed: if the training fails; what it had is on disk.
     """
-    waits_asleep_if_busy()
+    limit_spin_wait()
     from zoo_core.loggers import standard
     from zoo_core.registry.resolve import complete
     from zoo_core.training.runner import run_recipe
 
     here = catalog.default()
     chosen = name.with_overrides(overrides) if isinstance(name, Recipe) else here.recipe(name, *overrides)
-    return run_recipe(complete(chosen, here), here, [*standard(), *observers], Path(folder) if folder else None, resume)
+    return run_recipe(complete(chosen, here), here, [*standard(), *callbacks], Path(folder) if folder else None, resume)
 
 
 def build(name: str, kind: str = "model", **settings: Any) -> Any:
@@ -108,7 +108,7 @@ def load(
     dtype: str | torch.dtype | None = ...,
     strict: Literal[False],
     **settings: Any,
-) -> tuple[Model, LeftOut]: ...
+) -> tuple[Model, IncompatibleKeys]: ...
 
 
 def load(
@@ -118,7 +118,7 @@ def load(
     dtype: str | torch.dtype | None = None,
     strict: bool = True,
     **settings: Any,
-) -> Model | tuple[Model, LeftOut]:
+) -> Model | tuple[Model, IncompatibleKeys]:
     """A model with its weights, in eval mode: from a published name, a run's folder, or a file.
 
         model = zoo.load("clsgan-mnist", device="cuda", dtype="bfloat16")

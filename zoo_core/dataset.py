@@ -58,18 +58,18 @@ class Dataset(ABC):
         """The examples to train on. The loop shuffles them."""
 
     @abstractmethod
-    def evaluation(self) -> Examples:
+    def test(self) -> Examples:
         """The examples to measure on, in a fixed order; never trained on."""
 
     def validation(self) -> Examples:
         """The examples to measure on while the training goes on (``run.evaluate_every``). Where choices are made by
         them, they should not be those of ``evaluation``, which they are unless this is overridden."""
-        return self.evaluation()
+        return self.test()
 
     def fingerprint(self) -> str:
         """A hash that differs when the data do: of the settings, both lengths and a few examples."""
         digest = hashlib.sha256(json.dumps(dataclasses.asdict(self.config), sort_keys=True, default=str).encode())
-        for examples in (self.train(), self.evaluation()):
+        for examples in (self.train(), self.test()):
             digest.update(str(len(examples)).encode())
             for index in sorted({0, len(examples) // 2, len(examples) - 1} if len(examples) else set()):
                 example = examples[index]
@@ -93,10 +93,10 @@ def _bytes(value: Any) -> bytes:
     return tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
-class OnTheFly:
+class GeneratedExamples:
     """Examples that ``make`` makes from their numbers alone, so that example k is the same in every process and run.
 
-        OnTheFly(make, length=10_000, endless=True)  # make([k, …]) -> Batch
+        GeneratedExamples(make, length=10_000, endless=True)  # make([k, …]) -> Batch
 
     What is random in ``make`` is drawn from a generator seeded with k. With ``endless`` the training takes examples 0,
     1, 2, … on and on, each once; ``length`` is then only what is called an epoch, and ``Trainer.order`` is not asked.
@@ -120,13 +120,13 @@ class OnTheFly:
 class InMemory:
     """Examples kept as tensors and batched by index, much faster than one by one.
 
-        InMemory(image=Pixels(images), label=labels)  # (N, 1, 28, 28) as bytes, (N,)
+        InMemory(image=Uint8Images(images), label=labels)  # (N, 1, 28, 28) as bytes, (N,)
 
     Raises:
         ValueError: if the tensors are not of one length.
     """
 
-    def __init__(self, **tensors: Tensor | Pixels) -> None:
+    def __init__(self, **tensors: Tensor | Uint8Images) -> None:
         lengths = {name: len(tensor) for name, tensor in tensors.items()}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"the tensors should be of one length, but have {lengths}.")
@@ -149,7 +149,7 @@ class InMemory:
         return Batch({name: tensor.index_select(0, index) for name, tensor in self._kept.items()})
 
 
-class Pixels:
+class Uint8Images:
     """Pictures that :class:`InMemory` keeps as the bytes they are, in a quarter of the memory of what it gives:
     float32 in [0, 1].
 
@@ -175,12 +175,12 @@ class Pixels:
 class _Whole(Mapping[str, Tensor]):
     """Made when it is asked for: of what is kept as bytes, nothing else need be in memory."""
 
-    def __init__(self, kept: Mapping[str, Tensor | Pixels]) -> None:
+    def __init__(self, kept: Mapping[str, Tensor | Uint8Images]) -> None:
         self._kept = kept
 
     def __getitem__(self, name: str) -> Tensor:
         kept = self._kept[name]
-        return kept[:] if isinstance(kept, Pixels) else kept
+        return kept[:] if isinstance(kept, Uint8Images) else kept
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._kept)

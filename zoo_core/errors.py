@@ -11,13 +11,13 @@ class ZooError(Exception):
 
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, problem: str, cure: str | None = None) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.cure = cure
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
 
     def __str__(self) -> str:
-        return self.problem if self.cure is None else f"{self.problem}\n  {self.cure}"
+        return self.message if self.hint is None else f"{self.message}\n  {self.hint}"
 
 
 class UnknownName(ZooError, LookupError):

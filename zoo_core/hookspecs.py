@@ -5,7 +5,7 @@ newer zoo may be marked ``@zoo.hookimpl(optionalhook=True)``, and an older one p
 
 The life-cycle hooks (``zoo_run_started`` and on) are called on the main process only, in the order they stand here.
 A plugin that raises in one of them is switched off for the rest of the run with a warning that names it; the training
-goes on, and checkpoints do not depend on any of them. Wrappers are not taken there. ``zoo.run(…, observers=[thing])``
+goes on, and checkpoints do not depend on any of them. Wrappers are not taken there. ``zoo.run(…, callbacks=[thing])``
 takes any object with such methods for one run; ``ZOO_TRACE=1`` prints each call.
 """
 
@@ -75,7 +75,7 @@ def zoo_run_started(run: Run) -> None:
 
 @hookspec
 def zoo_step_finished(run: Run, step: int, metrics: Mapping[str, Tensor]) -> None:
-    """One optimisation step is done. ``metrics`` are 0-d tensors still on the device: reading one waits for it."""
+    """One optimization step is done. ``metrics`` are 0-d tensors still on the device: reading one waits for it."""
 
 
 @hookspec
@@ -97,7 +97,7 @@ def zoo_evaluated(run: Run, step: int, metrics: Mapping[str, float]) -> None:
 
 
 @hookspec
-def zoo_preview(run: Run, step: int, pictures: Tensor) -> None:
+def zoo_preview(run: Run, step: int, images: Tensor) -> None:
     """What ``trainer.preview`` drew: ``pictures`` (N, C, H, W), or clips (N, T, C, H, W), in [0, 1] on the CPU.
 
     A listener that wants pictures only looks at ``pictures.ndim``.

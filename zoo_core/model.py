@@ -24,7 +24,7 @@ class Model(nn.Module):
         class Autoencoder(zoo.Model):
             @dataclass(frozen=True, kw_only=True)
             class Config:
-                width: int = zoo.setting(64, "length of the code", least=1)
+                width: int = zoo.setting(64, "length of the code", ge=1)
 
             config: Config
 
@@ -76,9 +76,9 @@ class Model(nn.Module):
         """How ``zoo demo`` asks for the arguments of ``predict``, by their names; those left out keep their defaults.
 
             return {
-                "labels": zoo.Control("choices", "digits", choices=range(10)),
-                "seed": zoo.Control("whole", least=0, most=999),
-                "walk": zoo.Control("number", "from the seed to the other", least=0.0, most=1.0),
+                "labels": zoo.Control("multiselect", "digits", choices=range(10)),
+                "seed": zoo.Control("int", minimum=0, maximum=999),
+                "walk": zoo.Control("float", "from the seed to the other", minimum=0.0, maximum=1.0),
             }
 
         Unless overridden, they are read off ``predict``: an ``int``, ``float``, ``bool`` or ``str``, a ``Literal`` to

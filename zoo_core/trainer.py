@@ -25,7 +25,7 @@ class Engine(Protocol):
     """Where the networks and the batches are."""
     total_steps: int
     """Steps of the whole run, for schedules."""
-    is_main: bool
+    is_rank_zero: bool
     """Whether this process is the one that writes."""
 
     def prepare(self, module: M, *optimizers: *Os) -> tuple[M, *Os]:
@@ -45,8 +45,10 @@ class Engine(Protocol):
 
     @property
     def updating(self) -> bool:
-        """Whether this call of ``Trainer.step`` ends in a change of weights: with ``run.accumulate``, only a batch's
-        last part does. Schedules and averages go on only then."""
+        """Whether this call of ``Trainer.step`` ends in an update of the weights.
+
+        With ``run.grad_accumulation_steps`` only the last part of a batch does. Step schedules and averages only then.
+        """
 
     def gather(self, tensor: Tensor) -> Tensor:
         """The tensors of all processes, one behind the other along the first dimension."""
@@ -75,9 +77,10 @@ class Trainer(ABC):
     """The settings, each checked."""
     protocol: ClassVar[str] = ""
     """How ``evaluate`` measures, in a sentence or two; it is published with the figures."""
-    accumulates: ClassVar[bool] = False
-    """Whether ``step`` heeds ``engine.updating``, so that ``run.accumulate`` may call it with parts of a batch."""
-    shares_evaluation: ClassVar[bool] = False
+    supports_grad_accumulation: ClassVar[bool] = False
+    """Whether ``step`` uses ``engine.updating``, so that it may be called with parts of a batch
+    (``run.grad_accumulation_steps``)."""
+    distributed_evaluation: ClassVar[bool] = False
     """Whether ``evaluate`` adds up with ``engine.sum``, so that of several processes each gets a share of the
     evaluation examples, and no two of them the same; otherwise each gets all of them."""
 
@@ -94,7 +97,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def step(self, batch: Batch) -> Metrics:
-        """One optimisation step on ``batch``, which is on the device. Gives detached 0-d tensors to report.
+        """One optimization step on ``batch``, which is on the device. Gives detached 0-d tensors to report.
 
         Random draws are reproducible as they stand: every step is seeded from the run's seed and its number.
         """
@@ -122,5 +125,5 @@ class Trainer(ABC):
         """
         return None
 
-    def finish(self) -> None:  # noqa: B027  # nothing to do is the right default
+    def finalize(self) -> None:  # noqa: B027  # nothing to do is the right default
         """Put into the model what is to be published, such as averaged weights. Called once, after the last step."""

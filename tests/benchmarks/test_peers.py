@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
+from repository import HELPERS
 
 
 @pytest.mark.slow
@@ -15,7 +15,7 @@ import pytest
 def test_two_steps_under_a_framework_give_the_weights_of_the_same_updates_by_hand(framework: str) -> None:
     if find_spec(framework) is None:
         pytest.skip(f"{framework} is not installed: pip install 'zoo-core[bench]'")
-    command = [sys.executable, str(Path(__file__).with_name("peer_updates.py")), framework]
+    command = [sys.executable, str(HELPERS / "peer_updates.py"), framework]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     apart = [float(line) for line in done.stdout.splitlines()[-2:]]

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT))
 
-from benchmarks.page import page  # noqa: E402
-from benchmarks.rows import SCRIPTS, Row  # noqa: E402
+from benchmarks.page import page
+from benchmarks.rows import SCRIPTS, Row
 
 
 def spread(median: float, least: float, most: float) -> dict[str, float]:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import onnx
 import pytest
+from repository import ROOT
 
 from zoo_core.tools.export.requirements import ENDINGS
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 

@@ -5,16 +5,15 @@ import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import click
 import pytest
+from repository import ROOT
 
 from zoo_core.cli import cli
 from zoo_core.registry.catalog import default
 from zoo_core.registry.resolve import complete
 
-ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [DOCS / "gallery.md", DOCS / "top.md", *sorted((DOCS / "coming-from").glob("*.md"))]
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -8,13 +8,13 @@ import textwrap
 from pathlib import Path
 
 import torch
+from repository import ROOT
 
 import zoo_core as zoo
 from zoo_core.registry.registry import Registry
 
-ROOT = Path(__file__).parents[2]
 SHORT = ["dataset.source=subset", "run.device=cpu", "run.threads=1"]
-UNJUDGED = [*SHORT, "trainer.judge=null"]  # whose figures take longer than such a short training
+UNJUDGED = [*SHORT, "trainer.eval_classifier=null"]  # whose figures take longer than such a short training
 
 
 def python_of(page: str) -> list[str]:
@@ -58,7 +58,7 @@ AROUND_THE_STEP = """
     class Autoencoder(zoo.Model):
         @dataclass(frozen=True, kw_only=True)
         class Config:
-            width: int = zoo.setting(16, "of the code", least=1)
+            width: int = zoo.setting(16, "of the code", ge=1)
 
         def __init__(self, config):
             super().__init__(config)

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from repository import ROOT
 
-PAGES = Path(__file__).parents[2] / "docs" / "plugins"
+PAGES = ROOT / "docs" / "plugins"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-ROOT = Path(__file__).parents[2]
 
 
 def block(page: str, containing: str) -> str:
@@ -156,7 +156,7 @@ def test_a_weights_scheme_brings_what_was_published(zoo, tmp_path):
     (tmp_path / "share").mkdir()
     (tmp_path / "share" / "mine.safetensors").write_bytes(file.read_bytes())
     (tmp_path / "registry.yaml").write_text(
-        "weights:\n  mine:\n    location: share://mine.safetensors\n    licence: Apache-2.0\n"
+        "weights:\n  mine:\n    location: share://mine.safetensors\n    license: Apache-2.0\n"
         f"    sha256: {sha256(file.read_bytes()).hexdigest()}\n    size: {file.stat().st_size}\n"
     )
     source = block("loggers-and-commands.md", "zoo_fetch").replace("/mnt/share/", f"{tmp_path}/share/")

@@ -11,15 +11,14 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import fsspec
 import numpy as np
 import pytest
 import torch
 import yaml
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "scale"
 WORDS = ["digit-classifier-mnist", "dataset.source=subset", "run.device=cpu", "run.batch_size=8", "run.steps=200",
          "run.log_every=5", "run.checkpoint_every=0"]  # fmt: skip

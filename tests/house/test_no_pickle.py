@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 FOLDERS = ("zoo_core", "zoo_plugins", "examples", "benchmarks", "scripts")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 THE_ONE_READER = ROOT / "zoo_core" / "weights" / "unpickle.py"
@@ -215,7 +215,7 @@ from zoo_core.weights.header import read_header
 from zoo_core.weights.publish import publish
 from zoo_core.weights.store import load
 
-tiny.train(Path("run"), "run.steps=12", "run.workers=0", observers=(tiny.Watcher(stop_at=7),))
+tiny.train(Path("run"), "run.steps=12", "run.workers=0", callbacks=(tiny.Watcher(stop_at=7),))
 run = tiny.resume(Path("run"))
 assert run.step == 12
 model, _ = load(Path("run"), tiny.catalog())
@@ -223,7 +223,7 @@ assert model(tiny.torch.zeros(2, 3)).isfinite().all()
 assert evaluate(Path("run"), tiny.catalog(), [], 0).agree
 done = publish(Path("run"), "MIT", Path("line.safetensors"), tiny.catalog(), dtype="float16")
 load(done.weights, tiny.catalog(), dtype="bfloat16")
-print(read_header(done.weights).story["licence"], "open" in seen, "import" in seen)
+print(read_header(done.weights).story["license"], "open" in seen, "import" in seen)
 """
 )
 

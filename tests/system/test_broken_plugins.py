@@ -159,8 +159,8 @@ def test_zoos_own_names_are_all_there_and_each_broken_plugin_has_one_line(site):
     for name in [*BROKEN, "same", "missing"]:
         lines = [line for line in done.stderr.splitlines() if line.startswith(f"warning: the plugin '{name}' (zoo-p")]
         assert len(lines) == 1, name
-        cure = CURES.get(name, "Update it")
-        assert lines[0].endswith(f". {cure}, or leave it out: zoo plugins disable {name}")
+        hint = CURES.get(name, "Update it")
+        assert lines[0].endswith(f". {hint}, or leave it out: zoo plugins disable {name}")
 
 
 def test_asking_for_what_a_broken_plugin_would_have_brought_says_so(site):

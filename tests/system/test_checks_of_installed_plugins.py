@@ -31,7 +31,7 @@ TRAINER = """
 
     @zoo.hookimpl
     def zoo_register(registry):
-        registry.trainer("{name}", "p_{name}_trainer:{Name}", summary="Steps down", licence="MIT", paper="Nobody 2026")
+        registry.trainer("{name}", "p_{name}_trainer:{Name}", summary="Steps down", license="MIT", paper="Nobody 2026")
         parts = {{"model": "digit-classifier", "dataset": "mnist", "trainer": "{name}"}}
         settings = {{part: {{"name": of}} for part, of in parts.items()}}
         settings["dataset"]["source"] = "subset"
@@ -70,7 +70,7 @@ TRAINERS = {
     "apart": ("pass", "pass"),
     "together": (PREPARE, "pass"),
     "keeping": (f"{PREPARE}; self.kept = 0.0", "self.kept += float(batch['image'].mean())"),
-    "lonely": (PREPARE, "assert self.engine.is_main, 'only one of us can do that'"),
+    "lonely": (PREPARE, "assert self.engine.is_rank_zero, 'only one of us can do that'"),
 }
 
 

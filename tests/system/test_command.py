@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 ZOO = [sys.executable, "-m", "zoo_core"]
-SMALL = ["clsgan-mnist", "dataset.source=subset", "trainer.judge=null", "run.device=cpu", "run.batch_size=16"]
+SMALL = ["clsgan-mnist", "dataset.source=subset", "trainer.eval_classifier=null", "run.device=cpu", "run.batch_size=16"]
 LONG = [*SMALL, "run.steps=150", "run.checkpoint_every=5", "run.preview_every=0"]
 
 
@@ -207,7 +207,7 @@ def test_a_key_press_before_the_first_step_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "message", "cure"),
+    ("words", "message", "hint"),
     [
         (["clsgan-mnits"], "no recipe is called 'clsgan-mnits'.", "Did you mean 'clsgan-mnist'?"),
         ([*SMALL, "run.step=3"], "run.step: recipe 'clsgan-mnist' has no such setting.", "Did you mean 'run.steps'?"),
@@ -216,11 +216,11 @@ def test_a_key_press_before_the_first_step_leaves_nothing(tmp_path):
         (["--resume", "nowhere"], "nowhere is no run's folder: it holds no config.yaml.", "runs"),
     ],
 )
-def test_a_mistake_gets_two_lines_and_writes_nothing(tmp_path, words, message, cure):
+def test_a_mistake_gets_two_lines_and_writes_nothing(tmp_path, words, message, hint):
     failed = zoo(tmp_path, "run", *words)
     problem, advice = failed.stderr.splitlines()
     assert failed.returncode == 2
     assert problem.startswith("error: ")
     assert message in problem
-    assert cure in advice
+    assert hint in advice
     assert list(tmp_path.rglob("*")) == []

@@ -10,8 +10,9 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = ROOT / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def _lay_idx_files(folder: Path) -> None:
 
     data = zoo.build("mnist", "dataset", source="subset")
     folder.mkdir()
-    for part, examples in (("train", data.train()), ("t10k", data.evaluation())):
+    for part, examples in (("train", data.train()), ("t10k", data.test())):
         pictures = examples.tensors["image"].mul(255).round().byte().numpy()[:, 0]
         labels = examples.tensors["label"].byte().numpy()
         for kind, array in (("images-idx3-ubyte", pictures), ("labels-idx1-ubyte", labels)):

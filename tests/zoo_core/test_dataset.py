@@ -16,7 +16,7 @@ def squares(indices):
 
 
 def test_examples_made_on_the_fly_are_the_same_one_by_one_and_in_a_batch():
-    examples = zoo.OnTheFly(squares, 5)
+    examples = zoo.GeneratedExamples(squares, 5)
     assert len(examples) == 5
     assert {name: int(value) for name, value in examples[3].items()} == {"number": 3, "square": 9}
     assert examples.__getitems__([1, 4])["square"].tolist() == [1, 16]
@@ -24,12 +24,12 @@ def test_examples_made_on_the_fly_are_the_same_one_by_one_and_in_a_batch():
 
 
 def test_examples_made_on_the_fly_are_endless_only_where_it_is_said():
-    assert not zoo.OnTheFly(squares, 5).endless
-    assert zoo.OnTheFly(squares, 5, endless=True).endless
+    assert not zoo.GeneratedExamples(squares, 5).endless
+    assert zoo.GeneratedExamples(squares, 5, endless=True).endless
 
 
 def test_evaluation_makes_examples_in_other_processes_too():
-    batches = in_order(zoo.OnTheFly(squares, 5), 2, workers=2)
+    batches = in_order(zoo.GeneratedExamples(squares, 5), 2, workers=2)
     assert [batch["square"].tolist() for batch in batches] == [[0, 1], [4, 9], [16]]
 
 
@@ -44,14 +44,14 @@ def test_examples_in_memory_are_the_same_one_by_one_and_in_a_batch():
 def test_pixels_are_kept_as_bytes_and_given_as_numbers_from_0_to_1():
     bytes_ = torch.randint(0, 256, (5, 1, 3, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     numbers = bytes_.float() / 255
-    examples = zoo.InMemory(image=zoo.Pixels(bytes_), label=torch.arange(5))
+    examples = zoo.InMemory(image=zoo.Uint8Images(bytes_), label=torch.arange(5))
     assert torch.equal(examples[3]["image"], numbers[3])
     assert torch.equal(examples.__getitems__([4, 1])["image"], numbers[[4, 1]])
     assert torch.equal(examples.tensors["image"], numbers)
     assert list(examples.tensors) == ["image", "label"]
     assert examples.tensors["label"] is examples.tensors["label"]
     with pytest.raises(ValueError, match=r"pixels are torch\.float32, but should be torch\.uint8"):
-        zoo.Pixels(numbers)
+        zoo.Uint8Images(numbers)
 
 
 def test_tensors_of_different_lengths_are_refused():
@@ -65,10 +65,10 @@ class Numbers(zoo.Dataset):
         count: int = zoo.setting(4, "examples to train on")
 
     def train(self):
-        return zoo.OnTheFly(squares, self.config.count)
+        return zoo.GeneratedExamples(squares, self.config.count)
 
-    def evaluation(self):
-        return zoo.OnTheFly(squares, 3)
+    def test(self):
+        return zoo.GeneratedExamples(squares, 3)
 
 
 def test_a_data_set_validates_on_its_evaluation_unless_it_says_otherwise():
@@ -92,7 +92,7 @@ def test_a_fingerprint_is_of_whatever_an_example_holds():
             half = torch.ones(2, dtype=torch.bfloat16)
             return [{"half": half, "word": self.config.word, "none": None, "boxes": {"x": [1]}}] * 3
 
-        def evaluation(self):
+        def test(self):
             return self.train()
 
     class Pairs(Odd):

@@ -12,11 +12,13 @@ test_unet = conformance("unet")
 test_datasets = conformance("datasets")
 _SUBSET = "dataset.source=subset"
 test_digit_classifier_mnist = pytest.mark.slow(conformance("digit-classifier-mnist", [_SUBSET]))
-test_clsgan_mnist = pytest.mark.slow(conformance("clsgan-mnist", [_SUBSET, "trainer.pupil=null"]))
-test_clsgan_mnist_reference = pytest.mark.slow(conformance("clsgan-mnist-reference", [_SUBSET, "trainer.judge=null"]))
-test_cgan_mnist = pytest.mark.slow(conformance("cgan-mnist", [_SUBSET, "trainer.judge=null"]))
-test_lsgan_mnist = pytest.mark.slow(conformance("lsgan-mnist", [_SUBSET, "trainer.judge=null"]))
-test_gan_mnist = pytest.mark.slow(conformance("gan-mnist", [_SUBSET, "trainer.judge=null"]))
+test_clsgan_mnist = pytest.mark.slow(conformance("clsgan-mnist", [_SUBSET, "trainer.cas_classifier=null"]))
+test_clsgan_mnist_reference = pytest.mark.slow(
+    conformance("clsgan-mnist-reference", [_SUBSET, "trainer.eval_classifier=null"])
+)
+test_cgan_mnist = pytest.mark.slow(conformance("cgan-mnist", [_SUBSET, "trainer.eval_classifier=null"]))
+test_lsgan_mnist = pytest.mark.slow(conformance("lsgan-mnist", [_SUBSET, "trainer.eval_classifier=null"]))
+test_gan_mnist = pytest.mark.slow(conformance("gan-mnist", [_SUBSET, "trainer.eval_classifier=null"]))
 test_unet_moving_mnist = pytest.mark.slow(
     conformance("unet-moving-mnist", [_SUBSET, "run.batch_size=2", "model.base_channels=4"])
 )

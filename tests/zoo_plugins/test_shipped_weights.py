@@ -2,17 +2,16 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from repository import ROOT
 
 import zoo_core as zoo
 from zoo_core.registry.catalog import Catalog
 from zoo_core.weights.cache import place
 from zoo_core.weights.header import read_header
 
-ROOT = Path(__file__).parents[2]
 WEIGHTS = Catalog().weights
 ENTRIES = [entry for entry in (WEIGHTS.get(*key) for key in WEIGHTS) if "zoo_plugins" in entry.file.parts]
 
@@ -28,15 +27,19 @@ def test_all_together_fit_into_a_wheel():
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_a_file_says_what_its_entry_says(entry):
-    story = read_header(place(entry)).story
+    metadata = read_header(place(entry)).metadata
     listed = entry.listed
-    assert (story["model"], story["recipe"]["name"], story["licence"]) == (listed.model, listed.recipe, listed.licence)
+    assert (metadata["model"], metadata["recipe"]["name"], metadata["license"]) == (
+        listed.model,
+        listed.recipe,
+        listed.license,
+    )
     assert listed.size == place(entry).stat().st_size
-    assert story["protocol"]
-    assert story["dataset"]
-    assert listed.figures
-    for name, value in listed.figures.items():
-        assert value == pytest.approx(story["figures"][name], rel=1e-3), name
+    assert metadata["protocol"]
+    assert metadata["dataset"]
+    assert listed.metrics
+    for name, value in listed.metrics.items():
+        assert value == pytest.approx(metadata["metrics"][name], rel=1e-3), name
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)

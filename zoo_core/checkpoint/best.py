@@ -20,22 +20,22 @@ class Best:
     def steps(self) -> tuple[int, ...]:
         return (self.step,) if self.step >= 0 else ()
 
-    def beaten_by(self, figures: Mapping[str, float], keep_best: str, step: int) -> bool:
+    def beaten_by(self, metrics: Mapping[str, float], monitor: str, step: int) -> bool:
         """Whether ``step`` is better than all before, which is then kept in mind. Of equals the first is the best.
 
-        ``keep_best`` is ``"accuracy"`` for the highest, ``"-mse"`` for the lowest, or "" for none.
+        ``monitor`` is ``"accuracy"`` for the highest, ``"-mse"`` for the lowest, or "" for none.
 
         Raises:
             BadSetting: if there is no such figure.
         """
-        name = keep_best.removeprefix("-")
+        name = monitor.removeprefix("-")
         if not name:
             return False
-        if name not in figures:
-            known = f"The evaluation gives {', '.join(figures) or 'nothing'}."
-            raise BadSetting(f"run.keep_best: there is no figure '{name}'.", did_you_mean(name, figures, known))
-        value = figures[name]
-        better = value < self.value if keep_best.startswith("-") else value > self.value
+        if name not in metrics:
+            known = f"The evaluation gives {', '.join(metrics) or 'nothing'}."
+            raise BadSetting(f"run.monitor: there is no metric '{name}'.", did_you_mean(name, metrics, known))
+        value = metrics[name]
+        better = value < self.value if monitor.startswith("-") else value > self.value
         if math.isfinite(value) and (better or self.step < 0):
             self.step, self.value = step, value
             return True

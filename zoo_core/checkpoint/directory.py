@@ -87,7 +87,7 @@ def load_newest(folder: Path) -> tuple[int, dict[str, Packed], list[str]]:
         try:
             return (*load(path), damaged)
         except BadFile as error:
-            damaged.append(error.problem)
+            damaged.append(error.message)
     raise BadFile(f"{folder} holds no whole checkpoint." + "".join(f" {problem}" for problem in damaged))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.engine.fsdp import whole
+from zoo_core.engine.fsdp import full_tensor
 from zoo_core.errors import ZooError
 
 Packed = tuple[dict[str, Tensor], Any]
@@ -23,7 +23,7 @@ def pack(value: Any) -> Packed:
 
     def plain(part: Any, path: str) -> Any:
         if isinstance(part, Tensor):
-            part = whole(part.detach())
+            part = full_tensor(part.detach())
             same = (part.data_ptr(), part.shape, part.stride(), part.dtype)
             if same not in seen or not part.numel():  # all empty tensors have one address
                 seen[same] = _unused(path or "value", tensors)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo_core.checkpoint.serialize import Packed, kind_of, odd_one, pack, unpack
-from zoo_core.engine.fsdp import divided_as, is_divided
+from zoo_core.engine.fsdp import is_sharded, sharded_like
 from zoo_core.errors import BadFile, ZooError
 
 _NOT_STATE = ("config", "engine")
@@ -25,7 +25,7 @@ class Stateful(Protocol):
     def load_state_dict(self, state_dict: dict[str, Any], /) -> Any: ...
 
 
-class Held:
+class TrainerState:
     """The state of a model and its trainer, found by looking at the trainer's attributes.
 
     Kept are objects with ``state_dict``, tensors, and plain values (also in lists, tuples and mappings); of modules
@@ -99,7 +99,7 @@ class Held:
         target = self._object(name)
         if isinstance(target, nn.Module):
             now = target.state_dict()
-            target.load_state_dict({key: divided_as(now.get(key, one), one) for key, one in value.items()})
+            target.load_state_dict({key: sharded_like(now.get(key, one), one) for key, one in value.items()})
         elif isinstance(target, Stateful) and isinstance(value, dict):
             target.load_state_dict(value)
             optimizer = getattr(target, "optimizer", target)  # Accelerate's wrapper has it inside
@@ -126,14 +126,14 @@ class Held:
             self._refuse(name, *found)
 
     def _refuse(self, name: str, place: str, odd: Any) -> NoReturn:
-        cure = (
+        hint = (
             "Draw from torch's own generator: zoo seeds it for every step."
             if isinstance(odd, torch.Generator)
             else "Hold a number, a tensor or, as an attribute, something with state_dict(); "
             f"or call it self._{name} if it can be made again."
         )
         kind = type(odd).__name__
-        raise ZooError(f"{type(self.trainer).__name__} holds {place}, a {kind}, which a checkpoint cannot keep.", cure)
+        raise ZooError(f"{type(self.trainer).__name__} holds {place}, a {kind}, which a checkpoint cannot keep.", hint)
 
     def _object(self, name: str) -> Any:
         if name == "model":
@@ -218,7 +218,7 @@ def _lay_moments_as_weights(optimizer: torch.optim.Optimizer) -> None:
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
-                if is_divided(parameter):
-                    state[name] = divided_as(parameter, value)
+                if is_sharded(parameter):
+                    state[name] = sharded_like(parameter, value)
                 else:
                     state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

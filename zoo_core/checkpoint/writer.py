@@ -25,7 +25,7 @@ class Saved:
     error: BadFile | None = None
 
 
-class Saver:
+class AsyncCheckpointWriter:
     """Writes one checkpoint at a time into ``folder``, in a thread of its own; leaving the block waits for it."""
 
     def __init__(self, folder: Path, keep: int) -> None:
@@ -33,7 +33,7 @@ class Saver:
         self._thread: ThreadPoolExecutor | None = None
         self._writing: tuple[int, Future[Path]] | None = None
 
-    def __enter__(self) -> Saver:
+    def __enter__(self) -> AsyncCheckpointWriter:
         self._thread = ThreadPoolExecutor(1, "zoo-checkpoint")
         return self
 

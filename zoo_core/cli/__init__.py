@@ -13,8 +13,8 @@ from typing import Any, NoReturn, TextIO, cast
 
 import click
 
-from zoo_core.engine.openmp import waits_asleep_if_busy
-from zoo_core.engine.rank import LOST, is_first, is_launched
+from zoo_core.engine.openmp import limit_spin_wait
+from zoo_core.engine.rank import LOST, is_launched, is_rank_zero
 from zoo_core.errors import ProcessLost, UnknownName, ZooError, did_you_mean
 
 COMMANDS = {
@@ -152,7 +152,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of the command ``zoo``. Exit codes: 0 done, 1 a run failed, 2 the user's mistake, 130 interrupted."""
     warnings.showwarning = _show_warning
-    waits_asleep_if_busy()
+    limit_spin_wait()
     if "_ZOO_COMPLETE" in os.environ:  # a shell that asks for names shows whatever else is said amid what is typed
         warnings.simplefilter("ignore")
     sys.exit(_exit_code(arguments))
@@ -167,7 +167,7 @@ def _exit_code(arguments: list[str] | None) -> int:
         if isinstance(error, ProcessLost) and is_launched():
             return LOST
         say_error(str(error), show_traceback)
-        if is_launched() and not is_first():
+        if is_launched() and not is_rank_zero():
             time.sleep(5)  # if it is the first one's error, too, that one says so
         return error.exit_code
     except click.UsageError as error:
@@ -223,6 +223,6 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """A warning as one line a person can read, without the place in the source."""
-    if issubclass(category, UserWarning) and is_first():
+    if issubclass(category, UserWarning) and is_rank_zero():
         with suppress(OSError):  # a training goes on, whether or not anybody reads what it says
             click.echo(f"{click.style('warning:', fg='yellow')} {message}", err=True)

@@ -38,7 +38,7 @@ def command(name: str, overrides: tuple[str, ...], only: str | None, as_json: bo
             outcome = case.run()
             subject = f"{case.subject.kind} {case.subject.name}"
             row = {"subject": subject, "check": case.check.name, "state": outcome.state, "why": outcome.why}
-            rows.append({**row, "guards": case.check.guards, "cure": case.check.cure, "seconds": outcome.seconds})
+            rows.append({**row, "guards": case.check.guards, "hint": case.check.hint, "seconds": outcome.seconds})
             if not as_json:
                 _say(rows[-1])
     if as_json:
@@ -55,4 +55,4 @@ def _say(row: dict[str, Any]) -> None:
     why = f": {row['why']}" if row["why"] else ""
     click.echo(f"{state}  {row['subject']}  {row['check']}{why}")
     if row["state"] == "failed":
-        click.echo(f"         guards: {row['guards']}\n         cure: {row['cure']}")
+        click.echo(f"         guards: {row['guards']}\n         cure: {row['hint']}")

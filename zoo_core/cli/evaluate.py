@@ -59,10 +59,10 @@ def say(source: str, comparison: Comparison, as_json: bool) -> int:
     if as_json:
         rows = comparison.rows()
         click.echo(
-            json.dumps({"agree": comparison.agree, "same_data": comparison.same_data, "figures": rows}, indent=2)
+            json.dumps({"agree": comparison.agree, "same_data": comparison.same_data, "metrics": rows}, indent=2)
         )
         return 0 if comparison.agree else 1
-    shown = [row for row in comparison.rows() if "/" not in row["figure"] or not row["agrees"]]
+    shown = [row for row in comparison.rows() if "/" not in row["metric"] or not row["agrees"]]
     show([{key: _plain(value) for key, value in row.items()} for row in shown], as_json=False)
     hidden = len(comparison.stated) - len(shown)
     if hidden:

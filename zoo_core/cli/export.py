@@ -70,7 +70,7 @@ def _name(source: str) -> str:
 
     path = Path(source)
     if path.is_dir() and RunFolder(path).weights.is_file():
-        return str(read_header(RunFolder(path).weights).story.get("recipe", {}).get("name") or path.resolve().name)
+        return str(read_header(RunFolder(path).weights).metadata.get("recipe", {}).get("name") or path.resolve().name)
     return path.stem if path.suffix == ".safetensors" else path.name
 
 
@@ -85,7 +85,7 @@ def _say(exported: Exported, tolerance: float, as_json: bool) -> None:
     facts = exported.facts
     click.echo(f"{exported.file}: {exported.header.says()}")
     click.echo(f"  source   {exported.header.path}, sha256 {facts['sha256'][:12]}…")
-    click.echo(f"  licence  {facts['licence'] or 'none stated'}")
+    click.echo(f"  license  {facts['license'] or 'none stated'}")
     for name, kind in facts["inputs"].items():
         click.echo(f"  input    {name}: {kind}")
     for name, kind in facts["outputs"].items():

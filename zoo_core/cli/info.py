@@ -21,7 +21,7 @@ from zoo_core.registry.catalog import Catalog
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @common_options
 def command(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
-    """What NAME stands for: a recipe, model, trainer, data set or weights, its paper, licence and every setting.
+    """What NAME stands for: a recipe, model, trainer, data set or weights, its paper, license and every setting.
 
     Of a weights FILE, what it says of itself; it is not loaded.
     """
@@ -44,15 +44,15 @@ def show_described(found: Mapping[str, Mapping[str, Any]], as_json: bool) -> Non
         for rows in _tables(described["settings"]):
             click.echo()
             show(rows, as_json=False)
-        if described.get("figures"):
+        if described.get("metrics"):
             click.echo()
-            shown = {key: value for key, value in described["figures"].items() if "/" not in key}
-            show([{"figure": key, "value": f"{value:.5g}"} for key, value in shown.items()], as_json=False)
+            shown = {key: value for key, value in described["metrics"].items() if "/" not in key}
+            show([{"metric": key, "value": f"{value:.5g}"} for key, value in shown.items()], as_json=False)
 
 
 def _show_facts(described: Mapping[str, Any]) -> None:
     for fact, value in described.items():
-        if value and fact not in ("name", "summary", "settings", "figures"):
+        if value and fact not in ("name", "summary", "settings", "metrics"):
             click.echo(f"  {fact.ljust(10)}  {value:,}" if isinstance(value, int) else f"  {fact.ljust(10)}  {value}")
 
 

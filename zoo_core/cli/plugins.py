@@ -81,10 +81,10 @@ def warn_of_broken(here: Catalog) -> None:
     for info in here.plugins.broken:
         whose = f"{info.distribution} {info.version}".strip()
         stop = "" if info.why.endswith((".", "!", "?")) else "."
-        cure = info.cure.rstrip(".") or "Update it"
+        hint = info.hint.rstrip(".") or "Update it"
         warnings.warn(
             f"the plugin '{info.name}' ({whose}) did not load: {info.why}{stop} "
-            f"{cure}, or leave it out: zoo plugins disable {info.name}",
+            f"{hint}, or leave it out: zoo plugins disable {info.name}",
             stacklevel=2,
         )
 

@@ -14,7 +14,7 @@ from zoo_core.config.overrides import parse_words
 from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.paths import RUNS, newest_run
-from zoo_core.training.error_attribution import blaming
+from zoo_core.training.error_attribution import attributing_errors
 from zoo_core.training.signals import exits_on_interrupt
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
@@ -46,7 +46,7 @@ def command(source: str, inputs: tuple[str, ...], output: Path | None) -> None:
 
         model, _ = load(chosen, here)
     _refuse_misfit(model, values)
-    with blaming({f"the model {type(model).__name__}": type(model)}):
+    with attributing_errors({f"the model {type(model).__name__}": type(model)}):
         predicted = model.predict(**values)
     click.echo(f"{source}: {chosen}", err=True)
     _write(predicted, output)

@@ -45,8 +45,8 @@ def command(
         from zoo_core.loggers.progress import Progress
         from zoo_core.tools.evaluate import reproduce
 
-    observers = [*standard(), Progress(Console(stderr=True))]
-    run, comparison = reproduce(source, here, overrides, tolerance, observers, folder)
+    callbacks = [*standard(), Progress(Console(stderr=True))]
+    run, comparison = reproduce(source, here, overrides, tolerance, callbacks, folder)
     if run.stopping:
         click.echo(f"stopped by {run.stopping}; go on: zoo run --resume {run.path}", err=True)
         return EXIT_CODES.get(run.stopping, 1)

@@ -13,7 +13,7 @@ from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.config.recipe import Recipe, read_config
-from zoo_core.engine.rank import end_with_launcher, is_first, is_launched
+from zoo_core.engine.rank import end_with_launcher, is_launched, is_rank_zero
 from zoo_core.errors import BadSetting
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.folder import RunFolder
@@ -128,9 +128,9 @@ def _train(recipe: Recipe, here: Catalog, folder: Path | None, resume: bool, tim
 
     if is_launched():
         end_with_launcher()
-    observers = [*standard(), Progress(Console(stderr=True))]
-    run = run_recipe(recipe, here, observers, folder, resume, time_limit)
-    if not is_first():  # a launcher would end the first one if another had a code that is not 0
+    callbacks = [*standard(), Progress(Console(stderr=True))]
+    run = run_recipe(recipe, here, callbacks, folder, resume, time_limit)
+    if not is_rank_zero():  # a launcher would end the first one if another had a code that is not 0
         return 0
     _report(run)
     return EXIT_CODES.get(run.stopping, 0)
@@ -143,8 +143,8 @@ def _report(run: Run) -> None:
     done = f"done ({run.finishing})," if run.finishing else "done,"
     done = f"stopped by {run.stopping} at" if run.stopping else done
     lines: list[Any] = [f"{run.name}: {done} step {run.step:,}", f"  run      {run.path}"]
-    lines += [f"  metrics  {numbers(run.metrics)}"] if run.metrics else []
-    lines += [f"  figures  {numbers(run.figures)}"] if run.figures else []
+    lines += [f"  metrics  {numbers(run.train_metrics)}"] if run.train_metrics else []
+    lines += [f"  figures  {numbers(run.test_metrics)}"] if run.test_metrics else []
     if run.stopping:
         lines.append(f"  go on    zoo run --resume {run.path}")
     if type(run.model).predict.__qualname__ != "Model.predict":

@@ -16,7 +16,7 @@ from zoo_core.registry.catalog import Catalog
 from zoo_core.tools.sweep.plot import draw
 from zoo_core.tools.sweep.results import as_plain, as_rows, best_of, place_of, words_of, write_table
 from zoo_core.tools.sweep.space import as_words
-from zoo_core.tools.sweep.start import Begun
+from zoo_core.tools.sweep.start import Sweep
 from zoo_core.tools.sweep.study import Trial
 from zoo_core.training.signals import EXIT_CODES
 
@@ -24,7 +24,7 @@ from zoo_core.training.signals import EXIT_CODES
 class Narrator:
     """Runs a sweep and says how it goes."""
 
-    def __init__(self, sweep: Begun, catalog: Catalog, as_json: bool) -> None:
+    def __init__(self, sweep: Sweep, catalog: Catalog, as_json: bool) -> None:
         self._sweep, self._catalog, self._as_json = sweep, catalog, as_json
 
     def run(self, seconds: float | None) -> int:
@@ -34,7 +34,7 @@ class Narrator:
         sweep = self._sweep
         trials = f"{sweep.plan.trials:,} trials by {sweep.plan.settings.sampler}"
         click.echo(f"sweep of {sweep.plan.recipe.name}: {trials}, in {sweep.folder.path}", err=True)
-        at_work = Sweep(sweep.folder, sweep.plan, sweep.study, self._catalog, self._observers, self._told)
+        at_work = Sweep(sweep.folder, sweep.plan, sweep.study, self._catalog, self._callbacks, self._told)
         stopped = at_work.run(seconds)
         trials_now = report(sweep, self._as_json, self._catalog, stopped)
         if stopped:
@@ -42,7 +42,7 @@ class Narrator:
         ended = [trial for trial in trials_now if trial.state != "running"]
         return int(bool(ended) and len(ended) == len(trials_now) and best_of(trials_now, sweep.plan) is None)
 
-    def _observers(self) -> list[object]:
+    def _callbacks(self) -> list[object]:
         from rich.console import Console
 
         from zoo_core.loggers import standard
@@ -66,7 +66,7 @@ class Narrator:
             click.echo(f"trial {trial.number} done: {value}", err=True)
 
 
-def report(sweep: Begun, as_json: bool, catalog: Catalog | None = None, stopped: str = "") -> list[Trial]:
+def report(sweep: Sweep, as_json: bool, catalog: Catalog | None = None, stopped: str = "") -> list[Trial]:
     """Write the results into the sweep's folder, and print them with what to type next."""
     trials = sweep.study.trials()
     _write(sweep, trials, picture=True)
@@ -91,7 +91,7 @@ def report(sweep: Begun, as_json: bool, catalog: Catalog | None = None, stopped:
     return trials
 
 
-def _write(sweep: Begun, trials: Sequence[Trial], picture: bool) -> None:
+def _write(sweep: Sweep, trials: Sequence[Trial], picture: bool) -> None:
     """Into the sweep's folder. A disk that is full ends no sweep: the record has it all, and --show writes it again."""
     try:
         with sweep.folder.alone():
@@ -102,7 +102,7 @@ def _write(sweep: Begun, trials: Sequence[Trial], picture: bool) -> None:
         warnings.warn(f"{sweep.folder.path} can't be written to: {error.strerror}. It lacks results.", stacklevel=2)
 
 
-def _ending(sweep: Begun, trials: Sequence[Trial], catalog: Catalog | None, stopped: str) -> list[str]:
+def _ending(sweep: Sweep, trials: Sequence[Trial], catalog: Catalog | None, stopped: str) -> list[str]:
     plan, place = sweep.plan, sweep.folder.path
     count = Counter(trial.state for trial in trials)
     states = ", ".join(f"{count[state]} {state}" for state in ("done", "pruned", "failed", "running") if count[state])
@@ -130,7 +130,7 @@ def _look(folder: Path, catalog: Catalog | None) -> list[str]:
     try:
         model, _ = load(folder, catalog)
     except ZooError as error:  # the sweep is done, whatever became of this file
-        return [f"  look     not possible: {error.problem}"]
+        return [f"  look     not possible: {error.message}"]
     if type(model).predict.__qualname__ == "Model.predict":
         return []
     return [f"  look     zoo predict {folder} {model.usage()}"]

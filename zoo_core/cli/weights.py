@@ -35,7 +35,7 @@ def command() -> None:
 @_json
 @common_options
 def list_(registry: tuple[Path, ...], as_json: bool) -> None:
-    """Every published model: its size, licence, whether it is on this machine, and its figures."""
+    """Every published model: its size, license, whether it is on this machine, and its figures."""
     here = Catalog(registry)
     show([_row(here, plugin, name) for plugin, name in here.weights], as_json)
 
@@ -65,10 +65,10 @@ def info(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
 @common_options
 def path(name: str, registry: tuple[Path, ...]) -> None:
     """Where the file of NAME lies. It is fetched if it is not here."""
-    from zoo_core.weights.cache import obtain
+    from zoo_core.weights.cache import fetch
 
     here = Catalog(registry)
-    click.echo(obtain(here.weights.find(name), here))
+    click.echo(fetch(here.weights.find(name), here))
 
 
 @command.command()
@@ -81,17 +81,17 @@ def pull(names: tuple[str, ...], everything: bool, registry: tuple[Path, ...]) -
 
     With --all, one that can't be had does not keep the others; the exit code is 1 then.
     """
-    from zoo_core.weights.cache import obtain
+    from zoo_core.weights.cache import fetch
 
     here, failed = Catalog(registry), False
     with exits_on_interrupt():
         if not everything:
             for entry in _named(here, names):
-                click.echo(f"{entry.name}: {obtain(entry, here)}")
+                click.echo(f"{entry.name}: {fetch(entry, here)}")
             return 0
         for name, found in _all(here):
             try:
-                click.echo(f"{name}: {obtain(_sound(found), here)}")
+                click.echo(f"{name}: {fetch(_sound(found), here)}")
             except ZooError as error:
                 say_error(str(error))
                 failed = True
@@ -119,7 +119,7 @@ def verify(names: tuple[str, ...], registry: tuple[Path, ...], as_json: bool) ->
             if state != "to be fetched" or names:
                 state = _verified(here, entry)
         except ZooError as error:
-            state, why = "bad", error.problem
+            state, why = "bad", error.message
         rows.append({"name": name, "state": state, "why": why})
     show(rows, as_json)
     return 1 if any(row["state"] == "bad" for row in rows) else 0
@@ -146,7 +146,7 @@ def remove(names: tuple[str, ...], registry: tuple[Path, ...]) -> None:
 
 @command.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--license", "licence", required=True, help="Under which others may use them: an SPDX identifier.")
+@click.option("--license", "license", required=True, help="Under which others may use them: an SPDX identifier.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file; otherwise NAME.safetensors.")
 @click.option("--to", help="hf://owner/repo: put them on the Hugging Face hub as well.")
 @click.option("--name", help="The name in the registry; otherwise the recipe's.")
@@ -155,7 +155,7 @@ def remove(names: tuple[str, ...], registry: tuple[Path, ...]) -> None:
 @common_options
 def publish(
     run: Path,
-    licence: str,
+    license: str,
     output: Path | None,
     to: str | None,
     name: str | None,
@@ -176,7 +176,7 @@ def publish(
             upload.read_target(to)
         name = name or publishing.name_of(run)
         output = output or Path(f"{name}.safetensors")
-        published = publishing.publish(run, licence, output, here, name=name, dtype=dtype, summary=summary)
+        published = publishing.publish(run, license, output, here, name=name, dtype=dtype, summary=summary)
         for file in (published.weights, published.card, published.picture):
             if file:
                 click.echo(f"wrote {file}", err=True)
@@ -237,13 +237,13 @@ def _row(here: Catalog, plugin: str, name: str) -> dict[str, Any]:
         listed = here.weights.get(plugin, name).listed
         state = f"is {listed.alias}" if listed.alias else _state(here.weights.get(plugin, name))
     except ZooError as error:
-        return {"name": name, "model": "", "size": "", "licence": "", "state": "broken", "figures": error.problem}
+        return {"name": name, "model": "", "size": "", "license": "", "state": "broken", "metrics": error.message}
     size = f"{listed.size / 2**20:.1f} MiB" if listed.size else ""
-    figures = "  ".join(f"{key} {value:g}" for key, value in listed.figures.items())
+    metrics = "  ".join(f"{key} {value:g}" for key, value in listed.metrics.items())
     if listed.deprecated:
         state = f"{state}, deprecated"
-    row = {"name": name, "model": listed.model or "", "size": size, "licence": listed.licence or ""}
-    return {**row, "state": state, "figures": figures}
+    row = {"name": name, "model": listed.model or "", "size": size, "license": listed.license or ""}
+    return {**row, "state": state, "metrics": metrics}
 
 
 def _state(entry: Entry) -> str:
@@ -255,11 +255,11 @@ def _state(entry: Entry) -> str:
 
 
 def _verified(here: Catalog, entry: Entry) -> str:
-    from zoo_core.weights.cache import obtain, refuse_other_model
+    from zoo_core.weights.cache import fetch, refuse_other_model
     from zoo_core.weights.header import read_header
     from zoo_core.weights.load import load
 
-    file = obtain(entry, here, again=True)
+    file = fetch(entry, here, again=True)
     refuse_other_model(entry, read_header(file))
     model, _ = load(file, here)
     return f"good ({sum(one.numel() for one in model.parameters()):,} parameters)"

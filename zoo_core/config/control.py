@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from zoo_core.errors import BadSetting
 
-Kind = Literal["whole", "number", "switch", "choice", "choices", "text", "picture", "clip"]
+Kind = Literal["int", "float", "bool", "select", "multiselect", "text", "image", "video"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -17,10 +17,10 @@ KINDS: tuple[str, ...] = get_args(Kind)
 class Control:
     """How ``zoo demo`` asks for one argument of ``predict``. ``Model.controls`` gives them by the arguments' names.
 
-    ``whole`` and ``number`` are sliders where both ``least`` and ``most`` are given, otherwise a field to type in;
-    ``switch`` is True or False; ``choice`` is one of ``choices``, and ``choices`` a list of any of them; ``text`` is a
-    line of it. ``picture`` and ``clip`` are files that are uploaded, and ``predict`` is given their path; with
-    ``draw``, a height and a width, a picture may be drawn, too: a grey PNG of that size, white on black.
+    ``int`` and ``float`` are sliders where both ``minimum`` and ``maximum`` are given, otherwise a field to type in;
+    ``bool`` is True or False; ``select`` is one of ``choices``, and ``multiselect`` a list of any of them; ``text`` is
+    a line of it. ``image`` and ``video`` are files that are uploaded, and ``predict`` is given their path; with
+    ``draw``, a height and a width, a picture may be drawn, too: a gray PNG of that size, white on black.
 
     Raises:
         BadSetting: if the kind is another, or a choice has nothing to choose from.
@@ -29,8 +29,8 @@ class Control:
     kind: Kind
     label: str = ""
     """What stands above it, otherwise the argument's name; may say more than a name can."""
-    least: float | None = None
-    most: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     step: float | None = None
     choices: Sequence[Any] = ()
     value: Any = None
@@ -43,7 +43,7 @@ class Control:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise BadSetting(f"a control is of the kind '{self.kind}'.", f"There are {', '.join(KINDS)}.")
-        if self.kind in ("choice", "choices") and not len(self.choices):
+        if self.kind in ("select", "multiselect") and not len(self.choices):
             raise BadSetting("a control has nothing to choose from.", "Write for example choices=['a', 'b'].")
 
     def read(self, name: str, value: Any) -> Any:
@@ -54,27 +54,27 @@ class Control:
         """
         if value is None or value == "":
             return None
-        if self.kind in ("whole", "number"):
+        if self.kind in ("int", "float"):
             return self._number(name, value)
-        if self.kind == "switch" and not isinstance(value, bool):
+        if self.kind == "bool" and not isinstance(value, bool):
             raise BadSetting(f"{name} is {value!r}, but should be true or false.")
-        if self.kind == "choice":
+        if self.kind == "select":
             return self._chosen(name, value)
-        if self.kind == "choices":
+        if self.kind == "multiselect":
             return [self._chosen(name, one) for one in value] or None
         return value
 
     def _number(self, name: str, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise BadSetting(f"{name} is {value!r}, but should be a number.")
-        if self.kind == "whole":
+        if self.kind == "int":
             if value != int(value):
                 raise BadSetting(f"{name} is {value!r}, but should be a whole number.")
             value = int(value)
-        if self.least is not None and value < self.least:
-            raise BadSetting(f"{name} is {value}, but should be at least {self.least}.")
-        if self.most is not None and value > self.most:
-            raise BadSetting(f"{name} is {value}, but should be at most {self.most}.")
+        if self.minimum is not None and value < self.minimum:
+            raise BadSetting(f"{name} is {value}, but should be at least {self.minimum}.")
+        if self.maximum is not None and value > self.maximum:
+            raise BadSetting(f"{name} is {value}, but should be at most {self.maximum}.")
         return value
 
     def _chosen(self, name: str, value: Any) -> Any:

@@ -76,7 +76,7 @@ class Recipes:
             try:
                 parent = self._extended.get(extends) or self.find(extends, chain)
             except UnknownName as error:
-                raise UnknownName(f"{source}: {error.problem}", error.cure) from None
+                raise UnknownName(f"{source}: {error.message}", error.hint) from None
             self._extended[extends] = parent
             sources = {key: value for key, value in parent.sources.items() if key[0] != "summary"}
             values = {
@@ -136,7 +136,7 @@ class Recipes:
                 if not plugin:
                     raise
                 self._documents[path] = {}  # a plugin's damaged file costs only its own recipes
-                warnings.warn(f"the recipes of the plugin '{plugin}' are left out: {error.problem}", stacklevel=2)
+                warnings.warn(f"the recipes of the plugin '{plugin}' are left out: {error.message}", stacklevel=2)
         return self._documents[path].get(section) or {}
 
 

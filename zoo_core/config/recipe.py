@@ -28,35 +28,33 @@ from zoo_core.errors import BadSetting, in_yaml, nearest
 class RunSettings:
     """The part ``run`` of a recipe: what the loop itself needs to know."""
 
-    steps: int | None = setting(None, "optimisation steps; give this or epochs", least=0)
-    epochs: float | None = setting(
-        None, "passes over the training examples; give this or steps", least=0, below=math.inf
-    )
-    batch_size: int = setting(64, "examples in a step, over all processes together", least=1)
-    seed: int = setting(0, "every draw of the run follows from it", least=0)
+    steps: int | None = setting(None, "optimization steps; give this or epochs", ge=0)
+    epochs: float | None = setting(None, "passes over the training examples; give this or steps", ge=0, lt=math.inf)
+    batch_size: int = setting(64, "examples in a step, over all processes together", ge=1)
+    seed: int = setting(0, "every draw of the run follows from it", ge=0)
     device: str = setting("auto", "auto (an accelerator if there is one), cpu, cuda, cuda:1, mps, xpu")
     precision: Literal["float32", "bfloat16", "float16", "auto"] = setting(
         "float32", "of the forward pass; auto: bfloat16 where the device computes in it, else float32"
     )
-    accumulate: int = setting(
-        1, "parts in which a process takes its share of a batch, for less memory; the step is one", least=1
+    grad_accumulation_steps: int = setting(
+        1, "parts in which a process takes its share of a batch, for less memory; the step is one", ge=1
     )
     compile: bool = setting(False, "compile the networks (torch.compile): a slow first step, then faster ones")
-    sharded: bool = setting(
+    fsdp: bool = setting(
         False, "divide one large network and its optimizer among the processes (FSDP2); otherwise each has it whole"
     )
     sync_batch_norm: bool = setting(
         False, "take batch normalisation's statistics over all processes, on accelerators; otherwise each over its own"
     )
-    threads: int | None = setting(None, "CPU threads of one operation; null leaves torch's choice", least=1)
-    workers: int = setting(0, "processes that load data; 0 for data kept in memory", least=0)
-    log_every: int = setting(50, "steps between two lines of metrics", least=1)
-    preview_every: int = setting(400, "steps between two pictures; 0 draws none", least=0)
-    evaluate_every: int = setting(0, "steps between two evaluations; 0 evaluates once, at the end", least=0)
-    checkpoint_every: int = setting(1000, "steps between two checkpoints; 0 saves one, at the end", least=0)
-    checkpoint_minutes: float = setting(0.0, "minutes between two checkpoints; 0 goes by steps alone", least=0)
-    keep_checkpoints: int = setting(2, "newest checkpoints kept on disk", least=1)
-    keep_best: str = setting(
+    threads: int | None = setting(None, "CPU threads of one operation; null leaves torch's choice", ge=1)
+    workers: int = setting(0, "processes that load data; 0 for data kept in memory", ge=0)
+    log_every: int = setting(50, "steps between two lines of metrics", ge=1)
+    preview_every: int = setting(400, "steps between two pictures; 0 draws none", ge=0)
+    evaluate_every: int = setting(0, "steps between two evaluations; 0 evaluates once, at the end", ge=0)
+    checkpoint_every: int = setting(1000, "steps between two checkpoints; 0 saves one, at the end", ge=0)
+    checkpoint_minutes: float = setting(0.0, "minutes between two checkpoints; 0 goes by steps alone", ge=0)
+    keep_checkpoints: int = setting(2, "newest checkpoints kept on disk", ge=1)
+    monitor: str = setting(
         "", "figure of the evaluations whose highest value's checkpoint is kept, too; -mse: whose lowest"
     )
 

@@ -17,10 +17,10 @@ from zoo_core.errors import BadSetting, BrokenPlugin, did_you_mean, in_yaml, nea
 C = TypeVar("C")
 REQUIRED: Any = dataclasses.MISSING
 _BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
-    "above": ("above", lambda value, bound: value > bound),
-    "least": ("at least", lambda value, bound: value >= bound),
-    "below": ("below", lambda value, bound: value < bound),
-    "most": ("at most", lambda value, bound: value <= bound),
+    "gt": ("above", lambda value, bound: value > bound),
+    "ge": ("at least", lambda value, bound: value >= bound),
+    "lt": ("below", lambda value, bound: value < bound),
+    "le": ("at most", lambda value, bound: value <= bound),
 }
 
 
@@ -28,17 +28,17 @@ def setting(
     default: Any = REQUIRED,
     help: str = "",
     *,
-    above: float | None = None,
-    least: float | None = None,
-    below: float | None = None,
-    most: float | None = None,
+    gt: float | None = None,
+    ge: float | None = None,
+    lt: float | None = None,
+    le: float | None = None,
 ) -> Any:
     """A field of a ``Config``: its default, what it means, and the range it must lie in.
 
-    Without a default the recipe must give it. ``above`` and ``below`` exclude their bound, ``least`` and ``most``
+    Without a default the recipe must give it. ``gt`` and ``lt`` exclude their bound, ``ge`` and ``le``
     include it; each holds for every element of a list or tuple.
     """
-    bounds = {"above": above, "least": least, "below": below, "most": most}
+    bounds = {"gt": gt, "ge": ge, "lt": lt, "le": le}
     metadata = {"help": help, "bounds": {key: bound for key, bound in bounds.items() if bound is not None}}
     if isinstance(default, (list, dict)):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)

@@ -60,14 +60,14 @@ def declared(model: Model) -> Example:
     """
     found = model.forward_example() or _given_by_predict(model)
     kind = type(model).__name__
-    cure = 'Let its forward_example() give tensors by the names of forward\'s arguments: {"image": (2, 1, 28, 28)}.'
+    hint = 'Let its forward_example() give tensors by the names of forward\'s arguments: {"image": (2, 1, 28, 28)}.'
     if not found:
         reason = "its predict(**example()) does not call the model itself" if model.example() else "it has no example()"
-        raise ZooError(f"{kind} does not say what its forward takes: {reason}.", cure)
+        raise ZooError(f"{kind} does not say what its forward takes: {reason}.", hint)
     for name, value in found.items():
         if not isinstance(value, Tensor):
             raise ZooError(
-                f"{kind}'s forward takes '{name}' as {type(value).__name__}, but zoo can make tensors alone.", cure
+                f"{kind}'s forward takes '{name}' as {type(value).__name__}, but zoo can make tensors alone.", hint
             )
     with torch.no_grad():
         tensors = {name: value.clone().detach().cpu() for name, value in found.items()}

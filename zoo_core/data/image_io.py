@@ -22,8 +22,8 @@ PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 _CURE = "Give a PNG, JPEG, GIF or .npy file."
 
 
-def read_picture(path: str | Path, channels: int) -> Tensor:
-    """A picture file as (channels, H, W) in [0, 1]; ``channels`` is 1 for grey or 3 for RGB.
+def read_image(path: str | Path, channels: int) -> Tensor:
+    """A picture file as (channels, H, W) in [0, 1]; ``channels`` is 1 for gray or 3 for RGB.
 
     A PNG, JPEG, BMP or GIF (its first frame), of any mode; transparent pixels become black, and what a camera held
     sideways is upright. Or an ``.npy`` array (H, W) or (H, W, C), bytes or numbers in [0, 1].
@@ -50,8 +50,8 @@ def read_frames(path: str | Path, channels: int, start: int = 0, stop: int | Non
     """
     path = Path(path)
     if path.is_dir():
-        files = picture_files(path)[start:stop]
-        return _stacked([(file, read_picture(file, channels)) for file in files], path, start)
+        files = image_files(path)[start:stop]
+        return _stacked([(file, read_image(file, channels)) for file in files], path, start)
     if path.suffix.lower() in _ARRAYS:
         array = _clip_array(path)[start:stop]
         return _stacked([(path, _channels(_unit(frame, path), channels)) for frame in array], path, start)
@@ -72,7 +72,7 @@ def clip_shape(path: str | Path) -> tuple[int, int, int]:
     """
     path = Path(path)
     if path.is_dir():
-        files = picture_files(path)
+        files = image_files(path)
         return (len(files), *clip_shape(files[0])[1:]) if files else (0, 0, 0)
     if path.suffix.lower() in _ARRAYS:
         length, height, width, _ = _clip_array(path).shape
@@ -81,7 +81,7 @@ def clip_shape(path: str | Path) -> tuple[int, int, int]:
         return (getattr(picture, "n_frames", 1), *_upright_size(picture))
 
 
-def picture_files(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
     """The picture files right in ``folder``, in name order."""
     return sorted(
         file for file in folder.iterdir() if file.suffix.lower() in PICTURES and not file.name.startswith(".")

@@ -15,7 +15,7 @@ from zoo_core.errors import BadFile
 
 FRAME_SECONDS = 0.1
 _LINE = 2
-"""Pixels between two pictures of a grid, and around it."""
+"""Pixels between two images of a grid, and around it."""
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -99,7 +99,7 @@ def save_classes(classes: Tensor, path: Path) -> None:
     if path.suffix.lower() != ".png":
         raise BadFile(f"{path} should end in .png: its pixels are numbers of classes.", "Choose a name that ends so.")
     picture = Image.fromarray(classes.numpy(), mode="P")
-    picture.putpalette([value for colour in palette(256) for value in colour])
+    picture.putpalette([value for color in palette(256) for value in color])
     _write(path, lambda: picture.save(path), "Choose a name that ends in .png.")
 
 
@@ -118,9 +118,9 @@ def save_array(tensor: Tensor, path: Path) -> None:
 
 
 def palette(count: int) -> list[tuple[int, int, int]]:
-    """Colours that tell ``count`` classes apart; the first is black, for what is none of the others.
+    """Colors that tell ``count`` classes apart; the first is black, for what is none of the others.
 
-    Hues a golden angle apart, so that neighbours differ and any number of classes has its own; all are bright.
+    Hues a golden angle apart, so that neighbors differ and any number of classes has its own; all are bright.
     """
     return [(0, 0, 0), *(_bright(number) for number in range(count - 1))]
 
@@ -137,8 +137,8 @@ def _bright(number: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def _write(path: Path, write: Callable[[], Any], cure: str) -> None:
+def _write(path: Path, write: Callable[[], Any], hint: str) -> None:
     try:
         write()
     except (OSError, ValueError) as error:
-        raise BadFile(f"{path} could not be written: {error}.", cure) from error
+        raise BadFile(f"{path} could not be written: {error}.", hint) from error

@@ -43,7 +43,9 @@ class Batches:
         parts: int = 1,
     ) -> None:
         if batch_size % (world * parts):
-            among = [f"{world} processes"] * (world > 1) + [f"{parts} parts (run.accumulate)"] * (parts > 1)
+            among = [f"{world} processes"] * (world > 1) + [f"{parts} parts (run.grad_accumulation_steps)"] * (
+                parts > 1
+            )
             near = max(1, batch_size // (world * parts)) * world * parts
             raise BadSetting(
                 f"run.batch_size is {batch_size}, but should divide among {' with '.join(among)}.",

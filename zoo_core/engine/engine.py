@@ -20,8 +20,8 @@ from zoo_core.config.recipe import RunSettings
 from zoo_core.dataset import Batch
 from zoo_core.engine.allocator import keeps_freed_memory
 from zoo_core.engine.devices import find_device, find_precision
-from zoo_core.engine.fsdp import divide, whole
-from zoo_core.engine.process_group import Others
+from zoo_core.engine.fsdp import full_tensor, shard
+from zoo_core.engine.process_group import ProcessGroup
 from zoo_core.errors import BadSetting
 from zoo_core.trainer import M, Os
 
@@ -47,7 +47,7 @@ class AccelerateEngine:
         self._accelerator = Accelerator(
             cpu=device.type == "cpu",
             mixed_precision=_PRECISIONS[self.precision],
-            gradient_accumulation_steps=settings.accumulate,
+            gradient_accumulation_steps=settings.grad_accumulation_steps,
         )
         if self.precision != "float32" and not self._accelerator.native_amp:
             raise BadSetting(
@@ -56,19 +56,19 @@ class AccelerateEngine:
             )
         self.device: torch.device = self._accelerator.device if device.type != "cpu" else device  # and not cpu:1
         self.total_steps = 0
-        self.is_main: bool = self._accelerator.is_main_process
+        self.is_rank_zero: bool = self._accelerator.is_main_process
         self.rank: int = self._accelerator.process_index
         self.world: int = self._accelerator.num_processes
-        self.sharded, self._compile, self._parts = settings.sharded, settings.compile, settings.accumulate
+        self.fsdp, self._compile, self._parts = settings.fsdp, settings.compile, settings.grad_accumulation_steps
         self._first_part = self._sharing = True
         self._prepared: list[nn.Module] = []
-        self.others = Others(self.world)
-        if settings.sharded and self.world == 1:
+        self.process_group = ProcessGroup(self.world)
+        if settings.fsdp and self.world == 1:
             raise BadSetting(
-                "run.sharded divides a network among processes, but this run has one.", "Add `--processes 2`."
+                "run.fsdp divides a network among processes, but this run has one.", "Add `--processes 2`."
             )
-        if settings.sharded and self.precision == "float16":
-            raise BadSetting("run.sharded computes in float32 or bfloat16.", "Write `run.precision=bfloat16`.")
+        if settings.fsdp and self.precision == "float16":
+            raise BadSetting("run.fsdp computes in float32 or bfloat16.", "Write `run.precision=bfloat16`.")
         if settings.sync_batch_norm and (self.world == 1 or device.type == "cpu"):
             raise BadSetting(
                 "run.sync_batch_norm needs several processes, each on an accelerator: PyTorch has it for no CPU.",
@@ -81,17 +81,17 @@ class AccelerateEngine:
         return self.world == 1 and self._accelerator.scaler is None and self._parts == 1
 
     def prepare(self, module: M, *optimizers: *Os) -> tuple[M, *Os]:
-        if self.sharded and (self._prepared or not optimizers):
+        if self.fsdp and (self._prepared or not optimizers):
             raise BadSetting(
-                "run.sharded is for one network and its optimizer, but the trainer has several networks.",
+                "run.fsdp is for one network and its optimizer, but the trainer has several networks.",
                 "Leave it out: every process then holds all of them.",
             )
         if self._compile:
             module.compile()  # in place: names of parameters stay, and whoever unwraps it has it compiled, too
         if self._alone:  # Accelerate's optimizer looks for optional packages in every step
             return self._accelerator.prepare(module), *optimizers
-        if self.sharded:
-            divide(module, optimizers, self.device, self.world, self.precision)  # type: ignore[arg-type]
+        if self.fsdp:
+            shard(module, optimizers, self.device, self.world, self.precision)  # type: ignore[arg-type]
             prepared: list[Any] = [module, *map(self._accelerator.prepare_optimizer, optimizers)]
         else:
             given = self._accelerator.prepare(module, *optimizers)
@@ -107,7 +107,7 @@ class AccelerateEngine:
         return bool(self._accelerator.sync_gradients)
 
     def in_parts(self, batch: Batch) -> Iterator[Batch]:
-        """The batch in as many parts as ``run.accumulate`` says; an optimizer's step waits for the last one."""
+        """The batch in ``run.grad_accumulation_steps`` parts; an optimizer's step waits for the last one."""
         if self._parts == 1:
             yield batch
             return
@@ -128,7 +128,7 @@ class AccelerateEngine:
     def clip(self, module: nn.Module, max_norm: float) -> Tensor:
         if not self.updating:
             return torch.zeros((), device=self.device)
-        return whole(self._accelerator.clip_grad_norm_(module.parameters(), max_norm))
+        return full_tensor(self._accelerator.clip_grad_norm_(module.parameters(), max_norm))
 
     def unwrap(self, module: M) -> M:
         if self._alone:
@@ -147,7 +147,7 @@ class AccelerateEngine:
         if self.world == 1 or not self._sharing:
             return tensor
         if tensor.device.type == "cpu":  # an accelerator's processes exchange what is on accelerators alone
-            return self.others.sum(tensor)
+            return self.process_group.sum(tensor)
         return self._accelerator.reduce(tensor, reduction="sum")  # type: ignore[no-any-return]
 
     def mean(self, tensor: Tensor) -> Tensor:

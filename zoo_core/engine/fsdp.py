@@ -11,19 +11,19 @@ from torch import Tensor, nn
 _UNIT = 1_000_000  # parameters that are gathered at once
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Tensor) -> Tensor:
     """A divided tensor in one piece, on every process, all of which must ask; any other as it is."""
-    return tensor.full_tensor() if is_divided(tensor) else tensor  # type: ignore[attr-defined]
+    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def local(tensor: Tensor) -> Tensor:
     """What this process has of a tensor."""
-    return tensor.to_local() if is_divided(tensor) else tensor  # type: ignore[attr-defined]
+    return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def divided_as(like: Tensor, tensor: Tensor) -> Tensor:
+def sharded_like(like: Tensor, tensor: Tensor) -> Tensor:
     """``tensor`` divided as ``like`` is, if that is."""
-    if not is_divided(like) or is_divided(tensor):
+    if not is_sharded(like) or is_sharded(tensor):
         return tensor
     from torch.distributed.tensor import distribute_tensor
 
@@ -32,16 +32,16 @@ def divided_as(like: Tensor, tensor: Tensor) -> Tensor:
 
 
 def _keeps_statistics(module: nn.Module) -> bool:
-    """Whether its own parameters go with buffers, as those of batch normalisation do, which stay in float32."""
+    """Whether its own parameters go with buffers, as those of batch normalization do, which stay in float32."""
     own = list(module.parameters(recurse=False))
     return bool(own) and any(buffer.is_floating_point() for buffer in module.buffers(recurse=False))
 
 
-def is_divided(tensor: Tensor) -> bool:
+def is_sharded(tensor: Tensor) -> bool:
     return hasattr(tensor, "full_tensor")
 
 
-def divide(
+def shard(
     module: nn.Module, optimizers: Iterable[torch.optim.Optimizer], device: torch.device, world: int, precision: str
 ) -> None:
     """Divide a network among ``world`` processes, by PyTorch's FSDP2, and have its new optimizers heed the parts.
@@ -62,7 +62,7 @@ def divide(
         if precision == "bfloat16" and _keeps_statistics(part):
             fully_shard(part, mesh=mesh)  # in float32, as its statistics are, and as autocast has it
             continue
-        gathered = sum(parameter.numel() for parameter in part.parameters() if not is_divided(parameter))
+        gathered = sum(parameter.numel() for parameter in part.parameters() if not is_sharded(parameter))
         if part is module or (gathered >= _UNIT and not isinstance(part, (nn.ModuleList, nn.ModuleDict))):
             fully_shard(part, mesh=mesh, mp_policy=policy)
     after = dict(module.named_parameters())

@@ -16,7 +16,7 @@ _FULL = ("out of memory", "can't allocate memory", "not enough memory")  # accel
 
 
 @contextmanager
-def says_what_to_lower(run: Run) -> Iterator[None]:
+def explain_out_of_memory(run: Run) -> Iterator[None]:
     """Inside, memory that runs out ends the run.
 
     Raises:

@@ -8,7 +8,7 @@ _BUSY = 1.0  # load average of the last minute: one other process that computes
 _SPINS = "1000"  # some microseconds
 
 
-def waits_asleep_if_busy() -> None:
+def limit_spin_wait() -> None:
     """On a machine where others are at work, let a thread that waits for others sleep after a moment.
 
     libgomp's own turns in place for milliseconds, on a core that another process may need to get to where this one

@@ -10,14 +10,14 @@ import torch.distributed as dist
 _LETTERS = 128  # bytes of a word
 
 
-class Others:
+class ProcessGroup:
     """The other processes, if there are any. What is said here waits for no accelerator's work."""
 
     def __init__(self, world: int) -> None:
         self.world = world
         self._group: Any = dist.new_group(backend="gloo") if world > 1 else None
 
-    def agree(self, word: str) -> str:
+    def broadcast_first(self, word: str) -> str:
         """The word of the first process that has one, or "": all of them stop at one step, or none does."""
         if self.world == 1:
             return word
@@ -31,7 +31,7 @@ class Others:
         dist.all_gather(words, mine, group=self._group)
         return next(text for word in words if (text := _text(word)))
 
-    def same(self, number: int) -> bool:
+    def all_equal(self, number: int) -> bool:
         """Whether ``number`` is the same in all processes."""
         if self.world == 1:
             return True

@@ -12,7 +12,7 @@ LOST = 71  # exit code of a process that says nothing itself, because another's 
 _SAVING = 60.0  # seconds for a step and its checkpoint
 
 
-def is_first() -> bool:
+def is_rank_zero() -> bool:
     """Whether this process is the one that speaks: the only one, or the first that a launcher started."""
     return os.environ.get("RANK", "0") == "0"
 

@@ -18,11 +18,11 @@ class Previews:
     """
 
     @hookimpl
-    def zoo_preview(self, run: Run, step: int, pictures: Tensor) -> None:
+    def zoo_preview(self, run: Run, step: int, images: Tensor) -> None:
         from zoo_core.data.image_output import save, save_clips
 
         run.folder.previews.mkdir(exist_ok=True)
         path = run.folder.previews / f"step-{step:06d}.png"
-        save(pictures, path)
-        if pictures.ndim == 5:
-            save_clips(pictures, path.with_suffix(".gif"))
+        save(images, path)
+        if images.ndim == 5:
+            save_clips(images, path.with_suffix(".gif"))

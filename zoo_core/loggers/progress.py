@@ -73,7 +73,7 @@ class Progress:
         left = timedelta(seconds=round((run.total_steps - run.step) / rate)) if rate else "?"
         return (
             f"step {run.step:,}/{run.total_steps:,}  epoch {run.epoch:.2f}  {rate:.1f} steps/s  "
-            f"{numbers(run.metrics)}  left {left}"
+            f"{numbers(run.train_metrics)}  left {left}"
         )
 
     def _say(self, line: str) -> None:

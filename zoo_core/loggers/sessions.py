@@ -33,7 +33,7 @@ class Sessions:
         try:
             self._before = read_sessions(run.folder.sessions)
         except BadFile as error:
-            warnings.warn(f"{error.problem} It is begun anew.", stacklevel=2)
+            warnings.warn(f"{error.message} It is begun anew.", stacklevel=2)
         self._write(run, "running")
 
     @hookimpl

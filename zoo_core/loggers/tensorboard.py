@@ -27,10 +27,10 @@ class TensorBoard:
         self._scalars(run, "evaluation", step, metrics)
 
     @hookimpl
-    def zoo_preview(self, run: Run, step: int, pictures: Tensor) -> None:
+    def zoo_preview(self, run: Run, step: int, images: Tensor) -> None:
         from zoo_core.data.image_output import grid
 
-        self._open(run).add_image("preview", grid(pictures), step)
+        self._open(run).add_image("preview", grid(images), step)
 
     @hookimpl
     def zoo_run_finished(self, run: Run) -> None:

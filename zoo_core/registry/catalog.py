@@ -153,7 +153,7 @@ class Catalog:
                 config = config_class(self.find(cast(Kind, part), recipe.component(part)))
                 known |= {(part, info.name): info for info in describe(config)} if config else {}
             except ZooError as error:
-                problems.append(error.problem)
+                problems.append(error.message)
         return known | {("run", info.name): info for info in describe(RunSettings)}, problems
 
     def _keys_of(self, recipe: Recipe) -> dict[str, str]:
@@ -166,7 +166,7 @@ class Catalog:
         try:
             recipe = self.recipes.find(f"{plugin}/{name}" if plugin else name)
         except ZooError as error:
-            return _row(name, plugin, (), f"(broken: {error.problem})")
+            return _row(name, plugin, (), f"(broken: {error.message})")
         parts = ((part, str((recipe.values.get(part) or {}).get("name"))) for part in PARTS)
         own = dict.fromkeys(tag for part in parts for tag in tags.get(part, ()))
         return _row(name, plugin, own, recipe.summary)
@@ -181,13 +181,13 @@ class Catalog:
 
     def describe_weights(self, entry: WeightsEntry) -> dict[str, Any]:
         listed = entry.listed
-        facts = {key: getattr(listed, key) for key in ("model", "recipe", "licence", "location", "size", "sha256")}
+        facts = {key: getattr(listed, key) for key in ("model", "recipe", "license", "location", "size", "sha256")}
         return {
             "name": entry.full_name,
             "summary": listed.summary,
             **{key: value for key, value in facts.items() if value is not None},
             **({"deprecated": listed.deprecated} if listed.deprecated else {}),
-            "figures": dict(listed.figures),
+            "metrics": dict(listed.metrics),
             "settings": [],
         }
 
@@ -195,7 +195,7 @@ class Catalog:
         try:
             listed = self.weights.get(plugin, name).listed
         except ZooError as error:
-            return _row(name, plugin, (), f"(broken: {error.problem})")
+            return _row(name, plugin, (), f"(broken: {error.message})")
         summary = listed.summary or (f"the same as {listed.alias}" if listed.alias else "")
         return _row(name, plugin, tags.get(("model", listed.model or ""), ()), summary)
 
@@ -205,7 +205,7 @@ class Catalog:
             "name": entry.full_name,
             "summary": entry.summary,
             "paper": entry.paper,
-            "licence": entry.licence,
+            "license": entry.license,
             "class": entry.target,
             "settings": [] if config is None else [vars(info) for info in describe(config)],
         }
@@ -223,19 +223,19 @@ class Catalog:
         for left_out in self.plugins.disabled:
             if may_bring(left_out):
                 return UnknownName(
-                    f"{error.problem} The plugin '{left_out.name}' is left out.",
+                    f"{error.message} The plugin '{left_out.name}' is left out.",
                     f"{left_out.why[:1].upper()}{left_out.why[1:]}.",
                 )
         for broken in self.plugins.broken:
             if may_bring(broken):
                 return BrokenPlugin(
-                    f"{error.problem} The plugin '{broken.name}' is installed but did not load: {broken.why}",
-                    broken.cure or f"Mend or update it: pip install --upgrade {broken.distribution}",
+                    f"{error.message} The plugin '{broken.name}' is installed but did not load: {broken.why}",
+                    broken.hint or f"Mend or update it: pip install --upgrade {broken.distribution}",
                 )
-        if self.plugins.broken and error.cure and not error.cure.startswith("Did you mean"):
+        if self.plugins.broken and error.hint and not error.hint.startswith("Did you mean"):
             names = ", ".join(f"'{broken.name}'" for broken in self.plugins.broken)
             return UnknownName(
-                f"{error.problem} Some plugins did not load: {names}.", "See `zoo plugins` for the reason."
+                f"{error.message} Some plugins did not load: {names}.", "See `zoo plugins` for the reason."
             )
         return error
 

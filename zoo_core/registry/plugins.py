@@ -40,7 +40,7 @@ class PluginInfo:
     location: str = ""
     """The folder it is installed in."""
     traceback: str = ""
-    cure: str = ""
+    hint: str = ""
     """What mends a broken one, where zoo knows."""
 
 
@@ -81,7 +81,7 @@ class Plugins:
             self._load({**told, "location": str(path.parent)}, partial(_import_file, path))
             if self.infos[-1].state == "broken":
                 broken = self.infos[-1]
-                raise BrokenPlugin(f"the plugin {path} did not load: {broken.why}", broken.cure or "Mend the file.")
+                raise BrokenPlugin(f"the plugin {path} did not load: {broken.why}", broken.hint or "Mend the file.")
 
     def add(self, name: str, plugin: object) -> None:
         """Register ``plugin`` now. Its ``zoo_register`` runs at once, and nothing of it stays if that fails."""
@@ -128,11 +128,11 @@ class Plugins:
             with guarded():
                 self.add(told["name"], bring())
         except (Exception, SystemExit) as error:
-            said = error.problem if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
+            said = error.message if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
             why = " ".join(said.split())  # one line, as `zoo plugins` has
-            cure = (error.cure or "") if isinstance(error, ZooError) else ""
+            hint = (error.hint or "") if isinstance(error, ZooError) else ""
             trace = "".join(traceback.format_exception(error))
-            self.infos.append(PluginInfo(**told, state="broken", why=why, cure=cure, traceback=trace))
+            self.infos.append(PluginInfo(**told, state="broken", why=why, hint=hint, traceback=trace))
         else:
             took = 1000 * (time.perf_counter() - start)
             why = "imports torch at registration" if "torch" in sys.modules and not torch_was_there else ""

@@ -29,7 +29,7 @@ class Entry:
     target: str
     summary: str
     paper: str
-    licence: str
+    license: str
     tags: tuple[str, ...] = ()
 
     @property
@@ -78,25 +78,25 @@ class Registry:
         self._owner: str | None = None
 
     def model(
-        self, name: str, target: str, *, summary: str, paper: str = "", licence: str = "", tags: Iterable[str] = ()
+        self, name: str, target: str, *, summary: str, paper: str = "", license: str = "", tags: Iterable[str] = ()
     ) -> None:
         """Offer a :class:`zoo_core.Model` under ``name``; ``target`` is ``"package.module:Class"``.
 
         ``tags`` are words to find it by: ``zoo list models --tag gan``.
         """
-        self._add("model", name, target, summary, paper, licence, tags)
+        self._add("model", name, target, summary, paper, license, tags)
 
     def trainer(
-        self, name: str, target: str, *, summary: str, paper: str = "", licence: str = "", tags: Iterable[str] = ()
+        self, name: str, target: str, *, summary: str, paper: str = "", license: str = "", tags: Iterable[str] = ()
     ) -> None:
         """Offer a :class:`zoo_core.Trainer` under ``name``."""
-        self._add("trainer", name, target, summary, paper, licence, tags)
+        self._add("trainer", name, target, summary, paper, license, tags)
 
     def dataset(
-        self, name: str, target: str, *, summary: str, paper: str = "", licence: str = "", tags: Iterable[str] = ()
+        self, name: str, target: str, *, summary: str, paper: str = "", license: str = "", tags: Iterable[str] = ()
     ) -> None:
         """Offer a :class:`zoo_core.Dataset` under ``name``."""
-        self._add("dataset", name, target, summary, paper, licence, tags)
+        self._add("dataset", name, target, summary, paper, license, tags)
 
     def recipes(self, path: Any) -> None:
         """Offer the recipes and weights of a YAML file. It is read when a recipe is asked for, not now."""
@@ -158,7 +158,7 @@ class Registry:
         return self._owner
 
     def _add(
-        self, kind: Kind, name: str, target: str, summary: str, paper: str, licence: str, tags: Iterable[str]
+        self, kind: Kind, name: str, target: str, summary: str, paper: str, license: str, tags: Iterable[str]
     ) -> None:
         plugin = self._owning_plugin()
         words = [tags] if isinstance(tags, str) else list(tags)
@@ -184,4 +184,4 @@ class Registry:
             )
         if any(entry.name == name and entry.plugin == plugin for entry in self.of_kind(kind)):
             raise BrokenPlugin(f"plugin '{plugin}' registers the {kind} '{name}' twice.")
-        self.entries.append(Entry(kind, name, plugin, target, " ".join(summary.split()), paper, licence, tuple(words)))
+        self.entries.append(Entry(kind, name, plugin, target, " ".join(summary.split()), paper, license, tuple(words)))

@@ -49,7 +49,7 @@ def _entries(recipe: Recipe, catalog: Catalog) -> dict[str, Entry]:
         try:
             found[part] = catalog.find(cast(Kind, part), recipe.component(part))
         except UnknownName as error:
-            raise UnknownName(f"{recipe.where(f'{part}.name')}{part}.name: {error.problem}", error.cure) from None
+            raise UnknownName(f"{recipe.where(f'{part}.name')}{part}.name: {error.message}", error.hint) from None
     return found
 
 

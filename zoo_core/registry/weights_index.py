@@ -27,11 +27,11 @@ class Listed:
         None, "a file beside the registry file, a path, https://…, hf://owner/repo/file@revision, or a plugin's scheme"
     )
     sha256: str | None = setting(None, "of the file, 64 digits from 0 to f")
-    size: int | None = setting(None, "of the file, in bytes", least=1)
+    size: int | None = setting(None, "of the file, in bytes", ge=1)
     model: str | None = setting(None, "the registered name of the model they are for")
     recipe: str | None = setting(None, "the recipe they were trained by")
-    licence: str | None = setting(None, "an SPDX identifier, such as Apache-2.0 or CC-BY-4.0")
-    figures: dict[str, float] = setting({}, "what an evaluation of them gave")
+    license: str | None = setting(None, "an SPDX identifier, such as Apache-2.0 or CC-BY-4.0")
+    metrics: dict[str, float] = setting({}, "what an evaluation of them gave")
     inputs: dict[str, str] = setting({}, "what the model takes")
     outputs: dict[str, str] = setting({}, "what it gives")
     beside: dict[str, dict[str, Any]] = setting({}, "figures of others in the same protocol, each with its source")
@@ -125,7 +125,7 @@ class Entries:
             try:
                 followed = self._entry(alias)
             except UnknownName as error:
-                raise UnknownName(f"{entry.where}{error.problem}", error.cure) from None
+                raise UnknownName(f"{entry.where}{error.message}", error.hint) from None
             note = entry.listed.deprecated or followed.listed.deprecated
             entry = replace(followed, listed=replace(followed.listed, deprecated=note))
         return entry
@@ -197,8 +197,8 @@ def _check(entry: Entry) -> None:
         raise BadSetting(
             f"{_whose(entry)} have {held}.", "`sha256sum FILE` prints it; `zoo weights publish` does, too."
         )
-    if listed.alias is None and listed.licence is None:
-        raise BadSetting(f"{_whose(entry)} have no licence.", "Add for example `licence: Apache-2.0`.")
+    if listed.alias is None and listed.license is None:
+        raise BadSetting(f"{_whose(entry)} have no license.", "Add for example `license: Apache-2.0`.")
     if entry.is_remote and listed.size is None:
         raise BadSetting(f"{_whose(entry)} have no size, beyond which nothing is fetched.", "Add `size: …` in bytes.")
 

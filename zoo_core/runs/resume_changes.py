@@ -12,7 +12,7 @@ from zoo_core.errors import BadSetting, in_yaml
 _INEXACT = {
     "processes": "the draws and batch statistics of each process",
     "run.compile": "the last digits of every number",
-    "run.sharded": "the last digits of every number",
+    "run.fsdp": "the last digits of every number",
     "run.steps": "what follows the length of the run, such as step sizes",
     "run.epochs": "what follows the length of the run, such as step sizes",
     "run.device": "the last digits of every number",
@@ -25,7 +25,7 @@ _FREE = {
     "run.checkpoint_every",
     "run.checkpoint_minutes",
     "run.keep_checkpoints",
-    "run.keep_best",
+    "run.monitor",
     "run.workers",
 }
 _ABSENT = "(none)"

@@ -35,9 +35,9 @@ class Run:
     steps_per_epoch: int
     step: int = 0
     """Steps that are done."""
-    metrics: dict[str, float] = field(default_factory=dict)
+    train_metrics: dict[str, float] = field(default_factory=dict)
     """The last logged mean of every metric a step reports."""
-    figures: dict[str, float] = field(default_factory=dict)
+    test_metrics: dict[str, float] = field(default_factory=dict)
     """The last evaluation."""
     stopping: str = ""
     """Why the run ends before its last step, or "" while it goes on."""
@@ -86,6 +86,6 @@ class Run:
             "folder": str(self.path),
             "step": self.step,
             "stopped": self.stopping,
-            "metrics": self.metrics,
-            "figures": self.figures,
+            "train_metrics": self.train_metrics,
+            "test_metrics": self.test_metrics,
         }

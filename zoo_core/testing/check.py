@@ -36,18 +36,18 @@ class Check:
     name: str
     kind: Kind
     guards: str
-    cure: str
+    hint: str
     function: Callable[[Subject], None]
 
     def __call__(self, subject: Subject) -> None:
         self.function(subject)
 
 
-def check(kind: Kind, guards: str, cure: str) -> Callable[[Callable[[Subject], None]], Check]:
+def check(kind: Kind, guards: str, hint: str) -> Callable[[Callable[[Subject], None]], Check]:
     """Make a function of a subject a check, which is called as the function is."""
 
     def make(function: Callable[[Subject], None]) -> Check:
-        return Check(function.__name__.replace("_", "-"), kind, guards, cure, function)
+        return Check(function.__name__.replace("_", "-"), kind, guards, hint, function)
 
     return make
 

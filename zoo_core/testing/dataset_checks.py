@@ -89,9 +89,9 @@ def _parts(subject: Subject) -> tuple[Examples, Examples]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that it makes do with less, say, is a run's concern
-            train, evaluation = dataset.train(), dataset.evaluation()
+            train, evaluation = dataset.train(), dataset.test()
     except ZooError as error:
-        raise Skip(f"its data are not to be had here: {error.problem}") from error
+        raise Skip(f"its data are not to be had here: {error.message}") from error
     if not len(train) or not len(evaluation):
         raise Skip("it has no examples here")
     return train, evaluation

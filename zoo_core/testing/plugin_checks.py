@@ -55,12 +55,12 @@ def registration_is_light(subject: Subject) -> None:
 @check(
     "plugin",
     "Who uses a model knows under which conditions, and where it is described.",
-    "Give licence='Apache-2.0' (an SPDX identifier), and for a model or trainer paper='Author year', to the registry.",
+    "Give license='Apache-2.0' (an SPDX identifier), and for a model or trainer paper='Author year', to the registry.",
 )
 def licence_and_source_are_stated(subject: Subject) -> None:
     for entry in subject.catalog.registry.entries:
         if entry.plugin == subject.name:
-            require(bool(entry.licence), f"the {entry.kind} '{entry.name}' states no licence")
+            require(bool(entry.license), f"the {entry.kind} '{entry.name}' states no license")
             require(bool(entry.paper) or entry.kind == "dataset", f"the {entry.kind} '{entry.name}' states no source")
 
 
@@ -80,7 +80,7 @@ def recipes_resolve(subject: Subject) -> None:
             resolve(recipe, subject.catalog)
         except ZooError as error:
             if "???" not in str(recipe.values):  # a value that only its user knows
-                require(False, f"the recipe '{name}': {error.problem}")
+                require(False, f"the recipe '{name}': {error.message}")
 
 
 @check(

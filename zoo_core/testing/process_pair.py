@@ -19,7 +19,7 @@ def main(folder: str, recipe: str, *words: str) -> None:
     here = Catalog()
     loop = try_out(here.recipe(recipe, *words), here, Path(folder))
     loop.train()
-    captured = loop.held.capture()
+    captured = loop.state.capture()
     tensors = {f"{name}: {key}": one for name, (held, _) in captured.items() for key, one in held.items()}
     save_file(apart(tensors), Path(folder, f"rank-{loop.engine.rank}.safetensors"))
     rest = {name: structure for name, (_, structure) in captured.items()}

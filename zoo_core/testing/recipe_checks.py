@@ -128,13 +128,13 @@ def stop_and_resume_is_bit_identical(subject: Subject) -> None:
         ends = []
         for stopped in (False, True):
             folder = Path(name, str(stopped))
-            with _tried(subject, words=words, folder=folder, observers=[_StopsAt(2)] if stopped else []) as loop:
+            with _tried(subject, words=words, folder=folder, callbacks=[_StopsAt(2)] if stopped else []) as loop:
                 loop.train()
             if stopped:
                 with _tried(subject, words=words, folder=folder) as loop:
                     loop.restore(*checkpoint.load_newest(loop.run.folder.checkpoints)[:2])
                     loop.train()
-            loop.run.trainer.finish()
+            loop.run.trainer.finalize()
             ends.append({name: tensor.clone() for name, tensor in loop.run.model.state_dict().items()})
         for key, tensor in ends[0].items():
             require(torch.equal(tensor, ends[1][key]), f"'{key}' differs from that of the run that was not stopped")
@@ -152,7 +152,7 @@ def odd_batch_sizes_work(subject: Subject) -> None:
             try:
                 metrics = _step(loop, batch, 0)
             except ZooError as error:
-                raise Skip(f"it refuses {size} examples: {error.problem}") from error
+                raise Skip(f"it refuses {size} examples: {error.message}") from error
             wrong = [name for name, value in metrics.items() if not bool(value.isfinite())]
             require(not wrong, f"with {size} examples, {', '.join(wrong)} is no number")
 
@@ -202,14 +202,14 @@ def _tried(
     steps: int = 8,
     words: tuple[str, ...] = (),
     folder: Path | None = None,
-    observers: Iterable[object] = (),
+    callbacks: Iterable[object] = (),
 ) -> Iterator[Loop]:
     """The recipe built, ready to be stepped by hand; nothing is written but into ``folder``."""
     with _quietly():
         try:
-            loop = try_out(_recipe(subject, f"run.steps={steps}", *words), subject.catalog, folder, observers)
+            loop = try_out(_recipe(subject, f"run.steps={steps}", *words), subject.catalog, folder, callbacks)
         except BadFile as error:
-            raise Skip(f"its data are not to be had here: {error.problem}") from error
+            raise Skip(f"its data are not to be had here: {error.message}") from error
         with loop.engine.flushing_denormals():
             yield loop
         loop.engine.release(loop.run.model)

@@ -47,19 +47,19 @@ def convert(
         if named and key:
             raise BadSetting(f"{source} holds tensors right away, so --key {key} says nothing.", "Leave it out.")
         plain = source if named else _tensors_only(source, Path(folder), key)
-        story = {
+        metadata = {
             "model": model,
             "config": asdict(config),
             "versions": versions(),
             "converted": {"file": source.name, "sha256": check(source).sha256},
         }
         whole = Path(folder, "whole.safetensors")
-        write(whole, _unwrapped(read_tensors(plain)), story)
+        write(whole, _unwrapped(read_tensors(plain)), metadata)
         try:
             load(whole, catalog)
         except BadFile as error:
-            raise BadFile(error.problem.replace(str(whole), str(source)), error.cure) from None
-        write(output, read_tensors(whole), story)
+            raise BadFile(error.message.replace(str(whole), str(source)), error.hint) from None
+        write(output, read_tensors(whole), metadata)
     return output
 
 

@@ -44,7 +44,7 @@ class Comparison:
     def rows(self) -> list[dict[str, Any]]:
         """A line for each figure."""
         return [
-            {"figure": name, "stated": self.stated[name], "found": self.found.get(name), "agrees": self.agrees(name)}
+            {"metric": name, "stated": self.stated[name], "found": self.found.get(name), "agrees": self.agrees(name)}
             for name in self.stated
         ]
 
@@ -64,7 +64,7 @@ def evaluate(source: str | Path, catalog: Catalog, overrides: Iterable[str], tol
     header = read_header(locate(source, catalog))
     recipe = recipe_of(header).with_overrides(overrides)
     model, _ = load(header.path, catalog)
-    found, data, notes = runner.evaluate(recipe, model, int(header.story.get("step", 0)), catalog)
+    found, data, notes = runner.evaluate(recipe, model, int(header.metadata.get("step", 0)), catalog)
     for note in notes:
         warnings.warn(note, stacklevel=2)
     return Comparison(_stated(header), found, tolerance, _is_same(header, data["fingerprint"]))
@@ -75,7 +75,7 @@ def reproduce(
     catalog: Catalog,
     overrides: Iterable[str],
     tolerance: float,
-    observers: Iterable[object] = (),
+    callbacks: Iterable[object] = (),
     folder: Path | None = None,
 ) -> tuple[Any, Comparison]:
     """Run the recipe in the header of the weights ``source`` again; gives the run, and its figures beside theirs."""
@@ -85,9 +85,9 @@ def reproduce(
     header = read_header(locate(source, catalog))
     stated = _stated(header)
     recipe = resolving.complete(recipe_of(header).with_overrides(overrides), catalog)
-    run = runner.run_recipe(recipe, catalog, observers, folder)
+    run = runner.run_recipe(recipe, catalog, callbacks, folder)
     same_data = _is_same(header, provenance(run.folder)["dataset"])
-    return run, Comparison(stated, run.figures, tolerance, same_data)
+    return run, Comparison(stated, run.test_metrics, tolerance, same_data)
 
 
 def recipe_of(header: Header) -> Recipe:
@@ -96,7 +96,7 @@ def recipe_of(header: Header) -> Recipe:
     Raises:
         BadFile: if the file does not say.
     """
-    values = dict(header.story.get("recipe", {}))
+    values = dict(header.metadata.get("recipe", {}))
     if not values:
         raise BadFile(f"{header.path} does not say which recipe it was trained by.", f"It says: {header.says()}.")
     name = str(values.pop("name", "unnamed"))
@@ -105,11 +105,11 @@ def recipe_of(header: Header) -> Recipe:
 
 def _is_same(header: Header, fingerprint: str) -> bool:
     """Whether the data are those of the weights, as far as these say."""
-    return bool(header.story.get("dataset", fingerprint) == fingerprint)
+    return bool(header.metadata.get("dataset", fingerprint) == fingerprint)
 
 
 def _stated(header: Header) -> dict[str, float]:
-    figures = header.story.get("figures", {})
-    if not figures or not all(isinstance(value, (int, float)) for value in figures.values()):
+    metrics = header.metadata.get("metrics", {})
+    if not metrics or not all(isinstance(value, (int, float)) for value in metrics.values()):
         raise BadFile(f"{header.path} states no figures.", f"It says: {header.says()}.")
-    return {str(name): float(value) for name, value in figures.items()}
+    return {str(name): float(value) for name, value in metrics.items()}

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from zoo_core.errors import ZooError
 
 
-def check_packages(whose: str, names: tuple[str, ...], cure: str) -> None:
+def check_packages(whose: str, names: tuple[str, ...], hint: str) -> None:
     """Refuse to begin without the packages that ``whose`` ("a sweep") needs.
 
     Raises:
@@ -16,4 +16,4 @@ def check_packages(whose: str, names: tuple[str, ...], cure: str) -> None:
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         are = "is" if len(missing) == 1 else "are"
-        raise ZooError(f"{whose} needs {' and '.join(missing)}, which {are} not installed.", cure)
+        raise ZooError(f"{whose} needs {' and '.join(missing)}, which {are} not installed.", hint)

@@ -26,7 +26,7 @@ from zoo_core.weights.format import check_ending, read_tensors, write
 from zoo_core.weights.hashing import check, is_finite
 from zoo_core.weights.header import Header, read_header
 from zoo_core.weights.load import load
-from zoo_core.weights.metadata import finite, provenance
+from zoo_core.weights.metadata import finite_metrics, provenance
 
 _LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -53,7 +53,7 @@ def name_of(run: Path) -> str:
 
 def publish(
     run: Path,
-    licence: str,
+    license: str,
     output: Path,
     catalog: Catalog,
     *,
@@ -69,10 +69,10 @@ def publish(
 
     Raises:
         BadFile: if the run has no result, or one that can't be published; nothing is written then.
-        BadSetting: if ``licence`` or ``dtype`` are none.
+        BadSetting: if ``license`` or ``dtype`` are none.
     """
-    if not _LICENCE.fullmatch(licence):
-        raise BadSetting(f"'{licence}' is no licence.", "Write an SPDX identifier, such as Apache-2.0 or CC-BY-4.0.")
+    if not _LICENCE.fullmatch(license):
+        raise BadSetting(f"'{license}' is no license.", "Write an SPDX identifier, such as Apache-2.0 or CC-BY-4.0.")
     if dtype is not None and dtype not in DTYPES:
         raise BadSetting(f"dtype is '{dtype}', but should be one of {', '.join(DTYPES)}.")
     folder = RunFolder(run)
@@ -88,15 +88,15 @@ def publish(
             raise BadFile(f"{file} is there already, and nothing published is overwritten.", "Choose another -o FILE.")
     tensors = _stored(read_tensors(folder.weights), DTYPES.get(dtype or ""), folder.weights)
     trainer: Any = catalog.find("trainer", recipe.component("trainer")).load()
-    story = {
+    metadata = {
         **provenance(folder),
         "protocol": trainer.protocol,
-        **header.story,
-        "licence": licence,
-        "figures": _figures(header, tensors, dtype, catalog),
+        **header.metadata,
+        "license": license,
+        "metrics": _metrics(header, tensors, dtype, catalog),
     }
     output.parent.mkdir(parents=True, exist_ok=True)
-    write(output, tensors, story)
+    write(output, tensors, metadata)
     picture = _newest_picture(folder)
     if picture is not None:
         shutil.copyfile(picture, files[2])
@@ -104,20 +104,20 @@ def publish(
     checked = check(output)
     entry = {
         **({"summary": summary} if summary else {}),
-        "model": str(story["model"]),
+        "model": str(metadata["model"]),
         "recipe": recipe.name,
         "location": location or output.name,
         "sha256": checked.sha256,
         "size": checked.size,
-        "licence": licence,
-        "figures": {key: float(f"{value:.4g}") for key, value in story["figures"].items() if "/" not in key},
+        "license": license,
+        "metrics": {key: float(f"{value:.4g}") for key, value in metadata["metrics"].items() if "/" not in key},
     }
     return Published(output, files[1], files[2] if picture else None, entry)
 
 
 def _refuse_unfinished(folder: RunFolder, header: Header, recipe: Recipe) -> None:
     """A run that was stopped has weights, but schedules are half-way, and it was not measured."""
-    done, sessions = header.story.get("step", 0), read_sessions(folder.sessions)
+    done, sessions = header.metadata.get("step", 0), read_sessions(folder.sessions)
     steps = sessions[-1].steps if sessions else recipe.run_settings().steps
     if steps is None:  # of so many epochs, whose steps the run itself counted
         raise BadFile(f"{folder.sessions} is not there, and nothing else says how many steps the run should have.")
@@ -141,16 +141,16 @@ def _stored(tensors: Mapping[str, Tensor], dtype: torch.dtype | None, path: Path
     return stored
 
 
-def _figures(header: Header, tensors: dict[str, Tensor], dtype: str | None, catalog: Catalog) -> dict[str, float]:
+def _metrics(header: Header, tensors: dict[str, Tensor], dtype: str | None, catalog: Catalog) -> dict[str, float]:
     """What the run found, or anew, where the weights are stored in another precision."""
-    stated: dict[str, float] = dict(header.story.get("figures", {}))
+    stated: dict[str, float] = dict(header.metadata.get("metrics", {}))
     held = read_tensors(header.path)
     if dtype is None or all(tensors[name].dtype == held[name].dtype for name in tensors):
         return stated
     model, _ = load(header.path, catalog)
     model.load_state_dict({name: tensor.to(held[name].dtype) for name, tensor in tensors.items()})
-    found, _, _ = runner.evaluate(recipe_of(header), model, int(header.story.get("step", 0)), catalog)
-    return finite(found)
+    found, _, _ = runner.evaluate(recipe_of(header), model, int(header.metadata.get("step", 0)), catalog)
+    return finite_metrics(found)
 
 
 def _newest_picture(folder: RunFolder) -> Path | None:

@@ -98,7 +98,7 @@ def _kill(process: BaseProcess, folder: Path, pace: _Pace, draw: random.Random) 
     """Kill the process at a random moment; False if it ended first.
 
     One kill in five falls before a sign of life, one in ten while the result is measured and written. The others fall
-    behind a checkpoint that is drawn, and not at a time that is: a run beside a busy neighbour has another pace.
+    behind a checkpoint that is drawn, and not at a time that is: a run beside a busy neighbor has another pace.
     """
     chosen, newest = draw.random(), max(_steps(folder), default=-1)
     behind = [step for step in (-1, *pace.checkpoints[:-1]) if step >= newest]

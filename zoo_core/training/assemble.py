@@ -10,13 +10,13 @@ from typing import Any
 import pluggy
 import torch
 
-from zoo_core.checkpoint.state import Held
+from zoo_core.checkpoint.state import TrainerState
 from zoo_core.config.recipe import Recipe, RunSettings
 from zoo_core.data.loader import Batches, in_order
 from zoo_core.data.seeding import seed_step
 from zoo_core.dataset import Dataset
 from zoo_core.engine.engine import AccelerateEngine
-from zoo_core.engine.fsdp import is_divided
+from zoo_core.engine.fsdp import is_sharded
 from zoo_core.errors import BadSetting
 from zoo_core.model import Model
 from zoo_core.registry.catalog import Catalog
@@ -24,7 +24,7 @@ from zoo_core.registry.resolve import resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.run import Run
 from zoo_core.trainer import Trainer
-from zoo_core.training.callbacks import Relay
+from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.loop import Loop
 
 
@@ -34,7 +34,7 @@ def assemble(
     settings: RunSettings,
     engine: AccelerateEngine,
     place: RunFolder,
-    hooks: Relay,
+    hooks: CallbackList,
     trained: Model | None = None,
 ) -> tuple[Loop, list[str], dict[str, Any]]:
     """All that a run needs, and what its data set warned of and is. It begins with the model ``trained``, if given."""
@@ -42,18 +42,18 @@ def assemble(
     dataset: Dataset = dataset_class(dataset_config)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        train, evaluation, validation = dataset.train(), dataset.evaluation(), dataset.validation()
+        train, evaluation, validation = dataset.train(), dataset.test(), dataset.validation()
         for method, examples in (("train", train), ("evaluation", evaluation), ("validation", validation)):
             _check(examples, f"the data set '{recipe.component('dataset')}': its {method}()")
         fingerprint = dataset.fingerprint()
     seed_step(settings.seed, 0, 0, "build")
     model: Model = trained if trained is not None else model_class(model_config)
     trainer: Trainer = trainer_class(trainer_config)
-    if settings.accumulate > 1 and not trainer.accumulates:
+    if settings.grad_accumulation_steps > 1 and not trainer.supports_grad_accumulation:
         raise BadSetting(
-            f"run.accumulate is {settings.accumulate}, but the trainer '{recipe.component('trainer')}' does not say "
-            "that it can be given a batch in parts.",
-            "Leave it out, or let the trainer heed engine.updating and set `accumulates = True`.",
+            f"run.grad_accumulation_steps is {settings.grad_accumulation_steps}, but the trainer "
+            f"'{recipe.component('trainer')}' does not support gradient accumulation.",
+            "Leave it out, or use engine.updating in the trainer's step and set `supports_grad_accumulation = True`.",
         )
     if settings.sync_batch_norm:
         torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
@@ -65,38 +65,38 @@ def assemble(
         rank=engine.rank,
         world=engine.world,
         workers=settings.workers,
-        parts=settings.accumulate,
+        parts=settings.grad_accumulation_steps,
     )
     engine.total_steps = (
         settings.steps if settings.steps is not None else round((settings.epochs or 0) * batches.per_epoch)
     )
     model.to(engine.device)
     trainer.setup(model, engine)
-    if engine.sharded:
+    if engine.fsdp:
         _refuse_whole_copies(model, trainer, recipe)
-    held = Held(model, trainer, engine.unwrap)
+    state = TrainerState(model, trainer, engine.unwrap)
     # The processes of a divided network compute in step, and shares may be unequal; none should be empty.
     fewest = min(len(evaluation), len(validation))
-    shares_evaluation = trainer.shares_evaluation and not engine.sharded and fewest >= engine.world
+    distributed_evaluation = trainer.distributed_evaluation and not engine.fsdp and fewest >= engine.world
     each = settings.batch_size // engine.world
-    share = {"rank": engine.rank, "world": engine.world} if shares_evaluation else {}
+    share = {"rank": engine.rank, "world": engine.world} if distributed_evaluation else {}
     run = Run(recipe, settings, place, model, trainer, engine.device, engine.total_steps, batches.per_epoch)
     loop = Loop(
         run,
         engine,
         batches,
-        held,
+        state,
         hooks,
         lambda: in_order(evaluation, each, settings.workers, **share),
         lambda: in_order(validation, each, settings.workers, **share),
         lambda: in_order(train, each, settings.workers),
         lambda: in_order(validation, settings.batch_size, settings.workers),
-        shares_evaluation,
+        distributed_evaluation,
     )
     data = {
         "fingerprint": fingerprint,
         "training_examples": len(train),
-        "evaluation_examples": len(evaluation),
+        "test_examples": len(evaluation),
     }
     said = dict.fromkeys(str(one.message) for one in caught if one.category is UserWarning)
     return loop, list(said), data
@@ -107,28 +107,28 @@ def _check(examples: Any, whose: str) -> None:
     if not (hasattr(examples, "__len__") and hasattr(examples, "__getitem__")):
         raise BadSetting(
             f"{whose} gives a {type(examples).__name__}, but should give examples that have a length and numbers.",
-            "zoo.InMemory and zoo.OnTheFly are such, and any data set of PyTorch's that is no iterable one.",
+            "zoo.InMemory and zoo.GeneratedExamples are such, and any data set of PyTorch's that is no iterable one.",
         )
 
 
-def try_out(recipe: Recipe, catalog: Catalog, folder: Path | None = None, observers: Iterable[object] = ()) -> Loop:
+def try_out(recipe: Recipe, catalog: Catalog, folder: Path | None = None, callbacks: Iterable[object] = ()) -> Loop:
     """The loop of ``recipe`` with everything built, to be stepped by hand: a run without its folder and reports.
 
     Checkpoints go into ``folder``, which is made; without one, ``Loop.train`` should not be called.
     """
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    return apart(recipe, catalog, folder or Path(), observers)[0]
+    return apart(recipe, catalog, folder or Path(), callbacks)[0]
 
 
 def apart(
-    recipe: Recipe, catalog: Catalog, folder: Path, observers: Iterable[object], model: Model | None = None
+    recipe: Recipe, catalog: Catalog, folder: Path, callbacks: Iterable[object], model: Model | None = None
 ) -> tuple[Loop, list[str], dict[str, Any]]:
     """As :func:`assemble`, from the beginning, and without the plugins' hooks: this is no run."""
     settings = recipe.run_settings()
     resolved = resolve(recipe, catalog)
     engine = AccelerateEngine(settings)
-    hooks = Relay(pluggy.PluginManager("zoo"), observers if engine.is_main else ())
+    hooks = CallbackList(pluggy.PluginManager("zoo"), callbacks if engine.is_rank_zero else ())
     return assemble(recipe, resolved, settings, engine, RunFolder(folder), hooks, model)
 
 
@@ -137,9 +137,9 @@ def _refuse_whole_copies(model: Model, trainer: Trainer, recipe: Recipe) -> None
     inside = {id(module) for module in model.modules()}
     for name, value in vars(trainer).items():
         outside = isinstance(value, torch.nn.Module) and id(value) not in inside
-        if outside and not all(map(is_divided, value.parameters())):
+        if outside and not all(map(is_sharded, value.parameters())):
             raise BadSetting(
-                f"run.sharded divides the model among the processes, but the trainer "
+                f"run.fsdp divides the model among the processes, but the trainer "
                 f"'{recipe.component('trainer')}' holds self.{name}, a whole copy or another network.",
-                "Leave run.sharded out, or the copy: of averaged weights, `trainer.averaging=0`.",
+                "Leave run.fsdp out, or the copy: of averaged weights, `trainer.ema_decay=0`.",
             )

@@ -1,4 +1,4 @@
-"""Calls the life-cycle hooks of plugins and observers; one that raises is switched off, and the training goes on."""
+"""Calls the life-cycle hooks of plugins and callbacks; one that raises is switched off, and the training goes on."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from zoo_core import hookspecs
 from zoo_core.errors import BrokenPlugin, did_you_mean, one_line
 
 
-class Relay:
-    """The hooks of one run: those of the installed plugins, and of observers handed to it."""
+class CallbackList:
+    """The hooks of one run: those of the installed plugins, and of callbacks handed to it."""
 
-    def __init__(self, plugins: pluggy.PluginManager, observers: Iterable[object] = ()) -> None:
+    def __init__(self, plugins: pluggy.PluginManager, callbacks: Iterable[object] = ()) -> None:
         self._manager = pluggy.PluginManager("zoo")
         self._manager.add_hookspecs(hookspecs)
         for name, plugin in plugins.list_name_plugin():
             if plugin is not None:
                 self._manager.register(plugin, name=name)
-        for observer in observers:
-            self._add(observer, _unused(self._manager, type(observer).__name__))
+        for callback in callbacks:
+            self._add(callback, _unused(self._manager, type(callback).__name__))
         self._calls = {name: self._implementations(name) for name in dir(self._manager.hook) if name.startswith("zoo_")}
 
     def call(self, hook: str, **arguments: Any) -> None:
@@ -46,19 +46,19 @@ class Relay:
                 raise BrokenPlugin(f"{whose} wraps {hook}, which takes no wrappers.", "Write it as a plain hook.")
         return found
 
-    def _add(self, observer: object, name: str) -> None:
-        whose = f"the observer {name}"
+    def _add(self, callback: object, name: str) -> None:
+        whose = f"the callback {name}"
         try:
-            self._manager.register(observer, name=name)
+            self._manager.register(callback, name=name)
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:
             known = [one for one in dir(hookspecs) if one.startswith("zoo_")]  # the manager has the misspelt one, too
-            wrong = next((one for one in dir(observer) if one.startswith("zoo_") and one not in known), "")
+            wrong = next((one for one in dir(callback) if one.startswith("zoo_") and one not in known), "")
             raise BrokenPlugin(
                 f"{whose} does not fit the hooks: {one_line(str(error))}",
                 did_you_mean(wrong, known) if wrong else "docs/plugins/reference.md says what each hook is given.",
             ) from error
-        hookspecs.refuse_unmarked(self._manager, observer, whose)
+        hookspecs.refuse_unmarked(self._manager, callback, whose)
 
     def _switch_off(self, failed: pluggy.HookImpl, hook: str, error: BaseException) -> None:
         for hook_name, implementations in self._calls.items():

@@ -12,7 +12,7 @@ from typing import Any
 from zoo_core.errors import RunFailed, ZooError
 
 
-def blame(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
+def attribute_error(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
     """``"the trainer 'mine' raised ValueError: … (my_package/trainer.py, line 12)"``.
 
     ``classes`` are a run's components by what to call them. The innermost frame in a file of one of their packages
@@ -22,7 +22,7 @@ def blame(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
 
 
 @contextmanager
-def blaming(classes: Mapping[str, type[Any]], when: str = "") -> Iterator[None]:
+def attributing_errors(classes: Mapping[str, type[Any]], when: str = "") -> Iterator[None]:
     """Raises RunFailed for what the code of one of them raises, and is no ZooError; what else is raised stays."""
     try:
         yield

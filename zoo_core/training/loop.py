@@ -12,8 +12,8 @@ import torch
 
 from zoo_core.checkpoint.best import Best
 from zoo_core.checkpoint.serialize import Packed, kind_of, pack, unpack
-from zoo_core.checkpoint.state import Held
-from zoo_core.checkpoint.writer import Saver
+from zoo_core.checkpoint.state import TrainerState
+from zoo_core.checkpoint.writer import AsyncCheckpointWriter
 from zoo_core.data.image_output import drawable
 from zoo_core.data.loader import Batches
 from zoo_core.data.seeding import seed_step
@@ -22,8 +22,8 @@ from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import local
 from zoo_core.errors import RunFailed
 from zoo_core.runs.run import Run
-from zoo_core.training.callbacks import Relay
-from zoo_core.training.metrics import Meter, check_metric
+from zoo_core.training.callbacks import CallbackList
+from zoo_core.training.metrics import MetricAccumulator, check_metric
 
 # Among what a trainer holds; no attribute of its can have these names.
 _METRICS, _BEST, _ENGINE = "run.metrics", "run.best", "run.engine"
@@ -37,21 +37,21 @@ class Loop:
     run: Run
     engine: AccelerateEngine
     batches: Batches
-    held: Held
-    hooks: Relay
+    state: TrainerState
+    hooks: CallbackList
     evaluation: Callable[[], Iterable[Batch]]
     validation: Callable[[], Iterable[Batch]]
     training: Callable[[], Iterable[Batch]]
     preview: Callable[[], Iterable[Batch]]
-    shares_evaluation: bool = False
+    distributed_evaluation: bool = False
     saved_step: int = -1
     saved_at: float = field(default_factory=time.monotonic)
     draws: bool = True
     best: Best = field(default_factory=Best)
 
     def __post_init__(self) -> None:
-        self.meter = Meter(self.engine.mean)
-        self.saver = Saver(self.run.folder.checkpoints, self.run.settings.keep_checkpoints)
+        self.meter = MetricAccumulator(self.engine.mean)
+        self.saver = AsyncCheckpointWriter(self.run.folder.checkpoints, self.run.settings.keep_checkpoints)
 
     def train(self) -> None:
         """Go on to the last step, or until something stops the run. A checkpoint is on disk when this returns.
@@ -78,7 +78,7 @@ class Loop:
                 self.meter.add(run.step + 1, metrics)
             run.step += 1
             if run.step == first:
-                self.held.check()  # what a step gave the trainer, a checkpoint must be able to keep as well
+                self.state.check()  # what a step gave the trainer, a checkpoint must be able to keep as well
             self.hooks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)
             last = run.step == run.total_steps
             if last or run.due(settings.log_every):
@@ -87,8 +87,8 @@ class Loop:
                 self._preview()
             if run.due(settings.evaluate_every) and not last:
                 self.evaluate(self.validation)
-                better = self.best.beaten_by(run.figures, settings.keep_best, run.step)
-                if self._any(better and self.engine.is_main):
+                better = self.best.beaten_by(run.test_metrics, settings.monitor, run.step)
+                if self._any(better and self.engine.is_rank_zero):
                     self._save()
             if not last and (run.due(settings.checkpoint_every) or self._overdue()):
                 self._save()
@@ -101,11 +101,11 @@ class Loop:
         Raises:
             BadFile: if it is not one of this trainer.
         """
-        held = dict(captured)
-        self.meter.load_state_dict(unpack(*held.pop(_METRICS, ({}, {}))))
-        self.best = Best(**unpack(*held.pop(_BEST, ({}, {}))))
-        self.engine.load_state_dict(unpack(*held.pop(_ENGINE, ({}, {}))))
-        self.held.restore(held)
+        state = dict(captured)
+        self.meter.load_state_dict(unpack(*state.pop(_METRICS, ({}, {}))))
+        self.best = Best(**unpack(*state.pop(_BEST, ({}, {}))))
+        self.engine.load_state_dict(unpack(*state.pop(_ENGINE, ({}, {}))))
+        self.state.restore(state)
         self.run.step = self.saved_step = step
         self.batches.seek(step)
 
@@ -113,11 +113,11 @@ class Loop:
         """Measure the model as it is on ``examples``. What it draws follows from the seed alone."""
         run = self.run
         seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
-        with self.engine.evaluating(self._all_held(), shared=self.shares_evaluation):
-            figures = run.trainer.evaluate(self._on_device(examples), self._on_device(self.training))
-        if figures:
-            run.figures = {name: _figure(name, value) for name, value in figures.items()}
-            self.hooks.call("zoo_evaluated", run=run, step=run.step, metrics=run.figures)
+        with self.engine.evaluating(self._all_held(), shared=self.distributed_evaluation):
+            metrics = run.trainer.evaluate(self._on_device(examples), self._on_device(self.training))
+        if metrics:
+            run.test_metrics = {name: _metric(name, value) for name, value in metrics.items()}
+            self.hooks.call("zoo_evaluated", run=run, step=run.step, metrics=run.test_metrics)
 
     def _preview(self) -> None:
         """Pictures are no part of a training: one that can't be drawn is the last that is tried."""
@@ -125,35 +125,35 @@ class Loop:
         if not (run.settings.preview_every and self.draws):
             return
         seed_step(run.settings.seed, 0, 0, "preview")
-        pictures = None
+        images = None
         with self.engine.evaluating(self._all_held()):
-            if self.engine.is_main or self.engine.sharded:  # no process has a divided network for itself
+            if self.engine.is_rank_zero or self.engine.fsdp:  # no process has a divided network for itself
                 batch = next(iter(self._on_device(self.preview)), None)
                 try:
-                    pictures = None if batch is None else drawable(run.trainer.preview(batch))
+                    images = None if batch is None else drawable(run.trainer.preview(batch))
                 except Exception as error:  # of a plugin's code
                     self.draws = False
                     why = f"the trainer's preview raised {type(error).__name__}: {error}"
                     warnings.warn(f"no more pictures are drawn in this run: {why}", stacklevel=2)
-        if pictures is not None:
-            self.hooks.call("zoo_preview", run=run, step=run.step, pictures=pictures)
+        if images is not None:
+            self.hooks.call("zoo_preview", run=run, step=run.step, images=images)
 
     def _log(self) -> None:
         metrics = self.meter.read()
         if metrics:
-            self.run.metrics = metrics
+            self.run.train_metrics = metrics
             self.hooks.call("zoo_logged", run=self.run, step=self.run.step, metrics=metrics)
 
     def _save(self) -> None:
         run = self.run
         self.meter.fetch()  # what a checkpoint keeps was seen to be finite
         self._settle()
-        if not self._any(self.saved_step != run.step and self.engine.is_main):
+        if not self._any(self.saved_step != run.step and self.engine.is_rank_zero):
             return
         self._refuse_spoilt()
-        if self.engine.is_main or self.engine.sharded:  # the parts of a divided network come from all processes
-            captured = self.held.capture()
-        if self.engine.is_main:
+        if self.engine.is_rank_zero or self.engine.fsdp:  # the parts of a divided network come from all processes
+            captured = self.state.capture()
+        if self.engine.is_rank_zero:
             kept = {_METRICS: self.meter.state_dict(), _BEST: asdict(self.best), _ENGINE: self.engine.state_dict()}
             packed = {name: pack(state) for name, state in kept.items()}
             self.saver.begin(run.step, {**captured, **packed}, self.best.steps)
@@ -167,7 +167,7 @@ class Loop:
         if saved.path is not None:
             self.hooks.call("zoo_checkpoint_saved", run=self.run, step=saved.step, path=saved.path)
             return
-        problem = saved.error.problem if saved.error else ""
+        problem = saved.error.message if saved.error else ""
         self.saved_step = -1
         if last:
             raise RunFailed(problem, "Make room, then go on from the last checkpoint with --resume.") from saved.error
@@ -194,7 +194,7 @@ class Loop:
 
     def _stopping(self) -> bool:
         run = self.run
-        agreed = self.engine.others.agree(run.stopping or (run.finishing and _FINISH + run.finishing))
+        agreed = self.engine.process_group.broadcast_first(run.stopping or (run.finishing and _FINISH + run.finishing))
         if agreed.startswith(_FINISH):
             run.finish(agreed.removeprefix(_FINISH))
             run.total_steps = run.step + 1
@@ -205,13 +205,13 @@ class Loop:
 
     def _any(self, flag: bool) -> bool:
         """Whether any process says so: they save together, or not at all."""
-        return bool(self.engine.others.agree("yes" if flag else ""))
+        return bool(self.engine.process_group.broadcast_first("yes" if flag else ""))
 
     def _on_device(self, batches: Callable[[], Iterable[Batch]]) -> _OnDevice:
         return _OnDevice(batches, self.engine)
 
 
-def _figure(name: str, value: Any) -> float:
+def _metric(name: str, value: Any) -> float:
     check_metric(name)
     try:
         return float(value)

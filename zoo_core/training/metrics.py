@@ -15,7 +15,7 @@ from zoo_core.trainer import Metrics
 _TAKEN = ("step", "epoch", "evaluation")  # what a line of metrics.jsonl says besides
 
 
-class Meter:
+class MetricAccumulator:
     """Collects what steps report. Reading waits for the device, so it is done every ``run.log_every`` steps.
 
     ``mean`` gives a tensor's mean over all processes, each of which reports what it found in its share of a batch.

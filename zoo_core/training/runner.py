@@ -13,8 +13,8 @@ import pluggy
 from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.engine.engine import AccelerateEngine
-from zoo_core.engine.fsdp import whole
-from zoo_core.engine.memory import says_what_to_lower
+from zoo_core.engine.fsdp import full_tensor
+from zoo_core.engine.memory import explain_out_of_memory
 from zoo_core.errors import ProcessLost, RunFailed, ZooError
 from zoo_core.model import Model
 from zoo_core.registry.catalog import Catalog
@@ -24,19 +24,19 @@ from zoo_core.runs.paths import RUNS, new_path
 from zoo_core.runs.resume_changes import changes, told
 from zoo_core.runs.run import Run
 from zoo_core.training.assemble import apart, assemble
-from zoo_core.training.callbacks import Relay
+from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
-from zoo_core.training.error_attribution import blame, blaming
+from zoo_core.training.error_attribution import attribute_error, attributing_errors
 from zoo_core.training.loop import Loop
 from zoo_core.training.signals import stops_after, stops_on_signal
 from zoo_core.weights import format as weights_format
-from zoo_core.weights.metadata import story
+from zoo_core.weights.metadata import weights_metadata
 
 
 def run_recipe(
     recipe: Recipe,
     catalog: Catalog,
-    observers: Iterable[object] = (),
+    callbacks: Iterable[object] = (),
     folder: Path | None = None,
     resume: bool = False,
     seconds: float | None = None,
@@ -52,31 +52,31 @@ def run_recipe(
     resolved = resolve(recipe, catalog)
     engine = AccelerateEngine(settings)
     place = RunFolder(folder or new_path(RUNS, recipe.name))
-    if not engine.others.same(int(resume)):
+    if not engine.process_group.all_equal(int(resume)):
         raise RunFailed(
             "some processes go on with a run, and others begin one.",
             f"{place.path} should lie on a file system that all machines share.",
         )
     classes = {f"the {part} '{recipe.component(part)}'": one for part, (one, _) in resolved.items()}
     changed = changes(complete(read_config(place.config), catalog), recipe) if resume else {}
-    if not resume and engine.is_main:
+    if not resume and engine.is_rank_zero:
         place.create()
-    with place.locked() if engine.is_main else nullcontext():
+    with place.locked() if engine.is_rank_zero else nullcontext():
         try:
-            listening = catalog.plugins.manager if engine.is_main else pluggy.PluginManager("zoo")
-            hooks = Relay(listening, observers if engine.is_main else ())
-            with blaming(classes, ", before the first step"):
+            listening = catalog.plugins.manager if engine.is_rank_zero else pluggy.PluginManager("zoo")
+            hooks = CallbackList(listening, callbacks if engine.is_rank_zero else ())
+            with attributing_errors(classes, ", before the first step"):
                 loop, notes, data = assemble(recipe, resolved, settings, engine, place, hooks)
             if resume:
                 changed |= _other_processes(place, engine)
                 notes += [*_restore(loop), *told(changed)]
                 _keep_account(loop, changed)
-            elif engine.is_main:
+            elif engine.is_rank_zero:
                 about = environment(catalog, recipe, engine.device, engine.precision, data, notes)
                 place.write_environment({**about, "processes": engine.world})
                 place.write_config(recipe.as_yaml())
         except BaseException:
-            if not resume and engine.is_main:
+            if not resume and engine.is_rank_zero:
                 place.remove_if_empty()
             raise
         for note in notes:
@@ -87,10 +87,10 @@ def run_recipe(
     return loop.run
 
 
-def resume_run(path: Path, catalog: Catalog, observers: Iterable[object] = ()) -> Run:
+def resume_run(path: Path, catalog: Catalog, callbacks: Iterable[object] = ()) -> Run:
     """Go on with the run in the folder ``path`` from its newest whole checkpoint, with the settings it has."""
     recipe = complete(read_config(RunFolder(path).config), catalog)
-    return run_recipe(recipe, catalog, observers, path, resume=True)
+    return run_recipe(recipe, catalog, callbacks, path, resume=True)
 
 
 def evaluate(
@@ -103,11 +103,11 @@ def evaluate(
     """
     loop, notes, data = apart(recipe, catalog, Path(), (), model)
     loop.run.step = step
-    with loop.engine.flushing_denormals(), says_what_to_lower(loop.run):
+    with loop.engine.flushing_denormals(), explain_out_of_memory(loop.run):
         loop.evaluate(loop.validation if validation else loop.evaluation)
     loop.engine.release(model)
     loop.engine.close()
-    return loop.run.figures, data, notes
+    return loop.run.test_metrics, data, notes
 
 
 def _restore(loop: Loop) -> list[str]:
@@ -116,7 +116,7 @@ def _restore(loop: Loop) -> list[str]:
         return [f"{place} holds no checkpoint yet, so the run begins again."]
     step, captured, damaged = checkpoint.load_newest(place)
     loop.restore(step, captured)
-    if not loop.engine.others.same(step):
+    if not loop.engine.process_group.all_equal(step):
         raise RunFailed(
             f"the processes do not see the same checkpoints: this one begins at step {step}.",
             f"{loop.run.path} should lie on a file system that all machines share.",
@@ -135,7 +135,7 @@ def _other_processes(place: RunFolder, engine: AccelerateEngine) -> dict[str, tu
 def _keep_account(loop: Loop, changed: Mapping[str, tuple[str, str]]) -> None:
     """The folder of a run whose settings are others from a step on says so."""
     place = loop.run.folder
-    if changed and loop.engine.is_main:
+    if changed and loop.engine.is_rank_zero:
         found = place.read_environment()
         found.setdefault("changed", []).append({"step": loop.run.step, **changed})
         place.write_environment(found)
@@ -146,31 +146,31 @@ def _drive(loop: Loop, classes: dict[str, type[Any]]) -> None:
     run, hooks = loop.run, loop.hooks
     hooks.call("zoo_run_started", run=run)
     try:
-        with stops_on_signal(run), loop.engine.flushing_denormals(), says_what_to_lower(run):
+        with stops_on_signal(run), loop.engine.flushing_denormals(), explain_out_of_memory(run):
             loop.train()
-            run.trainer.finish()
+            run.trainer.finalize()
             if run.step >= run.total_steps:
                 loop.evaluate(loop.evaluation)
                 run.stopping = ""  # a signal that came after the last step stopped nothing
-        if loop.engine.is_main or loop.engine.sharded:
-            tensors = {name: whole(tensor) for name, tensor in run.model.state_dict().items()}
-        if loop.engine.is_main:
-            weights_format.write(run.folder.weights, tensors, story(run))
+        if loop.engine.is_rank_zero or loop.engine.fsdp:
+            tensors = {name: full_tensor(tensor) for name, tensor in run.model.state_dict().items()}
+        if loop.engine.is_rank_zero:
+            weights_format.write(run.folder.weights, tensors, weights_metadata(run))
         loop.engine.release(run.model)
         run.model.eval()  # as zoo.load gives it
     except BaseException as error:
         hooks.call("zoo_run_failed", run=run, error=error)
-        if loop.engine.others.lost(error):
+        if loop.engine.process_group.lost(error):
             raise ProcessLost(
                 f"another process of the run ended after step {run.step}, and this one can't go on alone.",
                 f"What it said tells why. Go on from the last checkpoint: zoo run --resume {run.path}",
             ) from error
         if isinstance(error, Exception) and not isinstance(error, ZooError):
             raise RunFailed(
-                f"{blame(error, classes)}, after step {run.step}.",
+                f"{attribute_error(error, classes)}, after step {run.step}.",
                 f"--traceback shows where. The run lies in {run.path}.",
             ) from error
         if isinstance(error, RunFailed):
-            error.cure = f"{error.cure or ''} The run lies in {run.path}.".strip()
+            error.hint = f"{error.hint or ''} The run lies in {run.path}.".strip()
         raise
     hooks.call("zoo_run_finished", run=run)

@@ -26,7 +26,7 @@ def place(entry: Entry) -> Path:
     return weights_folder() / f"{entry.name}.{(entry.listed.sha256 or '')[:12]}.safetensors"
 
 
-def obtain(entry: Entry, catalog: Catalog, again: bool = False) -> Path:
+def fetch(entry: Entry, catalog: Catalog, again: bool = False) -> Path:
     """The file of ``entry``, fetched if it is not here. Its SHA-256 is compared every time; ``again`` reads it anew.
 
     Raises:
@@ -46,7 +46,7 @@ def compare(entry: Entry, path: Path, again: bool = False) -> None:
     try:
         checked = check(path, again)
     except BadFile as error:
-        raise BadFile(f"weights '{entry.name}': {error.problem}", _cure(entry)) from error
+        raise BadFile(f"weights '{entry.name}': {error.message}", _cure(entry)) from error
     except OSError as error:
         raise BadFile(f"weights '{entry.name}': {path} can't be read: {error.strerror}.", _cure(entry)) from error
     listed = entry.listed
@@ -64,7 +64,7 @@ def compare(entry: Entry, path: Path, again: bool = False) -> None:
 
 def refuse_other_model(entry: Entry, header: Header) -> None:
     """Raises BadFile if the published file ``header`` is not weights of the model that its ``entry`` names."""
-    listed, held = entry.listed.model, str(header.story["model"])
+    listed, held = entry.listed.model, str(header.metadata["model"])
     if listed is not None and listed.rpartition("/")[2] != held.rpartition("/")[2]:
         raise BadFile(
             f"weights '{entry.name}': {header.path} is of model '{one_line(held)}', but {entry.where}says '{listed}'.",
@@ -128,7 +128,7 @@ def _bring_whole(entry: Entry, partial: Path, catalog: Catalog) -> None:
     except BadFile as error:
         partial.unlink()
         raise BadFile(
-            error.problem.replace(str(partial), location),
+            error.message.replace(str(partial), location),
             "Nothing was kept. Tell whoever published it, or correct the registry file.",
         ) from error
 

@@ -10,41 +10,41 @@ from zoo_core.weights.header import Header
 
 def card(name: str, header: Header, summary: str, picture: Path | None) -> str:
     """Figures, how to use and to repeat them, where they come from. Begins with what the Hugging Face hub reads."""
-    story = header.story
-    recipe = story["recipe"]["name"]
-    settings = story["recipe"]
+    metadata = header.metadata
+    recipe = metadata["recipe"]["name"]
+    settings = metadata["recipe"]
     parts = [
-        f"---\nlicense: {str(story['licence']).lower()}\nlibrary_name: zoo-core\n---",
+        f"---\nlicense: {str(metadata['license']).lower()}\nlibrary_name: zoo-core\n---",
         f"# {name}",
         summary,
         f"![Preview]({picture.name})" if picture else "",
         "```python\nimport zoo_core as zoo\n\n"
         + f'model = zoo.load("{name}")  # or zoo.load("{header.path.name}")\n```',
         "## Figures",
-        table([("figure", "value"), *_figures(story.get("figures", {}))]),
-        str(story.get("protocol", "")),
+        table([("metric", "value"), *_metrics(metadata.get("metrics", {}))]),
+        str(metadata.get("protocol", "")),
         "## How to repeat them",
         f"`zoo eval {header.path.name}` measures these weights again; `zoo reproduce {header.path.name}` trains "
-        f"them again, with the settings that the file carries: recipe `{recipe}`, seed {story.get('seed')}, "
-        f"{story.get('step', 0):,} steps.",
+        f"them again, with the settings that the file carries: recipe `{recipe}`, seed {metadata.get('seed')}, "
+        f"{metadata.get('step', 0):,} steps.",
         "## Where they come from",
         table(
             [
                 ("", ""),
-                ("model", f"`{story['model']}`, {header.parameters:,} numbers"),
+                ("model", f"`{metadata['model']}`, {header.parameters:,} numbers"),
                 ("trainer", f"`{settings['trainer']['name']}`"),
-                ("data set", f"`{settings['dataset']['name']}`, fingerprint {story.get('dataset')}"),
-                ("versions", ", ".join(f"{key} {value}" for key, value in story.get("versions", {}).items())),
-                ("commit", _commit(story.get("git"))),
-                ("licence", story["licence"]),
+                ("data set", f"`{settings['dataset']['name']}`, fingerprint {metadata.get('dataset')}"),
+                ("versions", ", ".join(f"{key} {value}" for key, value in metadata.get("versions", {}).items())),
+                ("commit", _commit(metadata.get("git"))),
+                ("license", metadata["license"]),
             ]
         ),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _figures(figures: dict[str, float]) -> list[tuple[str, str]]:
-    return [(name, f"{value:.4g}") for name, value in figures.items() if "/" not in name]
+def _metrics(metrics: dict[str, float]) -> list[tuple[str, str]]:
+    return [(name, f"{value:.4g}") for name, value in metrics.items() if "/" not in name]
 
 
 def table(rows: list[tuple[Any, Any]]) -> str:

@@ -18,13 +18,13 @@ from zoo_core.errors import BadFile, BadSetting
 from zoo_core.weights.header import FORMAT
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], story: Mapping[str, Any]) -> None:
+def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Write ``tensors`` and their ``story``, byte for byte the same for the same input.
 
     The file is whole when it appears under its name. The metadata has a single key: safetensors writes several in an
     order that changes from process to process.
     """
-    metadata = {"zoo": json.dumps({"format": FORMAT, **story}, sort_keys=True)}
+    metadata = {"zoo": json.dumps({"format": FORMAT, **metadata}, sort_keys=True)}
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         save_file(apart(tensors), aside, metadata)

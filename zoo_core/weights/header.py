@@ -26,10 +26,10 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "model": str,
     "config": dict,
     "recipe": dict,
-    "figures": dict,
+    "metrics": dict,
     "versions": dict,
     "plugins": dict,
-    "licence": (str, type(None)),
+    "license": (str, type(None)),
     "protocol": str,
     "dataset": str,
     "git": (dict, type(None)),
@@ -43,7 +43,7 @@ class Header:
     """``story`` is what docs/weights.md describes; ``tensors`` gives each one's dtype (``"F32"``) and shape."""
 
     path: Path
-    story: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     tensors: Mapping[str, tuple[str, tuple[int, ...]]]
 
     @property
@@ -53,30 +53,30 @@ class Header:
 
     def says(self) -> str:
         """Whose weights the file says it holds, in one line."""
-        recipe = self.story.get("recipe", {}).get("name")
-        version = self.story.get("versions", {}).get("zoo-core")
-        parts = [f"model '{one_line(self.story['model'])}'"]
+        recipe = self.metadata.get("recipe", {}).get("name")
+        version = self.metadata.get("versions", {}).get("zoo-core")
+        parts = [f"model '{one_line(self.metadata['model'])}'"]
         parts += [f"trained by the recipe '{one_line(str(recipe))}'"] if recipe else []
-        parts += [f"{self.story['step']:,} steps"] if "step" in self.story else []
+        parts += [f"{self.metadata['step']:,} steps"] if "step" in self.metadata else []
         parts += [f"zoo {one_line(str(version))}"] if version else []
         return ", ".join(parts)
 
     def described(self) -> dict[str, Any]:
         """What ``zoo info FILE`` shows."""
-        story = self.story
-        recipe = story.get("recipe", {})
+        metadata = self.metadata
+        recipe = metadata.get("recipe", {})
         facts = {
-            "model": story.get("model"),
+            "model": metadata.get("model"),
             "recipe": recipe.get("name"),
-            "seed": str(story["seed"]) if "seed" in story else None,
-            "steps": story.get("step"),
-            "dataset": story.get("dataset"),
-            "licence": story.get("licence"),
+            "seed": str(metadata["seed"]) if "seed" in metadata else None,
+            "steps": metadata.get("step"),
+            "dataset": metadata.get("dataset"),
+            "license": metadata.get("license"),
             "numbers": self.parameters,
             "stored as": ", ".join(sorted({dtype for dtype, _ in self.tensors.values()})),
-            "versions": ", ".join(f"{key} {value}" for key, value in story.get("versions", {}).items()),
-            "commit": (story.get("git") or {}).get("commit"),
-            "protocol": story.get("protocol"),
+            "versions": ", ".join(f"{key} {value}" for key, value in metadata.get("versions", {}).items()),
+            "commit": (metadata.get("git") or {}).get("commit"),
+            "protocol": metadata.get("protocol"),
         }
         return {
             "name": str(self.path),
@@ -86,10 +86,10 @@ class Header:
                 for key, value in facts.items()
                 if value
             },
-            "figures": {one_line(key): value for key, value in story.get("figures", {}).items()},
+            "metrics": {one_line(key): value for key, value in metadata.get("metrics", {}).items()},
             "settings": [
                 {"key": f"model.{one_line(key)}", "value": value, "set in": "the file"}
-                for key, value in story.get("config", {}).items()
+                for key, value in metadata.get("config", {}).items()
             ],
         }
 
@@ -195,35 +195,35 @@ def _story(path: Path, text: str) -> dict[str, Any]:
             f"{path} tells {len(text):,} characters of itself, but {_MOST_STORY:,} is the most that zoo reads."
         )
     try:
-        story = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_doubles)
-        _refuse_bomb(story)
+        metadata = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_doubles)
+        _refuse_bomb(metadata)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else one_line(str(error))
         raise BadFile(f"{damaged}: {reason}.") from error
-    if not isinstance(story, dict) or story.get("format") != FORMAT:
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise BadFile(
             f"{path} has a header of another format than {FORMAT}.",
             "Update zoo: pip install --upgrade zoo-core",
         )
     for field, kind in _FIELDS.items():
-        if field in story and (not isinstance(story[field], kind) or isinstance(story[field], bool)):
-            raise BadFile(f"{damaged}: {field} is a {type(story[field]).__name__}.")
-    for name, value in story.get("figures", {}).items():
+        if field in metadata and (not isinstance(metadata[field], kind) or isinstance(metadata[field], bool)):
+            raise BadFile(f"{damaged}: {field} is a {type(metadata[field]).__name__}.")
+    for name, value in metadata.get("metrics", {}).items():
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             raise BadFile(f"{damaged}: figures.{one_line(name)} is a {type(value).__name__}.")
-    model = story.get("model", "")
+    model = metadata.get("model", "")
     if not model or len(model) > _MOST_NAME or not model.isprintable():
         named = f"its model is '{one_line(model)}', which is no name" if model else "it names no model"
         raise BadFile(f"{damaged}: {named}.")
-    recipe = story.get("recipe", {}).get("name", "unnamed")
+    recipe = metadata.get("recipe", {}).get("name", "unnamed")
     if not (isinstance(recipe, str) and NAME.fullmatch(recipe)):  # it becomes a folder, or part of a file's name
         raise BadFile(f"{damaged}: its recipe is {one_line(repr(recipe))}, which is no name.")
-    return story
+    return metadata
 
 
-def _refuse_bomb(story: Any) -> None:
+def _refuse_bomb(metadata: Any) -> None:
     """Raises ValueError for values that are small to write, and large or without end to whoever reads on."""
-    level, seen = [story], 0
+    level, seen = [metadata], 0
     for _ in range(_MOST_DEPTH):
         seen += len(level)
         if seen > _MOST_VALUES:

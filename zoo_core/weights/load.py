@@ -19,12 +19,12 @@ from zoo_core.model import Model
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.weights_index import Entry
 from zoo_core.runs.folder import RunFolder
-from zoo_core.weights.cache import obtain, refuse_other_model
+from zoo_core.weights.cache import fetch, refuse_other_model
 from zoo_core.weights.format import read_tensors
 from zoo_core.weights.hashing import check, is_finite
 from zoo_core.weights.header import PICKLES, Header, read_header
-from zoo_core.weights.matching import DTYPES, LeftOut, compare, tie, tied
-from zoo_core.weights.meta_init import NoInitialValues, build, build_empty, holds_more, refuse_enormous
+from zoo_core.weights.matching import DTYPES, IncompatibleKeys, compare, tie, tied
+from zoo_core.weights.meta_init import SkipInit, build, build_empty, holds_more, refuse_enormous
 
 
 def load(
@@ -34,7 +34,7 @@ def load(
     dtype: str | torch.dtype | None = None,
     strict: bool = True,
     settings: Mapping[str, Any] | None = None,
-) -> tuple[Model, LeftOut]:
+) -> tuple[Model, IncompatibleKeys]:
     """The model that ``source`` holds, in eval mode, and what was left out of it. See :func:`zoo_core.load`."""
     target, precision = find_device(str(device), "device"), _floating(dtype)
     path, published = _located(source, catalog)
@@ -42,7 +42,7 @@ def load(
     if published is not None:
         refuse_other_model(published, header)
     _refuse_spoilt(header)
-    entry = catalog.find("model", str(header.story.get("model")))
+    entry = catalog.find("model", str(header.metadata.get("model")))
     # A header names a registered model, never an import path: only code of installed plugins can run.
     model_class = entry.load()
     config = _config(header, model_class, entry.name, settings or {})
@@ -52,7 +52,7 @@ def load(
     left_out = compare(header, wanted, type(model).__name__, refuse=strict, changed=bool(settings))
     if left_out or holds_more(model):
         refuse_enormous(header, model)
-        with nullcontext() if left_out else NoInitialValues(nn.Parameter):
+        with nullcontext() if left_out else SkipInit(nn.Parameter):
             model = build(header, model_class, config)  # for the values that are not in the file
     taken = wanted.keys() - left_out.missing.keys() - left_out.reshaped.keys()
     tensors = {name: tensor for name, tensor in read_tensors(header.path, target).items() if name in taken}
@@ -99,7 +99,7 @@ def _located(source: str | Path, catalog: Catalog) -> tuple[Path, Entry | None]:
     if "://" in str(source):
         raise UnknownName(
             f"{source} is a location, which says nothing of what should lie there.",
-            "Give it a name with its sha256, size and licence in a registry.yaml: see docs/weights.md.",
+            "Give it a name with its sha256, size and license in a registry.yaml: see docs/weights.md.",
         )
     published = catalog.weights
     looks_like_path = path.suffix in (".safetensors", *PICKLES) or len(path.parts) > 2
@@ -110,7 +110,7 @@ def _located(source: str | Path, catalog: Catalog) -> tuple[Path, Entry | None]:
     entry = published.find(str(source))
     if entry.listed.deprecated:
         warnings.warn(f"weights '{source}' should no longer be used: {entry.listed.deprecated}", stacklevel=2)
-    return obtain(entry, catalog), entry
+    return fetch(entry, catalog), entry
 
 
 def _config(header: Header, model_class: type[Any], name: str, changes: Mapping[str, Any]) -> Any:
@@ -119,15 +119,15 @@ def _config(header: Header, model_class: type[Any], name: str, changes: Mapping[
         if key not in known:
             read(model_class.Config, {key: changes[key]}, f"model '{name}'", "model")  # says what is near
     try:
-        config = read(model_class.Config, header.story.get("config", {}), f"model '{name}'", "model")
+        config = read(model_class.Config, header.metadata.get("config", {}), f"model '{name}'", "model")
     except BadSetting as error:
         raise BadFile(
-            f"{header.path}: {one_line(error.problem, 400)}",
+            f"{header.path}: {one_line(error.message, 400)}",
             f"The file says that it is {header.says()}; update the plugin.",
         ) from error
     if not changes:
         return config
-    return read(model_class.Config, {**header.story.get("config", {}), **changes}, f"model '{name}'", "model")
+    return read(model_class.Config, {**header.metadata.get("config", {}), **changes}, f"model '{name}'", "model")
 
 
 def _cast(model: Model, precision: torch.dtype, header: Header) -> None:

@@ -35,7 +35,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class IncompatibleKeys:
     """What ``zoo.load(…, strict=False)`` did not take from the file, or did not find in it; by name, with shapes."""
 
     missing: Mapping[str, Shape] = field(default_factory=dict)
@@ -51,30 +51,30 @@ class LeftOut:
 
 def compare(
     header: Header, wanted: Mapping[str, tuple[torch.dtype, Shape]], model: str, refuse: bool, changed: bool
-) -> LeftOut:
+) -> IncompatibleKeys:
     """What the file and the model do not have in common; with ``refuse`` the first of it is an error."""
     path, held = header.path, header.tensors
-    cure = f"The file says that it is {header.says()}."
+    hint = f"The file says that it is {header.says()}."
     if changed and refuse:
-        cure += " To leave out what no longer fits: strict=False."
+        hint += " To leave out what no longer fits: strict=False."
     missing = {name: shape for name, (_, shape) in wanted.items() if name not in held}
     surplus = {name: shape for name, (_, shape) in held.items() if name not in wanted}
     reshaped = {name: (held[name][1], shape) for name, (_, shape) in wanted.items() if name in held}
     reshaped = {name: shapes for name, shapes in reshaped.items() if shapes[0] != shapes[1]}
     if refuse and reshaped:
         name, (there, here) = next(iter(reshaped.items()))
-        raise BadFile(f"{path}: '{name}' has shape {there}, but {model} has {here}.", cure)
+        raise BadFile(f"{path}: '{name}' has shape {there}, but {model} has {here}.", hint)
     if refuse and missing:
         name, shape = next(iter(missing.items()))
-        raise BadFile(f"{path} lacks '{name}' {shape}, which {model} has.", cure)
+        raise BadFile(f"{path} lacks '{name}' {shape}, which {model} has.", hint)
     if refuse and surplus:
         name, shape = next(iter(surplus.items()))
-        raise BadFile(f"{path} has '{name}' {shape}, which {model} does not have.", cure)
+        raise BadFile(f"{path} has '{name}' {shape}, which {model} does not have.", hint)
     for name, (dtype, _) in wanted.items():
         if name in held and name not in reshaped and not _fits(DTYPES.get(held[name][0]), dtype):
             kind = str(dtype).removeprefix("torch.")
-            raise BadFile(f"{path}: '{name}' holds {held[name][0]}, but {model} has {kind}.", cure)
-    return LeftOut(missing, surplus, reshaped)
+            raise BadFile(f"{path}: '{name}' holds {held[name][0]}, but {model} has {kind}.", hint)
+    return IncompatibleKeys(missing, surplus, reshaped)
 
 
 def tied(model: Model) -> list[list[str]]:

@@ -33,7 +33,7 @@ def build_empty(header: Header, model_class: type[Any], config: Any) -> Model:
     """
     most = _MOST_MORE * len(header.tensors) + 1000
     try:
-        with _at_most(most), torch.device("meta"), NoInitialValues():
+        with _at_most(most), torch.device("meta"), SkipInit():
             return build(header, model_class, config)
     except _TooMany:
         raise BadFile(
@@ -69,7 +69,7 @@ def refuse_enormous(header: Header, model: Model) -> None:
         )
 
 
-class NoInitialValues(TorchFunctionMode):
+class SkipInit(TorchFunctionMode):
     """Inside, ``torch.nn.init`` leaves tensors of ``kind`` as they are: what is on the meta device, or is read from a
     file next, needs no values, and they take time."""
 

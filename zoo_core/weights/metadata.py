@@ -11,7 +11,7 @@ from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.run import Run
 
 
-def story(run: Run) -> dict[str, Any]:
+def weights_metadata(run: Run) -> dict[str, Any]:
     """What a run's ``model.safetensors`` says of itself. See docs/weights.md."""
     return {
         **provenance(run.folder),
@@ -21,14 +21,14 @@ def story(run: Run) -> dict[str, Any]:
         "recipe": {"name": run.name, **run.recipe.values},
         "step": run.step,
         "seed": run.settings.seed,
-        "figures": finite(run.figures),
+        "metrics": finite_metrics(run.test_metrics),
         "versions": versions(),
     }
 
 
-def finite(figures: Mapping[str, float]) -> dict[str, float]:
+def finite_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
     """``figures`` without those that are no numbers: JSON has none for them, and with them nothing compares."""
-    return {name: value for name, value in figures.items() if math.isfinite(value)}
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 def provenance(folder: RunFolder) -> dict[str, Any]:

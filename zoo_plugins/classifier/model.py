@@ -18,8 +18,8 @@ class DigitClassifier(zoo.Model):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        num_classes: int = zoo.setting(10, "classes it tells apart", least=2)
-        num_features: int = zoo.setting(64, "length of the features before the last layer", least=1)
+        num_classes: int = zoo.setting(10, "classes it tells apart", ge=2)
+        num_features: int = zoo.setting(64, "length of the features before the last layer", ge=1)
 
     config: Config
 
@@ -51,7 +51,7 @@ class DigitClassifier(zoo.Model):
     def predict(self, image: str | Path | Tensor) -> dict[str, Any]:
         """``{"label": …, "probability": …}`` of a picture file, or of pictures (N, 1, 28, 28) in [0, 1].
 
-        A file should show a white digit on black; it is brought to 28 x 28 grey pixels.
+        A file should show a white digit on black; it is brought to 28 x 28 gray pixels.
         """
         pictures = image if isinstance(image, Tensor) else _read(Path(image))
         if pictures.ndim != 4 or pictures.shape[1:] != (1, 28, 28) or not pictures.is_floating_point():
@@ -66,7 +66,7 @@ class DigitClassifier(zoo.Model):
         return {"label": label.tolist(), "probability": [round(float(one), 4) for one in probability]}
 
     def controls(self) -> dict[str, zoo.Control]:
-        return {"image": zoo.Control("picture", "a white digit on black", draw=(28, 28))}
+        return {"image": zoo.Control("image", "a white digit on black", draw=(28, 28))}
 
     def example(self) -> dict[str, Any]:
         return {"image": torch.linspace(0, 1, 2 * 784).reshape(2, 1, 28, 28)}
@@ -77,7 +77,7 @@ def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 def _read(path: Path) -> Tensor:
-    picture = zoo.read_picture(path, 1).unsqueeze(0)
+    picture = zoo.read_image(path, 1).unsqueeze(0)
     if picture.shape[-2:] == (28, 28):
         return picture
     return F.interpolate(picture, (28, 28), mode="bicubic", antialias=True).clamp(0, 1)

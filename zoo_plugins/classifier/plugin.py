@@ -14,7 +14,7 @@ def zoo_register(registry: zoo.Registry) -> None:
         "zoo_plugins.classifier.model:DigitClassifier",
         summary="A small convolutional network that reads 28 x 28 digits",
         paper="LeCun et al. 1998",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         tags=("classification", "image"),
     )
     registry.trainer(
@@ -22,7 +22,7 @@ def zoo_register(registry: zoo.Registry) -> None:
         "zoo_plugins.classifier.trainer:ClassifierTrainer",
         summary="Cross-entropy with AdamW, one cycle of the step size, and slightly moved pictures",
         paper="Loshchilov & Hutter 2019 (AdamW), Smith & Topin 2018 (one cycle)",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         tags=("classification", "image"),
     )
     registry.recipes(Path(__file__).parent / "weights.yaml")

@@ -21,15 +21,15 @@ class ClassifierTrainer(zoo.Trainer):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        learning_rate: float = zoo.setting(4e-3, "AdamW step size at the top of the cycle", above=0)
-        warm_up: float = zoo.setting(0.2, "share of the run in which the step size rises", above=0, below=1)
-        weight_decay: float = zoo.setting(1e-2, "AdamW's decay of weights", least=0)
-        rotation: float = zoo.setting(10.0, "pictures are turned by up to so many degrees", least=0, most=180)
-        scaling: float = zoo.setting(0.1, "pictures are grown or shrunk by up to this share", least=0, below=1)
-        shift: float = zoo.setting(2.0, "pictures are moved by up to so many pixels", least=0)
+        learning_rate: float = zoo.setting(4e-3, "AdamW step size at the top of the cycle", gt=0)
+        warmup_fraction: float = zoo.setting(0.2, "share of the run in which the step size rises", gt=0, lt=1)
+        weight_decay: float = zoo.setting(1e-2, "AdamW's decay of weights", ge=0)
+        rotation: float = zoo.setting(10.0, "pictures are turned by up to so many degrees", ge=0, le=180)
+        scaling: float = zoo.setting(0.1, "pictures are grown or shrunk by up to this share", ge=0, lt=1)
+        shift: float = zoo.setting(2.0, "pictures are moved by up to so many pixels", ge=0)
 
     config: Config
-    accumulates = shares_evaluation = True
+    supports_grad_accumulation = distributed_evaluation = True
     protocol = "accuracy: share of all evaluation pictures whose highest score is their label's; loss: cross-entropy."
 
     def setup(self, model: Any, engine: zoo.Engine) -> None:
@@ -39,7 +39,7 @@ class ClassifierTrainer(zoo.Trainer):
             weight_decay=self.config.weight_decay,
             fused=True,
         )
-        self.schedule = OneCycle(adam, self.config.learning_rate, engine.total_steps, self.config.warm_up)
+        self.schedule = OneCycle(adam, self.config.learning_rate, engine.total_steps, self.config.warmup_fraction)
         model.to(memory_format=torch.channels_last)
         self.model, self.optimizer = engine.prepare(model, adam)
         self.engine = engine

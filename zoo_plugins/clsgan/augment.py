@@ -17,7 +17,7 @@ _CHANGE = 1 / 100  # of the share, at each look
 _ANGLE, _SCALE, _SHIFT = 10.0, 0.1, 2.0  # degrees, share, pixels: at most, either way
 
 
-def moved(image: Tensor, share: float) -> Tensor:
+def augment(image: Tensor, share: float) -> Tensor:
     """Of the pictures (N, 1, H, W) about ``share`` turned, scaled and shifted, each differently."""
     if share <= 0:
         return image
@@ -29,6 +29,6 @@ def moved(image: Tensor, share: float) -> Tensor:
     return transformed(image, angle, scale, across, down)
 
 
-def adapted(share: float, real_loss: float, target: float) -> float:
+def update_augment_p(share: float, real_loss: float, target: float) -> float:
     """The share from here on: more where the discriminator's loss on real pictures is below ``target``, else less."""
     return min(max(share + (_CHANGE if real_loss < target else -_CHANGE), 0.0), MOST)

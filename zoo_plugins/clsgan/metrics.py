@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo_core as zoo
-from zoo_plugins.clsgan.cas import taught
+from zoo_plugins.clsgan.cas import train_and_score
 from zoo_plugins.clsgan.model import CLSGAN, PICTURE
 
 PER_CLASS = 1000
@@ -26,21 +26,21 @@ _CHUNK = 1000
 
 
 @dataclass
-class Judgement:
+class GANEvaluator:
     """Evaluates generators with the published classifier ``judge``, and with a new one of the model ``pupil``.
 
     Real pictures are measured once.
     """
 
-    judge: str
-    pupil: str | None
+    eval_classifier: str
+    cas_classifier: str | None
     device: torch.device
     config: CLSGAN.Config
 
     def __post_init__(self) -> None:
         # Loaded before the first step: a judge that is not there should not be found out at the end.
-        self.classifier: Any = zoo.load(self.judge).to(self.device)
-        self._distance: Any = None
+        self.classifier: Any = zoo.load(self.eval_classifier).to(self.device)
+        self._frechet: Any = None
 
     @torch.no_grad()
     def of(
@@ -53,21 +53,28 @@ class Judgement:
         generator.eval()
         image = torch.cat([generator(self._noise(len(part)), self._given(part)) for part in label.split(_CHUNK)])
         generator.train(was_training)
-        if self._distance is None:
+        if self._frechet is None:
             self._measure_real(evaluation, training, count)
-        figures = {"distance": self._distance_of(image), "distance_floor": self._floor}
-        figures["distance_over_floor"] = figures["distance"] / self._floor
+        metrics = {
+            "frechet_distance": self._frechet_distance(image),
+            "frechet_distance_real": self._frechet_distance_real,
+        }
+        metrics["frechet_ratio"] = metrics["frechet_distance"] / self._frechet_distance_real
         read = torch.cat([self.classifier(part).argmax(dim=1) for part in image.split(_CHUNK)])
         if not self.config.conditional:
             shares = read.bincount(minlength=self.config.num_classes) / count
-            return {**figures, "rarest_class": float(shares.min())}
-        deviation = _deviation_by_class(image, label, self.config.num_classes)
-        diversity = float((deviation / self._real_deviation).mean())
-        figures = {"accuracy": float((read == label).float().mean()), "diversity": diversity, **figures}
-        if self.pupil:
-            figures["pupil_accuracy"] = self._taught(image, label)
-            figures["pupil_accuracy_real"] = self._pupil_of_real
-        return figures
+            return {**metrics, "min_class_fraction": float(shares.min())}
+        deviation = _std_by_class(image, label, self.config.num_classes)
+        intra_class_std_ratio = float((deviation / self._real_std).mean())
+        metrics = {
+            "accuracy": float((read == label).float().mean()),
+            "intra_class_std_ratio": intra_class_std_ratio,
+            **metrics,
+        }
+        if self.cas_classifier:
+            metrics["cas"] = self._train_and_score(image, label)
+            metrics["cas_real"] = self._cas_real
+        return metrics
 
     def _measure_real(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch], count: int) -> None:
         from torchmetrics.image.fid import (
@@ -77,25 +84,25 @@ class Judgement:
         batches = list(evaluation)
         image, label = (torch.cat([batch[name] for batch in batches]) for name in ("image", "label"))
         self._real = image, label
-        self._real_deviation = _deviation_by_class(image, label, self.config.num_classes)
-        self._distance = FrechetInceptionDistance(
+        self._real_std = _std_by_class(image, label, self.config.num_classes)
+        self._frechet = FrechetInceptionDistance(
             _Features(self.classifier), reset_real_features=False, normalize=True, input_img_size=PICTURE
         ).to(self.device)
         for part in image.split(_CHUNK):
-            self._distance.update(part, real=True)
+            self._frechet.update(part, real=True)
         first_image, first_label = _first(training, count)
-        self._floor = self._distance_of(first_image)
-        if self.pupil and self.config.conditional:
-            self._pupil_of_real = self._taught(first_image, first_label)
+        self._frechet_distance_real = self._frechet_distance(first_image)
+        if self.cas_classifier and self.config.conditional:
+            self._cas_real = self._train_and_score(first_image, first_label)
 
-    def _taught(self, image: Tensor, label: Tensor) -> float:
-        return taught(self.pupil or "", image, label, *self._real, self.config.num_classes)
+    def _train_and_score(self, image: Tensor, label: Tensor) -> float:
+        return train_and_score(self.cas_classifier or "", image, label, *self._real, self.config.num_classes)
 
-    def _distance_of(self, image: Tensor) -> float:
-        self._distance.reset()
+    def _frechet_distance(self, image: Tensor) -> float:
+        self._frechet.reset()
         for part in image.split(_CHUNK):
-            self._distance.update(part, real=False)
-        return float(self._distance.compute())
+            self._frechet.update(part, real=False)
+        return float(self._frechet.compute())
 
     def _noise(self, count: int) -> Tensor:
         return torch.randn(count, self.config.latent_dim, device=self.device)
@@ -129,6 +136,6 @@ def _first(batches: Iterable[zoo.Batch], count: int) -> tuple[Tensor, Tensor]:
     return image, label
 
 
-def _deviation_by_class(image: Tensor, label: Tensor, num_classes: int) -> Tensor:
+def _std_by_class(image: Tensor, label: Tensor, num_classes: int) -> Tensor:
     """The pixels' standard deviation over a class's pictures, averaged over the pixels: (num_classes,)."""
     return torch.stack([image[label == one].std(dim=0).mean() for one in range(num_classes)])

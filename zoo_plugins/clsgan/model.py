@@ -23,17 +23,19 @@ class CLSGAN(zoo.Model):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        latent_dim: int = zoo.setting(96, "length of the noise, and of each label's embedding", least=1)
-        num_classes: int = zoo.setting(10, "labels; a conditional model takes one with every picture", least=1)
+        latent_dim: int = zoo.setting(96, "length of the noise, and of each label's embedding", ge=1)
+        num_classes: int = zoo.setting(10, "labels; a conditional model takes one with every picture", ge=1)
         conditional: bool = zoo.setting(True, "whether both networks are told the label (Mirza & Osindero 2014)")
         sigmoid: bool = zoo.setting(True, "whether the discriminator's score is squeezed into (0, 1)")
-        symmetric: bool = zoo.setting(False, "whether the discriminator sees pixels scaled to [-1, 1]")
-        deviation_group: int = zoo.setting(
+        normalize_input: bool = zoo.setting(False, "whether the discriminator sees pixels scaled to [-1, 1]")
+        minibatch_std_group_size: int = zoo.setting(
             0,
             "give the discriminator the pixels' mean deviation over groups of so many pictures; 0 does not",
-            least=0,
+            ge=0,
         )
-        deviation_scale: float = zoo.setting(1.0, "what that deviation is multiplied by, so that it is heeded", above=0)
+        minibatch_std_scale: float = zoo.setting(
+            1.0, "what that deviation is multiplied by, so that it is heeded", gt=0
+        )
 
     config: Config
     outputs: ClassVar[Mapping[str, str]] = {"image": "(N, 1, 28, 28) in [0, 1]"}
@@ -53,29 +55,39 @@ class CLSGAN(zoo.Model):
         labels: Sequence[int] | int | None = None,
         seed: int = 0,
         count: int | None = None,
-        to_seed: int | None = None,
-        walk: float = 0.0,
+        target_seed: int | None = None,
+        interpolation: float = 0.0,
     ) -> dict[str, Any]:
         """Pictures of the labels asked for: ``{"image": (N, 1, 28, 28) in [0, 1], "label": N numbers}``.
 
         ``count`` pictures, of the labels in turn; otherwise one for each label, or 80 where none are given: of a
-        conditional model each label in turn. The same seed draws the same pictures. With ``to_seed`` the noise is that
-        of ``seed`` (``walk=0``), that of ``to_seed`` (``walk=1``), or between them.
+        conditional model each label in turn. The same seed draws the same pictures. With ``target_seed`` the noise is
+        that of ``seed`` (``interpolation=0``), that of ``target_seed`` (``interpolation=1``), or between them.
         """
         wholes = [("seed", seed, 0), ("count", 1 if count is None else count, 1)]
-        for name, value, least in (*wholes, ("to_seed", 0 if to_seed is None else to_seed, 0)):
+        for name, value, least in (*wholes, ("target_seed", 0 if target_seed is None else target_seed, 0)):
             if type(value) is not int or not least <= value < 2**63:
                 raise zoo.ZooError(
                     f"{name} is {value!r}, but should be a whole number from {least} to 2**63 - 1.",
                     f"Write for example {name}=8.",
                 )
-        if isinstance(walk, bool) or not isinstance(walk, (int, float)) or not 0 <= walk <= 1:
-            raise zoo.ZooError(f"walk is {walk!r}, but should lie in 0..1.", "Write for example walk=0.5.")
-        if walk and to_seed is None:
-            raise zoo.ZooError("walk leads from one noise to another, but to_seed is missing.", "Add to_seed=1.")
+        if (
+            isinstance(interpolation, bool)
+            or not isinstance(interpolation, (int, float))
+            or not 0 <= interpolation <= 1
+        ):
+            raise zoo.ZooError(
+                f"walk is {interpolation!r}, but should lie in 0..1.", "Write for example interpolation=0.5."
+            )
+        if interpolation and target_seed is None:
+            raise zoo.ZooError(
+                "walk leads from one noise to another, but target_seed is missing.", "Add target_seed=1."
+            )
         label = self._labels(labels, count)
         count = (count or _COUNT) if label is None else len(label)
-        noise = self._noise(seed, count) if to_seed is None else self._between(seed, to_seed, walk, count)
+        noise = (
+            self._noise(seed, count) if target_seed is None else self._between(seed, target_seed, interpolation, count)
+        )
         device = next(self.parameters()).device
         image = self(noise.to(device), None if label is None else label.to(device))
         return {"image": image.cpu(), **({} if label is None else {"label": label.tolist()})}
@@ -84,23 +96,27 @@ class CLSGAN(zoo.Model):
         return {"labels": [3, 1, 4] if self.config.conditional else None, "seed": 1, "count": 3}
 
     def controls(self) -> dict[str, zoo.Control]:
-        digits = {"labels": zoo.Control("choices", "labels; without any, all", choices=range(self.config.num_classes))}
+        digits = {
+            "labels": zoo.Control("multiselect", "labels; without any, all", choices=range(self.config.num_classes))
+        }
         return {
             **(digits if self.config.conditional else {}),
-            "count": zoo.Control("whole", "pictures", least=1, most=100, value=40),
-            "seed": zoo.Control("whole", "seed of the noise", least=0, most=999),
-            "to_seed": zoo.Control("whole", "seed of another noise", least=0, most=999, value=1),
-            "walk": zoo.Control("number", "walk from the one noise to the other", least=0.0, most=1.0, step=0.05),
+            "count": zoo.Control("int", "pictures", minimum=1, maximum=100, value=40),
+            "seed": zoo.Control("int", "seed of the noise", minimum=0, maximum=999),
+            "target_seed": zoo.Control("int", "seed of another noise", minimum=0, maximum=999, value=1),
+            "interpolation": zoo.Control(
+                "float", "walk from the one noise to the other", minimum=0.0, maximum=1.0, step=0.05
+            ),
         }
 
     def _noise(self, seed: int, count: int) -> Tensor:
         return torch.randn(count, self.config.latent_dim, generator=torch.Generator().manual_seed(seed))
 
-    def _between(self, seed: int, to_seed: int, walk: float, count: int) -> Tensor:
+    def _between(self, seed: int, target_seed: int, interpolation: float, count: int) -> Tensor:
         """Along an arc, on which noise stays as long as the noise that the generator knows; a line would pass nearer
         to zero, where its pictures are alike."""
-        angle = torch.tensor(walk * math.pi / 2)
-        return angle.cos() * self._noise(seed, count) + angle.sin() * self._noise(to_seed, count)
+        angle = torch.tensor(interpolation * math.pi / 2)
+        return angle.cos() * self._noise(seed, count) + angle.sin() * self._noise(target_seed, count)
 
     def _labels(self, labels: Sequence[int] | int | None, count: int | None) -> Tensor | None:
         known = self.config.num_classes
@@ -156,10 +172,15 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: CLSGAN.Config) -> None:
         super().__init__()
-        self.symmetric = config.symmetric
-        self.deviation_group, self.deviation_scale = config.deviation_group, config.deviation_scale
+        self.normalize_input = config.normalize_input
+        self.minibatch_std_group_size, self.minibatch_std_scale = (
+            config.minibatch_std_group_size,
+            config.minibatch_std_scale,
+        )
         self.embedding = nn.Embedding(config.num_classes, config.latent_dim) if config.conditional else None
-        inputs = PIXELS + (config.latent_dim if config.conditional else 0) + (1 if config.deviation_group else 0)
+        inputs = (
+            PIXELS + (config.latent_dim if config.conditional else 0) + (1 if config.minibatch_std_group_size else 0)
+        )
         hidden = [layer for i, o in pairwise((inputs, *self.WIDTHS)) for layer in (nn.Linear(i, o), nn.GELU())]
         score: list[nn.Module] = [nn.Linear(self.WIDTHS[-1], 1), *([nn.Sigmoid()] if config.sigmoid else [])]
         self.layers = nn.Sequential(*hidden, *score)
@@ -167,12 +188,12 @@ class Discriminator(nn.Module):
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """(N, 1, 28, 28) in [0, 1] and (N,) to scores (N,)."""
         pixels = image.flatten(1)  # (N, 784)
-        if self.symmetric:
+        if self.normalize_input:
             pixels = 2 * pixels - 1
         inputs = [pixels]
         if self.embedding is not None:
             inputs.append(self.embedding(label))
-        if self.deviation_group:
+        if self.minibatch_std_group_size:
             inputs.append(self._deviation(pixels))
         return self.layers(torch.cat(inputs, dim=1)).squeeze(1)  # type: ignore[no-any-return]
 
@@ -181,15 +202,15 @@ class Discriminator(nn.Module):
 
         A generator that gives one picture for a label is found out by it.
         """
-        if len(pixels) % self.deviation_group:
+        if len(pixels) % self.minibatch_std_group_size:
             raise zoo.ZooError(
-                f"the discriminator compares {self.deviation_group} pictures with one another, but was given "
+                f"the discriminator compares {self.minibatch_std_group_size} pictures with one another, but was given "
                 f"{len(pixels)}.",
-                f"Let a batch, divided by `run.accumulate` and the processes, be a multiple of {self.deviation_group}: "
-                f"`run.batch_size`. Or write `model.deviation_group=0`.",
+                f"Let `run.batch_size`, divided by `run.grad_accumulation_steps` and by the number of processes, "
+                f"be a multiple of {self.minibatch_std_group_size}. Or write `model.minibatch_std_group_size=0`.",
             )
-        groups = pixels.view(-1, self.deviation_group, PIXELS)  # (N / group, group, 784)
+        groups = pixels.view(-1, self.minibatch_std_group_size, PIXELS)  # (N / group, group, 784)
         # Not Tensor.var: over this dimension it is many times slower on a CPU.
         variance = (groups - groups.mean(dim=1, keepdim=True)).square().mean(dim=1)
-        deviation = self.deviation_scale * (variance + 1e-8).sqrt().mean(dim=1)  # (N / group,)
-        return deviation.repeat_interleave(self.deviation_group).unsqueeze(1)
+        deviation = self.minibatch_std_scale * (variance + 1e-8).sqrt().mean(dim=1)  # (N / group,)
+        return deviation.repeat_interleave(self.minibatch_std_group_size).unsqueeze(1)

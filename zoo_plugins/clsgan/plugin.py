@@ -16,7 +16,7 @@ def zoo_register(registry: zoo.Registry) -> None:
         "zoo_plugins.clsgan.model:CLSGAN",
         summary="Generator and discriminator of 28 x 28 pictures, conditional or not",
         paper=_PAPERS,
-        licence="Apache-2.0",
+        license="Apache-2.0",
         tags=("gan", "generation", "image"),
     )
     registry.trainer(
@@ -24,7 +24,7 @@ def zoo_register(registry: zoo.Registry) -> None:
         "zoo_plugins.clsgan.trainer:CLSGANTrainer",
         summary="Adversarial training with least squares or cross-entropy",
         paper=_PAPERS,
-        licence="Apache-2.0",
+        license="Apache-2.0",
         tags=("gan", "generation", "image"),
     )
     registry.recipes(Path(__file__).parent / "weights.yaml")

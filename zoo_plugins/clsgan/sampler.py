@@ -1,4 +1,4 @@
-"""The order of an epoch in which neighbours share a label."""
+"""The order of an epoch in which neighbors share a label."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from torch import Tensor
 import zoo_core as zoo
 
 
-def groups_of_one_label(examples: zoo.Examples, group: int, generator: torch.Generator) -> Tensor:
-    """Indices (L,) in which every ``group`` neighbours have one label, the groups shuffled.
+def same_label_order(examples: zoo.Examples, group: int, generator: torch.Generator) -> Tensor:
+    """Indices (L,) in which every ``group`` neighbors have one label, the groups shuffled.
 
     Up to ``group - 1`` examples of each label are left out, other ones in each epoch.
 
@@ -26,8 +26,8 @@ def groups_of_one_label(examples: zoo.Examples, group: int, generator: torch.Gen
     if not len(stacked):
         most = int(labels.unique(return_counts=True)[1].max())
         raise zoo.ZooError(
-            f"trainer.label_group is {group}, but no label has more than {most} pictures.",
-            f"Write `trainer.label_group={most}` or less.",
+            f"trainer.same_label_group_size is {group}, but no label has more than {most} pictures.",
+            f"Write `trainer.same_label_group_size={most}` or less.",
         )
     return stacked[torch.randperm(len(stacked), generator=generator)].flatten()
 

@@ -6,12 +6,12 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
-def averaged(module: nn.Module, *, buffers: bool = False) -> AveragedModel:
+def make_ema(module: nn.Module, *, buffers: bool = False) -> AveragedModel:
     """A copy of ``module`` that :func:`update` brings nearer to it, with its buffers if asked."""
     return AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(0.0), use_buffers=buffers)
 
 
-def update(average: AveragedModel, module: nn.Module, steps: int, decay: float) -> None:
+def update_ema(average: AveragedModel, module: nn.Module, steps: int, decay: float) -> None:
     """Add what ``module`` is after ``steps`` steps to its exponential average.
 
     The decay begins small: a long average of few steps would mostly be the untrained network.

@@ -32,27 +32,27 @@ class DigitScenes(zoo.Dataset):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        height: int = zoo.setting(64, "of a scene, in pixels", least=28)
-        width: int = zoo.setting(84, "of a scene, in pixels", least=28)
-        digits: int = zoo.setting(3, "most digits in a scene", least=1)
-        seed: int = zoo.setting(0, "another seed gives other training scenes", least=0)
-        epoch: int = zoo.setting(10_000, "training scenes that are called an epoch", least=1)
-        validation_scenes: int = zoo.setting(1_000, "scenes of held-out training digits", least=1)
-        test_scenes: int = zoo.setting(5_000, "scenes of test digits", least=1)
+        height: int = zoo.setting(64, "of a scene, in pixels", ge=28)
+        width: int = zoo.setting(84, "of a scene, in pixels", ge=28)
+        digits: int = zoo.setting(3, "most digits in a scene", ge=1)
+        seed: int = zoo.setting(0, "another seed gives other training scenes", ge=0)
+        epoch_size: int = zoo.setting(10_000, "training scenes that are called an epoch", ge=1)
+        validation_scenes: int = zoo.setting(1_000, "scenes of held-out training digits", ge=1)
+        test_scenes: int = zoo.setting(5_000, "scenes of test digits", ge=1)
         source: Literal["auto", "full", "subset"] = zoo.setting("auto", "which digits, as of the data set 'mnist'")
         root: str | None = zoo.setting(None, "data root, as of the data set 'mnist'")
         download: bool = zoo.setting(True, "bring missing files from the network")
 
     config: Config
 
-    def train(self) -> zoo.OnTheFly:
-        return zoo.OnTheFly(self._scenes(self._digits.train, _TRAIN), self.config.epoch, endless=True)
+    def train(self) -> zoo.GeneratedExamples:
+        return zoo.GeneratedExamples(self._scenes(self._digits.train, _TRAIN), self.config.epoch_size, endless=True)
 
-    def validation(self) -> zoo.OnTheFly:
-        return zoo.OnTheFly(self._scenes(self._digits.held_out, _VALIDATION), self.config.validation_scenes)
+    def validation(self) -> zoo.GeneratedExamples:
+        return zoo.GeneratedExamples(self._scenes(self._digits.held_out, _VALIDATION), self.config.validation_scenes)
 
-    def evaluation(self) -> zoo.OnTheFly:
-        return zoo.OnTheFly(self._scenes(self._digits.test, _TEST), self.config.test_scenes)
+    def test(self) -> zoo.GeneratedExamples:
+        return zoo.GeneratedExamples(self._scenes(self._digits.test, _TEST), self.config.test_scenes)
 
     def fingerprint(self) -> str:
         """Of the digits and the settings that matter."""

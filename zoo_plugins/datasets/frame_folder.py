@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import zoo_core as zoo
-from zoo_plugins.datasets.splits import deal
+from zoo_plugins.datasets.splits import split
 
 _CLIPS = (".gif", ".npy", ".npz")
 
@@ -34,15 +34,15 @@ class FrameFolder(zoo.Dataset):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         folder: str = zoo.setting(help="where the sequences lie")
-        frames_in: int = zoo.setting(20, "frames that are given", least=1)
-        frames_out: int = zoo.setting(20, "frames to be predicted", least=1)
-        stride: int = zoo.setting(1, "frames from the start of one window to the start of the next", least=1)
-        colour: Literal["rgb", "grey"] = zoo.setting("rgb", "3 channels or 1")
-        height: int = zoo.setting(0, "frames are scaled to this height; 0 leaves their size", least=0)
-        width: int = zoo.setting(0, "frames are scaled to this width; 0 leaves their size", least=0)
-        validation_share: float = zoo.setting(0.1, "share of the sequences, at least one", above=0, below=1)
-        evaluation_share: float = zoo.setting(0.1, "share of the sequences, at least one", above=0, below=1)
-        split_seed: int = zoo.setting(0, "another seed deals the sequences out differently", least=0)
+        frames_in: int = zoo.setting(20, "frames that are given", ge=1)
+        frames_out: int = zoo.setting(20, "frames to be predicted", ge=1)
+        stride: int = zoo.setting(1, "frames from the start of one window to the start of the next", ge=1)
+        color: Literal["rgb", "gray"] = zoo.setting("rgb", "3 channels or 1")
+        height: int = zoo.setting(0, "frames are scaled to this height; 0 leaves their size", ge=0)
+        width: int = zoo.setting(0, "frames are scaled to this width; 0 leaves their size", ge=0)
+        validation_fraction: float = zoo.setting(0.1, "share of the sequences, at least one", gt=0, lt=1)
+        test_fraction: float = zoo.setting(0.1, "share of the sequences, at least one", gt=0, lt=1)
+        split_seed: int = zoo.setting(0, "another seed deals the sequences out differently", ge=0)
 
     config: Config
 
@@ -52,7 +52,7 @@ class FrameFolder(zoo.Dataset):
     def validation(self) -> Windows:
         return Windows(self._split[1], self.config)
 
-    def evaluation(self) -> Windows:
+    def test(self) -> Windows:
         return Windows(self._split[2], self.config)
 
     def fingerprint(self) -> str:
@@ -82,7 +82,7 @@ class FrameFolder(zoo.Dataset):
             )
         self._refuse_different_sizes(long)
         config = self.config
-        return deal(long, config.validation_share, config.evaluation_share, config.split_seed)
+        return split(long, config.validation_fraction, config.test_fraction, config.split_seed)
 
     def _refuse_different_sizes(self, clips: list[Clip]) -> None:
         if self.config.height and self.config.width:
@@ -120,7 +120,7 @@ class Windows:
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         clip, start = self.places[index]
         stop = start + self.config.frames_in + self.config.frames_out
-        frames = self._scaled(zoo.read_frames(clip.path, 3 if self.config.colour == "rgb" else 1, start, stop))
+        frames = self._scaled(zoo.read_frames(clip.path, 3 if self.config.color == "rgb" else 1, start, stop))
         return {"past": frames[: self.config.frames_in], "future": frames[self.config.frames_in :]}
 
     def _scaled(self, frames: Tensor) -> Tensor:
@@ -148,5 +148,5 @@ def find_clips(folder: Path) -> list[Clip]:
 
 def _clip(path: Path) -> Clip:
     length, height, width = zoo.clip_shape(path)
-    files = zoo.picture_files(path) if path.is_dir() else [path]
+    files = zoo.image_files(path) if path.is_dir() else [path]
     return Clip(path, length, (height, width), sum(file.stat().st_size for file in files))

@@ -18,7 +18,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 import zoo_core as zoo
-from zoo_plugins.datasets.splits import deal
+from zoo_plugins.datasets.splits import split
 
 IGNORED = 255  # in a mask: a pixel that belongs to no class
 Pair = tuple[Path, Path]
@@ -28,7 +28,7 @@ class MaskFolder(zoo.Dataset):
     """Pairs as ``{"image": (C, H, W) in [0, 1], "mask": (H, W), 255 where a pixel belongs to no class}``.
 
     ``folder/images/NAME.*`` is a picture and ``folder/masks/NAME.png`` its mask: a PNG whose pixels are numbers of
-    classes, with a palette or grey. Files are read when they are asked for.
+    classes, with a palette or gray. Files are read when they are asked for.
 
     Raises (from each method):
         zoo.ZooError: if the folder can't be read, a picture has no mask or a mask no picture, their sizes differ, or a
@@ -38,14 +38,14 @@ class MaskFolder(zoo.Dataset):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         folder: str = zoo.setting(help="where `images` and `masks` lie")
-        classes: int = zoo.setting(help="masks have the numbers 0 to classes - 1", least=2, most=255)
-        ignored: int = zoo.setting(255, "the number that pixels of no class have in the files", least=0, most=255)
-        colour: Literal["rgb", "grey"] = zoo.setting("rgb", "3 channels or 1")
-        height: int = zoo.setting(0, "pictures and masks are scaled to this height; 0 leaves their size", least=0)
-        width: int = zoo.setting(0, "pictures and masks are scaled to this width; 0 leaves their size", least=0)
-        validation_share: float = zoo.setting(0.1, "share of the pairs, at least one", above=0, below=1)
-        evaluation_share: float = zoo.setting(0.1, "share of the pairs, at least one", above=0, below=1)
-        split_seed: int = zoo.setting(0, "another seed deals the pairs out differently", least=0)
+        classes: int = zoo.setting(help="masks have the numbers 0 to classes - 1", ge=2, le=255)
+        ignore_index: int = zoo.setting(255, "the number that pixels of no class have in the files", ge=0, le=255)
+        color: Literal["rgb", "gray"] = zoo.setting("rgb", "3 channels or 1")
+        height: int = zoo.setting(0, "pictures and masks are scaled to this height; 0 leaves their size", ge=0)
+        width: int = zoo.setting(0, "pictures and masks are scaled to this width; 0 leaves their size", ge=0)
+        validation_fraction: float = zoo.setting(0.1, "share of the pairs, at least one", gt=0, lt=1)
+        test_fraction: float = zoo.setting(0.1, "share of the pairs, at least one", gt=0, lt=1)
+        split_seed: int = zoo.setting(0, "another seed deals the pairs out differently", ge=0)
 
     config: Config
 
@@ -55,7 +55,7 @@ class MaskFolder(zoo.Dataset):
     def validation(self) -> Pairs:
         return Pairs(self._split[1], self.config)
 
-    def evaluation(self) -> Pairs:
+    def test(self) -> Pairs:
         return Pairs(self._split[2], self.config)
 
     def fingerprint(self) -> str:
@@ -76,7 +76,7 @@ class MaskFolder(zoo.Dataset):
             )
         _refuse_unlike_sizes(pairs, scaled=bool(self.config.height and self.config.width))
         config = self.config
-        return deal(pairs, config.validation_share, config.evaluation_share, config.split_seed)
+        return split(pairs, config.validation_fraction, config.test_fraction, config.split_seed)
 
 
 class Pairs:
@@ -90,9 +90,9 @@ class Pairs:
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         image_path, mask_path = self.pairs[index]
-        image = zoo.read_picture(image_path, 3 if self.config.colour == "rgb" else 1)
-        mask = read_mask(mask_path, self.config.classes, self.config.ignored)
-        mask = mask.where(mask != self.config.ignored, IGNORED)
+        image = zoo.read_image(image_path, 3 if self.config.color == "rgb" else 1)
+        mask = read_mask(mask_path, self.config.classes, self.config.ignore_index)
+        mask = mask.where(mask != self.config.ignore_index, IGNORED)
         return scaled(image, mask, self.config.height, self.config.width)
 
 
@@ -105,25 +105,25 @@ def scaled(image: Tensor, mask: Tensor, height: int, width: int) -> dict[str, Te
     return {"image": image, "mask": mask}
 
 
-def read_mask(path: Path, classes: int, ignored: int) -> Tensor:
+def read_mask(path: Path, classes: int, ignore_index: int) -> Tensor:
     """A PNG whose pixels are numbers of classes as (H, W) int64.
 
     Raises:
-        zoo.ZooError: if it can't be read, its pixels are colours, or one is no class.
+        zoo.ZooError: if it can't be read, its pixels are colors, or one is no class.
     """
     with _open(path) as picture:
         if picture.mode not in ("P", "L", "1"):
             raise zoo.ZooError(
                 f"{path} has pixels of mode {picture.mode}, but should have numbers of classes.",
-                "Save it as a PNG with a palette (mode P) or in grey (mode L).",
+                "Save it as a PNG with a palette (mode P) or in gray (mode L).",
             )
         mask = torch.from_numpy(np.array(ImageOps.exif_transpose(picture)).astype(np.int64))
-    unknown = [number for number in mask.unique().tolist() if number >= classes and number != ignored]
+    unknown = [number for number in mask.unique().tolist() if number >= classes and number != ignore_index]
     if unknown:
         raise zoo.ZooError(
             f"{path} has the number {', '.join(map(str, unknown[:5]))}, but the {classes} classes are 0 to "
-            f"{classes - 1}, and {ignored} is ignored.",
-            "Write `dataset.classes=…` or `dataset.ignored=…`, or mend the mask.",
+            f"{classes - 1}, and {ignore_index} is ignored.",
+            "Write `dataset.classes=…` or `dataset.ignore_index=…`, or mend the mask.",
         )
     return mask
 
@@ -149,7 +149,7 @@ def find_pairs(folder: Path) -> list[Pair]:
 
 def _by_name(folder: Path) -> dict[str, Path]:
     try:
-        files = zoo.picture_files(folder)
+        files = zoo.image_files(folder)
     except OSError as error:
         raise zoo.ZooError(
             f"{folder} can't be read: {error.strerror}.",

@@ -38,14 +38,14 @@ class MovingMNIST(zoo.Dataset):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        frames_in: int = zoo.setting(10, "frames that are given", least=1)
-        frames_out: int = zoo.setting(10, "frames to be predicted", least=1)
-        digits: int = zoo.setting(2, "digits in a clip", least=1)
-        size: int = zoo.setting(64, "height and width of a frame, in pixels", least=29)
-        seed: int = zoo.setting(0, "another seed gives other training clips", least=0)
-        epoch: int = zoo.setting(10_000, "training clips that are called an epoch", least=1)
-        validation_clips: int = zoo.setting(1_000, "clips of held-out training digits", least=1)
-        test_clips: int = zoo.setting(10_000, "clips of test digits", least=1)
+        frames_in: int = zoo.setting(10, "frames that are given", ge=1)
+        frames_out: int = zoo.setting(10, "frames to be predicted", ge=1)
+        digits: int = zoo.setting(2, "digits in a clip", ge=1)
+        size: int = zoo.setting(64, "height and width of a frame, in pixels", ge=29)
+        seed: int = zoo.setting(0, "another seed gives other training clips", ge=0)
+        epoch_size: int = zoo.setting(10_000, "training clips that are called an epoch", ge=1)
+        validation_clips: int = zoo.setting(1_000, "clips of held-out training digits", ge=1)
+        test_clips: int = zoo.setting(10_000, "clips of test digits", ge=1)
         published: bool = zoo.setting(True, "measure on the published test set where it lies under the data root")
         source: Literal["auto", "full", "subset"] = zoo.setting("auto", "which digits, as of the data set 'mnist'")
         root: str | None = zoo.setting(None, "data root, as of the data set 'mnist'")
@@ -53,17 +53,17 @@ class MovingMNIST(zoo.Dataset):
 
     config: Config
 
-    def train(self) -> zoo.OnTheFly:
+    def train(self) -> zoo.GeneratedExamples:
         clips = self._clips(self._digits.train[0], _TRAIN)
-        return zoo.OnTheFly(clips, self.config.epoch, endless=True)
+        return zoo.GeneratedExamples(clips, self.config.epoch_size, endless=True)
 
-    def validation(self) -> zoo.OnTheFly:
-        return zoo.OnTheFly(self._clips(self._digits.held_out[0], _VALIDATION), self.config.validation_clips)
+    def validation(self) -> zoo.GeneratedExamples:
+        return zoo.GeneratedExamples(self._clips(self._digits.held_out[0], _VALIDATION), self.config.validation_clips)
 
-    def evaluation(self) -> zoo.OnTheFly:
+    def test(self) -> zoo.GeneratedExamples:
         if self._published is not None:
-            return zoo.OnTheFly(self._published, len(self._published))
-        return zoo.OnTheFly(self._clips(self._digits.test[0], _TEST), self.config.test_clips)
+            return zoo.GeneratedExamples(self._published, len(self._published))
+        return zoo.GeneratedExamples(self._clips(self._digits.test[0], _TEST), self.config.test_clips)
 
     def fingerprint(self) -> str:
         """Of the digits, the settings that matter, and the test set: ``made-…`` or ``published-…``."""
@@ -72,9 +72,9 @@ class MovingMNIST(zoo.Dataset):
             digest.update(self._published.sample())
         return f"{'made' if self._published is None else 'published'}-{digest.hexdigest()[:16]}"
 
-    def _clips(self, digits: Tensor, stream: int) -> Bouncing:
+    def _clips(self, digits: Tensor, stream: int) -> BouncingDigits:
         seed = self.config.seed if stream == _TRAIN else 0
-        return Bouncing(digits.numpy(), self.config, (seed, stream))
+        return BouncingDigits(digits.numpy(), self.config, (seed, stream))
 
     @cached_property
     def _digits(self) -> Digits:
@@ -92,7 +92,7 @@ class MovingMNIST(zoo.Dataset):
 
 
 @dataclass
-class Bouncing:
+class BouncingDigits:
     """Makes clips of ``digits`` (N, 28, 28) uint8; clip k follows from ``key`` and k alone."""
 
     digits: NDArray[np.uint8]
@@ -113,7 +113,7 @@ class Bouncing:
         """The brighter pixel wins where digits overlap."""
         clips, length, count, _ = corners.shape
         frames = np.zeros((clips * length, self.config.size, self.config.size), np.uint8)
-        windows = sliding_window_view(frames, (28, 28), axis=(1, 2), writeable=True)
+        windows = sliding_window_view(frames, (28, 28), axis=(1, 2), writable=True)
         number = np.arange(clips * length)
         for digit in range(count):
             y, x = corners[:, :, digit].reshape(-1, 2).T

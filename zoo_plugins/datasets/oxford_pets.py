@@ -33,8 +33,8 @@ class OxfordPets(zoo.Dataset):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        height: int = zoo.setting(128, "pictures are scaled to this height", least=1)
-        width: int = zoo.setting(128, "pictures are scaled to this width", least=1)
+        height: int = zoo.setting(128, "pictures are scaled to this height", ge=1)
+        width: int = zoo.setting(128, "pictures are scaled to this width", ge=1)
         root: str | None = zoo.setting(
             None, "data root; null uses ZOO_DATA, else ZOO_HOME/data, else the platform's folder"
         )
@@ -49,7 +49,7 @@ class OxfordPets(zoo.Dataset):
     def validation(self) -> Pets:
         return Pets(self._trainval, list(range(0, len(self._trainval), _VALIDATION)), self.config)
 
-    def evaluation(self) -> Pets:
+    def test(self) -> Pets:
         return Pets(self._test, list(range(len(self._test))), self.config)
 
     def fingerprint(self) -> str:

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 class Stage(nn.Sequential):
-    """Twice: 3 x 3 convolution, batch normalisation, activation. Then so many blocks."""
+    """Twice: 3 x 3 convolution, batch normalization, activation. Then so many blocks."""
 
     def __init__(self, inputs: int, outputs: int, activation: type[nn.Module], blocks: int = 0) -> None:
         layers: list[Any] = []
@@ -22,7 +22,7 @@ class Stage(nn.Sequential):
 
 
 class Block(nn.Module):
-    """What ConvNeXt is made of (Liu et al. 2022, figure 4), narrower, and with batch normalisation: it can be folded.
+    """What ConvNeXt is made of (Liu et al. 2022, figure 4), narrower, and with batch normalization: it can be folded.
 
     x + scale * (1 x 1 convolutions to twice the channels and back, GELU between them, of a 7 x 7 one of each channel)
     """
@@ -56,7 +56,7 @@ def checkpointed(layer: nn.Module, tensor: Tensor) -> Tensor:
 
 @contextmanager
 def _statistics_kept(layer: nn.Module) -> Iterator[None]:
-    """Inside, batch normalisations see a batch that their running statistics have seen already."""
+    """Inside, batch normalizations see a batch that their running statistics have seen already."""
     norms = [module for module in layer.modules() if isinstance(module, nn.BatchNorm2d)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:

@@ -11,7 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """A copy in eval mode with every normalisation folded into the convolution before it, in channels-last memory.
+    """A copy in eval mode with every normalization folded into the convolution before it, in channels-last memory.
 
     It gives what ``network`` gives in eval mode, up to rounding.
     """

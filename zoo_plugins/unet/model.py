@@ -26,23 +26,21 @@ class UNet(zoo.Model):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        in_channels: int = zoo.setting(
-            60, "channels of the input: frames times their channels, or a picture's", least=1
-        )
-        out_channels: int = zoo.setting(60, "channels of the output: frames times their channels, or classes", least=1)
-        base_channels: int = zoo.setting(64, "channels of the first stage; each further one has twice as many", least=1)
-        depth: int = zoo.setting(4, "how often height and width are halved", least=1, most=12)
+        in_channels: int = zoo.setting(60, "channels of the input: frames times their channels, or a picture's", ge=1)
+        out_channels: int = zoo.setting(60, "channels of the output: frames times their channels, or classes", ge=1)
+        base_channels: int = zoo.setting(64, "channels of the first stage; each further one has twice as many", ge=1)
+        depth: int = zoo.setting(4, "how often height and width are halved", ge=1, le=12)
         downsample: Literal["conv", "max_pool"] = zoo.setting("conv", "2 x 2 convolution with stride 2, or max pooling")
         activation: Literal["leaky_relu", "relu", "gelu", "silu"] = zoo.setting(
-            "leaky_relu", "after each normalisation"
+            "leaky_relu", "after each normalization"
         )
         head: Literal["reference", "linear"] = zoo.setting(
-            "reference", "end in normalisation and activation, or in a 1 x 1 convolution, which can give logits"
+            "reference", "end in normalization and activation, or in a 1 x 1 convolution, which can give logits"
         )
         patch: int = zoo.setting(
             1,
             "side of the squares of pixels that become channels of one: at 4 all stages see a 16th of the pixels",
-            least=1,
+            ge=1,
         )
         blocks: tuple[int, ...] = zoo.setting(
             (), "ConvNeXt blocks after each stage on the way down, the widest picture's first; those not named get none"
@@ -51,7 +49,7 @@ class UNet(zoo.Model):
         output: Literal["frames", "frame_logits", "class_logits"] = zoo.setting(
             "frames", "what the output stands for: frames, their logits (a sigmoid makes frames of them), or classes'"
         )
-        frame_channels: int = zoo.setting(3, "channels of a frame: 1 grey, 3 RGB", least=1)
+        frame_channels: int = zoo.setting(3, "channels of a frame: 1 gray, 3 RGB", ge=1)
         class_names: tuple[str, ...] = zoo.setting((), "what the classes are called; otherwise they have numbers")
         checkpointing: bool = zoo.setting(False, "compute stages again in the backward pass: less memory, more time")
 
@@ -138,11 +136,11 @@ class UNet(zoo.Model):
 
     def controls(self) -> dict[str, zoo.Control]:
         if self.config.output == "class_logits":
-            return {"image": zoo.Control("picture", "a picture", draw=(64, 64), needed=True)}
+            return {"image": zoo.Control("image", "a picture", draw=(64, 64), needed=True)}
         needed, given = (n // self.config.frame_channels for n in (self.config.in_channels, self.config.out_channels))
         return {
-            "frames": zoo.Control("clip", f"a clip of at least {needed} frames", needed=True),
-            "ahead": zoo.Control("whole", "frames to predict", least=1, most=3 * given, value=given),
+            "frames": zoo.Control("video", f"a clip of at least {needed} frames", needed=True),
+            "ahead": zoo.Control("int", "frames to predict", minimum=1, maximum=3 * given, value=given),
         }
 
     def forward_example(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from zoo_plugins.unet.base_trainer import UNetTrainer
 from zoo_plugins.unet.losses import read_loss
 from zoo_plugins.unet.model import UNet
 from zoo_plugins.unet.rollout import frames_of, roll_out
-from zoo_plugins.unet.video_metrics import WINDOW, FrameFigures
+from zoo_plugins.unet.video_metrics import WINDOW, VideoMetrics
 
 _SHOWN = 3
 
@@ -30,7 +30,7 @@ class NextFrameTrainer(UNetTrainer):
     protocol = (
         "As in OpenSTL's Moving MNIST table: mse and mae are sums over a frame's pixels in [0, 1], averaged over "
         "frames, before clipping; ssim and psnr after clipping, with a data range of 1 (ssim_range_2: of 2, as that "
-        "table has it). copy_mse and copy_ssim: the last given frame, repeated. mse/k: of the k-th frame ahead."
+        "table has it). last_frame_mse, last_frame_ssim: the last frame repeated. mse/k: of the k-th frame ahead."
     )
 
     def setup(self, model: UNet, engine: zoo.Engine) -> None:
@@ -46,14 +46,14 @@ class NextFrameTrainer(UNetTrainer):
         terms = {f"{name}_loss": loss(output, frames, future) for name, (_, loss) in self._losses.items()}
         weights = [weight for weight, _ in self._losses.values()]
         loss = torch.stack([weight * term for weight, term in zip(weights, terms.values(), strict=True)]).sum()
-        return self.minimise(loss, terms)
+        return self.minimize(loss, terms)
 
     @torch.no_grad()
     def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:
-        figures = FrameFigures()
+        metrics = VideoMetrics()
         for batch in evaluation:
-            figures.add(batch["past"], self._predict(batch["past"], batch["future"].shape[1]), batch["future"])
-        return figures.read(self.engine.sum)
+            metrics.add(batch["past"], self._predict(batch["past"], batch["future"].shape[1]), batch["future"])
+        return metrics.read(self.engine.sum)
 
     @torch.no_grad()
     def preview(self, batch: zoo.Batch) -> Tensor:

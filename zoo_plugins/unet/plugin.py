@@ -16,7 +16,7 @@ def zoo_register(registry: zoo.Registry) -> None:
         "zoo_plugins.unet.model:UNet",
         summary="Pictures to pictures of the same size, of any size: next frames, or classes of pixels",
         paper=_PAPER,
-        licence="Apache-2.0",
+        license="Apache-2.0",
         tags=("image",),
     )
     registry.trainer(
@@ -24,7 +24,7 @@ def zoo_register(registry: zoo.Registry) -> None:
         "zoo_plugins.unet.next_frame:NextFrameTrainer",
         summary="Predicts the frames that follow, in one pass or rolled out",
         paper=_PAPER,
-        licence="Apache-2.0",
+        license="Apache-2.0",
         tags=("video", "prediction"),
     )
     registry.trainer(
@@ -32,7 +32,7 @@ def zoo_register(registry: zoo.Registry) -> None:
         "zoo_plugins.unet.segmentation:SegmentationTrainer",
         summary="Finds the class of every pixel, by cross-entropy, Dice or both",
         paper=_PAPER,
-        licence="Apache-2.0",
+        license="Apache-2.0",
         tags=("segmentation",),
     )
     registry.recipes(Path(__file__).parent / "weights.yaml")

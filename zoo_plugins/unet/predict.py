@@ -50,7 +50,7 @@ def classes_of_picture(model: UNet, path: str) -> dict[str, Any]:
         raise zoo.ZooError(f"this model takes pictures of {config.in_channels} channels, which no file gives.")
     if not 2 <= config.out_channels <= _MOST_CLASSES:
         raise zoo.ZooError(f"this model has {config.out_channels} classes, but a mask shows 2 to {_MOST_CLASSES}.")
-    picture = zoo.read_picture(path, config.in_channels)
+    picture = zoo.read_image(path, config.in_channels)
     mask = folded(model)(_like(model, picture.unsqueeze(0))).argmax(dim=1)[0].cpu()
     counts = mask.flatten().bincount(minlength=config.out_channels) / mask.numel()
     names = class_names(config)

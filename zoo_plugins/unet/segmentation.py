@@ -29,10 +29,8 @@ class SegmentationTrainer(UNetTrainer):
         loss: Literal["cross-entropy", "dice", "both"] = zoo.setting(
             "cross-entropy", "of pixels; or soft Dice of classes (Milletari et al. 2016); or their sum"
         )
-        class_weights: tuple[float, ...] = zoo.setting(
-            (), "weight of each class in the cross-entropy; none: 1", least=0
-        )
-        ignored_index: int = zoo.setting(255, "pixels of this class are neither learnt nor measured")
+        class_weights: tuple[float, ...] = zoo.setting((), "weight of each class in the cross-entropy; none: 1", ge=0)
+        ignore_index: int = zoo.setting(255, "pixels of this class are neither learnt nor measured")
 
     config: Config
     protocol = (
@@ -55,18 +53,18 @@ class SegmentationTrainer(UNetTrainer):
         score = self.network(batch["image"]).float()  # (N, classes, H, W)
         terms = {}
         if self.config.loss != "dice":
-            terms["cross_entropy"] = cross_entropy(score, mask, self._weights, self.config.ignored_index)
+            terms["cross_entropy"] = cross_entropy(score, mask, self._weights, self.config.ignore_index)
         if self.config.loss != "cross-entropy":
-            terms["dice_loss"] = soft_dice_loss(score, mask, self.config.ignored_index)
+            terms["dice_loss"] = soft_dice_loss(score, mask, self.config.ignore_index)
         loss = torch.stack(list(terms.values())).sum()
-        return self.minimise(loss, terms)
+        return self.minimize(loss, terms)
 
     @torch.no_grad()
     def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:
         """Of all pixels of all pictures together: mean IoU, Dice and accuracy, and after a slash those of a class."""
         from torchmetrics.classification import MulticlassConfusionMatrix
 
-        matrix = MulticlassConfusionMatrix(self._classes, ignore_index=self.config.ignored_index).to(self.engine.device)
+        matrix = MulticlassConfusionMatrix(self._classes, ignore_index=self.config.ignore_index).to(self.engine.device)
         for batch in evaluation:
             self._refuse_unknown(batch["mask"])
             matrix.update(self._predict(batch["image"]), batch["mask"])
@@ -77,14 +75,14 @@ class SegmentationTrainer(UNetTrainer):
         """One picture (1, 3, H, W): rows of image, truth and prediction, and a legend."""
         image, mask = batch["image"][:_SHOWN], batch["mask"][:_SHOWN]
         predicted = self._predict(image)
-        return side_by_side(image, mask, predicted, class_names(self._model.config), self.config.ignored_index)
+        return side_by_side(image, mask, predicted, class_names(self._model.config), self.config.ignore_index)
 
     def _refuse_unknown(self, mask: Tensor) -> None:
-        highest = int(mask.where(mask != self.config.ignored_index, 0).max())
+        highest = int(mask.where(mask != self.config.ignore_index, 0).max())
         if highest >= self._classes:
             raise zoo.ZooError(
                 f"a mask has class {highest}, but the model has {self._classes}, numbered from 0.",
-                f"Write `model.out_channels={highest + 1}` or more; or ignore it: `trainer.ignored_index={highest}`.",
+                f"Write `model.out_channels={highest + 1}` or more; or ignore it: `trainer.ignore_index={highest}`.",
             )
 
     def _predict(self, image: Tensor) -> Tensor:
@@ -94,20 +92,20 @@ class SegmentationTrainer(UNetTrainer):
         return predicted
 
 
-def cross_entropy(score: Tensor, mask: Tensor, weights: Tensor | None, ignored_index: int) -> Tensor:
+def cross_entropy(score: Tensor, mask: Tensor, weights: Tensor | None, ignore_index: int) -> Tensor:
     """Averaged over the pixels (N, H, W) that are not ignored, by the weights (K,) of their classes; 0 without any."""
-    heeded = mask != ignored_index
+    heeded = mask != ignore_index
     share = heeded if weights is None else weights[mask.where(heeded, 0)] * heeded
-    total = F.cross_entropy(score, mask, weight=weights, ignore_index=ignored_index, reduction="sum")
+    total = F.cross_entropy(score, mask, weight=weights, ignore_index=ignore_index, reduction="sum")
     return total / share.sum().clamp(min=1e-6)  # PyTorch's own average of no pixels is NaN
 
 
-def soft_dice_loss(score: Tensor, mask: Tensor, ignored_index: int) -> Tensor:
+def soft_dice_loss(score: Tensor, mask: Tensor, ignore_index: int) -> Tensor:
     """1 - 2 |P and T| / (|P| + |T|), P the softmax of ``score`` (N, K, H, W), averaged over the classes that occur.
 
     Milletari et al. 2016, eq. 3, without the squares in the denominator.
     """
-    heeded = (mask != ignored_index).unsqueeze(1)
+    heeded = (mask != ignore_index).unsqueeze(1)
     share = score.softmax(dim=1) * heeded
     true = F.one_hot(mask.where(heeded.squeeze(1), 0), score.shape[1]).permute(0, 3, 1, 2) * heeded
     both, single = (share * true).sum(dim=(0, 2, 3)), (share + true).sum(dim=(0, 2, 3))
@@ -123,14 +121,14 @@ def figures_of(matrix: Tensor, names: list[str]) -> dict[str, float]:
     occurs = true + predicted > 0
     iou = right / (true + predicted - right)
     dice = 2 * right / (true + predicted)
-    figures = {
+    metrics = {
         "mean_iou": float(iou[occurs].mean()),
         "mean_dice": float(dice[occurs].mean()),
         "pixel_accuracy": float(right.sum() / matrix.sum()),
     }
     for name, values in (("iou", iou), ("dice", dice)):
-        figures |= {f"{name}/{names[k]}": float(values[k]) for k in range(len(names)) if occurs[k]}
-    return figures
+        metrics |= {f"{name}/{names[k]}": float(values[k]) for k in range(len(names)) if occurs[k]}
+    return metrics
 
 
 def _check(model: Any, trainer: SegmentationTrainer.Config) -> None:

@@ -6,8 +6,8 @@ the whole window lies in the frame. Its data range is 1 in ``ssim``; ``ssim_rang
 frames are floating-point numbers, for which its library assumed a range of 2 (and divided covariances by 48 for 49
 pixels, which is left out here: of 20 clips it moved the mean from 0.7651 to 0.7648). PSNR is in dB, averaged over
 frames.
-``copy_mse`` and ``copy_ssim`` are those of a prediction that repeats the last frame it was given. After a slash: the
-figure of that frame ahead alone.
+``last_frame_mse`` and ``last_frame_ssim`` are those of a prediction that repeats the last given frame. After a slash:
+the metric of that frame ahead alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 WINDOW = 7
 
 
-class FrameFigures:
+class VideoMetrics:
     """Adds up over batches."""
 
     def __init__(self) -> None:
@@ -38,8 +38,8 @@ class FrameFigures:
             "ssim": _ssim(clipped, future, 1.0),
             "ssim_range_2": _ssim(clipped, future, 2.0),
             "psnr": -10 * (clipped - future).square().mean(dim=(2, 3, 4)).clamp(min=1e-10).log10(),
-            "copy_mse": (copied - future).square().sum(dim=(2, 3, 4)),
-            "copy_ssim": _ssim(copied, future, 1.0),
+            "last_frame_mse": (copied - future).square().sum(dim=(2, 3, 4)),
+            "last_frame_ssim": _ssim(copied, future, 1.0),
         }
         for name, values in of_frames.items():  # (N, T')
             self._sums[name] = self._sums.get(name, 0.0) + values.double().sum(dim=0).cpu()
@@ -49,13 +49,13 @@ class FrameFigures:
         """``over_processes`` gives the sum over all processes, each of which added other clips."""
         clips = float(over_processes(torch.tensor(float(self._clips))))
         means = {name: over_processes(sums) / clips for name, sums in self._sums.items()}
-        figures = {name: float(values.mean()) for name, values in means.items()}
+        metrics = {name: float(values.mean()) for name, values in means.items()}
         single = {
             f"{name}/{ahead}": float(value)
             for name, values in means.items()
             for ahead, value in enumerate(values.tolist(), start=1)
         }
-        return figures | single
+        return metrics | single
 
 
 def _ssim(predicted: Tensor, true: Tensor, data_range: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Classes of pixels in colour, for people."""
+"""Classes of pixels in color, for people."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def class_names(config: Any) -> list[str]:
     return [names[k] if k < len(names) else str(k) for k in range(config.out_channels)]
 
 
-def side_by_side(image: Tensor, mask: Tensor, predicted: Tensor, names: list[str], ignored_index: int) -> Tensor:
+def side_by_side(image: Tensor, mask: Tensor, predicted: Tensor, names: list[str], ignore_index: int) -> Tensor:
     """Rows of image, truth and prediction, with a legend below: (1, 3, H, W) in [0, 1].
 
-    ``image`` is (N, C, H, W) in [0, 1]; ``mask`` and ``predicted`` are (N, H, W). What is ignored is grey.
+    ``image`` is (N, C, H, W) in [0, 1]; ``mask`` and ``predicted`` are (N, H, W). What is ignored is gray.
     """
-    true, found = (coloured(classes.cpu(), len(names), ignored_index) for classes in (mask, predicted))
+    true, found = (colored(classes.cpu(), len(names), ignore_index) for classes in (mask, predicted))
     rows = torch.stack([_rgb(image.cpu()), true, found], dim=1).flatten(0, 1)  # (3 N, 3, H, W)
     factor = max(1, round(_LEAST_SIDE / max(rows.shape[-2:])))
     grid = make_grid(F.interpolate(rows, scale_factor=factor, mode="nearest"), nrow=3, pad_value=1.0)
     return torch.cat([grid, _legend(names, grid.shape[-1])], dim=1).unsqueeze(0)
 
 
-def coloured(classes: Tensor, count: int, ignored_index: int = -1) -> Tensor:
-    """(N, H, W) numbers of classes to (N, 3, H, W) colours in [0, 1]."""
-    colours = torch.tensor([*zoo.palette(count), _GREY]) / 255
-    return colours[classes.where(classes != ignored_index, count)].permute(0, 3, 1, 2)
+def colored(classes: Tensor, count: int, ignore_index: int = -1) -> Tensor:
+    """(N, H, W) numbers of classes to (N, 3, H, W) colors in [0, 1]."""
+    colors = torch.tensor([*zoo.palette(count), _GREY]) / 255
+    return colors[classes.where(classes != ignore_index, count)].permute(0, 3, 1, 2)
 
 
 def overlay(image: Tensor, classes: Tensor, count: int) -> Tensor:
@@ -54,7 +54,7 @@ def _rgb(image: Tensor) -> Tensor:
 
 
 def _legend(names: list[str], width: int) -> Tensor:
-    """(3, H, width): a square of its colour before each name, in as many lines as it takes."""
+    """(3, H, width): a square of its color before each name, in as many lines as it takes."""
     font = ImageFont.load_default()
     line, square = 16, 10
     places, x, y = [], 4, 3
@@ -66,7 +66,7 @@ def _legend(names: list[str], width: int) -> Tensor:
         x += length
     picture = Image.new("RGB", (width, y + line), "white")
     draw = ImageDraw.Draw(picture)
-    for name, (x, y), colour in zip(names, places, zoo.palette(len(names)), strict=True):
-        draw.rectangle((x, y, x + square, y + square), fill=colour, outline="black")
+    for name, (x, y), color in zip(names, places, zoo.palette(len(names)), strict=True):
+        draw.rectangle((x, y, x + square, y + square), fill=color, outline="black")
         draw.text((x + square + 4, y - 1), name, fill="black", font=font)
     return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 255

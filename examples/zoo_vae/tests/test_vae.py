@@ -9,5 +9,5 @@ test_conforms = conformance("vae", ["dataset.source=subset"])
 def test_a_short_training_lowers_the_bound(tmp_path):
     words = ("dataset.source=subset", "run.device=cpu", "run.epochs=2")
     run = zoo.run("vae-mnist", *words, folder=tmp_path / "run")
-    assert run.figures["negative_elbo"] < 200
+    assert run.test_metrics["negative_elbo"] < 200
     assert zoo.load(run.path).predict(count=2, seed=1)["image"].shape == (2, 1, 28, 28)

@@ -13,23 +13,23 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.model(
         "vae",
         "zoo_vae.model:VAE",
-        summary="Convolutional variational autoencoder of grey pictures",
+        summary="Convolutional variational autoencoder of gray pictures",
         paper=_PAPER,
-        licence="Apache-2.0",
+        license="Apache-2.0",
         tags=("vae", "generation", "image"),
     )
     registry.trainer(
         "vae",
         "zoo_vae.trainer:VAETrainer",
-        summary="Maximises the evidence lower bound, the divergence growing in slowly",
+        summary="Maximizes the evidence lower bound, the divergence growing in slowly",
         paper=f"{_PAPER}; Bowman et al. 2016 (the growing weight)",
-        licence="Apache-2.0",
+        license="Apache-2.0",
     )
     registry.dataset(
         "idx-folder",
         "zoo_vae.dataset:IDXFolder",
         summary="Pictures and labels from a folder of IDX files, as MNIST and Fashion-MNIST are published",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         tags=("image",),
     )
     registry.recipes(Path(__file__).parent / "recipes.yaml")

@@ -33,7 +33,7 @@ class IDXFolder(zoo.Dataset):
     def train(self) -> zoo.InMemory:
         return self._part(self.config.train)
 
-    def evaluation(self) -> zoo.InMemory:
+    def test(self) -> zoo.InMemory:
         return self._part(self.config.evaluation)
 
     def fingerprint(self) -> str:
@@ -53,7 +53,7 @@ class IDXFolder(zoo.Dataset):
                 "Bring both files anew.",
             )
         return zoo.InMemory(
-            image=zoo.Pixels(torch.from_numpy(pictures).unsqueeze(1)),
+            image=zoo.Uint8Images(torch.from_numpy(pictures).unsqueeze(1)),
             label=torch.from_numpy(labels).long(),
         )
 

@@ -13,12 +13,12 @@ import zoo_core as zoo
 
 
 class VAE(zoo.Model):
-    """Grey pictures of 28 x 28 to a code of ``latent_dim`` normal numbers, and back."""
+    """Gray pictures of 28 x 28 to a code of ``latent_dim`` normal numbers, and back."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        latent_dim: int = zoo.setting(20, "numbers in a code", least=1)
-        channels: int = zoo.setting(32, "channels of the first convolution; the second has twice as many", least=1)
+        latent_dim: int = zoo.setting(20, "numbers in a code", ge=1)
+        channels: int = zoo.setting(32, "channels of the first convolution; the second has twice as many", ge=1)
 
     config: Config
     outputs: ClassVar[Mapping[str, str]] = {"image": "(N, 1, 28, 28) in [0, 1]"}

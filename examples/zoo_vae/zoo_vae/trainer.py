@@ -16,14 +16,12 @@ _SHOWN = 8
 
 
 class VAETrainer(zoo.Trainer):
-    """Minimises ``reconstruction + weight * divergence``, whose sum at weight 1 is the negative bound, in nats."""
+    """Minimizes ``reconstruction + weight * divergence``, whose sum at weight 1 is the negative bound, in nats."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        learning_rate: float = zoo.setting(1e-3, "Adam step size", above=0)
-        warm_up: float = zoo.setting(
-            0.1, "share of the run in which the divergence's weight grows to 1", least=0, most=1
-        )
+        learning_rate: float = zoo.setting(1e-3, "Adam step size", gt=0)
+        warm_up: float = zoo.setting(0.1, "share of the run in which the divergence's weight grows to 1", ge=0, le=1)
 
     config: Config
     protocol = (

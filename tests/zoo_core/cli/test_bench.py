@@ -17,7 +17,9 @@ def bench(typed):
 
 
 def test_a_recipe_is_trained_and_its_rates_are_shown(bench) -> None:
-    code, out, _ = bench(RECIPE, "--seconds", "1", "dataset.source=subset", "trainer.judge=null", "trainer.pupil=null")
+    code, out, _ = bench(
+        RECIPE, "--seconds", "1", "dataset.source=subset", "trainer.eval_classifier=null", "trainer.cas_classifier=null"
+    )
     assert code == 0
     assert out.startswith(f"{RECIPE}: model 'clsgan' on cpu with ")
     rows = {line[:18].strip(): line[18:].split() for line in out.splitlines()[4:]}
@@ -47,7 +49,7 @@ def test_pictures_of_another_size_take_more_operations(bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "problem", "cure"),
+    ("words", "problem", "hint"),
     [
         ([RECIPE, "--batch-size", "8"], "--batch-size is of predictions.", "run.batch_size=8"),
         ([RECIPE, "--size", "8x8"], "--size is of predictions", "zoo info RECIPE"),
@@ -58,9 +60,9 @@ def test_pictures_of_another_size_take_more_operations(bench) -> None:
         (["unet", "--size", "8"], "'8' should be height x width in pixels, such as 480x560.", "--help"),
     ],
 )
-def test_a_mistake_is_said_with_its_cure(bench, words, problem, cure) -> None:
+def test_a_mistake_is_said_with_its_cure(bench, words, problem, hint) -> None:
     code, out, err = bench(*words)
     assert (code, out) == (2, "")
     first, *rest = err.splitlines()
     assert problem in first
-    assert cure in " ".join(rest)
+    assert hint in " ".join(rest)

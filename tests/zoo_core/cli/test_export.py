@@ -28,7 +28,7 @@ def test_it_says_what_it_wrote_and_how_far_it_is_from_the_model(export) -> None:
     assert [path.name for path in Path().iterdir()] == [f"{NAME}.onnx"]
     for line in (
         f"{NAME}.onnx: model 'digit-classifier', trained by the recipe '{NAME}'",
-        "licence  Apache-2.0",
+        "license  Apache-2.0",
         "input    image: float32 (batch, 1, 28, 28)",
         "open     batch\n",
         "fixed    size: the model takes 28 x 28 and no other size",
@@ -48,7 +48,7 @@ def test_as_json(export) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "problem", "cure"),
+    ("words", "problem", "hint"),
     [
         (["digit-clasifier-mnist"], "no weights are called", "Did you mean"),
         ([NAME, "-o", "a.tflite"], "a.tflite should end in .onnx or .pt2.", "Write -o a.onnx"),
@@ -57,12 +57,12 @@ def test_as_json(export) -> None:
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )
-def test_a_mistake_is_named_and_nothing_is_written(export, words: list[str], problem: str, cure: str) -> None:
+def test_a_mistake_is_named_and_nothing_is_written(export, words: list[str], problem: str, hint: str) -> None:
     code, out, err = export(*words)
     assert (code, out) == (2, "")
     first, second = err.splitlines()
     assert problem in first
-    assert cure in second
+    assert hint in second
     assert list(Path().iterdir()) == []
 
 

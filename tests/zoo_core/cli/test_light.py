@@ -72,7 +72,14 @@ def test_a_command_that_reads_names_imports_nothing_heavy(tmp_path: Path, words:
 
 
 def test_a_run_with_previews_does_without_torchvision(tmp_path: Path) -> None:
-    words = ["run", "gan-mnist", "dataset.source=subset", "run.steps=2", "run.preview_every=1", "trainer.judge=null"]
+    words = [
+        "run",
+        "gan-mnist",
+        "dataset.source=subset",
+        "run.steps=2",
+        "run.preview_every=1",
+        "trainer.eval_classifier=null",
+    ]
     done = typed_in(tmp_path, [*words, "--folder", "here"])
     told = json.loads(done.stderr.splitlines()[-1])
     assert told["code"] == 0, done.stderr

@@ -47,24 +47,24 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return zoo
 
 
-def assert_a_mistake(said: Said, problem: str, cure: str = "") -> None:
+def assert_a_mistake(said: Said, problem: str, hint: str = "") -> None:
     assert said.code == 2, said
     assert said.out == ""
     assert "Traceback" not in said.err
     assert 1 <= len(said.lines) <= 2, said.err
     assert said.lines[0].startswith("error: ")
     assert problem in said.lines[0]
-    assert cure in "".join(said.lines[1:])
-    assert bool(cure) <= (len(said.lines) == 2)
+    assert hint in "".join(said.lines[1:])
+    assert bool(hint) <= (len(said.lines) == 2)
 
 
 @pytest.mark.parametrize(
-    ("words", "problem", "cure"),
+    ("words", "problem", "hint"),
     [
         (["clsgan-mnits"], "no recipe is called 'clsgan-mnits'.", "Did you mean 'clsgan-mnist'?"),
         (["zzz"], "no recipe is called 'zzz'.", "`zoo list` shows all"),
         (["nobody/clsgan-mnist"], "no recipe is called 'nobody/clsgan-mnist'.", "Did you mean 'clsgan-mnist'?"),
-        ([RECIPE, "trainer.averagin=0.9"], "trainer.averagin: trainer 'clsgan' has no such", "'trainer.averaging'?"),
+        ([RECIPE, "trainer.averagin=0.9"], "trainer.averagin: trainer 'clsgan' has no such", "'trainer.ema_decay'?"),
         ([RECIPE, "dataset.sauce=full"], "dataset.sauce: dataset 'mnist' has no such setting", "'dataset.source'?"),
         ([RECIPE, "run.batchsize=3"], "run.batchsize: recipe 'clsgan-mnist' has no such", "'run.batch_size'?"),
         ([RECIPE, "batch_size=3"], "'batch_size' is no setting of a recipe.", "Did you mean 'run.batch_size'?"),
@@ -75,8 +75,8 @@ def assert_a_mistake(said: Said, problem: str, cure: str = "") -> None:
         ([RECIPE, "run.device=0"], "run.device is 0, but should be a str (", "with both pairs of quotes"),
         ([RECIPE, "run.steps=1e4"], "run.steps is 10000.0, but should be an int or null", "`run.steps=10000`"),
         ([RECIPE, "model.name=null"], "recipe 'clsgan-mnist' names no model.", "see `zoo list models`"),
-        ([RECIPE, "trainer.averaging=much"], "trainer.averaging is 'much', but should be a float (", ""),
-        ([RECIPE, "trainer.averaging="], "trainer.averaging is null, but should be a float (", ""),
+        ([RECIPE, "trainer.ema_decay=much"], "trainer.ema_decay is 'much', but should be a float (", ""),
+        ([RECIPE, "trainer.ema_decay="], "trainer.ema_decay is null, but should be a float (", ""),
         ([RECIPE, "trainer.betas.x=5"], "trainer.betas is {x: 5}, but should be a list of 2 float", ""),
         ([RECIPE, "trainer.betas=[null, true]"], "trainer.betas is [null, true], but should be a list of 2 float", ""),
         ([RECIPE, "summary.of=it"], "command line: summary is {of: 'it'}, but should be text.", ""),
@@ -102,14 +102,14 @@ def assert_a_mistake(said: Said, problem: str, cure: str = "") -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_run_with_a_mistake_says_what_to_type_and_leaves_nothing(
-    zoo: Zoo, tmp_path: Path, words: list[str], problem: str, cure: str
+    zoo: Zoo, tmp_path: Path, words: list[str], problem: str, hint: str
 ) -> None:
-    assert_a_mistake(zoo("run", *words), problem, cure)
+    assert_a_mistake(zoo("run", *words), problem, hint)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("text", "problem", "cure"),
+    ("text", "problem", "hint"),
     [
         ("recipes: [\n", "registry.yaml:2: this is not YAML", ""),
         ("5\n", "registry.yaml holds a single value", ""),
@@ -132,15 +132,15 @@ def test_a_run_with_a_mistake_says_what_to_type_and_leaves_nothing(
     ],
 )
 def test_a_mistake_in_a_registry_file_names_the_file_and_the_line(
-    zoo: Zoo, tmp_path: Path, text: str, problem: str, cure: str
+    zoo: Zoo, tmp_path: Path, text: str, problem: str, hint: str
 ) -> None:
     (tmp_path / "registry.yaml").write_text(text)
-    assert_a_mistake(zoo("run", "mine"), f"error: {problem}", cure)
+    assert_a_mistake(zoo("run", "mine"), f"error: {problem}", hint)
     assert [path.name for path in tmp_path.iterdir()] == ["registry.yaml"]
 
 
 @pytest.mark.parametrize(
-    ("words", "problem", "cure"),
+    ("words", "problem", "hint"),
     [
         (["list", "modles"], "there are no 'modles' to list.", "Choose from recipes, models,"),
         (["info", "clsgn"], "nothing is called 'clsgn'.", "Did you mean 'clsgan'?"),
@@ -164,8 +164,8 @@ def test_a_mistake_in_a_registry_file_names_the_file_and_the_line(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_every_other_command_says_as_much(zoo: Zoo, words: list[str], problem: str, cure: str) -> None:
-    assert_a_mistake(zoo(*words), problem, cure)
+def test_every_other_command_says_as_much(zoo: Zoo, words: list[str], problem: str, hint: str) -> None:
+    assert_a_mistake(zoo(*words), problem, hint)
 
 
 def test_a_run_folder_that_is_there_is_left_as_it_is(zoo: Zoo, tmp_path: Path) -> None:

@@ -148,9 +148,9 @@ def test_what_cannot_be_written_says_what_to_type_and_writes_nothing(
 ) -> None:
     code, out, err = predict(*words)
     assert (code, out) == (2, "")
-    (line, cure) = [line for line in err.splitlines() if "drawer.safetensors: " not in line]
+    (line, hint) = [line for line in err.splitlines() if "drawer.safetensors: " not in line]
     assert line.startswith(f"error: {problem}")
-    assert cure.strip()
+    assert hint.strip()
     assert written() == []
 
 

@@ -28,7 +28,7 @@ def sweep(tmp_path: Path, typed):
 
 
 @pytest.mark.parametrize(
-    ("words", "problem", "cure"),
+    ("words", "problem", "hint"),
     [
         ([], "give one of RECIPE, --resume SWEEP_DIR and --show SWEEP_DIR.", "sweep --help"),
         (["digit-clasifier-mnist", RATES], "no recipe is called", "Did you mean 'digit-classifier-mnist'?"),
@@ -67,12 +67,12 @@ def sweep(tmp_path: Path, typed):
         (["--show", "last", "--trials", "5"], "a sweep that is shown keeps what it began with", "Leave it out."),
     ],
 )
-def test_a_mistake_is_told_in_two_lines_and_nothing_is_written(sweep, words, problem, cure):
+def test_a_mistake_is_told_in_two_lines_and_nothing_is_written(sweep, words, problem, hint):
     code, first, second = sweep(*words)
     assert code == 2
     assert problem in first
-    assert cure in second
-    assert bool(cure) <= bool(second)
+    assert hint in second
+    assert bool(hint) <= bool(second)
 
 
 def test_a_password_is_shown_nowhere(sweep):

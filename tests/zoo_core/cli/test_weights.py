@@ -78,7 +78,7 @@ def served(tmp_path: Path) -> Iterator[str]:
 def entry(path: Path, location: str | None = None, **changes: object) -> dict[str, object]:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     size = path.stat().st_size
-    return {"location": location or str(path), "sha256": digest, "size": size, "licence": "MIT", **changes}
+    return {"location": location or str(path), "sha256": digest, "size": size, "license": "MIT", **changes}
 
 
 def publish_here(**entries: dict[str, object]) -> None:
@@ -87,11 +87,11 @@ def publish_here(**entries: dict[str, object]) -> None:
     Path("registry.yaml").write_text(yaml.safe_dump({"weights": named}))
 
 
-def altered(run: Path, **figures: float) -> Path:
+def altered(run: Path, **metrics: float) -> Path:
     """The run's weights, which state other figures."""
     path = run / "model.safetensors"
-    story = read_header(path).story
-    changed = {**story, "figures": {**story["figures"], **figures}}
+    metadata = read_header(path).metadata
+    changed = {**metadata, "metrics": {**metadata["metrics"], **metrics}}
     write(Path("altered.safetensors"), read_tensors(path), changed)
     return Path("altered.safetensors")
 
@@ -103,7 +103,7 @@ def rows_of(said: Said) -> dict[str, dict[str, str]]:
 def test_the_list_shows_size_licence_figures_and_whether_each_is_here(zoo: Zoo, run: Path) -> None:
     here = run / "model.safetensors"
     publish_here(
-        mine=entry(here, model="line", figures={"error": 0.25}),
+        mine=entry(here, model="line", metrics={"error": 0.25}),
         away=entry(here, "https://example.com/a.safetensors", size=3 * 2**20, deprecated="use mine"),
         gone=entry(here, "gone.safetensors"),
         also={"alias": "mine"},
@@ -111,26 +111,26 @@ def test_the_list_shows_size_licence_figures_and_whether_each_is_here(zoo: Zoo, 
     )
     rows = rows_of(zoo("weights", "list", "--json"))
     assert rows["mine"] == {
-        "name": "mine", "model": "line", "size": "0.0 MiB", "licence": "MIT", "state": "here", "figures": "error 0.25",
+        "name": "mine", "model": "line", "size": "0.0 MiB", "license": "MIT", "state": "here", "metrics": "error 0.25",
     }  # fmt: skip
     assert (rows["away"]["state"], rows["away"]["size"]) == ("to be fetched, deprecated", "3.0 MiB")
     assert rows["gone"]["state"] == "missing"
     assert rows["also"]["state"] == "is mine"
     assert rows["bad"]["state"] == "broken"
-    assert "weights 'bad' have no sha256" in rows["bad"]["figures"]
+    assert "weights 'bad' have no sha256" in rows["bad"]["metrics"]
     assert "digit-classifier-mnist" in rows  # a plugin's
 
     table = zoo("weights", "list")
     assert (table.code, table.err) == (0, "")
-    assert table.out.splitlines()[0].split() == ["name", "model", "size", "licence", "state", "figures"]
+    assert table.out.splitlines()[0].split() == ["name", "model", "size", "license", "state", "metrics"]
     assert [line.split()[0] for line in table.out.splitlines()[1:]] == list(rows)
 
 
 def test_info_of_weights_shows_what_the_registry_and_the_file_say(zoo: Zoo, run: Path) -> None:
-    publish_here(mine=entry(run / "model.safetensors", summary="A line", figures={"error": 0.25}))
+    publish_here(mine=entry(run / "model.safetensors", summary="A line", metrics={"error": 0.25}))
     said = zoo("weights", "info", "mine", "--json")
     told = json.loads(said.out)
-    assert (told["weights"]["summary"], told["weights"]["licence"]) == ("A line", "MIT")
+    assert (told["weights"]["summary"], told["weights"]["license"]) == ("A line", "MIT")
     assert told["file"]["recipe"] == "line"
     assert "weights mine: A line" in zoo("weights", "info", "mine").out
     publish_here(away=entry(run / "model.safetensors", "https://example.com/a.safetensors"))
@@ -139,11 +139,11 @@ def test_info_of_weights_shows_what_the_registry_and_the_file_say(zoo: Zoo, run:
 
 def test_info_of_a_file_shows_its_header_and_of_a_name_what_it_stands_for(zoo: Zoo, run: Path) -> None:
     said = zoo("info", run / "model.safetensors")
-    story = read_header(run / "model.safetensors").story
+    metadata = read_header(run / "model.safetensors").metadata
     assert (said.code, said.err) == (0, "")
     shown = {tuple(line.split()[:2]) for line in said.out.splitlines() if line.strip()}
-    figure = f"{story['figures']['error']:.5g}"
-    assert {("model", "line"), ("recipe", "line"), ("steps", "12"), ("seed", "0"), ("error", figure)} <= shown
+    metric = f"{metadata['metrics']['error']:.5g}"
+    assert {("model", "line"), ("recipe", "line"), ("steps", "12"), ("seed", "0"), ("error", metric)} <= shown
     assert ("model.inputs", "3") in shown
     assert "Mean absolute error of the heights" in said.out
     assert "error/points" not in said.out
@@ -304,7 +304,7 @@ def test_convert_writes_a_file_that_loads(zoo: Zoo) -> None:
     words = ["weights", "convert", "line.pt", "inputs=5", "--model", "line", "-o", "line.safetensors"]
     said = zoo(*words, "--key", "state")
     assert (said.code, said.out, said.err) == (0, "", "wrote line.safetensors\n")
-    assert read_header(Path("line.safetensors")).story["config"] == {"inputs": 5}
+    assert read_header(Path("line.safetensors")).metadata["config"] == {"inputs": 5}
     (missing,) = zoo(*words[:-1], "b.safetensors").err.splitlines()[:1]
     assert missing == "error: line.pt can't be converted: it holds 'state' (OrderedDict); say which of them with --key."
 
@@ -314,17 +314,17 @@ def test_eval_measures_every_figure_again(zoo: Zoo, run: Path) -> None:
         said = zoo("eval", source)
         assert (said.code, said.err) == (0, "")
         *table, hidden, verdict = said.out.splitlines()
-        assert table[0].split() == ["figure", "stated", "found", "agrees"]
+        assert table[0].split() == ["metric", "stated", "found", "agrees"]
         assert (table[1].split()[0], table[1].split()[-1], len(table)) == ("error", "yes", 2)
         assert hidden == "and 1 detail, which agrees, too"
         assert verdict == f"{source}: all 2 figures are as stated, within 1 %."
 
 
-@pytest.mark.parametrize("figure", ["error", "error/points"])
-def test_eval_ends_with_1_where_a_figure_was_altered_and_shows_it(zoo: Zoo, run: Path, figure: str) -> None:
-    said = zoo("eval", altered(run, **{figure: 1234.0}))
+@pytest.mark.parametrize("metric", ["error", "error/points"])
+def test_eval_ends_with_1_where_a_figure_was_altered_and_shows_it(zoo: Zoo, run: Path, metric: str) -> None:
+    said = zoo("eval", altered(run, **{metric: 1234.0}))
     assert said.code == 1
-    (row,) = [line.split() for line in said.out.splitlines() if line.split()[0] == figure]
+    (row,) = [line.split() for line in said.out.splitlines() if line.split()[0] == metric]
     assert (row[1], row[3]) == ("1234", "no")
     assert said.out.endswith("altered.safetensors: 1 of 2 figures are not as stated.\n")
 
@@ -332,7 +332,7 @@ def test_eval_ends_with_1_where_a_figure_was_altered_and_shows_it(zoo: Zoo, run:
     assert as_json.code == 1
     told = json.loads(as_json.out)
     assert (told["agree"], told["same_data"]) == (False, True)
-    assert [row["figure"] for row in told["figures"] if not row["agrees"]] == [figure]
+    assert [row["metric"] for row in told["metrics"] if not row["agrees"]] == [metric]
 
 
 def test_eval_on_other_data_says_that_nothing_was_compared(zoo: Zoo, run: Path) -> None:
@@ -342,7 +342,7 @@ def test_eval_on_other_data_says_that_nothing_was_compared(zoo: Zoo, run: Path) 
 
 
 def test_a_figure_within_the_tolerance_agrees(zoo: Zoo, run: Path) -> None:
-    stated = read_header(run / "model.safetensors").story["figures"]["error"]
+    stated = read_header(run / "model.safetensors").metadata["metrics"]["error"]
     path = altered(run, error=stated * 1.02)
     assert zoo("eval", path).code == 1
     assert zoo("eval", path, "--tolerance", "0.05").code == 0
@@ -353,8 +353,11 @@ def test_reproduce_trains_again_and_agrees_exactly(zoo: Zoo, run: Path) -> None:
     assert said.code == 0
     assert said.out.endswith(f"{run}: all 2 figures are as stated, within 0 %.\n")
     assert "run again\n" in said.err
-    ours, theirs = read_header(run / "model.safetensors").story, read_header(Path("again/model.safetensors")).story
-    assert ours["figures"] == theirs["figures"]
+    ours, theirs = (
+        read_header(run / "model.safetensors").metadata,
+        read_header(Path("again/model.safetensors")).metadata,
+    )
+    assert ours["metrics"] == theirs["metrics"]
     assert ours["recipe"] == theirs["recipe"]
 
 

@@ -82,8 +82,8 @@ def test_a_plugin_that_pickles_or_states_no_source_is_found(catalog):
     seen = outcomes(catalog, "broken")
     assert seen["nothing-is-unpickled"][0] == "failed"
     assert "broken_promises.py, line" in seen["nothing-is-unpickled"][1]
-    assert "states no source" in seen["licence-and-source-are-stated"][1]
-    assert "states no licence" in outcomes(catalog, "tiny")["licence-and-source-are-stated"][1]
+    assert "states no source" in seen["license-and-source-are-stated"][1]
+    assert "states no license" in outcomes(catalog, "tiny")["license-and-source-are-stated"][1]
 
 
 def test_a_recipe_that_does_not_resolve_is_found(catalog):
@@ -107,7 +107,7 @@ def test_every_check_says_what_it_guards_and_a_cure():
     assert len({check.name for check in checks}) == len(checks) >= 20
     for check in checks:
         assert len(check.guards) > 20
-        assert len(check.cure) > 20
+        assert len(check.hint) > 20
 
 
 def test_an_unknown_name_is_told_so(catalog):
@@ -118,14 +118,14 @@ def test_an_unknown_name_is_told_so(catalog):
 def test_the_command_ends_with_1_and_says_guard_and_cure(tmp_path):
     (tmp_path / "clumsy.py").write_text(
         "import zoo_core as zoo\n\n@zoo.hookimpl\ndef zoo_register(registry):\n"
-        "    registry.model('clumsy', 'collections:Counter', summary='No licence')\n"
+        "    registry.model('clumsy', 'collections:Counter', summary='No license')\n"
     )
     command = [sys.executable, "-m", "zoo_core", "--plugin", "clumsy.py", "check", "clumsy"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "failed   plugin clumsy  licence-and-source-are-stated: the model 'clumsy' states no licence" in done.stdout
+    assert "failed   plugin clumsy  license-and-source-are-stated: the model 'clumsy' states no license" in done.stdout
     assert "guards: Who uses a model knows under which conditions" in done.stdout
-    assert "cure: Give licence='Apache-2.0'" in done.stdout
+    assert "cure: Give license='Apache-2.0'" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["classifier", "clsgan", "unet", "datasets", "zoo"])

@@ -48,7 +48,7 @@ def test_tensors_that_share_memory_are_written_each_by_itself(tmp_path):
 
 
 def test_the_metadata_is_one_key_of_json_with_sorted_keys(file):
-    raw = file(story={"seed": 1, **tiny.STORY}).read_bytes()
+    raw = file(metadata={"seed": 1, **tiny.STORY}).read_bytes()
     held = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]
     assert held == {"zoo": '{"config": {"inputs": 3}, "format": 1, "model": "line", "seed": 1}'}
 

@@ -20,16 +20,16 @@ from zoo_core.weights.header import read_header
 def test_the_header_tells_the_runs_story(tmp_path):
     tiny.train(tmp_path / "run", "run.steps=5", "run.seed=7", "model.inputs=3")
     header = read_header(tmp_path / "run" / "model.safetensors")
-    story = header.story
-    assert (story["format"], story["model"], story["config"]) == (1, "line", {"inputs": 3})
-    assert (story["step"], story["seed"], story["recipe"]["name"]) == (5, 7, "line")
-    assert story["recipe"]["trainer"]["learning_rate"] == 1e-2  # a default, written out
-    assert story["figures"].keys() == {"error", "error/points"}
-    assert story["protocol"] == "Mean absolute error of the heights"
-    assert story["versions"]["torch"] == version("torch")
+    metadata = header.metadata
+    assert (metadata["format"], metadata["model"], metadata["config"]) == (1, "line", {"inputs": 3})
+    assert (metadata["step"], metadata["seed"], metadata["recipe"]["name"]) == (5, 7, "line")
+    assert metadata["recipe"]["trainer"]["learning_rate"] == 1e-2  # a default, written out
+    assert metadata["metrics"].keys() == {"error", "error/points"}
+    assert metadata["protocol"] == "Mean absolute error of the heights"
+    assert metadata["versions"]["torch"] == version("torch")
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
-    assert story["dataset"] == environment["data"]["fingerprint"]
-    assert (story["git"], story["plugins"]) == (environment["git"], environment["plugins"])
+    assert metadata["dataset"] == environment["data"]["fingerprint"]
+    assert (metadata["git"], metadata["plugins"]) == (environment["git"], environment["plugins"])
     zoo = version("zoo-core")
     assert header.says() == f"model 'line', trained by the recipe 'line', 5 steps, zoo {zoo}"
 
@@ -39,7 +39,7 @@ def test_a_figure_that_is_no_number_leaves_the_file_readable(tmp_path, monkeypat
         tiny.LineTrainer, "evaluate", lambda self, evaluation, training: {"error": 0.5, "missing": float("nan")}
     )
     tiny.train(tmp_path / "run", "run.steps=2")
-    assert read_header(tmp_path / "run" / "model.safetensors").story["figures"] == {"error": 0.5}
+    assert read_header(tmp_path / "run" / "model.safetensors").metadata["metrics"] == {"error": 0.5}
 
 
 def test_tensors_are_told_with_type_and_shape(file, tensors):
@@ -62,8 +62,8 @@ def test_a_header_of_any_length_is_taken_for_what_it_is(file):
     """Its length stands first, in eight bytes; that of 640 begins as a pickle of protocol 2 does."""
     lengths = {}
     for padding in range(0, 1300, 8):
-        path = file(story={**tiny.STORY, "note": "x" * padding})
-        lengths[int.from_bytes(path.read_bytes()[:8], "little")] = read_header(path).story["note"]
+        path = file(metadata={**tiny.STORY, "note": "x" * padding})
+        lengths[int.from_bytes(path.read_bytes()[:8], "little")] = read_header(path).metadata["note"]
     assert {0x0280, 0x0380, 0x0480, 0x0580} & lengths.keys()
 
 
@@ -73,7 +73,7 @@ def test_a_pickle_is_refused_unread_by_its_ending(tmp_path, ending):
     path.write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
     with pytest.raises(BadFile, match="is a pickle, which can run any code as it is read") as refused:
         read_header(path)
-    assert refused.value.cure.endswith(f"zoo weights convert {path} --model NAME -o NEW.safetensors")
+    assert refused.value.hint.endswith(f"zoo weights convert {path} --model NAME -o NEW.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -128,16 +128,16 @@ NESTED = "[" * 200_000
         ({"zoo": json.dumps({"format": 99})}, "another format than 1"),
         ({"zoo": json.dumps(tiny.STORY)}, "another format than 1"),
         ({"zoo": "[]"}, "another format than 1"),
-        ({"zoo": '{"format": 1, "figures": {"error": NaN}}'}, "its header is damaged: it holds NaN"),
-        ({"zoo": '{"format": 1, "model": "line", "figures": {"error": "low"}}'}, r"damaged: figures\.error is a str"),
-        ({"zoo": '{"format": 1, "figures": [1]}'}, "damaged: figures is a list"),
+        ({"zoo": '{"format": 1, "metrics": {"error": NaN}}'}, "its header is damaged: it holds NaN"),
+        ({"zoo": '{"format": 1, "model": "line", "metrics": {"error": "low"}}'}, r"damaged: metrics\.error is a str"),
+        ({"zoo": '{"format": 1, "metrics": [1]}'}, "damaged: metrics is a list"),
         ({"zoo": '{"format": 1, "model": ["line"]}'}, "damaged: model is a list"),
         ({"zoo": '{"format": 1, "config": 5}'}, "damaged: config is a int"),
         ({"zoo": '{"format": 1, "recipe": "line"}'}, "damaged: recipe is a str"),
         ({"zoo": '{"format": 1, "versions": []}'}, "damaged: versions is a list"),
         ({"zoo": '{"format": 1, "step": "many"}'}, "damaged: step is a str"),
         ({"zoo": '{"format": 1, "step": true}'}, "damaged: step is a bool"),
-        ({"zoo": '{"format": 1, "licence": {}}'}, "damaged: licence is a dict"),
+        ({"zoo": '{"format": 1, "license": {}}'}, "damaged: license is a dict"),
         (
             {"zoo": '{"format": 1, "model": "line", "recipe": {"name": "../x"}}'},
             r"its recipe is '\.\./x', which",
@@ -155,7 +155,7 @@ def test_a_strangers_header_is_refused_where_it_says_what_it_should_not(tmp_path
 
 
 def test_a_key_that_this_zoo_does_not_know_is_let_be(file):
-    assert read_header(file(story={**tiny.STORY, "mood": "cheerful"})).story["mood"] == "cheerful"
+    assert read_header(file(metadata={**tiny.STORY, "mood": "cheerful"})).metadata["mood"] == "cheerful"
 
 
 def test_what_is_described_leaves_out_what_the_file_does_not_say(file):
@@ -163,4 +163,4 @@ def test_what_is_described_leaves_out_what_the_file_does_not_say(file):
     assert told["model"] == "line"
     assert told["stored as"] == "F32, I64"
     assert told["settings"] == [{"key": "model.inputs", "value": 3, "set in": "the file"}]
-    assert not {"seed", "licence", "steps", "commit"} & told.keys()
+    assert not {"seed", "license", "steps", "commit"} & told.keys()

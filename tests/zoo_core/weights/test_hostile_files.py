@@ -11,13 +11,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import tiny
 import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from repository import ROOT
 from torch import nn
 
 import zoo_core as zoo
@@ -27,7 +27,7 @@ from zoo_core.weights.hashing import check, is_finite
 from zoo_core.weights.header import read_header
 from zoo_core.weights.load import load
 
-FUZZ = Path(__file__).parents[3] / "benchmarks" / "fuzz_weights.py"
+FUZZ = ROOT / "benchmarks" / "fuzz_weights.py"
 HEADERS = {"model": "line", "format": 1, "config": {"inputs": 3}}
 
 
@@ -40,7 +40,7 @@ class Boundless(zoo.Model):
         depth: int = zoo.setting(1, "layers")
         silent: int = zoo.setting(0, "layers without a parameter")
         table: int = zoo.setting(2, "numbers of a buffer that is in no file")
-        groups: int = zoo.setting(1, "of the normalisation, which refuses what does not divide the width")
+        groups: int = zoo.setting(1, "of the normalization, which refuses what does not divide the width")
 
     config: Config
 
@@ -57,7 +57,7 @@ class Boundless(zoo.Model):
 class Plugin:
     @zoo.hookimpl
     def zoo_register(self, registry: zoo.Registry) -> None:
-        registry.model("boundless", "test_hostile_files:Boundless", summary="Has no bounds")
+        registry.model("boundless", f"{__name__}:Boundless", summary="Has no bounds")
 
 
 @pytest.fixture(autouse=True)
@@ -108,9 +108,9 @@ def tensors():
     return [(name, kinds[one.dtype], list(one.shape), one.numpy().tobytes()) for name, one in found.items()]
 
 
-def assembled(story, listed, **told):
+def assembled(metadata, listed, **told):
     """The bytes of a safetensors file with this story and these tensors; ``told`` is said of the first instead."""
-    members, end = {"__metadata__": {"zoo": story}}, 0
+    members, end = {"__metadata__": {"zoo": metadata}}, 0
     for name, dtype, shape, data in listed:
         members[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + len(data)]}
         end += len(data)
@@ -214,18 +214,18 @@ _fields = [
     "seed",
     "step",
     "dataset",
-    "figures",
+    "metrics",
     "protocol",
     "versions",
     "plugins",
 ]
-_fields += ["git", "licence", "converted"]
+_fields += ["git", "license", "converted"]
 
 
 @several
-@given(story=st.dictionaries(st.sampled_from(_fields), _values, min_size=1))
-def test_any_value_in_any_documented_field_is_refused_or_told(folder, story):
-    whole = json.dumps({**HEADERS, **story})
+@given(metadata=st.dictionaries(st.sampled_from(_fields), _values, min_size=1))
+def test_any_value_in_any_documented_field_is_refused_or_told(folder, metadata):
+    whole = json.dumps({**HEADERS, **metadata})
     found = try_all(new_file(folder, assembled(whole, tensors())))
     if isinstance(found, tiny.Line):
         assert found.config == tiny.Line.Config()
@@ -233,7 +233,7 @@ def test_any_value_in_any_documented_field_is_refused_or_told(folder, story):
 
 @several
 @given(
-    field=st.sampled_from(["recipe", "figures", "versions", "plugins", "git"]),
+    field=st.sampled_from(["recipe", "metrics", "versions", "plugins", "git"]),
     inner=st.dictionaries(st.sampled_from(["name", "zoo-core", "commit", "error"]) | _text, _values, max_size=4),
 )
 def test_any_value_inside_a_documented_field_is_refused_or_told(folder, field, inner):
@@ -308,9 +308,9 @@ BOMBS = {
 @pytest.mark.parametrize("kind", BOMBS)
 def test_json_that_costs_its_reader_dear_is_refused_at_once(tmp_path, kind, place):
     value, message = BOMBS[kind]
-    story = json.dumps({**HEADERS, "config": {"inputs": 3, "more": "VALUE"}, "further": "VALUE"})
-    story = story.replace('"more": "VALUE"' if place == "config" else '"further": "VALUE"', f'"here": {value}')
-    path = new_file(tmp_path, assembled(story, tensors()))
+    metadata = json.dumps({**HEADERS, "config": {"inputs": 3, "more": "VALUE"}, "further": "VALUE"})
+    metadata = metadata.replace('"more": "VALUE"' if place == "config" else '"further": "VALUE"', f'"here": {value}')
+    path = new_file(tmp_path, assembled(metadata, tensors()))
     start = time.monotonic()
     with pytest.raises(BadFile, match=message):
         read_header(path)
@@ -319,9 +319,9 @@ def test_json_that_costs_its_reader_dear_is_refused_at_once(tmp_path, kind, plac
 
 
 def test_as_many_settings_as_a_header_may_hold_do_not_take_for_ever(tmp_path):
-    story = json.dumps({**HEADERS, "config": {"inputs": ["a"] * 19_000}})
+    metadata = json.dumps({**HEADERS, "config": {"inputs": ["a"] * 19_000}})
     start = time.monotonic()
-    assert "model.inputs is ['a', 'a'" in refused(new_file(tmp_path, assembled(story, tensors())))
+    assert "model.inputs is ['a', 'a'" in refused(new_file(tmp_path, assembled(metadata, tensors())))
     assert time.monotonic() - start < 30
 
 
@@ -337,14 +337,16 @@ ODD = "\x1b[31mred\x1b[0m\nand a line"
 
 
 def test_what_a_stranger_wrote_moves_no_cursor(tmp_path):
-    story = {**HEADERS, "versions": {"zoo-core": ODD}, "figures": {ODD: 1.0}, "licence": ODD}
-    told = read_header(new_file(tmp_path, assembled(json.dumps({**story, "config": {ODD: 3}}), tensors()))).described()
-    shown = [told["summary"], told["licence"], told["versions"], *told["figures"], told["settings"][0]["key"]]
+    metadata = {**HEADERS, "versions": {"zoo-core": ODD}, "metrics": {ODD: 1.0}, "license": ODD}
+    told = read_header(
+        new_file(tmp_path, assembled(json.dumps({**metadata, "config": {ODD: 3}}), tensors()))
+    ).described()
+    shown = [told["summary"], told["license"], told["versions"], *told["metrics"], told["settings"][0]["key"]]
     assert all(text.isprintable() for text in shown), shown
     assert "\\x1b[31mred" in told["summary"]
     with pytest.raises(BadFile, match="which is no name") as refused:
-        read_header(new_file(tmp_path, assembled(json.dumps({**story, "recipe": {"name": ODD}}), tensors())))
-    assert refused.value.problem.isprintable()
+        read_header(new_file(tmp_path, assembled(json.dumps({**metadata, "recipe": {"name": ODD}}), tensors())))
+    assert refused.value.message.isprintable()
 
 
 def test_one_line_of_anything():
@@ -376,7 +378,7 @@ def test_what_is_no_file_is_refused_however_it_is_come_by(tmp_path, listed, kind
     ):
         with pytest.raises(BadFile) as error:
             way(path)
-        assert message in error.value.problem
+        assert message in error.value.message
     with pytest.raises(BadFile, match="weights 'my-line': "):
         load("my-line", listed(path, sha256="a" * 64))
 
@@ -398,7 +400,7 @@ def test_names_that_no_file_can_have_are_unknown(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     with pytest.raises((UnknownName, BadFile)) as error:
         load(name, tiny.catalog())
-    assert error.value.cure
+    assert error.value.hint
 
 
 @pytest.mark.parametrize("length", [2**31, 2**31 - 8, 100])
@@ -438,7 +440,7 @@ def test_a_file_of_two_gigabytes_is_not_read(tmp_path, length):
 def test_settings_of_an_enormous_or_impossible_network_are_refused(boundless, config, message):
     with pytest.raises(BadFile, match=message) as error:
         boundless(**config)
-    assert "The file says that it is model 'boundless'" in error.value.cure
+    assert "The file says that it is model 'boundless'" in error.value.hint
 
 
 @pytest.mark.parametrize("config", [{"width": 10**4}, {"width": 10**6}, {"depth": 10**6}, {"table": 10**10}], ids=str)

@@ -54,22 +54,22 @@ def test_features_are_64_numbers_and_none_is_negative():
 
 
 def test_sixty_steps_teach_it_most_digits(trained, digits):
-    evaluation = digits.evaluation()
+    evaluation = digits.test()
     batches = [evaluation.__getitems__(range(start, start + 200)) for start in range(0, 1000, 200)]
-    figures = trained.evaluate(batches, [])
-    assert figures["accuracy"] > 0.9
-    assert figures["loss"] < 0.4
+    metrics = trained.evaluate(batches, [])
+    assert metrics["accuracy"] > 0.9
+    assert metrics["loss"] < 0.4
     assert trained.model.training
 
     model = trained.model.eval()
     right = sum(int((model(batch["image"]).argmax(dim=1) == batch["label"]).sum()) for batch in batches)
-    assert figures["accuracy"] == right / 1000
+    assert metrics["accuracy"] == right / 1000
     model.train()
 
 
 def test_it_reads_a_picture_file_and_a_tensor_alike(trained, digits, tmp_path):
     model = trained.model.eval()
-    picture = digits.evaluation()[500]
+    picture = digits.test()[500]
     save_image(picture["image"], tmp_path / "digit.png")
     of_file, of_tensor = model.predict(tmp_path / "digit.png"), model.predict(picture["image"][None])
     assert of_file == of_tensor
@@ -91,22 +91,22 @@ def test_a_file_that_is_no_picture_is_a_clear_error(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(zoo.ZooError, match=r"digit\.png (can't be read|is no picture that can be read)") as error:
         DigitClassifier(DigitClassifier.Config()).predict(path)
-    assert error.value.cure == "Give a PNG, JPEG, GIF or .npy file."
+    assert error.value.hint == "Give a PNG, JPEG, GIF or .npy file."
 
 
 def test_a_digit_on_nothing_or_in_sixteen_bits_is_the_same_digit(trained, digits, tmp_path):
     model = trained.model.eval()
-    grey = digits.evaluation()[500]["image"][0].mul(255).round().byte().numpy()
-    Image.fromarray(grey).save(tmp_path / "plain.png")
-    Image.merge("LA", [Image.new("L", (28, 28), 255), Image.fromarray(grey)]).save(tmp_path / "on-nothing.png")
-    Image.fromarray(grey.astype("uint16") * 257).save(tmp_path / "deep.png")
+    gray = digits.test()[500]["image"][0].mul(255).round().byte().numpy()
+    Image.fromarray(gray).save(tmp_path / "plain.png")
+    Image.merge("LA", [Image.new("L", (28, 28), 255), Image.fromarray(gray)]).save(tmp_path / "on-nothing.png")
+    Image.fromarray(gray.astype("uint16") * 257).save(tmp_path / "deep.png")
     plain, on_nothing, deep = (model.predict(tmp_path / f"{name}.png") for name in ("plain", "on-nothing", "deep"))
     assert plain == on_nothing == deep
     model.train()
 
 
 def test_the_step_size_rises_and_falls_and_more_steps_than_planned_do_no_harm():
-    trainer = make(10, learning_rate=4e-3, warm_up=0.2)
+    trainer = make(10, learning_rate=4e-3, warmup_fraction=0.2)
     batch = zoo.Batch(image=torch.rand(8, 1, 28, 28), label=torch.arange(8))
     seen = []
     for _ in range(12):
@@ -141,18 +141,18 @@ def test_pictures_that_are_no_squares_are_moved_as_far_down_as_across_and_turned
     wide = torch.zeros(300, 1, 32, 128)
     wide[:, :, 14:18, 62:66] = 1  # a small square in the middle
 
-    def centre(moved):
+    def center(moved):
         mass = moved.sum(dim=(1, 2, 3))
         down = (moved.sum(dim=(1, 3)) * torch.arange(32)).sum(dim=1) / mass
         across = (moved.sum(dim=(1, 2)) * torch.arange(128)).sum(dim=1) / mass
         return down - 15.5, across - 63.5
 
-    down, across = centre(make(1, rotation=0, scaling=0, shift=8)._move(wide))
+    down, across = center(make(1, rotation=0, scaling=0, shift=8)._move(wide))
     assert 7 < down.abs().max() <= 8.01
     assert 7 < across.abs().max() <= 8.01
     apart = torch.zeros(300, 1, 32, 128)
     apart[:, :, 14:18, 94:98] = 1  # 32 to the right of the middle
-    down, across = centre(make(1, rotation=20, scaling=0, shift=0)._move(apart))
+    down, across = center(make(1, rotation=20, scaling=0, shift=0)._move(apart))
     assert down.abs().max() > 8
     torch.testing.assert_close((down**2 + across**2).sqrt(), torch.full((300,), 32.0), atol=0.3, rtol=0)
 
@@ -178,7 +178,7 @@ def test_a_label_that_no_score_is_for_is_refused(digits):
 def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(stops_at, tmp_path):
     words = ["dataset.source=subset", "run.steps=8", "run.batch_size=8", "run.device=cpu"]
     zoo.run("digit-classifier-mnist", *words, folder=tmp_path / "whole")
-    zoo.run("digit-classifier-mnist", *words, folder=tmp_path / "stopped", observers=[stops_at(3)])
+    zoo.run("digit-classifier-mnist", *words, folder=tmp_path / "stopped", callbacks=[stops_at(3)])
     assert _exit_code(["run", "--resume", str(tmp_path / "stopped")]) == 0
     files = [tmp_path / run / "model.safetensors" for run in ("whole", "stopped")]
     assert files[0].read_bytes() == files[1].read_bytes()

@@ -103,22 +103,22 @@ def test_the_options_change_only_what_they_say():
     plain = make().discriminator
     open_ended = make(sigmoid=False).discriminator
     torch.testing.assert_close(torch.sigmoid(open_ended(image, label)), plain(image, label))
-    symmetric = make(symmetric=True).discriminator
-    torch.testing.assert_close(symmetric((image + 1) / 2, label), plain(image, label))
+    normalize_input = make(normalize_input=True).discriminator
+    torch.testing.assert_close(normalize_input((image + 1) / 2, label), plain(image, label))
     unconditional = make(conditional=False)
     assert unconditional.discriminator(image).shape == (8,)
     assert count(unconditional.generator) == 1_523_024 - 960 - 96 * 128
 
 
-@pytest.mark.parametrize("symmetric", [False, True])
-def test_the_deviation_is_the_mean_over_pixels_of_a_groups_deviation(symmetric):
-    model = make(deviation_group=4, symmetric=symmetric).discriminator
+@pytest.mark.parametrize("normalize_input", [False, True])
+def test_the_deviation_is_the_mean_over_pixels_of_a_groups_deviation(normalize_input):
+    model = make(minibatch_std_group_size=4, normalize_input=normalize_input).discriminator
     seen = []
     model.layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     image = torch.rand(8, 1, 28, 28)
     image[4:] = image[4]  # a group of one picture, four times
     model(image, torch.arange(8) // 4)
-    pixels = 2 * image - 1 if symmetric else image
+    pixels = 2 * image - 1 if normalize_input else image
     expected = [float(group.flatten(1).std(dim=0, unbiased=False).mean()) for group in pixels.split(4)]
     assert seen[0].shape == (8, 784 + 96 + 1)
     torch.testing.assert_close(seen[0][:, -1], torch.tensor(expected).repeat_interleave(4), rtol=1e-3, atol=2e-4)
@@ -168,7 +168,7 @@ def test_predicting_says_which_labels_it_drew():
 def test_labels_that_cannot_be_drawn_are_a_clear_error(labels, message):
     with pytest.raises(zoo.ZooError, match=message) as error:
         make().predict(labels=labels)
-    assert error.value.cure == "Write for example labels=[5,5,5,5]."
+    assert error.value.hint == "Write for example labels=[5,5,5,5]."
 
 
 @pytest.mark.parametrize("named", [{"count": 0}, {"count": -3}, {"count": "many"}, {"seed": "x"}, {"seed": 1.5}])

@@ -17,7 +17,7 @@ def make(steps=10, model=None, **settings):
     torch.manual_seed(0)
     engine = AccelerateEngine(RunSettings(steps=steps, device="cpu"))
     engine.total_steps = steps
-    trainer = CLSGANTrainer(CLSGANTrainer.Config(judge=None, **settings))
+    trainer = CLSGANTrainer(CLSGANTrainer.Config(eval_classifier=None, **settings))
     trainer.setup(CLSGAN(CLSGAN.Config(**(model or {}))), engine)
     return trainer
 
@@ -31,8 +31,8 @@ def batch(count=16, seed=1):
 def reference_step(model, of_generator, of_discriminator, image, label):
     """The training step as the issue describes it: two separate passes of the discriminator, plain losses."""
     generated = model.generator(torch.randn(len(image), 96), label)
-    reconstruction = (generated - image).abs().mean()
-    generator_loss = 0.05 * reconstruction + ((model.discriminator(generated, label) - 1) ** 2).mean()
+    l1_weight = (generated - image).abs().mean()
+    generator_loss = 0.05 * l1_weight + ((model.discriminator(generated, label) - 1) ** 2).mean()
     of_generator.zero_grad()
     generator_loss.backward()
     of_generator.step()
@@ -43,7 +43,7 @@ def reference_step(model, of_generator, of_discriminator, image, label):
     (real_loss + fake_loss).backward()
     of_discriminator.step()
     return {
-        "reconstruction_loss": reconstruction.item(),
+        "l1_loss": l1_weight.item(),
         "generator_loss": generator_loss.item(),
         "discriminator_loss": real_loss.item() + fake_loss.item(),
         "real_loss": real_loss.item(),
@@ -73,12 +73,12 @@ def test_steps_with_the_default_settings_are_those_of_the_reference():
 def test_a_label_that_the_model_does_not_have_is_refused_at_the_first_step():
     with pytest.raises(zoo.ZooError, match="a picture has label 3, but the model has 3 classes") as error:
         make(model={"num_classes": 3}).step(batch())
-    assert error.value.cure == "Write `model.num_classes=4` or more."
+    assert error.value.hint == "Write `model.num_classes=4` or more."
 
 
 def test_cross_entropy_is_the_non_saturating_loss():
     for sigmoid in (True, False):
-        trainer = make(loss="cross-entropy", reconstruction=0.0, model={"sigmoid": sigmoid})
+        trainer = make(loss="cross-entropy", l1_weight=0.0, model={"sigmoid": sigmoid})
         one, model = batch(), copy.deepcopy(trainer._model)
         torch.manual_seed(5)
         metrics = trainer.step(one)
@@ -86,7 +86,7 @@ def test_cross_entropy_is_the_non_saturating_loss():
         score = model.discriminator(model.generator(torch.randn(16, 96), one["label"]), one["label"])
         chance = score if sigmoid else torch.sigmoid(score)
         assert float(metrics["generator_loss"]) == pytest.approx(-chance.log().mean().item(), abs=1e-5)
-        assert "reconstruction_loss" not in metrics
+        assert "l1_loss" not in metrics
 
 
 @pytest.mark.parametrize("frozen", ["generator", "discriminator"])
@@ -119,7 +119,7 @@ def test_no_gradient_of_one_networks_step_reaches_the_other():
 
 
 def test_step_sizes_stay_and_then_fall_to_zero():
-    trainer = make(steps=10, constant=0.5, generator_learning_rate=2e-4, discriminator_learning_rate=4e-4)
+    trainer = make(steps=10, lr_decay_start=0.5, generator_learning_rate=2e-4, discriminator_learning_rate=4e-4)
     seen = []
     for _ in range(10):
         seen.append([optimizer.param_groups[0]["lr"] for optimizer in optimizers_of(trainer)])
@@ -134,24 +134,24 @@ def optimizers_of(trainer):
 
 
 def test_a_run_of_no_steps_has_a_schedule_too():
-    assert make(steps=0, constant=0.5).generator_schedule.get_last_lr() == [3e-4]
+    assert make(steps=0, lr_decay_start=0.5).generator_schedule.get_last_lr() == [3e-4]
 
 
 def test_what_is_published_is_the_average_of_the_generators_weights():
-    trainer = make(averaging=0.1)
+    trainer = make(ema_decay=0.1)
     expected = copy.deepcopy(trainer._model.generator.layers[0].weight.detach())
     for step in range(4):
         trainer.step(batch(seed=step))
         current = trainer._model.generator.layers[0].weight.detach()
         expected = current.clone() if step == 0 else 0.1 * expected + 0.9 * current
     assert not torch.allclose(current, expected)
-    trainer.finish()
+    trainer.finalize()
     torch.testing.assert_close(trainer._model.generator.layers[0].weight.detach(), expected)
 
 
-@pytest.mark.parametrize("averaging", [0.0, 0.9])
-def test_a_preview_shows_real_beside_generated_and_leaves_the_training_as_it_was(averaging):
-    trainer, one = make(averaging=averaging), batch()
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_a_preview_shows_real_beside_generated_and_leaves_the_training_as_it_was(ema_decay):
+    trainer, one = make(ema_decay=ema_decay), batch()
     trainer.step(one)
     before = copy.deepcopy(trainer._model.state_dict())
     pictures = trainer.preview(one)
@@ -176,7 +176,7 @@ def test_without_a_judge_nothing_is_evaluated():
 
 
 def test_training_on_one_batch_brings_the_generated_pictures_nearer_to_it():
-    trainer = make(steps=60, reconstruction=1.0)
+    trainer = make(steps=60, l1_weight=1.0)
     one = batch()
-    losses = [float(trainer.step(one)["reconstruction_loss"]) for _ in range(60)]
+    losses = [float(trainer.step(one)["l1_loss"]) for _ in range(60)]
     assert sum(losses[-5:]) / 5 < losses[0] - 0.005

@@ -67,7 +67,7 @@ def test_a_scene_of_one_digit_has_that_digit_and_its_class():
         pictures, labels = getattr(digits, part)
         known |= {cropped(one): (part, int(label)) for one, label in zip(pictures.numpy(), labels, strict=True)}
     data = make(digits=1, validation_scenes=40, test_scenes=40)
-    for part, examples in {"train": data.train(), "held_out": data.validation(), "test": data.evaluation()}.items():
+    for part, examples in {"train": data.train(), "held_out": data.validation(), "test": data.test()}.items():
         labels = set()
         for number in range(40):
             scene = examples[number]
@@ -109,7 +109,7 @@ def test_scene_k_of_a_seed_is_the_same_in_any_batch_any_instance_and_any_process
     expected = examples[7]
     others = [
         examples.__getitems__([2, 7]),
-        make(seed=3, epoch=50).train().__getitems__([900, 7]),
+        make(seed=3, epoch_size=50).train().__getitems__([900, 7]),
         *DataLoader(examples, batch_sampler=[[0, 7], [1, 7]], num_workers=2, collate_fn=collated),
     ]
     assert len(others) == 4
@@ -119,7 +119,7 @@ def test_scene_k_of_a_seed_is_the_same_in_any_batch_any_instance_and_any_process
 
 
 def test_training_scenes_never_end_and_another_seed_gives_others_but_the_same_test():
-    one, other = make(epoch=10), make(epoch=10, seed=1)
+    one, other = make(epoch_size=10), make(epoch_size=10, seed=1)
     assert one.train().endless
     assert len(one.train()) == 10
     scenes = [one.train()[0], one.train()[10], one.train()[10**9], other.train()[0]]
@@ -127,7 +127,7 @@ def test_training_scenes_never_end_and_another_seed_gives_others_but_the_same_te
     for part in ("validation", "evaluation"):
         ours, theirs = getattr(one, part)(), getattr(other, part)()
         assert torch.equal(ours[4]["mask"], theirs[4]["mask"])
-    assert (len(one.validation()), len(one.evaluation())) == (1_000, 5_000)
+    assert (len(one.validation()), len(one.test())) == (1_000, 5_000)
 
 
 def test_the_fingerprint_follows_the_settings_that_matter(tmp_path):

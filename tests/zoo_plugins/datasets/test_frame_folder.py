@@ -17,20 +17,12 @@ from zoo_plugins.datasets.frame_folder import FrameFolder
 @pytest.fixture(scope="module")
 def digits():
     """A thousand digits (N, 28, 28) uint8: frame t of clip s is digit 50 s + t."""
-    return (
-        zoo.build("mnist", "dataset", source="subset")
-        .evaluation()
-        .tensors["image"][:, 0]
-        .mul(255)
-        .round()
-        .byte()
-        .numpy()
-    )
+    return zoo.build("mnist", "dataset", source="subset").test().tensors["image"][:, 0].mul(255).round().byte().numpy()
 
 
 def make(folder, **settings):
     return FrameFolder(
-        FrameFolder.Config(**{"folder": str(folder), "frames_in": 2, "frames_out": 1, "colour": "grey", **settings})
+        FrameFolder.Config(**{"folder": str(folder), "frames_in": 2, "frames_out": 1, "color": "gray", **settings})
     )
 
 
@@ -72,7 +64,7 @@ def ten(tmp_path, digits):
 
 
 def parts(data):
-    return data.train(), data.validation(), data.evaluation()
+    return data.train(), data.validation(), data.test()
 
 
 def windows_of(examples):
@@ -147,7 +139,7 @@ def clips_of(examples):
 
 
 def test_a_clip_is_wholly_for_training_for_validation_or_for_evaluation(ten):
-    data = make(ten, validation_share=0.2, evaluation_share=0.3)
+    data = make(ten, validation_fraction=0.2, test_fraction=0.3)
     train, validation, evaluation = (set(windows_of(part)) for part in parts(data))
     assert [len(part) for part in (train, validation, evaluation)] == [5 * 4, 2 * 4, 3 * 4]
     assert len(train | validation | evaluation) == 40
@@ -161,39 +153,39 @@ def test_the_split_follows_from_its_seed_alone(ten):
     assert windows_of(one.train()) == windows_of(same.train())
     assert set(windows_of(one.train())) != set(windows_of(other.train()))
     again = make(ten, split_seed=1, stride=2)
-    assert clips_of(again.evaluation()) == clips_of(one.evaluation())
+    assert clips_of(again.test()) == clips_of(one.test())
 
 
 @pytest.mark.parametrize(("validation", "evaluation"), [(0.01, 0.01), (0.5, 0.5), (0.9, 0.1), (0.9, 0.9), (0.1, 0.99)])
 def test_every_part_has_a_clip_whatever_its_share(ten, validation, evaluation):
-    data = make(ten, validation_share=validation, evaluation_share=evaluation)
+    data = make(ten, validation_fraction=validation, test_fraction=evaluation)
     names = [clips_of(part) for part in parts(data)]
     assert min(len(part) for part in names) >= 1
     assert sum(len(part) for part in names) == len(set.union(*names)) == 10
 
 
-# -- colour and size ---------------------------------------------------------
+# -- color and size ---------------------------------------------------------
 
 
-def coloured(digits, count):
+def colored(digits, count):
     """(T, 28, 28, 3): another digit in each channel."""
     return np.stack([digits[:count], digits[100 : 100 + count], digits[200 : 200 + count]], axis=-1)
 
 
 def test_colour_is_kept_or_becomes_grey(tmp_path, digits):
-    frames = coloured(digits, 3)
+    frames = colored(digits, 3)
     for name in "abc":
         save_pictures(frames, tmp_path / name)
-    rgb = make(tmp_path, colour="rgb").train()[0]
+    rgb = make(tmp_path, color="rgb").train()[0]
     expected = torch.from_numpy(frames).permute(0, 3, 1, 2) / 255
     torch.testing.assert_close(rgb["past"], expected[:2])
-    grey = make(tmp_path, colour="grey").train()[0]
+    gray = make(tmp_path, color="gray").train()[0]
     luma = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)  # ITU-R BT.601
-    torch.testing.assert_close(grey["past"], (expected[:2] * luma).sum(dim=1, keepdim=True), rtol=0, atol=1 / 128)
+    torch.testing.assert_close(gray["past"], (expected[:2] * luma).sum(dim=1, keepdim=True), rtol=0, atol=1 / 128)
 
 
 def test_grey_clips_fill_all_three_channels(folder):
-    window = make(folder, colour="rgb").train()[0]
+    window = make(folder, color="rgb").train()[0]
     assert window["past"].shape == (2, 3, 28, 28)
     assert torch.equal(window["past"][:, 0], window["past"][:, 2])
     assert window["past"].max() > 0.5
@@ -214,7 +206,7 @@ def test_clips_of_different_sizes_are_refused_unless_all_are_scaled(folder, digi
     np.save(folder / "wide.npy", np.concatenate([digits[:5], digits[5:10]], axis=2))
     with pytest.raises(zoo.ZooError, match=r"is 28 x (56|28), but .* is 28 x (28|56)") as error:
         make(folder, height=20).train()
-    assert "dataset.height=128 dataset.width=128" in error.value.cure
+    assert "dataset.height=128 dataset.width=128" in error.value.hint
     data = make(folder, height=20, width=24)
     assert {part[number]["past"].shape for part in parts(data) for number in range(len(part))} == {(2, 1, 20, 24)}
 
@@ -265,7 +257,7 @@ def test_a_clip_may_be_larger_than_memory(enormous, digits):
 
 
 def test_workers_give_the_same_windows(folder):
-    examples = make(folder, validation_share=0.01, evaluation_share=0.01).train()
+    examples = make(folder, validation_fraction=0.01, test_fraction=0.01).train()
     order = [[0, 1], [4, 2], [3, 5, 6]]
     expected = [collated([examples[number] for number in numbers]) for numbers in order]
     for workers in (0, 2):
@@ -292,7 +284,7 @@ def test_twenty_frames_in_and_twenty_out_are_trained_on_from_a_folder(tmp_path, 
         "model.base_channels=2", "model.depth=2", "run.steps=3", "run.workers=2", "run.device=cpu",
         "run.precision=float32", "run.preview_every=3", folder=tmp_path / "run",
     )  # fmt: skip
-    assert run.figures.keys() >= {"mse", "mse/20", "ssim"}
+    assert run.test_metrics.keys() >= {"mse", "mse/20", "ssim"}
     with Image.open(tmp_path / "run" / "previews" / "step-000003.gif") as preview:
         assert preview.n_frames == 20
         assert preview.size == (3 * 50 + 2, 32 + 4)
@@ -306,8 +298,8 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         (tmp_path / "file").write_text("no folder")
         with pytest.raises(zoo.ZooError, match=r"dataset\.folder is .*, which can't be read: ") as error:
             make(path).train()
-        assert str(path) in error.value.problem
-        assert error.value.cure == "Write `dataset.folder=FOLDER`."
+        assert str(path) in error.value.message
+        assert error.value.hint == "Write `dataset.folder=FOLDER`."
 
 
 def test_fewer_than_three_clips_that_are_long_enough_are_refused(tmp_path, digits):
@@ -316,8 +308,8 @@ def test_fewer_than_three_clips_that_are_long_enough_are_refused(tmp_path, digit
     for number, length in enumerate((5, 5, 2, 1)):
         np.save(tmp_path / f"{number}.npy", digits[:length])
     with pytest.raises(zoo.ZooError, match="has 4 sequences, 2 of them of at least 3 frames; it takes 3") as error:
-        make(tmp_path).evaluation()
-    assert "dataset.frames_in" in error.value.cure
+        make(tmp_path).test()
+    assert "dataset.frames_in" in error.value.hint
     with pytest.warns(UserWarning, match="1 of 4 sequences"):
         assert len(make(tmp_path, frames_in=1).train()) > 0
 
@@ -340,7 +332,7 @@ def test_a_damaged_file_is_named(folder, name):
     (folder / name).write_bytes(b"nothing of the kind")
     with pytest.raises(zoo.ZooError) as error:
         make(folder).train()
-    assert str(folder / name) in error.value.problem
+    assert str(folder / name) in error.value.message
 
 
 def test_an_array_that_is_no_clip_is_named(folder, digits):

@@ -11,15 +11,13 @@ from zoo_plugins.datasets.mask_folder import MaskFolder, read_mask
 
 
 def make(folder, **settings):
-    return MaskFolder(MaskFolder.Config(**{"folder": str(folder), "classes": 11, "colour": "grey", **settings}))
+    return MaskFolder(MaskFolder.Config(**{"folder": str(folder), "classes": 11, "color": "gray", **settings}))
 
 
 @pytest.fixture(scope="module")
 def scenes():
     """Ten pictures and masks (N, 32, 40) uint8."""
-    batch = (
-        zoo.build("digit-scenes", "dataset", source="subset", height=32, width=40).evaluation().__getitems__(range(10))
-    )
+    batch = zoo.build("digit-scenes", "dataset", source="subset", height=32, width=40).test().__getitems__(range(10))
     return batch["image"][:, 0].mul(255).round().byte().numpy(), batch["mask"].byte().numpy()
 
 
@@ -32,7 +30,7 @@ def save_palette(mask, path):
 
 @pytest.fixture
 def folder(tmp_path, scenes):
-    """Ten pairs: pictures as PNG, masks with a palette and grey by turns."""
+    """Ten pairs: pictures as PNG, masks with a palette and gray by turns."""
     for name in ("images", "masks"):
         (tmp_path / name).mkdir()
     for number, (image, mask) in enumerate(zip(*scenes, strict=True)):
@@ -43,7 +41,7 @@ def folder(tmp_path, scenes):
 
 
 def parts(data):
-    return data.train(), data.validation(), data.evaluation()
+    return data.train(), data.validation(), data.test()
 
 
 def by_name(data):
@@ -85,21 +83,21 @@ def test_pictures_are_paired_by_name_whatever_their_ending(folder, scenes):
         Image.fromarray(scenes[0][number]).save(folder / "images" / f"{number}.JPG", quality=95)
     (folder / "images" / "notes.txt").write_text("not a picture")
     (folder / "masks" / ".hidden.png").write_bytes(b"\0")
-    pairs = by_name(make(folder, colour="rgb"))
+    pairs = by_name(make(folder, color="rgb"))
     for number in range(10):
         assert pairs[str(number)]["image"].shape == (3, 32, 40)
         assert np.array_equal(pairs[str(number)]["mask"].numpy(), scenes[1][number])
 
 
-@pytest.mark.parametrize("ignored", [255, 77, 0])
-def test_the_ignored_number_is_no_class_whatever_it_is_in_the_files(folder, scenes, ignored):
+@pytest.mark.parametrize("ignore_index", [255, 77, 0])
+def test_the_ignored_number_is_no_class_whatever_it_is_in_the_files(folder, scenes, ignore_index):
     for number, mask in enumerate(scenes[1]):
         changed = mask.copy()
-        changed[:5] = ignored
+        changed[:5] = ignore_index
         Image.fromarray(changed).save(folder / "masks" / f"{number}.png")
-    for pair in by_name(make(folder, ignored=ignored)).values():
+    for pair in by_name(make(folder, ignore_index=ignore_index)).values():
         assert (pair["mask"][:5] == 255).all()
-        assert not (pair["mask"] == ignored).any() or ignored == 255
+        assert not (pair["mask"] == ignore_index).any() or ignore_index == 255
 
 
 def test_a_photograph_that_lies_on_its_side_is_paired_with_the_mask_of_what_is_seen(folder, scenes):
@@ -145,7 +143,7 @@ def test_the_split_follows_from_its_seed_and_its_shares(folder):
         return [[pair[0].stem for pair in part.pairs] for part in parts(make(folder, **settings))]
 
     assert list(map(len, names())) == [8, 1, 1]
-    assert list(map(len, names(validation_share=0.3, evaluation_share=0.2))) == [5, 3, 2]
+    assert list(map(len, names(validation_fraction=0.3, test_fraction=0.2))) == [5, 3, 2]
     assert sorted(name for part in names() for name in part) == [str(number) for number in range(10)]
     assert names() == names()
     assert names() != names(split_seed=1)
@@ -153,7 +151,7 @@ def test_the_split_follows_from_its_seed_and_its_shares(folder):
 
 @pytest.mark.parametrize(("validation", "evaluation"), [(0.01, 0.01), (0.5, 0.5), (0.9, 0.9), (0.1, 0.99)])
 def test_every_part_has_a_pair_whatever_its_share(folder, validation, evaluation):
-    lengths = [len(part) for part in parts(make(folder, validation_share=validation, evaluation_share=evaluation))]
+    lengths = [len(part) for part in parts(make(folder, validation_fraction=validation, test_fraction=evaluation))]
     assert min(lengths) >= 1
     assert sum(lengths) == 10
 
@@ -195,7 +193,7 @@ def test_pictures_of_ones_own_are_trained_on(folder):
         "run.workers=2", "run.device=cpu", "run.precision=float32", "run.preview_every=2", folder=folder / "run",
     )  # fmt: skip
     assert run.step == 2
-    assert run.figures.keys() >= {"mean_iou", "mean_dice", "pixel_accuracy", "iou/0"}
+    assert run.test_metrics.keys() >= {"mean_iou", "mean_dice", "pixel_accuracy", "iou/0"}
     assert (folder / "run" / "previews" / "step-000002.png").is_file()
 
 
@@ -211,27 +209,27 @@ def refusal(folder, **settings):
 @pytest.mark.parametrize("name", ["images", "masks"])
 def test_a_missing_folder_is_named(folder, name):
     (folder / name).rename(folder / "elsewhere")
-    assert str(folder / name) in refusal(folder).problem
-    assert "`images` and `masks`" in refusal(folder).cure
+    assert str(folder / name) in refusal(folder).message
+    assert "`images` and `masks`" in refusal(folder).hint
 
 
 def test_a_picture_without_a_mask_is_named(folder):
     (folder / "masks" / "3.png").unlink()
     error = refusal(folder)
-    assert error.problem == f"{folder / 'images' / '3.png'} has no mask in {folder / 'masks'}."
-    assert "same name" in error.cure
+    assert error.message == f"{folder / 'images' / '3.png'} has no mask in {folder / 'masks'}."
+    assert "same name" in error.hint
     (folder / "masks" / "5.png").unlink()
-    assert "nor have 1 others" in refusal(folder).problem
+    assert "nor have 1 others" in refusal(folder).message
 
 
 def test_a_mask_without_a_picture_is_named(folder):
     (folder / "images" / "3.png").unlink()
-    assert refusal(folder).problem == f"{folder / 'masks' / '3.png'} has no picture in {folder / 'images'}."
+    assert refusal(folder).message == f"{folder / 'masks' / '3.png'} has no picture in {folder / 'images'}."
 
 
 def test_two_pictures_of_one_name_are_named(folder, scenes):
     Image.fromarray(scenes[0][3]).save(folder / "images" / "3.jpg")
-    problem = refusal(folder).problem
+    problem = refusal(folder).message
     assert "3.jpg" in problem
     assert "3.png" in problem
 
@@ -240,13 +238,13 @@ def test_fewer_than_three_pairs_are_refused(folder):
     for number in range(2, 10):
         for name in ("images", "masks"):
             (folder / name / f"{number}.png").unlink()
-    assert "has 2 pairs of picture and mask; it takes 3" in refusal(folder).problem
+    assert "has 2 pairs of picture and mask; it takes 3" in refusal(folder).message
 
 
 def test_a_mask_of_another_size_than_its_picture_is_named_with_both_sizes(folder, scenes):
     Image.fromarray(scenes[1][3].T.copy()).save(folder / "masks" / "3.png")
     for settings in ({}, {"height": 16, "width": 16}):
-        problem = refusal(folder, **settings).problem
+        problem = refusal(folder, **settings).message
         assert f"{folder / 'images' / '3.png'} is 32 x 40" in problem
         assert f"its mask {folder / 'masks' / '3.png'} is 40 x 32" in problem
 
@@ -255,8 +253,8 @@ def test_pictures_of_different_sizes_are_refused_unless_all_are_scaled(folder, s
     Image.fromarray(scenes[0][3][:20].copy()).save(folder / "images" / "3.png")
     Image.fromarray(scenes[1][3][:20].copy()).save(folder / "masks" / "3.png")
     error = refusal(folder, height=16)
-    assert "3.png is 20 x 40, but 0.png is 32 x 40" in error.problem
-    assert "dataset.height=128 dataset.width=128" in error.cure
+    assert "3.png is 20 x 40, but 0.png is 32 x 40" in error.message
+    assert "dataset.height=128 dataset.width=128" in error.hint
     assert {pair["mask"].shape for pair in by_name(make(folder, height=16, width=24)).values()} == {(16, 24)}
 
 
@@ -265,9 +263,9 @@ def test_an_unknown_class_is_named_with_its_mask(folder, scenes):
     changed[:2, :4] = [[11, 12, 13, 254], [99, 98, 97, 96]]
     save_palette(changed, folder / "masks" / "3.png")
     error = refusal(folder)
-    assert f"{folder / 'masks' / '3.png'} has the number 11, 12, 13, 96, 97," in error.problem
-    assert "the 11 classes are 0 to 10, and 255 is ignored" in error.problem
-    assert "dataset.classes" in error.cure
+    assert f"{folder / 'masks' / '3.png'} has the number 11, 12, 13, 96, 97," in error.message
+    assert "the 11 classes are 0 to 10, and 255 is ignored" in error.message
+    assert "dataset.classes" in error.hint
     assert read_mask(folder / "masks" / "3.png", 255, 255).max() == 254
 
 
@@ -279,9 +277,9 @@ def test_a_mask_of_colours_is_refused(folder, scenes, mode):
         Image.fromarray(scenes[1][3]).convert(mode).save(folder / "masks" / "3.png")
     error = refusal(folder)
     assert (
-        f"{folder / 'masks' / '3.png'} has pixels of mode {mode}, but should have numbers of classes" in error.problem
+        f"{folder / 'masks' / '3.png'} has pixels of mode {mode}, but should have numbers of classes" in error.message
     )
-    assert "palette" in error.cure
+    assert "palette" in error.hint
 
 
 @pytest.mark.parametrize("place", ["images", "masks"])
@@ -290,4 +288,4 @@ def test_a_damaged_file_is_named(folder, place, damage):
     path = folder / place / "3.png"
     whole = path.read_bytes()
     path.write_bytes({"nonsense": b"no picture", "half": whole[: len(whole) // 2], "empty": b""}[damage])
-    assert str(path) in refusal(folder).problem
+    assert str(path) in refusal(folder).message

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from repository import ROOT
 
 import zoo_core as zoo
 from zoo_core.config.settings import describe
@@ -29,7 +30,7 @@ from zoo_plugins.datasets.mnist import download as mnist_download
 from zoo_plugins.datasets.mnist import files as mnist_files
 from zoo_plugins.datasets.mnist.dataset import MNIST
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+REPOSITORY = ROOT
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = mnist_files.FULL
 
 
@@ -164,7 +165,7 @@ def test_the_plugin_offers_mnist():
         plugin.zoo_register(registry)
     entry = registry.find("dataset", "mnist")
     assert entry.load() is MNIST
-    assert (entry.paper, entry.licence) == ("LeCun et al. 1998", "CC-BY-SA-3.0")
+    assert (entry.paper, entry.license) == ("LeCun et al. 1998", "CC-BY-SA-3.0")
 
 
 def test_every_setting_says_what_it_means():
@@ -175,7 +176,7 @@ def test_gzipped_and_plain_files_give_the_same_digits(database, raw, tmp_path):
     put(raw, packed(database))
     from_gzipped = make(root=str(tmp_path))
     check_examples(from_gzipped.train(), 12)
-    check_examples(from_gzipped.evaluation(), 5)
+    check_examples(from_gzipped.test(), 5)
 
     for path in raw.iterdir():
         path.unlink()
@@ -183,7 +184,7 @@ def test_gzipped_and_plain_files_give_the_same_digits(database, raw, tmp_path):
     from_plain = make(root=str(tmp_path))
     for one, other in (
         (from_gzipped.train(), from_plain.train()),
-        (from_gzipped.evaluation(), from_plain.evaluation()),
+        (from_gzipped.test(), from_plain.test()),
     ):
         assert torch.equal(one.tensors["image"], other.tensors["image"])
         assert torch.equal(one.tensors["label"], other.tensors["label"])
@@ -194,11 +195,11 @@ def test_digits_are_kept_apart_to_choose_by_from_the_end_of_those_to_train_on(da
     put(raw, database)
     whole, divided = make(root=str(tmp_path)), make(root=str(tmp_path), validation=5)
 
-    assert whole.validation() is whole.evaluation()
-    assert [len(divided.train()), len(divided.validation()), len(divided.evaluation())] == [7, 5, 5]
+    assert whole.validation() is whole.test()
+    assert [len(divided.train()), len(divided.validation()), len(divided.test())] == [7, 5, 5]
     for key, tensor in whole.train().tensors.items():
         assert torch.equal(torch.cat([divided.train().tensors[key], divided.validation().tensors[key]]), tensor)
-        assert torch.equal(divided.evaluation().tensors[key], whole.evaluation().tensors[key])
+        assert torch.equal(divided.test().tensors[key], whole.test().tensors[key])
 
 
 @pytest.mark.parametrize("source", ["full", "subset"])
@@ -207,7 +208,7 @@ def test_digits_kept_apart_leave_some_to_train_on(database, raw, tmp_path, sourc
     known = {"full": 12, "subset": 4000}[source]
     with pytest.raises(zoo.ZooError, match=f"dataset.validation is {known}, but there are {known} digits") as told:
         make(root=str(tmp_path), source=source, validation=known).train()
-    assert told.value.cure == f"Write `dataset.validation={known // 10}`, say."
+    assert told.value.hint == f"Write `dataset.validation={known // 10}`, say."
 
 
 def test_how_a_copy_is_compressed_does_not_matter(database, raw, tmp_path):
@@ -239,7 +240,7 @@ def test_files_are_read_once(database, raw, tmp_path):
     for path in raw.iterdir():
         path.unlink()
     assert dataset.train() is train
-    assert len(dataset.evaluation()) == 5
+    assert len(dataset.test()) == 5
 
 
 @pytest.mark.parametrize("source", ["auto", "full"])
@@ -251,8 +252,8 @@ def test_an_altered_file_is_named_with_both_sums(database, raw, tmp_path, source
     with pytest.raises(zoo.ZooError) as caught:
         make(root=str(tmp_path), source=source).train()
     for part in (str(raw / TEST_LABELS), md5(altered), mnist_files.FULL[TEST_LABELS]):
-        assert part in caught.value.problem
-    assert "Delete it" in caught.value.cure
+        assert part in caught.value.message
+    assert "Delete it" in caught.value.hint
 
 
 @pytest.mark.parametrize("damage", ["half", "empty", "flipped"])
@@ -265,9 +266,9 @@ def test_a_damaged_archive_is_named_with_both_sums(database, raw, tmp_path, dama
     path.write_bytes({"half": whole[: len(whole) // 2], "empty": b"", "flipped": whole}[damage])
     with pytest.raises(zoo.ZooError, match="truncated" if damage != "flipped" else "altered") as caught:
         make(root=str(tmp_path)).train()
-    assert str(path) in caught.value.problem
-    assert mnist_files.FULL[TRAIN_IMAGES] in caught.value.problem
-    assert len(re.findall("[0-9a-f]{32}", caught.value.problem)) == 2
+    assert str(path) in caught.value.message
+    assert mnist_files.FULL[TRAIN_IMAGES] in caught.value.message
+    assert len(re.findall("[0-9a-f]{32}", caught.value.message)) == 2
 
 
 def test_the_sum_of_a_truncated_archive_is_of_what_could_be_unpacked(database, raw, tmp_path, no_network):
@@ -304,7 +305,7 @@ def test_the_full_set_has_70000_digits_and_torchvision_reads_the_same(tmp_path):
     root = full_set_root(tmp_path)
     dataset = make(root=str(root), source="full", download=False)
     check_examples(dataset.train(), 60_000)
-    check_examples(dataset.evaluation(), 10_000)
+    check_examples(dataset.test(), 10_000)
     assert dataset.fingerprint().startswith("full-")
 
     unpacked = mnist_files.find(root / "MNIST" / "raw", mnist_files.FULL)
@@ -312,9 +313,9 @@ def test_the_full_set_has_70000_digits_and_torchvision_reads_the_same(tmp_path):
         content = mnist_files.read(unpacked[name], mnist_files.FULL[name], "")
         (tmp_path / name).write_bytes(content)
     images = torchvision.datasets.mnist.read_image_file(tmp_path / TEST_IMAGES)
-    assert torch.equal(dataset.evaluation().tensors["image"], images[:, None] / 255)
+    assert torch.equal(dataset.test().tensors["image"], images[:, None] / 255)
     labels = torchvision.datasets.mnist.read_label_file(tmp_path / TEST_LABELS)
-    assert torch.equal(dataset.evaluation().tensors["label"], labels)
+    assert torch.equal(dataset.test().tensors["label"], labels)
 
 
 def test_the_subset_is_part_of_the_training_set(tmp_path):
@@ -324,7 +325,7 @@ def test_the_subset_is_part_of_the_training_set(tmp_path):
         image.numpy().tobytes(): int(label) for image, label in zip(first, full.train().tensors["label"], strict=False)
     }
     subset = make(source="subset")
-    for examples in (subset.train(), subset.evaluation()):
+    for examples in (subset.train(), subset.test()):
         for image, label in zip(examples.tensors["image"], examples.tensors["label"], strict=True):
             assert known.pop(image.numpy().tobytes()) == label  # pop: no digit is there twice
 
@@ -336,16 +337,16 @@ def test_the_subset_splits_into_400_and_100_a_class(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_DATA", str(tmp_path / "absent"))
     dataset = make(source="subset")
     check_examples(dataset.train(), 4000)
-    check_examples(dataset.evaluation(), 1000)
+    check_examples(dataset.test(), 1000)
     assert dataset.train().tensors["label"].bincount().tolist() == [400] * 10
-    assert dataset.evaluation().tensors["label"].bincount().tolist() == [100] * 10
+    assert dataset.test().tensors["label"].bincount().tolist() == [100] * 10
     assert list(tmp_path.iterdir()) == []
 
 
 def test_training_and_evaluation_digits_of_the_subset_differ():
     dataset = make(source="subset")
     train = {image.numpy().tobytes() for image in dataset.train().tensors["image"]}
-    evaluation = {image.numpy().tobytes() for image in dataset.evaluation().tensors["image"]}
+    evaluation = {image.numpy().tobytes() for image in dataset.test().tensors["image"]}
     assert len(train) == 4000
     assert len(evaluation - train) == 1000
 
@@ -364,7 +365,7 @@ def test_an_altered_subset_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(mnist_files, "SUBSET_FOLDER", tmp_path)
     with pytest.raises(zoo.ZooError, match=r"images-idx3-ubyte\.gz is truncated") as caught:
         make(source="subset").train()
-    assert "Install zoo-core again" in caught.value.cure
+    assert "Install zoo-core again" in caught.value.hint
 
 
 def test_fingerprints_tell_the_full_set_from_the_subset_and_stay(database, raw, tmp_path):
@@ -384,7 +385,7 @@ def test_without_a_network_the_subset_serves_with_one_warning_of_one_line(tmp_pa
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         check_examples(dataset.train(), 4000)
-        check_examples(dataset.evaluation(), 1000)
+        check_examples(dataset.test(), 1000)
         assert dataset.fingerprint() == make(source="subset").fingerprint()
     assert [warning.category for warning in caught] == [UserWarning]
     message = str(caught[0].message)
@@ -397,8 +398,8 @@ def test_without_a_network_the_subset_serves_with_one_warning_of_one_line(tmp_pa
 def test_without_a_network_source_full_is_an_error_with_a_cure(tmp_path, no_network):
     with pytest.raises(zoo.ZooError, match="was not downloaded") as caught:
         make(root=str(tmp_path), source="full").train()
-    assert str(tmp_path / "MNIST" / "raw") in caught.value.problem
-    assert "dataset.source=subset" in caught.value.cure
+    assert str(tmp_path / "MNIST" / "raw") in caught.value.message
+    assert "dataset.source=subset" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 
@@ -431,7 +432,7 @@ def test_missing_files_are_downloaded_and_kept(database, tmp_path, serve):
         warnings.simplefilter("error")
         dataset = make(root=str(root))
         check_examples(dataset.train(), 12)
-        check_examples(dataset.evaluation(), 5)
+        check_examples(dataset.test(), 5)
     raw = root / "MNIST" / "raw"
     assert {path.name: path.read_bytes() for path in raw.iterdir()}.keys() == packed(database).keys()
     assert list(root.iterdir()) == [root / "MNIST"]
@@ -443,7 +444,7 @@ def test_missing_files_are_downloaded_and_kept(database, tmp_path, serve):
 def test_only_what_is_missing_is_downloaded(database, raw, tmp_path, serve):
     _, asked = serve(packed(database))
     put(raw, {name: content for name, content in database.items() if name != TEST_LABELS})
-    assert len(make(root=str(tmp_path)).evaluation()) == 5
+    assert len(make(root=str(tmp_path)).test()) == 5
     assert set(asked) == {f"{TEST_LABELS}.gz"}
     assert (raw / f"{TEST_LABELS}.gz").exists()
 
@@ -479,7 +480,7 @@ def test_a_server_that_sends_other_bytes_is_an_error_and_nothing_is_kept(databas
     with pytest.raises(zoo.ZooError, match="sends another file") as caught:
         make(root=str(tmp_path), source=source).train()
     for part in (f"{url}{TRAIN_IMAGES}.gz", md5(b"another file"), mnist_files.FULL[TRAIN_IMAGES]):
-        assert part in caught.value.problem
+        assert part in caught.value.message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -523,7 +524,7 @@ def test_a_file_in_place_of_a_folder_of_the_data_root_is_an_error(tmp_path, plac
     blocked.write_text("mine")
     with pytest.raises(zoo.ZooError, match="the data root can't be read") as caught:
         make(root=str(tmp_path / "data"), source=source).train()
-    assert "ZOO_DATA" in caught.value.cure
+    assert "ZOO_DATA" in caught.value.hint
     assert blocked.read_text() == "mine"
 
 
@@ -533,7 +534,7 @@ def test_a_data_root_that_cannot_be_made_is_an_error(no_network):
         pytest.skip("needs /proc, where nobody may make a folder")
     with pytest.raises(zoo.ZooError, match=f"the data root {root} can't be written") as caught:
         make(root=str(root)).train()
-    assert "dataset.source=subset" in caught.value.cure
+    assert "dataset.source=subset" in caught.value.hint
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read and write everything")

@@ -9,7 +9,7 @@ import torchvision
 from torch.utils.data import DataLoader
 
 import zoo_core as zoo
-from zoo_plugins.datasets.moving_mnist import Bouncing, MovingMNIST
+from zoo_plugins.datasets.moving_mnist import BouncingDigits, MovingMNIST
 from zoo_plugins.datasets.sprites import Digits
 
 
@@ -102,7 +102,7 @@ def test_the_brighter_pixel_wins_where_digits_overlap():
     config = MovingMNIST.Config(size=32, digits=2)
 
     def clips(*digits):
-        batch = Bouncing(np.stack(digits), config, (0, 0))(range(20))
+        batch = BouncingDigits(np.stack(digits), config, (0, 0))(range(20))
         return torch.cat([batch["past"], batch["future"]], dim=1)
 
     nothing = np.zeros_like(pictures[0])
@@ -123,7 +123,7 @@ def test_clips_have_as_many_digits_as_are_asked_for():
 
 def test_every_part_has_digits_of_its_own(known):
     data = make(digits=1, validation_clips=40, test_clips=40)
-    parts = {"train": data.train(), "held_out": data.validation(), "test": data.evaluation()}
+    parts = {"train": data.train(), "held_out": data.validation(), "test": data.test()}
     for part, examples in parts.items():
         crops = [cropped(frames_of(examples[number])[0])[0] for number in range(40)]
         assert {known[crop][0] for crop in crops} == {part}
@@ -143,7 +143,7 @@ def test_the_last_twelfth_of_the_training_digits_is_held_out():
 
 
 def test_clip_k_of_a_seed_is_the_same_in_any_batch_and_any_instance():
-    one, other = make(seed=3).train(), make(seed=3, epoch=50).train()
+    one, other = make(seed=3).train(), make(seed=3, epoch_size=50).train()
     expected = one[7]
     for batch, place in (
         (one.__getitems__([7]), 0),
@@ -171,7 +171,7 @@ def test_a_copy_that_was_sent_to_another_process_makes_the_same_clips():
 
 
 def test_training_clips_never_end_and_never_repeat():
-    examples = make(epoch=100).train()
+    examples = make(epoch_size=100).train()
     assert examples.endless
     assert len(examples) == 100
     seen = {examples[number]["past"].numpy().tobytes() for number in (0, 1, 99, 100, 200, 10**9)}
@@ -186,13 +186,13 @@ def test_another_seed_gives_other_training_clips_and_the_same_test():
         assert not getattr(ours, "endless", False)
         for number in (0, 5):
             assert torch.equal(ours[number]["future"], theirs[number]["future"])
-    assert (len(one.validation()), len(one.evaluation())) == (1_000, 10_000)
+    assert (len(one.validation()), len(one.test())) == (1_000, 10_000)
 
 
 def test_clips_of_different_parts_go_different_ways():
     data = make(digits=1)
     ways = set()
-    for examples in (data.train(), data.validation(), data.evaluation()):
+    for examples in (data.train(), data.validation(), data.test()):
         frames = frames_of(examples[0])
         ways.add(tuple(np.diff([cropped(frame)[1] for frame in frames], axis=0).flatten().tolist()))
     assert len(ways) == 3
@@ -224,7 +224,7 @@ def test_a_published_test_set_below_the_data_root_is_measured_on_and_said_so(tmp
     monkeypatch.setenv("ZOO_DATA", str(tmp_path))
     data = make(published=True)
     with pytest.warns(UserWarning, match="measured on the published test set in") as said:
-        examples = data.evaluation()
+        examples = data.test()
     assert str(path) in str(said[0].message)
     assert len(said) == 1
     assert len(examples) == 5
@@ -238,7 +238,7 @@ def test_a_published_test_set_below_the_data_root_is_measured_on_and_said_so(tmp
 def test_torchvision_reads_the_same_clips_from_that_file(tmp_path, published):
     theirs = torchvision.datasets.MovingMNIST(tmp_path)
     with pytest.warns(UserWarning, match="published"):
-        ours = make(published=True, root=str(tmp_path)).evaluation()
+        ours = make(published=True, root=str(tmp_path)).test()
     assert len(theirs) == len(ours) == 5
     for number in range(5):
         assert np.array_equal(theirs[number][:, 0].numpy(), frames_of(ours[number]))
@@ -246,7 +246,7 @@ def test_torchvision_reads_the_same_clips_from_that_file(tmp_path, published):
 
 def test_a_published_test_set_is_read_by_workers_too(tmp_path, published):
     with pytest.warns(UserWarning, match="published"):
-        examples = make(published=True, root=str(tmp_path)).evaluation()
+        examples = make(published=True, root=str(tmp_path)).test()
     loader = DataLoader(examples, batch_sampler=[[0, 1], [2, 3, 4]], num_workers=2, collate_fn=collated)
     seen = torch.cat([batch["future"] for batch in loader])
     assert torch.equal(seen, examples.__getitems__(range(5))["future"])
@@ -255,14 +255,14 @@ def test_a_published_test_set_is_read_by_workers_too(tmp_path, published):
 @pytest.mark.parametrize("settings", [{"published": False}, {"frames_out": 5}, {"size": 80}, {"digits": 3}])
 def test_it_does_not_serve_where_it_is_not_wanted_or_does_not_fit(tmp_path, published, settings):
     data = make(**{"published": True, "root": str(tmp_path), "test_clips": 3, **settings})
-    assert len(data.evaluation()) == 3
+    assert len(data.test()) == 3
     assert data.fingerprint().startswith("made-")
 
 
 def test_it_may_be_cut_elsewhere_between_past_and_future(tmp_path, published):
     _, frames = published
     with pytest.warns(UserWarning, match="published"):
-        batch = make(published=True, root=str(tmp_path), frames_in=4, frames_out=16).evaluation().__getitems__([1])
+        batch = make(published=True, root=str(tmp_path), frames_in=4, frames_out=16).test().__getitems__([1])
     assert torch.equal(batch["past"][:, :, 0], frames[[1], :4] / 255)
 
 
@@ -310,7 +310,7 @@ def test_a_damaged_or_misshapen_one_is_an_error_that_names_it(tmp_path, publishe
         np.save(path, arrays[damage], allow_pickle=True)
     data = make(published=True, root=str(tmp_path))
     with pytest.warns(UserWarning, match="published"), pytest.raises(zoo.ZooError) as error:
-        data.evaluation()
-    assert str(path) in error.value.problem
-    assert error.value.cure == "Delete it, or bring it anew."
+        data.test()
+    assert str(path) in error.value.message
+    assert error.value.hint == "Delete it, or bring it anew."
     assert not (tmp_path / "ran").exists()

@@ -19,7 +19,7 @@ def make(root, **settings):
 @pytest.fixture(scope="module")
 def digits():
     """(15, 28, 28) uint8"""
-    pictures = zoo.build("mnist", "dataset", source="subset").evaluation().tensors["image"]
+    pictures = zoo.build("mnist", "dataset", source="subset").test().tensors["image"]
     return pictures[: 15 * 60 : 60, 0].mul(255).round().byte().numpy()
 
 
@@ -49,7 +49,7 @@ def root(tmp_path, digits):
 
 
 def test_pictures_are_rgb_and_their_trimaps_have_classes_0_to_2(root, digits):
-    evaluation = make(root).evaluation()
+    evaluation = make(root).test()
     assert len(evaluation) == TEST
     for number in range(TEST):
         example, digit = evaluation[number], digits[TRAINVAL + number]
@@ -64,7 +64,7 @@ def test_every_tenth_picture_of_trainval_is_for_validation_and_no_picture_in_two
     data = make(root)
     numbers = [part.numbers for part in (data.train(), data.validation())]
     assert numbers == [[1, 2, 3, 4, 5, 6, 7, 8, 9, 11], [0, 10]]
-    images = [part[k]["image"].numpy().tobytes() for part in (data.train(), data.validation(), data.evaluation())
+    images = [part[k]["image"].numpy().tobytes() for part in (data.train(), data.validation(), data.test())
               for k in range(len(part))]  # fmt: skip
     assert len(images) == len(set(images)) == TRAINVAL + TEST
 
@@ -82,7 +82,7 @@ def test_grey_pictures_and_such_with_a_palette_become_rgb(root, digits):
     path = root / "oxford-iiit-pet" / "images" / f"{name_of(TRAINVAL)}.jpg"
     for mode in ("L", "P"):
         Image.fromarray(digits[TRAINVAL]).convert(mode).save(path, format="PNG")  # a few files are no JPEG
-        example = make(root).evaluation()[0]
+        example = make(root).test()[0]
         torch.testing.assert_close(example["image"], torch.from_numpy(digits[TRAINVAL]).expand(3, -1, -1) / 255)
 
 
@@ -107,7 +107,7 @@ def test_it_is_trained_on_by_its_recipe(root, tmp_path):
         "run.precision=float32", "run.preview_every=2", folder=tmp_path / "run",
     )  # fmt: skip
     assert run.step == 2
-    assert run.figures.keys() >= {"mean_iou", "iou/animal", "iou/background", "iou/border"}
+    assert run.test_metrics.keys() >= {"mean_iou", "iou/animal", "iou/background", "iou/border"}
 
 
 @pytest.mark.parametrize(
@@ -122,13 +122,13 @@ def test_what_is_missing_is_an_error_where_nothing_may_be_downloaded(root, missi
     (base / missing).rename(root / "elsewhere")
     with pytest.raises(zoo.ZooError, match="or not whole") as error:
         make(root).train()
-    assert str(base) in error.value.problem
+    assert str(base) in error.value.message
     if missing.count("/") and "trimaps" not in missing.split("/")[-1]:
-        assert missing in error.value.problem
-    assert "dataset.download=true" in error.value.cure
+        assert missing in error.value.message
+    assert "dataset.download=true" in error.value.hint
 
 
 def test_a_list_that_is_no_list_is_an_error(root):
     (root / "oxford-iiit-pet" / "annotations" / "test.txt").write_text("Not a list of pictures at all\n")
     with pytest.raises(zoo.ZooError, match="or not whole"):
-        make(root).evaluation()
+        make(root).test()

@@ -12,7 +12,7 @@ from zoo_core.config.recipe import RunSettings
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_plugins.unet.model import UNet
 from zoo_plugins.unet.next_frame import NextFrameTrainer
-from zoo_plugins.unet.video_metrics import FrameFigures
+from zoo_plugins.unet.video_metrics import VideoMetrics
 
 SMALL = {"in_channels": 4, "out_channels": 4, "base_channels": 4, "depth": 2, "frame_channels": 1}
 LOGITS = {"output": "frame_logits", "head": "linear"}
@@ -111,7 +111,7 @@ def test_where_a_pass_gives_fewer_frames_than_the_data_ask_for_training_is_rolle
 def test_gradients_are_scaled_down_to_the_clip(clips):
     norms = {}
     for clip in (0.0, 1e-3):
-        trainer = make(clip=clip, loss="l1")
+        trainer = make(max_grad_norm=clip, loss="l1")
         trainer.step(clips.__getitems__(range(4)))
         gradients = [parameter.grad.flatten() for parameter in trainer._model.parameters()]
         norms[clip] = float(torch.cat(gradients).norm())
@@ -123,7 +123,7 @@ def test_gradients_are_scaled_down_to_the_clip(clips):
 
 
 def test_the_step_size_rises_and_falls_and_more_steps_than_planned_do_no_harm(clips):
-    trainer, seen = make(20, learning_rate=4e-3, warm_up=0.25), []
+    trainer, seen = make(20, learning_rate=4e-3, warmup_fraction=0.25), []
     for _ in range(22):
         seen.append(learning_rate(trainer))
         trainer.step(clips.__getitems__(range(2)))
@@ -133,16 +133,16 @@ def test_the_step_size_rises_and_falls_and_more_steps_than_planned_do_no_harm(cl
     assert seen[20:] == [seen[19]] * 2
 
 
-@pytest.mark.parametrize(("steps", "warm_up"), [(0, 0.1), (1, 0.1), (2, 0.5), (5, 0.2), (10, 0.1), (20, 0.05)])
-def test_a_run_of_any_length_has_a_schedule(clips, steps, warm_up):
-    trainer = make(steps, warm_up=warm_up)
+@pytest.mark.parametrize(("steps", "warmup_fraction"), [(0, 0.1), (1, 0.1), (2, 0.5), (5, 0.2), (10, 0.1), (20, 0.05)])
+def test_a_run_of_any_length_has_a_schedule(clips, steps, warmup_fraction):
+    trainer = make(steps, warmup_fraction=warmup_fraction)
     for _ in range(steps):
         assert 0 < learning_rate(trainer) <= 1e-3
         trainer.step(clips.__getitems__(range(2)))
 
 
 def test_what_is_published_are_the_averaged_weights(clips):
-    trainer = make(averaging=0.3)
+    trainer = make(ema_decay=0.3)
     expected = None
     for number in range(1, 7):
         trainer.step(clips.__getitems__(range(4 * number, 4 * number + 4)))
@@ -153,7 +153,7 @@ def test_what_is_published_are_the_averaged_weights(clips):
             for name, tensor in current.items()
         }  # fmt: skip
     of_average = trainer.evaluate([clips.__getitems__(range(4))], [])
-    trainer.finish()
+    trainer.finalize()
     published = trainer._model.state_dict()
     for name, tensor in published.items():
         if tensor.is_floating_point():
@@ -166,7 +166,7 @@ def test_without_averaging_the_trained_weights_are_published(clips):
     trainer = make()
     trainer.step(clips.__getitems__(range(4)))
     before = copy.deepcopy(trainer._model.state_dict())
-    trainer.finish()
+    trainer.finalize()
     for name, tensor in trainer._model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
 
@@ -174,13 +174,14 @@ def test_without_averaging_the_trained_weights_are_published(clips):
 @pytest.mark.parametrize("stop", [2, 7])  # at the end of no epoch, of which there is one in six steps
 def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(stops_at, tmp_path, stop):
     words = [
-        "dataset.source=subset", "dataset.size=32", "dataset.published=false", "dataset.epoch=24", "run.device=cpu",
+        "dataset.source=subset", "dataset.size=32", "dataset.published=false", "dataset.epoch_size=24",
+        "run.device=cpu",
         "dataset.test_clips=3", "dataset.validation_clips=3", "model.base_channels=4", "model.depth=2",
-        "model.out_channels=5", "trainer.averaging=0.9", "run.steps=9", "run.batch_size=4", "run.preview_every=3",
+        "model.out_channels=5", "trainer.ema_decay=0.9", "run.steps=9", "run.batch_size=4", "run.preview_every=3",
         "run.precision=float32",
     ]  # fmt: skip
     whole = zoo.run("unet-moving-mnist", *words, folder=tmp_path / "whole")
-    stopped = zoo.run("unet-moving-mnist", *words, folder=tmp_path / "stopped", observers=[stops_at(stop)])
+    stopped = zoo.run("unet-moving-mnist", *words, folder=tmp_path / "stopped", callbacks=[stops_at(stop)])
     assert (whole.step, stopped.step) == (9, stop)
     assert _exit_code(["run", "--resume", str(tmp_path / "stopped")]) == 0
     # A header holds the recipe and the figures, so equal bytes say that all of it is equal.
@@ -191,21 +192,21 @@ def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(
 # -- evaluation and preview --------------------------------------------------
 
 
-@pytest.mark.parametrize("averaging", [0.0, 0.5])
-def test_it_is_measured_in_eval_mode_and_left_as_it_was(clips, averaging):
-    trainer = make(model=LOGITS, loss="bce", averaging=averaging)
+@pytest.mark.parametrize("ema_decay", [0.0, 0.5])
+def test_it_is_measured_in_eval_mode_and_left_as_it_was(clips, ema_decay):
+    trainer = make(model=LOGITS, loss="bce", ema_decay=ema_decay)
     batches = [clips.__getitems__(range(k, k + 3)) for k in (0, 3)]
     for batch in batches:
         trainer.step(batch)
     before = copy.deepcopy(trainer._model.state_dict())
-    figures = trainer.evaluate(batches, [])
+    metrics = trainer.evaluate(batches, [])
 
     published = copy.deepcopy(trainer.published).eval()
-    expected = FrameFigures()
+    expected = VideoMetrics()
     for batch in batches:
         predicted = published(batch["past"][:, :, 0]).sigmoid().unsqueeze(2)
         expected.add(batch["past"], predicted.detach(), batch["future"])
-    assert figures == pytest.approx(expected.read(), rel=1e-4)
+    assert metrics == pytest.approx(expected.read(), rel=1e-4)
     assert all(module.training for module in trainer._model.modules())
     for name, tensor in trainer._model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
@@ -241,8 +242,8 @@ def test_in_a_preview_the_shorter_clip_stands_still_until_the_longer_ends(clips)
 
 
 def test_frames_in_colour_are_predicted_in_colour(clips):
-    grey = clips.__getitems__(range(3))
-    batch = zoo.Batch({name: torch.cat([clip, clip / 2, 1 - clip], dim=2) for name, clip in grey.items()})
+    gray = clips.__getitems__(range(3))
+    batch = zoo.Batch({name: torch.cat([clip, clip / 2, 1 - clip], dim=2) for name, clip in gray.items()})
     trainer = make(model={"in_channels": 12, "out_channels": 12, "frame_channels": 3})
     assert trainer.step(batch)["loss"] > 0
     assert trainer.preview(batch).shape == (9, 4, 3, 32, 32)
@@ -262,8 +263,8 @@ def test_frames_in_colour_are_predicted_in_colour(clips):
 def test_a_model_that_gives_no_whole_frames_is_refused(model, problem):
     with pytest.raises(zoo.ZooError, match=r"the trainer 'next-frame' needs a model that gives whole frames") as error:
         make(model=model)
-    assert problem in error.value.problem
-    assert "model.frame_channels=1" in error.value.cure
+    assert problem in error.value.message
+    assert "model.frame_channels=1" in error.value.hint
 
 
 def test_cross_entropy_is_refused_where_the_output_is_no_logit():

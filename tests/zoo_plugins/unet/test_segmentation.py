@@ -86,7 +86,7 @@ def test_a_step_minimises_the_weighted_cross_entropy_of_pixels_that_are_not_igno
 
 @pytest.mark.parametrize("ignored", [255, 0])
 def test_both_losses_are_their_sum_and_each_is_reported(scenes, ignored):
-    trainer, batch = make(loss="both", ignored_index=ignored), scenes.__getitems__(range(2))
+    trainer, batch = make(loss="both", ignore_index=ignored), scenes.__getitems__(range(2))
     score = copy.deepcopy(trainer._model).train()(batch["image"]).detach()
     dice = float(soft_dice_loss(score, batch["mask"], ignored))
     entropy = plain_cross_entropy(score, batch["mask"], ignored=ignored)
@@ -106,29 +106,30 @@ def test_what_an_ignored_pixel_shows_is_not_measured(scenes):
 
 
 def test_what_is_published_and_measured_are_the_averaged_weights(scenes):
-    trainer = make(averaging=0.8, learning_rate=1e-2)
+    trainer = make(ema_decay=0.8, learning_rate=1e-2)
     for number in range(6):
         trainer.step(scenes.__getitems__(range(4 * number, 4 * number + 4)))
     trained = copy.deepcopy(trainer._model.state_dict())
-    average = copy.deepcopy(trainer.average.module.state_dict())
+    average = copy.deepcopy(trainer.ema.module.state_dict())
     assert any(not torch.equal(tensor, average[name]) for name, tensor in trained.items())
     measured = trainer.evaluate([scenes.__getitems__(range(4))], [])
-    trainer.finish()
+    trainer.finalize()
     for name, tensor in trainer._model.state_dict().items():
         assert torch.equal(tensor, average[name]), name
     assert trainer.evaluate([scenes.__getitems__(range(4))], []) == measured
 
 
-@pytest.mark.parametrize("averaging", ["0", "0.9"])
-def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(stops_at, tmp_path, averaging):
+@pytest.mark.parametrize("ema_decay", ["0", "0.9"])
+def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(stops_at, tmp_path, ema_decay):
     words = [
-        "dataset.source=subset", "dataset.height=32", "dataset.width=32", "dataset.epoch=20", "dataset.test_scenes=4",
+        "dataset.source=subset", "dataset.height=32", "dataset.width=32", "dataset.epoch_size=20",
+        "dataset.test_scenes=4",
         "dataset.validation_scenes=4", "model.base_channels=4", "model.depth=2", "trainer.loss=both", "run.steps=8",
-        f"trainer.averaging={averaging}", "run.batch_size=4", "run.preview_every=4", "run.device=cpu",
+        f"trainer.ema_decay={ema_decay}", "run.batch_size=4", "run.preview_every=4", "run.device=cpu",
         "run.precision=float32",
     ]  # fmt: skip
     zoo.run("unet-digit-scenes", *words, folder=tmp_path / "whole")
-    zoo.run("unet-digit-scenes", *words, folder=tmp_path / "stopped", observers=[stops_at(3)])
+    zoo.run("unet-digit-scenes", *words, folder=tmp_path / "stopped", callbacks=[stops_at(3)])
     assert _exit_code(["run", "--resume", str(tmp_path / "stopped")]) == 0
     # A header holds the recipe and the figures, so equal bytes say that all of it is equal.
     files = [tmp_path / run / "model.safetensors" for run in ("whole", "stopped")]
@@ -143,12 +144,12 @@ def test_figures_are_of_all_pixels_of_all_batches_but_the_ignored_ones(scenes):
     batches = [partly_ignored(scenes.__getitems__(range(3))), scenes.__getitems__(range(3, 5))]
     for batch in batches:
         trainer.step(batch)
-    figures = trainer.evaluate(batches, [])
+    metrics = trainer.evaluate(batches, [])
     model = copy.deepcopy(trainer._model).eval()
     found = torch.cat([model(batch["image"]).argmax(dim=1).flatten() for batch in batches])
     true = torch.cat([batch["mask"].flatten() for batch in batches])
     found, true = found[true != 255], true[true != 255]
-    assert figures["pixel_accuracy"] == pytest.approx(float((found == true).float().mean()))
+    assert metrics["pixel_accuracy"] == pytest.approx(float((found == true).float().mean()))
     ious = {}
     for number, name in enumerate(["ground", *"0123456789"]):
         both, either = (
@@ -157,8 +158,8 @@ def test_figures_are_of_all_pixels_of_all_batches_but_the_ignored_ones(scenes):
         )
         if either:
             ious[f"iou/{name}"] = both / either
-    assert {name: value for name, value in figures.items() if name.startswith("iou/")} == pytest.approx(ious)
-    assert figures["mean_iou"] == pytest.approx(sum(ious.values()) / len(ious))
+    assert {name: value for name, value in metrics.items() if name.startswith("iou/")} == pytest.approx(ious)
+    assert metrics["mean_iou"] == pytest.approx(sum(ious.values()) / len(ious))
     assert all(module.training for module in trainer._model.modules())
 
 
@@ -186,8 +187,8 @@ def test_a_model_that_gives_no_logits_of_classes_is_refused(model):
     with pytest.raises(zoo.ZooError, match="the trainer 'segmentation' needs logits of classes") as error:
         make(model=model)
     (setting, value), *_ = model.items()
-    assert f"model.{setting} is '{value}'" in error.value.problem
-    assert error.value.cure == "Write `model.output=class_logits model.head=linear`."
+    assert f"model.{setting} is '{value}'" in error.value.message
+    assert error.value.hint == "Write `model.output=class_logits model.head=linear`."
 
 
 class Pixelwise(zoo.Model):
@@ -195,7 +196,7 @@ class Pixelwise(zoo.Model):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        out_channels: int = zoo.setting(11, "classes", least=2)
+        out_channels: int = zoo.setting(11, "classes", ge=2)
 
     def __init__(self, config):
         super().__init__(config)
@@ -208,7 +209,7 @@ class Pixelwise(zoo.Model):
 class Nameless(Pixelwise):
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        classes: int = zoo.setting(11, "classes", least=2)
+        classes: int = zoo.setting(11, "classes", ge=2)
 
     def __init__(self, config):
         zoo.Model.__init__(self, config)
@@ -221,9 +222,9 @@ def test_another_model_is_trained_that_says_how_many_classes_it_has(scenes):
     batch = scenes.__getitems__(range(8))
     losses = [float(trainer.step(batch)["loss"]) for _ in range(10)]
     assert losses[-1] < losses[0]
-    figures = trainer.evaluate([batch], [])
-    assert 0 < figures["pixel_accuracy"] <= 1
-    assert "iou/0" in figures
+    metrics = trainer.evaluate([batch], [])
+    assert 0 < metrics["pixel_accuracy"] <= 1
+    assert "iou/0" in metrics
 
 
 def test_a_model_that_does_not_say_how_many_classes_it_has_is_refused():
@@ -242,8 +243,8 @@ def test_a_mask_with_a_class_that_the_model_does_not_have_is_refused(scenes):
     highest = int(batch["mask"].max())
     with pytest.raises(zoo.ZooError, match=f"a mask has class {highest}, but the model has {highest}") as error:
         make(model={"out_channels": highest}).step(batch)
-    assert f"model.out_channels={highest + 1}" in error.value.cure
-    make(model={"out_channels": highest}, ignored_index=highest).step(batch)
+    assert f"model.out_channels={highest + 1}" in error.value.hint
+    make(model={"out_channels": highest}, ignore_index=highest).step(batch)
 
 
 def test_so_is_one_that_comes_later_in_training_or_evaluation(scenes):

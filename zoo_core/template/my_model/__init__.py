@@ -14,7 +14,7 @@ def zoo_register(registry: zoo.Registry) -> None:
         "my_model.model:MyModel",
         summary="A small network that tells points of the plane apart",
         paper="Lang & Witbrock 1988",
-        licence="Apache-2.0",
+        license="Apache-2.0",
         tags=("classification",),
     )
     registry.trainer(
@@ -22,13 +22,13 @@ def zoo_register(registry: zoo.Registry) -> None:
         "my_model.trainer:MyModelTrainer",
         summary="Cross-entropy with Adam",
         paper="Kingma & Ba 2015 (Adam)",
-        licence="Apache-2.0",
+        license="Apache-2.0",
     )
     registry.dataset(
         "my-model-spirals",
         "my_model.dataset:Spirals",
         summary="Points on two interleaved spirals, made on the spot",
         paper="Lang & Witbrock 1988",
-        licence="Apache-2.0",
+        license="Apache-2.0",
     )
     registry.recipes(Path(__file__).parent / "registry.yaml")

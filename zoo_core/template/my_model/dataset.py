@@ -14,16 +14,16 @@ class Spirals(zoo.Dataset):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        points: int = zoo.setting(2000, "points to train on; a quarter as many to measure on", least=4)
-        turns: float = zoo.setting(1.5, "how often a spiral goes round", above=0)
-        noise: float = zoo.setting(0.02, "standard deviation of a point from its spiral", least=0)
+        points: int = zoo.setting(2000, "points to train on; a quarter as many to measure on", ge=4)
+        turns: float = zoo.setting(1.5, "how often a spiral goes round", gt=0)
+        noise: float = zoo.setting(0.02, "standard deviation of a point from its spiral", ge=0)
 
     config: Config
 
     def train(self) -> zoo.InMemory:
         return self._drawn(self.config.points, seed=0)
 
-    def evaluation(self) -> zoo.InMemory:
+    def test(self) -> zoo.InMemory:
         return self._drawn(self.config.points // 4, seed=1)
 
     def _drawn(self, count: int, seed: int) -> zoo.InMemory:

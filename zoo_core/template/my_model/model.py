@@ -17,8 +17,8 @@ class MyModel(zoo.Model):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        width: int = zoo.setting(64, "numbers in a hidden layer", least=1)
-        depth: int = zoo.setting(3, "hidden layers", least=1, most=100)
+        width: int = zoo.setting(64, "numbers in a hidden layer", ge=1)
+        depth: int = zoo.setting(3, "hidden layers", ge=1, le=100)
 
     config: Config
     outputs: ClassVar[Mapping[str, str]] = {"score": "(N, 2) in [0, 1]"}

@@ -18,7 +18,7 @@ class MyModelTrainer(zoo.Trainer):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        learning_rate: float = zoo.setting(3e-3, "Adam step size", above=0)
+        learning_rate: float = zoo.setting(3e-3, "Adam step size", gt=0)
 
     config: Config
     protocol = "accuracy: share of the evaluation points whose higher score is their spiral's."

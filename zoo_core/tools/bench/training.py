@@ -32,7 +32,7 @@ _WARM_SHARE = 0.2  # of the seconds
 _FEWEST = 3
 
 
-def bench_training(recipe: Recipe, catalog: Catalog, seconds: float, observers: Iterable[object] = ()) -> Bench:
+def bench_training(recipe: Recipe, catalog: Catalog, seconds: float, callbacks: Iterable[object] = ()) -> Bench:
     """Train ``recipe`` for about so many ``seconds``, metrics file and TensorBoard included, and throw the run away.
 
     Raises:
@@ -47,7 +47,7 @@ def bench_training(recipe: Recipe, catalog: Catalog, seconds: float, observers: 
     before, peak = memory_now(device), matrix_products(device, precision)
     watch = _Watch(seconds, counts=not settings.compile)
     with TemporaryDirectory(prefix="zoo-bench-") as folder:
-        run = run_recipe(recipe, catalog, [*standard(), watch, *observers], Path(folder, "run"))
+        run = run_recipe(recipe, catalog, [*standard(), watch, *callbacks], Path(folder, "run"))
     if run.stopping not in ("", watch.name):  # by a signal: what was timed is not what was asked for
         raise KeyboardInterrupt
     if len(watch.times) < _FEWEST:

@@ -13,7 +13,7 @@ from zoo_core.config.control import Control
 from zoo_core.errors import BadSetting
 from zoo_core.model import Model
 
-_KINDS = ((bool, "switch"), (int, "whole"), (float, "number"), (str, "text"))  # True is an int, too
+_KINDS = ((bool, "bool"), (int, "int"), (float, "float"), (str, "text"))  # True is an int, too
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,12 @@ def _hints(model: Model) -> dict[str, Any]:
 def _control(hint: Any, shown: Any) -> Control | None:
     """The control for a type, or None where no control can give such a value."""
     if get_origin(hint) is Literal:
-        return Control("choice", choices=get_args(hint), value=shown)
+        return Control("select", choices=get_args(hint), value=shown)
     types = [one for one in get_args(hint) or (hint,) if one is not NoneType]
     if Path in types:
-        return Control("picture")
+        return Control("image")
     if len(types) == 1 and get_origin(types[0]) is Literal:
-        return Control("choice", choices=get_args(types[0]), value=shown)
+        return Control("select", choices=get_args(types[0]), value=shown)
     for kind, name in _KINDS:
         if types == [kind]:
             return Control(name, value=shown if isinstance(shown, (bool, int, float, str)) else None)  # type: ignore[arg-type]

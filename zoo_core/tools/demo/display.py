@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from zoo_core.data import image_output as pictures
-from zoo_core.data.image_io import read_frames, read_picture
+from zoo_core.data.image_io import read_frames, read_image
 from zoo_core.tools.demo.controls import Asked
 
 _MOST_VALUES = 200
@@ -34,7 +34,7 @@ def shown(asked: Asked, given: Mapping[str, Any], predicted: Mapping[str, Any]) 
 def _read(value: Any, kind: str) -> Any:
     if not kind or not isinstance(value, (str, Path)):
         return value
-    return read_frames(value, 3).unsqueeze(0) if kind == "clip" else read_picture(value, 3).unsqueeze(0)
+    return read_frames(value, 3).unsqueeze(0) if kind == "video" else read_image(value, 3).unsqueeze(0)
 
 
 def _figures(name: str, value: Any) -> Iterator[str]:

@@ -33,7 +33,7 @@ CSS = """
 .zoo-card h2 {font-size: 1.1em}
 """
 _WAITING = 20  # users; one more is told that it is too many
-_FILES = {"picture": [".png", ".jpg", ".jpeg", ".gif", ".bmp", ".npy"], "clip": [".gif", ".npy", ".npz"]}
+_FILES = {"image": [".png", ".jpg", ".jpeg", ".gif", ".bmp", ".npy"], "video": [".gif", ".npy", ".npz"]}
 _KEPT = 3600  # seconds that an upload stays on the disk
 
 
@@ -92,18 +92,18 @@ def _hint(source: Source) -> str:
 
 def _field(name: str, control: Control) -> Any:
     label = control.label or name
-    if control.kind in ("whole", "number"):
-        whole = {"precision": 0} if control.kind == "whole" else {}
-        if control.least is not None and control.most is not None:
-            step = control.step or (1 if control.kind == "whole" else (control.most - control.least) / 100)
-            value = control.least if control.value is None else control.value
-            return gr.Slider(control.least, control.most, value=value, step=step, label=label, **whole)
-        return gr.Number(control.value, label=label, minimum=control.least, maximum=control.most, **whole)
-    if control.kind == "switch":
+    if control.kind in ("int", "float"):
+        precision = {"precision": 0} if control.kind == "int" else {}
+        if control.minimum is not None and control.maximum is not None:
+            step = control.step or (1 if control.kind == "int" else (control.maximum - control.minimum) / 100)
+            value = control.minimum if control.value is None else control.value
+            return gr.Slider(control.minimum, control.maximum, value=value, step=step, label=label, **precision)
+        return gr.Number(control.value, label=label, minimum=control.minimum, maximum=control.maximum, **precision)
+    if control.kind == "bool":
         return gr.Checkbox(bool(control.value), label=label)
-    if control.kind == "choice":
+    if control.kind == "select":
         return gr.Dropdown(_pairs(control), value=control.value, label=label)
-    if control.kind == "choices":
+    if control.kind == "multiselect":
         return gr.CheckboxGroup(_pairs(control), value=list(control.value or []), label=label)
     if control.kind == "text":
         return gr.Textbox(control.value, label=label, max_length=10_000)
@@ -158,7 +158,7 @@ def _example(source: Source) -> str:
 
 
 def _said(error: ZooError) -> gr.Error:
-    return gr.Error(escape(" ".join(filter(None, [error.problem, error.cure]))), print_exception=False)
+    return gr.Error(escape(" ".join(filter(None, [error.message, error.hint]))), print_exception=False)
 
 
 def _file_of_drawing(size: tuple[int, int], drawn: dict[str, Any] | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from torch.overrides import TorchFunctionMode
 
 from zoo_core.config.control import Control
-from zoo_core.data.image_io import clip_shape, read_frames, read_picture
+from zoo_core.data.image_io import clip_shape, read_frames, read_image
 from zoo_core.errors import BadFile, ZooError, one_line
 from zoo_core.model import Model
 from zoo_core.tools.demo.controls import Asked
@@ -35,7 +35,7 @@ def arguments(asked: Asked, values: Mapping[str, Any]) -> dict[str, Any]:
     missing = [name for name in asked.controls if name in asked.required and read[name] is None]
     if missing:
         control = asked.controls[missing[0]]
-        verb = "Upload" if control.kind in ("picture", "clip") else "Set"
+        verb = "Upload" if control.kind in ("image", "video") else "Set"
         raise ZooError(f"{missing[0]} is missing.", f"{verb} it first.")
     return {name: value for name, value in read.items() if value is not None}
 
@@ -50,7 +50,7 @@ def predict(model: Model, given: Mapping[str, Any], seconds: float = MOST_SECOND
         with _Deadline(seconds):
             return model.predict(**given)
     except ZooError as error:
-        raise ZooError(_without_folders(error.problem, given), error.cure) from error
+        raise ZooError(_without_folders(error.message, given), error.hint) from error
     except Exception as error:
         reason = _without_folders(one_line(f"{type(error).__name__}: {error}"), given)
         raise ZooError(f"{type(model).__name__}.predict failed: {reason}") from error
@@ -58,7 +58,7 @@ def predict(model: Model, given: Mapping[str, Any], seconds: float = MOST_SECOND
 
 def _read(name: str, control: Control, value: Any) -> Any:
     value = control.read(name, value)
-    if value is not None and control.kind in ("picture", "clip"):
+    if value is not None and control.kind in ("image", "video"):
         _check_file(Path(value), control)
     return value
 
@@ -68,8 +68,8 @@ def _check_file(path: Path, control: Control) -> None:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise BadFile(f"{path} is larger than {MOST_BYTES // 2**20} MB.", "Choose a smaller file.")
-        if control.kind == "picture" and path.suffix.lower() == ".npy":
-            read_picture(path, 1)
+        if control.kind == "image" and path.suffix.lower() == ".npy":
+            read_image(path, 1)
             return
         length, height, width = clip_shape(path)
         if height * width > MOST_PIXELS:
@@ -77,11 +77,11 @@ def _check_file(path: Path, control: Control) -> None:
                 f"{path} is {height} x {width} pixels, but at most {MOST_PIXELS:,} are taken here.",
                 "Make it smaller first.",
             )
-        if control.kind == "clip" and length * height * width > MOST_CLIP_PIXELS:
+        if control.kind == "video" and length * height * width > MOST_CLIP_PIXELS:
             raise BadFile(f"{path} has {length} frames of {height} x {width} pixels.", "Cut it, or make it smaller.")
-        read_frames(path, 1) if control.kind == "clip" else read_picture(path, 1)
+        read_frames(path, 1) if control.kind == "video" else read_image(path, 1)
     except BadFile as error:
-        raise BadFile(error.problem.replace(str(path), path.name), error.cure) from error
+        raise BadFile(error.message.replace(str(path), path.name), error.hint) from error
 
 
 def _without_folders(text: str, given: Mapping[str, Any]) -> str:

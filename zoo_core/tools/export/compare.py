@@ -38,5 +38,5 @@ def largest_difference(wanted: Sequence[Tensor], found: Sequence[Tensor]) -> flo
 
 def largest_number(tensors: Sequence[Tensor]) -> float:
     """The largest absolute value that is no infinity; 0 where there is none."""
-    finite = (one[one.isfinite()].abs() for one in tensors)
-    return max((float(one.max()) for one in finite if one.numel()), default=0.0)
+    finite_metrics = (one[one.isfinite()].abs() for one in tensors)
+    return max((float(one.max()) for one in finite_metrics if one.numel()), default=0.0)

@@ -155,7 +155,7 @@ def _facts(header: Header, format: str, traced: Traced, first: Any) -> dict[str,
     return {
         "source": header.path.name,
         "sha256": check(header.path).sha256,
-        "licence": header.story.get("licence"),
+        "license": header.metadata.get("license"),
         "format": format,
         "inputs": {name: _kind(tensor, called[name]) for name, tensor in traced.example.tensors.items()},
         "outputs": {name: _kind(tensor, {}) for name, tensor in zip(names_of(first), tensors_of(first), strict=True)},
@@ -172,4 +172,4 @@ def _kind(tensor: Tensor, called: dict[int, str]) -> str:
 
 def _notes(header: Header, facts: dict[str, Any]) -> dict[str, str]:
     """The weights' header as it is, and what the export adds, both as JSON."""
-    return {"zoo": json.dumps(dict(header.story), sort_keys=True), "zoo_export": json.dumps(facts, sort_keys=True)}
+    return {"zoo": json.dumps(dict(header.metadata), sort_keys=True), "zoo_export": json.dumps(facts, sort_keys=True)}

@@ -49,7 +49,7 @@ def _batch(name: str, settings: dict[str, Any], count: int, catalog: Catalog) ->
         settings = {**settings, "download": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that these are fewer digits than the weights were measured on
-        examples = build("dataset", name, settings, catalog).evaluation()
+        examples = build("dataset", name, settings, catalog).test()
         numbers = range(min(count, len(examples)))
         if hasattr(examples, "__getitems__"):
             batch = examples.__getitems__(list(numbers))

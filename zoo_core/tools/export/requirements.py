@@ -34,8 +34,8 @@ def check_packages(format: str) -> None:
     Raises:
         ZooError: if a package is missing.
     """
-    cure = "Type: pip install 'zoo-core[export]', or choose --format torch-export, which needs nothing more."
-    extras.check_packages("an ONNX file", _PACKAGES[format], cure)
+    hint = "Type: pip install 'zoo-core[export]', or choose --format torch-export, which needs nothing more."
+    extras.check_packages("an ONNX file", _PACKAGES[format], hint)
 
 
 def check_free(output: Path) -> None:

@@ -58,7 +58,7 @@ def render(stories: Sequence[Story]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "duration": duration, "bytes": size}
-    films = [read_film(RunFolder(story.path).previews, MOST_BYTES // len(stories)) for story in stories]
+    films = [read_film(RunFolder(metadata.path).previews, MOST_BYTES // len(stories)) for metadata in stories]
     labels = _labels(stories)
     data = {"runs": labels, "charts": _charts(stories), "films": [_frames(film.pictures) for film in films]}
     return environment.get_template("page.html").render(
@@ -66,7 +66,7 @@ def render(stories: Sequence[Story]) -> str:
         css=Markup(_file("vendor/uPlot.min.css") + _file("page.css")),  # noqa: S704
         javascript=Markup(_file("vendor/uPlot.iife.min.js") + "\n" + _file("page.js")),  # noqa: S704
         data=Markup(_in_script(data)),  # noqa: S704  # escaped there
-        title=", ".join(dict.fromkeys(story.recipe for story in stories)),
+        title=", ".join(dict.fromkeys(metadata.recipe for metadata in stories)),
         stories=stories,
         labels=labels,
         films=films,
@@ -109,20 +109,20 @@ def _in_script(data: Any) -> str:
 
 def _labels(stories: Sequence[Story]) -> list[str]:
     """Of each run its folder's name, with the recipe's if there are several recipes."""
-    several = len({story.recipe for story in stories}) > 1
-    names = [story.path.resolve().name for story in stories]
-    labels = [f"{story.recipe} {name}" if several else name for story, name in zip(stories, names, strict=True)]
-    return labels if len(set(labels)) == len(labels) else [str(story.path) for story in stories]
+    several = len({metadata.recipe for metadata in stories}) > 1
+    names = [metadata.path.resolve().name for metadata in stories]
+    labels = [f"{metadata.recipe} {name}" if several else name for metadata, name in zip(stories, names, strict=True)]
+    return labels if len(set(labels)) == len(labels) else [str(metadata.path) for metadata in stories]
 
 
 def _charts(stories: Sequence[Story]) -> list[dict[str, Any]]:
     """A chart for each metric, with a curve of every run that has it; details (``mse/3``) are last."""
-    keys = dict.fromkeys((curve.evaluation, curve.name) for story in stories for curve in story.curves)
+    keys = dict.fromkeys((curve.evaluation, curve.name) for metadata in stories for curve in metadata.curves)
     charts = []
     for evaluation, name in sorted(keys, key=lambda key: ("/" in key[1], key[0])):
         curves: list[dict[str, Any] | None] = []
-        for story in stories:
-            held = (one for one in story.curves if (one.evaluation, one.name) == (evaluation, name))
+        for metadata in stories:
+            held = (one for one in metadata.curves if (one.evaluation, one.name) == (evaluation, name))
             curve = next(held, None)
             curves.append({"steps": curve.steps, "values": curve.values} if curve else None)
         if evaluation and all(curve is None or len(curve["steps"]) < 2 for curve in curves):
@@ -137,11 +137,11 @@ def _frames(pictures: Sequence[Any]) -> list[dict[str, Any]]:
 
 def _evaluations(stories: Sequence[Story]) -> dict[str, Any]:
     """A row for each figure: of every run, and of every published weights of their recipes."""
-    published = {one.name: one.figures for story in stories for one in story.published}
-    columns = [story.figures for story in stories]
-    names = dict.fromkeys(name for figures in (*columns, *published.values()) for name in figures)
+    published = {one.name: one.metrics for metadata in stories for one in metadata.published}
+    columns = [metadata.metrics for metadata in stories]
+    names = dict.fromkeys(name for metrics in (*columns, *published.values()) for name in metrics)
     rows = [
-        (name, [figures.get(name) for figures in columns], [figures.get(name) for figures in published.values()])
+        (name, [metrics.get(name) for metrics in columns], [metrics.get(name) for metrics in published.values()])
         for name in names
     ]
     return {"published": list(published), "rows": rows, "measured": any(columns)}
@@ -149,7 +149,7 @@ def _evaluations(stories: Sequence[Story]) -> dict[str, Any]:
 
 def _rows(stories: Sequence[Story], differing: bool) -> list[dict[str, Any]]:
     """Settings side by side: those that differ from the recipe or between the runs, or all the others."""
-    held = [{one.key: one for one in story.settings} for story in stories]
+    held = [{one.key: one for one in metadata.settings} for metadata in stories]
     rows = []
     for key in dict.fromkeys(key for settings in held for key in settings):
         found = [settings.get(key) for settings in held]
@@ -166,7 +166,7 @@ def _rows(stories: Sequence[Story], differing: bool) -> list[dict[str, Any]]:
 
 def _environments(stories: Sequence[Story]) -> list[tuple[str, list[str]]]:
     """What the runs ran on, a row for each fact."""
-    columns = [_facts(story.environment) for story in stories]
+    columns = [_facts(metadata.environment) for metadata in stories]
     names = dict.fromkeys(name for facts in columns for name in facts)
     return [(name, [facts.get(name, "–") for facts in columns]) for name in names]  # noqa: RUF001
 

@@ -21,7 +21,7 @@ class Published:
     """Weights of the same recipe, as a registry lists them."""
 
     name: str
-    figures: Mapping[str, float]
+    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _environment(folder: RunFolder, notes: list[str]) -> dict[str, Any]:
     try:
         found: Any = folder.read_environment()
     except ZooError as error:
-        notes.append(error.problem)
+        notes.append(error.message)
         return {}
     if not isinstance(found, dict):
         notes.append(f"{folder.environment} holds no mapping.")
@@ -122,7 +122,7 @@ def _sessions(folder: RunFolder, notes: list[str]) -> list[Session]:
     try:
         return read_sessions(folder.sessions)
     except BadFile as error:
-        notes.append(error.problem)
+        notes.append(error.message)
         return []
 
 
@@ -130,7 +130,7 @@ def _recipe(config: Recipe, catalog: Catalog, notes: list[str]) -> Recipe | None
     try:
         return catalog.recipe(config.name)
     except ZooError as error:
-        notes.append(f"What differs from the recipe is not known: {error.problem}")
+        notes.append(f"What differs from the recipe is not known: {error.message}")
         return None
 
 
@@ -142,8 +142,8 @@ def _published(recipe: str, catalog: Catalog) -> list[Published]:
         except ZooError:  # `zoo weights list` says what is wrong with it; it is not this run's
             continue
         of = (entry.listed.recipe or "").rpartition("/")[2]
-        if entry.listed.alias is None and of == recipe and entry.listed.figures:
-            found.append(Published(entry.full_name, entry.listed.figures))
+        if entry.listed.alias is None and of == recipe and entry.listed.metrics:
+            found.append(Published(entry.full_name, entry.listed.metrics))
     return found
 
 

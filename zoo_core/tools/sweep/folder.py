@@ -94,7 +94,7 @@ class SweepFolder:
             yield
 
     def lock(self, number: int) -> FileLock | None:
-        """Held by the process that works on the trial; None if another holds it. A killed process leaves none."""
+        """Locked by the process that works on the trial; None if another holds it. A killed process leaves none."""
         lock = FileLock(self._locks / f"trial-{number:04d}.lock", timeout=0)
         try:
             lock.acquire()

@@ -22,13 +22,13 @@ _OF_THE_PLACE = ("summary", "run.device", "run.threads", "run.workers", "sweep.t
 class SweepSettings:
     """The section ``sweep`` of a recipe. Options of the command line win over it."""
 
-    metric: str = setting("", "figure whose highest value is the best; -mse: whose lowest; else that of run.keep_best")
-    trials: int | None = setting(None, "runs in all; null tries every combination", least=1)
+    metric: str = setting("", "figure whose highest value is the best; -mse: whose lowest; else that of run.monitor")
+    trials: int | None = setting(None, "runs in all; null tries every combination", ge=1)
     sampler: Literal["auto", "grid", "random", "tpe"] = setting(
         "auto", "who chooses; auto: grid where every combination is tried, else tpe"
     )
     pruner: Literal["none", "median"] = setting("none", "who stops runs that go badly")
-    seed: int = setting(0, "what is drawn follows from it, and not the seed of the runs", least=0)
+    seed: int = setting(0, "what is drawn follows from it, and not the seed of the runs", ge=0)
     space: dict[str, Any] = setting({}, "choices or a range by key")
 
     @property
@@ -124,8 +124,8 @@ def checked(planned: Plan, catalog: Catalog) -> Plan:
     try:
         whole, *_ = [looked_at(texts) for texts in (firsts, *others)]
     except ZooError as error:
-        named = next((key for key in planned.space if re.match(rf"{re.escape(key)}\b", error.problem)), "")
-        error.problem = f"{_where(planned.recipe, named)}{error.problem}"
+        named = next((key for key in planned.space if re.match(rf"{re.escape(key)}\b", error.message)), "")
+        error.message = f"{_where(planned.recipe, named)}{error.message}"
         raise
     if planned.settings.pruner != "none" and not whole.run_settings().evaluate_every:
         raise BadSetting(
@@ -139,7 +139,7 @@ def _axis_of_recipe(recipe: Recipe, key: str, text: Any) -> Axis:
     try:
         found = parse_axis(key, text) if isinstance(text, str) else None
     except BadSetting as error:
-        raise BadSetting(f"{_where(recipe, key)}{error.problem}", error.cure) from None
+        raise BadSetting(f"{_where(recipe, key)}{error.message}", error.hint) from None
     if found is None:
         raise BadSetting(
             f"{_where(recipe, key)}sweep.space.{key} is {in_yaml(text)}, which is one value.",
@@ -150,7 +150,7 @@ def _axis_of_recipe(recipe: Recipe, key: str, text: Any) -> Axis:
 
 def _settled(settings: SweepSettings, space: Space, recipe: Recipe) -> SweepSettings:
     """``settings`` in which nothing is left open."""
-    metric = settings.metric or recipe.run_settings().keep_best
+    metric = settings.metric or recipe.run_settings().monitor
     if not metric.removeprefix("-"):
         raise BadSetting(
             "the sweep names no figure to judge by.",

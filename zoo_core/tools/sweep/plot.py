@@ -76,11 +76,11 @@ def _against(panel: Axes, key: str, axis: Axis, trials: Sequence[Trial], best: T
 
 
 def _points(panel: Axes, trials: Sequence[Trial], places: Sequence[float], best: Trial | None) -> None:
-    for state, (colour, marker) in _LOOKS.items():
+    for state, (color, marker) in _LOOKS.items():
         here = [(place, _value(trial)) for place, trial in zip(places, trials, strict=True) if trial.state == state]
         if here:
             across, up = zip(*here, strict=True)
-            panel.scatter(across, up, s=28, c=colour, marker=marker, label=state)
+            panel.scatter(across, up, s=28, c=color, marker=marker, label=state)
     for place, trial in zip(places, trials, strict=True):
         if trial is best:
             panel.scatter([place], [_value(trial)], facecolors="none", edgecolors=_BEST, s=110, linewidths=1.8)

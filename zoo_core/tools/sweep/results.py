@@ -46,7 +46,7 @@ def as_plain(trial: Trial, folder: SweepFolder) -> dict[str, Any]:
         "step": trial.notes.get("step"),
         "seconds": trial.notes.get("seconds"),
         "folder": place_of(trial, folder),
-        "figures": trial.notes.get("figures", {}),
+        "metrics": trial.notes.get("metrics", {}),
         "reported": {str(step): value for step, value in trial.reported.items()},
         "reason": trial.notes.get("reason"),
     }

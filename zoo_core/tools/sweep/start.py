@@ -17,7 +17,7 @@ from zoo_core.tools.sweep.study import Study
 
 
 @dataclass(frozen=True)
-class Begun:
+class Sweep:
     """A sweep that is on disk."""
 
     folder: SweepFolder
@@ -33,7 +33,7 @@ def begun(
     storage: str | None = None,
     name: str | None = None,
     **options: Any,
-) -> Begun:
+) -> Sweep:
     """A new sweep; or, in a storage that has it, a further folder of the same one.
 
     Raises:
@@ -54,10 +54,10 @@ def begun(
     except BaseException:
         shutil.rmtree(place.path)
         raise
-    return Begun(place, planned, study)
+    return Sweep(place, planned, study)
 
 
-def resumed(given: str, storage: str | None, trials: int | None, device: str | None) -> Begun:
+def resumed(given: str, storage: str | None, trials: int | None, device: str | None) -> Sweep:
     """The sweep in the folder ``given``, or the last one, to be gone on with; perhaps with more trials.
 
     Raises:
@@ -79,7 +79,7 @@ def resumed(given: str, storage: str | None, trials: int | None, device: str | N
     return found
 
 
-def opened(given: str, storage: str | None, trials: int | None = None) -> Begun:
+def opened(given: str, storage: str | None, trials: int | None = None) -> Sweep:
     """The sweep in the folder ``given``, or the last one; nothing is written.
 
     Raises:
@@ -97,7 +97,7 @@ def opened(given: str, storage: str | None, trials: int | None = None) -> Begun:
         raise BadSetting(
             f"the sweep's storage is {kept}, and its password is not kept.", "Give it again with --storage URL."
         )
-    return Begun(place, planned, Study(storage or kept or database_of(place), called, planned))
+    return Sweep(place, planned, Study(storage or kept or database_of(place), called, planned))
 
 
 def _joined(storage: str, name: str, planned: Plan) -> Study:

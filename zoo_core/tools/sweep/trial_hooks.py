@@ -15,12 +15,12 @@ PRUNED = "the pruner"
 
 
 class Follow:
-    """An observer of one trial's run."""
+    """An callback of one trial's run."""
 
     def __init__(self, study: Study, trial: Trial, settings: SweepSettings) -> None:
         self._study, self._number, self._settings = study, trial.number, settings
         self._known = max(trial.reported, default=-1)
-        self.problem: ZooError | None = None
+        self.message: ZooError | None = None
         """What ends the whole sweep: hooks may not raise."""
         self.signal = ""
         """A signal that came while the finished run was measured, which stops no run but the sweep."""
@@ -34,11 +34,11 @@ class Follow:
     @hookimpl
     def zoo_evaluated(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
         try:
-            value = figure(metrics, self._settings)
+            value = monitored(metrics, self._settings)
             if step < run.total_steps:
                 self._study.report(self._number, step, value)
         except ZooError as error:
-            self.problem = error
+            self.message = error
             run.stop("a mistake")
             return
         if step < run.total_steps:
@@ -53,20 +53,20 @@ class Follow:
             if self._study.unpromising(self._number):
                 run.stop(PRUNED)
         except ZooError as error:
-            self.problem = error
+            self.message = error
             run.stop("a mistake")
 
 
-def figure(figures: Mapping[str, float], settings: SweepSettings) -> float:
+def monitored(metrics: Mapping[str, float], settings: SweepSettings) -> float:
     """The figure that a sweep goes by.
 
     Raises:
         BadSetting: if the evaluation has none of that name.
     """
-    if settings.name not in figures:
-        known = f"The evaluation gives {', '.join(figures) or 'nothing'}."
+    if settings.name not in metrics:
+        known = f"The evaluation gives {', '.join(metrics) or 'nothing'}."
         raise BadSetting(
-            f"the metric of the sweep: there is no figure '{settings.name}'.",
-            f"{did_you_mean(settings.name, figures) or known} Begin the sweep again with another --metric.",
+            f"the metric of the sweep: there is no metric '{settings.name}'.",
+            f"{did_you_mean(settings.name, metrics) or known} Begin the sweep again with another --metric.",
         )
-    return figures[settings.name]
+    return metrics[settings.name]

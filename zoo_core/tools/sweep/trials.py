@@ -22,10 +22,10 @@ from zoo_core.runs.run import Run
 from zoo_core.tools.sweep.folder import SweepFolder
 from zoo_core.tools.sweep.plan import Plan
 from zoo_core.tools.sweep.study import Study, Trial
-from zoo_core.tools.sweep.trial_hooks import PRUNED, Follow, figure
+from zoo_core.tools.sweep.trial_hooks import PRUNED, Follow, monitored
 from zoo_core.training.runner import evaluate, run_recipe
 from zoo_core.training.signals import EXIT_CODES, TIME_LIMIT
-from zoo_core.weights.metadata import finite
+from zoo_core.weights.metadata import finite_metrics
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Sweep:
     plan: Plan
     study: Study
     catalog: Catalog
-    observers: Callable[[], list[object]]
+    callbacks: Callable[[], list[object]]
     """New ones for each run."""
     told: Callable[[Trial], None] = lambda trial: None
     """Called as a trial begins, goes on, and ends."""
@@ -101,7 +101,7 @@ class Sweep:
         except ZooError as error:
             if not isinstance(error, RunFailed):
                 raise
-            return self._failed(number, error.problem)
+            return self._failed(number, error.message)
         except Exception as error:  # of a model that is too large to be built, say: other trials may do better
             return self._failed(number, f"{type(error).__name__}: {error}")
         spent = trial.notes.get("seconds", 0.0) + time.monotonic() - began
@@ -111,7 +111,7 @@ class Sweep:
         if run.stopping == PRUNED:
             self.study.finish(number, "pruned", self.study.trial(number).value)
         else:
-            self.study.note(number, figures={} if run.stopping else finite(run.figures))
+            self.study.note(number, metrics={} if run.stopping else finite_metrics(run.test_metrics))
             self.study.finish(number, "done", value)
         self._tell(number)
         return follow.signal
@@ -122,17 +122,17 @@ class Sweep:
         resume = place.config.is_file()
         if not resume and place.path.exists():
             shutil.rmtree(place.path)  # of a process that was killed before its run had begun
-        run = run_recipe(recipe, self.catalog, [*self.observers(), follow], place.path, resume, seconds)
-        if follow.problem:
-            raise follow.problem
+        run = run_recipe(recipe, self.catalog, [*self.callbacks(), follow], place.path, resume, seconds)
+        if follow.message:
+            raise follow.message
         return run
 
     def _value(self, run: Run) -> float:
         """What the run is judged by: measured on the examples for validation, where they are not the others."""
-        figures = run.figures
+        metrics = run.test_metrics
         if run.stopping or validates_apart(run.recipe, self.catalog):
-            figures, _, _ = evaluate(run.recipe, run.model, run.step, self.catalog, validation=True)
-        value = figure(figures, self.plan.settings)
+            metrics, _, _ = evaluate(run.recipe, run.model, run.step, self.catalog, validation=True)
+        value = monitored(metrics, self.plan.settings)
         if not math.isfinite(value):
             raise RunFailed(f"{self.plan.settings.name} is {value} at its end.")
         return value
@@ -153,4 +153,4 @@ def validates_apart(recipe: Recipe, catalog: Catalog) -> bool:
     if dataset_class.validation is Dataset.validation:
         return False
     dataset: Dataset = dataset_class(config)
-    return dataset.validation() is not dataset.evaluation()
+    return dataset.validation() is not dataset.test()

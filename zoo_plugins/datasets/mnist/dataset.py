@@ -38,7 +38,7 @@ class MNIST(zoo.Dataset):
         validation: int = zoo.setting(
             0,
             "so many digits, the last to train on, are kept apart to choose by; 0: choose by the evaluation's",
-            least=0,
+            ge=0,
         )
 
     config: Config
@@ -49,7 +49,7 @@ class MNIST(zoo.Dataset):
     def validation(self) -> zoo.InMemory:
         return self._parts[1]
 
-    def evaluation(self) -> zoo.InMemory:
+    def test(self) -> zoo.InMemory:
         return self._parts[2]
 
     def fingerprint(self) -> str:
@@ -77,4 +77,4 @@ class MNIST(zoo.Dataset):
 
 def _examples(images: Tensor, labels: Tensor) -> zoo.InMemory:
     """(N, 28, 28) uint8 and (N,) as examples."""
-    return zoo.InMemory(image=zoo.Pixels(images.unsqueeze(1)), label=labels)
+    return zoo.InMemory(image=zoo.Uint8Images(images.unsqueeze(1)), label=labels)

@@ -45,8 +45,8 @@ def read(source: Source, root: str | None, may_download: bool) -> Database:
     except NotReached as error:
         missing = f"the full MNIST is not in {place / 'MNIST' / 'raw'} and was not downloaded ({error})"
         if source == "full":
-            cure = "Put its four IDX files there, or type `dataset.source=subset`."
-            raise zoo.ZooError(f"{missing}.", cure) from error
+            hint = "Put its four IDX files there, or type `dataset.source=subset`."
+            raise zoo.ZooError(f"{missing}.", hint) from error
     warnings.warn(
         f"mnist: this run uses the 5,000-digit subset that ships with zoo, because {missing}; "
         "for all 70,000 digits put the four IDX files there, or let zoo download them.",
@@ -63,9 +63,9 @@ def _full(root: Path, may_download: bool) -> Database:
         zoo.ZooError: if a file is damaged, or the data root can't be read or written.
     """
     folder = root / "MNIST" / "raw"
-    cure = "Delete it, and the next run downloads it again."
+    hint = "Delete it, and the next run downloads it again."
     found = mnist_files.find(folder, mnist_files.FULL)
-    contents = {name: mnist_files.read(path, mnist_files.FULL[name], cure) for name, path in found.items()}
+    contents = {name: mnist_files.read(path, mnist_files.FULL[name], hint) for name, path in found.items()}
     missing = {name: md5 for name, md5 in mnist_files.FULL.items() if name not in found}
     if missing:
         if not may_download:

@@ -36,7 +36,7 @@ def find(folder: Path, names: Iterable[str]) -> dict[str, Path]:
     return found
 
 
-def read(path: Path, md5: str, cure: str) -> bytearray:
+def read(path: Path, md5: str, hint: str) -> bytearray:
     """The decompressed content of ``path``.
 
     Raises:
@@ -50,7 +50,7 @@ def read(path: Path, md5: str, cure: str) -> bytearray:
         state = "truncated" if unpacked.breaks_off else "truncated or altered"
         raise zoo.ZooError(
             f"{path} is {state}: its decompressed content has MD5 {unpacked.md5}, but should have {md5}.",
-            cure,
+            hint,
         )
     return unpacked.content
 

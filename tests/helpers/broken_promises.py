@@ -1,0 +1,251 @@
+"""Things that each break one promise, beside a plugin that keeps them all."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import tiny
+import torch
+from torch import nn
+
+import zoo_core as zoo
+
+_calls = itertools.count()
+
+
+class KeptTrainer(tiny.LineTrainer):
+    """Keeps every promise."""
+
+
+class NotOnMeta(tiny.Line):
+    def __init__(self, config):
+        super().__init__(config)
+        self.scale = float(self.layers[0].weight.abs().max())
+
+
+class ForgetsABuffer(tiny.Line):
+    """Its state is not all that it is built from: the width is drawn."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.more = nn.Linear(1, 1 + next(_calls) % 7)
+
+
+class SaysNothing(tiny.Line):
+    """Its Config is put in after the class was looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Silent:
+    width: int = zoo.setting(3, " ")
+
+
+SaysNothing.Config = _Silent
+
+
+class StartsSpoilt(tiny.Line):
+    def __init__(self, config):
+        super().__init__(config)
+        self.register_buffer("scale", torch.tensor(torch.nan))
+
+
+class PredictsAtRandom(tiny.Line):
+    def predict(self, count):
+        return {"height": torch.rand(count)}
+
+    def example(self):
+        return {"count": 3}
+
+
+class PredictsAnotherShape(tiny.Line):
+    outputs = {"height": "(N, 1)"}  # noqa: RUF012  # read only
+
+    def predict(self, count):
+        return {"height": torch.zeros(count)}
+
+    def example(self):
+        return {"count": 3}
+
+
+class PredictsBeyond(PredictsAnotherShape):
+    outputs = {"height": "(N) in [1, 2]"}  # noqa: RUF012  # read only
+
+
+class LeavesTraining(tiny.Line):
+    def predict(self, count):
+        self.train()
+        return {"height": torch.zeros(count)}
+
+    def example(self):
+        return {"count": 3}
+
+
+class Listy(tiny.Points):
+    def train(self):
+        return [(torch.zeros(3), 1.0)] * 8
+
+
+class DrawsAnew(tiny.Points):
+    """An example is another each time."""
+
+    def train(self):
+        return _Drawn()
+
+
+class _Drawn:
+    def __len__(self):
+        return 16
+
+    def __getitem__(self, number):
+        return {"point": torch.full((3,), float(number + next(_calls))), "height": 0.0}
+
+
+class Restless(tiny.Points):
+    def fingerprint(self):
+        return str(next(_calls))
+
+
+class Leaky(tiny.Points):
+    def test(self):
+        return self.train()
+
+
+class Idle(tiny.LineTrainer):
+    """Never steps."""
+
+    def step(self, batch):
+        return {"loss": (self.model(batch["point"]) - batch["height"]).square().mean().detach()}
+
+
+class Attached(tiny.LineTrainer):
+    def step(self, batch):
+        return {**super().step(batch), "extra": self.model(batch["point"]).mean()}
+
+
+class Tall(tiny.LineTrainer):
+    def step(self, batch):
+        return {**super().step(batch), "extra": torch.zeros(2)}
+
+
+class Frozen(tiny.Line):
+    def __init__(self, config):
+        super().__init__(config)
+        self.layers[0].weight.requires_grad_(False)
+
+
+class Thaws(tiny.LineTrainer):
+    def step(self, batch):
+        metrics = super().step(batch)
+        with torch.no_grad():
+            self.engine.unwrap(self.model).layers[0].weight.add_(1)
+        return metrics
+
+
+class LeavesEval(tiny.LineTrainer):
+    def evaluate(self, evaluation, training):
+        self.model.eval()
+        return {}
+
+
+class MeasuresInTraining(tiny.LineTrainer):
+    """Its batch statistics learn from what is measured on."""
+
+    def evaluate(self, evaluation, training):
+        for batch in evaluation:
+            self.model(batch["point"])
+        return {}
+
+
+class Unseeded(tiny.LineTrainer):
+    def step(self, batch):
+        metrics = super().step(batch)
+        with torch.no_grad():
+            self.engine.unwrap(self.model).layers[2].bias.add_(0.001 * next(_calls))
+        return metrics
+
+
+class Forgetful(tiny.LineTrainer):
+    """Counts in an attribute that is not kept."""
+
+    def setup(self, model, engine):
+        super().setup(model, engine)
+        self._seen = 0
+
+    def step(self, batch):
+        metrics = super().step(batch)
+        self._seen += 1
+        with torch.no_grad():
+            self.engine.unwrap(self.model).layers[2].bias.add_(0.01 * self._seen)
+        return metrics
+
+
+class OnlyEights(tiny.LineTrainer):
+    def step(self, batch):
+        batch["point"].view(8, 3)
+        return super().step(batch)
+
+
+class RefusesInWords(tiny.LineTrainer):
+    def step(self, batch):
+        if len(batch["point"]) % 2:
+            raise zoo.ZooError("pairs are compared, but the number is odd.", "Write run.batch_size=8.")
+        return super().step(batch)
+
+
+MODELS = [
+    SaysNothing,
+    NotOnMeta,
+    ForgetsABuffer,
+    StartsSpoilt,
+    PredictsAtRandom,
+    PredictsAnotherShape,
+    PredictsBeyond,
+    LeavesTraining,
+    Frozen,
+]
+DATASETS = [Listy, DrawsAnew, Restless, Leaky]
+TRAINERS = [
+    KeptTrainer,
+    Idle,
+    Attached,
+    Tall,
+    Thaws,
+    LeavesEval,
+    MeasuresInTraining,
+    Unseeded,
+    Forgetful,
+    OnlyEights,
+    RefusesInWords,
+]
+
+
+class Plugin:
+    """All of them, under their names in lower case, and a recipe for each."""
+
+    @zoo.hookimpl
+    def zoo_register(self, registry):
+        run = {"steps": 10, "batch_size": 8}
+        for kind, classes in (("model", MODELS), ("dataset", DATASETS), ("trainer", TRAINERS)):
+            for one in classes:
+                name = one.__name__.lower()
+                getattr(registry, kind)(
+                    name, f"broken_promises:{one.__name__}", summary="Breaks a promise", license="MIT"
+                )
+                parts = {"model": "line", "dataset": "points", "trainer": "line", kind: name}
+                if one is Thaws:
+                    parts["model"] = "frozen"
+                registry.recipe(f"with-{name}", __file__, **{part: {"name": of} for part, of in parts.items()}, run=run)
+
+
+@dataclass
+class Pickling:
+    """Only for its source: a plugin that would run a stranger's code."""
+
+    path: str
+
+    def read(self):
+        import pickle  # noqa: TID251  # what is looked for
+
+        with open(self.path, "rb") as file:
+            return pickle.load(file)  # noqa: S301

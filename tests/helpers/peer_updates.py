@@ -1,0 +1,77 @@
+"""Two steps of a framework's script on fixed pictures, beside the same updates by hand.
+
+Prints how far the weights of generator and discriminator are apart at most.
+
+    python tests/benchmarks/peer_updates.py lightning
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from repository import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import torch
+from peer_task import adam, discriminator_losses, generator_losses
+from plain_script import BATCH, LATENT, Discriminator, Generator
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+STEPS = 2
+
+
+def main(framework: str) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(5)
+    pictures = TensorDataset(torch.rand(STEPS * BATCH, 1, 28, 28), torch.randint(10, (STEPS * BATCH,)))
+    noises = [torch.randn(BATCH, LATENT) for _ in range(STEPS)]
+    loader = DataLoader(pictures, batch_size=BATCH)
+    for one, other in zip(by_hand(loader, noises), by_framework(framework, loader, noises), strict=True):
+        weights = zip(one.parameters(), other.parameters(), strict=True)
+        sys.stdout.write(f"{max(float((a - b).abs().max()) for a, b in weights)}\n")
+
+
+def by_hand(loader: DataLoader[Any], noises: list[Tensor]) -> list[nn.Module]:
+    torch.manual_seed(3)
+    generator, discriminator = Generator(), Discriminator()
+    generator_optimizer, discriminator_optimizer = adam(generator), adam(discriminator)
+    for (image, label), noise in zip(loader, noises, strict=True):
+        generated = generator(noise, label)
+        generator_optimizer.zero_grad()
+        generator_losses(generated, image, discriminator(generated, label))["generator_loss"].backward()
+        generator_optimizer.step()
+        scores = discriminator(image, label), discriminator(generated.detach(), label)
+        discriminator_optimizer.zero_grad()
+        discriminator_losses(*scores)["discriminator_loss"].backward()
+        discriminator_optimizer.step()
+    return [generator, discriminator]
+
+
+def by_framework(framework: str, loader: DataLoader[Any], noises: list[Tensor]) -> list[nn.Module]:
+    script: Any = import_module(f"{framework}_script")
+    networks: list[nn.Module] = []
+
+    def kept(kind: type[nn.Module]) -> Any:
+        def make() -> nn.Module:
+            networks.append(kind())
+            return networks[-1]
+
+        return make
+
+    left = iter(noises)
+    script.batches, script.noise = lambda _: loader, lambda _: next(left)
+    script.Generator, script.Discriminator = kept(Generator), kept(Discriminator)
+    torch.manual_seed(3)
+    with TemporaryDirectory() as folder:
+        script.train(STEPS, "loader", Path(folder))
+    return networks
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

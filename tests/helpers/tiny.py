@@ -1,0 +1,203 @@
+"""A plugin whose runs take milliseconds: a line through points, with all that a trainer may hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LinearLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+import zoo_core as zoo
+from zoo_core.config.recipe import Recipe
+from zoo_core.loggers import standard
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.resolve import complete
+from zoo_core.runs.run import Run
+from zoo_core.training.runner import resume_run, run_recipe
+
+RECIPE = Recipe(
+    "line",
+    {
+        "summary": "A line through points",
+        "model": {"name": "line"},
+        "dataset": {"name": "points"},
+        "trainer": {"name": "line"},
+        "run": {"steps": 30, "batch_size": 8, "log_every": 5, "checkpoint_every": 10, "preview_every": 10},
+    },
+)
+STORY = {"model": "line", "config": {"inputs": 3}}  # the least that a weights file says of itself
+
+
+class Line(zoo.Model):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        inputs: int = zoo.setting(3, "numbers of a point", ge=1)
+
+    config: Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.layers = nn.Sequential(nn.Linear(config.inputs, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+
+    def forward(self, point: Tensor) -> Tensor:
+        return self.layers(point).squeeze(1)
+
+
+class Points(zoo.Dataset):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        count: int = zoo.setting(50, "points to train on", ge=1)
+        warn: bool = zoo.setting(False, "say that these are not the real ones")
+        apart: bool = zoo.setting(False, "validate on three points that are not those of the evaluation")
+
+    config: Config
+
+    def train(self) -> zoo.InMemory:
+        if self.config.warn:
+            import warnings
+
+            warnings.warn("these are not the real points", stacklevel=2)
+        return self._points(self.config.count)
+
+    def test(self) -> zoo.InMemory:
+        return self._points(12)
+
+    def validation(self) -> zoo.Examples:
+        return self._points(3) if self.config.apart else super().validation()
+
+    def _points(self, count: int) -> zoo.InMemory:
+        point = torch.linspace(-1, 1, 3 * count).sin().view(3, count).T.contiguous()
+        return zoo.InMemory(point=point, height=point.sum(dim=1))
+
+
+class LineTrainer(zoo.Trainer):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        learning_rate: float = zoo.setting(1e-2, "Adam step size", gt=0)
+        break_setup: bool = zoo.setting(False, "raise in setup")
+        raise_at: int = zoo.setting(0, "raise in this step; 0 never does")
+        nan_at: int = zoo.setting(0, "report a loss that is not a number in this step; 0 never does")
+        spoil_at: int = zoo.setting(0, "spoil the weights behind this step's loss; 0 never does")
+        ask_at: int = zoo.setting(0, "ask for more memory than there is in this step; 0 never does")
+        draws: Literal["pictures", "clips", "words", "nothing at all"] = zoo.setting(
+            "pictures", "what a preview is: pictures, clips of six frames, or a mistake"
+        )
+        says: Literal["loss", "step"] = zoo.setting("loss", "what the loss is called")
+        metric: Literal["number", "text"] = zoo.setting("number", "what the evaluation gives")
+
+    config: Config
+    protocol = "Mean absolute error of the heights"
+
+    def setup(self, model: Line, engine: zoo.Engine) -> None:
+        if self.config.break_setup:
+            raise RuntimeError("this trainer cannot be set up")
+        adam = torch.optim.Adam(model.parameters(), lr=self.config.learning_rate)
+        self.schedule = LinearLR(adam, total_iters=20)
+        self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9))
+        self.model, self.optimizer = engine.prepare(model, adam)
+        self.engine, self.done, self.drawn = engine, 0, torch.zeros(3)
+
+    def step(self, batch: zoo.Batch) -> zoo.Metrics:
+        self.done += 1
+        if self.done == self.config.raise_at:
+            raise ValueError("this trainer fails")
+        if self.done == self.config.ask_at:
+            torch.empty(2**50, dtype=torch.uint8)
+        noise = torch.randn(3)
+        self.drawn += noise
+        loss = (self.model(batch["point"] + 0.01 * noise) - batch["height"]).square().mean()
+        self.optimizer.zero_grad()
+        self.engine.backward(loss)
+        self.optimizer.step()
+        self.schedule.step()
+        self.average.update_parameters(self.engine.unwrap(self.model))
+        if self.done == self.config.spoil_at:
+            with torch.no_grad():
+                self.engine.unwrap(self.model).layers[0].weight.fill_(torch.nan)
+        return {self.config.says: loss.detach() if self.done != self.config.nan_at else torch.tensor(torch.nan)}
+
+    def evaluate(self, evaluation: Any, training: Any) -> dict[str, float]:
+        model = self.engine.unwrap(self.model).eval()
+        with torch.no_grad():
+            error = [float((model(batch["point"]) - batch["height"]).abs().mean()) for batch in evaluation]
+        model.train()
+        points = sum(len(batch["point"]) for batch in evaluation)
+        if self.config.metric == "text":
+            return {"error": "low"}  # type: ignore[dict-item]
+        return {"error": sum(error) / len(error), "error/points": points}
+
+    def preview(self, batch: zoo.Batch) -> Tensor:
+        count = min(4, len(batch["point"]))
+        if self.config.draws == "nothing at all":
+            raise ValueError("nothing can be drawn")
+        shapes = {"pictures": (count, 1, 5, 5), "clips": (count, 6, 1, 5, 5), "words": (count, 2)}
+        return torch.rand(*shapes[self.config.draws])
+
+    def finalize(self) -> None:
+        self.engine.unwrap(self.model).load_state_dict(self.average.module.state_dict())
+
+
+class Plugin:
+    @zoo.hookimpl
+    def zoo_register(self, registry: zoo.Registry) -> None:
+        registry.model("line", "tiny:Line", summary="A line")
+        registry.dataset("points", "tiny:Points", summary="Points")
+        registry.trainer("line", "tiny:LineTrainer", summary="Least squares")
+
+
+class Watcher:
+    """Keeps the names of the hooks that were called, and stops the run at a step."""
+
+    def __init__(self, stop_at: int = 0) -> None:
+        self.heard: list[str] = []
+        self.stop_at = stop_at
+        self.error: BaseException | None = None
+
+    @zoo.hookimpl
+    def zoo_run_started(self, run: Run) -> None:
+        self.heard.append(f"started at {run.step}")
+
+    @zoo.hookimpl
+    def zoo_step_finished(self, run: Run, step: int) -> None:
+        if step == self.stop_at:
+            run.stop("the watcher")
+
+    @zoo.hookimpl
+    def zoo_checkpoint_saved(self, step: int) -> None:
+        self.heard.append(f"saved {step}")
+
+    @zoo.hookimpl
+    def zoo_evaluated(self, step: int) -> None:
+        self.heard.append(f"evaluated {step}")
+
+    @zoo.hookimpl
+    def zoo_run_finished(self) -> None:
+        self.heard.append("finished")
+
+    @zoo.hookimpl
+    def zoo_run_failed(self, error: BaseException) -> None:
+        self.heard.append("failed")
+        self.error = error
+
+
+def catalog(*registries: Path) -> Catalog:
+    """A catalog in which there is this plugin and nothing else, but what ``registries`` list."""
+    here = Catalog(registries, installed=False)
+    here.plugins.add("tiny", Plugin())
+    return here
+
+
+def train(folder: Path, *words: str, callbacks: tuple[object, ...] = (), recipe: Recipe = RECIPE) -> Run:
+    """The finished run of the recipe ``line`` in ``folder``, with ``key=value`` words laid over it."""
+    here = catalog()
+    whole = complete(recipe.with_overrides(["run.device=cpu", *words]), here)
+    return run_recipe(whole, here, [*standard(), *callbacks], folder)
+
+
+def resume(folder: Path, callbacks: tuple[object, ...] = ()) -> Run:
+    """The run in ``folder``, gone on with from its newest checkpoint."""
+    return resume_run(folder, catalog(), [*standard(), *callbacks])

@@ -1,0 +1,261 @@
+"""Recipes: layers of YAML, what extends what, and where each value came from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zoo_core.config.layers import Recipes, user_files
+from zoo_core.config.recipe import Recipe, read_config
+from zoo_core.errors import BadSetting, NameTaken, UnknownName, ZooError
+
+BASE = """\
+recipes:
+  base:
+    summary: The first
+    model: {name: net, width: 8, layers: [1, 2, 3]}
+    dataset: {name: digits}
+    trainer:
+      name: adam
+      rate: 0.1
+    run: {steps: 100, seed: 1}
+  child:
+    summary: The second
+    extends: base
+    trainer:
+      rate: 0.2
+    run: {epochs: 3}
+"""
+Write = Callable[[str, str], Path]
+
+
+def refusal(ask: Callable[[], Any]) -> ZooError:
+    with pytest.raises(ZooError) as raised:
+        ask()
+    return raised.value
+
+
+def test_a_recipe_is_plain_python(write: Write) -> None:
+    recipe = Recipes([("zoo", write("base.yaml", BASE))]).find("base")
+
+    assert (recipe.name, recipe.plugin, recipe.summary) == ("base", "zoo", "The first")
+    assert recipe.component("model") == "net"
+    assert recipe.settings("model") == {"width": 8, "layers": [1, 2, 3]}
+    assert type(recipe.settings("model")["layers"]) is list
+    assert (recipe.run_settings().steps, recipe.run_settings().seed) == (100, 1)
+
+
+def test_a_recipe_that_extends_another_changes_what_it_says_and_no_more(write: Write) -> None:
+    recipes = Recipes([("zoo", write("base.yaml", BASE))])
+    child = recipes.find("child")
+
+    assert child.summary == "The second"
+    assert child.values["trainer"] == {"name": "adam", "rate": 0.2}
+    assert child.values["model"] == {"name": "net", "width": 8, "layers": [1, 2, 3]}
+    assert "extends" not in child.values
+    assert recipes.find("base").values["trainer"]["rate"] == 0.1
+
+
+def test_a_recipe_does_not_inherit_the_summary(write: Write) -> None:
+    path = write("mine.yaml", "recipes:\n  quiet: {extends: base}\n")
+    assert Recipes([("zoo", write("base.yaml", BASE))], [path]).find("quiet").summary == ""
+
+
+def test_later_layers_win(write: Write) -> None:
+    plugin = write("base.yaml", BASE)
+    user = write("user.yaml", "recipes:\n  base:\n    trainer: {rate: 0.3}\n    model: {width: 16}\n")
+    further = write("further.yaml", "recipes:\n  base:\n    trainer: {rate: 0.4}\n")
+
+    recipe = Recipes([("zoo", plugin)], [user, further]).find("base").with_overrides(["run.seed=9", "run.seed=10"])
+
+    assert recipe.values["trainer"] == {"name": "adam", "rate": 0.4}
+    assert recipe.values["model"]["width"] == 16
+    assert recipe.run_settings().seed == 10
+    assert recipe.plugin == "zoo"
+    places = {key: str(recipe.sources[tuple(key.split("."))]) for key in ("trainer.rate", "model.width", "run.seed")}
+    assert places == {"trainer.rate": "further.yaml:3", "model.width": "user.yaml:4", "run.seed": "command line"}
+    assert str(recipe.sources["trainer", "name"]) == "base.yaml:7"
+
+
+def test_the_users_layers_are_home_then_working_folder_then_those_given(
+    write: Write, zoo_home: Path, tmp_path: Path
+) -> None:
+    assert user_files() == []
+    (zoo_home / "registry.yaml").write_text("")
+    write("registry.yaml", "")
+
+    here = Path.cwd()
+    assert user_files([Path("more.yaml")]) == [zoo_home / "registry.yaml", here / "registry.yaml", here / "more.yaml"]
+
+
+def test_a_program_that_changes_its_folder_keeps_its_recipes(write, zoo_home, tmp_path_factory, monkeypatch):
+    write("registry.yaml", "recipes: {mine: {model: {name: x}}}\n")
+    recipes = Recipes([], user_files())
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert recipes.find("mine").component("model") == "x"
+
+
+def test_lists_are_replaced_and_mappings_merged(write: Write) -> None:
+    base = "recipes:\n  a:\n    model: {name: net, sizes: [1, 2, 3], mix: {x: 1, y: 2}}\n"
+    over = "recipes:\n  a:\n    model: {sizes: [9], mix: {y: 3, z: 4}}\n"
+
+    recipe = Recipes([("zoo", write("a.yaml", base))], [write("b.yaml", over)]).find("a")
+
+    assert recipe.settings("model") == {"sizes": [9], "mix": {"x": 1, "y": 3, "z": 4}}
+
+
+def test_another_name_drops_the_settings_of_the_old_part(write: Write) -> None:
+    over = write("over.yaml", "recipes:\n  base:\n    model: {name: other, depth: 2}\n")
+
+    recipe = Recipes([("zoo", write("base.yaml", BASE))], [over]).find("base")
+
+    assert recipe.values["model"] == {"name": "other", "depth": 2}
+    assert ("model", "width") not in recipe.sources
+    assert recipe.with_overrides(["model.name=third"]).values["model"] == {"name": "third"}
+    assert recipe.with_overrides(["model.name=other"]).values["model"] == {"name": "other", "depth": 2}
+
+
+def test_of_steps_and_epochs_the_newer_wins(write: Write) -> None:
+    child = Recipes([("zoo", write("base.yaml", BASE))]).find("child")
+
+    assert (child.run_settings().steps, child.run_settings().epochs) == (None, 3.0)
+    again = child.with_overrides(["run.steps=5"]).run_settings()
+    assert (again.steps, again.epochs, again.seed) == (5, None, 1)
+
+
+@pytest.mark.parametrize("run", ["{seed: 1}", "{steps: 5, epochs: 5}", "{steps: null}"])
+def test_a_recipe_gives_either_steps_or_epochs(write: Write, run: str) -> None:
+    recipe = Recipes([], [write("a.yaml", f"recipes:\n  a:\n    run: {run}\n")]).find("a")
+    error = refusal(recipe.run_settings)
+    assert str(error) == "recipe 'a' should give either run.steps or run.epochs.\n  Add `run.steps=1000`."
+
+
+@pytest.mark.parametrize("epochs", ["inf", "nan", "-1"])
+def test_epochs_are_a_number_of_passes(write: Write, epochs: str) -> None:
+    recipe = Recipes([("zoo", write("base.yaml", BASE))]).find("base").with_overrides([f"run.epochs={epochs}"])
+    assert isinstance(refusal(recipe.run_settings), BadSetting)
+
+
+@pytest.mark.parametrize(
+    ("text", "chain", "line"),
+    [
+        ("recipes:\n  a:\n    extends: a\n", "a → a", 3),
+        ("recipes:\n  a:\n    extends: b\n  b:\n    extends: a\n", "a → b → a", 5),
+    ],
+)
+def test_a_recipe_that_extends_itself_shows_the_circle(write: Write, text: str, chain: str, line: int) -> None:
+    error = refusal(lambda: Recipes([], [write("mine.yaml", text)]).find("a"))
+
+    assert isinstance(error, BadSetting)
+    assert error.message.startswith(f"mine.yaml:{line}: recipe '")
+    assert error.message.endswith(f"extends itself: {chain}.")
+
+
+def test_the_users_recipe_may_extend_the_plugins_recipe_of_its_name(write: Write) -> None:
+    mine = write("mine.yaml", "recipes:\n  base:\n    extends: zoo/base\n    run: {seed: 7}\n")
+    recipe = Recipes([("zoo", write("base.yaml", BASE))], [mine]).find("base")
+    assert recipe.run_settings().seed == 7
+
+
+def test_a_missing_parent_is_named_with_its_place_and_the_nearest(write: Write) -> None:
+    mine = write("mine.yaml", "recipes:\n  a:\n    summary: x\n    extends: bass\n")
+    error = refusal(lambda: Recipes([("zoo", write("base.yaml", BASE))], [mine]).find("a"))
+
+    assert isinstance(error, UnknownName)
+    assert str(error) == "mine.yaml:4: no recipe is called 'bass', which 'a' extends.\n  Did you mean 'base'?"
+
+
+def test_two_plugins_that_offer_one_recipe_are_both_named_and_can_both_be_had(write: Write) -> None:
+    one = write("one.yaml", "recipes:\n  same: {summary: One}\n")
+    two = write("two.yaml", "recipes:\n  same: {summary: Two}\n")
+    recipes = Recipes([("left", one), ("right", two)])
+
+    error = refusal(lambda: recipes.find("same"))
+
+    assert isinstance(error, NameTaken)
+    assert str(error) == "2 plugins offer a recipe called 'same'.\n  Write 'left/same' or 'right/same'."
+    assert [recipes.find(name).summary for name in ("left/same", "right/same")] == ["One", "Two"]
+    assert recipes.names() == [("left", "same"), ("right", "same")]
+
+
+def test_the_users_layer_over_one_of_two_plugins_says_whose(write: Write) -> None:
+    one = write("one.yaml", "recipes:\n  same: {run: {steps: 1}}\n")
+    two = write("two.yaml", "recipes:\n  same: {run: {steps: 2}}\n")
+    mine = write("mine.yaml", "recipes:\n  right/same: {run: {seed: 5}}\n")
+    recipes = Recipes([("left", one), ("right", two)], [mine])
+
+    assert recipes.find("left/same").values["run"] == {"steps": 1}
+    assert recipes.find("right/same").values["run"] == {"steps": 2, "seed": 5}
+    assert ("", "right/same") not in recipes.names()
+
+
+def test_interpolation_is_refused_and_never_resolved(write: Write) -> None:
+    text = 'recipes:\n  a:\n    run:\n      steps: "${oc.env:HOME}"\n'
+    recipe = Recipes([], [write("a.yaml", text)]).find("a")
+
+    error = refusal(recipe.run_settings)
+
+    assert error.message == "a.yaml:4: run.steps is '${oc.env:HOME}', but recipes do not interpolate."
+    assert os.environ["HOME"] not in recipe.as_yaml()
+
+
+def test_what_a_recipe_is_written_as_reads_as_the_same_recipe(write: Write) -> None:
+    recipe = Recipes([("zoo", write("base.yaml", BASE))]).find("child").with_overrides(["model.layers=[4]"])
+
+    again = read_config(write("config.yaml", recipe.as_yaml()))
+
+    assert (again.name, again.values) == (recipe.name, recipe.values)
+    assert again.where("run.epochs").startswith("config.yaml:")
+
+
+@pytest.mark.parametrize(
+    ("word", "problem", "hint"),
+    [
+        ("run.steps", "'run.steps' should be key=value.", "Write for example `trainer.learning_rate=1e-4`."),
+        ("run..steps=1", "'run..steps=1' should be key=value.", "Write for example `trainer.learning_rate=1e-4`."),
+        ("=1", "'=1' should be key=value.", "Write for example `trainer.learning_rate=1e-4`."),
+        ("steps=1", "'steps' is no setting of a recipe.", "Did you mean 'run.steps'?"),
+        ("width=1", "'width' is no setting of a recipe.", "Did you mean 'model.width'?"),
+        ("zzzzz=1", "'zzzzz' is no setting of a recipe.", "Keys start with run., model., dataset. or trainer."),
+        ("model=net", "'model' is no setting of a recipe.", "Keys start with run., model., dataset. or trainer."),
+        (
+            "run.steps=[",
+            "the value of 'run.steps=[' is not YAML: did not find expected node content.",
+            "Quote it for the shell, for example",
+        ),
+    ],
+)
+def test_a_word_that_is_no_setting_says_what_to_type(write: Write, word: str, problem: str, hint: str) -> None:
+    recipe = Recipes([("zoo", write("base.yaml", BASE))]).find("base")
+    error = refusal(lambda: recipe.with_overrides([word]))
+    assert error.message == problem
+    assert (error.hint or "").startswith(hint)
+
+
+def test_a_part_without_a_name_says_what_to_add() -> None:
+    error = refusal(lambda: Recipe("bare", {"model": {"width": 3}}).component("model"))
+    assert str(error) == "recipe 'bare' names no model.\n  Add `model: {name: …}`; see `zoo list models`."
+
+
+def test_the_weights_of_every_layer_are_handed_on_with_their_files(write: Write) -> None:
+    one, two = write("one.yaml", "weights: {w: {size: 1}}\n"), write("two.yaml", "weights: {w: {size: 2}}\n")
+    three = write("three.yaml", "recipes: {}\n")
+    assert Recipes([("left", one), ("right", three)], [two]).weights() == [
+        ("left", one, {"w": {"size": 1}}),
+        ("right", three, {}),
+        ("", two, {"w": {"size": 2}}),
+    ]
+
+
+def test_recipes_that_extend_one_have_values_of_their_own(tmp_path):
+    path = tmp_path / "registry.yaml"
+    path.write_text("recipes: {base: {model: {size: 3}}, one: {extends: base}, other: {extends: base}}")
+    recipes = Recipes(user_files=[path])
+
+    recipes.find("one").values["model"]["size"] = 4
+
+    assert [recipes.find(name).values["model"] for name in ("one", "other", "base")] == [{"size": 3}] * 3

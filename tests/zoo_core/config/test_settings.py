@@ -1,0 +1,326 @@
+"""Settings: what is read, what is refused, and how a refusal is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+import zoo_core as zoo
+from zoo_core.config.settings import check_config_class, describe, read
+from zoo_core.config.types import type_name
+from zoo_core.errors import BadSetting, BrokenPlugin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    rate: float = zoo.setting(1e-3, "step size", gt=0)
+    width: int = zoo.setting(8, "features", ge=1, le=64)
+    betas: tuple[float, float] = zoo.setting((0.9, 0.999), "moment decays", ge=0, lt=1)
+    loss: Literal["least-squares", "cross-entropy"] = zoo.setting("least-squares", "which loss")
+    label: str | None = zoo.setting(None, "a word, or nothing")
+    layers: list[int] = zoo.setting([128, 256], "widths of the layers", ge=1)  # it is a field
+    flip: bool = zoo.setting(False, "mirror the pictures")
+    shares: dict[str, float] = zoo.setting({}, "share of each source")  # it is a field
+    words: list[str] = zoo.setting([], "what the classes are called")  # it is a field
+    size: int | str = zoo.setting("auto", "of the pictures", ge=1)
+    depth: Literal[1, 2] = zoo.setting(1, "how deep")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needy:
+    classes: int = zoo.setting(help="how many classes there are", ge=2)
+
+
+def refusal(values: dict[str, Any], config: type[Any] = Config) -> BadSetting:
+    with pytest.raises(BadSetting) as raised:
+        read(config, values, "trainer 'tiny'", "trainer", lambda key: f"registry.yaml:7[{key}]: ")
+    return raised.value
+
+
+def test_nothing_given_leaves_every_default() -> None:
+    assert read(Config, {}, "trainer 'tiny'") == Config()
+
+
+def test_values_become_plain_python_of_the_declared_type() -> None:
+    given = {
+        "rate": 1,
+        "betas": [0, 0.5],
+        "loss": "cross-entropy",
+        "label": "seven",
+        "layers": [3],
+        "flip": True,
+        "shares": {"a": 1},
+    }
+
+    config = read(Config, given, "trainer 'tiny'")
+
+    assert config.rate == 1.0
+    assert isinstance(config.rate, float)
+    assert config.betas == (0.0, 0.5)
+    assert type(config.betas) is tuple
+    assert (config.loss, config.label, config.flip) == ("cross-entropy", "seven", True)
+    assert type(config.layers) is list
+    assert type(config.shares) is dict
+    assert config.shares == {"a": 1.0}
+
+
+def test_a_default_that_is_a_list_is_not_shared() -> None:
+    Config().layers.append(5)
+
+    assert Config().layers == [128, 256]
+
+
+def test_null_is_a_value_where_the_type_allows_it() -> None:
+    assert read(Config, {"label": None}, "x").label is None
+    assert refusal({"width": None}).message == "registry.yaml:7[trainer.width]: trainer.width is null, " + (
+        "but should be an int (features)."
+    )
+
+
+def test_a_value_that_a_recipe_leaves_open_is_missing_where_it_is_left_open() -> None:
+    error = refusal({"rate": "???"})
+
+    assert error.message == (
+        "registry.yaml:7[trainer.rate]: trainer.rate is missing, but trainer 'tiny' needs it (step size)."
+    )
+    assert error.hint == "Add `trainer.rate=…`: float."
+
+
+def test_a_misspelt_setting_names_the_nearest_one() -> None:
+    error = refusal({"raet": 1.0})
+
+    assert error.message == "registry.yaml:7[trainer.raet]: trainer.raet: trainer 'tiny' has no such setting."
+    assert error.hint == "Did you mean 'trainer.rate'?"
+
+
+def test_a_setting_like_no_other_lists_what_there_is() -> None:
+    assert refusal({"zzzzz": 1}).hint == (
+        "Its settings: rate, width, betas, loss, label, layers, flip, shares, words, size, depth."
+    )
+
+
+def test_a_component_without_settings_says_so() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Bare:
+        pass
+
+    assert refusal({"width": 1}, Bare).hint == "It has no settings."
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("rate", "much", "is 'much', but should be a float (step size)"),
+        ("rate", None, "is null, but should be a float"),
+        ("rate", {"a": 1}, "is {a: 1}, but should be a float"),
+        ("width", 6.5, "is 6.5, but should be an int (features)"),
+        ("width", True, "is true, but should be an int"),
+        ("width", [1], "is [1], but should be an int"),
+        ("betas", 0.5, "is 0.5, but should be a list of 2 float (moment decays)"),
+        ("betas", [0.5], "is [0.5], but should be a list of 2 float"),
+        ("betas", [0.1, 0.2, 0.3], "is [0.1, 0.2, 0.3], but should be a list of 2 float"),
+        ("betas", ["a", "b"], "is ['a', 'b'], but should be a list of 2 float"),
+        ("betas", [None, (False, 1)], "is [null, [false, 1]], but should be a list of 2 float"),
+        ("betas", {"x": 5}, "is {x: 5}, but should be a list of 2 float"),
+        ("loss", "hinge", "is 'hinge', but should be one of least-squares, cross-entropy (which loss)"),
+        ("label", ["a"], "is ['a'], but should be a str or null"),
+        ("layers", ["a"], "is ['a'], but should be a list of int"),
+        ("layers", {"x": 1}, "is {x: 1}, but should be a list of int"),
+        ("layers", [[1]], "is [[1]], but should be a list of int"),
+        ("layers", [{"a": 1}], "is [{a: 1}], but should be a list of int"),
+        ("betas", [[0.5], [0.9]], "is [[0.5], [0.9]], but should be a list of 2 float"),
+        ("shares", {"a": {"b": 1}}, "is {a: {b: 1}}, but should be a mapping from str to float"),
+        ("rate", 10**400, f"is {10**400}, but should be a float"),
+        ("label", 7, "is 7, but should be a str or null"),
+        ("label", False, "is false, but should be a str or null"),
+        ("words", ["a", 7], "is ['a', 7], but should be a list of str"),
+        ("depth", 3, "is 3, but should be one of 1, 2"),
+        ("flip", "maybe", "is 'maybe', but should be a bool"),
+        ("shares", [1], "is [1], but should be a mapping from str to float"),
+    ],
+)
+def test_a_value_of_another_type_says_what_was_given_and_expected(key: str, value: Any, expected: str) -> None:
+    assert f"trainer.{key} {expected}" in refusal({key: value}).message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "hint"),
+    [
+        ("width", 64.0, "Write `trainer.width=64`."),
+        ("rate", "1e-4x", None),
+        ("loss", "least-square", "Did you mean 'least-squares'?"),
+        ("loss", "zzz", None),
+        ("depth", "2", "Write `trainer.depth=2`, without quotes."),
+        ("label", 7, """For text write `'trainer.label="…"'`, with both pairs of quotes; in a file, one."""),
+        (
+            "words",
+            [True],
+            """For text write `'trainer.words=["…", "…"]'`, with both kinds of quotes; in a file, one.""",
+        ),
+    ],
+)
+def test_a_near_miss_is_told_what_to_write(key: str, value: Any, cure: str | None) -> None:
+    assert refusal({key: value}).hint == cure
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "bound"),
+    [
+        ("rate", 0.0, "above 0"),
+        ("rate", "nan", "above 0"),
+        ("width", 0, "at least 1"),
+        ("width", 65, "at most 64"),
+        ("betas", [0.5, 1.0], "below 1"),
+        ("betas", [-0.1, 0.5], "at least 0"),
+        ("layers", [4, 0], "at least 1"),
+    ],
+)
+def test_a_value_out_of_bounds_names_the_bound(key: str, value: Any, bound: str) -> None:
+    assert f"trainer.{key} is {value!r}, but should be {bound} (" in refusal({key: value}).message
+
+
+def test_bounds_include_and_exclude_as_their_names_say() -> None:
+    config = read(Config, {"width": 1, "betas": [0.0, 0.999999]}, "x")
+    assert (config.width, config.betas) == (1, (0.0, 0.999999))
+    assert read(Config, {"width": 64}, "x").width == 64
+
+
+def test_a_missing_value_says_what_it_is_and_what_to_add() -> None:
+    error = refusal({}, Needy)
+
+    place, _, problem = error.message.partition(": ")
+    assert place == "registry.yaml:7[trainer]"
+    assert problem == "trainer.classes is missing, but trainer 'tiny' needs it (how many classes there are)."
+    assert error.hint == "Add `trainer.classes=…`: int."
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "full_key"),
+    [
+        ("label", "${oc.env:HOME}", "trainer.label"),
+        ("layers", [1, "${a}"], "trainer.layers.1"),
+        ("shares", {"a": {"b": "x${c}"}}, "trainer.shares.a.b"),
+    ],
+)
+def test_an_interpolation_is_refused_wherever_it_hides(key: str, value: Any, full_key: str) -> None:
+    error = refusal({key: value})
+
+    assert f"{full_key} is " in error.message
+    assert error.message.endswith("but recipes do not interpolate.")
+
+
+def test_keys_without_a_prefix_stand_alone() -> None:
+    with pytest.raises(BadSetting, match=r"^widht: model 'm' has no such setting\.") as raised:
+        read(Config, {"widht": 3}, "model 'm'")
+    assert raised.value.hint == "Did you mean 'width'?"
+
+
+def test_every_setting_is_described_with_type_default_help_and_bounds() -> None:
+    told = {info.name: info for info in describe(Config)}
+
+    assert list(told) == [
+        "rate",
+        "width",
+        "betas",
+        "loss",
+        "label",
+        "layers",
+        "flip",
+        "shares",
+        "words",
+        "size",
+        "depth",
+    ]
+    assert (told["rate"].type, told["rate"].default, told["rate"].help) == ("float", 1e-3, "step size (above 0)")
+    assert told["width"].help == "features (at least 1, at most 64)"
+    assert told["layers"].default == [128, 256]
+    assert told["label"].type == "str or null"
+    (needed,) = describe(Needy)
+    assert (needed.required, needed.default) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("hint", "name"),
+    [
+        (Literal["a", "b"], "one of a, b"),
+        (int | None, "int or null"),
+        (tuple[float, float], "list of 2 float"),
+        (tuple[int, ...], "list of int"),
+        (list[str], "list of str"),
+        (dict[str, int], "mapping from str to int"),
+        (bool, "bool"),
+    ],
+)
+def test_types_are_named_as_a_user_would_say_them(hint: Any, name: str) -> None:
+    assert type_name(hint) == name
+
+
+def test_a_config_that_could_change_under_a_run_is_refused_as_the_class_is_defined() -> None:
+    @dataclass
+    class Loose:
+        width: int = zoo.setting(3, "features")
+
+    with pytest.raises(TypeError, match=r"Net\.Config should be a frozen, keyword-only dataclass"):
+        check_config_class(type("Net", (), {"Config": Loose}))
+
+
+def test_a_setting_that_does_not_say_what_it_means_is_refused() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Mute:
+        width: int = 3
+
+    with pytest.raises(TypeError, match=r"Net\.Config\.width should say what it means"):
+        check_config_class(type("Net", (), {"Config": Mute}))
+
+
+@pytest.mark.parametrize(
+    ("field_name", "made", "problem"),
+    [
+        ("name", zoo.setting("resnet18", "of timm"), r"Net\.Config\.name is no setting: a recipe calls the component"),
+        ("width", field(default=5, init=False, metadata={"help": "w"}), r"Net\.Config\.width is no setting: a recipe"),
+    ],
+)
+def test_a_setting_that_no_recipe_could_set_is_refused(field_name: str, made: Any, problem: str) -> None:
+    config = make_dataclass("Config", [(field_name, int, made)], frozen=True, kw_only=True)
+    with pytest.raises(TypeError, match=problem):
+        check_config_class(type("Net", (), {"Config": config}))
+
+
+@pytest.mark.parametrize(
+    ("hint", "default", "problem"),
+    [
+        (Path, Path("data"), "Config.a is a Path, which no recipe can give."),
+        (list[Path], [], "Config.a is a list of Path, which no recipe can give."),
+        (Config, Config(), "Config.a is a Config, which no recipe can give."),
+        (float, None, "the default of Config.a is null, but should be a float."),
+        (int, 0, "the default of Config.a is 0, but should be at least 1."),
+    ],
+)
+def test_a_type_or_default_that_does_not_work_is_the_authors_mistake(hint: Any, default: Any, problem: str) -> None:
+    config = make_dataclass("Config", [("a", hint, zoo.setting(default, "a", ge=1))], frozen=True, kw_only=True)
+    for look in (describe, lambda config: read(config, {}, "model 'net'")):
+        with pytest.raises(BrokenPlugin) as raised:
+            look(config)
+        assert f"{raised.value.message}" == problem
+
+
+def test_bounds_are_for_the_numbers_among_what_may_be_text() -> None:
+    assert read(Config, {"size": "half"}, "trainer 'tiny'").size == "half"
+    assert "trainer.size is 0, but should be at least 1" in refusal({"size": 0}).message
+
+
+def test_what_a_config_itself_refuses_is_its_users_mistake() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Range:
+        low: int = zoo.setting(0, "from")
+        high: int = zoo.setting(1, "to")
+
+        def __post_init__(self) -> None:
+            if self.low > self.high:
+                raise ValueError("low should be at most high")
+
+    error = refusal({"low": 5}, Range)
+    assert error.message == "registry.yaml:7[trainer]: trainer 'tiny' refuses its settings: low should be at most high."

@@ -1,0 +1,180 @@
+"""Settings are read from a component's source as they are in its class, and only where that is certain."""
+
+import sys
+import textwrap
+from importlib import import_module, invalidate_caches
+
+import pytest
+
+from zoo_core.config.settings import describe
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.config_source import _source, config_class
+from zoo_core.registry.registry import Entry
+
+HEAD = """
+    from dataclasses import dataclass
+    from typing import Literal
+
+    import zoo_core as zoo
+    from .constants import SIZE, WORDS
+    from . import constants
+"""
+CONSTANTS = """
+    SIZE = 7
+    WORDS = "of a side"
+    LEAST: int = 2
+    SHAPES = ((1, 2), [3])
+    TWICE = 1
+    TWICE = 2
+    SUM = 1 + SIZE
+"""
+BASES = """
+    from dataclasses import dataclass
+    import zoo_core as zoo
+
+    class Base(zoo.Model):
+        @dataclass(frozen=True, kw_only=True)
+        class Config:
+            width: int = zoo.setting(3, "of it", ge=1)
+
+    class Silent(Base):
+        pass
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch, request):
+    """Makes a package of a class ``Net`` and gives its entry; the name is new, so that nothing of it is imported."""
+    name = f"strange_{abs(hash(request.node.nodeid))}"
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def make(body: str, head: str = HEAD) -> Entry:
+        folder = tmp_path / name
+        folder.mkdir()
+        files = {"constants": CONSTANTS, "bases": BASES, "net": textwrap.dedent(head) + textwrap.dedent(body)}
+        for module, text in {"__init__": "", **files}.items():
+            (folder / f"{module}.py").write_text(textwrap.dedent(text))
+        invalidate_caches()
+        return Entry("model", "net", "strange", f"{name}.net:Net", "", "", "")
+
+    yield make
+    for module in [module for module in sys.modules if module.startswith(name)]:
+        del sys.modules[module]
+
+
+@pytest.mark.parametrize(
+    "entry", [entry for entry in Catalog().registry.entries if entry.target.startswith("zoo_plugins")], ids=str
+)
+def test_what_comes_with_zoo_is_read_as_it_is(entry):
+    module, _, name = entry.target.partition(":")
+    assert describe(_source(module).config(name)) == describe(entry.load().Config)
+
+
+PLAIN = {
+    "every type": """
+        class Net(zoo.Model):
+            "A net."
+            @dataclass(frozen=True, kw_only=True)
+            class Config:
+                "Its settings."
+                a: int = zoo.setting(1, "a" " number", ge=0, lt=2.5)
+                b: float = zoo.setting(-1e-3, help="b")
+                c: str | None = zoo.setting(None, "c")
+                "Said behind it."
+                d: list[int] = zoo.setting([1, 2], "d", ge=1)
+                e: tuple[float, ...] = zoo.setting((), "e")
+                f: tuple[int, str] = zoo.setting((1, "x"), "f")
+                g: dict[str, list[int]] = zoo.setting({"a": [1]}, "g")
+                h: Literal["x", "y"] = zoo.setting("x", "h")
+                i: bool = zoo.setting(True, "i")
+                j: int = zoo.setting(help="must be given")
+        """,
+    "constants": """
+        OWN = {"a": 1}
+        class Net(zoo.Model):
+            @dataclass(frozen=True, kw_only=True)
+            class Config:
+                a: int = zoo.setting(SIZE, WORDS, ge=constants.LEAST)
+                b: dict[str, int] = zoo.setting(OWN, "b")
+                c: Literal["x", WORDS] = zoo.setting(WORDS, "c")
+        """,
+    "a base elsewhere": """
+        from .bases import Silent
+        class Net(Silent):
+            @dataclass(frozen=True, kw_only=True)
+            class Config(Silent.Config):
+                depth: int = zoo.setting(1, "deep")
+                width: int = zoo.setting(9, "wide")
+        """,
+    "none of its own": """
+        from . import bases
+        class Net(bases.Base):
+            pass
+        """,
+    "a class that lies elsewhere": "from .bases import Silent as Net",
+    "no settings": """
+        class Net(zoo.Model):
+            @dataclass(frozen=True, kw_only=True)
+            class Config:
+                "Nothing to choose."
+        """,
+}
+
+
+@pytest.mark.parametrize("body", PLAIN.values(), ids=PLAIN.keys())
+def test_what_is_plain_is_read_and_not_imported(plugin, body):
+    entry = plugin(body)
+    written = config_class(entry)
+    assert entry.target.partition(":")[0] not in sys.modules
+    assert describe(written) == describe(entry.load().Config)
+
+
+def _with(field: str, around: str = "", decorator: str = "@dataclass(frozen=True, kw_only=True)") -> str:
+    return f"""
+        {around}
+        class Net(zoo.Model):
+            {decorator}
+            class Config:
+                {field}
+        """
+
+
+FIELD = 'a: int = zoo.setting(1, "a")'
+NOT_PLAIN = {
+    "a default that is computed": _with('a: int = zoo.setting(len("abc"), "a")'),
+    "a constant that is computed": _with('a: int = zoo.setting(constants.SUM, "a")'),
+    "a constant of two meanings": _with('a: int = zoo.setting(constants.TWICE, "a")'),
+    "a constant of a condition": _with('a: int = zoo.setting(ODD, "a")', "if SIZE % 2:\n            ODD = 1"),
+    "words that are put together": _with('a: int = zoo.setting(1, f"{SIZE} wide")'),
+    "a check of its own": _with(f"{FIELD}\n                def __post_init__(self): assert self.a"),
+    "a field of dataclasses": _with(
+        'a: int = field(default=1, metadata={"help": "a"})', "from dataclasses import field"
+    ),
+    "another setting": _with('a: int = setting("a")', "def setting(words): return zoo.setting(5, words)"),
+    "another dataclass": _with(FIELD, "import dataclasses", "@dataclasses.dataclass(frozen=True, kw_only=True)"),
+    "another meaning of int": _with(FIELD, "int = float"),
+    "another meaning of list": _with('a: list[int] = zoo.setting([1], "a")', "list = tuple"),
+    "a constant that is changed": _with('a: list[int] = zoo.setting(SIDES, "a")', "SIDES = [1]; SIDES.append(2)"),
+    "a constant that a function changes": _with(
+        'a: list[int] = zoo.setting(SIDES, "a")', "SIDES = [1]\n        list.append(SIDES, 2)"
+    ),
+    "another Config behind it": _with(FIELD) + "\n        Net.Config = type('Config', (Net.Config,), {})\n",
+    "a type that is called": _with('a: Number = zoo.setting(1, "a")', "Number = int"),
+    "names from everywhere": _with(FIELD, "from .constants import *"),
+    "a class that is made over": _with(FIELD, "").replace("class Net", "@(lambda made: made)\n        class Net"),
+    "a class of two meanings": _with(FIELD) + _with(FIELD.replace("1", "2")),
+    "settings of two meanings": _with(FIELD) + "    Config = Config\n",
+}
+
+
+@pytest.mark.parametrize("body", NOT_PLAIN.values(), ids=NOT_PLAIN.keys())
+def test_for_anything_else_the_class_is_imported(plugin, body):
+    entry = plugin(body)
+    chosen = config_class(entry)
+    assert chosen is import_module(entry.target.partition(":")[0]).Net.Config
+
+
+def test_a_module_that_is_there_already_is_not_read_again(plugin):
+    entry = plugin(PLAIN["constants"])
+    loaded = entry.load()
+    assert config_class(entry) is loaded.Config

@@ -1,0 +1,147 @@
+"""The registry: who owns a name, how it is found, and what a plugin may not hand over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName
+from zoo_core.registry.registry import Entry, Registry
+
+
+@pytest.fixture
+def registry() -> Registry:
+    registry = Registry()
+    with registry.owned_by("gans"):
+        registry.model("clsgan", "collections:Counter", summary="Two networks", paper="Mao 2017", license="MIT")
+        registry.trainer("clsgan", "collections:ChainMap", summary="Adversarial")
+    with registry.owned_by("digits"):
+        registry.dataset("mnist", "collections:OrderedDict", summary="Digits")
+    return registry
+
+
+def test_an_entry_knows_who_brought_it_and_what_it_is(registry: Registry) -> None:
+    assert registry.find("model", "clsgan") == Entry(
+        "model", "clsgan", "gans", "collections:Counter", "Two networks", "Mao 2017", "MIT"
+    )
+
+
+def test_one_name_may_stand_for_a_model_and_its_trainer(registry: Registry) -> None:
+    assert registry.find("trainer", "clsgan").target == "collections:ChainMap"
+    assert registry.find("model", "clsgan").target == "collections:Counter"
+
+
+def test_the_full_name_always_works(registry: Registry) -> None:
+    assert registry.find("dataset", "digits/mnist") is registry.find("dataset", "mnist")
+
+
+def test_an_unknown_name_offers_the_nearest_of_its_kind(registry: Registry) -> None:
+    with pytest.raises(UnknownName) as raised:
+        registry.find("model", "clsgam")
+    assert str(raised.value) == "no model is called 'clsgam'.\n  Did you mean 'clsgan'?"
+
+
+def test_a_name_like_no_other_says_where_to_look(registry: Registry) -> None:
+    with pytest.raises(UnknownName) as raised:
+        registry.find("dataset", "cats")
+    assert raised.value.hint == "`zoo list datasets` shows all 1."
+
+
+def test_the_full_name_of_another_plugin_is_unknown(registry: Registry) -> None:
+    with pytest.raises(UnknownName, match="no dataset is called 'gans/mnist'"):
+        registry.find("dataset", "gans/mnist")
+
+
+def test_two_plugins_that_claim_one_name_are_both_named_and_can_both_be_had(registry: Registry) -> None:
+    with registry.owned_by("stranger"):
+        registry.model("clsgan", "collections:deque", summary="Another")
+
+    with pytest.raises(NameTaken) as raised:
+        registry.find("model", "clsgan")
+
+    assert str(raised.value) == (
+        "2 plugins offer a model called 'clsgan'.\n  Write 'gans/clsgan' or 'stranger/clsgan'."
+    )
+    assert registry.find("model", "stranger/clsgan").target == "collections:deque"
+    assert registry.find("model", "gans/clsgan").target == "collections:Counter"
+
+
+def test_nothing_of_a_plugin_that_raises_stays(registry: Registry) -> None:
+    entries = list(registry.entries)
+
+    def fail_half_way() -> None:
+        with registry.owned_by("clumsy"):
+            registry.model("half", "collections:deque", summary="Half a plugin")
+            registry.recipes(Path("half.yaml"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way()
+
+    assert registry.entries == entries
+    assert registry.recipe_files == []
+
+
+def test_names_are_handed_over_inside_the_hook_only(registry: Registry) -> None:
+    with pytest.raises(RuntimeError, match="inside the hook zoo_register"):
+        registry.model("late", "collections:deque", summary="Late")
+    with pytest.raises(RuntimeError, match="inside the hook zoo_register"):
+        registry.recipes("late.yaml")
+
+
+@pytest.mark.parametrize("name", ["", "CLSGAN", "cls gan", "gans/clsgan", "-clsgan", "clsgan-", "../clsgan", "a..b"])
+def test_a_name_that_cannot_be_typed_plainly_is_refused(registry: Registry, name: str) -> None:
+    with pytest.raises(BrokenPlugin, match="a name should be lower-case words"), registry.owned_by("odd"):
+        registry.model(name, "collections:deque", summary="Odd")
+
+
+@pytest.mark.parametrize("name", ["a", "resnet-50", "resnet50.a1_in1k", "7"])
+def test_a_plain_name_is_taken(registry: Registry, name: str) -> None:
+    with registry.owned_by("plain"):
+        registry.model(name, "collections:deque", summary="Plain")
+    assert registry.find("model", name).plugin == "plain"
+
+
+@pytest.mark.parametrize("target", ["collections", "collections.deque", ":deque", "collections:", "a b:C", "os:a.b"])
+def test_a_target_that_names_no_class_is_refused(registry: Registry, target: str) -> None:
+    with pytest.raises(BrokenPlugin, match=r"should say 'package\.module:Class'"), registry.owned_by("odd"):
+        registry.trainer("odd", target, summary="Odd")
+
+
+def test_a_name_registered_twice_by_one_plugin_is_refused(registry: Registry) -> None:
+    with registry.owned_by("twin"):
+        registry.dataset("cats", "collections:deque", summary="Cats")
+        with pytest.raises(BrokenPlugin, match="plugin 'twin' registers the dataset 'cats' twice"):
+            registry.dataset("cats", "collections:deque", summary="Cats")
+
+
+def test_a_class_is_imported_when_it_is_used(registry: Registry) -> None:
+    import tiny
+
+    with registry.owned_by("tiny"):
+        registry.model("line", "tiny:Line", summary="A line")
+    assert registry.find("model", "line").load() is tiny.Line
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("no_such_module:Model", "No module named 'no_such_module'"),
+        ("collections:NoSuchClass", "NoSuchClass"),
+        ("collections:namedtuple", "but should be a zoo.Model"),
+        ("collections:Counter", "but should be a zoo.Model"),
+        ("tiny:Points", "but should be a zoo.Model"),
+    ],
+)
+def test_a_class_that_cannot_be_had_names_plugin_and_target(registry: Registry, target: str, reason: str) -> None:
+    with registry.owned_by("hollow"):
+        registry.model("hollow", target, summary="Nothing behind it")
+
+    with pytest.raises(BrokenPlugin) as raised:
+        registry.find("model", "hollow").load()
+
+    assert "model 'hollow/hollow'" in raised.value.message
+    assert target in raised.value.message
+    assert reason in raised.value.message
+    assert "plugin 'hollow'" in (raised.value.hint or "")

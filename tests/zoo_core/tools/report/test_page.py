@@ -1,0 +1,237 @@
+"""``zoo report``: what of a run's folder comes into the page, and what may not."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+
+import pytest
+import tiny
+from click.testing import CliRunner
+
+from zoo_core.cli import cli
+from zoo_core.errors import BadSetting, NameTaken, RunFailed
+from zoo_core.registry.catalog import Catalog
+from zoo_core.tools.report.curves import MOST_POINTS, read_curves, thinned
+from zoo_core.tools.report.page import render
+from zoo_core.tools.report.previews import MOST_PICTURES, read_film
+from zoo_core.tools.report.read import gather
+
+REGISTRY = """
+recipes:
+  line:
+    model: {name: line}
+    dataset: {name: points}
+    trainer: {name: line, learning_rate: 0.5}
+    run: {steps: 30}
+weights:
+  line-good:
+    location: line.safetensors
+    sha256: "%s"
+    license: Apache-2.0
+    recipe: line
+    metrics: {error: 0.125}
+""" % ("0" * 64)
+
+
+class Page(HTMLParser):
+    """What a page refers to, its scripts, and its text."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.references, self.tags, self.text, self.data, self._inside = [], [], "", "", ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self._inside = dict(attrs).get("type") or tag
+        self.references += [value for name, value in attrs if name in ("src", "href", "srcset", "data", "poster")]
+
+    def handle_data(self, text):
+        if self._inside == "application/json":
+            self.data += text
+        elif self._inside not in ("script", "style"):
+            self.text += text
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("done") / "first"
+    tiny.train(folder)
+    return folder
+
+
+@pytest.fixture
+def registry(tmp_path):
+    path = tmp_path / "registry.yaml"
+    path.write_text(REGISTRY)
+    return path
+
+
+def page_of(*folders, registries=()):
+    here = Catalog(registries, installed=False)
+    return Page(render([gather(folder, here) for folder in folders]))
+
+
+def test_a_finished_run_has_its_curves_pictures_settings_environment_time_and_memory(done):
+    page = page_of(done)
+    data = json.loads(page.data)
+    assert {chart["name"] for chart in data["charts"]} == {"loss"}
+    assert data["charts"][0]["curves"][0]["steps"] == [5, 10, 15, 20, 25, 30]
+    assert [frame["step"] for frame in data["films"][0]] == [10, 20, 30]
+    for said in ("done", "trainer.learning_rate", "versions torch", "peak memory", "error", "data fingerprint"):
+        assert said in page.text, said
+
+
+def test_the_page_asks_for_nothing_else(done):
+    page = page_of(done)
+    assert page.references
+    assert all(reference.startswith("data:") for reference in page.references)
+    assert not {"iframe", "object", "embed"} & set(page.tags)
+    html = render([gather(done, Catalog(installed=False))])
+    assert not re.search(r"url\(|@import|\bfetch\(|XMLHttpRequest", html)
+
+
+def test_what_differs_from_the_recipe_and_published_figures_are_shown(done, registry):
+    metadata = gather(done, Catalog([registry], installed=False))
+    differing = {one.key: (one.value, one.recipe) for one in metadata.settings if one.differs}
+    assert differing["trainer.learning_rate"] == ("0.01", "0.5")
+    assert differing["run.batch_size"] == ("8", "64")
+    assert "run.steps" not in differing
+    page = page_of(done, registries=[registry])
+    assert "published: line-good" in page.text
+    assert "0.125" in page.text
+
+
+def test_two_runs_are_laid_over_each_other(done, tmp_path):
+    other = tmp_path / "second"
+    tiny.train(other, "trainer.learning_rate=0.05")
+    page = page_of(done, other)
+    data = json.loads(page.data)
+    assert data["runs"] == ["first", "second"]
+    assert all(curve is not None for curve in data["charts"][0]["curves"])
+    assert "0.05" in page.text
+
+
+def test_what_a_stranger_wrote_runs_no_script(done, tmp_path):
+    hostile = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    config = (done / "config.yaml").read_text().replace("A line through points", f"'{hostile}'")
+    (folder / "config.yaml").write_text(config)
+    (folder / "metrics.jsonl").write_text(json.dumps({"step": 1, hostile: 2.0}) + "\n")
+    (folder / "environment.json").write_text(json.dumps({"platform": hostile, "warnings": [hostile]}))
+    page = page_of(folder)
+    assert page.tags.count("script") == page_of(done).tags.count("script")
+    assert all(not str(reference).startswith("x") for reference in page.references)
+    assert json.loads(page.data)["charts"][0]["name"] == hostile
+    assert hostile in page.text
+
+
+def test_a_run_that_failed_says_why(tmp_path):
+    with pytest.raises(RunFailed):
+        tiny.train(tmp_path / "run", "trainer.raise_at=7")
+    metadata = gather(tmp_path / "run", Catalog(installed=False))
+    assert metadata.state.word == "failed"
+    assert metadata.state.why
+    assert "failed" in page_of(tmp_path / "run").text
+
+
+def test_a_run_with_nothing_but_its_settings_has_a_page(done, tmp_path):
+    (tmp_path / "config.yaml").write_bytes((done / "config.yaml").read_bytes())
+    page = page_of(tmp_path)
+    for said in ("unknown", "No metrics are logged", "has drawn no pictures", "None of it yet"):
+        assert said in page.text, said
+
+
+def test_how_a_run_ended_is_unknown_where_its_sessions_are_damaged(done, tmp_path):
+    (tmp_path / "config.yaml").write_bytes((done / "config.yaml").read_bytes())
+    (tmp_path / "sessions.json").write_text('[{"ended": "eaten"}]')
+    metadata = gather(tmp_path, Catalog(installed=False))
+    assert (metadata.state.word, metadata.total_steps) == ("unknown", None)
+    assert any("sessions.json can't be read: a run never ends 'eaten'" in note for note in metadata.notes)
+
+
+def test_a_run_that_is_under_way_says_so(done, tmp_path):
+    (tmp_path / "config.yaml").write_bytes((done / "config.yaml").read_bytes())
+    from zoo_core.runs.folder import RunFolder
+
+    hold = (
+        "import sys, pathlib; from zoo_core.runs.folder import RunFolder\n"
+        "with RunFolder(pathlib.Path(sys.argv[1])).locked(): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", hold, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        assert gather(tmp_path, Catalog(installed=False)).state.word == "running"
+        holder.communicate()
+    assert RunFolder(tmp_path).is_locked() is False
+
+
+def test_a_resumed_run_has_a_line_for_each_session(tmp_path, stops_at):
+    tiny.train(tmp_path / "run", callbacks=[stops_at(12)])
+    assert gather(tmp_path / "run", Catalog(installed=False)).state.word == "stopped"
+    tiny.resume(tmp_path / "run")
+    metadata = gather(tmp_path / "run", Catalog(installed=False))
+    assert [(one.from_step, one.step) for one in metadata.sessions] == [(0, 12), (12, 30)]
+    assert metadata.state.word == "done"
+
+
+def test_what_is_no_number_is_a_gap_and_a_damaged_line_is_said(tmp_path):
+    path, notes = tmp_path / "metrics.jsonl", []
+    whole = [f'{{"step": {step}, "loss": {loss}}}\n' for step, loss in ((1, 1.0), (2, "NaN"), (3, "Infinity"))]
+    path.write_text("".join([*whole, '{"step": 4, "lo']))
+    (curve,) = read_curves(path, notes)
+    assert curve.values == [1.0, None, None]
+    assert notes == ["1 line of metrics.jsonl could not be read and is left out."]
+
+
+def test_a_curve_of_200_000_steps_keeps_its_extremes_and_takes_seconds(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    values = {77_777: 99.0, 123_456: -99.0}
+    path.write_text("".join(f'{{"step": {step}, "loss": {values.get(step, step % 7)}}}\n' for step in range(200_000)))
+    began = time.perf_counter()
+    (curve,) = read_curves(path, [])
+    assert time.perf_counter() - began < 10
+    assert len(curve.steps) <= MOST_POINTS
+    assert (max(curve.values), min(curve.values)) == (99.0, -99.0)
+    assert (curve.steps[0], curve.steps[-1]) == (0, 199_999)
+
+
+def test_a_gap_outlives_thinning():
+    points = [(step, None if step == 5000 else 1.0) for step in range(10_000)]
+    assert (5000, None) in thinned(points)
+
+
+def test_many_pictures_are_thinned_and_a_damaged_one_is_said(done, tmp_path):
+    picture = (done / "previews" / "step-000010.png").read_bytes()
+    for step in range(100):
+        (tmp_path / f"step-{step:06d}.png").write_bytes(picture)
+    film = read_film(tmp_path)
+    assert len(film.pictures) == MOST_PICTURES
+    assert (film.pictures[0].step, film.pictures[-1].step) == (0, 99)
+    assert film.note.startswith("76 of 100 pictures are left out")
+    (tmp_path / "step-000099.png").write_bytes(b"no picture")
+    with pytest.warns(UserWarning, match="no picture that can be read"):
+        assert "1 could not be read" in read_film(tmp_path).note
+
+
+def test_the_command_writes_into_the_run_and_over_its_own_page_only(done, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "page.html"
+    for _ in range(2):
+        result = CliRunner().invoke(cli, ["report", str(done), "-o", str(place)], catch_exceptions=False)
+        assert result.output == f"wrote {place}\n"
+    place.write_text("my own")
+    with pytest.raises(NameTaken, match="no report of zoo's"):
+        CliRunner().invoke(cli, ["report", str(done), "-o", str(place)], catch_exceptions=False)
+    assert place.read_text() == "my own"
+    with pytest.raises(BadSetting, match=r"holds no config\.yaml"):
+        CliRunner().invoke(cli, ["report", str(tmp_path)], catch_exceptions=False)
+    CliRunner().invoke(cli, ["report", str(done)], catch_exceptions=False)
+    assert (done / "report.html").is_file()

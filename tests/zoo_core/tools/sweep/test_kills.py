@@ -1,0 +1,198 @@
+"""A sweep that is killed, stopped or worked on by several processes ends as one that was not."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from zoo_core.runs.folder import RunFolder
+from zoo_core.tools.sweep.study import Study
+from zoo_core.tools.verify_resume import compare
+
+LONG = ("run.steps=800", "run.checkpoint_every=100", "run.log_every=100")
+DRAWN = ("line", "trainer.learning_rate=log:1e-3..1e-1", "run.batch_size=4..16", "--metric=-error", "--trials", "3")
+
+
+def wait_until(holds: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    ends = time.monotonic() + 120
+    while not holds():
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < ends
+        time.sleep(0.005)
+
+
+def checkpoints(run: Path) -> list[Path]:
+    return list((run / "checkpoints").glob("step-*"))
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def same(one, other) -> bool:
+    """Whether two sweeps tried the same and came to the same."""
+    kept = ("trial", "state", "value", "settings", "step", "metrics", "reported")
+    return [[trial[key] for key in kept] for trial in one.trials] == [
+        [trial[key] for key in kept] for trial in other.trials
+    ]
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_of_a_trial_it_goes_on_with_the_same_one_from_its_checkpoint(sweep):
+    whole = sweep.json(*DRAWN, *LONG, folder="whole")
+    process = sweep.start(*DRAWN, *LONG, "--folder", "killed")
+    place = sweep.place / "killed"
+    wait_until(lambda: checkpoints(place / "trial-0001"), process)
+    process.kill()
+    process.wait()
+    assert [trial["state"] for trial in sweep.json("--show", "killed").trials] == ["done", "running"]
+    finished = (place / "trial-0000" / "model.safetensors").stat().st_mtime_ns
+
+    resumed = sweep.json("--resume", "killed")
+    assert resumed.code == 0
+    assert same(resumed, whole)
+    assert "begins again" not in resumed.err
+    assert (place / "trial-0000" / "model.safetensors").stat().st_mtime_ns == finished
+    for number in range(3):
+        assert compare(*(sweep.place / name / f"trial-{number:04d}" for name in ("whole", "killed"))) == ""
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_with_a_pruner_it_ends_the_same(sweep):
+    rates = ",".join(["3e-2", "3.1e-2", "3.2e-2", "2.9e-2", "2.8e-2", "1e-9", "2e-9"])
+    words = ("line", f"trainer.learning_rate={rates}", "--metric=-error", "--pruner", "median")
+    words = (*words, "run.steps=300", "run.checkpoint_every=50", "run.evaluate_every=30", "run.log_every=50")
+    whole = sweep.json(*words, folder="whole")
+    assert "pruned" in [trial["state"] for trial in whole.trials]
+
+    place, kills = sweep.place / "killed", 0
+    process = sweep.start(*words, "--folder", "killed")
+    for moment in (0.0, 0.2, 0.5, 0.1, 0.3):
+        seen = len(list(place.glob("trial-*")))
+        wait_until(lambda seen=seen: len(list(place.glob("trial-*"))) > seen, process)
+        time.sleep(moment)
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+        process = sweep.start("--resume", "killed")
+    code, _, err = ended(process)
+    assert code == 0, err
+    assert kills >= 3
+    assert same(sweep.json("--show", "killed"), whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_the_trial_with_its_checkpoint_and_the_sweep(sweep, number, code):
+    process = sweep.start(*DRAWN, *LONG, "--folder", "stopped")
+    place = sweep.place / "stopped"
+    wait_until(lambda: checkpoints(place / "trial-0000"), process)
+    process.send_signal(number)
+    returned, out, err = ended(process)
+    assert returned == code, err
+    assert f"line: stopped by {number.name}, 1 running, of 3 trials" in out
+    assert "  go on    zoo sweep --resume stopped" in out
+    assert "Traceback" not in err
+    assert not (place / "trial-0001").exists()
+    assert same(sweep.json("--resume", "stopped"), sweep.json(*DRAWN, *LONG, folder="whole"))
+
+
+def test_the_time_limit_stops_it_and_it_goes_on_from_there(sweep):
+    words = ("line", "trainer.learning_rate=1e-3,1e-2", "--metric=-error", "run.steps=1000000")
+    stopped = sweep.json(*words, "--time-limit", "1s")
+    assert stopped.code == 124
+    assert [trial["state"] for trial in stopped.trials] == ["running"]
+    (checkpoint,) = [path.name for path in checkpoints(sweep.place / "swept" / "trial-0000")][-1:]
+    assert int(checkpoint.removeprefix("step-")) > 0
+    again = sweep("--resume", "last" if (sweep.place / "sweeps").exists() else "swept", "--time-limit", "1s")
+    assert again.code == 124
+    assert len(list((sweep.place / "swept").glob("trial-*"))) == 1
+
+
+@pytest.mark.slow
+def test_two_processes_work_on_different_trials_of_one_folder(sweep):
+    words = ("line", "trainer.learning_rate=1e-3,1e-2,2e-2,3e-2", "--metric=-error", *LONG)
+    whole = sweep.json(*words, folder="whole")
+    first = sweep.start(*words, "--folder", "shared")
+    place = sweep.place / "shared"
+    wait_until(lambda: (place / "trial-0000" / "config.yaml").exists(), first)
+    second = sweep.start("--resume", "shared")
+    said = [ended(process) for process in (first, second)]
+    assert [code for code, _, _ in said] == [0, 0], said
+    begun = [
+        {line.split()[1] for line in err.splitlines() if line.startswith("trial ") and "(" in line}
+        for _, _, err in said
+    ]
+    assert begun[0] & begun[1] == set()
+    assert begun[0] | begun[1] == {"0", "1", "2", "3"}
+    assert all(begun)
+    assert same(sweep.json("--show", "shared"), whole)
+
+
+@pytest.mark.slow
+def test_machines_with_folders_of_their_own_share_the_trials_by_a_storage(sweep):
+    words = ("line", "trainer.learning_rate=1e-3,1e-2,2e-2,3e-2", "--metric=-error", *LONG)
+    words = (*words, "--storage", f"sqlite:///{sweep.place}/shared.db")
+    processes = [sweep.start(*words, "--folder", folder) for folder in ("here", "there")]
+    said = [ended(process) for process in processes]
+    assert [code for code, _, _ in said] == [0, 0], said
+    here, there = (sorted(path.name for path in (sweep.place / one).glob("trial-*")) for one in ("here", "there"))
+    assert sorted([*here, *there]) == [f"trial-{number:04d}" for number in range(4)]
+    shown = sweep.json("--show", "here")
+    assert [trial["state"] for trial in shown.trials] == ["done"] * 4
+    elsewhere = shown.trials[int(there[0].removeprefix("trial-"))] if there else None
+    assert elsewhere is None or elsewhere["folder"].endswith(f":{sweep.place}/there/{there[0]}")
+
+    other = sweep(*words, "--seed", "5", folder="third")
+    assert other.code == 2
+    assert "holds a sweep 'line' with other settings: sweep.seed is 0 there, and 5 here." in other.err
+    assert "--name" in other.err
+    assert not other.folder.exists()
+
+
+def test_a_trial_that_a_person_goes_on_with_by_hand_is_left_to_them(sweep):
+    words = ("line", "trainer.learning_rate=1e-3,1e-2", "--metric=-error", "run.steps=20000")
+    stopped = sweep.json(*words, "--time-limit", "1s")
+    assert [trial["state"] for trial in stopped.trials] == ["running"]
+    with RunFolder(stopped.folder / "trial-0000").locked():
+        other = sweep.json("--resume", "swept", "--time-limit", "2s")
+    assert other.trials[0] == stopped.trials[0]
+    assert len(other.trials) == 2
+
+
+@pytest.mark.slow
+def test_digits_are_learned_the_same_through_a_kill(sweep):
+    """A recipe that zoo ships, on the digits that it ships."""
+    words = (
+        "digit-classifier-mnist",
+        "trainer.learning_rate=1e-3,1e-2",
+        "--metric",
+        "accuracy",
+        "dataset.source=subset",
+    )
+    words = (*words, "run.steps=24", "run.checkpoint_every=4", "run.device=cpu", "run.threads=1")
+    whole = sweep.json(*words, folder="whole")
+    process = sweep.start(*words, "--folder", "killed")
+    wait_until(lambda: checkpoints(sweep.place / "killed" / "trial-0001"), process)
+    process.kill()
+    process.wait()
+    resumed = sweep.json("--resume", "killed")
+    assert same(resumed, whole)
+    assert compare(whole.folder / "trial-0001", sweep.place / "killed" / "trial-0001") == ""
+    assert resumed.trials[1]["value"] > 0.5
+
+
+def test_a_trial_that_ends_as_another_process_looks_for_one_is_not_run_again(sweep, monkeypatch):
+    """Between the look at the record and the lock, the process that had the trial may have finished it."""
+    sweep.json("line", "trainer.learning_rate=1e-3,1e-2", "--metric=-error")
+    really = Study.trials
+    monkeypatch.setattr(Study, "trials", lambda study: [replace(one, state="running") for one in really(study)])
+    again = sweep("--resume", "swept")
+    assert again.code == 0
+    assert "steps on cpu" not in again.err

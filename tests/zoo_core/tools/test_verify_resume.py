@@ -1,0 +1,129 @@
+"""A run that is killed and resumed is the run that was not; and what is not, is found."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file, save_file
+
+from zoo_core.errors import RunFailed
+from zoo_core.tools.verify_resume import compare, verify
+
+SUBSET = ["dataset.source=subset", "run.device=cpu", "run.threads=1", "run.keep_checkpoints=1000"]
+SHORT = [*SUBSET, "run.steps=16", "run.checkpoint_every=3", "run.log_every=4", "run.preview_every=5"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        ("clsgan-mnist", ["trainer.eval_classifier=", "trainer.cas_classifier="]),
+        (
+            "unet-digit-scenes",
+            ["run.batch_size=2", "run.workers=1", "dataset.test_scenes=4", "dataset.validation_scenes=4"],
+        ),
+    ],
+)
+def test_resume_after_five_kills_is_bit_identical(tmp_path, recipe, words):
+    verdict = verify(recipe, [*SHORT, *words], 5, tmp_path, random.Random(1))  # noqa: S311
+    assert verdict.difference == ""
+    assert len(verdict.kills) == 5
+    assert verdict.runs >= 1
+
+
+FORGETFUL = """
+    import torch
+    import zoo_core as zoo
+    from zoo_plugins.classifier.trainer import ClassifierTrainer
+
+    class Forgetful(ClassifierTrainer):
+        def setup(self, model, engine):
+            super().setup(model, engine)
+            self._seen = 0
+
+        def step(self, batch):
+            metrics = super().step(batch)
+            self._seen += 1
+            with torch.no_grad():
+                self.model.head.bias.add_(0.01 * self._seen)
+            return metrics
+
+    @zoo.hookimpl
+    def zoo_register(registry):
+        registry.trainer("forgetful", f"{__name__}:Forgetful", summary="Counts in an attribute that is not kept")
+        run = {"steps": 16, "batch_size": 8, "checkpoint_every": 2}
+        parts = {"model": "digit-classifier", "dataset": "mnist", "trainer": "forgetful"}
+        registry.recipe("forgetful", __file__, **{part: {"name": name} for part, name in parts.items()}, run=run)
+"""
+
+
+@pytest.mark.slow
+def test_the_command_names_the_first_tensor_and_step_that_differ(tmp_path):
+    (tmp_path / "forgetful.py").write_text(textwrap.dedent(FORGETFUL))
+    command = [
+        sys.executable,
+        "-m",
+        "zoo_core",
+        "--plugin",
+        "forgetful.py",
+        "verify-resume",
+        "forgetful",
+        "--kills",
+        "6",
+    ]
+    words = ["dataset.source=subset", "run.steps=16", "run.checkpoint_every=2", "run.device=cpu", "run.threads=1"]
+    done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert "forgetful: at step " in done.stdout
+    assert "model.head.bias differs" in done.stdout
+    assert "without a leading underscore" in done.stdout
+
+
+def test_a_run_that_fails_is_told_with_its_reason(tmp_path):
+    with pytest.raises(RunFailed, match=r"ended with exit code 1: .*'no-such-recipe'"):
+        verify("no-such-recipe", [], 1, tmp_path, random.Random(0))  # noqa: S311
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("pair")
+    for name in ("one", "other"):
+        tiny.train(folder / name, "run.keep_checkpoints=9")
+    return folder / "one", folder / "other"
+
+
+def test_two_runs_that_are_the_same_have_no_difference(pair):
+    assert compare(*pair) == ""
+
+
+def test_one_bit_of_an_optimizer_is_named_with_its_step(pair):
+    path = pair[1] / "checkpoints" / "step-000000020" / "optimizer.safetensors"
+    before, state = path.read_bytes(), (path.parent / "state.json").read_text()
+    tensors = load_file(path)
+    name = max(tensors, key=lambda one: tensors[one].numel())
+    changed = tensors[name].clone().view(torch.int32)
+    changed.view(-1)[0] ^= 1
+    save_file({**tensors, name: changed.view(tensors[name].dtype)}, path)
+    from hashlib import sha256
+
+    digests = [sha256(content).hexdigest() for content in (before, path.read_bytes())]
+    (path.parent / "state.json").write_text(state.replace(*digests))
+    assert compare(*pair) == f"at step 20, optimizer.{name} differs"
+    path.write_bytes(before)
+    (path.parent / "state.json").write_text(state)
+
+
+def test_a_line_of_metrics_that_is_missing_is_named(pair):
+    path = pair[1] / "metrics.jsonl"
+    before = path.read_text()
+    path.write_text("".join(before.splitlines(keepends=True)[:-1]))
+    assert compare(*pair).startswith("metrics.jsonl differs in line 7: {")
+    assert compare(*pair).endswith("and nothing")
+    path.write_text(before)
