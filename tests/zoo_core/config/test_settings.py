@@ -162,8 +162,8 @@ def test_a_value_of_another_type_says_what_was_given_and_expected(key: str, valu
         ),
     ],
 )
-def test_a_near_miss_is_told_what_to_write(key: str, value: Any, cure: str | None) -> None:
-    assert refusal({key: value}).hint == cure
+def test_a_near_miss_is_told_what_to_write(key: str, value: Any, hint: str | None) -> None:
+    assert refusal({key: value}).hint == hint
 
 
 @pytest.mark.parametrize(
