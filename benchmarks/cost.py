@@ -69,7 +69,7 @@ def on_paper(recipe: str, shape: tuple[int, ...]) -> dict[str, Any]:
 
     catalog = Catalog()
     chosen = catalog.recipe(recipe, *(["dataset.folder=."] if recipe == "unet-frames" else []))
-    loaded, config = resolve(chosen, catalog)["model"]
+    loaded, config = resolve(chosen, catalog).components["model"].load()
     with torch.device("meta"):
         model = loaded(config)
         image = torch.empty(1, *shape)

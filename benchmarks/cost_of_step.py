@@ -27,6 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from zoo_core.data.seeding import seed_step
 from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.resolve import resolve
 from zoo_core.training.assemble import try_out
 from zoo_core.training.loop import Loop
 
@@ -126,7 +127,7 @@ def peak_growth(loop: Loop) -> int | None:
 def cost(recipe: str, words: list[str], seconds: float, first: bool) -> dict[str, Any]:
     catalog = Catalog()
     fixed = UNJUDGED if catalog.recipe(recipe).component("trainer") == "clsgan" else PLAIN.get(recipe, ())
-    loop = try_out(catalog.recipe(recipe, "run.device=cpu", "run.workers=0", *fixed, *words), catalog)
+    loop = try_out(resolve(catalog.recipe(recipe, "run.device=cpu", "run.workers=0", *fixed, *words), catalog))
     with loop.engine.flushing_denormals():
         grown = peak_growth(loop) if first else None  # a second one would be given what the first one left
         times = timed(loop, seconds)

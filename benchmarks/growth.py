@@ -31,7 +31,7 @@ import zoo_core as zoo
 from zoo_core.data.loader import Batches
 from zoo_core.registry import catalog
 from zoo_core.registry.catalog import Catalog
-from zoo_core.registry.resolve import complete
+from zoo_core.registry.resolve import resolve
 from zoo_core.training.assemble import try_out
 from zoo_plugins.unet.fuse import folded
 
@@ -44,7 +44,7 @@ def batch() -> Iterator[Work]:
     here = catalog.default()
     for size in (16, 32, 64, 128, 256, 512, 1024):
         words = [f"run.batch_size={size}", "trainer.eval_classifier=null", "run.device=cpu"]
-        loop = try_out(complete(here.recipe("clsgan-mnist-reference", *words), here), here)
+        loop = try_out(resolve(here.recipe("clsgan-mnist-reference", *words), here))
 
         def step(loop: object = loop) -> None:
             loop.run.trainer.step(next(loop.batches))
@@ -53,7 +53,7 @@ def batch() -> Iterator[Work]:
 
 
 def pixels() -> Iterator[Work]:
-    model = folded(zoo.build("unet", base_channels=16))  # as `zoo predict` has it
+    model = folded(zoo.build("unet", {"base_channels": 16}))  # as `zoo predict` has it
     for height, width in ((64, 64), (128, 128), (240, 272), (480, 560)):
         sample = torch.rand(1, 60, height, width).contiguous(memory_format=torch.channels_last)
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoo_core.registry.catalog import Catalog
-from zoo_core.registry.resolve import complete
+from zoo_core.registry.resolve import resolve
 from zoo_core.tools.bench.machine import matrix_products
 from zoo_core.training.assemble import try_out
 
@@ -55,7 +55,7 @@ def _alike(tensor: Tensor) -> Tensor:
 
 def record(recipe: str, words: Sequence[str]) -> Products:
     catalog = Catalog()
-    loop = try_out(complete(catalog.recipe(recipe, "run.device=cpu", *words), catalog), catalog)
+    loop = try_out(resolve(catalog.recipe(recipe, "run.device=cpu", *words), catalog))
     for _ in range(2):
         loop.run.trainer.step(next(loop.batches))
     with Products() as products:

@@ -80,7 +80,7 @@ def timed(network: torch.nn.Module, sample: Tensor) -> tuple[float, Tensor]:
 
 def train(checkpointing: bool) -> None:
     """Two training steps; prints this process's peak memory in GiB and the seconds of the second step."""
-    model = zoo.build("unet", checkpointing=checkpointing).to(memory_format=torch.channels_last)
+    model = zoo.build("unet", {"checkpointing": checkpointing}).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     sample, target = torch.rand(SIZE), torch.rand(SIZE)
     for _ in range(2):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.registry.catalog import Catalog
-from zoo_core.registry.resolve import complete
+from zoo_core.registry.resolve import resolve
 from zoo_core.registry.weights_index import Entry
 from zoo_core.weights.cache import place
 from zoo_core.weights.header import read_header
@@ -66,7 +66,7 @@ def _named(values: Mapping[str, str]) -> str:
 
 def changed(trained: Mapping[str, Any], recipe: str, here: Catalog) -> Iterator[str]:
     """What the published weights were trained with and the recipe has otherwise, as words behind ``zoo run``."""
-    now = complete(here.recipe(recipe), here).values
+    now = resolve(here.recipe(recipe), here).recipe.values
     for part in ("model", "dataset", "trainer", "run"):
         for key, value in trained[part].items():
             if key != "name" and now[part].get(key) != value:

@@ -1,30 +1,64 @@
-"""The functions of ``import zoo_core as zoo``. They take the same words in the same order as the command line."""
+"""The functions of ``import zoo_core as zoo``. They take the same names and settings as the command line."""
 
 from __future__ import annotations
 
 import builtins
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from zoo_core.config.recipe import Recipe
 from zoo_core.engine.openmp import limit_spin_wait
-from zoo_core.registry import catalog
+from zoo_core.registry.catalog import Catalog, current
 
 if TYPE_CHECKING:
     import torch
 
+    from zoo_core.dataset import Dataset
     from zoo_core.model import Model
     from zoo_core.runs.run import Run
+    from zoo_core.trainer import Trainer
     from zoo_core.weights.matching import IncompatibleKeys
 
+RegistryFiles = Iterable[str | PathLike[str]]
 
-def list(kind: str = "recipes", match: str = "*", tag: str | None = None) -> builtins.list[str]:
-    """Names of a kind: ``recipes``, ``models``, ``trainers``, ``datasets``, ``weights`` or ``plugins``, which have no
-    tags. Imports no torch."""
-    here = catalog.default()
+
+def list(
+    kind: str = "recipes", match: str = "*", tag: str | None = None, *, registry: RegistryFiles = ()
+) -> builtins.list[str]:
+    """List names of one kind.
+
+    Imports no torch.
+
+    Parameters
+    ----------
+    kind : {"recipes", "models", "trainers", "datasets", "weights", "plugins"}, default "recipes"
+        What to list.
+    match : str, default "*"
+        A pattern with ``*``, ``?`` and ``[]`` that the names must match.
+    tag : str, optional
+        Only names with this tag. Plugins have no tags.
+    registry : iterable of path-like, optional
+        Further registry files, as ``--registry`` gives them.
+
+    Returns
+    -------
+    list of str
+        The names, sorted.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such kind.
+
+    Examples
+    --------
+    >>> zoo.list("models", tag="gan")  # doctest: +SKIP
+    ['clsgan']
+    """
+    here = _catalog(registry)
     if kind == "plugins":
         names = [plugin.name for plugin in here.plugins.infos]
     else:
@@ -32,14 +66,54 @@ def list(kind: str = "recipes", match: str = "*", tag: str | None = None) -> bui
     return [name for name in names if fnmatch.fnmatch(name, match)]
 
 
-def info(name: str) -> dict[str, Any]:
-    """What ``zoo info NAME`` shows, by kind: ``{"recipe": {…}, "model": {…}, "trainer": {…}}``."""
-    return catalog.default().info(name)
+def info(name: str, *, registry: RegistryFiles = ()) -> dict[str, Any]:
+    """Describe a name, as ``zoo info NAME`` does.
+
+    Parameters
+    ----------
+    name : str
+        A recipe, weights, a model, a trainer or a dataset.
+    registry : iterable of path-like, optional
+        Further registry files.
+
+    Returns
+    -------
+    dict
+        One entry for each kind that has the name: ``{"recipe": {…}, "model": {…}}``.
+
+    Raises
+    ------
+    UnknownName
+        If nothing has this name.
+    """
+    return _catalog(registry).info(name)
 
 
-def recipe(name: str, *overrides: str) -> Recipe:
-    """The recipe called ``name``, with ``key=value`` words laid over it."""
-    return catalog.default().recipe(name, *overrides)
+def recipe(name: str, *overrides: str, registry: RegistryFiles = ()) -> Recipe:
+    """Look up a recipe and override some of its settings.
+
+    Parameters
+    ----------
+    name : str
+        The recipe's name, or ``plugin/name``.
+    *overrides : str
+        Settings as ``key=value``, such as ``"run.steps=100"``.
+    registry : iterable of path-like, optional
+        Further registry files.
+
+    Returns
+    -------
+    Recipe
+        The merged recipe.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such recipe.
+    BadSetting
+        If an override is not ``key=value`` or its key is not a setting.
+    """
+    return _catalog(registry).recipe(name, *overrides)
 
 
 def run(
@@ -48,37 +122,113 @@ def run(
     callbacks: Iterable[object] = (),
     folder: str | PathLike[str] | None = None,
     resume: bool = False,
+    registry: RegistryFiles = (),
 ) -> Run:
-    """Train a recipe and give back the finished run: ``zoo.run("clsgan-mnist", "run.steps=100")``.
+    """Train a recipe.
 
-    ``callbacks`` are objects with life-cycle hooks (methods marked ``@zoo.hookimpl``). With ``resume`` the run in
-    ``folder`` goes on, if its settings are the same. SIGINT and SIGTERM end the run after the step that is under way,
-    saved, and this function returns: ``run.stopping`` says why, or is "".
+    SIGINT and SIGTERM end the run after the current step. It is saved, and this function returns;
+    ``Run.stopping`` then says why.
 
-    Raises:
-        ZooError: if the recipe asks for what is not there; nothing is written then.
-        RunFailed: if the training fails; what it had is on disk.
+    Parameters
+    ----------
+    name : str or Recipe
+        The recipe, or its name.
+    *overrides : str
+        Settings as ``key=value``.
+    callbacks : iterable of object, optional
+        Objects with life-cycle hooks: methods marked ``@zoo.hookimpl``.
+    folder : path-like, optional
+        Where the run is written. Default: ``runs/RECIPE/TIME``.
+    resume : bool, default False
+        Resume the run in ``folder`` from its last checkpoint. Its settings must be the same.
+    registry : iterable of path-like, optional
+        Further registry files. Names that the run looks up, such as weights, are found in them, too.
+
+    Returns
+    -------
+    Run
+        The finished run.
+
+    Raises
+    ------
+    ZooError
+        If the recipe asks for something that does not exist. Nothing is written then.
+    RunFailed
+        If the training fails. Its last checkpoint is on disk.
+
+    Examples
+    --------
+    >>> run = zoo.run("clsgan-mnist", "run.steps=100")  # doctest: +SKIP
+    >>> run.test_metrics["accuracy"]  # doctest: +SKIP
+    0.53
     """
     limit_spin_wait()
     from zoo_core.loggers import standard
-    from zoo_core.registry.resolve import complete
+    from zoo_core.registry.resolve import resolve
     from zoo_core.training.runner import run_recipe
 
-    here = catalog.default()
+    here = _catalog(registry)
     chosen = name.with_overrides(overrides) if isinstance(name, Recipe) else here.recipe(name, *overrides)
-    return run_recipe(complete(chosen, here), here, [*standard(), *callbacks], Path(folder) if folder else None, resume)
+    return run_recipe(resolve(chosen, here), [*standard(), *callbacks], Path(folder) if folder else None, resume)
 
 
-def build(name: str, kind: str = "model", **settings: Any) -> Any:
-    """An untrained model with its default settings, or with others.
+@overload
+def build(
+    name: str,
+    settings: Mapping[str, Any] | None = ...,
+    *,
+    kind: Literal["model"] = ...,
+    registry: RegistryFiles = ...,
+) -> Model: ...
 
-        model = zoo.build("clsgan", latent_dim=96)
 
-    With ``kind`` it is a ``"dataset"`` or a ``"trainer"``.
+@overload
+def build(
+    name: str, settings: Mapping[str, Any] | None = ..., *, kind: Literal["trainer"], registry: RegistryFiles = ...
+) -> Trainer: ...
 
-    Raises:
-        UnknownName: if no installed plugin registered the name.
-        BadSetting: if a setting is none of its own, or out of range.
+
+@overload
+def build(
+    name: str, settings: Mapping[str, Any] | None = ..., *, kind: Literal["dataset"], registry: RegistryFiles = ...
+) -> Dataset: ...
+
+
+def build(
+    name: str,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    kind: Literal["model", "trainer", "dataset"] = "model",
+    registry: RegistryFiles = (),
+) -> Any:
+    """Build an untrained model, a trainer or a dataset.
+
+    Parameters
+    ----------
+    name : str
+        The registered name, or ``plugin/name``.
+    settings : mapping, optional
+        Settings by name; those left out keep their defaults.
+    kind : {"model", "trainer", "dataset"}, default "model"
+        What to build.
+    registry : iterable of path-like, optional
+        Further registry files.
+
+    Returns
+    -------
+    Model, Trainer or Dataset
+        What was asked for.
+
+    Raises
+    ------
+    UnknownName
+        If no installed plugin registered the name, or there is no such kind.
+    BadSetting
+        If a setting does not exist or is out of range.
+
+    Examples
+    --------
+    >>> model = zoo.build("clsgan", {"latent_dim": 64})  # doctest: +SKIP
     """
     from zoo_core.errors import UnknownName
     from zoo_core.registry.registry import KINDS
@@ -86,57 +236,91 @@ def build(name: str, kind: str = "model", **settings: Any) -> Any:
 
     if kind not in KINDS:
         raise UnknownName(f"zoo builds no '{kind}'.", f"Choose from {', '.join(KINDS)}.")
-    return build_component(kind, name, settings, catalog.default())
+    return build_component(kind, name, settings or {}, _catalog(registry))
 
 
 @overload
 def load(
     source: str | PathLike[str],
+    settings: Mapping[str, Any] | None = ...,
     *,
     device: str | torch.device = ...,
     dtype: str | torch.dtype | None = ...,
     strict: Literal[True] = ...,
-    **settings: Any,
+    registry: RegistryFiles = ...,
 ) -> Model: ...
 
 
 @overload
 def load(
     source: str | PathLike[str],
+    settings: Mapping[str, Any] | None = ...,
     *,
     device: str | torch.device = ...,
     dtype: str | torch.dtype | None = ...,
     strict: Literal[False],
-    **settings: Any,
+    registry: RegistryFiles = ...,
 ) -> tuple[Model, IncompatibleKeys]: ...
 
 
 def load(
     source: str | PathLike[str],
+    settings: Mapping[str, Any] | None = None,
     *,
     device: str | torch.device = "cpu",
     dtype: str | torch.dtype | None = None,
     strict: bool = True,
-    **settings: Any,
+    registry: RegistryFiles = (),
 ) -> Model | tuple[Model, IncompatibleKeys]:
-    """A model with its weights, in eval mode: from a published name, a run's folder, or a file.
+    """Load a model with its weights, in eval mode.
 
-        model = zoo.load("clsgan-mnist", device="cuda", dtype="bfloat16")
-        model, left_out = zoo.load("digit-classifier-mnist", strict=False, num_classes=26)
+    Reads safetensors only, and builds only models that an installed plugin registered. A published file is downloaded
+    if it is not on this machine. Its SHA-256 is compared at every load.
 
-    ``settings`` are laid over those the model was built with. Where tensors no longer fit, that is refused, unless
-    ``strict=False``: then they keep their initial values, and what was left out is given back with the model.
+    Parameters
+    ----------
+    source : str or path-like
+        The name of published weights, the folder of a run, or a weights file.
+    settings : mapping, optional
+        Settings that override those the model was built with, such as ``{"num_classes": 26}``.
+    device : str or torch.device, default "cpu"
+        Where the model is put; ``"auto"`` is an accelerator if there is one.
+    dtype : str or torch.dtype, optional
+        A floating-point type that the model is converted to. Default: the types it computes in.
+    strict : bool, default True
+        Refuse a file whose tensors do not fit the model. Otherwise such tensors keep their initial values.
+    registry : iterable of path-like, optional
+        Further registry files.
 
-    Reads safetensors only, and builds only models that an installed plugin registered. A published file is fetched if
-    it is not on this machine, and its SHA-256 compared at every load.
+    Returns
+    -------
+    Model
+        The model, if ``strict``.
+    (Model, IncompatibleKeys)
+        Otherwise the model, and the tensors that did not fit: ``missing``, ``unexpected`` and ``mismatched``.
 
-    Raises:
-        UnknownName: if ``source`` is none of these.
-        BadFile: if the file is damaged, not the one that was published, or does not fit the model.
-        BadSetting: if ``settings`` are not the model's, or ``device`` or ``dtype`` are not to be had.
+    Raises
+    ------
+    UnknownName
+        If ``source`` is none of the three.
+    BadFile
+        If the file is damaged, is not the one that was published, or does not fit the model.
+    BadSetting
+        If a setting is not one of the model's, or ``device`` or ``dtype`` is not available.
+
+    Examples
+    --------
+    >>> model = zoo.load("clsgan-mnist", device="cuda", dtype="bfloat16")  # doctest: +SKIP
+    >>> model, keys = zoo.load("digit-classifier-mnist", {"num_classes": 26}, strict=False)  # doctest: +SKIP
     """
     from zoo_core.weights.load import load as load_weights
 
     found = source if isinstance(source, str) else Path(source)
-    model, left_out = load_weights(found, catalog.default(), device, dtype, strict, settings)
-    return model if strict else (model, left_out)
+    model, incompatible = load_weights(found, _catalog(registry), device, dtype, strict, settings)
+    return model if strict else (model, incompatible)
+
+
+def _catalog(registry: RegistryFiles) -> Catalog:
+    """The current catalog, or one with further registry files."""
+    paths = [Path(path) for path in registry]
+    return Catalog(paths) if paths else current()

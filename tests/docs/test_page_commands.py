@@ -12,7 +12,7 @@ from repository import ROOT
 
 from zoo_core.cli import cli
 from zoo_core.registry.catalog import default
-from zoo_core.registry.resolve import complete
+from zoo_core.registry.resolve import resolve
 
 DOCS = ROOT / "docs"
 PAGES = [DOCS / "gallery.md", DOCS / "top.md", *sorted((DOCS / "coming-from").glob("*.md"))]
@@ -55,7 +55,7 @@ def test_a_command_can_be_typed(line, tmp_path, monkeypatch):
     if name in ("run", "sweep") and parsed.get("recipe"):
         settings = parsed.get("overrides") or ()
         if name == "run":
-            complete(default().recipe(parsed["recipe"], *settings), default())
+            resolve(default().recipe(parsed["recipe"], *settings), default())
 
 
 @pytest.mark.parametrize("number", range(len(blocks("python"))))

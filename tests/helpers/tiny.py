@@ -12,12 +12,12 @@ from torch.optim.lr_scheduler import LinearLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import zoo_core as zoo
-from zoo_core.config.recipe import Recipe
+from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.loggers import standard
 from zoo_core.registry.catalog import Catalog
-from zoo_core.registry.resolve import complete
+from zoo_core.registry.resolve import resolve
 from zoo_core.runs.run import Run
-from zoo_core.training.runner import resume_run, run_recipe
+from zoo_core.training.runner import run_recipe
 
 RECIPE = Recipe(
     "line",
@@ -194,10 +194,11 @@ def catalog(*registries: Path) -> Catalog:
 def train(folder: Path, *words: str, callbacks: tuple[object, ...] = (), recipe: Recipe = RECIPE) -> Run:
     """The finished run of the recipe ``line`` in ``folder``, with ``key=value`` words laid over it."""
     here = catalog()
-    whole = complete(recipe.with_overrides(["run.device=cpu", *words]), here)
-    return run_recipe(whole, here, [*standard(), *callbacks], folder)
+    resolved = resolve(recipe.with_overrides(["run.device=cpu", *words]), here)
+    return run_recipe(resolved, [*standard(), *callbacks], folder)
 
 
 def resume(folder: Path, callbacks: tuple[object, ...] = ()) -> Run:
-    """The run in ``folder``, gone on with from its newest checkpoint."""
-    return resume_run(folder, catalog(), [*standard(), *callbacks])
+    """The run in ``folder``, resumed from its newest checkpoint."""
+    resolved = resolve(read_config(folder / "config.yaml"), catalog())
+    return run_recipe(resolved, [*standard(), *callbacks], folder, resume=True)

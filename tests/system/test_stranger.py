@@ -96,7 +96,7 @@ def _lay_idx_files(folder: Path) -> None:
     """Four IDX files, as Fashion-MNIST has them, of the digits that ship with zoo."""
     import zoo_core as zoo
 
-    data = zoo.build("mnist", "dataset", source="subset")
+    data = zoo.build("mnist", {"source": "subset"}, kind="dataset")
     folder.mkdir()
     for part, examples in (("train", data.train()), ("t10k", data.test())):
         pictures = examples.tensors["image"].mul(255).round().byte().numpy()[:, 0]

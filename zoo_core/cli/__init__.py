@@ -6,16 +6,20 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, NoReturn, TextIO, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 import click
 
 from zoo_core.engine.openmp import limit_spin_wait
 from zoo_core.engine.rank import LOST, is_launched, is_rank_zero
 from zoo_core.errors import ProcessLost, UnknownName, ZooError, did_you_mean
+
+if TYPE_CHECKING:
+    from zoo_core.registry.catalog import Catalog
 
 COMMANDS = {
     "run": ("zoo_core.cli.run", "Train a recipe."),
@@ -147,6 +151,15 @@ def cli() -> None:
     zoo predict clsgan-mnist labels=[5,5,5,5] -o fives.png
     zoo weights list                  trained models to be had by name
     """
+
+
+def open_catalog(registry: Iterable[Path] = ()) -> Catalog:
+    """The catalog of this command, with further registry files; the current one until the command ends."""
+    from zoo_core.registry.catalog import Catalog
+
+    opened = Catalog(registry)
+    click.get_current_context().with_resource(opened.active())
+    return opened
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.sizes import PictureSize
 from zoo_core.cli.table import show
 from zoo_core.errors import BadSetting
-from zoo_core.registry.catalog import Catalog
 from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def command(
 
     Nothing is kept, and nothing is fetched for a recipe's model: a speed does not depend on the weights.
     """
-    here = Catalog(registry)
+    here = open_catalog(registry)
     if trains is None:
         trains = name in here.recipes
     if trains:

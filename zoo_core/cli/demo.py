@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import WeightsName
-from zoo_core.registry.catalog import Catalog
 from zoo_core.training.signals import exits_on_interrupt
 
 
@@ -34,7 +33,7 @@ def command(
 
     check_packages()
     check_free(host, port)
-    here = Catalog(registry)
+    here = open_catalog(registry)
     with exits_on_interrupt():
         from zoo_core.tools.demo.server import Server
         from zoo_core.tools.demo.source import read_source

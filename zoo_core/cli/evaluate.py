@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.table import show
-from zoo_core.registry.catalog import Catalog
 from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def command(
     """
     if device:
         overrides = (*overrides, f"run.device={device}")
-    here = Catalog(registry)
+    here = open_catalog(registry)
     with exits_on_interrupt():
         from zoo_core.tools.evaluate import evaluate
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.table import show
-from zoo_core.registry.catalog import Catalog
 from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def command(
     check_packages(format)
     output = output or Path(f"{_name(source)}{ENDINGS[format]}")
     check_free(output)
-    here = Catalog(registry)
+    here = open_catalog(registry)
     with exits_on_interrupt():
         from zoo_core.tools.export.export import export
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import click
 
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.table import show
-from zoo_core.registry.catalog import Catalog
 
 
 @click.command("info")
@@ -30,7 +29,7 @@ def command(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
 
         show_described({"file": read_header(Path(name)).described()}, as_json)
     else:
-        show_described(Catalog(registry).info(name), as_json)
+        show_described(open_catalog(registry).info(name), as_json)
 
 
 def show_described(found: Mapping[str, Mapping[str, Any]], as_json: bool) -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.plugins import rows as plugin_rows
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.cli.table import show
-from zoo_core.registry.catalog import Catalog
 
 
 @click.command("list")
@@ -21,7 +20,7 @@ from zoo_core.registry.catalog import Catalog
 @common_options
 def command(kind: str, registry: tuple[Path, ...], tag: str | None, as_json: bool) -> None:
     """Everything of a KIND, with one line on each. Recipes, unless you say another."""
-    here = Catalog(registry)
+    here = open_catalog(registry)
     rows = plugin_rows(here) if kind == "plugins" else here.rows(kind, tag)
     if not as_json:  # the tags are many words, and most people look for none
         rows = [{key: value for key, value in row.items() if key != "tags"} for row in rows]

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.table import show
 from zoo_core.errors import UnknownName, did_you_mean
 from zoo_core.registry.catalog import Catalog
@@ -26,7 +26,7 @@ def command(context: click.Context, as_json: bool) -> None:
     ZOO_PLUGINS=a,b takes only these, ZOO_DISABLE_PLUGINS=c all but this, for one command.
     """
     if context.invoked_subcommand is None:
-        show(rows(Catalog()), as_json)
+        show(rows(open_catalog()), as_json)
 
 
 @command.command("show")
@@ -35,7 +35,7 @@ def command(context: click.Context, as_json: bool) -> None:
 @common_options
 def show_(name: str, as_json: bool) -> None:
     """Everything about the plugin NAME: every name it brings, and the traceback if it is broken."""
-    here = Catalog()
+    here = open_catalog()
     for info in _called(here, name):
         told = {
             **_row(here, info),
@@ -56,7 +56,7 @@ def show_(name: str, as_json: bool) -> None:
 @common_options
 def disable(names: tuple[str, ...]) -> None:
     """From now on, do not even import the plugins NAME."""
-    here = Catalog()
+    here = open_catalog()
     for name in names:
         _called(here, name)
     write_disabled([*read_disabled(), *names])
@@ -71,7 +71,7 @@ def enable(names: tuple[str, ...]) -> None:
     disabled = read_disabled()
     for name in names:
         if name not in disabled:
-            _called(Catalog(), name)
+            _called(open_catalog(), name)
     write_disabled([name for name in disabled if name not in names])
     click.echo(f"enabled: {', '.join(names)}")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import RecipeName
 from zoo_core.config.overrides import parse_words
 from zoo_core.errors import BadSetting, UnknownName
@@ -38,7 +38,7 @@ def command(source: str, inputs: tuple[str, ...], output: Path | None) -> None:
     zoo predict clsgan-mnist labels=[5,5,5,5] seed=1 -o fives.png
     """
     values = parse_words(inputs)
-    here = Catalog()
+    here = open_catalog()
     chosen = _newest(source, here)
 
     with exits_on_interrupt():

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, open_catalog
 from zoo_core.errors import BadSetting
-from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.paths import run_called
 
 NAME = "report.html"
@@ -36,6 +35,6 @@ def command(runs: tuple[str, ...], output: Path | None, registry: tuple[Path, ..
         raise BadSetting("a run is named twice.", "Name each one once.")
     place = output or (folders[0] / NAME if len(folders) == 1 else Path(NAME))
     refuse_others(place)
-    here = Catalog(registry)
+    here = open_catalog(registry)
     write_report([gather(folder, here) for folder in folders], place)
     click.echo(f"wrote {place}")

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.evaluate import say
 from zoo_core.cli.names import WeightsName
-from zoo_core.registry.catalog import Catalog
 from zoo_core.training.signals import EXIT_CODES, exits_on_interrupt
 
 
@@ -37,7 +36,7 @@ def command(
     """
     if device:
         overrides = (*overrides, f"run.device={device}")
-    here = Catalog(registry)
+    here = open_catalog(registry)
     with exits_on_interrupt():
         from rich.console import Console
 

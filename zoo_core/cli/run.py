@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.plugins import warn_of_broken
@@ -21,6 +21,7 @@ from zoo_core.runs.paths import RUNS, new_path, run_called
 from zoo_core.training.signals import EXIT_CODES, exits_on_interrupt
 
 if TYPE_CHECKING:
+    from zoo_core.registry.resolve import ResolvedRecipe
     from zoo_core.runs.run import Run
 
 
@@ -67,21 +68,21 @@ def command(
         raise click.UsageError("give one of RECIPE, --config FILE and --resume RUN_DIR; `zoo list` shows the recipes.")
     if resume and folder:
         raise BadSetting("a resumed run stays in its folder, so --folder cannot be given.", "Leave it out.")
-    here = Catalog(registry)
+    here = open_catalog(registry)
     warn_of_broken(here)
     begun = _begun(resume)
     chosen = _choose(here, recipe, config or (RunFolder(begun).config if begun else None), overrides)
 
     with exits_on_interrupt():
-        from zoo_core.registry.resolve import complete
+        from zoo_core.registry.resolve import resolve
 
-        chosen = complete(chosen, here)
+        resolved = resolve(chosen, here)
     if print_config:
-        click.echo(chosen.as_yaml(), nl=False)
+        click.echo(resolved.recipe.as_yaml(), nl=False)
         return 0
     place = begun or folder
     if processes is None or processes == 1:
-        return _train(chosen, here, place, begun is not None, time_limit)
+        return _train(resolved, place, begun is not None, time_limit)
     from zoo_core.engine.launcher import launch
 
     words = _words(recipe, overrides, registry, config, time_limit)
@@ -115,21 +116,20 @@ def _words(
     return words + (["--time-limit", f"{time_limit:.0f}s"] if time_limit else [])
 
 
-def _train(recipe: Recipe, here: Catalog, folder: Path | None, resume: bool, time_limit: float | None) -> int:
+def _train(resolved: ResolvedRecipe, folder: Path | None, resume: bool, time_limit: float | None) -> int:
     with exits_on_interrupt():
         from rich.console import Console
 
         from zoo_core.loggers import standard
         from zoo_core.loggers.progress import Progress
-        from zoo_core.registry.resolve import resolve
         from zoo_core.training.runner import run_recipe
 
-        resolve(recipe, here)  # imports its classes
+        resolved.load()
 
     if is_launched():
         end_with_launcher()
     callbacks = [*standard(), Progress(Console(stderr=True))]
-    run = run_recipe(recipe, here, callbacks, folder, resume, time_limit)
+    run = run_recipe(resolved, callbacks, folder, resume, time_limit)
     if not is_rank_zero():  # a launcher would end the first one if another had a code that is not 0
         return 0
     _report(run)
@@ -137,17 +137,20 @@ def _train(recipe: Recipe, here: Catalog, folder: Path | None, resume: bool, tim
 
 
 def _report(run: Run) -> None:
-    """Where the run lies, its last figures, and what to type to look at the result."""
+    """Print where the run is, its last metrics, and what to type to look at the result."""
     from zoo_core.loggers.progress import numbers
 
     done = f"done ({run.finishing})," if run.finishing else "done,"
     done = f"stopped by {run.stopping} at" if run.stopping else done
-    lines: list[Any] = [f"{run.name}: {done} step {run.step:,}", f"  run      {run.path}"]
-    lines += [f"  metrics  {numbers(run.train_metrics)}"] if run.train_metrics else []
-    lines += [f"  figures  {numbers(run.test_metrics)}"] if run.test_metrics else []
+    rows = {"run": str(run.path), "train metrics": numbers(run.train_metrics)}
+    if not run.test_metrics:  # else the last validation is of an earlier step
+        rows["validation metrics"] = numbers(run.validation_metrics)
+    rows["test metrics"] = numbers(run.test_metrics)
     if run.stopping:
-        lines.append(f"  go on    zoo run --resume {run.path}")
+        rows["resume"] = f"zoo run --resume {run.path}"
     if type(run.model).predict.__qualname__ != "Model.predict":
-        lines.append(f"  look     zoo predict {run.path} {run.model.usage()}")
-    lines.append(f"  curves   tensorboard --logdir {run.path}")
-    click.echo("\n".join(lines))
+        rows["predict"] = f"zoo predict {run.path} {run.model.usage()}"
+    rows["curves"] = f"tensorboard --logdir {run.path}"
+    width = max(len(name) for name, text in rows.items() if text)
+    lines = [f"  {name:<{width}}  {text}" for name, text in rows.items() if text]
+    click.echo("\n".join([f"{run.name}: {done} step {run.step:,}", *lines]))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.cli.table import show
-from zoo_core.registry.catalog import LISTED, Catalog
+from zoo_core.registry.catalog import LISTED
 
 
 @click.command("search")
@@ -19,7 +19,7 @@ from zoo_core.registry.catalog import LISTED, Catalog
 @common_options
 def command(word: str, registry: tuple[Path, ...], as_json: bool) -> None:
     """Every recipe, model, trainer, data set and weights with WORD in its name, plugin, tags or summary."""
-    here, wanted = Catalog(registry), word.lower()
+    here, wanted = open_catalog(registry), word.lower()
     found = [
         {"kind": kind.removesuffix("s") if kind != "weights" else kind, **row}
         for kind in LISTED

@@ -7,12 +7,11 @@ from typing import Any
 
 import click
 
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.errors import BadSetting
-from zoo_core.registry.catalog import Catalog
 from zoo_core.training.signals import exits_on_interrupt
 
 
@@ -70,7 +69,7 @@ def command(
             _refuse_others("shown", {**asked, "device": device, "time-limit": time_limit}, {"storage"})
             return _show(show, asked["storage"], as_json)
         check_single_process()
-        here = Catalog(registry)
+        here = open_catalog(registry)
         warn_of_broken(here)
         from zoo_core.tools.sweep import start as beginning
 

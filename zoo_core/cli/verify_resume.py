@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import RecipeName
-from zoo_core.registry.catalog import Catalog
 from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def command(recipe: str, overrides: tuple[str, ...], kills: int, seed: int, as_j
     zoo verify-resume clsgan-mnist dataset.source=subset --kills 5
     """
     with exits_on_interrupt():
-        from zoo_core.registry.resolve import complete
+        from zoo_core.registry.resolve import resolve
         from zoo_core.tools.verify_resume import verify
 
         def told(kill: Kill) -> None:
@@ -50,8 +49,8 @@ def command(recipe: str, overrides: tuple[str, ...], kills: int, seed: int, as_j
                 click.echo(f"killed {newest}", err=True)
 
         words = [*_SHORT, *overrides, "run.keep_checkpoints=1000000"]
-        here = Catalog()
-        complete(here.recipe(recipe, *words), here)  # a mistake in the words is told here, and not by a run's log
+        here = open_catalog()
+        resolve(here.recipe(recipe, *words), here)
         with TemporaryDirectory(prefix="zoo-verify-") as folder:
             verdict = verify(recipe, words, kills, Path(folder), random.Random(seed), told)  # noqa: S311  # no secret
     if as_json:

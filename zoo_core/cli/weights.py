@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo_core.cli import common_options, say_error
+from zoo_core.cli import common_options, open_catalog, say_error
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.table import show
 from zoo_core.config.overrides import parse_words
@@ -36,7 +36,7 @@ def command() -> None:
 @common_options
 def list_(registry: tuple[Path, ...], as_json: bool) -> None:
     """Every published model: its size, license, whether it is on this machine, and its figures."""
-    here = Catalog(registry)
+    here = open_catalog(registry)
     show([_row(here, plugin, name) for plugin, name in here.weights], as_json)
 
 
@@ -51,7 +51,7 @@ def info(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
     from zoo_core.weights.cache import place
     from zoo_core.weights.header import read_header
 
-    here = Catalog(registry)
+    here = open_catalog(registry)
     entry = here.weights.find(name)
     found = {"weights": here.describe_weights(entry)}
     if place(entry).is_file():
@@ -67,7 +67,7 @@ def path(name: str, registry: tuple[Path, ...]) -> None:
     """Where the file of NAME lies. It is fetched if it is not here."""
     from zoo_core.weights.cache import fetch
 
-    here = Catalog(registry)
+    here = open_catalog(registry)
     click.echo(fetch(here.weights.find(name), here))
 
 
@@ -83,7 +83,7 @@ def pull(names: tuple[str, ...], everything: bool, registry: tuple[Path, ...]) -
     """
     from zoo_core.weights.cache import fetch
 
-    here, failed = Catalog(registry), False
+    here, failed = open_catalog(registry), False
     with exits_on_interrupt():
         if not everything:
             for entry in _named(here, names):
@@ -108,7 +108,7 @@ def verify(names: tuple[str, ...], registry: tuple[Path, ...], as_json: bool) ->
 
     Ends with exit code 1 if one is not.
     """
-    here = Catalog(registry)
+    here = open_catalog(registry)
     rows = []
     named = [(entry.name, entry) for entry in _named(here, names)] if names else _all(here)
     for name, found in named:
@@ -134,7 +134,7 @@ def remove(names: tuple[str, ...], registry: tuple[Path, ...]) -> None:
     from zoo_core.weights.cache import place
     from zoo_core.weights.cache import remove as remove_file
 
-    for entry in _named(Catalog(registry), names):
+    for entry in _named(open_catalog(registry), names):
         if not entry.is_remote:
             raise BadSetting(
                 f"weights '{entry.name}' were not fetched: {place(entry)} belongs to {_whose(entry)}.",
@@ -167,7 +167,7 @@ def publish(
     \b
     zoo weights publish runs/clsgan-mnist/2026-11-24T02-15-33 --license Apache-2.0
     """
-    here = Catalog()
+    here = open_catalog()
     with exits_on_interrupt():
         from zoo_core.tools import publish as publishing
         from zoo_core.tools import upload
@@ -200,7 +200,7 @@ def convert(source: Path, settings: tuple[str, ...], model: str, output: Path, k
     \b
     zoo weights convert unet.pt --model unet in_channels=1 -o unet.safetensors
     """
-    here = Catalog()
+    here = open_catalog()
     with exits_on_interrupt():
         from zoo_core.tools.convert import convert as convert_file
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
@@ -35,6 +37,15 @@ class Catalog:
         if installed:
             self.plugins.load_installed()
             self.plugins.load_files(plugin_files(registries))
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Inside, this catalog is the :func:`current` one: what a trainer looks up by name is found in it."""
+        token = _ACTIVE.set(self)
+        try:
+            yield
+        finally:
+            _ACTIVE.reset(token)
 
     @property
     def recipes(self) -> Recipes:
@@ -238,6 +249,14 @@ class Catalog:
                 f"{error.message} Some plugins did not load: {names}.", "See `zoo plugins` for the reason."
             )
         return error
+
+
+_ACTIVE: ContextVar[Catalog | None] = ContextVar("active catalog", default=None)
+
+
+def current() -> Catalog:
+    """The catalog of the command or run that is under way, else that of what is installed."""
+    return _ACTIVE.get() or default()
 
 
 @cache

@@ -1,11 +1,12 @@
-"""From a recipe's names and values to the classes and checked settings of its parts."""
+"""A recipe resolved against the catalog: every setting checked once, every default written out."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any, cast
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple, cast
 
-from zoo_core.config.recipe import Recipe
+from zoo_core.config.recipe import Recipe, RunSettings
 from zoo_core.config.recipe_files import PARTS
 from zoo_core.config.settings import read
 from zoo_core.errors import UnknownName
@@ -14,31 +15,83 @@ from zoo_core.registry.config_source import config_class
 from zoo_core.registry.registry import Entry, Kind
 
 
-def resolve(recipe: Recipe, catalog: Catalog) -> dict[str, tuple[type[Any], Any]]:
-    """Each part's class and its checked settings; raises what is wrong with the recipe before anything is written."""
-    resolved = {}
-    for part, entry in _entries(recipe, catalog).items():
-        loaded = entry.load()
-        resolved[part] = (loaded, _checked(recipe, part, loaded.Config))
-    return resolved
+class Loaded(NamedTuple):
+    """An imported component class and its settings, an instance of the class's own ``Config``."""
+
+    component: type[Any]
+    config: Any
+
+    def build(self) -> Any:
+        """The component with these settings."""
+        return self.component(self.config)
 
 
-def complete(recipe: Recipe, catalog: Catalog) -> Recipe:
-    """``recipe`` with every default written out, so that the file repeats the run after a default has changed.
+@dataclass(frozen=True)
+class Component:
+    """A registered component and its checked settings. Importing the class is left to :meth:`load`."""
 
-    Raises what is wrong with the recipe, in most cases without importing its parts.
+    entry: Entry
+    config: Any
+    """An instance of the class's ``Config``, or of a dataclass with the same fields that was read from its source."""
+
+    def load(self) -> Loaded:
+        """Import the class.
+
+        Raises:
+            BrokenPlugin: if it cannot be imported.
+        """
+        loaded = self.entry.load()
+        if isinstance(self.config, loaded.Config):
+            return Loaded(loaded, self.config)
+        values = {field.name: getattr(self.config, field.name) for field in fields(self.config)}
+        return Loaded(loaded, loaded.Config(**values))
+
+
+@dataclass(frozen=True)
+class ResolvedRecipe:
+    """What a run needs to begin: nothing in it has to be checked again."""
+
+    recipe: Recipe
+    """The recipe with every default written out, so that its file repeats the run after a default has changed."""
+    settings: RunSettings
+    """The part ``run``."""
+    components: Mapping[str, Component]
+    """The model, the dataset and the trainer, by part."""
+    catalog: Catalog
+    """Where the names were found; names that the run looks up later are found there, too."""
+
+    def load(self) -> dict[str, Loaded]:
+        """Import the classes of all components, by part.
+
+        Raises:
+            BrokenPlugin: if one cannot be imported.
+        """
+        return {part: component.load() for part, component in self.components.items()}
+
+
+def resolve(recipe: Recipe, catalog: Catalog) -> ResolvedRecipe:
+    """Check ``recipe`` and complete it, in most cases without importing its classes.
+
+    Raises:
+        ZooError: for an unknown name, and for a setting that is unknown, missing or out of range.
     """
-    # What a sweep would try is no part of a run.
+    # What a sweep would try is not part of a run.
     values: dict[str, Any] = {key: value for key, value in recipe.values.items() if key != "sweep"}
+    components = {}
     for part, entry in _entries(recipe, catalog).items():
-        config = _checked(recipe, part, config_class(entry) or entry.load().Config)
-        values[part] = {"name": recipe.component(part), **_plain(asdict(config))}
-    values["run"] = {key: value for key, value in asdict(recipe.run_settings()).items() if value is not None}
-    return Recipe(recipe.name, values, recipe.plugin, recipe.sources)
+        name = recipe.component(part)
+        config_type = config_class(entry) or entry.load().Config
+        config = read(config_type, recipe.settings(part), f"{part} '{name}'", part, recipe.where)
+        components[part] = Component(entry, config)
+        values[part] = {"name": name, **_plain(asdict(config))}
+    settings = recipe.run_settings()
+    values["run"] = {key: value for key, value in asdict(settings).items() if value is not None}
+    complete = Recipe(recipe.name, values, recipe.plugin, recipe.sources)
+    return ResolvedRecipe(complete, settings, components, catalog)
 
 
-def build(kind: Kind, name: str, settings: dict[str, Any], catalog: Catalog) -> Any:
-    """An untrained model, a data set or a trainer, from its registered name and its settings."""
+def build(kind: Kind, name: str, settings: Mapping[str, Any], catalog: Catalog) -> Any:
+    """An untrained model, a dataset or a trainer, from its registered name and its settings."""
     loaded = catalog.find(kind, name).load()
     return loaded(read(loaded.Config, settings, f"{kind} '{name}'"))
 
@@ -51,10 +104,6 @@ def _entries(recipe: Recipe, catalog: Catalog) -> dict[str, Entry]:
         except UnknownName as error:
             raise UnknownName(f"{recipe.where(f'{part}.name')}{part}.name: {error.message}", error.hint) from None
     return found
-
-
-def _checked(recipe: Recipe, part: str, config: type[Any]) -> Any:
-    return read(config, recipe.settings(part), f"{part} '{recipe.component(part)}'", part, recipe.where)
 
 
 def _plain(value: Any) -> Any:

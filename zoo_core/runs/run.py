@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,43 +16,93 @@ if TYPE_CHECKING:
     from zoo_core.model import Model
     from zoo_core.trainer import Trainer
 
+TIME_LIMIT = "the time limit"
 
-@dataclass
+
+class StopCode(IntEnum):
+    """Why a run ends before its last step, as a number that its processes exchange."""
+
+    RUNNING = 0
+    FINISHED = 1
+    STOPPED = 2
+    SIGINT = 3
+    SIGTERM = 4
+    TIME_LIMIT = 5
+
+
+_REASONS = {
+    StopCode.FINISHED: "another process",
+    StopCode.STOPPED: "another process",
+    StopCode.SIGINT: "SIGINT",
+    StopCode.SIGTERM: "SIGTERM",
+    StopCode.TIME_LIMIT: TIME_LIMIT,
+}
+_CODES = {"SIGINT": StopCode.SIGINT, "SIGTERM": StopCode.SIGTERM, TIME_LIMIT: StopCode.TIME_LIMIT}
+
+
+@dataclass(repr=False)
 class Run:
-    """One training: where it lies, how far it is, and its last figures."""
+    """One training: its recipe, its folder, how far it is, and its last metrics.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        What is run: ``recipe.name``, ``recipe.values``, ``recipe.settings("trainer")``.
+    settings : RunSettings
+        The recipe's part ``run``, checked: ``settings.batch_size``.
+    folder : RunFolder
+        The files of the run.
+    model : Model
+        What is trained. A hook may read its parameters.
+    trainer : Trainer
+        How it is trained.
+    device : torch.device
+        Where the model is.
+    total_steps : int
+        Steps of the whole run.
+    steps_per_epoch : int
+        Steps of one epoch.
+    step : int
+        Steps that are done.
+    train_metrics : dict of str to float
+        The mean of every metric that a step reports, as last logged.
+    validation_metrics : dict of str to float
+        The last evaluation on the validation split (``run.evaluate_every``).
+    test_metrics : dict of str to float
+        The evaluation on the test split at the end of the run. Empty until then.
+    stopping : str
+        Why the run stops before its last step, or "".
+    finishing : str
+        Why its last step comes earlier than the recipe says, or "".
+    """
 
     recipe: Recipe
-    """What is run: ``recipe.name``, ``recipe.values``, ``recipe.settings("trainer")``."""
     settings: RunSettings
-    """The recipe's part ``run``, checked: ``settings.batch_size``."""
     folder: RunFolder
     model: Model
-    """What is trained; a hook may look at its parameters."""
     trainer: Trainer
     device: torch.device
-    """Where the model is."""
     total_steps: int
-    """Steps of the whole run."""
     steps_per_epoch: int
     step: int = 0
-    """Steps that are done."""
     train_metrics: dict[str, float] = field(default_factory=dict)
-    """The last logged mean of every metric a step reports."""
+    validation_metrics: dict[str, float] = field(default_factory=dict)
     test_metrics: dict[str, float] = field(default_factory=dict)
-    """The last evaluation."""
     stopping: str = ""
-    """Why the run ends before its last step, or "" while it goes on."""
     finishing: str = ""
-    """Why its last step comes sooner than the recipe says, or ""."""
+
+    def __repr__(self) -> str:
+        state = f"stopped by {self.stopping}" if self.stopping else f"step {self.step:,} of {self.total_steps:,}"
+        return f"<Run {self.name} in {self.path}: {state}>"
 
     @property
     def path(self) -> Path:
-        """The run's folder."""
+        """The folder of the run."""
         return self.folder.path
 
     @property
     def name(self) -> str:
-        """The recipe's name."""
+        """The name of the recipe."""
         return self.recipe.name
 
     @property
@@ -60,32 +111,70 @@ class Run:
         return self.step / self.steps_per_epoch
 
     def stop(self, reason: str) -> None:
-        """End the run after the step that is under way; it saves what it has, to go on later with ``--resume``."""
+        """End the run after the current step.
+
+        The run saves a checkpoint and can be resumed later with ``--resume``.
+
+        Parameters
+        ----------
+        reason : str
+            What stops it, as the end of "stopped by".
+        """
         self.stopping = self.stopping or reason
 
     def finish(self, reason: str) -> None:
-        """Let the next step be the last one: the run is done then, is measured, and its weights can be published.
+        """Make the next step the last one.
 
-            @zoo.hookimpl
-            def zoo_evaluated(self, run, step, metrics):
-                if metrics["loss"] > self.best:
-                    run.finish("the loss no longer falls")
+        The run then counts as done: it is evaluated on the test split, and its weights can be published. If it is
+        resumed, it continues to the last step of the recipe.
 
-        Gone on with, the run goes on to the recipe's last step.
+        Parameters
+        ----------
+        reason : str
+            Why the run is done, for the report at its end.
+
+        Examples
+        --------
+        >>> @zoo.hookimpl  # doctest: +SKIP
+        ... def zoo_evaluated(self, run, step, metrics):
+        ...     if metrics["loss"] > self.best:
+        ...         run.finish("the loss no longer decreases")
         """
         self.finishing = self.finishing or reason
 
+    @property
+    def stop_code(self) -> StopCode:
+        """Why the run ends now, as a number: a stop takes precedence over a finish."""
+        if self.stopping:
+            return _CODES.get(self.stopping, StopCode.STOPPED)
+        return StopCode.FINISHED if self.finishing else StopCode.RUNNING
+
+    def apply(self, code: StopCode) -> None:
+        """End as ``code`` says, which may be the code of another process."""
+        if code is StopCode.FINISHED:
+            self.finish(_REASONS[code])
+        elif code is not StopCode.RUNNING:
+            self.stop(_REASONS[code])
+
     def due(self, every: int) -> bool:
-        """Whether something that happens ``every`` so many steps (0: only at the end) happens now."""
+        """Whether something that happens every ``every`` steps (0: only at the end) happens at this step."""
         return bool(every) and self.step % every == 0
 
     def result(self) -> dict[str, Any]:
-        """What the run came to, as plain values."""
+        """The outcome of the run as plain values.
+
+        Returns
+        -------
+        dict
+            ``recipe``, ``folder``, ``step``, ``stopped``, ``train_metrics``, ``validation_metrics`` and
+            ``test_metrics``.
+        """
         return {
             "recipe": self.name,
             "folder": str(self.path),
             "step": self.step,
             "stopped": self.stopping,
             "train_metrics": self.train_metrics,
+            "validation_metrics": self.validation_metrics,
             "test_metrics": self.test_metrics,
         }

@@ -77,7 +77,7 @@ def recipes_resolve(subject: Subject) -> None:
         recipe = subject.catalog.recipe(f"{subject.name}/{name}")
         try:
             recipe.run_settings()
-            resolve(recipe, subject.catalog)
+            resolve(recipe, subject.catalog).load()
         except ZooError as error:
             if "???" not in str(recipe.values):  # a value that only its user knows
                 require(False, f"the recipe '{name}': {error.message}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.resolve import resolve
 from zoo_core.training.assemble import try_out
 from zoo_core.weights.format import apart
 
@@ -17,7 +18,7 @@ from zoo_core.weights.format import apart
 def main(folder: str, recipe: str, *words: str) -> None:
     warnings.simplefilter("ignore", UserWarning)
     here = Catalog()
-    loop = try_out(here.recipe(recipe, *words), here, Path(folder))
+    loop = try_out(resolve(here.recipe(recipe, *words), here), Path(folder))
     loop.train()
     captured = loop.state.capture()
     tensors = {f"{name}: {key}": one for name, (held, _) in captured.items() for key, one in held.items()}

@@ -23,6 +23,7 @@ from zoo_core.config.layers import PLUGIN_FILES
 from zoo_core.config.recipe import Recipe
 from zoo_core.errors import BadFile, ZooError
 from zoo_core.hookspecs import hookimpl
+from zoo_core.registry.resolve import resolve
 from zoo_core.testing.check import Skip, Subject, check, require
 from zoo_core.training.assemble import try_out
 from zoo_core.training.loop import Loop
@@ -92,8 +93,8 @@ def looking_changes_nothing(subject: Subject) -> None:
         model, trainer = loop.run.model, loop.run.trainer
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         modes = {name: module.training for name, module in model.named_modules()}
-        trainer.preview(next(iter(loop.validation())))
-        trainer.evaluate(_some(loop.evaluation()), _some(loop.training()))
+        trainer.preview(next(iter(loop.splits.validation_batches())))
+        trainer.evaluate(_some(loop.splits.test_batches()), _some(loop.splits.train_batches()))
         for name, tensor in model.state_dict().items():
             require(torch.equal(tensor, before[name]), f"'{name}' is another after evaluate() and preview()")
         for name, module in model.named_modules():
@@ -207,7 +208,8 @@ def _tried(
     """The recipe built, ready to be stepped by hand; nothing is written but into ``folder``."""
     with _quietly():
         try:
-            loop = try_out(_recipe(subject, f"run.steps={steps}", *words), subject.catalog, folder, callbacks)
+            resolved = resolve(_recipe(subject, f"run.steps={steps}", *words), subject.catalog)
+            loop = try_out(resolved, folder, callbacks)
         except BadFile as error:
             raise Skip(f"its data are not to be had here: {error.message}") from error
         with loop.engine.flushing_denormals():

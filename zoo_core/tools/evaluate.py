@@ -55,6 +55,7 @@ def evaluate(source: str | Path, catalog: Catalog, overrides: Iterable[str], tol
     Raises:
         ZooError: if there are no weights of that name, or they do not say what they were trained and measured by.
     """
+    from zoo_core.registry.resolve import resolve
     from zoo_core.training import runner
 
     overrides = list(overrides)
@@ -64,10 +65,10 @@ def evaluate(source: str | Path, catalog: Catalog, overrides: Iterable[str], tol
     header = read_header(locate(source, catalog))
     recipe = recipe_of(header).with_overrides(overrides)
     model, _ = load(header.path, catalog)
-    found, data, notes = runner.evaluate(recipe, model, int(header.metadata.get("step", 0)), catalog)
-    for note in notes:
+    measured = runner.evaluate(resolve(recipe, catalog), model, int(header.metadata.get("step", 0)))
+    for note in measured.data.warnings:
         warnings.warn(note, stacklevel=2)
-    return Comparison(_stated(header), found, tolerance, _is_same(header, data["fingerprint"]))
+    return Comparison(_stated(header), measured.metrics, tolerance, _is_same(header, measured.data.fingerprint))
 
 
 def reproduce(
@@ -79,13 +80,13 @@ def reproduce(
     folder: Path | None = None,
 ) -> tuple[Any, Comparison]:
     """Run the recipe in the header of the weights ``source`` again; gives the run, and its figures beside theirs."""
-    from zoo_core.registry import resolve as resolving
+    from zoo_core.registry.resolve import resolve
     from zoo_core.training import runner
 
     header = read_header(locate(source, catalog))
     stated = _stated(header)
-    recipe = resolving.complete(recipe_of(header).with_overrides(overrides), catalog)
-    run = runner.run_recipe(recipe, catalog, callbacks, folder)
+    resolved = resolve(recipe_of(header).with_overrides(overrides), catalog)
+    run = runner.run_recipe(resolved, callbacks, folder)
     same_data = _is_same(header, provenance(run.folder)["dataset"])
     return run, Comparison(stated, run.test_metrics, tolerance, same_data)
 

@@ -17,6 +17,7 @@ from zoo_core.config.recipe_files import WEIGHTS_NAME, Source, check_name
 from zoo_core.config.yaml_reader import as_text
 from zoo_core.errors import BadFile, BadSetting
 from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.resolve import resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.sessions import read_sessions
 from zoo_core.tools.evaluate import recipe_of
@@ -149,8 +150,8 @@ def _metrics(header: Header, tensors: dict[str, Tensor], dtype: str | None, cata
         return stated
     model, _ = load(header.path, catalog)
     model.load_state_dict({name: tensor.to(held[name].dtype) for name, tensor in tensors.items()})
-    found, _, _ = runner.evaluate(recipe_of(header), model, int(header.metadata.get("step", 0)), catalog)
-    return finite_metrics(found)
+    measured = runner.evaluate(resolve(recipe_of(header), catalog), model, int(header.metadata.get("step", 0)))
+    return finite_metrics(measured.metrics)
 
 
 def _newest_picture(folder: RunFolder) -> Path | None:

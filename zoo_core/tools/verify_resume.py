@@ -201,14 +201,14 @@ def _train(recipe: str, words: list[str], folder: str, resume: bool) -> None:
     """What the process does: as `zoo run`, without a progress line."""
     from zoo_core.loggers import standard
     from zoo_core.registry.catalog import Catalog
-    from zoo_core.registry.resolve import complete
+    from zoo_core.registry.resolve import resolve
     from zoo_core.training.runner import run_recipe
 
     here = Catalog()
     with _log(Path(folder)).open("a", encoding="utf-8") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-        run_recipe(complete(here.recipe(recipe, *words), here), here, standard(), Path(folder), resume)
+        run_recipe(resolve(here.recipe(recipe, *words), here), standard(), Path(folder), resume)
 
 
 def _log(folder: Path) -> Path:

@@ -1,9 +1,10 @@
-"""All that a run needs, made from its recipe and put together."""
+"""All that a run needs, built from a resolved recipe and put together."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,55 +12,168 @@ import pluggy
 import torch
 
 from zoo_core.checkpoint.state import TrainerState
-from zoo_core.config.recipe import Recipe, RunSettings
-from zoo_core.data.loader import Batches, in_order
+from zoo_core.data.loader import Batches
 from zoo_core.data.seeding import seed_step
-from zoo_core.dataset import Dataset
+from zoo_core.dataset import Dataset, Examples
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import is_sharded
 from zoo_core.errors import BadSetting
 from zoo_core.model import Model
-from zoo_core.registry.catalog import Catalog
-from zoo_core.registry.resolve import resolve
+from zoo_core.registry.resolve import Loaded, ResolvedRecipe
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.run import Run
 from zoo_core.trainer import Trainer
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.loop import Loop
+from zoo_core.training.splits import Splits
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The examples of a run, and what its dataset says of them."""
+
+    train: Examples
+    validation: Examples
+    test: Examples
+    fingerprint: str
+    warnings: list[str]
+
+    def summary(self) -> dict[str, Any]:
+        """What ``environment.json`` keeps of the data."""
+        return {
+            "fingerprint": self.fingerprint,
+            "training_examples": len(self.train),
+            "test_examples": len(self.test),
+        }
+
+
+@dataclass(frozen=True)
+class RunComponents:
+    """The model and its trainer, ready for the first step, and the batches to train on."""
+
+    model: Model
+    trainer: Trainer
+    batches: Batches
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A loop that is ready to run, and the data that it was built on."""
+
+    loop: Loop
+    data: RunData
 
 
 def assemble(
-    recipe: Recipe,
-    resolved: dict[str, tuple[type[Any], Any]],
-    settings: RunSettings,
+    resolved: ResolvedRecipe,
     engine: AccelerateEngine,
-    place: RunFolder,
-    hooks: CallbackList,
+    folder: RunFolder,
+    callbacks: CallbackList,
     trained: Model | None = None,
-) -> tuple[Loop, list[str], dict[str, Any]]:
-    """All that a run needs, and what its data set warned of and is. It begins with the model ``trained``, if given."""
-    (model_class, model_config), (dataset_class, dataset_config), (trainer_class, trainer_config) = resolved.values()
-    dataset: Dataset = dataset_class(dataset_config)
+) -> Assembly:
+    """Build all that a run needs. It begins with the model ``trained``, if given."""
+    loaded = resolved.load()
+    data = build_data(resolved, loaded["dataset"])
+    components = build_components(resolved, loaded, data, engine, trained)
+    return Assembly(build_loop(resolved, data, components, engine, folder, callbacks), data)
+
+
+def assemble_detached(
+    resolved: ResolvedRecipe, folder: Path, callbacks: Iterable[object] = (), trained: Model | None = None
+) -> Assembly:
+    """As :func:`assemble`, outside a run: without the hooks of plugins, and with nothing written into ``folder``."""
+    engine = AccelerateEngine(resolved.settings)
+    own = CallbackList(pluggy.PluginManager("zoo"), callbacks if engine.is_rank_zero else ())
+    return assemble(resolved, engine, RunFolder(folder), own, trained)
+
+
+def try_out(resolved: ResolvedRecipe, folder: Path | None = None, callbacks: Iterable[object] = ()) -> Loop:
+    """The loop of a recipe, built to be stepped by hand: a run without its folder and reports.
+
+    Checkpoints go into ``folder``, which is created; without one, ``Loop.train`` should not be called.
+    """
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return assemble_detached(resolved, folder or Path(), callbacks).loop
+
+
+def build_data(resolved: ResolvedRecipe, loaded: Loaded) -> RunData:
+    """The splits of the recipe's dataset, with the warnings that it raised."""
+    dataset: Dataset = loaded.build()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        train, evaluation, validation = dataset.train(), dataset.test(), dataset.validation()
-        for method, examples in (("train", train), ("evaluation", evaluation), ("validation", validation)):
-            _check(examples, f"the data set '{recipe.component('dataset')}': its {method}()")
+        splits = {"train": dataset.train(), "test": dataset.test(), "validation": dataset.validation()}
+        for method, examples in splits.items():
+            _check_examples(examples, f"the dataset '{resolved.recipe.component('dataset')}': its {method}()")
         fingerprint = dataset.fingerprint()
+    messages = dict.fromkeys(str(one.message) for one in caught if one.category is UserWarning)
+    return RunData(splits["train"], splits["validation"], splits["test"], fingerprint, list(messages))
+
+
+def build_components(
+    resolved: ResolvedRecipe,
+    loaded: Mapping[str, Loaded],
+    data: RunData,
+    engine: AccelerateEngine,
+    trained: Model | None = None,
+) -> RunComponents:
+    """The model on its device, the trainer set up for it, and the batches in the trainer's order."""
+    settings = resolved.settings
     seed_step(settings.seed, 0, 0, "build")
-    model: Model = trained if trained is not None else model_class(model_config)
-    trainer: Trainer = trainer_class(trainer_config)
+    model: Model = trained if trained is not None else loaded["model"].build()
+    trainer: Trainer = loaded["trainer"].build()
     if settings.grad_accumulation_steps > 1 and not trainer.supports_grad_accumulation:
         raise BadSetting(
             f"run.grad_accumulation_steps is {settings.grad_accumulation_steps}, but the trainer "
-            f"'{recipe.component('trainer')}' does not support gradient accumulation.",
+            f"'{resolved.recipe.component('trainer')}' does not support gradient accumulation.",
             "Leave it out, or use engine.updating in the trainer's step and set `supports_grad_accumulation = True`.",
         )
     if settings.sync_batch_norm:
         torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-    batches = Batches(
-        train,
-        lambda generator: trainer.order(train, generator),
+    batches = _batches(resolved, data, trainer, engine)
+    engine.total_steps = (
+        settings.steps if settings.steps is not None else round((settings.epochs or 0) * batches.per_epoch)
+    )
+    model.to(engine.device)
+    trainer.setup(model, engine)
+    if engine.fsdp:
+        _refuse_full_copies(model, trainer, resolved)
+    return RunComponents(model, trainer, batches)
+
+
+def build_loop(
+    resolved: ResolvedRecipe,
+    data: RunData,
+    components: RunComponents,
+    engine: AccelerateEngine,
+    folder: RunFolder,
+    callbacks: CallbackList,
+) -> Loop:
+    """The loop around the components."""
+    settings, model, trainer = resolved.settings, components.model, components.trainer
+    # The processes of a sharded network compute in step, but may have unequal numbers of batches; none may be empty.
+    enough = min(len(data.test), len(data.validation)) >= engine.world
+    splits = Splits(
+        data.train,
+        data.validation,
+        data.test,
+        settings.batch_size,
+        settings.workers,
+        engine.rank,
+        engine.world,
+        distributed=trainer.distributed_evaluation and not engine.fsdp and enough,
+    )
+    per_epoch = components.batches.per_epoch
+    run = Run(resolved.recipe, settings, folder, model, trainer, engine.device, engine.total_steps, per_epoch)
+    state = TrainerState(model, trainer, engine.unwrap)
+    return Loop(run, engine, components.batches, splits, state, callbacks)
+
+
+def _batches(resolved: ResolvedRecipe, data: RunData, trainer: Trainer, engine: AccelerateEngine) -> Batches:
+    settings = resolved.settings
+    return Batches(
+        data.train,
+        lambda generator: trainer.order(data.train, generator),
         settings.batch_size,
         settings.seed,
         rank=engine.rank,
@@ -67,79 +181,25 @@ def assemble(
         workers=settings.workers,
         parts=settings.grad_accumulation_steps,
     )
-    engine.total_steps = (
-        settings.steps if settings.steps is not None else round((settings.epochs or 0) * batches.per_epoch)
-    )
-    model.to(engine.device)
-    trainer.setup(model, engine)
-    if engine.fsdp:
-        _refuse_whole_copies(model, trainer, recipe)
-    state = TrainerState(model, trainer, engine.unwrap)
-    # The processes of a divided network compute in step, and shares may be unequal; none should be empty.
-    fewest = min(len(evaluation), len(validation))
-    distributed_evaluation = trainer.distributed_evaluation and not engine.fsdp and fewest >= engine.world
-    each = settings.batch_size // engine.world
-    share = {"rank": engine.rank, "world": engine.world} if distributed_evaluation else {}
-    run = Run(recipe, settings, place, model, trainer, engine.device, engine.total_steps, batches.per_epoch)
-    loop = Loop(
-        run,
-        engine,
-        batches,
-        state,
-        hooks,
-        lambda: in_order(evaluation, each, settings.workers, **share),
-        lambda: in_order(validation, each, settings.workers, **share),
-        lambda: in_order(train, each, settings.workers),
-        lambda: in_order(validation, settings.batch_size, settings.workers),
-        distributed_evaluation,
-    )
-    data = {
-        "fingerprint": fingerprint,
-        "training_examples": len(train),
-        "test_examples": len(evaluation),
-    }
-    said = dict.fromkeys(str(one.message) for one in caught if one.category is UserWarning)
-    return loop, list(said), data
 
 
-def _check(examples: Any, whose: str) -> None:
+def _check_examples(examples: Any, source: str) -> None:
     """Raises BadSetting for what has no length."""
     if not (hasattr(examples, "__len__") and hasattr(examples, "__getitem__")):
         raise BadSetting(
-            f"{whose} gives a {type(examples).__name__}, but should give examples that have a length and numbers.",
-            "zoo.InMemory and zoo.GeneratedExamples are such, and any data set of PyTorch's that is no iterable one.",
+            f"{source} returns a {type(examples).__name__}, but should return examples with a length and an index.",
+            "Return zoo.InMemory, zoo.GeneratedExamples, or a map-style torch.utils.data.Dataset.",
         )
 
 
-def try_out(recipe: Recipe, catalog: Catalog, folder: Path | None = None, callbacks: Iterable[object] = ()) -> Loop:
-    """The loop of ``recipe`` with everything built, to be stepped by hand: a run without its folder and reports.
-
-    Checkpoints go into ``folder``, which is made; without one, ``Loop.train`` should not be called.
-    """
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    return apart(recipe, catalog, folder or Path(), callbacks)[0]
-
-
-def apart(
-    recipe: Recipe, catalog: Catalog, folder: Path, callbacks: Iterable[object], model: Model | None = None
-) -> tuple[Loop, list[str], dict[str, Any]]:
-    """As :func:`assemble`, from the beginning, and without the plugins' hooks: this is no run."""
-    settings = recipe.run_settings()
-    resolved = resolve(recipe, catalog)
-    engine = AccelerateEngine(settings)
-    hooks = CallbackList(pluggy.PluginManager("zoo"), callbacks if engine.is_rank_zero else ())
-    return assemble(recipe, resolved, settings, engine, RunFolder(folder), hooks, model)
-
-
-def _refuse_whole_copies(model: Model, trainer: Trainer, recipe: Recipe) -> None:
-    """An average of weights that was copied before they were divided could not follow them."""
+def _refuse_full_copies(model: Model, trainer: Trainer, resolved: ResolvedRecipe) -> None:
+    """An average of weights that was copied before they were sharded could not follow them."""
     inside = {id(module) for module in model.modules()}
     for name, value in vars(trainer).items():
         outside = isinstance(value, torch.nn.Module) and id(value) not in inside
         if outside and not all(map(is_sharded, value.parameters())):
             raise BadSetting(
-                f"run.fsdp divides the model among the processes, but the trainer "
-                f"'{recipe.component('trainer')}' holds self.{name}, a whole copy or another network.",
-                "Leave run.fsdp out, or the copy: of averaged weights, `trainer.ema_decay=0`.",
+                f"run.fsdp shards the model across the processes, but the trainer "
+                f"'{resolved.recipe.component('trainer')}' holds self.{name}, a full copy or another network.",
+                "Leave run.fsdp out, or the copy: for averaged weights, `trainer.ema_decay=0`.",
             )

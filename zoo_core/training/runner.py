@@ -1,29 +1,29 @@
-"""From a recipe to a finished run: resolve, build, drive, report."""
+"""From a resolved recipe to a finished run: assemble, train, evaluate, write the weights."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pluggy
 
 from zoo_core.checkpoint import directory as checkpoint
-from zoo_core.config.recipe import Recipe, read_config
+from zoo_core.config.recipe import read_config
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.engine.memory import explain_out_of_memory
 from zoo_core.errors import ProcessLost, RunFailed, ZooError
 from zoo_core.model import Model
-from zoo_core.registry.catalog import Catalog
-from zoo_core.registry.resolve import complete, resolve
+from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.paths import RUNS, new_path
 from zoo_core.runs.resume_changes import changes, told
 from zoo_core.runs.run import Run
-from zoo_core.training.assemble import apart, assemble
+from zoo_core.training.assemble import Assembly, RunData, assemble, assemble_detached
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
 from zoo_core.training.error_attribution import attribute_error, attributing_errors
@@ -34,106 +34,148 @@ from zoo_core.weights.metadata import weights_metadata
 
 
 def run_recipe(
-    recipe: Recipe,
-    catalog: Catalog,
+    resolved: ResolvedRecipe,
     callbacks: Iterable[object] = (),
     folder: Path | None = None,
     resume: bool = False,
     seconds: float | None = None,
 ) -> Run:
-    """Train ``recipe`` in a new folder, or go on in the ``folder`` of a run that was stopped, for so many ``seconds``.
+    """Train a recipe in a new folder, or resume the stopped run in ``folder``; for at most ``seconds``.
+
+    What the model, the dataset or the trainer look up by name is found in the recipe's catalog.
 
     Raises:
-        ZooError: if the recipe asks for what is not there, or a run that goes on for what it did not begin with;
-            nothing is written then.
-        RunFailed: if the training itself fails; what it had is on disk.
+        ZooError: if the recipe asks for something that does not exist, or if a resumed run was begun with other
+            settings; nothing is written then.
+        RunFailed: if the training fails; its last checkpoint is on disk.
     """
-    settings = recipe.run_settings()
-    resolved = resolve(recipe, catalog)
-    engine = AccelerateEngine(settings)
-    place = RunFolder(folder or new_path(RUNS, recipe.name))
+    with resolved.catalog.active():
+        loaded = resolved.load()
+        classes = {f"the {part} '{resolved.recipe.component(part)}'": one.component for part, one in loaded.items()}
+        engine = AccelerateEngine(resolved.settings)
+        place = RunFolder(folder or new_path(RUNS, resolved.recipe.name))
+        _agree_on_resuming(engine, place, resume)
+        changed = _changes(resolved, place) if resume else {}
+        if not resume and engine.is_rank_zero:
+            place.create()
+        with _locked(place, engine):
+            assembly, notes = _begin(resolved, engine, place, callbacks, classes, changed, resume)
+            for note in notes:
+                warnings.warn(note, stacklevel=2)
+            with stops_after(assembly.loop.run, seconds):
+                _drive(assembly.loop, classes)
+        engine.close()
+    return assembly.loop.run
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The metrics of a model, the data they were measured on, and what its dataset warned of."""
+
+    metrics: dict[str, float]
+    data: RunData
+
+
+def evaluate(resolved: ResolvedRecipe, model: Model, step: int, *, validation: bool = False) -> Measured:
+    """The metrics of ``model`` on the test split (or validation split), as a run measures them after ``step`` steps.
+
+    Nothing is written, and no plugin's hooks are called.
+    """
+    with resolved.catalog.active():
+        assembly = assemble_detached(resolved, Path(), (), model)
+        loop = assembly.loop
+        loop.run.step = step
+        with loop.engine.flushing_denormals(), explain_out_of_memory(loop.run):
+            metrics = loop.evaluator.validate() if validation else loop.evaluator.test()
+        loop.engine.release(model)
+        loop.engine.close()
+    return Measured(metrics, assembly.data)
+
+
+def _agree_on_resuming(engine: AccelerateEngine, place: RunFolder, resume: bool) -> None:
     if not engine.process_group.all_equal(int(resume)):
         raise RunFailed(
-            "some processes go on with a run, and others begin one.",
-            f"{place.path} should lie on a file system that all machines share.",
+            "some processes resume a run, and others begin one.",
+            f"{place.path} should be on a file system that all machines share.",
         )
-    classes = {f"the {part} '{recipe.component(part)}'": one for part, (one, _) in resolved.items()}
-    changed = changes(complete(read_config(place.config), catalog), recipe) if resume else {}
-    if not resume and engine.is_rank_zero:
-        place.create()
-    with place.locked() if engine.is_rank_zero else nullcontext():
-        try:
-            listening = catalog.plugins.manager if engine.is_rank_zero else pluggy.PluginManager("zoo")
-            hooks = CallbackList(listening, callbacks if engine.is_rank_zero else ())
-            with attributing_errors(classes, ", before the first step"):
-                loop, notes, data = assemble(recipe, resolved, settings, engine, place, hooks)
-            if resume:
-                changed |= _other_processes(place, engine)
-                notes += [*_restore(loop), *told(changed)]
-                _keep_account(loop, changed)
-            elif engine.is_rank_zero:
-                about = environment(catalog, recipe, engine.device, engine.precision, data, notes)
-                place.write_environment({**about, "processes": engine.world})
-                place.write_config(recipe.as_yaml())
-        except BaseException:
-            if not resume and engine.is_rank_zero:
-                place.remove_if_empty()
-            raise
-        for note in notes:
-            warnings.warn(note, stacklevel=2)
-        with stops_after(loop.run, seconds):
-            _drive(loop, classes)
-    engine.close()
-    return loop.run
 
 
-def resume_run(path: Path, catalog: Catalog, callbacks: Iterable[object] = ()) -> Run:
-    """Go on with the run in the folder ``path`` from its newest whole checkpoint, with the settings it has."""
-    recipe = complete(read_config(RunFolder(path).config), catalog)
-    return run_recipe(recipe, catalog, callbacks, path, resume=True)
+def _changes(resolved: ResolvedRecipe, place: RunFolder) -> dict[str, tuple[str, str]]:
+    """What differs from the settings that the run has had until now."""
+    before = resolve(read_config(place.config), resolved.catalog)
+    return changes(before.recipe, resolved.recipe)
 
 
-def evaluate(
-    recipe: Recipe, model: Model, step: int, catalog: Catalog, *, validation: bool = False
-) -> tuple[dict[str, float], dict[str, Any], list[str]]:
-    """The figures of ``model``, as a run of ``recipe`` measures them after ``step`` steps; the data, and warnings.
+def _locked(place: RunFolder, engine: AccelerateEngine) -> AbstractContextManager[None]:
+    return place.locked() if engine.is_rank_zero else nullcontext()
 
-    They are of the evaluation examples, or of those for ``validation``.
-    Nothing is written, and no plugin's life-cycle hooks are called: this is no run.
+
+def _begin(
+    resolved: ResolvedRecipe,
+    engine: AccelerateEngine,
+    place: RunFolder,
+    callbacks: Iterable[object],
+    classes: Mapping[str, type[Any]],
+    changed: dict[str, tuple[str, str]],
+    resume: bool,
+) -> tuple[Assembly, list[str]]:
+    """Assemble the run and restore it, or describe it in its folder; with what is to be warned of.
+
+    A new run that cannot begin leaves no folder behind.
     """
-    loop, notes, data = apart(recipe, catalog, Path(), (), model)
-    loop.run.step = step
-    with loop.engine.flushing_denormals(), explain_out_of_memory(loop.run):
-        loop.evaluate(loop.validation if validation else loop.evaluation)
-    loop.engine.release(model)
-    loop.engine.close()
-    return loop.run.test_metrics, data, notes
+    plugins = resolved.catalog.plugins.manager if engine.is_rank_zero else pluggy.PluginManager("zoo")
+    try:
+        hooks = CallbackList(plugins, callbacks if engine.is_rank_zero else ())
+        with attributing_errors(classes, ", before the first step"):
+            assembly = assemble(resolved, engine, place, hooks)
+        notes = list(assembly.data.warnings)
+        if resume:
+            changed |= _changed_processes(place, engine)
+            notes += [*_restore(assembly.loop), *told(changed)]
+            _record_changes(assembly.loop, changed)
+        elif engine.is_rank_zero:
+            _describe(resolved, engine, place, assembly.data)
+    except BaseException:
+        if not resume and engine.is_rank_zero:
+            place.remove_if_empty()
+        raise
+    return assembly, notes
+
+
+def _describe(resolved: ResolvedRecipe, engine: AccelerateEngine, place: RunFolder, data: RunData) -> None:
+    """Write ``environment.json``, then ``config.yaml``: a folder that has both can be resumed."""
+    about = environment(
+        resolved.catalog, resolved.recipe, engine.device, engine.precision, data.summary(), data.warnings
+    )
+    place.write_environment({**about, "processes": engine.world})
+    place.write_config(resolved.recipe.as_yaml())
 
 
 def _restore(loop: Loop) -> list[str]:
+    """Restore the newest whole checkpoint; returns what is wrong with newer ones."""
     place = loop.run.folder.checkpoints
     if not checkpoint.any_in(place):
-        return [f"{place} holds no checkpoint yet, so the run begins again."]
+        return [f"{place} holds no checkpoint yet, so the run starts again at step 0."]
     step, captured, damaged = checkpoint.load_newest(place)
     loop.restore(step, captured)
     if not loop.engine.process_group.all_equal(step):
         raise RunFailed(
-            f"the processes do not see the same checkpoints: this one begins at step {step}.",
-            f"{loop.run.path} should lie on a file system that all machines share.",
+            f"the processes do not see the same checkpoints: this one resumes at step {step}.",
+            f"{loop.run.path} should be on a file system that all machines share.",
         )
     return damaged
 
 
-def _other_processes(place: RunFolder, engine: AccelerateEngine) -> dict[str, tuple[str, str]]:
+def _changed_processes(place: RunFolder, engine: AccelerateEngine) -> dict[str, tuple[str, str]]:
     """The number of processes, if the run had another one until now."""
-    begun = place.read_environment()
-    was = [change["processes"][1] for change in begun.get("changed", []) if "processes" in change]
-    before = str(was[-1] if was else begun.get("processes", 1))
+    recorded = place.read_environment()
+    counts = [change["processes"][1] for change in recorded.get("changed", []) if "processes" in change]
+    before = str(counts[-1] if counts else recorded.get("processes", 1))
     return {} if before == str(engine.world) else {"processes": (before, str(engine.world))}
 
 
-def _keep_account(loop: Loop, changed: Mapping[str, tuple[str, str]]) -> None:
-    """The folder of a run whose settings are others from a step on says so."""
+def _record_changes(loop: Loop, changed: Mapping[str, tuple[str, str]]) -> None:
+    """Write into the run's folder which settings are different from this step on."""
     place = loop.run.folder
     if changed and loop.engine.is_rank_zero:
         found = place.read_environment()
@@ -142,35 +184,41 @@ def _keep_account(loop: Loop, changed: Mapping[str, tuple[str, str]]) -> None:
         place.write_config(loop.run.recipe.as_yaml())
 
 
-def _drive(loop: Loop, classes: dict[str, type[Any]]) -> None:
-    run, hooks = loop.run, loop.hooks
-    hooks.call("zoo_run_started", run=run)
+def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
+    run, callbacks = loop.run, loop.callbacks
+    callbacks.call("zoo_run_started", run=run)
     try:
         with stops_on_signal(run), loop.engine.flushing_denormals(), explain_out_of_memory(run):
             loop.train()
             run.trainer.finalize()
             if run.step >= run.total_steps:
-                loop.evaluate(loop.evaluation)
+                loop.evaluator.test()
                 run.stopping = ""  # a signal that came after the last step stopped nothing
         if loop.engine.is_rank_zero or loop.engine.fsdp:
             tensors = {name: full_tensor(tensor) for name, tensor in run.model.state_dict().items()}
         if loop.engine.is_rank_zero:
             weights_format.write(run.folder.weights, tensors, weights_metadata(run))
         loop.engine.release(run.model)
-        run.model.eval()  # as zoo.load gives it
+        run.model.eval()  # as zoo.load returns it
     except BaseException as error:
-        hooks.call("zoo_run_failed", run=run, error=error)
-        if loop.engine.process_group.lost(error):
-            raise ProcessLost(
-                f"another process of the run ended after step {run.step}, and this one can't go on alone.",
-                f"What it said tells why. Go on from the last checkpoint: zoo run --resume {run.path}",
-            ) from error
-        if isinstance(error, Exception) and not isinstance(error, ZooError):
-            raise RunFailed(
-                f"{attribute_error(error, classes)}, after step {run.step}.",
-                f"--traceback shows where. The run lies in {run.path}.",
-            ) from error
-        if isinstance(error, RunFailed):
-            error.hint = f"{error.hint or ''} The run lies in {run.path}.".strip()
-        raise
-    hooks.call("zoo_run_finished", run=run)
+        callbacks.call("zoo_run_failed", run=run, error=error)
+        _raise_as_run_failed(error, loop, classes)
+    callbacks.call("zoo_run_finished", run=run)
+
+
+def _raise_as_run_failed(error: BaseException, loop: Loop, classes: Mapping[str, type[Any]]) -> NoReturn:
+    """Raise ``error`` again, as RunFailed where it says too little by itself."""
+    run = loop.run
+    if loop.engine.process_group.lost(error):
+        raise ProcessLost(
+            f"another process of the run ended after step {run.step}, and this one cannot continue alone.",
+            f"Its own message says why. Resume from the last checkpoint: zoo run --resume {run.path}",
+        ) from error
+    if isinstance(error, Exception) and not isinstance(error, ZooError):
+        raise RunFailed(
+            f"{attribute_error(error, classes)}, after step {run.step}.",
+            f"--traceback shows where. The run is in {run.path}.",
+        ) from error
+    if isinstance(error, RunFailed):
+        error.hint = f"{error.hint or ''} The run is in {run.path}.".strip()
+    raise error

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from zoo_core.runs.run import Run
+from zoo_core.runs.run import TIME_LIMIT, Run
 
-TIME_LIMIT = "the time limit"
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, TIME_LIMIT: 124}  # 124 as timeout(1) has it
 
 

@@ -29,7 +29,9 @@ def train_and_score(
 
     AdamW in one cycle, ``EPOCHS`` passes in batches of 128; nothing is chosen by the test pictures.
     """
-    cas_classifier: Any = zoo.build(model, num_classes=classes).to(image.device, memory_format=torch.channels_last)
+    cas_classifier: Any = (
+        zoo.build(model, {"num_classes": classes}).to(image.device).to(memory_format=torch.channels_last)
+    )
     cas_classifier.train()
     batches = max(len(image) // _BATCH, 1)
     adam = torch.optim.AdamW(cas_classifier.parameters(), lr=_LEARNING_RATE, fused=True)

@@ -113,7 +113,7 @@ class BouncingDigits:
         """The brighter pixel wins where digits overlap."""
         clips, length, count, _ = corners.shape
         frames = np.zeros((clips * length, self.config.size, self.config.size), np.uint8)
-        windows = sliding_window_view(frames, (28, 28), axis=(1, 2), writable=True)
+        windows = sliding_window_view(frames, (28, 28), axis=(1, 2), writeable=True)
         number = np.arange(clips * length)
         for digit in range(count):
             y, x = corners[:, :, digit].reshape(-1, 2).T

@@ -16,7 +16,7 @@ from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.checkpoint.serialize import pack
 from zoo_core.checkpoint.writer import AsyncCheckpointWriter
 from zoo_core.errors import BadSetting, RunFailed
-from zoo_core.registry.resolve import complete
+from zoo_core.registry.resolve import resolve
 from zoo_core.training.runner import run_recipe
 
 
@@ -93,7 +93,7 @@ class InTheWay:
 def test_a_checkpoint_that_can_not_be_written_is_said_and_the_next_is_tried(tmp_path):
     whole, folder = tmp_path / "whole", tmp_path / "run"
     tiny.train(whole)
-    with pytest.warns(UserWarning, match="step 20 could not be written to .*The training goes on"):
+    with pytest.warns(UserWarning, match="step 20 could not be written to .*The training continues"):
         tiny.train(folder, callbacks=(InTheWay(folder, 25),))
     assert steps(folder) == [10, 30]
     assert (folder / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
@@ -122,7 +122,7 @@ def test_a_folder_that_vanishes_is_said(tmp_path):
         pytest.warns(UserWarning, match="step 20 could not be written"),
         pytest.raises(RunFailed, match="No such file or directory"),
     ):
-        run_recipe(complete(tiny.RECIPE, here), here, [Vanish()], tmp_path / "run")
+        run_recipe(resolve(tiny.RECIPE, here), [Vanish()], tmp_path / "run")
     assert not (tmp_path / "run").exists()
     assert checkpoint.load_newest(tmp_path / "elsewhere" / "checkpoints")[0] == 10
 
@@ -163,7 +163,7 @@ def train_with_figures(folder, *words, callbacks=(), resume=False):
     here = tiny.catalog()
     here.plugins.add("figures", WithFigures())
     recipe = tiny.RECIPE.with_overrides(["run.device=cpu", "trainer.name=figures", "run.evaluate_every=7", *words])
-    return run_recipe(complete(recipe, here), here, callbacks, folder, resume)
+    return run_recipe(resolve(recipe, here), callbacks, folder, resume)
 
 
 @pytest.mark.parametrize("best", ["score", "-error"])

@@ -13,7 +13,7 @@ import torch
 from zoo_core.cli.durations import Duration
 from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.errors import BadSetting, NameTaken
-from zoo_core.registry.resolve import complete
+from zoo_core.registry.resolve import resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.resume_changes import changes
 from zoo_core.training.runner import run_recipe
@@ -22,8 +22,8 @@ from zoo_core.weights.format import read_tensors
 
 def resume_with(folder, *words):
     here = tiny.catalog()
-    changed = complete(read_config(folder / "config.yaml"), here).with_overrides(words)
-    return run_recipe(complete(changed, here), here, (), folder, resume=True)
+    changed = resolve(read_config(folder / "config.yaml"), here).recipe.with_overrides(words)
+    return run_recipe(resolve(changed, here), (), folder, resume=True)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path
     tiny.train(tmp_path / "run", "run.checkpoint_every=0", callbacks=(tiny.Watcher(stop_at=3),))
     for path in (tmp_path / "run" / "checkpoints").iterdir():
         path.rename(tmp_path / path.name)
-    with pytest.warns(UserWarning, match="holds no checkpoint yet, so the run begins again"):
+    with pytest.warns(UserWarning, match="holds no checkpoint yet, so the run starts again at step 0"):
         tiny.resume(tmp_path / "run")
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
 

@@ -14,7 +14,7 @@ import pytest
 from tiny import RECIPE, catalog
 from torch.profiler import ProfilerActivity, profile
 
-from zoo_core.registry.resolve import complete
+from zoo_core.registry.resolve import resolve
 from zoo_core.training.assemble import try_out
 
 STEPS = 40
@@ -24,7 +24,7 @@ READ = "aten::_local_scalar_dense"  # what item(), float() and bool() of a tenso
 def loop_of(folder: Path, *words: str):
     here = catalog()
     quiet = [f"run.steps={STEPS}", "run.checkpoint_every=0", "run.preview_every=0", "run.device=cpu", *words]
-    return try_out(complete(RECIPE.with_overrides(quiet), here), here, folder)
+    return try_out(resolve(RECIPE.with_overrides(quiet), here), folder)
 
 
 def operations(work: Callable[[], object]) -> Counter[str]:

@@ -39,7 +39,7 @@ def test_previews_are_drawn_of_validation_examples(tmp_path):
 )
 def test_a_preview_that_cannot_be_drawn_costs_a_run_nothing_but_its_pictures(tmp_path, draws, why):
     plain = tiny.train(tmp_path / "plain")
-    with pytest.warns(UserWarning, match=f"no more pictures are drawn in this run: .*{why}") as said:
+    with pytest.warns(UserWarning, match=f"no more previews are drawn in this run: .*{why}") as said:
         run = tiny.train(tmp_path / "run", f"trainer.draws={draws}")
     assert len(said) == 1
     assert lines_of(run.path) == lines_of(plain.path)
@@ -52,7 +52,7 @@ def test_a_preview_that_cannot_be_drawn_costs_a_run_nothing_but_its_pictures(tmp
     ("words", "problem"),
     [
         ("trainer.says=step", "a metric is called 'step', which is what metrics.jsonl calls another thing"),
-        ("trainer.figure=text", "the trainer's evaluate gives a str as 'error', but should give a number"),
+        ("trainer.metric=text", "the trainer's evaluate gives a str as 'error', but should give a number"),
     ],
 )
 def test_what_a_trainer_reports_by_mistake_is_named(tmp_path, words, problem):

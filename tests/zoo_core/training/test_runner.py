@@ -194,7 +194,7 @@ def test_nothing_is_left_behind_if_a_run_cannot_begin(tmp_path, words, error, me
 
 def test_a_trainer_that_fails_leaves_its_folder_and_tells_the_plugins(tmp_path):
     watcher = tiny.Watcher()
-    said = r"the trainer 'line' raised ValueError: this trainer fails \(zoo_core/tiny\.py, line \d+\), after step 12\."
+    said = r"the trainer 'line' raised ValueError: this trainer fails \(helpers/tiny\.py, line \d+\), after step 12\."
     with pytest.raises(RunFailed, match=said) as raised:
         tiny.train(tmp_path / "run", "trainer.raise_at=13", callbacks=(watcher,))
     assert watcher.heard == ["started at 0", "saved 10", "failed"]
@@ -227,5 +227,5 @@ def test_weights_that_are_no_numbers_are_never_saved_even_if_the_loss_still_was_
 
 def test_a_data_set_without_a_length_is_named_and_no_step_is_done(tmp_path, monkeypatch):
     monkeypatch.setattr(tiny.Points, "train", lambda self: iter([]))
-    with pytest.raises(BadSetting, match=r"the data set 'points': its train\(\) gives a list_iterator, but"):
+    with pytest.raises(BadSetting, match=r"the dataset 'points': its train\(\) returns a list_iterator, but"):
         tiny.train(tmp_path / "run")

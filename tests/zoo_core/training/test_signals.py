@@ -12,7 +12,7 @@ from zoo_core.training.signals import TIME_LIMIT, exits_on_interrupt, stops_afte
 
 CARELESS = """
     import os, signal
-    from zoo_core.interrupt import exits_on_interrupt
+    from zoo_core.training.signals import exits_on_interrupt
 
     with exits_on_interrupt():
         try:  # as some modules do as they are imported

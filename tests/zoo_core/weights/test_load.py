@@ -65,7 +65,7 @@ def test_zoo_load_gives_the_model_or_with_strict_false_what_was_left_out_as_well
     assert type(zoo.load(str(tmp_path / "run" / "model.safetensors"))).__name__ == "Line"
     model, left_out = zoo.load(file(), strict=False)
     assert (type(model).__name__, bool(left_out)) == ("Line", False)
-    model, left_out = zoo.load(file(), strict=False, inputs=5)
+    model, left_out = zoo.load(file(), {"inputs": 5}, strict=False)
     assert (model.config.inputs, list(left_out.reshaped)) == (5, ["layers.0.weight"])
 
 

@@ -24,7 +24,7 @@ def make(steps, **settings):
 
 @pytest.fixture(scope="module")
 def digits():
-    return zoo.build("mnist", "dataset", source="subset")
+    return zoo.build("mnist", {"source": "subset"}, kind="dataset")
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 import zoo_core as zoo
-from zoo_core.registry import catalog
-from zoo_core.training.runner import resume_run
+from zoo_core.config.recipe import read_config
 from zoo_plugins.clsgan.augment import MOST, augment, update_augment_p
 
 
@@ -123,7 +122,7 @@ def shares(run):
 @pytest.mark.parametrize("stop", [7, 20, 36])
 def test_a_run_that_moves_pictures_and_is_resumed_is_the_run_that_was_not(stops_at, whole, tmp_path, stop):
     zoo.run("clsgan-mnist", *WORDS, folder=tmp_path / "stopped", callbacks=[stops_at(stop)])
-    resumed = resume_run(tmp_path / "stopped", catalog.default())
+    resumed = zoo.run(read_config(tmp_path / "stopped" / "config.yaml"), folder=tmp_path / "stopped", resume=True)
     assert (resumed.step, resumed.trainer.augment_p) == (40, whole.trainer.augment_p)
     assert resumed.folder.weights.read_bytes() == whole.folder.weights.read_bytes()
 

@@ -10,7 +10,7 @@ from zoo_plugins.clsgan.cas import train_and_score
 @pytest.fixture(scope="module")
 def digits():
     """Pictures and labels of 1,000 digits to learn from, and of 1,000 others."""
-    data = zoo.build("mnist", "dataset", source="subset")
+    data = zoo.build("mnist", {"source": "subset"}, kind="dataset")
     learnt, tested = data.train().tensors, data.test().tensors
     order = torch.randperm(len(learnt["label"]), generator=torch.Generator().manual_seed(0))[:1000]
     return learnt["image"][order], learnt["label"][order], tested["image"], tested["label"]

@@ -17,7 +17,15 @@ from zoo_plugins.datasets.frame_folder import FrameFolder
 @pytest.fixture(scope="module")
 def digits():
     """A thousand digits (N, 28, 28) uint8: frame t of clip s is digit 50 s + t."""
-    return zoo.build("mnist", "dataset", source="subset").test().tensors["image"][:, 0].mul(255).round().byte().numpy()
+    return (
+        zoo.build("mnist", {"source": "subset"}, kind="dataset")
+        .test()
+        .tensors["image"][:, 0]
+        .mul(255)
+        .round()
+        .byte()
+        .numpy()
+    )
 
 
 def make(folder, **settings):

@@ -17,7 +17,11 @@ def make(folder, **settings):
 @pytest.fixture(scope="module")
 def scenes():
     """Ten pictures and masks (N, 32, 40) uint8."""
-    batch = zoo.build("digit-scenes", "dataset", source="subset", height=32, width=40).test().__getitems__(range(10))
+    batch = (
+        zoo.build("digit-scenes", {"source": "subset", "height": 32, "width": 40}, kind="dataset")
+        .test()
+        .__getitems__(range(10))
+    )
     return batch["image"][:, 0].mul(255).round().byte().numpy(), batch["mask"].byte().numpy()
 
 

@@ -133,7 +133,7 @@ def test_every_part_has_digits_of_its_own(known):
 def test_the_last_twelfth_of_the_training_digits_is_held_out():
     digits = Digits("subset", None, True)
     assert [len(part[1]) for part in (digits.train, digits.held_out, digits.test)] == [3667, 333, 1000]
-    mnist = zoo.build("mnist", "dataset", source="subset").train().tensors
+    mnist = zoo.build("mnist", {"source": "subset"}, kind="dataset").train().tensors
     pictures = torch.cat([digits.train[0], digits.held_out[0]])
     assert torch.equal(pictures, mnist["image"][:, 0].mul(255).round().byte())
     assert torch.equal(torch.cat([digits.train[1], digits.held_out[1]]), mnist["label"])

@@ -19,7 +19,7 @@ def make(root, **settings):
 @pytest.fixture(scope="module")
 def digits():
     """(15, 28, 28) uint8"""
-    pictures = zoo.build("mnist", "dataset", source="subset").test().tensors["image"]
+    pictures = zoo.build("mnist", {"source": "subset"}, kind="dataset").test().tensors["image"]
     return pictures[: 15 * 60 : 60, 0].mul(255).round().byte().numpy()
 
 

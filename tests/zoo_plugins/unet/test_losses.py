@@ -23,7 +23,7 @@ def logits():
 @pytest.fixture(scope="module")
 def target():
     """Six real digits as two clips of three frames."""
-    digits = zoo.build("mnist", "dataset", source="subset").test().__getitems__(range(0, 600, 100))["image"]
+    digits = zoo.build("mnist", {"source": "subset"}, kind="dataset").test().__getitems__(range(0, 600, 100))["image"]
     return digits.view(2, 3, 1, 28, 28).double()
 
 

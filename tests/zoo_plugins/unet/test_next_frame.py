@@ -32,7 +32,7 @@ def make(steps=10, model=None, **settings):
 def clips():
     """Training clips of four frames and four, 32 x 32."""
     settings = {"frames_in": 4, "frames_out": 4, "size": 32, "source": "subset", "published": False}
-    return zoo.build("moving-mnist", "dataset", **settings).train()
+    return zoo.build("moving-mnist", settings, kind="dataset").train()
 
 
 @pytest.mark.parametrize(

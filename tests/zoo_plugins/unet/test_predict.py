@@ -65,14 +65,14 @@ def scene_run(place):
 def clip():
     """Twelve frames (T, H, W) uint8 of bouncing digits that the trainings have not seen."""
     settings = {"frames_in": 6, "frames_out": 6, "source": "subset", "published": False}
-    batch = zoo.build("moving-mnist", "dataset", **settings).test()[20]
+    batch = zoo.build("moving-mnist", settings, kind="dataset").test()[20]
     return torch.cat([batch["past"], batch["future"]])[:, 0].mul(255).round().byte().numpy()
 
 
 @pytest.fixture(scope="module")
 def photo():
     """A scene (H, W) uint8 that the trainings have not seen."""
-    scene = zoo.build("digit-scenes", "dataset", source="subset", height=50, width=70).test()[20]
+    scene = zoo.build("digit-scenes", {"source": "subset", "height": 50, "width": 70}, kind="dataset").test()[20]
     return scene["image"][0].mul(255).round().byte().numpy()
 
 

@@ -31,7 +31,9 @@ def make(steps=10, model=None, **settings):
 
 @pytest.fixture(scope="module")
 def scenes():
-    return zoo.build("digit-scenes", "dataset", source="subset", height=32, width=40, digits=2).train()
+    return zoo.build(
+        "digit-scenes", {"source": "subset", "height": 32, "width": 40, "digits": 2}, kind="dataset"
+    ).train()
 
 
 def partly_ignored(batch):

@@ -45,7 +45,11 @@ def by_hand(past, predicted, future):
 @pytest.fixture(scope="module")
 def clips():
     """Five clips of bouncing digits, three frames and four, and predictions that leave [0, 1]."""
-    data = zoo.build("moving-mnist", "dataset", source="subset", published=False, frames_in=3, frames_out=4, size=40)
+    data = zoo.build(
+        "moving-mnist",
+        {"source": "subset", "published": False, "frames_in": 3, "frames_out": 4, "size": 40},
+        kind="dataset",
+    )
     batch = data.test().__getitems__(range(5))
     noise = torch.randn(batch["future"].shape, generator=torch.Generator().manual_seed(1))
     return batch["past"], batch["future"] + 0.2 * noise, batch["future"]

@@ -126,7 +126,11 @@ def test_an_overlay_mixes_the_colour_in_and_leaves_the_first_class_as_it_was():
 
 @pytest.fixture(scope="module")
 def scenes():
-    return zoo.build("digit-scenes", "dataset", source="subset", height=64, width=64).test().__getitems__([0, 1])
+    return (
+        zoo.build("digit-scenes", {"source": "subset", "height": 64, "width": 64}, kind="dataset")
+        .test()
+        .__getitems__([0, 1])
+    )
 
 
 def test_a_preview_has_rows_of_image_truth_and_prediction(scenes):

@@ -18,7 +18,7 @@ from zoo_core.errors import BadSetting
 from zoo_core.hookspecs import hookimpl
 from zoo_core.loggers import standard
 from zoo_core.registry.catalog import Catalog
-from zoo_core.registry.resolve import complete
+from zoo_core.registry.resolve import resolve
 from zoo_core.runs.run import Run
 from zoo_core.tools.bench.machine import matrix_products, synchronize
 from zoo_core.tools.bench.measurement import Bench, Measured
@@ -38,8 +38,8 @@ def bench_training(recipe: Recipe, catalog: Catalog, seconds: float, callbacks: 
     Raises:
         ZooError: as a run of it would; or if it has too few steps to be timed.
     """
-    recipe = complete(recipe, catalog)
-    settings = recipe.run_settings()
+    resolved = resolve(recipe, catalog)
+    settings = resolved.settings
     device = find_device(settings.device)
     precision = find_precision(settings.precision, device)
     if settings.threads is not None:
@@ -47,7 +47,7 @@ def bench_training(recipe: Recipe, catalog: Catalog, seconds: float, callbacks: 
     before, peak = memory_now(device), matrix_products(device, precision)
     watch = _Watch(seconds, counts=not settings.compile)
     with TemporaryDirectory(prefix="zoo-bench-") as folder:
-        run = run_recipe(recipe, catalog, [*standard(), watch, *callbacks], Path(folder, "run"))
+        run = run_recipe(resolved, [*standard(), watch, *callbacks], Path(folder, "run"))
     if run.stopping not in ("", watch.name):  # by a signal: what was timed is not what was asked for
         raise KeyboardInterrupt
     if len(watch.times) < _FEWEST:

@@ -111,28 +111,28 @@ def checked(planned: Plan, catalog: Catalog) -> Plan:
         ZooError: if a trial would ask for what is not there.
     """
     from zoo_core.engine.devices import find_device
-    from zoo_core.registry.resolve import complete, resolve
+    from zoo_core.registry.resolve import ResolvedRecipe, resolve
 
-    def looked_at(texts: Mapping[str, str]) -> Recipe:
-        recipe = complete(planned.recipe_of(texts), catalog)
-        resolve(recipe, catalog)  # its classes can be imported
-        find_device(recipe.run_settings().device)
-        return recipe
+    def looked_at(texts: Mapping[str, str]) -> ResolvedRecipe:
+        resolved = resolve(planned.recipe_of(texts), catalog)
+        resolved.load()  # its classes can be imported
+        find_device(resolved.settings.device)
+        return resolved
 
     firsts = {key: axis.ends[0] for key, axis in planned.space.items()}
     others = [{**firsts, key: end} for key, axis in planned.space.items() for end in axis.ends[1:]]
     try:
-        whole, *_ = [looked_at(texts) for texts in (firsts, *others)]
+        first, *_ = [looked_at(texts) for texts in (firsts, *others)]
     except ZooError as error:
         named = next((key for key in planned.space if re.match(rf"{re.escape(key)}\b", error.message)), "")
         error.message = f"{_where(planned.recipe, named)}{error.message}"
         raise
-    if planned.settings.pruner != "none" and not whole.run_settings().evaluate_every:
+    if planned.settings.pruner != "none" and not first.settings.evaluate_every:
         raise BadSetting(
             "a pruner looks at the evaluations of run.evaluate_every, which is 0.",
             "Add for example run.evaluate_every=100, or leave --pruner out.",
         )
-    return replace(planned, recipe=whole)
+    return replace(planned, recipe=first.recipe)
 
 
 def _axis_of_recipe(recipe: Recipe, key: str, text: Any) -> Axis:

@@ -13,18 +13,17 @@ from typing import Any
 
 import torch
 
-from zoo_core.config.recipe import Recipe
 from zoo_core.dataset import Dataset
 from zoo_core.errors import RunFailed, ZooError
 from zoo_core.registry.catalog import Catalog
-from zoo_core.registry.resolve import complete, resolve
-from zoo_core.runs.run import Run
+from zoo_core.registry.resolve import ResolvedRecipe, resolve
+from zoo_core.runs.run import TIME_LIMIT, Run
 from zoo_core.tools.sweep.folder import SweepFolder
 from zoo_core.tools.sweep.plan import Plan
 from zoo_core.tools.sweep.study import Study, Trial
 from zoo_core.tools.sweep.trial_hooks import PRUNED, Follow, monitored
 from zoo_core.training.runner import evaluate, run_recipe
-from zoo_core.training.signals import EXIT_CODES, TIME_LIMIT
+from zoo_core.training.signals import EXIT_CODES
 from zoo_core.weights.metadata import finite_metrics
 
 
@@ -91,13 +90,13 @@ class Sweep:
     def _try(self, trial: Trial, seconds: float | None) -> str:
         """Run the trial to its end; or until a signal or the time limit, which it gives back."""
         number = trial.number
-        recipe = complete(self.plan.recipe_of(self.study.settings_of(number)), self.catalog)
+        resolved = resolve(self.plan.recipe_of(self.study.settings_of(number)), self.catalog)
         follow, began = Follow(self.study, trial, self.plan.settings), time.monotonic()
         self.study.note(number, folder=f"{platform.node()}:{self.folder.trial(number).path.resolve()}")
         self._tell(number)
         try:
-            run = self._train(recipe, number, follow, seconds)
-            value = None if run.stopping in (*EXIT_CODES, PRUNED) else self._value(run)
+            run = self._train(resolved, number, follow, seconds)
+            value = None if run.stopping in (*EXIT_CODES, PRUNED) else self._value(resolved, run)
         except ZooError as error:
             if not isinstance(error, RunFailed):
                 raise
@@ -116,22 +115,22 @@ class Sweep:
         self._tell(number)
         return follow.signal
 
-    def _train(self, recipe: Recipe, number: int, follow: Follow, seconds: float | None) -> Run:
+    def _train(self, resolved: ResolvedRecipe, number: int, follow: Follow, seconds: float | None) -> Run:
         torch.set_num_threads(self._threads)  # the last trial may have chosen others, for the whole process
         place = self.folder.trial(number)
         resume = place.config.is_file()
         if not resume and place.path.exists():
             shutil.rmtree(place.path)  # of a process that was killed before its run had begun
-        run = run_recipe(recipe, self.catalog, [*self.callbacks(), follow], place.path, resume, seconds)
+        run = run_recipe(resolved, [*self.callbacks(), follow], place.path, resume, seconds)
         if follow.message:
             raise follow.message
         return run
 
-    def _value(self, run: Run) -> float:
+    def _value(self, resolved: ResolvedRecipe, run: Run) -> float:
         """What the run is judged by: measured on the examples for validation, where they are not the others."""
         metrics = run.test_metrics
-        if run.stopping or validates_apart(run.recipe, self.catalog):
-            metrics, _, _ = evaluate(run.recipe, run.model, run.step, self.catalog, validation=True)
+        if run.stopping or validates_apart(resolved):
+            metrics = evaluate(resolved, run.model, run.step, validation=True).metrics
         value = monitored(metrics, self.plan.settings)
         if not math.isfinite(value):
             raise RunFailed(f"{self.plan.settings.name} is {value} at its end.")
@@ -147,10 +146,10 @@ class Sweep:
         self.told(self.study.trial(number))
 
 
-def validates_apart(recipe: Recipe, catalog: Catalog) -> bool:
+def validates_apart(resolved: ResolvedRecipe) -> bool:
     """Whether the data set has examples to choose by that are not those of the evaluation."""
-    dataset_class, config = resolve(recipe, catalog)["dataset"]
-    if dataset_class.validation is Dataset.validation:
+    loaded = resolved.components["dataset"].load()
+    if loaded.component.validation is Dataset.validation:
         return False
-    dataset: Dataset = dataset_class(config)
+    dataset: Dataset = loaded.build()
     return dataset.validation() is not dataset.test()

@@ -51,8 +51,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("uploads")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # which digits are here does not matter
-        past = zoo.build("moving-mnist", "dataset").test()[3]["past"]
-        scene = zoo.build("digit-scenes", "dataset").test()[2]["image"]
+        past = zoo.build("moving-mnist", kind="dataset").test()[3]["past"]
+        scene = zoo.build("digit-scenes", kind="dataset").test()[2]["image"]
     frames = [Image.fromarray(frame[0].mul(255).byte().numpy()) for frame in past]
     frames[0].save(folder / "clip.gif", save_all=True, append_images=frames[1:], duration=100)
     frames[0].save(folder / "short.gif", save_all=True, append_images=frames[1:3], duration=100)

@@ -1,0 +1,130 @@
+"""The checkpoints of a run: when one is written, what is in it, and what is restored from it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from zoo_core.checkpoint.best import Best
+from zoo_core.checkpoint.serialize import Packed, pack, unpack
+from zoo_core.checkpoint.state import TrainerState
+from zoo_core.checkpoint.writer import AsyncCheckpointWriter
+from zoo_core.engine.engine import AccelerateEngine
+from zoo_core.engine.fsdp import local
+from zoo_core.errors import RunFailed
+from zoo_core.runs.run import Run
+from zoo_core.training.callbacks import CallbackList
+from zoo_core.training.metrics import MetricAccumulator
+
+# Beside the attributes of a trainer, none of which can have these names.
+_METRICS, _BEST, _ENGINE = "run.metrics", "run.best", "run.engine"
+
+
+class Checkpoints:
+    """Saves and restores what a run needs to be resumed. Leaving the block waits for the writer."""
+
+    def __init__(
+        self,
+        run: Run,
+        engine: AccelerateEngine,
+        state: TrainerState,
+        metrics: MetricAccumulator,
+        callbacks: CallbackList,
+    ) -> None:
+        self.run, self.engine, self.state = run, engine, state
+        self.metrics, self.callbacks = metrics, callbacks
+        self.best = Best()
+        self.writer = AsyncCheckpointWriter(run.folder.checkpoints, run.settings.keep_checkpoints)
+        self.saved_step = -1
+        self.saved_at = time.monotonic()
+
+    def __enter__(self) -> Checkpoints:
+        self.writer.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self.writer.__exit__(*raised)
+
+    def save(self) -> None:
+        """Begin to write a checkpoint of this step, unless it has one; the training need not wait for it."""
+        run = self.run
+        self.metrics.fetch()  # what a checkpoint keeps is known to be finite
+        self.settle()
+        if not self._any_process(self.saved_step != run.step and self.engine.is_rank_zero):
+            return
+        self._refuse_not_finite()
+        if self.engine.is_rank_zero or self.engine.fsdp:  # the parts of a sharded network come from all processes
+            captured = self.state.capture()
+        if self.engine.is_rank_zero:
+            kept = {_METRICS: self.metrics.state_dict(), _BEST: asdict(self.best), _ENGINE: self.engine.state_dict()}
+            packed = {name: pack(state) for name, state in kept.items()}
+            self.writer.begin(run.step, {**captured, **packed}, self.best.steps)
+        self.saved_step, self.saved_at = run.step, time.monotonic()
+
+    def save_if_best(self) -> None:
+        """Save if the last validation is the best one yet by ``run.monitor``."""
+        better = self.best.beaten_by(self.run.validation_metrics, self.run.settings.monitor, self.run.step)
+        if self._any_process(better and self.engine.is_rank_zero):
+            self.save()
+
+    def overdue(self) -> bool:
+        """Whether ``run.checkpoint_minutes`` have passed since the last checkpoint, in any process."""
+        minutes = self.run.settings.checkpoint_minutes
+        return bool(minutes) and self._any_process(time.monotonic() - self.saved_at >= 60 * minutes)
+
+    def settle_if_done(self) -> None:
+        """Report a checkpoint that has been written, without waiting for one that has not."""
+        if self.writer.done:
+            self.settle()
+
+    def settle(self, last: bool = False) -> None:
+        """Wait for the checkpoint that is being written. After a failure the next one is tried, but for the last.
+
+        Raises:
+            RunFailed: if the last one could not be written.
+        """
+        saved = self.writer.settled()
+        if saved is None:
+            return
+        if saved.path is not None:
+            self.callbacks.call("zoo_checkpoint_saved", run=self.run, step=saved.step, path=saved.path)
+            return
+        message = saved.error.message if saved.error else ""
+        self.saved_step = -1
+        if last:
+            raise RunFailed(message, "Make room, then resume from the last checkpoint with --resume.") from saved.error
+        warnings.warn(f"{message} The training continues, and the next checkpoint is tried.", stacklevel=2)
+
+    def restore(self, step: int, captured: Mapping[str, Packed]) -> None:
+        """Put back what a checkpoint of ``step`` holds.
+
+        Raises:
+            BadFile: if it is not one of this trainer.
+        """
+        state = dict(captured)
+        self.metrics.load_state_dict(unpack(*state.pop(_METRICS, ({}, {}))))
+        self.best = Best(**unpack(*state.pop(_BEST, ({}, {}))))
+        self.engine.load_state_dict(unpack(*state.pop(_ENGINE, ({}, {}))))
+        self.state.restore(state)
+        self.run.step = self.saved_step = step
+
+    def _refuse_not_finite(self) -> None:
+        """The loss may still have been finite when the update that followed made a parameter infinite."""
+        parameters = dict(self.run.model.named_parameters())
+        # One answer for all of them: asking for each would wait for the device as often.
+        finite = [local(one).isfinite().all() for one in parameters.values()]
+        if finite and not torch.stack(finite).all():
+            name = next(name for name, parameter in parameters.items() if not local(parameter).isfinite().all())
+            raise RunFailed(
+                f"the model's {name} is not finite at step {self.run.step}.",
+                "Lower the learning rate, or clip gradients; the last checkpoint is from before.",
+            )
+
+    def _any_process(self, flag: bool) -> bool:
+        """Whether ``flag`` is true in any process: they save together, or not at all."""
+        return bool(self.engine.process_group.broadcast_first(int(flag)))

@@ -1,0 +1,87 @@
+"""Evaluation and previews of the model that a run trains."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from zoo_core.checkpoint.serialize import kind_of
+from zoo_core.data.image_output import drawable
+from zoo_core.data.seeding import seed_step
+from zoo_core.dataset import Batch
+from zoo_core.engine.engine import AccelerateEngine
+from zoo_core.errors import RunFailed
+from zoo_core.runs.run import Run
+from zoo_core.training.callbacks import CallbackList
+from zoo_core.training.metrics import check_metric
+from zoo_core.training.splits import OnDevice, Splits
+
+
+@dataclass
+class Evaluator:
+    """Evaluates a run's model on a split, and draws its previews."""
+
+    run: Run
+    engine: AccelerateEngine
+    splits: Splits
+    callbacks: CallbackList
+    draws: bool = True
+    """Whether previews are still drawn: the first one that fails is the last that is tried."""
+
+    def validate(self) -> dict[str, float]:
+        """Evaluate on the validation split."""
+        self.run.validation_metrics = self._evaluate(self.splits.validation_batches)
+        return self.run.validation_metrics
+
+    def test(self) -> dict[str, float]:
+        """Evaluate on the test split."""
+        self.run.test_metrics = self._evaluate(self.splits.test_batches)
+        return self.run.test_metrics
+
+    def preview(self) -> None:
+        """Draw a preview. An error in it is a warning: it ends the previews, and not the run."""
+        run = self.run
+        if not (run.settings.preview_every and self.draws):
+            return
+        seed_step(run.settings.seed, 0, 0, "preview")
+        images = None
+        with self.engine.evaluating(self._modules()):
+            if self.engine.is_rank_zero or self.engine.fsdp:  # no process has a sharded network for itself
+                batch = next(iter(self._on_device(self.splits.preview_batches)), None)
+                try:
+                    images = None if batch is None else drawable(run.trainer.preview(batch))
+                except Exception as error:  # of a plugin's code
+                    self.draws = False
+                    why = f"the trainer's preview raised {type(error).__name__}: {error}"
+                    warnings.warn(f"no more previews are drawn in this run: {why}", stacklevel=2)
+        if images is not None:
+            self.callbacks.call("zoo_preview", run=run, step=run.step, images=images)
+
+    def _evaluate(self, batches: Callable[[], Iterable[Batch]]) -> dict[str, float]:
+        """Evaluate the model as it is. What the trainer draws for it follows from the seed and the step alone."""
+        run = self.run
+        seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
+        with self.engine.evaluating(self._modules(), shared=self.splits.distributed):
+            given = run.trainer.evaluate(self._on_device(batches), self._on_device(self.splits.train_batches))
+        metrics = {name: _as_float(name, value) for name, value in given.items()}
+        if metrics:
+            self.callbacks.call("zoo_evaluated", run=run, step=run.step, metrics=metrics)
+        return metrics
+
+    def _modules(self) -> list[object]:
+        return [self.run.model, *vars(self.run.trainer).values()]
+
+    def _on_device(self, batches: Callable[[], Iterable[Batch]]) -> OnDevice:
+        return OnDevice(batches, self.engine.to_device)
+
+
+def _as_float(name: str, value: Any) -> float:
+    check_metric(name)
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise RunFailed(
+            f"the trainer's evaluate gives {kind_of(value)} as '{name}', but should give a number."
+        ) from error

@@ -1,0 +1,59 @@
+"""The splits of a run's dataset, as batches in stored order for evaluation and previews."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from zoo_core.data.loader import in_order
+from zoo_core.dataset import Batch, Examples
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Batches of the training, validation and test examples.
+
+    In a distributed evaluation each of ``world`` processes gets other validation and test examples; otherwise each
+    gets all of them.
+    """
+
+    train: Examples
+    validation: Examples
+    test: Examples
+    batch_size: int
+    """Of all processes together."""
+    workers: int = 0
+    rank: int = 0
+    world: int = 1
+    distributed: bool = False
+
+    def train_batches(self) -> Iterable[Batch]:
+        """All training examples, in stored order."""
+        return in_order(self.train, self.batch_size // self.world, self.workers)
+
+    def validation_batches(self) -> Iterable[Batch]:
+        """The validation examples of this process."""
+        return self._evaluated(self.validation)
+
+    def test_batches(self) -> Iterable[Batch]:
+        """The test examples of this process."""
+        return self._evaluated(self.test)
+
+    def preview_batches(self) -> Iterable[Batch]:
+        """All validation examples; the first batch is the one that previews show."""
+        return in_order(self.validation, self.batch_size, self.workers)
+
+    def _evaluated(self, examples: Examples) -> Iterable[Batch]:
+        rank, world = (self.rank, self.world) if self.distributed else (0, 1)
+        return in_order(examples, self.batch_size // self.world, self.workers, rank=rank, world=world)
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """Batches that are moved to the device as they are iterated, which may be done again."""
+
+    batches: Callable[[], Iterable[Batch]]
+    to_device: Callable[[Batch], Batch]
+
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self.to_device, self.batches())
