@@ -165,8 +165,15 @@ def uninterrupted(place):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [[], ["run.workers=2"]], ids=["alone", "with loader workers"])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [
+        pytest.param(signal.SIGINT, 130, [], id="SIGINT"),
+        pytest.param(signal.SIGTERM, 143, ["run.workers=2"], id="SIGTERM with loader workers"),
+        pytest.param(signal.SIGINT, 130, ["run.workers=2"], id="SIGINT with loader workers", marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, 143, [], id="SIGTERM", marks=pytest.mark.long),
+    ],
+)
 def test_a_signal_ends_a_run_after_the_step_and_resuming_gives_what_it_would_have_been(
     tmp_path, uninterrupted, number, code, words
 ):
