@@ -16,7 +16,8 @@ from PIL import Image
 
 ZOO = [sys.executable, "-m", "zoo_core"]
 SMALL = ["clsgan-mnist", "dataset.source=subset", "trainer.eval_classifier=null", "run.device=cpu", "run.batch_size=16"]
-LONG = [*SMALL, "run.steps=150", "run.checkpoint_every=5", "run.preview_every=0"]
+STEPS = 60
+LONG = [*SMALL, f"run.steps={STEPS}", "run.checkpoint_every=5", "run.preview_every=0"]
 
 
 def environment(folder):
@@ -182,14 +183,14 @@ def test_a_signal_ends_a_run_after_the_step_and_resuming_gives_what_it_would_hav
     assert "Traceback" not in stopped.stderr
     run = tmp_path / report(stopped)["run"]
     step = newest_checkpoint(run)
-    assert 0 < step < 150
+    assert 0 < step < STEPS
     assert stopped.stdout.startswith(f"clsgan-mnist: stopped by {number.name} at step {step}\n")
     assert report(stopped)["go on"] == f"zoo run --resume {report(stopped)['run']}"
 
     _, *arguments = shlex.split(report(stopped)["go on"])
     finished = zoo(tmp_path, *arguments)
     assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.startswith("clsgan-mnist: done, step 150\n")
+    assert finished.stdout.startswith(f"clsgan-mnist: done, step {STEPS}\n")
     assert tensors_of(run) == uninterrupted
 
 
