@@ -7,12 +7,39 @@ from hypothesis import settings
 
 import zoo_core as zoo
 
-# Tests start processes that share the machine with this one. It has to be said before torch is imported.
+# Several processes run tests, and tests start processes. These have to be set before torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # On a machine where others are at work, an example may take any time.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a group that runs in one process come first, so that no process waits for it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One test file is run in this process: there is nothing to divide, and no other process imports torch."""
+    names = {str(argument).partition("::")[0] for argument in config.args}
+    return 0 if len(names) == 1 and names.pop().endswith(".py") else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file is run by one process, which sets up its module fixtures once."""
+    from xdist.scheduler import LoadGroupScheduling
+
+    class ByFile(LoadGroupScheduling):
+        def _split_scope(self, nodeid):
+            group = super()._split_scope(nodeid)
+            return nodeid.partition("::")[0] if group == nodeid else group
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from repository import ROOT
@@ -34,14 +35,39 @@ RESULTS = {
 }
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.key)
-def test_every_script_of_the_suite_takes_the_arguments_it_is_given(script) -> None:
-    words = [*script.arguments, "--output", "result.json", "--help"]
-    command = [sys.executable, str(ROOT / "benchmarks" / script.name), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+HELP = """
+import contextlib, io, json, runpy, sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(sys.argv[1])))
+ended = []
+for name, *words in json.load(sys.stdin):
+    sys.argv = [name, *words, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        try:
+            runpy.run_path(str(Path(sys.path[0], name)), run_name="__main__")
+        except SystemExit as exit:
+            ended.append([exit.code or 0, said.getvalue()])
+json.dump(ended, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def helped() -> dict[str, tuple[int, str]]:
+    """Exit code and help of every script with its arguments in the suite; one process reads them all."""
+    commands = json.dumps([[script.name, *script.arguments, "--output", "result.json"] for script in SCRIPTS])
+    command = [sys.executable, "-c", HELP, str(ROOT / "benchmarks")]
+    done = subprocess.run(command, input=commands, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+    return {script.key: (code, text) for script, (code, text) in zip(SCRIPTS, json.loads(done.stdout), strict=True)}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.key)
+def test_every_script_of_the_suite_takes_the_arguments_it_is_given(helped, script) -> None:
+    code, text = helped[script.key]
+    assert code == 0
     for word in script.arguments:
-        assert not word.startswith("--") or word in done.stdout
+        assert not word.startswith("--") or word in text
 
 
 def test_a_row_says_on_which_side_of_its_bar_it_stands() -> None:
@@ -65,23 +91,46 @@ def test_the_published_page_is_made_from_the_published_measurements() -> None:
     assert page(results) == (docs / "benchmarks.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
+SUITE = """
+import sys
+from dataclasses import replace
+
+import benchmarks.__main__ as suite
+
+(script,) = [one for one in suite.SCRIPTS if one.name == "many_plugins.py"]
+suite.SCRIPTS = (replace(script, arguments=("--rounds", "1", "--plugins", "3")),)
+suite.main()
+"""
+
+
 def test_a_script_of_the_suite_is_measured_and_becomes_table_and_plot(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks", "--only", "loading.py", "--output", str(tmp_path / "results")]
+    results = suite_results(["-c", SUITE, "--only", "many_plugins.py"], tmp_path / "results")
+    measured = results["scripts"]["many_plugins.py"]
+    assert measured["machine"]["cores"] == os.cpu_count()
+    assert 0 < measured["ratios"]["seconds of zoo list"]["median"] < 100
+
+
+@pytest.mark.long
+def test_loading_is_measured_by_the_suite_and_takes_about_the_memory_of_the_file(tmp_path: Path) -> None:
+    results = suite_results(["-m", "benchmarks", "--only", "loading.py"], tmp_path / "results")
+    ratios = results["scripts"]["loading.py"]["ratios"]
+    assert 0 < ratios["zoo/bare"]["median"] < 10
+    assert ratios["peak of zoo / file"]["median"] == pytest.approx(1, abs=0.15)
+
+
+def suite_results(words: list[str], output: Path) -> dict[str, Any]:
+    """What a run of the suite wrote, whose table is what it printed and beside which there is a plot."""
+    command = [sys.executable, *words, "--output", str(output)]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": ""}, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / "results" / "benchmarks.json").read_text(encoding="utf-8"))
-    measured = results["scripts"]["loading.py"]
-    assert measured["machine"]["cores"] == os.cpu_count()
-    assert 0 < measured["ratios"]["zoo/bare"]["median"] < 10
-    assert measured["ratios"]["peak of zoo / file"]["median"] == pytest.approx(1, abs=0.15)
-    assert (tmp_path / "results" / "benchmarks.md").read_text(encoding="utf-8") in done.stdout
-    assert (tmp_path / "results" / "benchmarks.png").read_bytes().startswith(b"\x89PNG")
+    assert (output / "benchmarks.md").read_text(encoding="utf-8") in done.stdout
+    assert (output / "benchmarks.png").read_bytes().startswith(b"\x89PNG")
+    return json.loads((output / "benchmarks.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_a_checkpoint_costs_is_measured_on_the_trainer_state_of_today(tmp_path: Path) -> None:
     script = str(ROOT / "benchmarks" / "saving_large.py")
     command = [sys.executable, script, "--rounds", "1", "--output", str(tmp_path / "result.json")]

@@ -43,6 +43,34 @@ def zoo(tmp_path: Path):
     return zoo
 
 
+ONE_AFTER_ANOTHER = """
+import json, sys
+from zoo_core.cli import _exit_code
+
+for words in json.load(sys.stdin):
+    if code := _exit_code(words):
+        sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        print("\\0", end="", file=stream, flush=True)
+"""
+
+
+@pytest.fixture
+def commands(tmp_path: Path):
+    """Several commands, one after another in one process, which imports the libraries of the page once."""
+
+    def commands(plugin: str, *several: list[str]) -> list[tuple[str, str]]:
+        (tmp_path / "page_plugin.py").write_text(plugin)
+        surroundings = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), "ZOO_PLUGIN_FILES": "page_plugin.py"}
+        command = [sys.executable, "-c", ONE_AFTER_ANOTHER]
+        typed = {"input": json.dumps(several), "capture_output": True, "text": True}
+        done = subprocess.run(command, env=surroundings, cwd=tmp_path, check=False, **typed)
+        assert done.returncode == 0, done.stderr
+        return list(zip(done.stdout.split("\0"), done.stderr.split("\0"), strict=True))[:-1]
+
+    return commands
+
+
 @pytest.mark.parametrize("library", ["wandb", "mlflow"])
 def test_a_logger_registers_and_is_at_most_forty_lines(zoo, library):
     source = block("loggers-and-commands.md", f"import {library}")
@@ -101,30 +129,33 @@ WRAPPED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("library", WRAPPED)
-def test_a_model_of_another_library_is_trained_loaded_and_conforms(zoo, library, tmp_path):
+def test_a_model_of_another_library_is_trained_loaded_and_conforms(commands, library, tmp_path):
     if find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
     class_name, model, recipe, words = WRAPPED[library]
-    source = block("wrapping.md", f"class {class_name}(zoo.Model)")
-    assert recipe in zoo(source, "list").stdout
+    segments = library == "segmentation_models_pytorch"
+    Image.effect_noise((96, 64) if segments else (28, 28), 90).save(tmp_path / "picture.png")
     steps = 12
-    done = zoo(source, "run", recipe, *words, f"run.steps={steps}", "run.log_every=1", "--folder", "run")
-    assert "warning" not in done.stderr.lower()
+    listed, trained, predicted, checked = commands(
+        block("wrapping.md", f"class {class_name}(zoo.Model)"),
+        ["list"],
+        ["run", recipe, *words, f"run.steps={steps}", "run.log_every=1", "--folder", "run"],
+        ["predict", "run", "image=picture.png", *(["-o", "mask.png"] if segments else [])],
+        ["check", model],
+    )
+    assert recipe in listed[0]
+    assert "warning" not in trained[1].lower()
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "evaluation" not in line]
     assert len(losses) == steps
     assert min(losses[-3:]) < losses[0]
-    segments = library == "segmentation_models_pytorch"
-    Image.effect_noise((96, 64) if segments else (28, 28), 90).save(tmp_path / "picture.png")
     if segments:
-        zoo(source, "predict", "run", "image=picture.png", "-o", "mask.png")
         with Image.open(tmp_path / "mask.png") as mask:
             assert mask.size == (96, 64)
     else:
-        assert "label" in zoo(source, "predict", "run", "image=picture.png").stdout
-    checked = zoo(source, "check", model).stdout
-    assert "builds-on-the-meta-device" in checked
-    assert "failed" not in checked
+        assert "label" in predicted[0]
+    assert "builds-on-the-meta-device" in checked[0]
+    assert "failed" not in checked[0]
 
 
 def test_a_backbone_starts_from_a_file_and_stays_as_it_is(zoo, tmp_path):

@@ -98,11 +98,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def zoo(site: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def zoo(
+    site: Path, *words: str, without: str = "hangs,stubborn", **environment: str
+) -> subprocess.CompletedProcess[str]:
     surroundings = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "ZOO_PLUGIN_TIMEOUT": "2",
+        "ZOO_DISABLE_PLUGINS": without,  # two seconds of waiting for each
         "ZOO_HOME": str(site.parent / "home"),
         **environment,
     }
@@ -113,7 +116,7 @@ def zoo(site: Path, *words: str, **environment: str) -> subprocess.CompletedProc
 @pytest.fixture(scope="module")
 def told(site: Path) -> dict[str, list[dict[str, str]]]:
     """What `zoo plugins --json` says, by plugin: nothing that any of them printed is in between."""
-    done = zoo(site, "plugins", "--json")
+    done = zoo(site, "plugins", "--json", without="")
     assert done.returncode == 0, done.stderr
     rows: dict[str, list[dict[str, str]]] = {}
     for row in json.loads(done.stdout):
@@ -150,7 +153,7 @@ def test_an_entry_point_that_leads_nowhere_is_broken(told):
 
 
 def test_zoos_own_names_are_all_there_and_each_broken_plugin_has_one_line(site):
-    done = zoo(site, "list", "models")
+    done = zoo(site, "list", "models", without="")
     assert done.returncode == 0
     assert "digit-classifier" in done.stdout
     assert "good-counter" in done.stdout
@@ -191,7 +194,7 @@ def test_the_traceback_of_a_broken_plugin_is_shown_on_request(site):
 
 def test_a_training_goes_on_beside_all_of_them(site):
     words = ["digit-classifier-mnist", "run.steps=2", "dataset.source=subset", "run.batch_size=8"]
-    done = zoo(site, "run", *words, "--folder", str(site.parent / "run"))
+    done = zoo(site, "run", *words, "--folder", str(site.parent / "run"), without="")
     assert done.returncode == 0, done.stderr
     assert "the plugin 'lifecycle' is switched off for this run" in done.stderr
     assert (site.parent / "run" / "model.safetensors").is_file()
@@ -204,15 +207,14 @@ def test_a_command_that_could_not_be_added_costs_only_itself(site):
 
 
 def test_a_plugin_that_is_left_out_is_not_imported(site):
-    quick = ",".join(["hangs", "stubborn"])
-    done = zoo(site, "plugins", "--json", ZOO_DISABLE_PLUGINS=quick)
+    done = zoo(site, "plugins", "--json")
     states = {row["name"]: row for row in json.loads(done.stdout)}
     assert states["hangs"]["state"] == "disabled"
     assert "ZOO_DISABLE_PLUGINS names it" in states["hangs"]["brings"]
 
 
 def test_only_what_is_named_is_loaded(site):
-    done = zoo(site, "plugins", "--json", ZOO_PLUGINS="good,classifier")
+    done = zoo(site, "plugins", "--json", without="", ZOO_PLUGINS="good,classifier")
     loaded = [row["name"] for row in json.loads(done.stdout) if row["state"] == "loaded"]
     assert sorted(loaded) == ["classifier", "good"]
     assert "noise" not in done.stderr

@@ -16,7 +16,8 @@ from PIL import Image
 
 ZOO = [sys.executable, "-m", "zoo_core"]
 SMALL = ["clsgan-mnist", "dataset.source=subset", "trainer.eval_classifier=null", "run.device=cpu", "run.batch_size=16"]
-LONG = [*SMALL, "run.steps=150", "run.checkpoint_every=5", "run.preview_every=0"]
+STEPS = 60
+LONG = [*SMALL, f"run.steps={STEPS}", "run.checkpoint_every=5", "run.preview_every=0"]
 
 
 def environment(folder):
@@ -165,8 +166,15 @@ def uninterrupted(place):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [[], ["run.workers=2"]], ids=["alone", "with loader workers"])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [
+        pytest.param(signal.SIGINT, 130, [], id="SIGINT"),
+        pytest.param(signal.SIGTERM, 143, ["run.workers=2"], id="SIGTERM with loader workers"),
+        pytest.param(signal.SIGINT, 130, ["run.workers=2"], id="SIGINT with loader workers", marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, 143, [], id="SIGTERM", marks=pytest.mark.long),
+    ],
+)
 def test_a_signal_ends_a_run_after_the_step_and_resuming_gives_what_it_would_have_been(
     tmp_path, uninterrupted, number, code, words
 ):
@@ -175,14 +183,14 @@ def test_a_signal_ends_a_run_after_the_step_and_resuming_gives_what_it_would_hav
     assert "Traceback" not in stopped.stderr
     run = tmp_path / report(stopped)["run"]
     step = newest_checkpoint(run)
-    assert 0 < step < 150
+    assert 0 < step < STEPS
     assert stopped.stdout.startswith(f"clsgan-mnist: stopped by {number.name} at step {step}\n")
     assert report(stopped)["go on"] == f"zoo run --resume {report(stopped)['run']}"
 
     _, *arguments = shlex.split(report(stopped)["go on"])
     finished = zoo(tmp_path, *arguments)
     assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.startswith("clsgan-mnist: done, step 150\n")
+    assert finished.stdout.startswith(f"clsgan-mnist: done, step {STEPS}\n")
     assert tensors_of(run) == uninterrupted
 
 

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from zoo_core.testing import conformance
+from zoo_core.testing.collect import Case
 
 test_classifier = conformance("classifier")
 test_clsgan = conformance("clsgan")
 test_unet = conformance("unet")
 test_datasets = conformance("datasets")
+
+
+def variant(name: str, overrides: list[str]) -> Callable[[Case], None]:
+    """The checks of a recipe whose trainer is also that of another one: here the two processes are a long test."""
+    test = conformance(name, overrides)
+    (mark,) = test.pytestmark
+    mark.args[1][:] = [
+        pytest.param(case, marks=pytest.mark.long if case.check.name == "two-processes-agree" else ())
+        for case in mark.args[1]
+    ]
+    return test
+
+
 _SUBSET = "dataset.source=subset"
 test_digit_classifier_mnist = pytest.mark.slow(conformance("digit-classifier-mnist", [_SUBSET]))
 test_clsgan_mnist = pytest.mark.slow(conformance("clsgan-mnist", [_SUBSET, "trainer.cas_classifier=null"]))
 test_clsgan_mnist_reference = pytest.mark.slow(
-    conformance("clsgan-mnist-reference", [_SUBSET, "trainer.eval_classifier=null"])
+    variant("clsgan-mnist-reference", [_SUBSET, "trainer.eval_classifier=null"])
 )
-test_cgan_mnist = pytest.mark.slow(conformance("cgan-mnist", [_SUBSET, "trainer.eval_classifier=null"]))
-test_lsgan_mnist = pytest.mark.slow(conformance("lsgan-mnist", [_SUBSET, "trainer.eval_classifier=null"]))
+test_cgan_mnist = pytest.mark.slow(variant("cgan-mnist", [_SUBSET, "trainer.eval_classifier=null"]))
+test_lsgan_mnist = pytest.mark.slow(variant("lsgan-mnist", [_SUBSET, "trainer.eval_classifier=null"]))
 test_gan_mnist = pytest.mark.slow(conformance("gan-mnist", [_SUBSET, "trainer.eval_classifier=null"]))
 test_unet_moving_mnist = pytest.mark.slow(
     conformance("unet-moving-mnist", [_SUBSET, "run.batch_size=2", "model.base_channels=4"])

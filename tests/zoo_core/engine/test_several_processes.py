@@ -18,7 +18,7 @@ from repository import HELPERS
 from safetensors.torch import load_file
 
 PLUGIN = HELPERS / "shares.py"
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes")]
 
 
 def command(*words):
@@ -124,7 +124,7 @@ def test_the_first_process_alone_writes_and_speaks(folders):
     assert json.loads((together / "environment.json").read_text())["processes"] == 2
 
 
-@pytest.mark.parametrize(("first", "second"), [(2, 1), (1, 2)])
+@pytest.mark.parametrize(("first", "second"), [(2, 1), pytest.param(1, 2, marks=pytest.mark.long)])
 def test_a_checkpoint_goes_on_in_another_number_of_processes_and_says_what_that_means(folders, tmp_path, first, second):
     run("one", "run.steps=8", "--processes", first, "--folder", tmp_path / "run")
     done = run("--resume", tmp_path / "run", "run.steps=12", "--processes", second)
@@ -132,11 +132,12 @@ def test_a_checkpoint_goes_on_in_another_number_of_processes_and_says_what_that_
     assert_close(weights(folders / "one-alone"), weights(tmp_path / "run"))
 
 
-def test_parts_of_a_batch_give_the_step_of_the_whole(folders, tmp_path):
-    for recipe, processes in (("one", 1), ("two", 1), ("one", 2)):
-        place = tmp_path / f"{recipe}-{processes}"
-        run(recipe, "run.grad_accumulation_steps=4", "--processes", processes, "--folder", place)
-        assert_close(weights(folders / f"{recipe}-alone"), weights(place))
+@pytest.mark.parametrize(
+    ("recipe", "processes"), [pytest.param("one", 1, marks=pytest.mark.long), ("two", 1), ("one", 2)]
+)
+def test_parts_of_a_batch_give_the_step_of_the_whole(folders, tmp_path, recipe, processes):
+    run(recipe, "run.grad_accumulation_steps=4", "--processes", processes, "--folder", tmp_path / "run")
+    assert_close(weights(folders / f"{recipe}-alone"), weights(tmp_path / "run"))
 
 
 def test_a_divided_network_learns_what_a_whole_one_does_and_its_checkpoints_go_on_undivided(folders, tmp_path):
@@ -153,7 +154,10 @@ def test_a_divided_network_learns_what_a_whole_one_does_and_its_checkpoints_go_o
     assert_close(weights(folders / "one-alone"), weights(tmp_path / "third"))
 
 
-@pytest.mark.parametrize("words", [["run.precision=float32"], ["run.precision=bfloat16", "dataset.size=32"]])
+@pytest.mark.parametrize(
+    "words",
+    [pytest.param(["run.precision=float32"], marks=pytest.mark.long), ["run.precision=bfloat16", "dataset.size=32"]],
+)
 def test_a_large_unet_is_divided_as_it_is(tmp_path, words):
     done = run(
         "unet-moving-mnist", "dataset.source=subset", "run.steps=2", "run.batch_size=4", "dataset.test_clips=3",
@@ -170,7 +174,7 @@ def test_a_large_unet_is_divided_as_it_is(tmp_path, words):
         (["two", "run.fsdp=true"], "the trainer has several networks"),
         (["unet-moving-mnist", "dataset.source=subset", "run.fsdp=true"], "holds self.average, a whole copy"),
         (["one", "run.batch_size=7"], "should divide among 2 processes"),
-        (["one", "run.sync_batch_norm=true"], "PyTorch has it for no CPU"),
+        pytest.param(["one", "run.sync_batch_norm=true"], "PyTorch has it for no CPU", marks=pytest.mark.long),
     ],
 )
 def test_what_two_processes_cannot_do_is_told_once(tmp_path, words, problem):
@@ -180,7 +184,7 @@ def test_what_two_processes_cannot_do_is_told_once(tmp_path, words, problem):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_killed_process_ends_the_others_and_the_run_goes_on_as_if_nothing_had_been(folders, tmp_path, workers):
     begun = time.monotonic()
     place = tmp_path / "run"
@@ -201,7 +205,9 @@ def test_a_processs_own_error_is_shown_though_it_is_not_the_first(tmp_path):
     assert done.stderr.count("error:") == 1
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)]
+)
 def test_a_signal_stops_all_processes_at_one_step_with_its_checkpoint(tmp_path, number, code):
     place = tmp_path / "run"
     words = command("one", "run.steps=100000", "run.checkpoint_every=0", "--processes", 2, "--folder", place)

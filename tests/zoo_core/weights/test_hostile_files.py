@@ -517,12 +517,14 @@ def test_a_shape_that_no_tensor_has_is_refused(tmp_path, shape):
     assert "which no tensor has" in refused(new_file(tmp_path, assembled(json.dumps(HEADERS), spoilt)))
 
 
-@pytest.mark.slow
-def test_five_hundred_spoilt_files_are_refused_or_hold_what_they_say():
+@pytest.mark.parametrize(
+    ("files", "refused", "loaded"), [(60, 35, 1), pytest.param(500, 300, 20, marks=pytest.mark.long)]
+)
+def test_spoilt_files_are_refused_or_hold_what_they_say(files, refused, loaded):
     """What benchmarks/fuzz_weights.py does with 10,000; a child process with little memory loads them."""
-    words = [sys.executable, str(FUZZ), "--files", "500", "--seed", "1"]
+    words = [sys.executable, str(FUZZ), "--files", str(files), "--seed", "1"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     counts = dict(part.rsplit(" ", 1) for part in done.stdout.splitlines()[-2].split(", "))
-    assert int(counts["BadFile"]) > 300
-    assert int(counts["loaded"]) > 20
+    assert int(counts["BadFile"]) > refused
+    assert int(counts["loaded"]) > loaded

@@ -20,7 +20,7 @@ from PIL import Image
 
 import zoo_core as zoo
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chromium")]
 NAMES = ["clsgan-mnist", "unet-moving-mnist", "unet-digit-scenes", "digit-classifier-mnist"]
 SHORT = 20_000  # milliseconds
 
@@ -82,6 +82,7 @@ def other_than(page: Any, panel: Any, name: str, before: Any) -> Any:
 
 
 def test_the_gan_draws_the_digits_asked_for_and_walks_between_two_noises(page: Any) -> None:
+    page.reload()
     panel = tab(page, "clsgan-mnist")
     panel.locator("img[alt='image']").wait_for()
     all_digits = picture(panel, "image")
@@ -214,9 +215,15 @@ def test_a_port_in_use_says_which_other_to_type(server: tuple[str, Any]) -> None
     assert f"--port {int(port) + 1}" in done.stderr
 
 
-def test_ctrl_c_ends_it_though_a_page_is_open_and_an_upload_under_way(server: tuple[str, Any], page: Any) -> None:
-    address, process = server
-    port = int(address.rstrip("/").rpartition(":")[2])
+def test_ctrl_c_ends_it_though_a_page_is_open_and_an_upload_under_way(chromium: Any) -> None:  # noqa: F811
+    with served(NAMES[-1]) as (address, process):
+        page = chromium.new_page()
+        page.goto(address)
+        end_by_ctrl_c(process, int(address.rstrip("/").rpartition(":")[2]))
+        page.close()
+
+
+def end_by_ctrl_c(process: subprocess.Popen[str], port: int) -> None:
     begun = (
         "POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n"
         "Content-Type: multipart/form-data; boundary=abc\r\n\r\n--abc\r\n"

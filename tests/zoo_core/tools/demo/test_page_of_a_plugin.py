@@ -15,7 +15,7 @@ from PIL import Image
 
 from zoo_core.weights.format import write
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chromium")]
 PLUGIN = '''
     from __future__ import annotations
 
@@ -79,12 +79,18 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="module")
-def page(address: tuple[str, Path], chromium: Any) -> Any:  # noqa: F811
+def only_page(chromium: Any) -> Any:  # noqa: F811
     page = chromium.new_page(viewport={"width": 1300, "height": 900})
     page.set_default_timeout(20_000)
-    page.goto(address[0])
-    page.locator("img[alt='image']").wait_for()
     return page
+
+
+@pytest.fixture
+def page(address: tuple[str, Path], only_page: Any) -> Any:
+    """The page as it opens."""
+    only_page.goto(address[0])
+    only_page.locator("img[alt='image']").wait_for()
+    return only_page
 
 
 def wave(page: Any) -> Any:

@@ -6,7 +6,10 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -18,19 +21,28 @@ from zoo_core.data.forward_inputs import declared
 from zoo_core.registry.catalog import Catalog
 from zoo_core.tools.export import onnx_file
 from zoo_core.tools.export.compare import largest_difference
-from zoo_core.tools.export.export import export
+from zoo_core.tools.export.export import Exported, export
 
 TOLERANCE = 1e-4
 SMALL = ["clsgan-mnist", "digit-classifier-mnist"]
 LARGE = ["unet-moving-mnist", "unet-digit-scenes"]  # the exporter takes half a minute for each
-NAMES = [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
+NAMES = [*SMALL, "unet-moving-mnist", pytest.param("unet-digit-scenes", marks=pytest.mark.long)]
 OPEN = {name: ["batch", "height", "width"] if name in LARGE else ["batch"] for name in SMALL + LARGE}
 
 
-@pytest.fixture(autouse=True)
-def no_data_of_a_developer(tmp_path, monkeypatch):
-    """Real input is then the digits that ship with zoo."""
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path / "data"))
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Exported]:
+    """A way to export weights, each once in a format. Real input is the digits that ship with zoo."""
+    folder = tmp_path_factory.mktemp("exported")
+
+    @cache
+    def exports(name: str, format: str) -> Exported:
+        ending = {"onnx": "onnx", "torch-export": "pt2"}[format]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ZOO_DATA", str(folder / "data"))
+            return export(name, Catalog(), format, folder / f"{name}.{ending}", TOLERANCE)
+
+    return exports
 
 
 def inputs_of(name: str, model: zoo.Model) -> list[dict[str, torch.Tensor]]:
@@ -41,8 +53,8 @@ def inputs_of(name: str, model: zoo.Model) -> list[dict[str, torch.Tensor]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_onnx_file_gives_what_the_model_gives(name: str, tmp_path: Path) -> None:
-    exported = export(name, Catalog(), "onnx", tmp_path / "a.onnx", TOLERANCE)
+def test_an_onnx_file_gives_what_the_model_gives(name: str, exports: Any) -> None:
+    exported = exports(name, "onnx")
 
     assert exported.facts["dynamic"] == OPEN[name]
     assert exported.unchecked == ""
@@ -56,8 +68,8 @@ def test_an_onnx_file_gives_what_the_model_gives(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_exported_program_gives_what_the_model_gives(name: str, tmp_path: Path) -> None:
-    exported = export(name, Catalog(), "torch-export", tmp_path / "a.pt2", TOLERANCE)
+def test_an_exported_program_gives_what_the_model_gives(name: str, exports: Any) -> None:
+    exported = exports(name, "torch-export")
 
     assert exported.facts["dynamic"] == OPEN[name]
     told = {"zoo.json": "", "zoo_export.json": ""}
@@ -71,8 +83,8 @@ def test_an_exported_program_gives_what_the_model_gives(name: str, tmp_path: Pat
             assert largest_difference([wanted], [call(**inputs)]) < TOLERANCE * max(1, wanted.abs().max())
 
 
-def test_an_onnx_file_says_whose_it_is_and_nothing_of_this_machine(tmp_path: Path) -> None:
-    exported = export("clsgan-mnist", Catalog(), "onnx", tmp_path / "a.onnx", TOLERANCE)
+def test_an_onnx_file_says_whose_it_is_and_nothing_of_this_machine(exports: Any) -> None:
+    exported = exports("clsgan-mnist", "onnx")
 
     model = onnx.load(str(exported.file))
     notes = {one.key: json.loads(one.value) for one in model.metadata_props}
@@ -86,8 +98,8 @@ def test_an_onnx_file_says_whose_it_is_and_nothing_of_this_machine(tmp_path: Pat
     assert str(ROOT).encode() not in exported.file.read_bytes()
 
 
-def test_an_exported_program_holds_no_pickle_no_discriminator_and_no_folder_of_this_machine(tmp_path: Path) -> None:
-    exported = export("clsgan-mnist", Catalog(), "torch-export", tmp_path / "a.pt2", TOLERANCE)
+def test_an_exported_program_holds_no_pickle_no_discriminator_and_no_folder_of_this_machine(exports: Any) -> None:
+    exported = exports("clsgan-mnist", "torch-export")
 
     with zipfile.ZipFile(exported.file) as archive:
         for name in archive.namelist():
@@ -111,8 +123,8 @@ def watch(event, arguments):
 
 
 sys.addaudithook(watch)
-from zoo_core.catalog import Catalog
-from zoo_core.export.exporting import export
+from zoo_core.registry.catalog import Catalog
+from zoo_core.tools.export.export import export
 
 for format, name in (("torch-export", "a.pt2"), ("onnx", "a.onnx")):
     print(export("digit-classifier-mnist", Catalog(), format, Path(name), 1e-4).file, "open" in seen)

@@ -9,6 +9,7 @@ from zoo_core.registry.catalog import Catalog
 from zoo_core.tools.report.page import write_report
 from zoo_core.tools.report.read import gather
 
+pytestmark = pytest.mark.xdist_group("chromium")
 DRAWN = """canvas => {
     const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
     const colors = new Set();

@@ -15,6 +15,7 @@ from zoo_core.runs.folder import RunFolder
 from zoo_core.tools.sweep.study import Study
 from zoo_core.tools.verify_resume import compare
 
+pytestmark = pytest.mark.xdist_group("processes")
 LONG = ("run.steps=800", "run.checkpoint_every=100", "run.log_every=100")
 DRAWN = ("line", "trainer.learning_rate=log:1e-3..1e-1", "run.batch_size=4..16", "--metric=-error", "--trials", "3")
 
@@ -64,7 +65,7 @@ def test_killed_in_the_middle_of_a_trial_it_goes_on_with_the_same_one_from_its_c
         assert compare(*(sweep.place / name / f"trial-{number:04d}" for name in ("whole", "killed"))) == ""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_at_random_moments_with_a_pruner_it_ends_the_same(sweep):
     rates = ",".join(["3e-2", "3.1e-2", "3.2e-2", "2.9e-2", "2.8e-2", "1e-9", "2e-9"])
     words = ("line", f"trainer.learning_rate={rates}", "--metric=-error", "--pruner", "median")
@@ -88,7 +89,9 @@ def test_killed_at_random_moments_with_a_pruner_it_ends_the_same(sweep):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)]
+)
 def test_a_signal_stops_the_trial_with_its_checkpoint_and_the_sweep(sweep, number, code):
     process = sweep.start(*DRAWN, *LONG, "--folder", "stopped")
     place = sweep.place / "stopped"
@@ -166,7 +169,7 @@ def test_a_trial_that_a_person_goes_on_with_by_hand_is_left_to_them(sweep):
     assert len(other.trials) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_digits_are_learned_the_same_through_a_kill(sweep):
     """A recipe that zoo ships, on the digits that it ships."""
     words = (
