@@ -169,7 +169,7 @@ def test_a_large_unet_is_divided_as_it_is(tmp_path, words):
     [
         (["two", "run.fsdp=true"], "the trainer has several networks"),
         (["unet-moving-mnist", "dataset.source=subset", "run.fsdp=true"], "holds self.average, a whole copy"),
-        (["one", "run.batch_size=7"], "should divide among 2 processes"),
+        (["one", "run.batch_size=7"], "should be divisible by 2 (processes: 2)"),
         (["one", "run.sync_batch_norm=true"], "PyTorch has it for no CPU"),
     ],
 )
