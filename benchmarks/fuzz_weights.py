@@ -423,7 +423,7 @@ def outcome(path: Path, catalog: Catalog, strict: bool) -> str:
     """``loaded``, or ``refused: why``; anything that should not be raises."""
     why = ""
     try:
-        read_header(path).described()
+        read_header(path).describe()
     except ZooError as error:
         why = str(error)
     try:
@@ -441,7 +441,7 @@ def outcome(path: Path, catalog: Catalog, strict: bool) -> str:
             raise AssertionError(f"{name} has shape {tensor.shape} on {tensor.device}, not {shapes[name]}")
         if not tensor.isfinite().all():
             raise AssertionError(f"{name} is not finite")
-        if name in left_out.missing or name in left_out.reshaped:
+        if name in left_out.missing or name in left_out.mismatched:
             continue
         dtype, shape, data = held[name]
         if list(tensor.shape) != shape:
@@ -462,7 +462,7 @@ def gist(error: ZooError, path: Path) -> str:
     text = re.sub(r"\(.*\)", "(…)", error.message.replace(str(path), "FILE"))
     text = re.sub(r"'.*'", "'…'", text)
     text = re.sub(r"-?\d[\d,.e+]*", "N", text)
-    return re.sub(r"(no safetensors file: \w[^:]*:[^:,]*).*", r"\1…", text)[:110]
+    return re.sub(r"(not a safetensors file: \w[^:]*:[^:,]*).*", r"\1…", text)[:110]
 
 
 def child(seed: int, numbers: list[int], folder: Path, loudly: bool) -> None:

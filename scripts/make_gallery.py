@@ -13,7 +13,7 @@ from typing import Any
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import resolve
 from zoo_core.registry.weights_index import Entry
-from zoo_core.weights.cache import place
+from zoo_core.weights.cache import local_path
 from zoo_core.weights.header import read_header
 
 PAGE = Path(__file__).parents[1] / "docs" / "gallery.md"
@@ -42,7 +42,7 @@ def shipped(here: Catalog) -> list[Entry]:
 
 
 def section(entry: Entry, here: Catalog) -> str:
-    name, listed, metadata = entry.name, entry.listed, read_header(place(entry)).metadata
+    name, listed, metadata = entry.name, entry.listed, read_header(local_path(entry)).metadata
     picture = PAGE.parent / "pictures" / f"{name}.png"
     lines = [f"## {name}", "", f"{listed.summary}."]
     if picture.is_file():

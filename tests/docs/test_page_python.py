@@ -121,5 +121,5 @@ def test_weights_are_loaded_in_every_way_of_the_page(tmp_path, monkeypatch):
     exec(first.replace('"cuda"', '"cpu"'), made)  # noqa: S102
     assert type(made["model"]).__name__ == "CLSGAN"
     exec(second, made)  # noqa: S102
-    said = re.findall(r"left_out\.reshaped  # (\{.*?), …", second)
-    assert said == [str(dict([next(iter(made["left_out"].reshaped.items()))]))[:-1].replace("'", '"')]
+    said = re.findall(r"left_out\.mismatched  # (\{.*?), …", second)
+    assert said == [str(dict([next(iter(made["left_out"].mismatched.items()))]))[:-1].replace("'", '"')]

@@ -29,7 +29,7 @@ RECIPE = Recipe(
         "run": {"steps": 30, "batch_size": 8, "log_every": 5, "checkpoint_every": 10, "preview_every": 10},
     },
 )
-STORY = {"model": "line", "config": {"inputs": 3}}  # the least that a weights file says of itself
+METADATA = {"model": "line", "config": {"inputs": 3}}  # the minimal metadata of a weights file
 
 
 class Line(zoo.Model):

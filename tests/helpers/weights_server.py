@@ -1,4 +1,4 @@
-"""A web server on this machine that gives a file, honestly or otherwise, and remembers what it was asked for."""
+"""A local web server that serves a file, correctly or not, and records the requests."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import Any
 
 
 class Server:
-    """Answers every request by ``answer(request, data)``; ``asked`` has the Range header of every GET, in order."""
+    """Calls ``answer(request, data)`` for every request.
+
+    ``ranges`` lists the Range header of every GET request, ``paths`` the method and path of every request.
+    """
 
     def __init__(self, data: bytes, answer: Callable[[Request, bytes], None] | None = None) -> None:
-        self.data, self.answer = data, answer or honest
-        self.asked: list[str | None] = []
+        self.data, self.answer = data, answer or serve_file
+        self.ranges: list[str | None] = []
         self.paths: list[str] = []
         self.sent = 0
         self.closing = Event()
@@ -23,7 +26,7 @@ class Server:
         class Bound(Request):
             server_data = outer
 
-        self._server = _Quiet(("127.0.0.1", 0), Bound)
+        self._server = _QuietServer(("127.0.0.1", 0), Bound)
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
 
     @property
@@ -46,14 +49,14 @@ class Server:
 
 
 class Request(BaseHTTPRequestHandler):
-    """What was asked, with short ways to answer."""
+    """A request, with shorthands for answering it."""
 
     server_data: Server
     timeout = 10
 
     def do_GET(self) -> None:
         self.server_data.paths.append(f"GET {self.path}")
-        self.server_data.asked.append(self.headers["Range"])
+        self.server_data.ranges.append(self.headers["Range"])
         self.server_data.answer(self, self.server_data.data)
 
     def do_HEAD(self) -> None:
@@ -62,7 +65,7 @@ class Request(BaseHTTPRequestHandler):
 
     @property
     def begin(self) -> int:
-        """From which byte on the file is wanted."""
+        """First byte of the requested range."""
         match = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
         return int(match[1]) if match else 0
 
@@ -77,23 +80,23 @@ class Request(BaseHTTPRequestHandler):
         self.server_data.sent += len(data)
 
     def wait(self) -> None:
-        """Say nothing more until the test is over."""
+        """Send nothing more until the test is over."""
         self.server_data.closing.wait(30)
 
     def log_message(self, format: str, *words: Any) -> None:
         pass
 
 
-class _Quiet(ThreadingHTTPServer):
-    daemon_threads = False  # so that closing waits for every answer
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = False  # closing waits for every response
     block_on_close = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        pass  # a client that hung up
+        pass  # the client has closed the connection
 
 
-def honest(request: Request, data: bytes) -> None:
-    """The file, or the rest of it."""
+def serve_file(request: Request, data: bytes) -> None:
+    """Serve the file, or the requested range of it."""
     begin = request.begin
     if begin >= len(data):
         request.head(416, Content_Range=f"bytes */{len(data)}")

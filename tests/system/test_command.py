@@ -219,7 +219,7 @@ def test_a_key_press_before_the_first_step_leaves_nothing(tmp_path):
     [
         (["clsgan-mnits"], "no recipe is called 'clsgan-mnits'.", "Did you mean 'clsgan-mnist'?"),
         ([*SMALL, "run.step=3"], "run.step: recipe 'clsgan-mnist' has no such setting.", "Did you mean 'run.steps'?"),
-        ([*SMALL, "run.batch_size=4001"], "the data set has only 4000 training examples.", "run.batch_size=4000"),
+        ([*SMALL, "run.batch_size=4001"], "the dataset has only 4000 training examples.", "run.batch_size=4000"),
         ([*SMALL, "run.device=cuda:99"], "run.device is 'cuda:99'", "--device cpu"),
         (["--resume", "nowhere"], "nowhere is no run's folder: it holds no config.yaml.", "runs"),
     ],

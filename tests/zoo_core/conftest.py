@@ -52,7 +52,7 @@ def tensors():
 def file(tmp_path, tensors):
     """A way to write a weights file: ``file(changes)``, where None takes a tensor away."""
 
-    def make(changes=None, metadata=tiny.STORY, name="line.safetensors"):
+    def make(changes=None, metadata=tiny.METADATA, name="line.safetensors"):
         changed = {key: value for key, value in {**tensors, **(changes or {})}.items() if value is not None}
         write_weights(tmp_path / name, changed, metadata)
         return tmp_path / name

@@ -9,7 +9,7 @@ from repository import ROOT
 
 import zoo_core as zoo
 from zoo_core.registry.catalog import Catalog
-from zoo_core.weights.cache import place
+from zoo_core.weights.cache import local_path
 from zoo_core.weights.header import read_header
 
 WEIGHTS = Catalog().weights
@@ -22,19 +22,19 @@ def test_the_models_people_ask_for_are_there():
 
 
 def test_all_together_fit_into_a_wheel():
-    assert sum(place(entry).stat().st_size for entry in ENTRIES) <= 15 * 2**20
+    assert sum(local_path(entry).stat().st_size for entry in ENTRIES) <= 15 * 2**20
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_a_file_says_what_its_entry_says(entry):
-    metadata = read_header(place(entry)).metadata
+    metadata = read_header(local_path(entry)).metadata
     listed = entry.listed
     assert (metadata["model"], metadata["recipe"]["name"], metadata["license"]) == (
         listed.model,
         listed.recipe,
         listed.license,
     )
-    assert listed.size == place(entry).stat().st_size
+    assert listed.size == local_path(entry).stat().st_size
     assert metadata["protocol"]
     assert metadata["dataset"]
     assert listed.metrics
@@ -48,7 +48,7 @@ def test_a_recipe_in_a_file_still_resolves(entry):
     from zoo_core.registry.resolve import resolve
     from zoo_core.tools.evaluate import recipe_of
 
-    assert resolve(recipe_of(read_header(place(entry))), default()).keys() == {"model", "dataset", "trainer"}
+    assert resolve(recipe_of(read_header(local_path(entry))), default()).keys() == {"model", "dataset", "trainer"}
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)

@@ -82,7 +82,7 @@ def _say(exported: Exported, tolerance: float, as_json: bool) -> None:
         click.echo(json.dumps({**told, "no_real_input": exported.unchecked or None}, indent=2))
         return
     facts = exported.facts
-    click.echo(f"{exported.file}: {exported.header.says()}")
+    click.echo(f"{exported.file}: {exported.header.summary()}")
     click.echo(f"  source   {exported.header.path}, sha256 {facts['sha256'][:12]}…")
     click.echo(f"  license  {facts['license'] or 'none stated'}")
     for name, kind in facts["inputs"].items():

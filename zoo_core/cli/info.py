@@ -27,7 +27,7 @@ def command(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
     if os.path.isfile(name):  # unlike pathlib's, it raises for no name, however long
         from zoo_core.weights.header import read_header
 
-        show_described({"file": read_header(Path(name)).described()}, as_json)
+        show_described({"file": read_header(Path(name)).describe()}, as_json)
     else:
         show_described(open_catalog(registry).info(name), as_json)
 

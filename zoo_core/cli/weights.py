@@ -48,14 +48,14 @@ def list_(registry: tuple[Path, ...], as_json: bool) -> None:
 def info(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
     """What the registry says of NAME, and what its file says if it is on this machine."""
     from zoo_core.cli.info import show_described
-    from zoo_core.weights.cache import place
+    from zoo_core.weights.cache import local_path
     from zoo_core.weights.header import read_header
 
     here = open_catalog(registry)
     entry = here.weights.find(name)
     found = {"weights": here.describe_weights(entry)}
-    if place(entry).is_file():
-        found["file"] = read_header(place(entry)).described()
+    if local_path(entry).is_file():
+        found["file"] = read_header(local_path(entry)).describe()
     show_described(found, as_json)
 
 
@@ -131,13 +131,13 @@ def verify(names: tuple[str, ...], registry: tuple[Path, ...], as_json: bool) ->
 @common_options
 def remove(names: tuple[str, ...], registry: tuple[Path, ...]) -> None:
     """Delete the fetched files of NAMEs. What a plugin brings in its own package stays."""
-    from zoo_core.weights.cache import place
+    from zoo_core.weights.cache import local_path
     from zoo_core.weights.cache import remove as remove_file
 
     for entry in _named(open_catalog(registry), names):
         if not entry.is_remote:
             raise BadSetting(
-                f"weights '{entry.name}' were not fetched: {place(entry)} belongs to {_whose(entry)}.",
+                f"weights '{entry.name}' were not fetched: {local_path(entry)} belongs to {_whose(entry)}.",
                 f"pip uninstall takes a plugin's away.{' It is yours: delete it.' if not entry.plugin else ''}",
             )
         freed = remove_file(entry)
@@ -247,9 +247,9 @@ def _row(here: Catalog, plugin: str, name: str) -> dict[str, Any]:
 
 
 def _state(entry: Entry) -> str:
-    from zoo_core.weights.cache import place
+    from zoo_core.weights.cache import local_path
 
-    if place(entry).is_file():
+    if local_path(entry).is_file():
         return "here"
     return "to be fetched" if entry.is_remote else "missing"
 

@@ -1,4 +1,4 @@
-"""What a model's forward is called with: what the model declares, and more of the same kind."""
+"""Example inputs of a model's ``forward``: those that the model declares, and random ones like them."""
 
 from __future__ import annotations
 
@@ -18,70 +18,88 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Example:
-    """Tensors by the names of forward's arguments, and which of their dimensions may be others."""
+    """Example arguments of ``forward``, as tensors by name.
+
+    The batch size (first dimension of every tensor) and the height and width of images (N, C, H, W) and clips
+    (N, T, C, H, W) may vary from call to call.
+    """
 
     tensors: Inputs
 
     @property
     def count(self) -> int:
-        """Examples in it; 0 where the tensors are not of one length, and so are no batch."""
+        """The batch size; 0 if the tensors differ in length and are therefore no batch."""
         lengths = {len(tensor) if tensor.ndim else 0 for tensor in self.tensors.values()}
         return lengths.pop() if len(lengths) == 1 else 0
 
     @property
     def size(self) -> Size | None:
-        """Height and width, where there are pictures (N, C, H, W) or clips (N, T, C, H, W)."""
+        """Height and width of the first image (N, C, H, W) or clip (N, T, C, H, W); None if there is none."""
         sizes = (tensor.shape[-2:] for tensor in self.tensors.values() if tensor.ndim in (4, 5))
         return next(((height, width) for height, width in sizes), None)
 
-    def is_picture(self, name: str) -> bool:
-        """Whether height and width of a tensor change with those of the others."""
+    def is_image(self, name: str) -> bool:
+        """Whether a tensor is an image or a clip of the example's height and width."""
         return self.tensors[name].ndim in (4, 5) and tuple(self.tensors[name].shape[-2:]) == self.size
 
-    def drawn(self, count: int | None = None, size: Size | None = None, seed: int = 0) -> Inputs:
-        """Random tensors between the least and the largest value of each, so many and of that size."""
+    def sample(self, count: int | None = None, size: Size | None = None, seed: int = 0) -> Inputs:
+        """Random tensors in the value range of each example tensor.
+
+        Args:
+            count: the batch size; by default that of the example.
+            size: height and width of images and clips; by default those of the example.
+            seed: seeds the random values.
+        """
         generator = torch.Generator().manual_seed(seed)
-        found = {}
+        inputs = {}
         for name, tensor in self.tensors.items():
             shape = list(tensor.shape)
             if count is not None:
                 shape[0] = count
-            if size is not None and self.is_picture(name):
+            if size is not None and self.is_image(name):
                 shape[-2:] = size
-            found[name] = _draw(tensor, shape, generator)
-        return found
+            inputs[name] = _random_like(tensor, shape, generator)
+        return inputs
 
 
 def declared(model: Model) -> Example:
-    """What the model says its forward takes: ``forward_example()``, or what ``predict(**example())`` calls it with.
+    """The example inputs that a model declares.
+
+    These are what ``forward_example()`` returns, or else the arguments with which ``predict(**example())`` calls
+    ``forward``. A batch of one example is repeated to a batch of two.
 
     Raises:
-        ZooError: if it declares neither, or something that is no tensor.
+        ZooError: if the model declares neither, or declares values other than tensors.
     """
-    found = model.forward_example() or _given_by_predict(model)
-    kind = type(model).__name__
-    hint = 'Let its forward_example() give tensors by the names of forward\'s arguments: {"image": (2, 1, 28, 28)}.'
-    if not found:
+    arguments = model.forward_example() or _arguments_from_predict(model)
+    model_name = type(model).__name__
+    hint = (
+        "Let forward_example() return tensors by the names of forward's arguments, "
+        'such as {"image": torch.zeros(2, 1, 28, 28)}.'
+    )
+    if not arguments:
         reason = "its predict(**example()) does not call the model itself" if model.example() else "it has no example()"
-        raise ZooError(f"{kind} does not say what its forward takes: {reason}.", hint)
-    for name, value in found.items():
+        raise ZooError(f"{model_name} does not declare the inputs of its forward: {reason}.", hint)
+    for name, value in arguments.items():
         if not isinstance(value, Tensor):
             raise ZooError(
-                f"{kind}'s forward takes '{name}' as {type(value).__name__}, but zoo can make tensors alone.", hint
+                f"{model_name}'s forward takes '{name}' as {type(value).__name__}, but should take tensors only.", hint
             )
     with torch.no_grad():
-        tensors = {name: value.clone().detach().cpu() for name, value in found.items()}
+        tensors = {name: value.clone().detach().cpu() for name, value in arguments.items()}
     example = Example(tensors)
-    # A length of one is not followed as one that may change: the exporter takes it for a dimension that is spread.
-    return Example({name: torch.cat([one, one]) for name, one in tensors.items()}) if example.count == 1 else example
+    # torch.export specializes on dimensions of size one instead of treating them as dynamic.
+    if example.count == 1:
+        return Example({name: torch.cat([tensor, tensor]) for name, tensor in tensors.items()})
+    return example
 
 
-def _given_by_predict(model: Model) -> dict[str, Any]:
+def _arguments_from_predict(model: Model) -> dict[str, Any]:
     example = model.example()
     if not example:
         return {}
     calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-    handle = model.register_forward_pre_hook(lambda _, given, named: calls.append((given, named)), with_kwargs=True)
+    handle = model.register_forward_pre_hook(lambda _, args, kwargs: calls.append((args, kwargs)), with_kwargs=True)
     try:
         model.predict(**example)
     finally:
@@ -92,10 +110,10 @@ def _given_by_predict(model: Model) -> dict[str, Any]:
     return {name: value for name, value in bound.arguments.items() if value is not None}
 
 
-def _draw(like: Tensor, shape: list[int], generator: torch.Generator) -> Tensor:
+def _random_like(like: Tensor, shape: list[int], generator: torch.Generator) -> Tensor:
     if like.dtype == torch.bool:
         return torch.rand(shape, generator=generator) < 0.5
-    least, most = like.min(), like.max()
+    low, high = like.min(), like.max()
     if like.is_floating_point():
-        return (least + (most - least) * torch.rand(shape, generator=generator)).to(like.dtype)
-    return torch.randint(int(least), int(most) + 1, shape, generator=generator, dtype=like.dtype)
+        return (low + (high - low) * torch.rand(shape, generator=generator)).to(like.dtype)
+    return torch.randint(int(low), int(high) + 1, shape, generator=generator, dtype=like.dtype)

@@ -1,4 +1,4 @@
-"""Pictures and clips from a user's files."""
+"""Read images and clips from files."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from torch import Tensor
 
 from zoo_core.errors import BadFile
 
-_ARRAYS = (".npy", ".npz")
-PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
-_CURE = "Give a PNG, JPEG, GIF or .npy file."
+_ARRAY_SUFFIXES = (".npy", ".npz")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
+_HINT = "Give a PNG, JPEG, GIF or .npy file."
 
 
 def read_image(path: str | Path, channels: int) -> Tensor:
@@ -33,10 +33,10 @@ def read_image(path: str | Path, channels: int) -> Tensor:
     """
     path = Path(path)
     if path.suffix.lower() == ".npy":
-        array = _array(path)
-        return _channels(_unit(array[..., None] if array.ndim == 2 else array, path), channels)
-    with _opened(path) as picture:
-        return _pixels(picture, channels)
+        array = _load_array(path)
+        return _with_channels(_unit_range(array[..., None] if array.ndim == 2 else array, path), channels)
+    with _open_image(path) as image:
+        return _to_tensor(image, channels)
 
 
 def read_frames(path: str | Path, channels: int, start: int = 0, stop: int | None = None) -> Tensor:
@@ -51,15 +51,15 @@ def read_frames(path: str | Path, channels: int, start: int = 0, stop: int | Non
     path = Path(path)
     if path.is_dir():
         files = image_files(path)[start:stop]
-        return _stacked([(file, read_image(file, channels)) for file in files], path, start)
-    if path.suffix.lower() in _ARRAYS:
-        array = _clip_array(path)[start:stop]
-        return _stacked([(path, _channels(_unit(frame, path), channels)) for frame in array], path, start)
+        return _stack([(file, read_image(file, channels)) for file in files], path, start)
+    if path.suffix.lower() in _ARRAY_SUFFIXES:
+        array = _load_clip_array(path)[start:stop]
+        return _stack([(path, _with_channels(_unit_range(frame, path), channels)) for frame in array], path, start)
     from PIL import ImageSequence
 
-    with _opened(path) as picture:
-        wanted = itertools.islice(ImageSequence.Iterator(picture), start, stop)
-        return _stacked([(path, _pixels(frame, channels)) for frame in wanted], path, start)
+    with _open_image(path) as image:
+        frames = itertools.islice(ImageSequence.Iterator(image), start, stop)
+        return _stack([(path, _to_tensor(frame, channels)) for frame in frames], path, start)
 
 
 def clip_shape(path: str | Path) -> tuple[int, int, int]:
@@ -74,72 +74,75 @@ def clip_shape(path: str | Path) -> tuple[int, int, int]:
     if path.is_dir():
         files = image_files(path)
         return (len(files), *clip_shape(files[0])[1:]) if files else (0, 0, 0)
-    if path.suffix.lower() in _ARRAYS:
-        length, height, width, _ = _clip_array(path).shape
+    if path.suffix.lower() in _ARRAY_SUFFIXES:
+        length, height, width, _ = _load_clip_array(path).shape
         return length, height, width
-    with _opened(path, whole=False) as picture:
-        return (getattr(picture, "n_frames", 1), *_upright_size(picture))
+    with _open_image(path, decode=False) as image:
+        return (getattr(image, "n_frames", 1), *_upright_size(image))
 
 
 def image_files(folder: Path) -> list[Path]:
     """The picture files right in ``folder``, in name order."""
     return sorted(
-        file for file in folder.iterdir() if file.suffix.lower() in PICTURES and not file.name.startswith(".")
+        file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
     )
 
 
 @contextmanager
-def _opened(path: Path, whole: bool = True) -> Iterator[Any]:
-    """The file as Pillow has it. What is wrong with it may show only as more of it is read, in the body."""
+def _open_image(path: Path, decode: bool = True) -> Iterator[Any]:
+    """Open a file with Pillow; reading errors raised in the body become BadFile, too."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as picture:
-            if whole:
-                picture.load()
-            yield picture
+        with Image.open(path) as image:
+            if decode:
+                image.load()
+            yield image
     except BadFile:
         raise
     except UnidentifiedImageError:
-        raise BadFile(f"{path} is no picture that can be read.", _CURE) from None
+        raise BadFile(f"{path} is not a supported image file.", _HINT) from None
     except (
-        *(OSError, EOFError, SyntaxError, ValueError, IndexError, TypeError, struct.error),  # of bytes that lack others
+        *(
+            OSError,
+            EOFError,
+            SyntaxError,
+            ValueError,
+            IndexError,
+            TypeError,
+            struct.error,
+        ),  # raised for truncated files
         Image.DecompressionBombError,
     ) as error:
-        raise BadFile(f"{path} can't be read: {_why(error)}.", _CURE) from error
+        raise BadFile(f"{path} can't be read: {_reason(error)}.", _HINT) from error
 
 
-def _upright(picture: Any) -> Any:
-    from PIL import ImageOps
-
-    return ImageOps.exif_transpose(picture)
-
-
-def _upright_size(picture: Any) -> tuple[int, int]:
-    """Height and width as the picture is shown: a camera may have stored it lying on its side."""
+def _upright_size(image: Any) -> tuple[int, int]:
+    """Height and width after rotation by the EXIF orientation."""
     from PIL import ExifTags
 
-    lies = "exif" in picture.info and picture.getexif().get(ExifTags.Base.Orientation, 1) > 4
-    return (picture.width, picture.height) if lies else (picture.height, picture.width)
+    transposed = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) > 4
+    return (image.width, image.height) if transposed else (image.height, image.width)
 
 
-def _pixels(picture: Any, channels: int) -> Tensor:
+def _to_tensor(image: Any, channels: int) -> Tensor:
+    """A Pillow image as (channels, H, W) in [0, 1]: rotated by its EXIF orientation, on a black background."""
+    from PIL import Image, ImageOps
     from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype
 
-    picture = _upright(picture)
-    if picture.mode.startswith("I") or picture.mode == "F":  # 16 bits a pixel; Pillow would cut off what is over 255
-        values = np.asarray(picture).astype(np.float32) / (1 if picture.mode == "F" else 65535)
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I") or image.mode == "F":  # more than 8 bits; Pillow's convert would clip to 255
+        values = np.asarray(image).astype(np.float32) / (1 if image.mode == "F" else 65535)
         return torch.from_numpy(values).clamp(0, 1).expand(channels, -1, -1).clone()
-    if "A" in picture.mode or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        from PIL import Image
-
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, (0, 0, 0, 255)), picture)
-    converted = picture.convert("L" if channels == 1 else "RGB")
+    if "A" in image.mode or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    converted = image.convert("L" if channels == 1 else "RGB")
     return to_dtype(pil_to_tensor(converted), torch.float32, scale=True)  # type: ignore[no-any-return]
 
 
-def _array(path: Path) -> Any:
+def _load_array(path: Path) -> Any:
+    """The array of an ``.npy`` file, memory-mapped, or the only one of an ``.npz`` file."""
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -151,67 +154,72 @@ def _array(path: Path) -> Any:
             return loaded[names[0]]
     except BadFile:
         raise
-    except tokenize.TokenError as error:  # NumPy reads a header as Python
-        raise BadFile(f"{path} can't be read: its header is damaged.", _CURE) from error
+    except tokenize.TokenError as error:  # NumPy parses the header as a Python expression
+        raise BadFile(f"{path} can't be read: its header is damaged.", _HINT) from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        # NumPy takes whatever it does not know for a pickle, and would say how to run it.
+        # NumPy assumes that unknown content is a pickle, and its message suggests allow_pickle=True.
         pickled = isinstance(error, ValueError) and ("pickle" in str(error) or "Python objects" in str(error))
-        why = "it holds Python objects, or is no array" if pickled else _why(error)
-        raise BadFile(f"{path} can't be read: {why}.", _CURE) from error
+        reason = "it holds Python objects or is not an array" if pickled else _reason(error)
+        raise BadFile(f"{path} can't be read: {reason}.", _HINT) from error
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).rstrip(".")
 
 
-def _clip_array(path: Path) -> Any:
-    array = _array(path)
+def _load_clip_array(path: Path) -> Any:
+    """The array of a file as (T, H, W, C)."""
+    array = _load_array(path)
     if array.ndim not in (3, 4):
-        raise BadFile(f"{path} holds {array.shape}, but should hold (T, H, W) or (T, H, W, C).")
+        raise BadFile(f"{path} holds an array of shape {array.shape}, but should hold (T, H, W) or (T, H, W, C).")
     return array if array.ndim == 4 else array[..., None]
 
 
-def _stacked(frames: list[tuple[Path, Tensor]], path: Path, start: int) -> Tensor:
+def _stack(frames: list[tuple[Path, Tensor]], path: Path, start: int) -> Tensor:
+    """Frames (C, H, W) with the files they come from, as one clip (T, C, H, W)."""
     if not frames and start:
-        raise BadFile(f"{path} has no frame {start}: it ends before it.", "Its frames are numbered from 0.")
+        raise BadFile(f"{path} has fewer than {start + 1} frames.", f"Frames are numbered from 0; start is {start}.")
     if not frames:
-        wanted = f"files that end in {', '.join(PICTURES)}" if path.is_dir() else "at least one frame"
-        raise BadFile(f"{path} holds no pictures.", f"It should hold {wanted}.")
+        expected = f"files that end in {', '.join(IMAGE_SUFFIXES)}" if path.is_dir() else "at least one frame"
+        raise BadFile(f"{path} holds no images.", f"It should hold {expected}.")
     first = frames[0][1]
     for file, frame in frames:
         if frame.shape != first.shape:
             raise BadFile(
-                f"{file} is {_size(frame)}, but the first picture there is {_size(first)}.",
-                "All frames of a clip should be of one size.",
+                f"{file} is {_size(frame)}, but the first frame is {_size(first)}.",
+                "All frames of a clip should have the same size.",
             )
     return torch.stack([frame for _, frame in frames])
 
 
-def _unit(array: Any, path: Path) -> Tensor:
-    """(H, W, C) of bytes or of numbers in [0, 1] as (C, H, W) in [0, 1]."""
+def _unit_range(array: Any, path: Path) -> Tensor:
+    """An array (H, W, C), uint8, bool or floating-point in [0, 1], as a tensor (C, H, W) in [0, 1]."""
     if array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:
-        raise BadFile(f"{path} holds pictures {array.shape}, but should hold (H, W) or (H, W, C) with 1 or 3 channels.")
+        raise BadFile(
+            f"{path} holds images of shape {array.shape}, but should hold (H, W) or (H, W, C) with 1 or 3 channels."
+        )
     if array.dtype == np.uint8:
         return torch.from_numpy(np.array(array)).permute(2, 0, 1).float() / 255
     if array.dtype == np.bool_ or np.issubdtype(array.dtype, np.floating):
         values = torch.from_numpy(array.astype(np.float32)).permute(2, 0, 1)
         if not ((values >= 0) & (values <= 1)).all():
             raise BadFile(
-                f"{path} holds numbers from {float(values.min()):.4g} to {float(values.max()):.4g}.",
-                "They should lie in 0..1, or be bytes (uint8).",
+                f"{path} holds values from {float(values.min()):.4g} to {float(values.max()):.4g}.",
+                "Floating-point values should be in [0, 1]; values in 0..255 should be stored as uint8.",
             )
         return values
-    raise BadFile(f"{path} holds {array.dtype}.", "It should hold bytes (uint8), or numbers in 0..1.")
+    raise BadFile(f"{path} holds {array.dtype}.", "It should hold uint8, or floating-point values in [0, 1].")
 
 
-def _channels(picture: Tensor, channels: int) -> Tensor:
-    if picture.shape[0] == channels:
-        return picture
+def _with_channels(image: Tensor, channels: int) -> Tensor:
+    """An image (C, H, W) converted to gray (1, H, W) or RGB (3, H, W)."""
+    if image.shape[0] == channels:
+        return image
     if channels == 1:
         from torchvision.transforms.v2.functional import rgb_to_grayscale
 
-        return rgb_to_grayscale(picture)  # type: ignore[no-any-return]
-    return picture.expand(channels, -1, -1).clone()
+        return rgb_to_grayscale(image)  # type: ignore[no-any-return]
+    return image.expand(channels, -1, -1).clone()
 
 
 def _size(frame: Tensor) -> str:

@@ -1,4 +1,4 @@
-"""Pictures and clips as files."""
+"""Write images, clips, class maps and arrays to files."""
 
 from __future__ import annotations
 
@@ -15,71 +15,71 @@ from zoo_core.errors import BadFile
 
 FRAME_SECONDS = 0.1
 _LINE = 2
-"""Pixels between two images of a grid, and around it."""
+"""Width in pixels of the lines between the images of a grid and around it."""
 _GOLDEN = (5**0.5 - 1) / 2
 
 
-def save(pictures: Tensor, path: Path, columns: int = 8) -> None:
-    """Write ``pictures`` in [0, 1] as one picture; see grid.
+def save(images: Tensor, path: Path, columns: int = 8) -> None:
+    """Write images or clips in [0, 1] as one image file; see :func:`grid`.
 
     Raises:
-        BadFile: if the file cannot be written, or its ending names no picture format.
+        BadFile: if the file cannot be written, or its suffix is not that of an image format.
     """
-    picture = _as_picture(grid(pictures, columns))
-    _write(path, lambda: picture.save(path), "Choose a name that ends in .png.")
+    image = _to_pil(grid(images, columns))
+    _write(path, lambda: image.save(path), "Choose a name that ends in .png.")
 
 
 def can_be_drawn(value: Any) -> bool:
-    """Pictures (N, C, H, W), clips (N, T, C, H, W), or classes of pixels (H, W) as uint8."""
+    """Whether ``value`` is images (N, C, H, W), clips (N, T, C, H, W) or a class map (H, W) of dtype uint8."""
     shape: tuple[int, ...] = tuple(getattr(value, "shape", ()))
     if len(shape) == 2:
         return str(value.dtype) == "torch.uint8"
     return len(shape) in (4, 5) and shape[-3] in (1, 3) and 0 not in shape
 
 
-def drawable(pictures: Tensor | None) -> Tensor | None:
-    """``pictures`` as they are kept and drawn: on the CPU, without a gradient.
+def drawable(images: Tensor | None) -> Tensor | None:
+    """The images or clips of a preview, detached and on the CPU; None stays None.
 
     Raises:
-        ValueError: if they are no pictures (N, C, H, W) or clips (N, T, C, H, W) of 1 or 3 channels.
+        ValueError: if they are not images (N, C, H, W) or clips (N, T, C, H, W) of 1 or 3 channels.
     """
-    if pictures is None:
+    if images is None:
         return None
-    if not isinstance(pictures, Tensor) or pictures.ndim not in (4, 5) or not can_be_drawn(pictures):
-        given = tuple(pictures.shape) if isinstance(pictures, Tensor) else type(pictures).__name__
-        raise ValueError(f"pictures should be a tensor (N, C, H, W) with 1 or 3 channels, but it gives {given}.")
-    return pictures.detach().cpu()
+    if not isinstance(images, Tensor) or images.ndim not in (4, 5) or not can_be_drawn(images):
+        returned = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(f"a preview should be a tensor (N, C, H, W) with 1 or 3 channels, but is {returned}.")
+    return images.detach().cpu()
 
 
-def grid(pictures: Tensor, columns: int = 8) -> Tensor:
-    """``pictures`` (N, C, H, W) in a grid of ``columns``, or clips (N, T, C, H, W) with a row for each: (3, H, W).
+def grid(images: Tensor, columns: int = 8) -> Tensor:
+    """Arrange images (N, C, H, W) in a grid of ``columns``, or clips (N, T, C, H, W) with one row per clip.
 
-    Numbers in [0, 1], or bytes, which are brought there.
-    As torchvision's ``make_grid`` lays it out, whose import would cost every run time and memory.
+    Values are in [0, 1], or uint8 in 0..255. The result (3, H, W) in [0, 1] equals that of torchvision's
+    ``make_grid``, which is not used because importing it would cost every run time and memory.
     """
-    if pictures.dtype == torch.uint8:
-        pictures = pictures.float() / 255
-    columns = columns if pictures.ndim == 4 else pictures.shape[1]
-    pictures = pictures.flatten(0, -4).expand(-1, 3, -1, -1)
-    count, channels, height, width = pictures.shape
+    if images.dtype == torch.uint8:
+        images = images.float() / 255
+    columns = columns if images.ndim == 4 else images.shape[1]
+    images = images.flatten(0, -4).expand(-1, 3, -1, -1)
+    count, channels, height, width = images.shape
     if count == 1:
-        return pictures[0]
+        return images[0]
     columns = min(columns, count)
     rows = -(-count // columns)
-    empty = pictures.new_zeros(rows * columns - count, channels, height, width)
-    cells = F.pad(torch.cat([pictures, empty]), (_LINE, 0, _LINE, 0))
-    lines = cells.reshape(rows, columns, *cells.shape[1:]).permute(2, 0, 3, 1, 4)
-    lines = lines.reshape(channels, rows * (height + _LINE), columns * (width + _LINE))
-    return F.pad(lines, (0, _LINE, 0, _LINE))
+    empty = images.new_zeros(rows * columns - count, channels, height, width)
+    cells = F.pad(torch.cat([images, empty]), (_LINE, 0, _LINE, 0))
+    canvas = cells.reshape(rows, columns, *cells.shape[1:]).permute(2, 0, 3, 1, 4)
+    canvas = canvas.reshape(channels, rows * (height + _LINE), columns * (width + _LINE))
+    return F.pad(canvas, (0, _LINE, 0, _LINE))
 
 
 def save_clips(clips: Tensor, path: Path, columns: int = 3) -> None:
-    """Write ``clips`` (N, T, C, H, W) in [0, 1] as an animated GIF, in each frame a grid of ``columns``.
+    """Write ``clips`` (N, T, C, H, W) in [0, 1] as an animated GIF, whose frames are grids of ``columns``.
 
     Raises:
         BadFile: if the file cannot be written.
     """
-    frames = [_as_picture(grid(clips[:, time], columns)) for time in range(clips.shape[1])]
+    frames = [_to_pil(grid(clips[:, time], columns)) for time in range(clips.shape[1])]
     milliseconds = round(FRAME_SECONDS * 1000)
     _write(
         path,
@@ -89,18 +89,20 @@ def save_clips(clips: Tensor, path: Path, columns: int = 3) -> None:
 
 
 def save_classes(classes: Tensor, path: Path) -> None:
-    """Write ``classes`` (H, W) uint8 as a PNG with a palette: its pixels are the classes' numbers.
+    """Write a class map (H, W) of dtype uint8 as a palette PNG, whose pixel values are the class indices.
 
     Raises:
-        BadFile: if the file cannot be written, or does not end in .png.
+        BadFile: if the file cannot be written, or its name does not end in .png.
     """
     from PIL import Image
 
     if path.suffix.lower() != ".png":
-        raise BadFile(f"{path} should end in .png: its pixels are numbers of classes.", "Choose a name that ends so.")
-    picture = Image.fromarray(classes.numpy(), mode="P")
-    picture.putpalette([value for color in palette(256) for value in color])
-    _write(path, lambda: picture.save(path), "Choose a name that ends in .png.")
+        raise BadFile(
+            f"{path} should end in .png: class indices are stored losslessly.", "Choose a name that ends in .png."
+        )
+    image = Image.fromarray(classes.numpy(), mode="P")
+    image.putpalette([value for color in palette(256) for value in color])
+    _write(path, lambda: image.save(path), "Choose a name that ends in .png.")
 
 
 def save_array(tensor: Tensor, path: Path) -> None:
@@ -111,10 +113,10 @@ def save_array(tensor: Tensor, path: Path) -> None:
     """
     import numpy as np
 
-    plain = tensor.detach().cpu()
-    if plain.dtype == torch.bfloat16:  # which NumPy has not
-        plain = plain.float()
-    _write(path, lambda: np.save(path, plain.numpy(), allow_pickle=False), "Choose another place.")
+    values = tensor.detach().cpu()
+    if values.dtype == torch.bfloat16:  # NumPy does not support it
+        values = values.float()
+    _write(path, lambda: np.save(path, values.numpy(), allow_pickle=False), "Choose another path.")
 
 
 def palette(count: int) -> list[tuple[int, int, int]]:
@@ -122,17 +124,17 @@ def palette(count: int) -> list[tuple[int, int, int]]:
 
     Hues a golden angle apart, so that neighbors differ and any number of classes has its own; all are bright.
     """
-    return [(0, 0, 0), *(_bright(number) for number in range(count - 1))]
+    return [(0, 0, 0), *(_bright_color(number) for number in range(count - 1))]
 
 
-def _as_picture(image: Tensor) -> Any:
-    """(3, H, W) in [0, 1], what is outside cut off, as one of Pillow's."""
+def _to_pil(image: Tensor) -> Any:
+    """An image (3, H, W), clipped to [0, 1], as a Pillow image."""
     from PIL import Image
 
     return Image.fromarray(image.mul(255).add(0.5).clamp(0, 255).byte().permute(1, 2, 0).contiguous().cpu().numpy())
 
 
-def _bright(number: int) -> tuple[int, int, int]:
+def _bright_color(number: int) -> tuple[int, int, int]:
     red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN % 1, 0.6 if number % 2 else 1.0, 1.0)
     return round(255 * red), round(255 * green), round(255 * blue)
 

@@ -1,4 +1,4 @@
-"""Batches whose position is a number: batch k of a run is the same, however often the run was stopped."""
+"""Batches by position: batch k of a run is the same however often the run was interrupted."""
 
 from __future__ import annotations
 
@@ -23,11 +23,15 @@ Order = Callable[[torch.Generator], Tensor]
 
 
 class Batches:
-    """An endless iterator over the batches of one process, starting at any step.
+    """An infinite iterator over the batches of one process, which can start at any step.
 
-    The order of an epoch is ``order(generator)``, with a generator seeded by (seed, epoch). The last partial batch of
-    an epoch is left out. Of a batch of ``batch_size`` examples, process ``rank`` of ``world`` gets its share.
-    Endless examples come by number, and ``order`` is not asked.
+    The order of an epoch is ``order(generator)``, with a generator seeded by (seed, epoch). The last batch of an epoch
+    is dropped if it is incomplete. Each batch of ``batch_size`` examples is split evenly among the ``world``
+    processes; this one gets part ``rank``. Endless datasets are read in the order of their indices, and ``order`` is
+    not called.
+
+    Raises:
+        BadSetting: if the batch size is not divisible by ``world * parts``, or larger than the dataset.
     """
 
     def __init__(
@@ -42,36 +46,36 @@ class Batches:
         workers: int = 0,
         parts: int = 1,
     ) -> None:
-        if batch_size % (world * parts):
-            among = [f"{world} processes"] * (world > 1) + [f"{parts} parts (run.grad_accumulation_steps)"] * (
-                parts > 1
-            )
-            near = max(1, batch_size // (world * parts)) * world * parts
+        divisor = world * parts
+        if batch_size % divisor:
+            factors = [f"processes: {world}"] * (world > 1) + [f"run.grad_accumulation_steps: {parts}"] * (parts > 1)
+            nearest = max(1, batch_size // divisor) * divisor
             raise BadSetting(
-                f"run.batch_size is {batch_size}, but should divide among {' with '.join(among)}.",
-                f"Write `run.batch_size={near}`.",
+                f"run.batch_size is {batch_size}, but should be divisible by {divisor} ({', '.join(factors)}).",
+                f"Write `run.batch_size={nearest}`.",
             )
         self.examples = examples
         self.seed = seed
         self.workers = workers
         endless = getattr(examples, "endless", False)
-        kind = _Onwards(len(examples), batch_size) if endless else _Shuffled(order, seed)
-        self.sampler = _EpochSampler(kind, batch_size, rank, world)
+        indices = _Consecutive(len(examples), batch_size) if endless else _Shuffled(order, seed)
+        self.sampler = _EpochSampler(indices, batch_size, rank, world)
         self.position = 0
         self._iterator: Iterator[Batch] | None = None
         if not self.per_epoch:
             available = self.sampler.length
             raise BadSetting(
-                f"run.batch_size is {batch_size}, but the data set has only {available} training examples.",
+                f"run.batch_size is {batch_size}, but the dataset has only {available} training examples.",
                 f"Write `run.batch_size={max(1, available)}` or less.",
             )
 
     @property
     def per_epoch(self) -> int:
+        """Number of batches in an epoch."""
         return self.sampler.per_epoch
 
     def seek(self, position: int) -> None:
-        """Make ``position`` the number of the next batch."""
+        """Set the position of the next batch, counted from the start of the run."""
         self.position, self._iterator = position, None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -87,7 +91,7 @@ class Batches:
         return batch
 
     def _loader(self, epoch: int) -> Iterable[Batch]:
-        # A loader without a generator of its own would draw its workers' seeds from the global one.
+        # Without its own generator, a DataLoader draws the seeds of its workers from the global one.
         generator = torch.Generator().manual_seed(derive(self.seed, "workers", epoch))
         return loader(self.examples, batch_sampler=self.sampler, workers=self.workers, generator=generator)
 
@@ -95,39 +99,45 @@ class Batches:
 def in_order(
     examples: Examples, batch_size: int, workers: int = 0, *, rank: int = 0, world: int = 1
 ) -> Iterable[Batch]:
-    """Batches of all examples in their stored order, the last one perhaps smaller; of ``world`` processes, ``rank``
-    gets every so many-th example."""
-    mine = range(rank, len(examples), world)
-    order = [list(mine[start : start + batch_size]) for start in range(0, len(mine), batch_size)]
+    """Batches of all examples in their stored order; the last one may be smaller.
+
+    Process ``rank`` of ``world`` gets the examples ``rank``, ``rank + world``, ``rank + 2 * world`` and so on.
+    """
+    indices = range(rank, len(examples), world)
+    order = [list(indices[start : start + batch_size]) for start in range(0, len(indices), batch_size)]
     return loader(examples, batch_sampler=order, workers=workers, generator=torch.Generator().manual_seed(0))
 
 
 def loader(
     examples: Examples, *, batch_sampler: Iterable[list[int]], workers: int, generator: torch.Generator
 ) -> Iterable[Batch]:
-    pinned = torch.accelerator.is_available()
-    whole = getattr(examples, "__getitems__", None)
-    if whole is not None and not workers and not pinned:  # then PyTorch's loader would add nothing but its time
-        return (_collate(whole(indices)) for indices in batch_sampler)
+    """A DataLoader, or a plain generator where a DataLoader would only add overhead."""
+    pin_memory = torch.accelerator.is_available()
+    get_batch = getattr(examples, "__getitems__", None)
+    if get_batch is not None and not workers and not pin_memory:
+        return (_collate(get_batch(indices)) for indices in batch_sampler)
     return DataLoader(
-        examples,  # type: ignore[arg-type]  # any map-style data set will do
+        examples,  # type: ignore[arg-type]  # any map-style dataset works
         batch_sampler=batch_sampler,
         collate_fn=_collate,
         num_workers=workers,
         generator=generator,
-        pin_memory=pinned,
-        worker_init_fn=_live_as_parent if workers else None,
+        pin_memory=pin_memory,
+        worker_init_fn=_init_worker if workers else None,
     )
 
 
-def _live_as_parent(_worker: int) -> None:
-    """A worker lives as long as its run. One whose run was killed would wait forever, memory in hand, for somebody to
-    take its last batch; and one that heeded the signals that a terminal or a scheduler sends to a whole group of
-    processes would take away the step that the run means to finish."""
+def _init_worker(_worker: int) -> None:
+    """Tie the lifetime of a worker to that of the training process.
+
+    The worker ignores SIGINT and SIGTERM, which terminals and schedulers send to the whole process group, so that the
+    training process can finish its step. It exits when the training process is gone; otherwise it would wait forever
+    for its last batch to be taken.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
-    assert parent is not None  # noqa: S101  # a worker has one
+    assert parent is not None  # noqa: S101  # a worker process has a parent
 
     def watch() -> None:
         multiprocessing.connection.wait([parent.sentinel])
@@ -137,7 +147,7 @@ def _live_as_parent(_worker: int) -> None:
 
 
 class _EpochSampler(Sampler[list[int]]):
-    """The indices of an epoch's batches, from the batch ``start`` on."""
+    """Yields the indices of the batches of an epoch, beginning with batch ``start``."""
 
     def __init__(self, order: Callable[[int], Tensor], batch_size: int, rank: int, world: int) -> None:
         self.order, self.batch_size, self.rank, self.world = order, batch_size, rank, world
@@ -155,18 +165,18 @@ class _EpochSampler(Sampler[list[int]]):
         order = self.order(self.epoch)
         if len(order) < self.per_epoch * self.batch_size:
             raise RunFailed(
-                f"the trainer's order of epoch {self.epoch} has {len(order)} examples, but began with {self.length}.",
-                "Trainer.order should give as many indices in every epoch.",
+                f"Trainer.order returned {len(order)} indices for epoch {self.epoch}, but {self.length} before.",
+                "Trainer.order should return the same number of indices for every epoch.",
             )
-        share = self.batch_size // self.world
+        local_size = self.batch_size // self.world
         for number in range(self.start, self.per_epoch):
-            first = number * self.batch_size + self.rank * share
-            yield order[first : first + share].tolist()
+            first = number * self.batch_size + self.rank * local_size
+            yield order[first : first + local_size].tolist()
 
 
 @dataclass
 class _Shuffled:
-    """The indices of an epoch, in the trainer's order."""
+    """The indices of an epoch in the order that the trainer chooses."""
 
     order: Order
     seed: int
@@ -176,8 +186,8 @@ class _Shuffled:
 
 
 @dataclass
-class _Onwards:
-    """The numbers of an epoch of endless examples, which go on where the last epoch's whole batches ended."""
+class _Consecutive:
+    """The indices of an epoch of an endless dataset, which continue after the last full batch of the previous one."""
 
     length: int
     batch_size: int
@@ -188,10 +198,10 @@ class _Onwards:
 
 
 def _collate(examples: Any) -> Batch:
-    """A batch that the data set made whole stays as it is; single examples are stacked."""
+    """Stack single examples; a batch made by the dataset's ``__getitems__`` is kept as it is."""
     batch = examples if isinstance(examples, Mapping) else default_collate(examples)
     if not isinstance(batch, Mapping):
         raise BadSetting(
-            f"the data set's examples are {type(examples[0]).__name__}, but should be mappings such as {{'image': …}}."
+            f"the dataset's examples are {type(examples[0]).__name__}, but should be mappings such as {{'image': …}}."
         )
     return batch if isinstance(batch, Batch) else Batch(batch)

@@ -1,4 +1,4 @@
-"""What glibc's malloc does with memory that was freed."""
+"""Settings of glibc's malloc."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import ctypes
 import os
 import sys
 
-_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # names of mallopt(3)
-_MAPPED_FROM = 32 * 2**20  # bytes; the most that glibc would come to by itself
-_KEPT = 256 * 2**20
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # parameters of mallopt(3)
+_MMAP_BYTES = 32 * 2**20  # the upper limit of glibc's dynamic threshold
+_TRIM_BYTES = 256 * 2**20
 
 
-def keeps_freed_memory() -> None:
-    """Let this process keep up to 256 MiB that it has freed, where malloc is glibc's.
+def keep_freed_memory() -> None:
+    """Let glibc's malloc keep up to 256 MiB of freed memory for this process.
 
-    A training step takes the memory that the step before gave back. Left alone, glibc returns much of it to Linux,
-    which hands it out again page by page, each a fault and filled with zeros: for convolutions a tenth of a step.
-    Nothing is changed where the environment says how malloc should be (``MALLOC_…``, ``GLIBC_TUNABLES``).
+    A training step allocates what the step before has freed. By default, glibc returns much of it to the kernel, which
+    then serves it again by page faults and fills each page with zeros; for convolutions this takes a tenth of a step.
+    Does nothing if malloc is not glibc's, or is configured by ``MALLOC_*`` or ``GLIBC_TUNABLES`` in the environment.
     """
-    told = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" and not told else None
-    if mallopt is not None:  # either one stops glibc from choosing the other
-        mallopt(_MMAP_THRESHOLD, _MAPPED_FROM)
-        mallopt(_TRIM_THRESHOLD, _KEPT)
+    configured = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" and not configured else None
+    if mallopt is not None:  # setting either one disables glibc's dynamic adjustment of both
+        mallopt(_MMAP_THRESHOLD, _MMAP_BYTES)
+        mallopt(_TRIM_THRESHOLD, _TRIM_BYTES)

@@ -1,4 +1,7 @@
-"""Tensors that are divided among processes (FSDP2), in one piece and back: files hold whole ones alone."""
+"""Sharding of networks across processes by FSDP2, and conversion between sharded and full tensors.
+
+Files hold full tensors only.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +11,31 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_UNIT = 1_000_000  # parameters that are gathered at once
+_UNIT = 1_000_000  # modules of this many parameters are gathered separately
 
 
 def full_tensor(tensor: Tensor) -> Tensor:
-    """A divided tensor in one piece, on every process, all of which must ask; any other as it is."""
+    """The full tensor of a sharded one, gathered on every process (a collective operation); any other as it is."""
     return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def local(tensor: Tensor) -> Tensor:
-    """What this process has of a tensor."""
+    """The shard of this process; any other tensor as it is."""
     return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def sharded_like(like: Tensor, tensor: Tensor) -> Tensor:
-    """``tensor`` divided as ``like`` is, if that is."""
+    """``tensor`` sharded in the same way as ``like``, if ``like`` is sharded."""
     if not is_sharded(like) or is_sharded(tensor):
         return tensor
     from torch.distributed.tensor import distribute_tensor
 
-    divided: Any = like
-    return distribute_tensor(tensor.to(like.device), divided.device_mesh, divided.placements)
+    sharded: Any = like
+    return distribute_tensor(tensor.to(like.device), sharded.device_mesh, sharded.placements)
 
 
-def _keeps_statistics(module: nn.Module) -> bool:
-    """Whether its own parameters go with buffers, as those of batch normalization do, which stay in float32."""
+def _has_statistics(module: nn.Module) -> bool:
+    """Whether the module has both parameters and floating-point buffers of its own, as batch normalization has."""
     own = list(module.parameters(recurse=False))
     return bool(own) and any(buffer.is_floating_point() for buffer in module.buffers(recurse=False))
 
@@ -44,29 +47,29 @@ def is_sharded(tensor: Tensor) -> bool:
 def shard(
     module: nn.Module, optimizers: Iterable[torch.optim.Optimizer], device: torch.device, world: int, precision: str
 ) -> None:
-    """Divide a network among ``world`` processes, by PyTorch's FSDP2, and have its new optimizers heed the parts.
+    """Shard a network across ``world`` processes with FSDP2, and let its new optimizers use the sharded parameters.
 
-    Modules of a million parameters or more are gathered one after the other as they are computed.
+    Submodules of a million parameters or more are gathered separately as they are computed.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     before = dict(module.named_parameters())
     for parameter in before.values():
-        parameter.data = parameter.data.contiguous()  # what is divided is divided along the first dimension
+        parameter.data = parameter.data.contiguous()  # FSDP2 shards along the first dimension
     policy = MixedPrecisionPolicy()
     if precision == "bfloat16":
         policy = MixedPrecisionPolicy(torch.bfloat16, reduce_dtype=torch.float32, output_dtype=torch.float32)
     mesh = init_device_mesh(device.type, (world,))
     for part in reversed(list(module.modules())):
-        if precision == "bfloat16" and _keeps_statistics(part):
-            fully_shard(part, mesh=mesh)  # in float32, as its statistics are, and as autocast has it
+        if precision == "bfloat16" and _has_statistics(part):
+            fully_shard(part, mesh=mesh)  # in float32, as its statistics and as under autocast
             continue
         gathered = sum(parameter.numel() for parameter in part.parameters() if not is_sharded(parameter))
         if part is module or (gathered >= _UNIT and not isinstance(part, (nn.ModuleList, nn.ModuleDict))):
             fully_shard(part, mesh=mesh, mp_policy=policy)
     after = dict(module.named_parameters())
-    divided = {id(parameter): after[name] for name, parameter in before.items()}
+    sharded = {id(parameter): after[name] for name, parameter in before.items()}
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["params"] = [divided.get(id(parameter), parameter) for parameter in group["params"]]
+            group["params"] = [sharded.get(id(parameter), parameter) for parameter in group["params"]]

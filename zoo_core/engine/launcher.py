@@ -1,4 +1,4 @@
-"""Several processes on this machine for one run, started and watched by PyTorch's own launcher of processes."""
+"""Start and watch the processes of one run on this machine, with torch.distributed.elastic."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 from zoo_core.engine.rank import LAUNCHER, LOST
 from zoo_core.errors import RunFailed
 
-_CONSEQUENCES = (LOST, -signal.SIGTERM)  # how those end that are told to, or that wait for one that is gone
-_GRACE = 10.0  # seconds for a process that should end at once
+_CONSEQUENCES = (LOST, -signal.SIGTERM)  # exit codes of processes that ended because another one had failed
+_GRACE = 10.0  # seconds between a second signal and SIGKILL
 
 
 def launch(words: Sequence[str], processes: int) -> int:
-    """``zoo WORDS`` in so many processes that train together; gives the first one's exit code.
+    """Run ``zoo WORDS`` in ``processes`` processes that train together, and return the exit code.
 
-    A signal is passed on to all of them. When one fails, the others are ended.
+    Signals are forwarded to all processes. When one of them fails, the others are ended.
 
     Raises:
-        RunFailed: if a process was ended from outside.
+        RunFailed: if a process was ended by a signal.
     """
-    # Its log would tell in its own words what is told here.
+    # Failures are reported here; its log would report them again.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
@@ -41,24 +41,24 @@ def launch(words: Sequence[str], processes: int) -> int:
             "zoo",
             sys.executable,
             dict.fromkeys(range(processes), ("-m", "zoo_core", *words)),
-            {rank: _surroundings(rank, processes, store.port) for rank in range(processes)},
+            {rank: _environment(rank, processes, store.port) for rank in range(processes)},
             DefaultLogsSpecs(log_dir=folder, redirects=quiet),
         )
-        patience, stopping = -1.0, False
+        timeout, stopping = -1.0, False
         while True:
             try:
-                result = context.wait(patience, period=0.1)
-            except SignalException as stop:  # the second one in a row ends them at once
-                patience = _GRACE if stopping else -1
+                result = context.wait(timeout, period=0.1)
+            except SignalException as received:  # a second signal ends the processes after the grace period
+                timeout = _GRACE if stopping else -1
                 stopping = True
-                _pass_on(stop.sigval, context)
+                _forward(received.sigval, context)
                 continue
             if result is not None:
-                return _account(result.failures, context, processes)
-            _pass_on(signal.SIGKILL, context)
+                return _exit_code(result.failures, context, processes)
+            _forward(signal.SIGKILL, context)
 
 
-def _surroundings(rank: int, processes: int, port: int) -> dict[str, str]:
+def _environment(rank: int, processes: int, port: int) -> dict[str, str]:
     threads = max(1, (os.cpu_count() or 1) // processes)
     return {
         "RANK": str(rank),
@@ -67,33 +67,36 @@ def _surroundings(rank: int, processes: int, port: int) -> dict[str, str]:
         "LOCAL_WORLD_SIZE": str(processes),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
-        "TORCHELASTIC_USE_AGENT_STORE": "True",  # they meet in this process's store
+        "TORCHELASTIC_USE_AGENT_STORE": "True",  # rendezvous at this process's store
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
         LAUNCHER: str(os.getpid()),
     }
 
 
-def _pass_on(number: signal.Signals, context: PContext) -> None:
+def _forward(number: signal.Signals, context: PContext) -> None:
     for process in context.pids().values():
         try:
             os.kill(process, number)
         except ProcessLookupError:
-            continue  # it has ended by itself
+            continue  # it has already exited
 
 
-def _account(failures: dict[int, ProcessFailure], context: PContext, processes: int) -> int:
+def _exit_code(failures: dict[int, ProcessFailure], context: PContext, processes: int) -> int:
     if not failures:
         return 0
-    # One that was ended from outside may have taken others with it, which then say so in words of their own.
-    cause = min(failures.values(), key=lambda one: (one.exitcode in _CONSEQUENCES, one.exitcode > 0, one.local_rank))
+    # A process that was ended by a signal makes others fail, too: it is the cause, not they.
+    cause = min(
+        failures.values(),
+        key=lambda failure: (failure.exitcode in _CONSEQUENCES, failure.exitcode > 0, failure.local_rank),
+    )
     if cause.exitcode < 0:
         name = signal.Signals(-cause.exitcode).name
         raise RunFailed(
-            f"process {cause.local_rank} of {processes} was ended by {name}, and the others with it.",
-            "Go on from the last checkpoint with --resume"
+            f"process {cause.local_rank} of {processes} was ended by {name}; the other processes were ended, too.",
+            "Resume from the last checkpoint with --resume"
             + ("; if memory ran out, lower run.batch_size." if name == "SIGKILL" else "."),
         )
     if cause.local_rank:
-        said = Path(context.stderrs[cause.local_rank]).read_text(encoding="utf-8", errors="replace")
-        click.echo(f"process {cause.local_rank} of {processes}:\n{said}", err=True, nl=False)
+        output = Path(context.stderrs[cause.local_rank]).read_text(encoding="utf-8", errors="replace")
+        click.echo(f"process {cause.local_rank} of {processes}:\n{output}", err=True, nl=False)
     return cause.exitcode

@@ -1,4 +1,4 @@
-"""Memory: how much is taken, and, where it runs out, what to lower."""
+"""Memory usage, and the error raised when memory runs out."""
 
 from __future__ import annotations
 
@@ -12,53 +12,57 @@ import torch
 from zoo_core.errors import RunFailed
 from zoo_core.runs.run import Run
 
-_FULL = ("out of memory", "can't allocate memory", "not enough memory")  # accelerators; Linux and macOS; Windows
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+)  # accelerators; Linux and macOS; Windows
 
 
 @contextmanager
 def explain_out_of_memory(run: Run) -> Iterator[None]:
-    """Inside, memory that runs out ends the run.
+    """Context in which out-of-memory errors become errors that name the settings to lower.
 
     Raises:
-        RunFailed: in place of what PyTorch raises; names the step, and the settings by which less is needed.
+        RunFailed: in place of the out-of-memory error; names the step and the settings that reduce memory usage.
     """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not _is_full(error):
+        if not _is_out_of_memory(error):
             raise
-        lower = f"Lower run.batch_size (it is {run.settings.batch_size}) or the size of the pictures"
-        # A model may offer to compute again what it would keep for the backward pass, by a setting of this name.
+        hint = f"Lower run.batch_size (it is {run.settings.batch_size}) or the image size"
+        # By convention, the setting of models that support activation checkpointing.
         if getattr(run.model.config, "checkpointing", None) is False:
-            lower += ", or set model.checkpointing=true"
-        problem = f"the memory of {run.device} ran out after step {run.step}: {_reason(error)}"
-        raise RunFailed(problem, f"{lower}.") from error
+            hint += ", or set model.checkpointing=true"
+        message = f"out of memory on {run.device} after step {run.step}: {_reason(error)}"
+        raise RunFailed(message, f"{hint}.") from error
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most memory until now, in bytes: what PyTorch held of an accelerator, else this process's."""
+    """Peak memory in bytes: allocated by PyTorch on an accelerator, or the resident set size of this process."""
     if device.type != "cpu":
         return int(torch.accelerator.max_memory_allocated(device))
     process = psutil.Process()
     if sys.platform == "win32":
         return int(process.memory_info().peak_wset)
-    import resource  # Windows has none
+    import resource  # not available on Windows
 
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else 1024 * most  # macOS counts bytes, others KiB
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # bytes on macOS, KiB elsewhere
 
 
 def memory_now(device: torch.device) -> int:
-    """The memory that is taken at this moment, in bytes: as :func:`peak_memory` counts it."""
+    """Current memory in bytes, measured as by :func:`peak_memory`."""
     if device.type != "cpu":
         return int(torch.accelerator.memory_allocated(device))
     return int(psutil.Process().memory_info().rss)
 
 
-def _is_full(error: Exception) -> bool:
+def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return any(words in str(error).lower() for words in _FULL)
+    return any(words in str(error).lower() for words in _OUT_OF_MEMORY)
 
 
 def _reason(error: Exception) -> str:

@@ -1,21 +1,20 @@
-"""How the threads of one operation wait for each other."""
+"""Settings of OpenMP, which runs the threads of an operation."""
 
 from __future__ import annotations
 
 import os
 
-_BUSY = 1.0  # load average of the last minute: one other process that computes
-_SPINS = "1000"  # some microseconds
+_BUSY = 1.0  # one-minute load average that one other computing process causes
+_SPIN_COUNT = "1000"  # a few microseconds
 
 
 def limit_spin_wait() -> None:
-    """On a machine where others are at work, let a thread that waits for others sleep after a moment.
+    """Let OpenMP threads sleep early while they wait for each other, if the machine is busy.
 
-    libgomp's own turns in place for milliseconds, on a core that another process may need to get to where this one
-    waits for it: of two trainings at once each then takes more than twice as long as its share of the machine would.
-    Sleeping costs a tenth of the speed where nobody else is there, so it is chosen only where somebody is
-    (benchmarks/beside_another.py). ``GOMP_SPINCOUNT`` and ``OMP_WAIT_POLICY`` overrule it. It has to be said before
-    torch is imported.
+    By default, libgomp spins for milliseconds, on a core that the awaited thread or another process may need; two
+    trainings at once then each take more than twice as long as one that has the machine to itself. On an idle machine,
+    sleeping early costs a tenth of the speed, so it is used on busy ones only (benchmarks/beside_another.py).
+    ``GOMP_SPINCOUNT`` and ``OMP_WAIT_POLICY`` take precedence. Must be called before torch is imported.
     """
     if "OMP_WAIT_POLICY" not in os.environ and hasattr(os, "getloadavg") and os.getloadavg()[0] >= _BUSY:
-        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)

@@ -1,4 +1,4 @@
-"""Which process of a run this is, where several train together."""
+"""The rank of this process in a run of several processes, and its launcher."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import signal
 import threading
 import time
 
-LAUNCHER = "ZOO_LAUNCHER"  # set, to its process, by the one that started this one
-LOST = 71  # exit code of a process that says nothing itself, because another's end is why it ended
-_SAVING = 60.0  # seconds for a step and its checkpoint
+LAUNCHER = "ZOO_LAUNCHER"  # environment variable with the process ID of the launcher
+LOST = 71  # exit code of a process that ends silently because another process was lost
+_SAVE_TIMEOUT = 60.0  # seconds for a step and its checkpoint
 
 
 def is_rank_zero() -> bool:
-    """Whether this process is the one that speaks: the only one, or the first that a launcher started."""
+    """Whether this is the only process of the run, or the one with rank 0, which prints and writes files."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def is_launched() -> bool:
-    """Whether ``zoo run --processes`` started this process, and reports why the run ended."""
+    """Whether ``zoo run --processes`` started this process and reports how the run ended."""
     return LAUNCHER in os.environ
 
 
 def end_with_launcher() -> None:
-    """Stop this process as SIGTERM would, saving first, when the process that started it is gone."""
+    """Watch the launcher, and when it is gone, stop this process as SIGTERM does: with a last checkpoint."""
     launcher = int(os.environ[LAUNCHER])
 
     def watch() -> None:
         while os.getppid() == launcher:
             time.sleep(1)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_SAVING)
-        os._exit(1)  # whatever it waits for will not come
+        time.sleep(_SAVE_TIMEOUT)
+        os._exit(1)  # it is blocked, for instance in a collective operation
 
     threading.Thread(target=watch, name="zoo-launcher-watch", daemon=True).start()

@@ -18,7 +18,7 @@ from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.environment import versions
 from zoo_core.weights.format import check_ending, read_tensors, write
 from zoo_core.weights.hashing import check
-from zoo_core.weights.header import begins_like_pickle
+from zoo_core.weights.header import starts_like_pickle
 from zoo_core.weights.load import load
 
 _WRAPPERS = ("module.", "_orig_mod.")  # of DistributedDataParallel, of torch.compile
@@ -43,7 +43,7 @@ def convert(
     model_class = catalog.find("model", model).load()
     config = read(model_class.Config, settings, f"model '{model}'", "model")
     with TemporaryDirectory() as folder:
-        named = source.suffix.lower() == ".safetensors" and not begins_like_pickle(source)
+        named = source.suffix.lower() == ".safetensors" and not starts_like_pickle(source)
         if named and key:
             raise BadSetting(f"{source} holds tensors right away, so --key {key} says nothing.", "Leave it out.")
         plain = source if named else _tensors_only(source, Path(folder), key)

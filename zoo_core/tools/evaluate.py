@@ -99,7 +99,7 @@ def recipe_of(header: Header) -> Recipe:
     """
     values = dict(header.metadata.get("recipe", {}))
     if not values:
-        raise BadFile(f"{header.path} does not say which recipe it was trained by.", f"It says: {header.says()}.")
+        raise BadFile(f"{header.path} does not say which recipe it was trained by.", f"It says: {header.summary()}.")
     name = str(values.pop("name", "unnamed"))
     return Recipe(name, dict(checked(values, name, header.path, KEYS)))
 
@@ -112,5 +112,5 @@ def _is_same(header: Header, fingerprint: str) -> bool:
 def _stated(header: Header) -> dict[str, float]:
     metrics = header.metadata.get("metrics", {})
     if not metrics or not all(isinstance(value, (int, float)) for value in metrics.values()):
-        raise BadFile(f"{header.path} states no figures.", f"It says: {header.says()}.")
+        raise BadFile(f"{header.path} states no figures.", f"It says: {header.summary()}.")
     return {str(name): float(value) for name, value in metrics.items()}

@@ -1,4 +1,4 @@
-"""From an entry to its file on this machine: where it lies, fetched if it must be, and what was published."""
+"""The local files of published weights: their paths, downloading, verification and removal."""
 
 from __future__ import annotations
 
@@ -19,41 +19,46 @@ if TYPE_CHECKING:
     from zoo_core.registry.catalog import Catalog
 
 
-def place(entry: Entry) -> Path:
-    """Where the file of ``entry`` lies, or will lie once it is fetched: its name holds the first part of its hash."""
+def local_path(entry: Entry) -> Path:
+    """The path of the file of ``entry`` on this machine, whether it is downloaded yet or not.
+
+    The names of downloaded files contain the first digits of their SHA-256.
+    """
     if not entry.is_remote:
         return entry.path
     return weights_folder() / f"{entry.name}.{(entry.listed.sha256 or '')[:12]}.safetensors"
 
 
 def fetch(entry: Entry, catalog: Catalog, again: bool = False) -> Path:
-    """The file of ``entry``, fetched if it is not here. Its SHA-256 is compared every time; ``again`` reads it anew.
+    """The path of the file of ``entry``, which is downloaded if necessary.
+
+    Its SHA-256 is verified at every call. With ``again`` the hash is computed even if it is cached.
 
     Raises:
-        BadFile: if it can't be had, or is not the file that was published.
+        BadFile: if the file cannot be downloaded or read, or is not the one that was published.
     """
-    path = place(entry)
+    path = local_path(entry)
     if entry.is_remote and not path.is_file():
         _fetch(entry, path, catalog)
     if not path.exists():
-        raise BadFile(f"weights '{entry.name}': {path} does not exist.", _cure(entry))
+        raise BadFile(f"weights '{entry.name}': {path} does not exist.", _hint(entry))
     compare(entry, path, again)
     return path
 
 
 def compare(entry: Entry, path: Path, again: bool = False) -> None:
-    """Raises BadFile if ``path`` is not the file that ``entry`` describes."""
+    """Raise BadFile if ``path`` does not have the SHA-256 and size that ``entry`` lists."""
     try:
         checked = check(path, again)
     except BadFile as error:
-        raise BadFile(f"weights '{entry.name}': {error.message}", _cure(entry)) from error
+        raise BadFile(f"weights '{entry.name}': {error.message}", _hint(entry)) from error
     except OSError as error:
-        raise BadFile(f"weights '{entry.name}': {path} can't be read: {error.strerror}.", _cure(entry)) from error
+        raise BadFile(f"weights '{entry.name}': {path} can't be read: {error.strerror}.", _hint(entry)) from error
     listed = entry.listed
     if checked.sha256 != listed.sha256:
         raise BadFile(
             f"weights '{entry.name}': {path} has sha256 {checked.sha256}, but should have {listed.sha256}.",
-            _cure(entry),
+            _hint(entry),
         )
     if listed.size is not None and checked.size != listed.size:
         raise BadFile(
@@ -63,18 +68,19 @@ def compare(entry: Entry, path: Path, again: bool = False) -> None:
 
 
 def refuse_other_model(entry: Entry, header: Header) -> None:
-    """Raises BadFile if the published file ``header`` is not weights of the model that its ``entry`` names."""
-    listed, held = entry.listed.model, str(header.metadata["model"])
-    if listed is not None and listed.rpartition("/")[2] != held.rpartition("/")[2]:
+    """Raise BadFile if the header of the file names another model than ``entry``."""
+    listed, actual = entry.listed.model, str(header.metadata["model"])
+    if listed is not None and listed.rpartition("/")[2] != actual.rpartition("/")[2]:
         raise BadFile(
-            f"weights '{entry.name}': {header.path} is of model '{one_line(held)}', but {entry.where}says '{listed}'.",
+            f"weights '{entry.name}': {header.path} is of model '{one_line(actual)}', "
+            f"but {entry.where}says '{listed}'.",
             "Correct the registry file.",
         )
 
 
 def remove(entry: Entry) -> int:
-    """Delete what was fetched of ``entry``, whole or in part; gives the bytes that are free now."""
-    path, freed = place(entry), 0
+    """Delete the downloaded file of ``entry``, complete or partial, and return the number of bytes freed."""
+    path, freed = local_path(entry), 0
     for file in (path, _partial(path)):
         if entry.is_remote and file.is_file():
             freed += file.stat().st_size
@@ -92,14 +98,13 @@ def _fetch(entry: Entry, path: Path, catalog: Catalog) -> None:
     location, partial = entry.listed.location or "", _partial(path)
     if is_offline(location):
         raise BadFile(
-            f"weights '{entry.name}' are not on this machine, and fetching is switched off.",
-            "Unset ZOO_OFFLINE and HF_HUB_OFFLINE, or fetch them where there is a network: "
-            f"zoo weights pull {entry.name}",
+            f"weights '{entry.name}' are not on this machine, and downloads are disabled.",
+            f"Unset ZOO_OFFLINE and HF_HUB_OFFLINE, then run: zoo weights pull {entry.name}",
         )
-    with _alone(entry, partial):
-        if path.is_file():  # another process was faster
+    with _locked(entry, partial):
+        if path.is_file():  # downloaded by another process meanwhile
             return
-        _refuse_if_no_room(entry, partial)
+        _check_free_space(entry, partial)
         try:
             _bring_whole(entry, partial, catalog)
             _sync(partial)
@@ -109,19 +114,19 @@ def _fetch(entry: Entry, path: Path, catalog: Catalog) -> None:
         except OSError as error:
             raise BadFile(
                 f"weights '{entry.name}' could not be written to {partial.parent}: {error.strerror or error}.",
-                "Make room, or let ZOO_HOME be a folder on another disk.",
+                "Free disk space, or set ZOO_HOME to a folder on another disk.",
             ) from error
 
 
 def _bring_whole(entry: Entry, partial: Path, catalog: Catalog) -> None:
-    """Let ``partial`` be the file that was published, or raise BadFile and leave at most a beginning of it."""
-    from zoo_core.weights.download import bring
+    """Download the published file to ``partial``; on failure raise BadFile and keep only what can be resumed."""
+    from zoo_core.weights.download import download
 
-    location, begun = entry.listed.location or "", partial.is_file()
-    bring(location, partial, entry, catalog)
-    if begun and not _is_published(entry, partial):  # its beginning may have been of another file
+    location, resumed = entry.listed.location or "", partial.is_file()
+    download(location, partial, entry, catalog)
+    if resumed and not _is_published(entry, partial):  # the partial file may have been of another version
         partial.unlink()
-        bring(location, partial, entry, catalog)
+        download(location, partial, entry, catalog)
     try:
         compare(entry, partial)
         refuse_other_model(entry, read_header(partial))
@@ -129,7 +134,7 @@ def _bring_whole(entry: Entry, partial: Path, catalog: Catalog) -> None:
         partial.unlink()
         raise BadFile(
             error.message.replace(str(partial), location),
-            "Nothing was kept. Tell whoever published it, or correct the registry file.",
+            "The file was deleted. Report this to its publisher, or correct the registry file.",
         ) from error
 
 
@@ -138,8 +143,8 @@ def _is_published(entry: Entry, path: Path) -> bool:
 
 
 @contextmanager
-def _alone(entry: Entry, partial: Path) -> Iterator[None]:
-    """One process at a time fetches a file; the others wait for it. A killed process leaves no lock behind."""
+def _locked(entry: Entry, partial: Path) -> Iterator[None]:
+    """Lock a file, so that one process downloads it and the others wait; a killed process leaves no lock behind."""
     from filelock import FileLock
 
     lock = FileLock(f"{partial}.lock")
@@ -149,7 +154,7 @@ def _alone(entry: Entry, partial: Path) -> Iterator[None]:
     except OSError as error:
         raise BadFile(
             f"weights '{entry.name}': {partial.parent} can't be written: {error.strerror or error}.",
-            "Let ZOO_HOME be a folder of yours.",
+            "Set ZOO_HOME to a folder that you can write to.",
         ) from error
     try:
         yield
@@ -157,13 +162,13 @@ def _alone(entry: Entry, partial: Path) -> Iterator[None]:
         lock.release()
 
 
-def _refuse_if_no_room(entry: Entry, partial: Path) -> None:
-    begun = partial.stat().st_size if partial.is_file() else 0
-    needed, free = (entry.listed.size or 0) - begun, shutil.disk_usage(partial.parent).free
+def _check_free_space(entry: Entry, partial: Path) -> None:
+    received = partial.stat().st_size if partial.is_file() else 0
+    needed, free = (entry.listed.size or 0) - received, shutil.disk_usage(partial.parent).free
     if free < needed:
         raise BadFile(
-            f"weights '{entry.name}' need {needed:,} bytes, but {partial.parent} has room for {free:,}.",
-            "Make room, or let ZOO_HOME be a folder on another disk.",
+            f"weights '{entry.name}' need {needed:,} bytes, but {partial.parent} has {free:,} bytes of free space.",
+            "Free disk space, or set ZOO_HOME to a folder on another disk.",
         )
 
 
@@ -171,9 +176,9 @@ def _partial(path: Path) -> Path:
     return path.parent / "partial" / path.name
 
 
-def _cure(entry: Entry) -> str:
+def _hint(entry: Entry) -> str:
     if entry.is_remote:
-        return f"Fetch it anew: zoo weights remove {entry.name} && zoo weights pull {entry.name}"
+        return f"Download it again: zoo weights remove {entry.name} && zoo weights pull {entry.name}"
     return f"Reinstall the plugin '{entry.plugin}'." if entry.plugin else f"Correct {entry.file}."
 
 

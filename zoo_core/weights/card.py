@@ -1,4 +1,4 @@
-"""The card of published weights: what a person wants to know before using them, as Markdown."""
+"""The model card of published weights, as Markdown."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from zoo_core.weights.header import Header
 
 
-def card(name: str, header: Header, summary: str, picture: Path | None) -> str:
-    """Figures, how to use and to repeat them, where they come from. Begins with what the Hugging Face hub reads."""
+def card(name: str, header: Header, summary: str, preview: Path | None) -> str:
+    """Usage, metrics, reproduction and provenance; begins with the front matter that the Hugging Face Hub reads."""
     metadata = header.metadata
     recipe = metadata["recipe"]["name"]
     settings = metadata["recipe"]
@@ -17,23 +17,23 @@ def card(name: str, header: Header, summary: str, picture: Path | None) -> str:
         f"---\nlicense: {str(metadata['license']).lower()}\nlibrary_name: zoo-core\n---",
         f"# {name}",
         summary,
-        f"![Preview]({picture.name})" if picture else "",
+        f"![Preview]({preview.name})" if preview else "",
         "```python\nimport zoo_core as zoo\n\n"
         + f'model = zoo.load("{name}")  # or zoo.load("{header.path.name}")\n```',
-        "## Figures",
+        "## Metrics",
         table([("metric", "value"), *_metrics(metadata.get("metrics", {}))]),
         str(metadata.get("protocol", "")),
-        "## How to repeat them",
-        f"`zoo eval {header.path.name}` measures these weights again; `zoo reproduce {header.path.name}` trains "
-        f"them again, with the settings that the file carries: recipe `{recipe}`, seed {metadata.get('seed')}, "
+        "## Reproduction",
+        f"`zoo eval {header.path.name}` evaluates these weights again; `zoo reproduce {header.path.name}` trains "
+        f"them again with the settings stored in the file: recipe `{recipe}`, seed {metadata.get('seed')}, "
         f"{metadata.get('step', 0):,} steps.",
-        "## Where they come from",
+        "## Provenance",
         table(
             [
                 ("", ""),
-                ("model", f"`{metadata['model']}`, {header.parameters:,} numbers"),
+                ("model", f"`{metadata['model']}`, {header.parameters:,} parameters"),
                 ("trainer", f"`{settings['trainer']['name']}`"),
-                ("data set", f"`{settings['dataset']['name']}`, fingerprint {metadata.get('dataset')}"),
+                ("dataset", f"`{settings['dataset']['name']}`, fingerprint {metadata.get('dataset')}"),
                 ("versions", ", ".join(f"{key} {value}" for key, value in metadata.get("versions", {}).items())),
                 ("commit", _commit(metadata.get("git"))),
                 ("license", metadata["license"]),
@@ -48,12 +48,12 @@ def _metrics(metrics: dict[str, float]) -> list[tuple[str, str]]:
 
 
 def table(rows: list[tuple[Any, Any]]) -> str:
-    """Two columns of Markdown; the first row is their heading."""
-    heading, *others = [f"| {left} | {right} |" for left, right in rows]
-    return "\n".join([heading, "| --- | --- |", *others])
+    """A Markdown table of two columns; the first row is its heading."""
+    heading, *body = [f"| {left} | {right} |" for left, right in rows]
+    return "\n".join([heading, "| --- | --- |", *body])
 
 
 def _commit(git: Any) -> str:
     if not git:
         return "unknown"
-    return f"{git['commit']}{' with changes' if git['changed'] else ''}"
+    return f"{git['commit']}{' with uncommitted changes' if git['changed'] else ''}"

@@ -1,4 +1,4 @@
-"""Brings published files here: https by requests, hf by huggingface_hub, any other scheme by a plugin."""
+"""Download published files: https:// with requests, hf:// with huggingface_hub, other schemes by plugins."""
 
 from __future__ import annotations
 
@@ -19,107 +19,107 @@ if TYPE_CHECKING:
     from zoo_core.registry.catalog import Catalog
 
 CONNECT_TIMEOUT = 10.0  # seconds
-READ_TIMEOUT = 60.0  # seconds between two pieces
-_ATTEMPTS = 3
-_REDIRECTS = 5
-_PIECE = 2**14  # bytes; of a piece that breaks off nothing is kept
+READ_TIMEOUT = 60.0  # seconds between two chunks
+_MAX_ATTEMPTS = 3
+_MAX_REDIRECTS = 5
+_CHUNK = 2**14  # bytes; an incomplete chunk is discarded
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def is_offline(location: str) -> bool:
-    """Whether the user has switched fetching off: ``ZOO_OFFLINE=1``, and for hf:// ``HF_HUB_OFFLINE=1``."""
+    """Whether downloads are disabled by ``ZOO_OFFLINE=1`` or, for hf://, by ``HF_HUB_OFFLINE=1``."""
     names = ["ZOO_OFFLINE", *(["HF_HUB_OFFLINE"] if location.startswith("hf://") else [])]
     return any(os.environ.get(name, "").lower() not in ("", "0", "false", "no", "off") for name in names)
 
 
-def bring(location: str, destination: Path, entry: Entry, catalog: Catalog) -> None:
-    """Write the file at ``location`` to ``destination``, of which a beginning may be there already.
+def download(location: str, destination: Path, entry: Entry, catalog: Catalog) -> None:
+    """Download ``location`` to ``destination``; a partial file there is continued.
 
     Raises:
-        BadFile: if it can't be had whole; what came is kept, to go on with the next time.
+        BadFile: if the download is incomplete; what was received is kept, and the next call continues it.
     """
     scheme = location.partition("://")[0]
     if scheme in ("https", "http"):
-        _bring_by_https(location, destination, entry)
+        _download_https(location, destination, entry)
     elif scheme == "hf":
-        _bring_by_hub(location, destination, entry)
+        _download_from_hub(location, destination, entry)
     else:
-        _bring_by_plugin(scheme, location, destination, entry, catalog)
+        _download_by_plugin(scheme, location, destination, entry, catalog)
 
 
-def _bring_by_https(location: str, destination: Path, entry: Entry) -> None:
+def _download_https(location: str, destination: Path, entry: Entry) -> None:
     import requests
 
-    size, problem = entry.listed.size or 0, ""
-    with requests.Session() as session, _progress(entry.name, size) as show:
-        for _ in range(_ATTEMPTS):
+    size, reason = entry.listed.size or 0, ""
+    with requests.Session() as session, _progress(entry.name, size) as report:
+        for _ in range(_MAX_ATTEMPTS):
             before = _length(destination)
             if before == size:
                 return
             try:
-                _ask_once(session, location, destination, entry, show)
-            except (requests.RequestException, ValueError) as error:  # ValueError: of an address that is none
-                problem = _reason(error)
-            if _length(destination) == before:  # nothing more came: asking at once will not help
+                _request(session, location, destination, entry, report)
+            except (requests.RequestException, ValueError) as error:  # ValueError: of an invalid URL
+                reason = _reason(error)
+            if _length(destination) == before:  # no progress: an immediate retry will not help
                 break
-    came = _length(destination)
-    if came == size:
+    received = _length(destination)
+    if received == size:
         return
-    problem = problem or "the server sent no more"
+    reason = reason or "the server sent no more data"
     raise BadFile(
-        f"weights '{entry.name}': {location} could not be fetched: {problem} ({came:,} of {size:,} bytes are here).",
-        _go_on_later(entry),
+        f"weights '{entry.name}': {location} could not be fetched: {reason} ({received:,} of {size:,} bytes received).",
+        _resume_later(entry),
     )
 
 
-def _ask_once(
-    session: requests.Session, location: str, destination: Path, entry: Entry, show: Callable[[int], None]
+def _request(
+    session: requests.Session, location: str, destination: Path, entry: Entry, report: Callable[[int], None]
 ) -> None:
-    begun, size = _length(destination), entry.listed.size or 0
-    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={begun}-"} if begun else {})}
+    offset, size = _length(destination), entry.listed.size or 0
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={offset}-"} if offset else {})}
     with _follow(session, location, headers, entry) as response:
         status = response.status_code
-        other_part = status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {begun}-")
-        if begun and (status == 416 or other_part):  # the server can't go on from here: the next time it is asked anew
+        other_range = status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
+        if offset and (status == 416 or other_range):  # the server cannot resume; the next request starts from zero
             destination.unlink()
             return
-        if other_part:
+        if other_range:
             raise BadFile(
-                f"weights '{entry.name}': {location} sends another part than was asked for.", _go_on_later(entry)
+                f"weights '{entry.name}': {location} returned another range than requested.", _resume_later(entry)
             )
         if status not in (200, 206):
             raise BadFile(
-                f"weights '{entry.name}': {one_line(response.url)} answers {status} {one_line(response.reason)}.",
-                _go_on_later(entry) if status >= 500 else _other_location(entry),
+                f"weights '{entry.name}': {one_line(response.url)} returned {status} {one_line(response.reason)}.",
+                _resume_later(entry) if status >= 500 else _other_location(entry),
             )
-        if response.headers.get("Content-Encoding", "identity").lower() != "identity":  # may unpack to any size
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":  # may decompress to any size
             raise BadFile(
-                f"weights '{entry.name}': {location} is sent compressed, which was not asked for.", _go_on_later(entry)
+                f"weights '{entry.name}': {location} is sent compressed, which was not requested.", _resume_later(entry)
             )
-        came = begun if status == 206 else 0
-        with destination.open("ab" if came else "wb") as file:
-            for piece in response.iter_content(_PIECE):
-                came += len(piece)
-                if came > size:
+        received = offset if status == 206 else 0
+        with destination.open("ab" if received else "wb") as file:
+            for chunk in response.iter_content(_CHUNK):
+                received += len(chunk)
+                if received > size:
                     file.close()
                     destination.unlink()
                     raise BadFile(
-                        f"weights '{entry.name}': {location} sends more than the {size:,} bytes it should have.",
-                        "Nothing was kept. Tell whoever published it, or correct the registry file.",
+                        f"weights '{entry.name}': {location} sends more than the listed size of {size:,} bytes.",
+                        "Nothing was kept. Report this to its publisher, or correct the registry file.",
                     )
-                file.write(piece)
-                show(came)
+                file.write(chunk)
+                report(received)
 
 
 @contextmanager
 def _follow(
     session: requests.Session, location: str, headers: dict[str, str], entry: Entry
 ) -> Iterator[requests.Response]:
-    """The answer at the end of the redirects, each of which must lead to https again."""
-    here, timeout = location, (CONNECT_TIMEOUT, READ_TIMEOUT)
-    for _ in range(_REDIRECTS + 1):
-        _refuse_unsafe(here, location, entry)
-        response = session.get(here, headers=headers, stream=True, timeout=timeout, allow_redirects=False)
+    """The response after following redirects, each of which must be to https."""
+    url, timeout = location, (CONNECT_TIMEOUT, READ_TIMEOUT)
+    for _ in range(_MAX_REDIRECTS + 1):
+        _refuse_unsafe(url, location, entry)
+        response = session.get(url, headers=headers, stream=True, timeout=timeout, allow_redirects=False)
         if not response.is_redirect:
             try:
                 yield response
@@ -127,56 +127,55 @@ def _follow(
                 response.close()
             return
         response.close()
-        here = urljoin(here, response.headers["Location"])
+        url = urljoin(url, response.headers["Location"])
     raise BadFile(
-        f"weights '{entry.name}': {location} leads on and on to other places, and {_REDIRECTS} are the most that are "
-        "followed.",
+        f"weights '{entry.name}': {location} redirects more than {_MAX_REDIRECTS} times.",
         _other_location(entry),
     )
 
 
-def _refuse_unsafe(here: str, location: str, entry: Entry) -> None:
+def _refuse_unsafe(url: str, location: str, entry: Entry) -> None:
     try:
-        parts = urlsplit(here)
+        parts = urlsplit(url)
         scheme, host = parts.scheme, parts.hostname
     except ValueError:
         scheme, host = "", None
     if scheme == "https" or (scheme == "http" and host in _LOOPBACK and urlsplit(location).hostname in _LOOPBACK):
         return
-    leads = f"{location} leads to {one_line(here)}, which" if here != location else here
-    raise BadFile(f"weights '{entry.name}': {leads} is not https.", "Only https:// and hf:// are fetched.")
+    subject = f"{location} redirects to {one_line(url)}, which" if url != location else url
+    raise BadFile(f"weights '{entry.name}': {subject} is not https.", "Only https:// and hf:// are supported.")
 
 
-def _bring_by_hub(location: str, destination: Path, entry: Entry) -> None:
+def _download_from_hub(location: str, destination: Path, entry: Entry) -> None:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     repository, file, revision = read_hub_location(location, entry)
-    aside = hub_folder(destination)
+    folder = hub_folder(destination)
     try:
-        there = get_hf_file_metadata(hf_hub_url(repository, file, revision=revision)).size
-        if there is not None and there != entry.listed.size:
+        size = get_hf_file_metadata(hf_hub_url(repository, file, revision=revision)).size
+        if size is not None and size != entry.listed.size:
             raise BadFile(
-                f"weights '{entry.name}': {location} has {there:,} bytes, but should have {entry.listed.size:,}.",
-                "Tell whoever published it, or correct the registry file.",
+                f"weights '{entry.name}': {location} has {size:,} bytes, but should have {entry.listed.size:,}.",
+                "Report this to its publisher, or correct the registry file.",
             )
-        fetched = hf_hub_download(repository, file, revision=revision, local_dir=aside)
+        file_path = hf_hub_download(repository, file, revision=revision, local_dir=folder)
     except BadFile:
         raise
-    except Exception as error:  # also those of the HTTP library under it, which is another one from version to version
+    except Exception as error:  # also of its HTTP library, which differs between versions
         status = getattr(getattr(error, "response", None), "status_code", None)
-        reason = f"the hub answers {status}" if status else _reason(error)
-        private = "If it is not public, log in: hf auth login"
-        cures = {401: private, 403: private, 404: _other_location(entry)}
+        reason = f"the hub returned {status}" if status else _reason(error)
+        private = "If the repository is private, log in: hf auth login"
+        hints = {401: private, 403: private, 404: _other_location(entry)}
         raise BadFile(
             f"weights '{entry.name}': {location} could not be fetched: {reason}.",
-            cures.get(status or 0, _go_on_later(entry)),
+            hints.get(status or 0, _resume_later(entry)),
         ) from error
-    Path(fetched).replace(destination)
-    shutil.rmtree(aside, ignore_errors=True)
+    Path(file_path).replace(destination)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def hub_folder(destination: Path) -> Path:
-    """Where huggingface_hub writes what it fetches for ``destination``; gone once that is there."""
+    """Where huggingface_hub keeps the partial download of ``destination``; deleted when it is complete."""
     return destination.with_name(f"{destination.name}.hub")
 
 
@@ -192,33 +191,33 @@ def read_hub_location(location: str, entry: Entry) -> tuple[str, str, str | None
     return "/".join(parts[:2]), "/".join(parts[2:]), revision or None
 
 
-def _bring_by_plugin(scheme: str, location: str, destination: Path, entry: Entry, catalog: Catalog) -> None:
+def _download_by_plugin(scheme: str, location: str, destination: Path, entry: Entry, catalog: Catalog) -> None:
     for implementation in reversed(catalog.plugins.manager.hook.zoo_fetch.get_hookimpls()):
-        given = {"location": location, "destination": destination, "size": entry.listed.size}
+        arguments = {"location": location, "destination": destination, "size": entry.listed.size}
         try:
-            brought = implementation.function(*(given[name] for name in implementation.argnames))
+            result = implementation.function(*(arguments[name] for name in implementation.argnames))
         except Exception as error:
             raise BrokenPlugin(
                 f"weights '{entry.name}': the plugin '{implementation.plugin_name}' could not fetch {location}: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        if brought is None:
+        if result is None:
             continue
         if not destination.is_file():
             raise BrokenPlugin(
-                f"weights '{entry.name}': the plugin '{implementation.plugin_name}' says that it fetched {location}, "
-                f"but there is no {destination}."
+                f"weights '{entry.name}': the plugin '{implementation.plugin_name}' reported that it fetched "
+                f"{location}, but {destination} does not exist."
             )
         return
     raise BadFile(
         f"{entry.where}weights '{entry.name}': no plugin fetches {scheme}://.",
-        "Install the plugin that does; zoo itself fetches https:// and hf://.",
+        "Install a plugin that does; zoo itself fetches https:// and hf://.",
     )
 
 
 @contextmanager
 def _progress(name: str, size: int) -> Iterator[Callable[[int], None]]:
-    """What to call with the bytes that are here; draws a bar where a person looks on."""
+    """A callback for the number of bytes received, which draws a progress bar in a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -226,7 +225,7 @@ def _progress(name: str, size: int) -> Iterator[Callable[[int], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=size)
-        yield lambda came: bar.update(task, completed=came)
+        yield lambda received: bar.update(task, completed=received)
 
 
 def _length(path: Path) -> int:
@@ -234,15 +233,15 @@ def _length(path: Path) -> int:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause in one line: what the libraries put around it says less."""
+    """The innermost cause in one line; it says more than the exceptions that libraries wrap around it."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
     reason, kind = one_line(str(error), 100).rstrip("."), type(error).__name__
     return reason if reason and isinstance(error, (OSError, ValueError)) else f"{kind}: {reason.removeprefix(kind)}"
 
 
-def _go_on_later(entry: Entry) -> str:
-    return f"Go on later: zoo weights pull {entry.name}"
+def _resume_later(entry: Entry) -> str:
+    return f"Resume later: zoo weights pull {entry.name}"
 
 
 def _other_location(entry: Entry) -> str:

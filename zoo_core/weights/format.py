@@ -1,4 +1,4 @@
-"""One ``.safetensors`` file per model, whose header says what it is: the model's name and settings, recipe, figures."""
+"""Write and read weights files: safetensors with metadata on model, settings, recipe and metrics."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from zoo_core.weights.header import FORMAT
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    """Write ``tensors`` and their ``story``, byte for byte the same for the same input.
+    """Write ``tensors`` and ``metadata`` atomically and reproducibly: the same input gives the same bytes.
 
-    The file is whole when it appears under its name. The metadata has a single key: safetensors writes several in an
-    order that changes from process to process.
+    All metadata is stored under a single key, because safetensors writes several keys in random order.
+
+    Raises:
+        BadFile: if the file cannot be written, or safetensors does not support the type of a tensor.
     """
     metadata = {"zoo": json.dumps({"format": FORMAT, **metadata}, sort_keys=True)}
     aside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -30,7 +32,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]
         save_file(apart(tensors), aside, metadata)
         aside.replace(path)
     except KeyError as error:  # safetensors' table of types lacks it
-        raise BadFile(f"{path} could not be written: safetensors holds no {error}.") from error
+        raise BadFile(f"{path} could not be written: safetensors does not support {error}.") from error
     except (OSError, SafetensorError) as error:
         raise BadFile(f"{path} could not be written: {error}.") from error
     finally:
@@ -39,26 +41,26 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]
 
 
 def check_ending(path: Path) -> None:
-    """Raises BadSetting for a name under which the file would not be read again."""
+    """Raise BadSetting unless the name ends in .safetensors, which loading requires."""
     if path.suffix != ".safetensors":
         raise BadSetting(f"{path} should end in .safetensors.", f"Write -o {path.stem or 'model'}.safetensors")
 
 
 def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``tensors`` as safetensors takes them: on the CPU, contiguous, none in the memory of another (tied weights)."""
-    whole: dict[str, Tensor] = {}
+    """``tensors`` as safetensors requires: on the CPU, contiguous, and with tied tensors cloned."""
+    separate: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in tensors.items():
-        one = tensor.detach().contiguous().cpu()
-        memory = one.untyped_storage().data_ptr()
-        whole[name] = one.clone() if memory in seen else one
-        seen.add(memory)
-    return whole
+        contiguous = tensor.detach().contiguous().cpu()
+        address = contiguous.untyped_storage().data_ptr()
+        separate[name] = contiguous.clone() if address in seen else contiguous
+        seen.add(address)
+    return separate
 
 
 def read_tensors(path: Path, device: str | torch.device = "cpu") -> dict[str, Tensor]:
-    """Every tensor of a safetensors file; on the CPU they lie in the file until they are used or written to."""
+    """All tensors of a safetensors file; on the CPU they are memory-mapped, copy-on-write."""
     try:
         return load_file(path, device=str(device))
     except (OSError, SafetensorError) as error:
-        raise BadFile(f"{path} is no safetensors file: {error}.") from error
+        raise BadFile(f"{path} is not a safetensors file: {error}.") from error

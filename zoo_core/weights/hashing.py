@@ -1,4 +1,4 @@
-"""What a file's bytes are: its SHA-256, and whether every number in it is finite. Read once, then remembered."""
+"""The SHA-256 of a weights file and whether its values are finite; computed once per file and cached."""
 
 from __future__ import annotations
 
@@ -16,30 +16,29 @@ from zoo_core.weights.header import read_listing, refuse_irregular
 if TYPE_CHECKING:
     from torch import Tensor
 
-_FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "C64"}  # no model holds other kinds that can be NaN
-_PIECE = 2**20  # numbers that are looked at together, so that a large tensor takes no memory of its size
+_FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "C64"}  # the types of models that can be NaN or infinite
+_CHUNK = 2**20  # elements checked at once, so that a large tensor needs little extra memory
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What was seen of a file as it had this size and these times."""
+    """The result of reading a file, valid while it has this size and these times of modification and change."""
 
     size: int
     modified: int
     changed: int
     sha256: str
-    spoilt: str = ""
-    """The name of a tensor that holds NaN or infinity, if there is one."""
+    not_finite: str = ""
+    """The name of the first tensor that holds NaN or infinite values; empty if there is none."""
 
 
 def check(path: Path, again: bool = False) -> Checked:
-    """The checksum of ``path``, from memory if the file was seen before and has not changed since.
+    """The SHA-256 of ``path`` and the first tensor with non-finite values, cached while the file is unchanged.
 
-    With ``again`` it is read whatever is remembered. Where nothing can be remembered (a home that can't be written),
-    it is read every time.
+    With ``again`` the file is read even if the result is cached. If the cache can't be written, it is always read.
 
     Raises:
-        BadFile: if it is no regular file, or does not exist.
+        BadFile: if the file does not exist or is not a regular file.
     """
     refuse_irregular(path)
     status = path.stat()
@@ -64,22 +63,22 @@ def _spoilt(path: Path) -> str:
                 if dtype in _FLOATS and not is_finite(file.get_tensor(name)):
                     return name
     except (BadFile, SafetensorError):
-        return ""  # whoever reads it says what is wrong with it
+        return ""  # read_header reports what is wrong with it
     return ""
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Whether it holds neither NaN nor infinity."""
+    """Whether all values of the tensor are finite."""
     flat = tensor.flatten()
-    pieces = (flat[start : start + _PIECE] for start in range(0, len(flat), _PIECE))
-    # Types of eight bits lack the comparison.
-    return all(bool((piece.float() if piece.itemsize == 1 else piece).isfinite().all()) for piece in pieces)
+    chunks = (flat[start : start + _CHUNK] for start in range(0, len(flat), _CHUNK))
+    # isfinite is not implemented for 8-bit types.
+    return all(bool((chunk.float() if chunk.itemsize == 1 else chunk).isfinite().all()) for chunk in chunks)
 
 
 def _remembered(note: Path) -> Checked | None:
     try:
-        held: Any = json.loads(note.read_text(encoding="utf-8"))
-        return Checked(**held)
+        values: Any = json.loads(note.read_text(encoding="utf-8"))
+        return Checked(**values)
     except (OSError, ValueError, TypeError):
         return None
 

@@ -1,4 +1,4 @@
-"""What a weights file says of itself, read without a tensor and without torch."""
+"""Read the header of a weights file: its metadata and the types and shapes of its tensors, without torch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from zoo_core.errors import BadFile, one_line
 
 FORMAT = 1
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib"}
-_MOST = 16 * 2**20  # bytes of a header; that of a network of 10,000 tensors has about one million
-_MOST_STORY = 2 * 2**20  # characters
-_MOST_VALUES = 20_000  # settings and the like; a class name is one
-_MOST_DEPTH = 32  # mappings and lists in one another
-_MOST_SIDE = 2**63 - 1  # of a tensor
-_MOST_SIDES = 64
-_MOST_NAME = 1000  # characters
+_MAX_HEADER_BYTES = 16 * 2**20  # the header of a network of 10,000 tensors has about 1 MB
+_MAX_METADATA_LENGTH = 2 * 2**20  # characters
+_MAX_VALUES = 20_000  # of the metadata, including each class name
+_MAX_DEPTH = 32  # of nested mappings and lists
+_MAX_DIMENSION = 2**63 - 1
+_MAX_NDIM = 64
+_MAX_NAME_LENGTH = 1000  # characters
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "model": str,
     "config": dict,
@@ -40,7 +40,10 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Header:
-    """``story`` is what docs/weights.md describes; ``tensors`` gives each one's dtype (``"F32"``) and shape."""
+    """The header of a weights file.
+
+    ``metadata`` is described in docs/weights.md; ``tensors`` maps names to dtype (such as ``"F32"``) and shape.
+    """
 
     path: Path
     metadata: Mapping[str, Any]
@@ -48,11 +51,11 @@ class Header:
 
     @property
     def parameters(self) -> int:
-        """Numbers in all floating-point tensors together: parameters and buffers."""
+        """Number of elements of all floating-point tensors, both parameters and buffers."""
         return sum(math.prod(shape) for dtype, shape in self.tensors.values() if "F" in dtype)
 
-    def says(self) -> str:
-        """Whose weights the file says it holds, in one line."""
+    def summary(self) -> str:
+        """Model, recipe, steps and version in one line, as stated by the file."""
         recipe = self.metadata.get("recipe", {}).get("name")
         version = self.metadata.get("versions", {}).get("zoo-core")
         parts = [f"model '{one_line(self.metadata['model'])}'"]
@@ -61,8 +64,8 @@ class Header:
         parts += [f"zoo {one_line(str(version))}"] if version else []
         return ", ".join(parts)
 
-    def described(self) -> dict[str, Any]:
-        """What ``zoo info FILE`` shows."""
+    def describe(self) -> dict[str, Any]:
+        """What ``zoo info FILE`` prints."""
         metadata = self.metadata
         recipe = metadata.get("recipe", {})
         facts = {
@@ -72,7 +75,7 @@ class Header:
             "steps": metadata.get("step"),
             "dataset": metadata.get("dataset"),
             "license": metadata.get("license"),
-            "numbers": self.parameters,
+            "parameters": self.parameters,
             "stored as": ", ".join(sorted({dtype for dtype, _ in self.tensors.values()})),
             "versions": ", ".join(f"{key} {value}" for key, value in metadata.get("versions", {}).items()),
             "commit": (metadata.get("git") or {}).get("commit"),
@@ -80,7 +83,7 @@ class Header:
         }
         return {
             "name": str(self.path),
-            "summary": self.says(),
+            "summary": self.summary(),
             **{
                 key: value if isinstance(value, int) else one_line(str(value), 2000)
                 for key, value in facts.items()
@@ -98,54 +101,54 @@ def read_header(path: Path) -> Header:
     """The header of a weights file.
 
     Raises:
-        BadFile: if the file is missing, not safetensors, or was not written by zoo.
+        BadFile: if the file does not exist, is not a safetensors file, or was not written by zoo.
     """
     refuse_irregular(path)
     refuse_pickle(path)
     metadata, tensors = read_listing(path)
     if "zoo" not in metadata:
         raise BadFile(
-            f"{path} does not say which model it is for.",
-            f"Say it, and keep it: zoo weights convert {path} --model NAME -o NEW.safetensors",
+            f"{path} does not name the model that it is for.",
+            f"Convert it: zoo weights convert {path} --model NAME -o NEW.safetensors",
         )
-    return Header(path, _story(path, metadata["zoo"]), tensors)
+    return Header(path, _parse_metadata(path, metadata["zoo"]), tensors)
 
 
 def read_listing(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, tuple[int, ...]]]]:
-    """The metadata of any safetensors file, and each tensor's dtype and shape by its name.
+    """The metadata of a safetensors file, and the dtype and shape of each tensor by its name.
 
     Raises:
-        BadFile: if it is none, or one that no model can have written.
+        BadFile: if it is not a safetensors file, or has invalid tensor names or shapes.
     """
     from safetensors import SafetensorError, safe_open
 
     refuse_irregular(path)
     try:
-        _refuse_oversized(path)
+        _check_header_length(path)
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
             tensors = {name: (str(one.get_dtype()), tuple(one.get_shape())) for name, one in slices.items()}
     except BadFile:
         raise
-    except (OSError, MemoryError, SafetensorError) as error:  # MemoryError: the file can't be mapped into it
-        raise BadFile(f"{path} is no safetensors file: {one_line(str(error))}.") from error
+    except (OSError, MemoryError, SafetensorError) as error:  # MemoryError: the file can't be memory-mapped
+        raise BadFile(f"{path} is not a safetensors file: {one_line(str(error))}.") from error
     for name, (_, shape) in tensors.items():
-        if len(name) > _MOST_NAME or not name.isprintable():
-            raise BadFile(f"{path} holds a tensor called '{one_line(name)}', which is no name of a tensor.")
-        if len(shape) > _MOST_SIDES or any(side > _MOST_SIDE for side in shape):
-            raise BadFile(f"{path}: '{one_line(name)}' has shape {one_line(str(shape))}, which no tensor has.")
+        if len(name) > _MAX_NAME_LENGTH or not name.isprintable():
+            raise BadFile(f"{path} holds a tensor with the invalid name '{one_line(name)}'.")
+        if len(shape) > _MAX_NDIM or any(size > _MAX_DIMENSION for size in shape):
+            raise BadFile(f"{path}: '{one_line(name)}' has the invalid shape {one_line(str(shape))}.")
     return metadata, tensors
 
 
 def refuse_irregular(path: Path) -> None:
-    """Raises BadFile for what is no file, or none that ends: a folder, a device, a pipe, a link to nothing."""
+    """Raise BadFile unless ``path`` is a regular file: not a folder, device, pipe or dangling link."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         link = f" It is a link to {path.readlink()}." if path.is_symlink() else ""
         raise BadFile(f"{path} does not exist.{link}") from None
-    except (OSError, ValueError) as error:  # ValueError: its name holds a NUL
+    except (OSError, ValueError) as error:  # ValueError: the name contains NUL
         raise BadFile(f"{one_line(str(path))} can't be read: {getattr(error, 'strerror', None) or error}.") from error
     if not stat.S_ISREG(mode):
         raise BadFile(
@@ -155,54 +158,54 @@ def refuse_irregular(path: Path) -> None:
 
 
 def refuse_pickle(path: Path) -> None:
-    """Raises BadFile for a file whose name or first bytes are those of a pickle, or of a zip as torch.save writes."""
-    if path.suffix.lower() in PICKLES or begins_like_pickle(path):
+    """Raise BadFile for a file that has the suffix or the first bytes of a pickle or of a ``torch.save`` archive."""
+    if path.suffix.lower() in PICKLES or starts_like_pickle(path):
         raise BadFile(
-            f"{path} is a pickle, which can run any code as it is read; zoo reads safetensors only.",
-            f"Take its tensors out: zoo weights convert {path} --model NAME -o NEW.safetensors",
+            f"{path} is a pickle, which can execute arbitrary code when loaded; zoo reads safetensors only.",
+            f"Convert it: zoo weights convert {path} --model NAME -o NEW.safetensors",
         )
 
 
-def begins_like_pickle(path: Path) -> bool:
-    """Whether the first bytes are those of a pickle, or of a zip as torch.save writes."""
+def starts_like_pickle(path: Path) -> bool:
+    """Whether the first bytes are those of a pickle or of a ``torch.save`` archive."""
     try:
         with path.open("rb") as file:
             first = file.read(9)
     except OSError:
         return False
-    if first[8:] == b"{":  # safetensors, whose length in front of it may be 0x0280
+    if first[8:] == b"{":  # safetensors, whose length prefix may be 0x0280 by chance
         return False
     return first[:4] == b"PK\x03\x04" or first[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
-def _refuse_oversized(path: Path) -> None:
-    """safetensors itself would read a header of 100 MB."""
+def _check_header_length(path: Path) -> None:
+    """Raise BadFile for a header length that is invalid or too large; safetensors accepts up to 100 MB."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
     size = path.stat().st_size
     if size < 8 or 8 + length > size:
         raise BadFile(
-            f"{path} is no safetensors file: its header should have {length:,} bytes, but the whole file has {size:,}."
+            f"{path} is not a safetensors file: its header should have {length:,} bytes, but the file has {size:,}."
         )
-    if length > _MOST:
-        raise BadFile(f"{path} has a header of {length:,} bytes, but {_MOST:,} is the most that zoo reads.")
+    if length > _MAX_HEADER_BYTES:
+        raise BadFile(f"{path} has a header of {length:,} bytes, but zoo reads at most {_MAX_HEADER_BYTES:,}.")
 
 
-def _story(path: Path, text: str) -> dict[str, Any]:
+def _parse_metadata(path: Path, text: str) -> dict[str, Any]:
     damaged = f"{path}: its header is damaged"
-    if len(text) > _MOST_STORY:
+    if len(text) > _MAX_METADATA_LENGTH:
         raise BadFile(
-            f"{path} tells {len(text):,} characters of itself, but {_MOST_STORY:,} is the most that zoo reads."
+            f"{path} has metadata of {len(text):,} characters, but zoo reads at most {_MAX_METADATA_LENGTH:,}."
         )
     try:
-        metadata = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_doubles)
-        _refuse_bomb(metadata)
+        metadata = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_reject_duplicates)
+        _check_size_and_depth(metadata)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else one_line(str(error))
         raise BadFile(f"{damaged}: {reason}.") from error
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise BadFile(
-            f"{path} has a header of another format than {FORMAT}.",
+            f"{path} has a header of a format other than {FORMAT}.",
             "Update zoo: pip install --upgrade zoo-core",
         )
     for field, kind in _FIELDS.items():
@@ -210,51 +213,51 @@ def _story(path: Path, text: str) -> dict[str, Any]:
             raise BadFile(f"{damaged}: {field} is a {type(metadata[field]).__name__}.")
     for name, value in metadata.get("metrics", {}).items():
         if not isinstance(value, (int, float)) or isinstance(value, bool):
-            raise BadFile(f"{damaged}: figures.{one_line(name)} is a {type(value).__name__}.")
+            raise BadFile(f"{damaged}: metrics.{one_line(name)} is a {type(value).__name__}.")
     model = metadata.get("model", "")
-    if not model or len(model) > _MOST_NAME or not model.isprintable():
-        named = f"its model is '{one_line(model)}', which is no name" if model else "it names no model"
-        raise BadFile(f"{damaged}: {named}.")
+    if not model or len(model) > _MAX_NAME_LENGTH or not model.isprintable():
+        reason = f"its model has the invalid name '{one_line(model)}'" if model else "it names no model"
+        raise BadFile(f"{damaged}: {reason}.")
     recipe = metadata.get("recipe", {}).get("name", "unnamed")
-    if not (isinstance(recipe, str) and NAME.fullmatch(recipe)):  # it becomes a folder, or part of a file's name
-        raise BadFile(f"{damaged}: its recipe is {one_line(repr(recipe))}, which is no name.")
+    if not (isinstance(recipe, str) and NAME.fullmatch(recipe)):  # it becomes a folder or part of a file name
+        raise BadFile(f"{damaged}: its recipe has the invalid name {one_line(repr(recipe))}.")
     return metadata
 
 
-def _refuse_bomb(metadata: Any) -> None:
-    """Raises ValueError for values that are small to write, and large or without end to whoever reads on."""
-    level, seen = [metadata], 0
-    for _ in range(_MOST_DEPTH):
-        seen += len(level)
-        if seen > _MOST_VALUES:
-            raise ValueError(f"it holds more than {_MOST_VALUES:,} values")
+def _check_size_and_depth(metadata: Any) -> None:
+    """Raise ValueError for metadata of too many values, and RecursionError for metadata nested too deeply."""
+    level, count = [metadata], 0
+    for _ in range(_MAX_DEPTH):
+        count += len(level)
+        if count > _MAX_VALUES:
+            raise ValueError(f"it holds more than {_MAX_VALUES:,} values")
         for value in level:
-            _refuse_odd(value)
+            _check_value(value)
         level = [
-            inner
+            element
             for value in level
             if isinstance(value, (dict, list))
-            for inner in (value.values() if isinstance(value, dict) else value)
+            for element in (value.values() if isinstance(value, dict) else value)
         ]
     if level:
         raise RecursionError
 
 
-def _refuse_odd(value: Any) -> None:
+def _check_value(value: Any) -> None:
     if isinstance(value, int) and abs(value) >= 2**64:
-        raise ValueError("it holds a number of more than 64 bits")
-    if isinstance(value, float) and math.isinf(value):  # what 1e999 is read as
+        raise ValueError("it holds an integer of more than 64 bits")
+    if isinstance(value, float) and math.isinf(value):  # the result of parsing 1e999
         raise ValueError("it holds an infinite number")
     for text in [value] if isinstance(value, str) else value if isinstance(value, dict) else []:
-        text.encode()  # half a pair of UTF-16, which can't be shown: a ValueError
+        text.encode()  # an unpaired surrogate, which can't be printed, raises ValueError
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key stands in it twice")
-    return found
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        raise ValueError("duplicate key")
+    return mapping
 
 
-def _refuse_constant(name: str) -> Any:
+def _reject_constant(name: str) -> Any:
     raise ValueError(f"it holds {name}")

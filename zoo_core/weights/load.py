@@ -1,4 +1,4 @@
-"""From a name, a run's folder or a file to a model with its weights."""
+"""Load a model from the name of published weights, the folder of a run, or a weights file."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from zoo_core.weights.cache import fetch, refuse_other_model
 from zoo_core.weights.format import read_tensors
 from zoo_core.weights.hashing import check, is_finite
 from zoo_core.weights.header import PICKLES, Header, read_header
-from zoo_core.weights.matching import DTYPES, IncompatibleKeys, compare, tie, tied
-from zoo_core.weights.meta_init import SkipInit, build, build_empty, holds_more, refuse_enormous
+from zoo_core.weights.matching import DTYPES, IncompatibleKeys, compare, tie, tied_names
+from zoo_core.weights.meta_init import SkipInit, build, build_empty, check_size, has_unsaved_tensors
 
 
 def load(
@@ -35,71 +35,75 @@ def load(
     strict: bool = True,
     settings: Mapping[str, Any] | None = None,
 ) -> tuple[Model, IncompatibleKeys]:
-    """The model that ``source`` holds, in eval mode, and what was left out of it. See :func:`zoo_core.load`."""
-    target, precision = find_device(str(device), "device"), _floating(dtype)
-    path, published = _located(source, catalog)
+    """The model of ``source`` with its weights, in eval mode, and the tensors that did not fit.
+
+    See :func:`zoo_core.load`.
+    """
+    target, precision = find_device(str(device), "device"), _floating_dtype(dtype)
+    path, published = _locate(source, catalog)
     header = read_header(path)
     if published is not None:
         refuse_other_model(published, header)
-    _refuse_spoilt(header)
+    _check_finite(header)
     entry = catalog.find("model", str(header.metadata.get("model")))
-    # A header names a registered model, never an import path: only code of installed plugins can run.
+    # A header names a registered model, never an import path, so that only code of installed plugins can run.
     model_class = entry.load()
     config = _config(header, model_class, entry.name, settings or {})
     model = build_empty(header, model_class, config)
-    # What the model has is known before a byte of it is allocated.
-    wanted = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in model.state_dict().items()}
-    left_out = compare(header, wanted, type(model).__name__, refuse=strict, changed=bool(settings))
-    if left_out or holds_more(model):
-        refuse_enormous(header, model)
-        with nullcontext() if left_out else SkipInit(nn.Parameter):
-            model = build(header, model_class, config)  # for the values that are not in the file
-    taken = wanted.keys() - left_out.missing.keys() - left_out.reshaped.keys()
-    tensors = {name: tensor for name, tensor in read_tensors(header.path, target).items() if name in taken}
+    # Names and shapes are compared on the meta device, before any memory is allocated.
+    expected = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in model.state_dict().items()}
+    incompatible = compare(header, expected, type(model).__name__, strict=strict, settings_changed=bool(settings))
+    if incompatible or has_unsaved_tensors(model):
+        check_size(header, model)
+        with nullcontext() if incompatible else SkipInit(nn.Parameter):
+            model = build(header, model_class, config)  # computes the values that are not in the file
+    loaded = expected.keys() - incompatible.missing.keys() - incompatible.mismatched.keys()
+    tensors = {name: tensor for name, tensor in read_tensors(header.path, target).items() if name in loaded}
     for name, tensor in tensors.items():
-        if tensor.dtype != wanted[name][0]:
-            tensors[name] = tensor.to(wanted[name][0])  # stored in half, computed in full
+        if tensor.dtype != expected[name][0]:
+            tensors[name] = tensor.to(expected[name][0])  # may be stored in half precision
             if tensor.itemsize > tensors[name].itemsize:
-                _refuse_too_large(tensors[name], name, header)
-    several = tied(model)
-    model.load_state_dict(tensors, strict=not left_out, assign=True)
-    for names in several:
+                _check_overflow(tensors[name], name, header)
+    tied_groups = tied_names(model)
+    model.load_state_dict(tensors, strict=not incompatible, assign=True)
+    for names in tied_groups:
         tie(model, names, tensors, header)
-    if left_out or target.type != "cpu":
+    if incompatible or target.type != "cpu":
         model.to(target)
     if precision is not None:
         _cast(model, precision, header)
-    return model.eval(), left_out
+    return model.eval(), incompatible
 
 
 def locate(source: str | Path, catalog: Catalog) -> Path:
-    """Where the weights ``source`` lie. See :func:`_located`."""
-    return _located(source, catalog)[0]
+    """The path of the weights file of ``source``. See :func:`_locate`."""
+    return _locate(source, catalog)[0]
 
 
-def _located(source: str | Path, catalog: Catalog) -> tuple[Path, Entry | None]:
-    """The weights file of a run's folder, a path, or a published name, which is fetched and whose SHA-256 is checked;
-    then with its entry.
+def _locate(source: str | Path, catalog: Catalog) -> tuple[Path, Entry | None]:
+    """The weights file of a run's folder, of a path, or of a published name, and the registry entry of the latter.
+
+    Published weights are downloaded if necessary, and their SHA-256 is verified.
 
     Raises:
-        UnknownName: if it is none of the three.
-        BadFile: if a published file is not the one that was published, or a run has no result yet.
+        UnknownName: if ``source`` is none of the three.
+        BadFile: if a downloaded file is not the one that was published, or a run has no weights yet.
     """
     path = Path(source)
-    if os.path.isdir(path):  # unlike pathlib's, it raises for no name, however long
+    if os.path.isdir(path):  # unlike pathlib's, it does not raise for overlong names
         folder = RunFolder(path)
         if not folder.weights.is_file():
             raise BadFile(
                 f"{path} holds no {folder.weights.name}.",
-                f"If its run was killed, go on: zoo run --resume {path}",
+                f"If its run was interrupted, resume it: zoo run --resume {path}",
             )
         return folder.weights, None
     if os.path.lexists(path):
         return path, None
     if "://" in str(source):
         raise UnknownName(
-            f"{source} is a location, which says nothing of what should lie there.",
-            "Give it a name with its sha256, size and license in a registry.yaml: see docs/weights.md.",
+            f"{source} is a URL, whose content cannot be verified without a checksum.",
+            "List it with a name, its sha256, size and license in a registry.yaml: see docs/weights.md.",
         )
     published = catalog.weights
     looks_like_path = path.suffix in (".safetensors", *PICKLES) or len(path.parts) > 2
@@ -109,7 +113,7 @@ def _located(source: str | Path, catalog: Catalog) -> tuple[Path, Entry | None]:
         )
     entry = published.find(str(source))
     if entry.listed.deprecated:
-        warnings.warn(f"weights '{source}' should no longer be used: {entry.listed.deprecated}", stacklevel=2)
+        warnings.warn(f"weights '{source}' are deprecated: {entry.listed.deprecated}", stacklevel=2)
     return fetch(entry, catalog), entry
 
 
@@ -117,13 +121,13 @@ def _config(header: Header, model_class: type[Any], name: str, changes: Mapping[
     known = getattr(model_class.Config, "__dataclass_fields__", {})
     for key in changes:
         if key not in known:
-            read(model_class.Config, {key: changes[key]}, f"model '{name}'", "model")  # says what is near
+            read(model_class.Config, {key: changes[key]}, f"model '{name}'", "model")  # raises with the nearest name
     try:
         config = read(model_class.Config, header.metadata.get("config", {}), f"model '{name}'", "model")
     except BadSetting as error:
         raise BadFile(
             f"{header.path}: {one_line(error.message, 400)}",
-            f"The file says that it is {header.says()}; update the plugin.",
+            f"According to its header, it is {header.summary()}; update the plugin.",
         ) from error
     if not changes:
         return config
@@ -131,34 +135,40 @@ def _config(header: Header, model_class: type[Any], name: str, changes: Mapping[
 
 
 def _cast(model: Model, precision: torch.dtype, header: Header) -> None:
-    """Compute in ``precision``: what is real and floating-point, of a model whose numbers it can hold."""
+    """Cast the floating-point tensors of a model; complex and integer tensors keep their type.
+
+    Raises:
+        BadFile: if values overflow.
+    """
     model._apply(  # type: ignore[no-untyped-call]
         lambda tensor: tensor.to(precision) if tensor.is_floating_point() else tensor
     )
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point():
-            _refuse_too_large(tensor, name, header)
+            _check_overflow(tensor, name, header)
 
 
-def _refuse_too_large(converted: Tensor, name: str, header: Header) -> None:
-    """A file's own numbers are finite; what they became in another precision may not be."""
+def _check_overflow(converted: Tensor, name: str, header: Header) -> None:
+    """Raise BadFile if a cast has made finite values infinite."""
     if not is_finite(converted):
-        raise BadFile(f"{header.path}: '{name}' holds numbers that are too large for {converted.dtype}.")
+        raise BadFile(f"{header.path}: '{name}' holds values that are too large for {converted.dtype}.")
 
 
-def _refuse_spoilt(header: Header) -> None:
+def _check_finite(header: Header) -> None:
     try:
-        spoilt = check(header.path).spoilt
+        not_finite = check(header.path).not_finite
     except OSError as error:
         raise BadFile(f"{header.path} can't be read: {error.strerror}.") from error
-    if spoilt:
-        raise BadFile(f"{header.path}: '{spoilt}' holds NaN or infinite numbers.", "Get another file, or train anew.")
+    if not_finite:
+        raise BadFile(
+            f"{header.path}: '{not_finite}' holds NaN or infinite values.", "Use another file, or train again."
+        )
 
 
-def _floating(dtype: str | torch.dtype | None) -> torch.dtype | None:
+def _floating_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if found is None and dtype is None:
         return None
     if not isinstance(found, torch.dtype) or not found.is_floating_point or found not in DTYPES.values():
-        raise BadSetting(f"dtype is {dtype!r}, but should be a floating-point type.", "Write for example 'bfloat16'.")
+        raise BadSetting(f"dtype is {dtype!r}, but should be a floating-point type.", "Use for example 'bfloat16'.")
     return found

@@ -1,4 +1,4 @@
-"""What a file and a model have in common: names, shapes, types, and tensors that have several names."""
+"""Match the tensors of a file with those of a model by name, shape and type, and restore tied tensors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo_core.errors import BadFile
 from zoo_core.model import Model
 from zoo_core.weights.header import Header
 
-DTYPES = {  # safetensors' names of the types that PyTorch has
+DTYPES = {  # names of PyTorch's types in safetensors
     "F64": torch.float64,
     "F32": torch.float32,
     "F16": torch.float16,
@@ -36,75 +36,86 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class IncompatibleKeys:
-    """What ``zoo.load(…, strict=False)`` did not take from the file, or did not find in it; by name, with shapes."""
+    """Tensors that ``zoo.load(…, strict=False)`` did not load, by name with their shapes."""
 
     missing: Mapping[str, Shape] = field(default_factory=dict)
-    """The model has it, the file does not: it keeps its initial values."""
-    surplus: Mapping[str, Shape] = field(default_factory=dict)
-    """The file has it, the model does not."""
-    reshaped: Mapping[str, tuple[Shape, Shape]] = field(default_factory=dict)
-    """Its shape in the file, and in the model, where it keeps its initial values."""
+    """Tensors of the model that the file does not have; they keep their initial values."""
+    unexpected: Mapping[str, Shape] = field(default_factory=dict)
+    """Tensors of the file that the model does not have."""
+    mismatched: Mapping[str, tuple[Shape, Shape]] = field(default_factory=dict)
+    """Tensors whose shape in the file differs from that in the model, with both shapes in this order.
+
+    They keep the initial values of the model.
+    """
 
     def __bool__(self) -> bool:
-        return bool(self.missing or self.surplus or self.reshaped)
+        return bool(self.missing or self.unexpected or self.mismatched)
 
 
 def compare(
-    header: Header, wanted: Mapping[str, tuple[torch.dtype, Shape]], model: str, refuse: bool, changed: bool
+    header: Header, expected: Mapping[str, tuple[torch.dtype, Shape]], model: str, strict: bool, settings_changed: bool
 ) -> IncompatibleKeys:
-    """What the file and the model do not have in common; with ``refuse`` the first of it is an error."""
-    path, held = header.path, header.tensors
-    hint = f"The file says that it is {header.says()}."
-    if changed and refuse:
-        hint += " To leave out what no longer fits: strict=False."
-    missing = {name: shape for name, (_, shape) in wanted.items() if name not in held}
-    surplus = {name: shape for name, (_, shape) in held.items() if name not in wanted}
-    reshaped = {name: (held[name][1], shape) for name, (_, shape) in wanted.items() if name in held}
-    reshaped = {name: shapes for name, shapes in reshaped.items() if shapes[0] != shapes[1]}
-    if refuse and reshaped:
-        name, (there, here) = next(iter(reshaped.items()))
-        raise BadFile(f"{path}: '{name}' has shape {there}, but {model} has {here}.", hint)
-    if refuse and missing:
+    """Compare the tensors of a file with those that the model expects.
+
+    Raises:
+        BadFile: if a type does not match or, with ``strict``, if a name or a shape does not.
+    """
+    path, stored = header.path, header.tensors
+    hint = f"According to its header, it is {header.summary()}."
+    if settings_changed and strict:
+        hint += " To load only the tensors that fit, use strict=False."
+    missing = {name: shape for name, (_, shape) in expected.items() if name not in stored}
+    unexpected = {name: shape for name, (_, shape) in stored.items() if name not in expected}
+    mismatched = {name: (stored[name][1], shape) for name, (_, shape) in expected.items() if name in stored}
+    mismatched = {name: shapes for name, shapes in mismatched.items() if shapes[0] != shapes[1]}
+    if strict and mismatched:
+        name, (actual, required) = next(iter(mismatched.items()))
+        raise BadFile(f"{path}: '{name}' has shape {actual}, but {model} has {required}.", hint)
+    if strict and missing:
         name, shape = next(iter(missing.items()))
         raise BadFile(f"{path} lacks '{name}' {shape}, which {model} has.", hint)
-    if refuse and surplus:
-        name, shape = next(iter(surplus.items()))
+    if strict and unexpected:
+        name, shape = next(iter(unexpected.items()))
         raise BadFile(f"{path} has '{name}' {shape}, which {model} does not have.", hint)
-    for name, (dtype, _) in wanted.items():
-        if name in held and name not in reshaped and not _fits(DTYPES.get(held[name][0]), dtype):
-            kind = str(dtype).removeprefix("torch.")
-            raise BadFile(f"{path}: '{name}' holds {held[name][0]}, but {model} has {kind}.", hint)
-    return IncompatibleKeys(missing, surplus, reshaped)
+    for name, (dtype, _) in expected.items():
+        if name in stored and name not in mismatched and not _is_compatible(DTYPES.get(stored[name][0]), dtype):
+            required_dtype = str(dtype).removeprefix("torch.")
+            raise BadFile(f"{path}: '{name}' has type {stored[name][0]}, but {model} has {required_dtype}.", hint)
+    return IncompatibleKeys(missing, unexpected, mismatched)
 
 
-def tied(model: Model) -> list[list[str]]:
-    """The names of each parameter and buffer that has several."""
+def tied_names(model: Model) -> list[list[str]]:
+    """The names of each parameter or buffer that has several names (tied weights)."""
     names: dict[int, list[str]] = {}
     for name, tensor in chain(
         model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
     ):
         names.setdefault(id(tensor), []).append(name)
-    return [several for several in names.values() if len(several) > 1]
+    return [group for group in names.values() if len(group) > 1]
 
 
 def tie(model: Model, names: list[str], tensors: Mapping[str, Tensor], header: Header) -> None:
-    """Let all ``names`` be one tensor again, that of the file: its tensors are each by themselves."""
-    read = [name for name in names if name in tensors] or names[:1]
-    for name in read[1:]:
-        if not torch.equal(tensors[read[0]], tensors[name]):
+    """Tie the tensors ``names`` of the model again, which loading has separated.
+
+    Raises:
+        BadFile: if the file holds different values for them.
+    """
+    loaded = [name for name in names if name in tensors] or names[:1]
+    for name in loaded[1:]:
+        if not torch.equal(tensors[loaded[0]], tensors[name]):
             raise BadFile(
-                f"{header.path}: '{read[0]}' and '{name}' differ, but {type(model).__name__} has them as one.",
-                f"The file says that it is {header.says()}.",
+                f"{header.path}: '{loaded[0]}' and '{name}' differ, but {type(model).__name__} ties them.",
+                f"According to its header, it is {header.summary()}.",
             )
-    owner, _, attribute = read[0].rpartition(".")
-    one = getattr(model.get_submodule(owner), attribute)
+    owner, _, attribute = loaded[0].rpartition(".")
+    tensor = getattr(model.get_submodule(owner), attribute)
     for name in names:
         owner, _, attribute = name.rpartition(".")
-        setattr(model.get_submodule(owner), attribute, one)
+        setattr(model.get_submodule(owner), attribute, tensor)
 
 
-def _fits(held: torch.dtype | None, wanted: torch.dtype) -> bool:
-    """Floating-point numbers may be stored in half; anything else is stored as it is."""
-    if held is None:
+def _is_compatible(stored: torch.dtype | None, expected: torch.dtype) -> bool:
+    """Whether the types are equal or both floating-point; the latter may be stored in another precision."""
+    if stored is None:
         return False
-    return held == wanted or (held.is_floating_point and wanted.is_floating_point)
+    return stored == expected or (stored.is_floating_point and expected.is_floating_point)

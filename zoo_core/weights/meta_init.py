@@ -1,4 +1,4 @@
-"""A model of a header's settings, built without memory; a header is a stranger's, and may ask for far too much."""
+"""Build the model of a header on the meta device, with limits on its size, since a header is untrusted input."""
 
 from __future__ import annotations
 
@@ -21,114 +21,128 @@ from zoo_core.errors import BadFile, ZooError, one_line
 from zoo_core.model import Model
 from zoo_core.weights.header import Header
 
-_OWN = vars(nn.Module()).keys()  # attributes that every module has: its parameters, buffers, hooks
-_MOST_MORE = 10  # how many times what a file holds its settings may build
+_MODULE_ATTRIBUTES = vars(nn.Module()).keys()  # of every module: parameters, buffers, hooks
+_MAX_RATIO = 10  # of what the settings build to what the file contains
 
 
 def build_empty(header: Header, model_class: type[Any], config: Any) -> Model:
-    """The model on the meta device: shapes without memory or initial values.
+    """Build the model on the meta device: shapes without memory or initial values.
 
-    A header is a stranger's: settings that would build a network of far more tensors than the file has are refused
-    before they fill the memory.
+    Raises:
+        BadFile: if the settings are invalid, or build a network of far more tensors than the file contains.
     """
-    most = _MOST_MORE * len(header.tensors) + 1000
+    limit = _MAX_RATIO * len(header.tensors) + 1000
     try:
-        with _at_most(most), torch.device("meta"), SkipInit():
+        with _limit_registrations(limit), torch.device("meta"), SkipInit():
             return build(header, model_class, config)
-    except _TooMany:
+    except _LimitExceeded:
         raise BadFile(
-            f"{header.path}: its settings build a network of more than {most:,} tensors and modules, "
-            f"but it holds {len(header.tensors):,} tensors.",
-            f"The file says that it is {header.says()}.",
+            f"{header.path}: its settings build a network of more than {limit:,} tensors and modules, "
+            f"but the file holds {len(header.tensors):,} tensors.",
+            f"According to its header, it is {header.summary()}.",
         ) from None
 
 
 def build(header: Header, model_class: type[Any], config: Any) -> Model:
+    """Build the model with its initial values.
+
+    Raises:
+        BadFile: if its constructor fails.
+    """
     try:
         model: Model = model_class(config)
-    except (ZooError, _TooMany):
+    except (ZooError, _LimitExceeded):
         raise
-    except Exception as error:  # a plugin's code with a stranger's settings: it may raise anything
+    except Exception as error:  # plugin code with untrusted settings may raise anything
         reason = one_line(str(error)) or "it gave no reason"
         raise BadFile(
-            f"{header.path}: a {model_class.__name__} of its settings can't be built: {type(error).__name__}: {reason}",
-            f"The file says that it is {header.says()}. A model should build under torch.device('meta').",
+            f"{header.path}: {model_class.__name__} can't be built from its settings: {type(error).__name__}: {reason}",
+            f"According to its header, it is {header.summary()}. A model should support torch.device('meta').",
         ) from error
     return model
 
 
-def refuse_enormous(header: Header, model: Model) -> None:
-    """``model`` is empty; once it is built with initial values, it takes the memory that the settings ask for."""
-    attributes = (one for module in model.modules() for one in vars(module).values() if isinstance(one, Tensor))
+def check_size(header: Header, model: Model) -> None:
+    """Raise BadFile if ``model``, built on the meta device, would need far more memory than the file contains."""
+    attributes = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
     needed = sum(tensor.numel() for tensor in chain(model.parameters(), model.buffers(), attributes))
-    most = _MOST_MORE * header.parameters + 2**26
-    if needed > most:
+    limit = _MAX_RATIO * header.parameters + 2**26
+    if needed > limit:
         raise BadFile(
-            f"{header.path}: its settings build a network of {needed:,} numbers, but it holds {header.parameters:,}.",
-            f"The file says that it is {header.says()}.",
+            f"{header.path}: its settings build a network of {needed:,} values, "
+            f"but the file holds {header.parameters:,}.",
+            f"According to its header, it is {header.summary()}.",
         )
 
 
 class SkipInit(TorchFunctionMode):
-    """Inside, ``torch.nn.init`` leaves tensors of ``kind`` as they are: what is on the meta device, or is read from a
-    file next, needs no values, and they take time."""
+    """Context in which ``torch.nn.init`` skips tensors of ``tensor_class``.
 
-    def __init__(self, kind: type[Tensor] = Tensor) -> None:
+    Saves the time of initializing tensors that are on the meta device or are about to be loaded from a file.
+    """
+
+    def __init__(self, tensor_class: type[Tensor] = Tensor) -> None:
         super().__init__()
-        self._kind = kind
+        self._tensor_class = tensor_class
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__module__", None) == "torch.nn.init":
             tensor = args[0] if args else kwargs["tensor"]
-            if isinstance(tensor, self._kind):
+            if isinstance(tensor, self._tensor_class):
                 return tensor
         return func(*args, **(kwargs or {}))
 
 
-def holds_more(model: Model) -> bool:
-    """Whether the model has tensors that are in no file: buffers that are not kept, or plain attributes."""
+def has_unsaved_tensors(model: Model) -> bool:
+    """Whether the model has tensors outside its state dict: non-persistent buffers or plain attributes."""
     for module in model.modules():
         if module._non_persistent_buffers_set:
             return True
-        if any(_has_tensor(one) for name, one in vars(module).items() if name not in _OWN):
+        if any(_has_tensor(value) for name, value in vars(module).items() if name not in _MODULE_ATTRIBUTES):
             return True
     return False
 
 
-def _has_tensor(held: Any, depth: int = 5) -> bool:
-    """Whether ``held`` is one, or has one within: among its elements, or the attributes of a plain object."""
-    if isinstance(held, (list, tuple, set, frozenset)):
-        inner: Iterable[Any] = held
-    elif isinstance(held, dict):
-        inner = held.values()
-    # isinstance(held, Tensor) looks further than the class, and takes longer than all the rest of this.
-    elif Tensor in type(held).__mro__:
+def _has_tensor(value: Any, depth: int = 5) -> bool:
+    """Whether ``value`` is a tensor or contains one among its elements or the attributes of a plain object."""
+    if isinstance(value, (list, tuple, set, frozenset)):
+        inner: Iterable[Any] = value
+    elif isinstance(value, dict):
+        inner = value.values()
+    # isinstance(value, Tensor) calls Tensor's metaclass, which takes longer than the rest of this function.
+    elif Tensor in type(value).__mro__:
         return True
-    elif callable(held) or isinstance(held, ModuleType):  # a class, a function, a module of torch's
+    elif callable(value) or isinstance(value, ModuleType):  # a class, function, nn.Module or Python module
         return False
     else:
-        inner = getattr(held, "__dict__", {}).values()
-    return depth > 0 and any(_has_tensor(one, depth - 1) for one in inner)
+        inner = getattr(value, "__dict__", {}).values()
+    return depth > 0 and any(_has_tensor(element, depth - 1) for element in inner)
 
 
-class _TooMany(Exception):
+class _LimitExceeded(Exception):
     pass
 
 
 @contextmanager
-def _at_most(count: int) -> Any:
-    """Inside, registering more parameters and modules than ``count`` raises _TooMany; the hooks are of all threads."""
-    seen, thread = 0, threading.get_ident()
+def _limit_registrations(limit: int) -> Any:
+    """Context in which registering more than ``limit`` parameters and modules raises _LimitExceeded.
 
-    def note(module: nn.Module, name: str, registered: nn.Parameter | nn.Module | None) -> None:
-        nonlocal seen
+    The hooks are global, so that registrations of other threads are ignored.
+    """
+    count, thread = 0, threading.get_ident()
+
+    def on_registration(module: nn.Module, name: str, registered: nn.Parameter | nn.Module | None) -> None:
+        nonlocal count
         if threading.get_ident() != thread:
             return
-        seen += 1
-        if seen > count:
-            raise _TooMany
+        count += 1
+        if count > limit:
+            raise _LimitExceeded
 
-    handles = [register_module_parameter_registration_hook(note), register_module_module_registration_hook(note)]
+    handles = [
+        register_module_parameter_registration_hook(on_registration),
+        register_module_module_registration_hook(on_registration),
+    ]
     try:
         yield
     finally:

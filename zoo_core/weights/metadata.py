@@ -1,4 +1,4 @@
-"""What a run's weights file says about the run: the metadata in its header."""
+"""The metadata that a run writes into the header of its weights file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo_core.runs.run import Run
 
 
 def weights_metadata(run: Run) -> dict[str, Any]:
-    """What a run's ``model.safetensors`` says of itself. See docs/weights.md."""
+    """The metadata of a run's ``model.safetensors``, as described in docs/weights.md."""
     return {
         **provenance(run.folder),
         "protocol": run.trainer.protocol,
@@ -27,12 +27,12 @@ def weights_metadata(run: Run) -> dict[str, Any]:
 
 
 def finite_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
-    """``figures`` without those that are no numbers: JSON has none for them, and with them nothing compares."""
+    """``metrics`` without NaN and infinite values, which JSON cannot represent."""
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 def provenance(folder: RunFolder) -> dict[str, Any]:
-    """Of a run's ``environment.json``, what its weights should say of where they come from."""
+    """Dataset fingerprint, plugins and Git commit of a run, from its ``environment.json``."""
     environment = folder.read_environment()
     return {
         "dataset": environment["data"]["fingerprint"],

@@ -131,8 +131,8 @@ def test_values_are_printed_or_written_as_json(predict: Predict) -> None:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["what=classes", "-o", "mask.gif"], "mask.gif should end in .png: its pixels are numbers of classes."),
-        (["what=classes", "-o", "mask.jpg"], "mask.jpg should end in .png: its pixels are numbers of classes."),
+        (["what=classes", "-o", "mask.gif"], "mask.gif should end in .png: class indices are stored losslessly."),
+        (["what=classes", "-o", "mask.jpg"], "mask.jpg should end in .png: class indices are stored losslessly."),
         (["what=clips", "-o", "a.mp4"], "a.mp4 should end in .png, .gif, .npy or .json."),
         (["what=clips"], "the model predicts a picture, and no file is given for it."),
         (["what=label", "-o", "a.png"], "a.png should be a picture, but the model predicts label, sure."),

@@ -155,7 +155,7 @@ def test_info_of_a_pickle_is_refused_with_what_to_type(zoo: Zoo) -> None:
     pickles.save({"w": torch.zeros(2)}, "a.safetensors")
     said = zoo("info", "a.safetensors")
     assert (said.code, said.out) == (2, "")
-    assert said.err.splitlines()[0].startswith("error: a.safetensors is a pickle, which can run any code")
+    assert said.err.splitlines()[0].startswith("error: a.safetensors is a pickle, which can execute arbitrary code")
     assert said.err.splitlines()[1].endswith("zoo weights convert a.safetensors --model NAME -o NEW.safetensors")
 
 
@@ -182,7 +182,7 @@ def test_pull_fetches_path_tells_and_remove_deletes(
     assert zoo("weights", "remove", "away").out == "away@1: was not here\n"
     offline = zoo("weights", "path", "away")
     assert (offline.code, offline.out) == (2, "")
-    assert "weights 'away@1' are not on this machine, and fetching is switched off." in offline.err
+    assert "weights 'away@1' are not on this machine, and downloads are disabled." in offline.err
     assert "zoo weights pull away@1" in offline.err
 
 
@@ -255,7 +255,7 @@ def test_verify_finds_a_file_whose_sum_is_right_and_which_is_no_weights(zoo: Zoo
     publish_here(text=entry(Path("text.safetensors")))
     said = zoo("weights", "verify", "text", "--json")
     assert (said.code, rows_of(said)["text"]["state"]) == (1, "bad")
-    assert "is no safetensors file" in rows_of(said)["text"]["why"]
+    assert "is not a safetensors file" in rows_of(said)["text"]["why"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""On a busy machine threads that wait for each other leave it to others, unless their user wants otherwise."""
+"""On a busy machine OpenMP threads sleep early, unless the environment sets a policy."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-PROGRAM = """
+COMMAND = """
 import json, os, sys
 os.getloadavg = lambda: (float(sys.argv[1]), 0.0, 0.0)
 from zoo_core.cli import main
@@ -16,7 +16,7 @@ try:
 except SystemExit:
     print(json.dumps([os.environ.get("GOMP_SPINCOUNT"), "torch" in sys.modules]), file=sys.stderr)
 """
-IN_PYTHON = """
+PYTHON_API = """
 import json, os, sys
 os.getloadavg = lambda: (float(sys.argv[1]), 0.0, 0.0)
 import zoo_core as zoo
@@ -28,26 +28,27 @@ except zoo.ZooError:
 """
 
 
-def told(program: str, load: float, **surroundings: str) -> list:
+def environment_after(program: str, load: float, **variables: str) -> list:
+    """What ``program`` prints at this load average."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
     command = [sys.executable, "-c", program, str(load)]
-    done = subprocess.run(command, env={**inherited, **surroundings}, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env={**inherited, **variables}, capture_output=True, text=True, timeout=120)
     return json.loads(done.stderr.splitlines()[-1])
 
 
 @pytest.mark.parametrize(
-    ("load", "surroundings", "count"),
+    ("load", "variables", "spin_count"),
     [
         (1.3, {}, "1000"),
         (0.4, {}, None),
         (1.3, {"GOMP_SPINCOUNT": "7"}, "7"),
         (1.3, {"OMP_WAIT_POLICY": "ACTIVE"}, None),
     ],
-    ids=["busy", "idle", "a count is given", "a policy is given"],
+    ids=["busy", "idle", "spin count set", "wait policy set"],
 )
-def test_the_command_says_how_threads_wait_where_others_are_at_work(load, surroundings, count):
-    assert told(PROGRAM, load, **surroundings) == [count, False]
+def test_the_command_limits_spinning_on_a_busy_machine_only(load, variables, spin_count):
+    assert environment_after(COMMAND, load, **variables) == [spin_count, False]
 
 
-def test_importing_zoo_changes_no_environment_but_a_run_does():
-    assert told(IN_PYTHON, 1.3) == [None, "1000"]
+def test_importing_zoo_leaves_the_environment_unchanged_and_running_sets_it():
+    assert environment_after(PYTHON_API, 1.3) == [None, "1000"]

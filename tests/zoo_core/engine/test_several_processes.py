@@ -1,4 +1,4 @@
-"""Runs in several processes: what comes out is what one process gives, and whatever ends, nothing hangs."""
+"""Runs in several processes: the results are those of one process, and no failure makes a run hang."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch
 from repository import HELPERS
 from safetensors.torch import load_file
 
-PLUGIN = HELPERS / "shares.py"
+PLUGIN = HELPERS / "recording_plugin.py"
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes")]
 
 
@@ -25,12 +25,12 @@ def command(*words):
     return [sys.executable, "-m", "zoo_core", "--plugin", str(PLUGIN), "run", *map(str, words)]
 
 
-SURROUNDINGS = {**os.environ, "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def run(*words, code=0):
-    """The finished process; what it said is in its ``stdout`` and ``stderr``."""
-    done = subprocess.run(command(*words), capture_output=True, text=True, env=SURROUNDINGS, timeout=300)
+    """Run the command and return the finished process with its ``stdout`` and ``stderr``."""
+    done = subprocess.run(command(*words), capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
     assert done.returncode == code, done.stderr
     return done
 
@@ -40,10 +40,10 @@ def weights(folder):
 
 
 def state(folder, step):
-    """Every tensor of a checkpoint, by file and name, and what else it holds."""
-    place = folder / "checkpoints" / f"step-{step:09d}"
-    tensors = {(file.name, key): one for file in place.glob("*.safetensors") for key, one in load_file(file).items()}
-    return tensors, json.loads((place / "state.json").read_text())["held"]
+    """Every tensor of a checkpoint, by file and name, and its values that are not tensors."""
+    path = folder / "checkpoints" / f"step-{step:09d}"
+    tensors = {(file.name, key): one for file in path.glob("*.safetensors") for key, one in load_file(file).items()}
+    return tensors, json.loads((path / "state.json").read_text())["held"]
 
 
 def metrics(folder):
@@ -66,51 +66,51 @@ def assert_same(folder, other, step):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """``one`` and ``two`` networks, trained in one process and in two."""
-    place = tmp_path_factory.mktemp("runs")
+    """The recipes ``one`` and ``two`` (networks), trained in one process and in two."""
+    root = tmp_path_factory.mktemp("runs")
     for recipe in ("one", "two"):
-        told = place / f"told-{recipe}"
-        told.mkdir()
-        run(recipe, "--folder", place / f"{recipe}-alone")
-        said = run(recipe, f"trainer.told={told}", "--processes", 2, "--folder", place / f"{recipe}-together")
-        (place / f"{recipe}-said").write_text(said.stdout + said.stderr)
-    return place
+        record = root / f"record-{recipe}"
+        record.mkdir()
+        run(recipe, "--folder", root / f"{recipe}-alone")
+        done = run(recipe, f"trainer.record={record}", "--processes", 2, "--folder", root / f"{recipe}-together")
+        (root / f"{recipe}-output").write_text(done.stdout + done.stderr)
+    return root
 
 
 @pytest.mark.parametrize("recipe", ["one", "two"])
-def test_two_processes_with_half_the_batch_each_end_with_the_weights_of_one(folders, recipe):
+def test_two_processes_with_half_the_batch_each_train_the_weights_of_one(folders, recipe):
     assert_close(weights(folders / f"{recipe}-alone"), weights(folders / f"{recipe}-together"))
 
 
 @pytest.mark.parametrize("recipe", ["one", "two"])
-def test_what_steps_report_is_the_mean_over_the_processes(folders, recipe):
+def test_step_metrics_are_averaged_over_the_processes(folders, recipe):
     alone, together = metrics(folders / f"{recipe}-alone"), metrics(folders / f"{recipe}-together")
     assert [line["step"] for line in together] == [3, 6, 9, 12, 12]
     for one, other in zip(alone, together, strict=True):
         assert one == pytest.approx(other, rel=1e-5)
 
 
-def test_each_example_is_seen_once_an_epoch(folders):
+def test_each_example_is_used_once_per_epoch(folders):
     seen = [numbers(folders, "trained", rank) for rank in range(2)]
     assert [len(of_rank) for of_rank in seen] == [12, 12]
     assert {len(batch) for of_rank in seen for batch in of_rank} == {32}
-    for epoch in range(6):  # of two steps of 64; two of the 130 are left out
+    for epoch in range(6):  # of two steps of 64; two of the 130 examples are dropped
         both = [number for of_rank in seen for batch in of_rank[2 * epoch : 2 * epoch + 2] for number in batch]
         assert len(set(both)) == len(both) == 128
 
 
-def test_the_evaluation_covers_each_example_once_whatever_the_remainder(folders):
+def test_the_evaluation_uses_each_example_once_whatever_the_remainder(folders):
     seen = [number for rank in range(2) for batch in numbers(folders, "evaluated", rank) for number in batch]
     assert sorted(seen) == list(range(13))
     assert metrics(folders / "one-together")[-1]["count"] == 13
 
 
 def numbers(folders, what, rank):
-    told = folders / "told-one" / f"{what}-{rank}"
-    return [list(map(int, line.split())) for line in told.read_text().splitlines()]
+    file = folders / "record-one" / f"{what}-{rank}"
+    return [list(map(int, line.split())) for line in file.read_text().splitlines()]
 
 
-def test_the_first_process_alone_writes_and_speaks(folders):
+def test_only_rank_zero_writes_files_prints_and_calls_hooks(folders):
     alone, together = folders / "one-alone", folders / "one-together"
 
     def files(folder):
@@ -118,14 +118,14 @@ def test_the_first_process_alone_writes_and_speaks(folders):
 
     assert files(alone) == files(together)
     assert len(list(together.glob("*tfevents*"))) == 1
-    assert [path.name for path in (folders / "told-one").glob("heard-*")] == ["heard-0"]  # a plugin's hook
-    said = (folders / "one-said").read_text()
-    assert said.count("one: done, step 12") == said.count("step 3/12") == said.count("step 12 evaluation") == 1
+    assert [path.name for path in (folders / "record-one").glob("hook-*")] == ["hook-0"]
+    output = (folders / "one-output").read_text()
+    assert output.count("one: done, step 12") == output.count("step 3/12") == output.count("step 12 evaluation") == 1
     assert json.loads((together / "environment.json").read_text())["processes"] == 2
 
 
 @pytest.mark.parametrize(("first", "second"), [(2, 1), pytest.param(1, 2, marks=pytest.mark.long)])
-def test_a_checkpoint_goes_on_in_another_number_of_processes_and_says_what_that_means(folders, tmp_path, first, second):
+def test_a_run_resumes_in_another_number_of_processes_with_a_warning(folders, tmp_path, first, second):
     run("one", "run.steps=8", "--processes", first, "--folder", tmp_path / "run")
     done = run("--resume", tmp_path / "run", "run.steps=12", "--processes", second)
     assert f"warning: processes is now {second} (was {first})" in done.stderr
@@ -135,15 +135,15 @@ def test_a_checkpoint_goes_on_in_another_number_of_processes_and_says_what_that_
 @pytest.mark.parametrize(
     ("recipe", "processes"), [pytest.param("one", 1, marks=pytest.mark.long), ("two", 1), ("one", 2)]
 )
-def test_parts_of_a_batch_give_the_step_of_the_whole(folders, tmp_path, recipe, processes):
+def test_gradient_accumulation_gives_the_step_of_the_batch(folders, tmp_path, recipe, processes):
     run(recipe, "run.grad_accumulation_steps=4", "--processes", processes, "--folder", tmp_path / "run")
     assert_close(weights(folders / f"{recipe}-alone"), weights(tmp_path / "run"))
 
 
-def test_a_divided_network_learns_what_a_whole_one_does_and_its_checkpoints_go_on_undivided(folders, tmp_path):
-    run("one", "run.fsdp=true", "--processes", 2, "--folder", tmp_path / "divided")
-    assert_close(weights(folders / "one-alone"), weights(tmp_path / "divided"))
-    assert metrics(tmp_path / "divided")[-1] == pytest.approx(metrics(folders / "one-alone")[-1], rel=1e-4)
+def test_a_sharded_network_trains_like_an_unsharded_one_and_resumes_either_way(folders, tmp_path):
+    run("one", "run.fsdp=true", "--processes", 2, "--folder", tmp_path / "sharded")
+    assert_close(weights(folders / "one-alone"), weights(tmp_path / "sharded"))
+    assert metrics(tmp_path / "sharded")[-1] == pytest.approx(metrics(folders / "one-alone")[-1], rel=1e-4)
 
     run("one", "run.fsdp=true", "run.steps=8", "--processes", 2, "--folder", tmp_path / "other")
     run("--resume", tmp_path / "other", "run.fsdp=false", "run.steps=12")
@@ -158,7 +158,7 @@ def test_a_divided_network_learns_what_a_whole_one_does_and_its_checkpoints_go_o
     "words",
     [pytest.param(["run.precision=float32"], marks=pytest.mark.long), ["run.precision=bfloat16", "dataset.size=32"]],
 )
-def test_a_large_unet_is_divided_as_it_is(tmp_path, words):
+def test_a_large_unet_is_sharded_without_changes(tmp_path, words):
     done = run(
         "unet-moving-mnist", "dataset.source=subset", "run.steps=2", "run.batch_size=4", "dataset.test_clips=3",
         "dataset.validation_clips=3", "trainer.ema_decay=0", "run.fsdp=true", "run.device=cpu", *words,
@@ -169,39 +169,39 @@ def test_a_large_unet_is_divided_as_it_is(tmp_path, words):
 
 
 @pytest.mark.parametrize(
-    ("words", "problem"),
+    ("words", "message"),
     [
         (["two", "run.fsdp=true"], "the trainer has several networks"),
         (["unet-moving-mnist", "dataset.source=subset", "run.fsdp=true"], "holds self.average, a whole copy"),
-        (["one", "run.batch_size=7"], "should divide among 2 processes"),
-        pytest.param(["one", "run.sync_batch_norm=true"], "PyTorch has it for no CPU", marks=pytest.mark.long),
+        (["one", "run.batch_size=7"], "should be divisible by 2 (processes: 2)"),
+        pytest.param(["one", "run.sync_batch_norm=true"], "CPUs are not supported", marks=pytest.mark.long),
     ],
 )
-def test_what_two_processes_cannot_do_is_told_once(tmp_path, words, problem):
+def test_unsupported_settings_are_reported_once(tmp_path, words, message):
     done = run(*words, "run.device=cpu", "--processes", 2, "--folder", tmp_path / "run", code=2)
     assert done.stderr.count("error:") == 1, done.stderr
-    assert problem in done.stderr
+    assert message in done.stderr
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.long)])
-def test_a_killed_process_ends_the_others_and_the_run_goes_on_as_if_nothing_had_been(folders, tmp_path, workers):
-    begun = time.monotonic()
-    place = tmp_path / "run"
-    words = ["one", "trainer.kill_at=7", f"run.workers={workers}", "--processes", 2, "--folder", place]
+def test_a_killed_process_ends_the_others_and_the_run_resumes_exactly(folders, tmp_path, workers):
+    start = time.monotonic()
+    folder = tmp_path / "run"
+    words = ["one", "trainer.kill_at=7", f"run.workers={workers}", "--processes", 2, "--folder", folder]
     done = run(*words, code=1)
-    assert time.monotonic() - begun < 120  # "no hang", with room for a slow machine
-    assert "process 1 of 2 was ended by SIGKILL, and the others with it" in done.stderr
+    assert time.monotonic() - start < 120  # "no hang", with room for a slow machine
+    assert "process 1 of 2 was ended by SIGKILL; the other processes were ended, too." in done.stderr
     assert "--resume" in done.stderr
-    config = place / "config.yaml"
+    config = folder / "config.yaml"
     config.write_text(config.read_text().replace("kill_at: 7", "kill_at: 0"))
-    run("--resume", place, "--processes", 2)
-    assert_same(place, folders / "one-together", 12)
+    run("--resume", folder, "--processes", 2)
+    assert_same(folder, folders / "one-together", 12)
 
 
-def test_a_processs_own_error_is_shown_though_it_is_not_the_first(tmp_path):
-    done = run("one", "trainer.hang_at=7", "--processes", 2, "--folder", tmp_path / "run", code=1)
-    assert "process 1 of 2:\nerror: the trainer 'one' raised ValueError: process 1 has its own trouble" in done.stderr
+def test_an_error_of_another_process_than_the_first_is_shown(tmp_path):
+    done = run("one", "trainer.raise_at=7", "--processes", 2, "--folder", tmp_path / "run", code=1)
+    assert "process 1 of 2:\nerror: the trainer 'one' raised ValueError: process 1 fails" in done.stderr
     assert done.stderr.count("error:") == 1
 
 
@@ -209,18 +209,16 @@ def test_a_processs_own_error_is_shown_though_it_is_not_the_first(tmp_path):
     ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)]
 )
 def test_a_signal_stops_all_processes_at_one_step_with_its_checkpoint(tmp_path, number, code):
-    place = tmp_path / "run"
-    words = command("one", "run.steps=100000", "run.checkpoint_every=0", "--processes", 2, "--folder", place)
-    with subprocess.Popen(
-        words, env=SURROUNDINGS, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        wait_for(place / "metrics.jsonl")
+    folder = tmp_path / "run"
+    words = command("one", "run.steps=100000", "run.checkpoint_every=0", "--processes", 2, "--folder", folder)
+    with subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(folder / "metrics.jsonl")
         process.send_signal(number)
-        said = "".join(process.communicate(timeout=100))
-    assert process.returncode == code, said
-    assert f"stopped by {number.name} at step" in said
-    (saved,) = (place / "checkpoints").iterdir()
-    assert f"at step {int(saved.name.removeprefix('step-')):,}" in said
+        output = "".join(process.communicate(timeout=100))
+    assert process.returncode == code, output
+    assert f"stopped by {number.name} at step" in output
+    (saved,) = (folder / "checkpoints").iterdir()
+    assert f"at step {int(saved.name.removeprefix('step-')):,}" in output
 
 
 def test_a_time_limit_stops_all_processes(tmp_path):
@@ -228,53 +226,55 @@ def test_a_time_limit_stops_all_processes(tmp_path):
     assert "stopped by the time limit at step" in run(*words, code=124).stdout
 
 
-def test_processes_whose_launcher_is_killed_save_and_end(tmp_path):
-    place = tmp_path / "run"
-    words = command("one", "run.steps=1000000", "run.checkpoint_every=0", "--processes", 2, "--folder", place)
-    with subprocess.Popen(words, env=SURROUNDINGS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as launcher:
-        wait_for(place / "metrics.jsonl")
+def test_processes_whose_launcher_is_killed_save_a_checkpoint_and_exit(tmp_path):
+    folder = tmp_path / "run"
+    words = command("one", "run.steps=1000000", "run.checkpoint_every=0", "--processes", 2, "--folder", folder)
+    with subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as launcher:
+        wait_for(folder / "metrics.jsonl")
         processes = psutil.Process(launcher.pid).children()
         launcher.kill()
     assert len(processes) == 2
-    left = psutil.wait_procs(processes, timeout=90)[1]
-    assert not [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
-    assert len(list((place / "checkpoints").iterdir())) == 1
+    alive = psutil.wait_procs(processes, timeout=90)[1]
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    assert len(list((folder / "checkpoints").iterdir())) == 1
 
 
-def test_torchrun_on_two_nodes_trains_what_one_process_does(folders, tmp_path):
-    place = tmp_path / "run"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def test_torchrun_on_two_nodes_trains_the_weights_of_one_process(folders, tmp_path):
+    folder = tmp_path / "run"
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
-    meet = ["--master-addr", "127.0.0.1", "--master-port", str(port), "--local-addr", "127.0.0.1"]
-    nodes = [started([*launcher, *meet, "--node-rank", str(node), *command("one", "--folder", place)[1:]])
+    rendezvous = ["--master-addr", "127.0.0.1", "--master-port", str(port), "--local-addr", "127.0.0.1"]
+    nodes = [start([*launcher, *rendezvous, "--node-rank", str(node), *command("one", "--folder", folder)[1:]])
              for node in range(2)]  # fmt: skip
-    said = [node.communicate(timeout=300) for node in nodes]
-    assert [node.returncode for node in nodes] == [0, 0], said
-    assert "one: done, step 12" in said[0][0]
-    assert said[1][0] == ""
-    assert_close(weights(folders / "one-alone"), weights(place))
+    outputs = [node.communicate(timeout=300) for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], outputs
+    assert "one: done, step 12" in outputs[0][0]
+    assert outputs[1][0] == ""
+    assert_close(weights(folders / "one-alone"), weights(folder))
 
 
-def test_a_script_under_torchrun_may_train_twice(folders, tmp_path):
+def test_a_script_under_torchrun_can_train_twice(folders, tmp_path):
     script = tmp_path / "script.py"
     script.write_text("import zoo_core as zoo\nfor name in ('first', 'second'):\n    zoo.run('one', folder=name)\n")
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     words += ["--nproc-per-node", "2", str(script)]
-    surroundings = {**SURROUNDINGS, "ZOO_PLUGIN_FILES": str(PLUGIN)}
-    done = subprocess.run(words, env=surroundings, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    environment = {**ENVIRONMENT, "ZOO_PLUGIN_FILES": str(PLUGIN)}
+    done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     for name in ("first", "second"):
         assert_same(tmp_path / name, folders / "one-together", 12)
 
 
-def test_a_gan_with_batch_statistics_is_the_same_in_every_process_and_goes_on_exactly(tmp_path):
+def test_a_gan_with_batch_statistics_resumes_exactly_in_two_processes(tmp_path):
     words = ["clsgan-mnist", "dataset.source=subset", "run.device=cpu", "run.steps=120", "run.checkpoint_every=40",
              "run.log_every=20", "trainer.eval_classifier=", "trainer.cas_classifier=", "trainer.ada_start=0",
              "trainer.ada_target=1.0", "run.keep_checkpoints=9", "--processes", 2]  # fmt: skip
     run(*words, "--folder", tmp_path / "whole")
-    assert state(tmp_path / "whole", 40)[1]["augment_p"] > 0  # what follows from all processes' losses is at work
+    assert (
+        state(tmp_path / "whole", 40)[1]["augment_p"] > 0
+    )  # augmentation, which depends on the losses of all processes, is active
     shutil.copytree(tmp_path / "whole", tmp_path / "cut")
     for step in (80, 120):
         shutil.rmtree(tmp_path / "cut" / "checkpoints" / f"step-{step:09d}")
@@ -282,8 +282,8 @@ def test_a_gan_with_batch_statistics_is_the_same_in_every_process_and_goes_on_ex
     assert_same(tmp_path / "cut", tmp_path / "whole", 120)
 
 
-def started(words):
-    return subprocess.Popen(words, env=SURROUNDINGS, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(words):
+    return subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(file):
@@ -294,7 +294,7 @@ def wait_for(file):
 
 
 @pytest.mark.parametrize("word", ["run.grad_accumulation_steps=4", "run.compile=true"])
-def test_parts_of_batches_and_compiled_networks_go_on_exactly(tmp_path, word):
+def test_runs_with_accumulation_or_compilation_resume_exactly(tmp_path, word):
     if "compile" in word and shutil.which("g++") is None:
         pytest.skip("torch.compile needs a C++ compiler for a CPU")
     whole, cut = tmp_path / "whole", tmp_path / "cut"

@@ -141,7 +141,7 @@ def test_a_file_that_is_no_pickle_is_refused_in_one_line(tmp_path, converted):
         converted(tmp_path / "a.pt")
     assert "\n" not in refused.value.message
     (tmp_path / "a.safetensors").write_text("hello, this is a text")
-    with pytest.raises(BadFile, match=r"a\.safetensors is no safetensors file"):
+    with pytest.raises(BadFile, match=r"a\.safetensors is not a safetensors file"):
         converted(tmp_path / "a.safetensors")
 
 

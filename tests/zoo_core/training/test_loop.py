@@ -34,7 +34,7 @@ def test_previews_are_drawn_of_validation_examples(tmp_path):
     ("draws", "why"),
     [
         ("nothing at all", "the trainer's preview raised ValueError: nothing can be drawn"),
-        ("words", r"pictures should be a tensor \(N, C, H, W\) with 1 or 3 channels, but it gives \(4, 2\)"),
+        ("words", r"a preview should be a tensor \(N, C, H, W\) with 1 or 3 channels, but is \(4, 2\)"),
     ],
 )
 def test_a_preview_that_cannot_be_drawn_costs_a_run_nothing_but_its_pictures(tmp_path, draws, why):

@@ -1,4 +1,4 @@
-"""What a weights file says of itself: read without torch, and refused where it can't be trusted."""
+"""Headers of weights files: read without torch, and refused if they are invalid."""
 
 import functools
 import json
@@ -17,7 +17,7 @@ from zoo_core.errors import BadFile
 from zoo_core.weights.header import read_header
 
 
-def test_the_header_tells_the_runs_story(tmp_path):
+def test_the_header_describes_the_run(tmp_path):
     tiny.train(tmp_path / "run", "run.steps=5", "run.seed=7", "model.inputs=3")
     header = read_header(tmp_path / "run" / "model.safetensors")
     metadata = header.metadata
@@ -31,10 +31,10 @@ def test_the_header_tells_the_runs_story(tmp_path):
     assert metadata["dataset"] == environment["data"]["fingerprint"]
     assert (metadata["git"], metadata["plugins"]) == (environment["git"], environment["plugins"])
     zoo = version("zoo-core")
-    assert header.says() == f"model 'line', trained by the recipe 'line', 5 steps, zoo {zoo}"
+    assert header.summary() == f"model 'line', trained by the recipe 'line', 5 steps, zoo {zoo}"
 
 
-def test_a_figure_that_is_no_number_leaves_the_file_readable(tmp_path, monkeypatch):
+def test_a_metric_that_is_nan_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(
         tiny.LineTrainer, "evaluate", lambda self, evaluation, training: {"error": 0.5, "missing": float("nan")}
     )
@@ -42,7 +42,7 @@ def test_a_figure_that_is_no_number_leaves_the_file_readable(tmp_path, monkeypat
     assert read_header(tmp_path / "run" / "model.safetensors").metadata["metrics"] == {"error": 0.5}
 
 
-def test_tensors_are_told_with_type_and_shape(file, tensors):
+def test_tensors_are_listed_with_type_and_shape(file, tensors):
     header = read_header(file({"layers.0.weight": tensors["layers.0.weight"].half()}))
     assert header.tensors["layers.0.weight"] == ("F16", (4, 3))
     assert header.tensors["layers.1.num_batches_tracked"] == ("I64", ())
@@ -52,26 +52,26 @@ def test_tensors_are_told_with_type_and_shape(file, tensors):
 def test_a_header_is_read_without_torch(file):
     program = (
         "import sys; from pathlib import Path; from zoo_core.weights.header import read_header\n"
-        "print(read_header(Path(sys.argv[1])).says(), 'torch' in sys.modules)"
+        "print(read_header(Path(sys.argv[1])).summary(), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program, file()], capture_output=True, text=True, check=True)
     assert done.stdout == "model 'line' False\n"
 
 
-def test_a_header_of_any_length_is_taken_for_what_it_is(file):
-    """Its length stands first, in eight bytes; that of 640 begins as a pickle of protocol 2 does."""
+def test_a_header_of_any_length_is_not_mistaken_for_a_pickle(file):
+    """The file starts with the length in eight bytes; that of 640 equals the start of a pickle of protocol 2."""
     lengths = {}
     for padding in range(0, 1300, 8):
-        path = file(metadata={**tiny.STORY, "note": "x" * padding})
+        path = file(metadata={**tiny.METADATA, "note": "x" * padding})
         lengths[int.from_bytes(path.read_bytes()[:8], "little")] = read_header(path).metadata["note"]
     assert {0x0280, 0x0380, 0x0480, 0x0580} & lengths.keys()
 
 
 @pytest.mark.parametrize("ending", [".pt", ".pth", ".bin", ".ckpt", ".pkl", ".PT"])
-def test_a_pickle_is_refused_unread_by_its_ending(tmp_path, ending):
+def test_a_pickle_is_refused_by_its_suffix(tmp_path, ending):
     path = tmp_path / f"model{ending}"
     path.write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
-    with pytest.raises(BadFile, match="is a pickle, which can run any code as it is read") as refused:
+    with pytest.raises(BadFile, match="is a pickle, which can execute arbitrary code when loaded") as refused:
         read_header(path)
     assert refused.value.hint.endswith(f"zoo weights convert {path} --model NAME -o NEW.safetensors")
 
@@ -79,39 +79,39 @@ def test_a_pickle_is_refused_unread_by_its_ending(tmp_path, ending):
 @pytest.mark.parametrize(
     "write",
     [pickles.save, functools.partial(pickles.save, archive=False), pickles.save_plain],
-    ids=["zip", "formerly", "plain"],
+    ids=["zip", "legacy", "plain"],
 )
-def test_a_pickle_by_another_name_is_refused_by_its_first_bytes(tmp_path, write):
+def test_a_pickle_with_another_suffix_is_refused_by_its_first_bytes(tmp_path, write):
     path = tmp_path / "model.safetensors"
     write({"w": torch.zeros(2)}, path)
     with pytest.raises(BadFile, match=r"model\.safetensors is a pickle"):
         read_header(path)
 
 
-def test_a_file_that_is_no_safetensors_is_refused(file, tmp_path):
-    (tmp_path / "text.safetensors").write_text("hello, this is a text")
+def test_a_file_that_is_not_safetensors_is_refused(file, tmp_path):
+    (tmp_path / "text.safetensors").write_text("hello, this is text")
     (tmp_path / "empty.safetensors").write_bytes(b"")
-    whole = file().read_bytes()
-    (tmp_path / "half.safetensors").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "short.safetensors").write_bytes(whole[:-1])
+    data = file().read_bytes()
+    (tmp_path / "half.safetensors").write_bytes(data[: len(data) // 2])
+    (tmp_path / "short.safetensors").write_bytes(data[:-1])
     for name in ("text", "empty", "half", "short"):
-        with pytest.raises(BadFile, match=rf"{name}\.safetensors is no safetensors file"):
+        with pytest.raises(BadFile, match=rf"{name}\.safetensors is not a safetensors file"):
             read_header(tmp_path / f"{name}.safetensors")
 
 
-def test_what_is_not_there_and_what_is_a_folder(tmp_path):
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     with pytest.raises(BadFile, match=r"nowhere\.safetensors does not exist"):
         read_header(tmp_path / "nowhere.safetensors")
     with pytest.raises(BadFile, match="is a folder, but should be a file"):
         read_header(tmp_path)
 
 
-def test_a_header_as_long_as_it_likes_is_refused_unread(tmp_path):
+def test_a_header_that_is_too_long_is_not_read(tmp_path):
     path = tmp_path / "long.safetensors"
     with path.open("wb") as file:
         file.write(struct.pack("<Q", 2**25))
-        file.truncate(2**25 + 8)  # sparse: it takes no room
-    with pytest.raises(BadFile, match=r"has a header of 33,554,432 bytes, but 16,777,216 is the most that zoo reads"):
+        file.truncate(2**25 + 8)  # sparse
+    with pytest.raises(BadFile, match=r"has a header of 33,554,432 bytes, but zoo reads at most 16,777,216"):
         read_header(path)
 
 
@@ -121,13 +121,13 @@ NESTED = "[" * 200_000
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        (None, "does not say which model it is for"),
-        ({"format": "pt"}, "does not say which model it is for"),
+        (None, "does not name the model that it is for"),
+        ({"format": "pt"}, "does not name the model that it is for"),
         ({"zoo": "{"}, "its header is damaged: "),
         ({"zoo": NESTED}, "its header is damaged: it is nested too deeply"),
-        ({"zoo": json.dumps({"format": 99})}, "another format than 1"),
-        ({"zoo": json.dumps(tiny.STORY)}, "another format than 1"),
-        ({"zoo": "[]"}, "another format than 1"),
+        ({"zoo": json.dumps({"format": 99})}, "a format other than 1"),
+        ({"zoo": json.dumps(tiny.METADATA)}, "a format other than 1"),
+        ({"zoo": "[]"}, "a format other than 1"),
         ({"zoo": '{"format": 1, "metrics": {"error": NaN}}'}, "its header is damaged: it holds NaN"),
         ({"zoo": '{"format": 1, "model": "line", "metrics": {"error": "low"}}'}, r"damaged: metrics\.error is a str"),
         ({"zoo": '{"format": 1, "metrics": [1]}'}, "damaged: metrics is a list"),
@@ -140,27 +140,27 @@ NESTED = "[" * 200_000
         ({"zoo": '{"format": 1, "license": {}}'}, "damaged: license is a dict"),
         (
             {"zoo": '{"format": 1, "model": "line", "recipe": {"name": "../x"}}'},
-            r"its recipe is '\.\./x', which",
+            r"its recipe has the invalid name '\.\./x'\.",
         ),
-        ({"zoo": '{"format": 1, "model": "line", "recipe": {"name": "/x"}}'}, "its recipe is '/x', which is no name"),
-        ({"zoo": '{"format": 1, "model": "line", "recipe": {"name": 5}}'}, "its recipe is 5, which is no name"),
+        ({"zoo": '{"format": 1, "model": "line", "recipe": {"name": "/x"}}'}, "its recipe has the invalid name '/x'"),
+        ({"zoo": '{"format": 1, "model": "line", "recipe": {"name": 5}}'}, "its recipe has the invalid name 5"),
         ({"zoo": '{"format": 1, "git": "abc"}'}, "damaged: git is a str"),
     ],
     ids=lambda value: None if value is None or isinstance(value, str) else str(value)[:50],
 )
-def test_a_strangers_header_is_refused_where_it_says_what_it_should_not(tmp_path, tensors, metadata, message):
-    save_file(tensors, tmp_path / "strange.safetensors", metadata)
+def test_invalid_metadata_is_refused(tmp_path, tensors, metadata, message):
+    save_file(tensors, tmp_path / "invalid.safetensors", metadata)
     with pytest.raises(BadFile, match=message):
-        read_header(tmp_path / "strange.safetensors")
+        read_header(tmp_path / "invalid.safetensors")
 
 
-def test_a_key_that_this_zoo_does_not_know_is_let_be(file):
-    assert read_header(file(metadata={**tiny.STORY, "mood": "cheerful"})).metadata["mood"] == "cheerful"
+def test_an_unknown_key_is_kept(file):
+    assert read_header(file(metadata={**tiny.METADATA, "extra": "value"})).metadata["extra"] == "value"
 
 
-def test_what_is_described_leaves_out_what_the_file_does_not_say(file):
-    told = read_header(file()).described()
-    assert told["model"] == "line"
-    assert told["stored as"] == "F32, I64"
-    assert told["settings"] == [{"key": "model.inputs", "value": 3, "set in": "the file"}]
-    assert not {"seed", "license", "steps", "commit"} & told.keys()
+def test_the_description_omits_what_is_missing_in_the_file(file):
+    description = read_header(file()).describe()
+    assert description["model"] == "line"
+    assert description["stored as"] == "F32, I64"
+    assert description["settings"] == [{"key": "model.inputs", "value": 3, "set in": "the file"}]
+    assert not {"seed", "license", "steps", "commit"} & description.keys()

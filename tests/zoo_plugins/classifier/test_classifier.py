@@ -89,7 +89,7 @@ def test_a_file_that_is_no_picture_is_a_clear_error(tmp_path, content):
     path = tmp_path / "digit.png"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(zoo.ZooError, match=r"digit\.png (can't be read|is no picture that can be read)") as error:
+    with pytest.raises(zoo.ZooError, match=r"digit\.png (can't be read|is not a supported image file)") as error:
         DigitClassifier(DigitClassifier.Config()).predict(path)
     assert error.value.hint == "Give a PNG, JPEG, GIF or .npy file."
 

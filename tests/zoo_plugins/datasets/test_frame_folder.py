@@ -357,7 +357,7 @@ def test_frames_that_do_not_fit_are_named_as_they_are_read(tmp_path, digits):
     for name in "abc":
         save_pictures([digits[0], digits[1][:20], digits[2]], tmp_path / name)
     examples = make(tmp_path).train()
-    with pytest.raises(zoo.ZooError, match=r"001\.png is 20 x 28, but the first picture there is 28 x 28"):
+    with pytest.raises(zoo.ZooError, match=r"001\.png is 20 x 28, but the first frame is 28 x 28"):
         examples[0]
     for name in "abc":
         (tmp_path / name / "001.png").write_bytes(b"no picture")

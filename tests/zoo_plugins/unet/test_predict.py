@@ -302,12 +302,12 @@ def test_a_mistake_on_the_command_line_gets_two_lines_and_writes_nothing(place, 
         (["frames=clip.gif", "ahead=true"], "ahead is True, but"),
         (["frames=still.png"], "still.png has 1 frames, but this model takes 10"),
         (["frames=absent.gif"], "absent.gif can't be read: No such file or directory"),
-        (["frames=text.gif"], "text.gif is no picture that can be read"),
+        (["frames=text.gif"], "text.gif is not a supported image file"),
         (["frames=text.npy"], "text.npy can't be read"),
         (["frames=flat.npy"], "flat.npy holds (64, 64), but should hold (T, H, W)"),
-        (["frames=loud.npy"], "loud.npy holds numbers from 0 to 255"),
-        (["frames=empty"], "empty holds no pictures"),
-        (["frames=mixed"], "mixed/1.png is 32 x 64, but the first picture there is 64 x 64"),
+        (["frames=loud.npy"], "loud.npy holds values from 0 to 255"),
+        (["frames=empty"], "empty holds no images"),
+        (["frames=mixed"], "mixed/1.png is 32 x 64, but the first frame is 64 x 64"),
         (["image=still.png"], "this model predicts the frames after a clip"),
         (["frames=clip.gif", "image=still.png"], "this model predicts the frames after a clip"),
         ([], "this model predicts the frames after a clip"),
@@ -336,10 +336,10 @@ def test_what_is_no_clip_for_a_model_of_frames_is_refused_with_the_reason(
     ("words", "expected"),
     [
         (["image=absent.png"], "absent.png can't be read: No such file or directory"),
-        (["image=text.png"], "text.png is no picture that can be read"),
+        (["image=text.png"], "text.png is not a supported image file"),
         (["image=half.png"], "half.png can't be read"),
         (["image=counts.npy"], "counts.npy holds int64"),
-        (["image=deep.npy"], "deep.npy holds pictures (20, 30, 5)"),
+        (["image=deep.npy"], "deep.npy holds images of shape (20, 30, 5)"),
         (["frames=photo.png"], "this model finds the classes of one picture's pixels"),
         (["image=photo.png", "ahead=3"], "this model finds the classes of one picture's pixels"),
         ([], "this model finds the classes of one picture's pixels"),
@@ -363,7 +363,7 @@ def test_what_is_no_picture_for_a_model_of_classes_is_refused_with_the_reason(
 def test_a_mask_is_written_only_where_its_numbers_survive(predict, tmp_path, scene_run, photo):
     Image.fromarray(photo).save("photo.png")
     said = predict(scene_run, "image=photo.png", "-o", "mask.jpg", code=2)
-    assert "error: mask.jpg should end in .png: its pixels are numbers of classes." in said.splitlines()
+    assert "error: mask.jpg should end in .png: class indices are stored losslessly." in said.splitlines()
     assert not (tmp_path / "mask.jpg").exists()
 
 

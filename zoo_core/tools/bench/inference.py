@@ -53,7 +53,7 @@ def bench_predicting(
     if size is not None and example.size is None:
         raise BadSetting(f"{type(model).__name__} takes no pictures, so --size cannot be given.", "Leave it out.")
     model = model.eval().to(device, getattr(torch, dtype))
-    inputs = {key: _on(value, device, dtype) for key, value in example.drawn(batch_size, size).items()}
+    inputs = {key: _on(value, device, dtype) for key, value in example.sample(batch_size, size).items()}
     count = batch_size or example.count
     calls: list[tuple[str, int, Callable[[], Any]]] = [("forward", count, lambda: model(**inputs))]
     if given := model.example():

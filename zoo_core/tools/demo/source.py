@@ -45,7 +45,7 @@ def read_source(source: str, catalog: Catalog, device: str) -> Source:
 def _summary(source: str, header: Header, catalog: Catalog) -> str:
     if source in catalog.weights and not Path(source).exists():
         return catalog.weights.find(source).listed.summary
-    return str(header.metadata.get("recipe", {}).get("summary") or header.says())
+    return str(header.metadata.get("recipe", {}).get("summary") or header.summary())
 
 
 def _card(header: Header) -> str:
@@ -53,7 +53,7 @@ def _card(header: Header) -> str:
     beside = header.path.with_suffix(".md")
     if beside.is_file():
         return _PICTURE.sub("", _FRONT_MATTER.sub("", beside.read_text(encoding="utf-8"))).strip()
-    facts = header.described()
+    facts = header.describe()
     rows = {key: value for key, value in facts.items() if key not in ("name", "summary", "metrics", "settings")}
     settings = {one["key"]: one["value"] for one in facts["settings"]}
     parts = [("Figures", facts["metrics"]), ("Facts", rows), ("Settings", settings)]

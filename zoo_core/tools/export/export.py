@@ -110,8 +110,8 @@ def _inputs(traced: Traced) -> Iterator[tuple[str, Inputs]]:
     """The example, random input of its shape, and of every other shape that was left open."""
     example = traced.example
     yield f"the example, {_shapes(example.tensors)}", example.tensors
-    drawn = [example.drawn(seed=1)]
-    drawn += [example.drawn(shape.count, shape.size, number) for number, shape in enumerate(traced.shapes, 2)]
+    drawn = [example.sample(seed=1)]
+    drawn += [example.sample(shape.count, shape.size, number) for number, shape in enumerate(traced.shapes, 2)]
     for inputs in drawn:
         yield f"random, {_shapes(inputs)}", inputs
 

@@ -47,8 +47,8 @@ def trace(model: Model, example: Example) -> Traced:
     Raises:
         ZooError: if it can't be followed even for the example's own shape.
     """
-    counts = [shape for shape in _counts(example) if _runs(model, example.drawn(shape.count, shape.size))]
-    sizes = [shape for shape in _sizes(example) if _runs(model, example.drawn(shape.count, shape.size))]
+    counts = [shape for shape in _counts(example) if _runs(model, example.sample(shape.count, shape.size))]
+    sizes = [shape for shape in _sizes(example) if _runs(model, example.sample(shape.count, shape.size))]
     fixed = {}
     if not counts:
         fixed["batch"] = "the model takes no other number of examples" if example.count else "its inputs have no batch"
@@ -105,7 +105,7 @@ def _try(model: Model, example: Example, shapes: list[Shape]) -> tuple[ExportedP
         call = run(program)
         with torch.no_grad():
             for shape in shapes:
-                call(example.drawn(shape.count, shape.size))
+                call(example.sample(shape.count, shape.size))
     except Exception as error:  # the exporter's own kinds, and whatever a plugin's forward raises as it is followed
         lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()] or ["it gave no reason"]
         return None, f"{type(error).__name__}: {one_line(' '.join(lines[:2]), 300)}"
@@ -149,7 +149,7 @@ def axes(example: Example, batch: bool, size: bool) -> dict[str, dict[int, str]]
     found: dict[str, dict[int, str]] = {}
     for name, tensor in example.tensors.items():
         found[name] = {0: "batch"} if batch else {}
-        if size and example.is_picture(name):
+        if size and example.is_image(name):
             found[name] |= {tensor.ndim - 2: "height", tensor.ndim - 1: "width"}
     return found
 

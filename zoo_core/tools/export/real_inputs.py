@@ -38,8 +38,8 @@ def real_inputs(header: Header, traced: Traced, catalog: Catalog) -> tuple[Input
     found = {wanted: tensor for wanted, tensor in taken.items() if tensor is not None}
     if not found:
         return None, f"the data set '{name}' has {', '.join(batch)}, none of which fits forward"
-    size = next((tensor.shape[-2:] for wanted, tensor in found.items() if example.is_picture(wanted)), None)
-    drawn = example.drawn(count if example.count else None, (size[0], size[1]) if size else None)
+    size = next((tensor.shape[-2:] for wanted, tensor in found.items() if example.is_image(wanted)), None)
+    drawn = example.sample(count if example.count else None, (size[0], size[1]) if size else None)
     rest = " and ".join(wanted for wanted in example.tensors if wanted not in found)
     return {**drawn, **found}, f"{name}, {rest} random" if rest else name
 

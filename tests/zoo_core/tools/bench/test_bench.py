@@ -109,7 +109,7 @@ def test_a_model_that_predicts_in_another_precision_is_compared_with_that_precis
         ("speakin", [], {}, UnknownName, "'speakin' is no recipe, model, weights, file or run.\n  Did you mean"),
         ("speaking", ["widht=3"], {}, BadSetting, "widht"),
         ("speaking", [], {"size": (8, 8)}, BadSetting, "Speaking takes no pictures, so --size cannot be given."),
-        ("line", [], {}, zoo.ZooError, "Line does not say what its forward takes"),
+        ("line", [], {}, zoo.ZooError, "Line does not declare the inputs of its forward"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_timed_is_said(name, words, options, error, said) -> None:

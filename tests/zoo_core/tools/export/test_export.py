@@ -49,7 +49,7 @@ def inputs_of(name: str, model: zoo.Model) -> list[dict[str, torch.Tensor]]:
     """More than what the export itself tries."""
     example = declared(model)
     sizes = [(64, 64), (48, 80), (33, 70), (16, 17), (5, 100)] if name in LARGE else [None]
-    return [example.drawn(count, size, seed=count) for count in (1, 2, 7) for size in sizes]
+    return [example.sample(count, size, seed=count) for count in (1, 2, 7) for size in sizes]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -137,9 +137,13 @@ def test_what_predict_calls_the_model_with_is_enough(export: Callable[..., Expor
 @pytest.mark.parametrize(
     ("kind", "problem"),
     [
-        (Silent, "Silent does not say what its forward takes: it has no example()."),
-        (Aside, "Aside does not say what its forward takes: its predict(**example()) does not call the model itself."),
-        (WithText, "WithText's forward takes 'words' as str, but zoo can make tensors alone."),
+        (Silent, "Silent does not declare the inputs of its forward: it has no example()."),
+        (
+            Aside,
+            "Aside does not declare the inputs of its forward: "
+            "its predict(**example()) does not call the model itself.",
+        ),
+        (WithText, "WithText's forward takes 'words' as str, but should take tensors only."),
     ],
 )
 def test_what_declares_nothing_is_told_what_to_add(export, kind, problem: str) -> None:

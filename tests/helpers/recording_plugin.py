@@ -1,4 +1,7 @@
-"""A plugin, as a single file, whose runs tell which process saw what; nothing in them is drawn, so they compare."""
+"""A single-file plugin whose runs record which process used which examples.
+
+Nothing in them is random, so that runs in one and in several processes can be compared.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ RANK = os.environ.get("RANK", "0")
 
 
 class Two(zoo.Model):
-    """Two networks without batch statistics, one of which learns from the other, as a generator does."""
+    """Two networks without batch statistics, one trained through the other, as a generator is."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -30,7 +33,7 @@ class Two(zoo.Model):
 
 
 class One(Two):
-    """A network alone."""
+    """A single network."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -44,7 +47,7 @@ class Numbered(zoo.Dataset):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         count: int = zoo.setting(130, "points to train on", ge=1)
-        evaluated: int = zoo.setting(13, "points to measure on", ge=1)
+        test_count: int = zoo.setting(13, "points of the test split", ge=1)
 
     config: Config
 
@@ -52,52 +55,52 @@ class Numbered(zoo.Dataset):
         return self._points(self.config.count)
 
     def test(self) -> zoo.InMemory:
-        return self._points(self.config.evaluated)
+        return self._points(self.config.test_count)
 
     def _points(self, count: int) -> zoo.InMemory:
         point = torch.linspace(-1, 1, 3 * count).sin().view(3, count).T.contiguous()
         return zoo.InMemory(number=torch.arange(count), point=point, height=point.sum(dim=1, keepdim=True))
 
 
-class _Telling(zoo.Trainer):
-    """Writes the numbers of what a process trains on and measures into ``trainer.told``."""
+class _RecordingTrainer(zoo.Trainer):
+    """Writes the indices of the examples that a process trains and evaluates on into the folder ``trainer.record``."""
 
     supports_grad_accumulation = distributed_evaluation = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        told: str = zoo.setting("", "folder for what was seen")
+        record: str = zoo.setting("", "folder for the indices")
         kill_at: int = zoo.setting(0, "process 1 is killed in this step")
-        hang_at: int = zoo.setting(0, "process 1 raises in this step")
+        raise_at: int = zoo.setting(0, "process 1 raises in this step")
 
     config: Config
 
-    def tell(self, what: str, numbers: Tensor) -> None:
-        if self.config.told:
-            with Path(self.config.told, f"{what}-{RANK}").open("a") as file:
-                file.write(" ".join(map(str, numbers.tolist())) + "\n")
+    def write_indices(self, what: str, indices: Tensor) -> None:
+        if self.config.record:
+            with Path(self.config.record, f"{what}-{RANK}").open("a") as file:
+                file.write(" ".join(map(str, indices.tolist())) + "\n")
 
     def fail(self, step: int) -> None:
         if RANK == "1" and step + 1 == self.config.kill_at:
             os.kill(os.getpid(), 9)
-        if RANK == "1" and step + 1 == self.config.hang_at:
-            raise ValueError("process 1 has its own trouble")
+        if RANK == "1" and step + 1 == self.config.raise_at:
+            raise ValueError("process 1 fails")
 
     def evaluate(self, evaluation: Any, training: Any) -> dict[str, float]:
-        found = torch.zeros(2)
+        totals = torch.zeros(2)
         with torch.no_grad():
             for batch in evaluation:
-                self.tell("evaluated", batch["number"])
+                self.write_indices("evaluated", batch["number"])
                 error = (self.first(batch["point"]) - batch["height"]).abs().sum()
-                found += torch.stack([torch.tensor(float(len(batch["point"]))), error])
-        count, error = self.engine.sum(found).tolist()
+                totals += torch.stack([torch.tensor(float(len(batch["point"]))), error])
+        count, error = self.engine.sum(totals).tolist()
         return {"error": error / count, "count": count}
 
     def preview(self, batch: zoo.Batch) -> Tensor:
         return self.first(batch["point"]).detach().sigmoid().view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
 
 
-class OneTrainer(_Telling):
+class OneTrainer(_RecordingTrainer):
     def setup(self, model: One, engine: zoo.Engine) -> None:
         adam = torch.optim.AdamW(model.parameters(), lr=1e-2, fused=True)
         self.schedule = LinearLR(adam, total_iters=20)
@@ -106,7 +109,7 @@ class OneTrainer(_Telling):
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         self.fail(self.done)
-        self.tell("trained", batch["number"])
+        self.write_indices("trained", batch["number"])
         loss = (self.first(batch["point"]) - batch["height"]).square().mean()
         self.optimizer.zero_grad()
         self.engine.backward(loss)
@@ -118,49 +121,52 @@ class OneTrainer(_Telling):
         return {"loss": loss.detach()}
 
 
-class TwoTrainer(_Telling):
+class TwoTrainer(_RecordingTrainer):
     def setup(self, model: Two, engine: zoo.Engine) -> None:
-        of_first = torch.optim.Adam(model.first.parameters(), lr=1e-2)
-        of_second = torch.optim.Adam(model.second.parameters(), lr=1e-2)
-        self.first, self.first_optimizer = engine.prepare(model.first, of_first)
-        self.second, self.second_optimizer = engine.prepare(model.second, of_second)
+        first_optimizer = torch.optim.Adam(model.first.parameters(), lr=1e-2)
+        second_optimizer = torch.optim.Adam(model.second.parameters(), lr=1e-2)
+        self.first, self.first_optimizer = engine.prepare(model.first, first_optimizer)
+        self.second, self.second_optimizer = engine.prepare(model.second, second_optimizer)
         self.engine, self._model = engine, model
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
-        made = self.first(batch["point"])
-        loss = self.engine.unwrap(self.second)(made).square().mean() + 0.1 * (made - batch["height"]).square().mean()
+        generated = self.first(batch["point"])
+        loss = (
+            self.engine.unwrap(self.second)(generated).square().mean()
+            + 0.1 * (generated - batch["height"]).square().mean()
+        )
         self.first_optimizer.zero_grad()
         self.engine.backward(loss, inputs=list(self._model.first.parameters()))
         self.first_optimizer.step()
 
-        both = self.second(torch.cat([batch["height"], made.detach()])).chunk(2)
-        second_loss = (both[0] - 1).square().mean() + both[1].square().mean()
+        scores = self.second(torch.cat([batch["height"], generated.detach()])).chunk(2)
+        second_loss = (scores[0] - 1).square().mean() + scores[1].square().mean()
         self.second_optimizer.zero_grad()
         self.engine.backward(second_loss)
         self.second_optimizer.step()
         return {"loss": loss.detach(), "second_loss": second_loss.detach()}
 
 
-class Whole(OneTrainer):
-    """Says nothing of parts, nor of shares."""
+class Unsupporting(OneTrainer):
+    """Supports neither gradient accumulation nor distributed evaluation."""
 
     supports_grad_accumulation = distributed_evaluation = False
 
 
 @zoo.hookimpl
 def zoo_evaluated(run: Any) -> None:
-    if told := run.recipe.settings("trainer").get("told"):
-        Path(told, f"heard-{RANK}").touch()
+    if record := run.recipe.settings("trainer").get("record"):
+        Path(record, f"hook-{RANK}").touch()
 
 
 @zoo.hookimpl
 def zoo_register(registry: zoo.Registry) -> None:
-    registry.dataset("numbered", f"{__name__}:Numbered", summary="Points with numbers")
+    registry.dataset("numbered", f"{__name__}:Numbered", summary="Numbered points")
     run = {"steps": 12, "batch_size": 64, "log_every": 3, "checkpoint_every": 4, "preview_every": 6, "device": "cpu"}
     for name, model, trainer in (
         ("one", "One", "OneTrainer"),
         ("two", "Two", "TwoTrainer"),
-        ("whole", "One", "Whole"),
+        ("unsupporting", "One", "Unsupporting"),
     ):
         registry.model(name, f"{__name__}:{model}", summary=name)
         registry.trainer(name, f"{__name__}:{trainer}", summary=name)

@@ -1,4 +1,4 @@
-"""Models that hold more than plain parameters: what a weights file must not spoil."""
+"""Models with unusual state: tied, shared, frozen, complex or unsaved tensors."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ import zoo_core as zoo
 class Plain(zoo.Model):
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        width: int = zoo.setting(4, "numbers", ge=1)
+        width: int = zoo.setting(4, "size of each tensor", ge=1)
 
     config: Config
 
 
 class Tied(Plain):
-    """A table of words that is read at the start and at the end, as language models do."""
+    """An embedding whose weight is also that of the output layer, as in language models."""
 
     def __init__(self, config: Plain.Config) -> None:
         super().__init__(config)
-        self.words = nn.Embedding(7, config.width)
+        self.embedding = nn.Embedding(7, config.width)
         self.head = nn.Linear(config.width, 7, bias=False)
-        self.head.weight = self.words.weight
+        self.head.weight = self.embedding.weight
         self.again = self.head
 
     def forward(self, number: Tensor) -> Tensor:
-        return self.head(self.words(number))
+        return self.head(self.embedding(number))
 
 
-class Holds(Plain):
-    """Tensors that are in no file, in every place where a model may have them."""
+class Unsaved(Plain):
+    """Base of models with tensors outside the state dict."""
 
     kept: Tensor
     ramp: Tensor
@@ -52,17 +52,17 @@ class Holds(Plain):
         return self.layer(point)
 
 
-class HoldsBuffer(Holds):
+class UnsavedBuffer(Unsaved):
     def make(self, width: int) -> None:
         self.register_buffer("ramp", torch.arange(float(width)), persistent=False)
 
 
-class HoldsAttribute(Holds):
+class UnsavedAttribute(Unsaved):
     def make(self, width: int) -> None:
         self.ramp = torch.arange(float(width))
 
 
-class HoldsList(Holds):
+class UnsavedList(Unsaved):
     def make(self, width: int) -> None:
         self.ramps = {"first": [torch.arange(float(width))]}
 
@@ -71,7 +71,7 @@ class HoldsList(Holds):
         return self.ramps["first"][0]
 
 
-class HoldsObject(Holds):
+class UnsavedObject(Unsaved):
     def make(self, width: int) -> None:
         self.schedule = SimpleNamespace(inner={"ramp": torch.arange(float(width))})
 
@@ -90,36 +90,36 @@ class SharesBuffer(Plain):
         self.right.register_buffer("mean", self.left.mean)
 
 
-class Unsigned(Plain):
-    """Kinds of numbers that few models have."""
+class UnusualTypes(Plain):
+    """Complex and unsigned tensors."""
 
     def __init__(self, config: Plain.Config) -> None:
         super().__init__(config)
-        self.turn = nn.Parameter(torch.full((config.width,), 1 + 2j))
+        self.phase = nn.Parameter(torch.full((config.width,), 1 + 2j))
         self.large = nn.Parameter(torch.full((config.width,), 1e6))
         for kind in (torch.uint16, torch.uint32, torch.uint64):
             self.register_buffer(str(kind).removeprefix("torch."), torch.ones(config.width, dtype=kind))
 
 
 class Frozen(Plain):
-    """A layer that is trained, and one that is not."""
+    """One trainable and one frozen layer."""
 
     def __init__(self, config: Plain.Config) -> None:
         super().__init__(config)
-        self.fixed = nn.Linear(config.width, config.width).requires_grad_(False)
-        self.free = nn.Linear(config.width, 1)
+        self.frozen = nn.Linear(config.width, config.width).requires_grad_(False)
+        self.trained = nn.Linear(config.width, 1)
 
 
 class Bfloat(Plain):
-    """One whose parameters are in half precision by its own choice."""
+    """A model whose own parameters are in half precision."""
 
     def __init__(self, config: Plain.Config) -> None:
         super().__init__(config)
         self.layer = nn.Linear(config.width, 1, dtype=torch.bfloat16)
 
 
-class Unmeant(Plain):
-    """One that looks at the values of its parameters as it is built, which the meta device has not."""
+class ReadsValues(Plain):
+    """Reads values of its parameters in the constructor, which fails on the meta device."""
 
     def __init__(self, config: Plain.Config) -> None:
         super().__init__(config)
@@ -131,7 +131,7 @@ class Plugin:
     @zoo.hookimpl
     def zoo_register(self, registry: zoo.Registry) -> None:
         for model in (
-            *(Tied, SharesBuffer, HoldsBuffer, HoldsAttribute, HoldsList, HoldsObject),
-            *(Unsigned, Frozen, Bfloat, Unmeant),
+            *(Tied, SharesBuffer, UnsavedBuffer, UnsavedAttribute, UnsavedList, UnsavedObject),
+            *(UnusualTypes, Frozen, Bfloat, ReadsValues),
         ):
-            registry.model(model.__name__.lower(), f"strange:{model.__name__}", summary="Strange")
+            registry.model(model.__name__.lower(), f"strange_models:{model.__name__}", summary="Strange")
