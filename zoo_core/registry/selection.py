@@ -10,6 +10,7 @@ from typing import Any
 
 from zoo_core.config.paths import zoo_home
 from zoo_core.errors import BadFile
+from zoo_core.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,9 @@ def read_disabled() -> list[str]:
 def write_disabled(names: list[str]) -> None:
     """Keep ``names`` as those of the plugins that are disabled from now on."""
     path = _file()
-    aside = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps({"disabled": sorted(set(names))}) + "\n", encoding="utf-8")
-        aside.replace(path)
+        write_atomically(path, json.dumps({"disabled": sorted(set(names))}) + "\n")
     except OSError as error:
         raise BadFile(f"{path} can't be written: {error.strerror}.", "Let ZOO_HOME be a folder of yours.") from error
 

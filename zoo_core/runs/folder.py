@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import BadFile, NameTaken
-from zoo_core.files import write_whole
+from zoo_core.files import is_temporary, remove_leftovers, write_atomically
 
 
 class RunFolder:
@@ -37,7 +37,8 @@ class RunFolder:
         try:
             self._made = [place for place in (self.path, *self.path.parents) if not place.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
-            holds = {file.name for file in self.path.iterdir()} - {self._lock.name, self.environment.name}
+            holds = {file.name for file in self.path.iterdir() if not is_temporary(file)}
+            holds -= {self._lock.name, self.environment.name}
         except FileExistsError:
             holds = {self.path.name}  # a file is in the way
         except OSError as error:
@@ -70,6 +71,8 @@ class RunFolder:
         except OSError as error:
             raise BadFile(f"{self.path} can't be written to: {error.strerror}.", "Choose another --folder.") from error
         try:
+            for file in (self.config, self.environment, self.metrics, self.sessions, self.weights):
+                remove_leftovers(file)
             yield
         finally:
             lock.release()
@@ -91,10 +94,10 @@ class RunFolder:
 
     def write_config(self, text: str) -> None:
         """Behind ``environment.json``: a folder that has its ``config.yaml`` can be gone on with."""
-        write_whole(self.config, text)
+        write_atomically(self.config, text)
 
     def write_environment(self, environment: dict[str, Any]) -> None:
-        write_whole(self.environment, json.dumps(environment, indent=2) + "\n")
+        write_atomically(self.environment, json.dumps(environment, indent=2) + "\n")
 
     def read_environment(self) -> dict[str, Any]:
         """What ``write_environment`` wrote.

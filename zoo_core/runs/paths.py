@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from zoo_core.errors import BadSetting
+from zoo_core.naming import unused_name
 from zoo_core.runs.folder import RunFolder
 
 RUNS = Path("runs")
@@ -14,11 +15,8 @@ RUNS = Path("runs")
 def new_path(root: Path, recipe: str) -> Path:
     """``root/RECIPE/2026-11-24T02-15-33``, with a number behind it if two begin in one second."""
     stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
-    path, number = root / recipe / stamp, 1
-    while path.exists():
-        number += 1
-        path = root / recipe / f"{stamp}-{number}"
-    return path
+    folder = root / recipe
+    return folder / unused_name(stamp, lambda name: (folder / name).exists())
 
 
 def last_run() -> Path | None:
