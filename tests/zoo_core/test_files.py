@@ -10,6 +10,7 @@ import sys
 import textwrap
 
 import pytest
+
 from zoo_core import files
 
 WRITE_AND_DIE = textwrap.dedent(
