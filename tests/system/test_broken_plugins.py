@@ -1,4 +1,4 @@
-"""More than twenty kinds of broken distributions in one environment: each is named, and none harms the others."""
+"""More than 20 kinds of broken distributions in one environment: each is reported, and none affects the others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def registering(line: str) -> str:
 
 
 MODEL = 'registry.model({!r}, {!r}, summary="A counter")'
-# What each plugin is, and a part of why `zoo plugins` says that it did not load.
+# The source of each plugin, and a part of the reason why it does not load.
 BROKEN = {
     "raises": ("raise RuntimeError('no such machine')", "RuntimeError: no such machine"),
     "syntax": ("def broken(:", "SyntaxError"),
@@ -35,7 +35,7 @@ BROKEN = {
     "newer": ("from zoo_core import a_name_of_the_future", "cannot import name 'a_name_of_the_future'"),
     "encoded": ("# -*- coding: no-such-encoding -*-", "SyntaxError"),
     "deep": ("def f(): f()\nf()", "RecursionError"),
-    "future": ("zoo_api_version = 99", "written for version 99 of what plugins may use, but this zoo has 1"),
+    "future": ("zoo_api_version = 99", "needs version 99 of the plugin API, but this zoo has version 1"),
     "wordy": ("zoo_api_version = 'two'", "zoo_api_version is 'two', but should be a number"),
     "register": (registering("raise KeyError('gone')"), "KeyError: 'gone'"),
     "half": (
@@ -52,9 +52,9 @@ BROKEN = {
         registering("registry.model('s', 'collections:Counter', summary=None)"),
         "a summary that is a NoneType",
     ),
-    "spaced": (registering(MODEL.format("two words", "collections:Counter")), "called 'two words'"),
+    "spaced": (registering(MODEL.format("two arguments", "collections:Counter")), "called 'two arguments'"),
     "climber": (registering(MODEL.format("../up", "collections:Counter")), "called '../up'"),
-    "path": (registering(MODEL.format("path", "os.path")), "should say 'package.module:Class'"),
+    "path": (registering(MODEL.format("path", "os.path")), "should have the form 'package.module:Class'"),
     "twice": (
         registering("[" + ", ".join([MODEL.format("twin", "collections:Counter")] * 2) + "]"),
         "registers the model 'twin' twice",
@@ -67,25 +67,25 @@ BROKEN = {
         "took longer than 2 s to load",
     ),
 }
-CURES = {
+HINTS = {
     "same": "Uninstall one of the two",
     "future": "Update zoo: pip install --upgrade zoo-core",
-    "hangs": "Give it more time: ZOO_PLUGIN_TIMEOUT=60",
-    "stubborn": "Give it more time: ZOO_PLUGIN_TIMEOUT=60",
+    "hangs": "Allow more time: ZOO_PLUGIN_TIMEOUT=60",
+    "stubborn": "Allow more time: ZOO_PLUGIN_TIMEOUT=60",
 }
 LOADED = {
     "good": registering(MODEL.format("good-counter", "collections:Counter")),
     "noisy": "import os, sys\nprint('noise')\nos.write(1, b'raw noise\\n')\n" + "\n",
     "unresolved": registering(MODEL.format("nowhere", "no_such_module:Thing")),
     "claimer": registering(MODEL.format("clsgan", "collections:Counter")),
-    "lifecycle": "import zoo_core as zoo\n@zoo.hookimpl\ndef zoo_step_finished(run): raise ValueError('in the way')",
+    "lifecycle": "import zoo_core as zoo\n@zoo.hookimpl\ndef zoo_step_finished(run): raise ValueError('broken')",
     "commander": "import zoo_core as zoo\n@zoo.hookimpl\ndef zoo_commands(cli): raise ValueError('no command')",
 }
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with all of them, and two distributions whose plugins have one name."""
+    """An environment with all of them, and two distributions that contain plugins of the same name."""
     made = tmp_path_factory.mktemp("wheels")
     sources = {**{name: source for name, (source, _) in BROKEN.items()}, **LOADED}
     wheels = [make_wheel(made, f"p_{name}", source, name=name) for name, source in sources.items()]
@@ -98,21 +98,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def zoo(site: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    surroundings = {
+def zoo(site: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "ZOO_PLUGIN_TIMEOUT": "2",
         "ZOO_HOME": str(site.parent / "home"),
         **environment,
     }
-    command = [sys.executable, "-m", "zoo_core", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=surroundings, cwd=site.parent, timeout=120)
+    command = [sys.executable, "-m", "zoo_core", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=site.parent, timeout=120)
 
 
 @pytest.fixture(scope="module")
-def told(site: Path) -> dict[str, list[dict[str, str]]]:
-    """What `zoo plugins --json` says, by plugin: nothing that any of them printed is in between."""
+def listed(site: Path) -> dict[str, list[dict[str, str]]]:
+    """The output of `zoo plugins --json`, by plugin; output of the plugins themselves must not corrupt it."""
     done = zoo(site, "plugins", "--json")
     assert done.returncode == 0, done.stderr
     rows: dict[str, list[dict[str, str]]] = {}
@@ -122,34 +122,34 @@ def told(site: Path) -> dict[str, list[dict[str, str]]]:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_plugin_is_named_with_its_distribution_and_the_reason(told, name):
-    (row,) = told[name]
+def test_a_broken_plugin_is_listed_with_its_distribution_and_the_reason(listed, name):
+    (row,) = listed[name]
     assert row["state"] == "broken"
     assert row["distribution"] == f"zoo-p-{name} 1.2".replace("_", "-") or row["distribution"] == f"zoo-p_{name} 1.2"
     assert BROKEN[name][1] in row["brings"]
     assert "\n" not in row["brings"]
 
 
-def test_there_are_at_least_twenty_kinds():
+def test_there_are_at_least_20_kinds():
     assert len(BROKEN) + 3 >= 20
 
 
 @pytest.mark.parametrize("name", LOADED)
-def test_the_others_load_beside_them(told, name):
-    assert told[name][0]["state"] == "loaded"
+def test_the_other_plugins_load(listed, name):
+    assert listed[name][0]["state"] == "loaded"
 
 
-def test_of_two_distributions_with_one_name_the_second_is_told_so(told):
-    first, second = told["same"]
+def test_of_two_distributions_with_the_same_plugin_name_the_second_is_broken(listed):
+    first, second = listed["same"]
     assert (first["state"], second["state"]) == ("loaded", "broken")
-    assert "another distribution brings a plugin called 'same', too" in second["brings"]
+    assert "another distribution also contains a plugin called 'same'" in second["brings"]
 
 
-def test_an_entry_point_that_leads_nowhere_is_broken(told):
-    assert "No module named 'no_such_module_of_a_plugin'" in told["missing"][0]["brings"]
+def test_an_entry_point_without_a_module_is_broken(listed):
+    assert "No module named 'no_such_module_of_a_plugin'" in listed["missing"][0]["brings"]
 
 
-def test_zoos_own_names_are_all_there_and_each_broken_plugin_has_one_line(site):
+def test_working_plugins_are_listed_and_each_broken_one_has_one_warning(site):
     done = zoo(site, "list", "models")
     assert done.returncode == 0
     assert "digit-classifier" in done.stdout
@@ -159,24 +159,24 @@ def test_zoos_own_names_are_all_there_and_each_broken_plugin_has_one_line(site):
     for name in [*BROKEN, "same", "missing"]:
         lines = [line for line in done.stderr.splitlines() if line.startswith(f"warning: the plugin '{name}' (zoo-p")]
         assert len(lines) == 1, name
-        hint = CURES.get(name, "Update it")
-        assert lines[0].endswith(f". {hint}, or leave it out: zoo plugins disable {name}")
+        hint = HINTS.get(name, "Update it")
+        assert lines[0].endswith(f". {hint}, or disable it: zoo plugins disable {name}")
 
 
-def test_asking_for_what_a_broken_plugin_would_have_brought_says_so(site):
+def test_the_error_for_a_name_of_a_broken_plugin_contains_the_reason(site):
     done = zoo(site, "info", "half")
     assert done.returncode == 2
     assert "The plugin 'half' is installed but did not load: OSError: disk" in done.stderr
     assert "pip install --upgrade zoo-p" in done.stderr
 
 
-def test_a_target_that_is_not_there_is_its_plugins_fault(site):
+def test_the_error_for_a_missing_target_contains_the_plugin(site):
     done = zoo(site, "info", "nowhere")
     assert done.returncode == 2
     assert "model 'unresolved/nowhere' could not be imported from 'no_such_module:Thing'" in done.stderr
 
 
-def test_a_claimed_name_asks_which_is_meant(site):
+def test_the_hint_for_a_name_of_two_plugins_lists_both(site):
     done = zoo(site, "info", "clsgan")
     assert done.returncode == 2
     assert "Write 'claimer/clsgan' or 'clsgan/clsgan'." in done.stderr
@@ -189,29 +189,29 @@ def test_the_traceback_of_a_broken_plugin_is_shown_on_request(site):
     assert "p_register.py" in done.stdout
 
 
-def test_a_training_goes_on_beside_all_of_them(site):
-    words = ["digit-classifier-mnist", "run.steps=2", "dataset.source=subset", "run.batch_size=8"]
-    done = zoo(site, "run", *words, "--folder", str(site.parent / "run"))
+def test_training_works_with_all_of_them_installed(site):
+    arguments = ["digit-classifier-mnist", "run.steps=2", "dataset.source=subset", "run.batch_size=8"]
+    done = zoo(site, "run", *arguments, "--folder", str(site.parent / "run"))
     assert done.returncode == 0, done.stderr
     assert "the plugin 'lifecycle' is switched off for this run" in done.stderr
     assert (site.parent / "run" / "model.safetensors").is_file()
 
 
-def test_a_command_that_could_not_be_added_costs_only_itself(site):
+def test_an_error_in_zoo_commands_is_a_warning(site):
     done = zoo(site, "--help")
     assert done.returncode == 0
     assert "the plugin 'commander' could not add its commands: ValueError: no command" in done.stderr
 
 
-def test_a_plugin_that_is_left_out_is_not_imported(site):
+def test_a_disabled_plugin_is_not_imported(site):
     quick = ",".join(["hangs", "stubborn"])
     done = zoo(site, "plugins", "--json", ZOO_DISABLE_PLUGINS=quick)
     states = {row["name"]: row for row in json.loads(done.stdout)}
     assert states["hangs"]["state"] == "disabled"
-    assert "ZOO_DISABLE_PLUGINS names it" in states["hangs"]["brings"]
+    assert "ZOO_DISABLE_PLUGINS includes it" in states["hangs"]["brings"]
 
 
-def test_only_what_is_named_is_loaded(site):
+def test_zoo_plugins_selects_the_plugins_that_are_loaded(site):
     done = zoo(site, "plugins", "--json", ZOO_PLUGINS="good,classifier")
     loaded = [row["name"] for row in json.loads(done.stdout) if row["state"] == "loaded"]
     assert sorted(loaded) == ["classifier", "good"]

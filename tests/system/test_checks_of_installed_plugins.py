@@ -1,4 +1,4 @@
-"""The checks that start processes find a broken promise, in plugins that pip installed."""
+"""Conformance checks that start processes find violations in installed plugins."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ SLOW = """
     @zoo.hookimpl
     def zoo_register(registry): time.sleep(0.08)
 """
-# A trainer that hands its network to nobody, so that each process learns from its own batches alone; one that does; one
-# that keeps what it found in its own batches; and one that fails on the second process.
+# A trainer that does not prepare its network, so that each process trains on its own batches alone; one that does; one
+# with state that depends on the batches of its process; and one that fails in the second process.
 TRAINER = """
     import zoo_core as zoo
 
     @zoo.hookimpl
     def zoo_register(registry):
-        registry.trainer("{name}", "p_{name}_trainer:{Name}", summary="Steps down", license="MIT", paper="Nobody 2026")
+        registry.trainer("{name}", "p_{name}_trainer:{Name}", summary="Plain SGD", license="MIT", paper="Nobody 2026")
         parts = {{"model": "digit-classifier", "dataset": "mnist", "trainer": "{name}"}}
         settings = {{part: {{"name": of}} for part, of in parts.items()}}
         settings["dataset"]["source"] = "subset"
@@ -70,7 +70,7 @@ TRAINERS = {
     "apart": ("pass", "pass"),
     "together": (PREPARE, "pass"),
     "keeping": (f"{PREPARE}; self.kept = 0.0", "self.kept += float(batch['image'].mean())"),
-    "lonely": (PREPARE, "assert self.engine.is_rank_zero, 'only one of us can do that'"),
+    "lonely": (PREPARE, "assert self.engine.is_rank_zero, 'only rank 0 is supported'"),
 }
 
 
@@ -93,18 +93,18 @@ def _flat(source: str) -> str:
 
 
 def check(site: Path, name: str) -> subprocess.CompletedProcess[str]:
-    """`zoo check NAME`, as typed."""
+    """`zoo check NAME` in a subprocess."""
     path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
-    surroundings = {**os.environ, "PYTHONPATH": path, "ZOO_HOME": str(site.parent / "home")}
+    variables = {**os.environ, "PYTHONPATH": path, "ZOO_HOME": str(site.parent / "home")}
     command = [sys.executable, "-m", "zoo_core", "check", name]
-    return subprocess.run(command, capture_output=True, text=True, env=surroundings, cwd=site.parent)
+    return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=site.parent)
 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("heavy", "torch is imported as plugins are registered"), ("slow", "ms to register, but should take under 50")],
 )
-def test_a_registration_that_is_not_light_is_found(site, name, reason):
+def test_a_heavy_registration_is_found(site, name, reason):
     done = check(site, name)
     assert done.returncode == 1
     (line,) = [line for line in done.stdout.splitlines() if "registration-is-light" in line]
@@ -122,9 +122,9 @@ def test_a_registration_that_is_not_light_is_found(site, name, reason):
         ("together", "passed", "two-processes-agree"),
     ],
 )
-def test_two_processes_that_part_are_found(site, name, state, reason):
+def test_two_processes_that_differ_are_found(site, name, state, reason):
     done = check(site, f"{name}-digits")
     (line,) = [line for line in done.stdout.splitlines() if "two-processes-agree" in line]
     assert line.startswith(state), done.stdout
     assert reason in line
-    assert name != "lonely" or "only one of us can do that" in line
+    assert name != "lonely" or "only rank 0 is supported" in line

@@ -1,4 +1,4 @@
-"""The command as a person types it: real processes, real signals, the shipped digits."""
+"""The command in subprocesses, with real signals and the bundled digits."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def zoo(folder, *arguments):
 
 
 def report(done):
-    """What `zoo run` ends by saying, by its first word."""
+    """The lines that `zoo run` prints at the end, by their first word."""
     lines = [line.split(maxsplit=1) for line in done.stdout.splitlines() if line.startswith("  ")]
     return {word.replace("go", "go on"): text.removeprefix("on ").strip() for word, text in lines}
 
@@ -41,7 +41,7 @@ def weights_of(run):
 
 
 def tensors_of(run):
-    """The weights without what the file says of itself, in which other settings differ that change no weight."""
+    """The tensors without the metadata, which contains settings that do not affect the weights."""
     whole = weights_of(run)
     return whole[8 + int.from_bytes(whole[:8], "little") :]
 
@@ -53,28 +53,28 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def done(place):
-    """`zoo run` for thirty steps, as it ended."""
-    words = ["run.steps=30", "run.checkpoint_every=10", "run.log_every=10", "run.preview_every=15"]
-    return zoo(place, "run", *SMALL, *words)
+    """`zoo run` for 30 steps."""
+    arguments = ["run.steps=30", "run.checkpoint_every=10", "run.log_every=10", "run.preview_every=15"]
+    return zoo(place, "run", *SMALL, *arguments)
 
 
-def test_a_run_ends_well_and_says_where_it_lies_how_it_went_and_what_to_type(place, done):
+def test_a_run_prints_its_folder_its_metrics_and_the_next_commands(place, done):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("clsgan-mnist: done, step 30\n")
-    said = report(done)
-    run = place / said["run"]
+    lines = report(done)
+    run = place / lines["run"]
     assert run.parent == place / "runs" / "clsgan-mnist"
     last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["step"] == 30
     for name in ("generator_loss", "discriminator_loss", "real_loss", "fake_loss"):
-        assert f"{name} {last[name]:.4g}" in said["metrics"]
-    assert said["look"] == f"zoo predict {said['run']} -o picture.png"
-    assert said["curves"] == f"tensorboard --logdir {said['run']}"
+        assert f"{name} {last[name]:.4g}" in lines["metrics"]
+    assert lines["look"] == f"zoo predict {lines['run']} -o picture.png"
+    assert lines["curves"] == f"tensorboard --logdir {lines['run']}"
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["step-000000020", "step-000000030"]
     assert sorted(path.name for path in (run / "previews").iterdir()) == ["step-000015.png", "step-000030.png"]
 
 
-def test_a_pipe_gets_plain_lines(done):
+def test_output_to_a_pipe_consists_of_plain_lines(done):
     assert "\x1b" not in done.stdout + done.stderr
     assert "\r" not in done.stdout + done.stderr
     first, *lines = done.stderr.splitlines()
@@ -82,27 +82,27 @@ def test_a_pipe_gets_plain_lines(done):
     assert re.match(r"step 30/30  epoch 0\.12  [\d.]+ steps/s  .*generator_loss [\d.]+.*  left 0:00:00$", lines[-1])
 
 
-def test_the_command_it_prints_writes_a_picture_of_digits(place, done):
+def test_the_printed_predict_command_writes_an_image_of_digits(place, done):
     program, *arguments = shlex.split(report(done)["look"])
     assert program == "zoo"
-    looked = zoo(place, *arguments)
-    assert looked.returncode == 0, looked.stderr
-    with Image.open(place / "picture.png") as picture:
-        assert picture.format == "PNG"
-        assert picture.size == (10 * 30 + 2, 8 * 30 + 2)  # eighty digits, two pixels between them
-        assert picture.convert("L").getextrema()[1] > 50
+    predicted = zoo(place, *arguments)
+    assert predicted.returncode == 0, predicted.stderr
+    with Image.open(place / "picture.png") as image:
+        assert image.format == "PNG"
+        assert image.size == (10 * 30 + 2, 8 * 30 + 2)  # 80 digits, two pixels between them
+        assert image.convert("L").getextrema()[1] > 50
 
 
-def test_labels_are_asked_for_by_the_recipes_name(place, done):
-    looked = zoo(place, "predict", "clsgan-mnist", "labels=[5,5,5,5]", "seed=1", "-o", "fives.png")
-    assert looked.returncode == 0, looked.stderr
-    assert looked.stdout == ""
-    assert report(done)["run"] in looked.stderr
-    with Image.open(place / "fives.png") as picture:
-        assert picture.size == (4 * 30 + 2, 30 + 2)
-    lost = zoo(place, "predict", "clsgan-mnist", "labels=[5]")
-    assert (lost.returncode, lost.stdout) == (2, "")
-    assert "no file is given for it" in lost.stderr
+def test_predict_accepts_the_name_of_a_recipe(place, done):
+    predicted = zoo(place, "predict", "clsgan-mnist", "labels=[5,5,5,5]", "seed=1", "-o", "fives.png")
+    assert predicted.returncode == 0, predicted.stderr
+    assert predicted.stdout == ""
+    assert report(done)["run"] in predicted.stderr
+    with Image.open(place / "fives.png") as image:
+        assert image.size == (4 * 30 + 2, 30 + 2)
+    without_output = zoo(place, "predict", "clsgan-mnist", "labels=[5]")
+    assert (without_output.returncode, without_output.stdout) == (2, "")
+    assert "no file is given" in without_output.stderr
 
     wrong = zoo(place, "predict", "clsgan-mnist", "labels=[12]", "-o", "twelve.png")
     assert (wrong.returncode, wrong.stdout) == (2, "")
@@ -110,29 +110,29 @@ def test_labels_are_asked_for_by_the_recipes_name(place, done):
     assert not (place / "twelve.png").exists()
 
 
-def test_a_folder_that_is_there_is_never_written_over(place, done):
+def test_an_existing_run_is_never_overwritten(place, done):
     run = place / report(done)["run"]
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     again = zoo(place, "run", *SMALL, "run.steps=1", "--folder", run)
     assert again.returncode == 2
     assert "Traceback" not in again.stderr
-    assert f"error: the run folder {run} is there already" in again.stderr
+    assert f"error: the run folder {run} already exists" in again.stderr
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_what_a_run_wrote_repeats_it(place, done):
+def test_the_config_of_a_run_reproduces_it(place, done):
     run = place / report(done)["run"]
     again = zoo(place, "run", "--config", run / "config.yaml", "--folder", "again")
     assert again.returncode == 0, again.stderr
     assert weights_of(place / "again") == weights_of(run)
 
 
-def stopped_by(number, folder, words):
-    """`zoo run`, sent the signal once its first checkpoint lies there; and how it ended.
+def stopped_by(number, folder, arguments):
+    """`zoo run`, stopped by a signal after its first checkpoint.
 
-    Its whole group is sent it, as by a key press in a terminal or by a scheduler.
+    The signal is sent to the process group, as by a key press in a terminal or by a scheduler.
     """
-    command = [*ZOO, "run", *LONG, *words]
+    command = [*ZOO, "run", *LONG, *arguments]
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -142,13 +142,13 @@ def stopped_by(number, folder, words):
         text=True,
         start_new_session=True,
     )
-    late = threading.Timer(200, process.kill)
-    late.start()
+    timeout = threading.Timer(200, process.kill)
+    timeout.start()
     while process.poll() is None and not list(folder.glob("runs/*/*/checkpoints/step-*")):
         time.sleep(0.005)
     os.killpg(process.pid, number)
     stdout, stderr = process.communicate()
-    late.cancel()
+    timeout.cancel()
     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
@@ -158,19 +158,19 @@ def newest_checkpoint(run):
 
 @pytest.fixture(scope="module")
 def uninterrupted(place):
-    """The weights of the run that the signals below stop."""
+    """The tensors of the same run without a signal."""
     done = zoo(place, "run", *LONG, "--folder", "uninterrupted")
     assert done.returncode == 0, done.stderr
     return tensors_of(place / "uninterrupted")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [[], ["run.workers=2"]], ids=["alone", "with loader workers"])
+@pytest.mark.parametrize("arguments", [[], ["run.workers=2"]], ids=["alone", "with loader workers"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_run_after_the_step_and_resuming_gives_what_it_would_have_been(
-    tmp_path, uninterrupted, number, code, words
+def test_a_signal_stops_a_run_and_resuming_gives_the_tensors_of_an_uninterrupted_run(
+    tmp_path, uninterrupted, number, code, arguments
 ):
-    stopped = stopped_by(number, tmp_path, words)
+    stopped = stopped_by(number, tmp_path, arguments)
     assert stopped.returncode == code, stopped.stderr
     assert "Traceback" not in stopped.stderr
     run = tmp_path / report(stopped)["run"]
@@ -186,41 +186,41 @@ def test_a_signal_ends_a_run_after_the_step_and_resuming_gives_what_it_would_hav
     assert tensors_of(run) == uninterrupted
 
 
-def test_a_key_press_before_the_first_step_leaves_nothing(tmp_path):
+def test_an_interrupt_before_the_first_step_leaves_no_file(tmp_path):
     process = subprocess.Popen(
         [*ZOO, "run", *SMALL], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True
     )
     modules = Path(f"/proc/{process.pid}/maps")
     if not modules.exists():
         process.kill()
-        pytest.skip("tells by /proc that the command is at work")
+        pytest.skip("needs /proc to see that the command is importing torch")
     while process.poll() is None and "libtorch_cpu" not in modules.read_text():
-        time.sleep(0.01)  # torch takes seconds to import: zoo is at work, and no step is done
+        time.sleep(0.01)  # importing torch takes seconds, and no step is done by then
     process.send_signal(signal.SIGINT)
-    late = threading.Timer(120, process.kill)
-    late.start()
+    timeout = threading.Timer(120, process.kill)
+    timeout.start()
     _, stderr = process.communicate()
-    late.cancel()
+    timeout.cancel()
     assert process.returncode == 130, stderr
     assert stderr == "interrupted\n"
     assert list(tmp_path.rglob("*")) == []
 
 
 @pytest.mark.parametrize(
-    ("words", "message", "hint"),
+    ("arguments", "message", "hint"),
     [
         (["clsgan-mnits"], "no recipe is called 'clsgan-mnits'.", "Did you mean 'clsgan-mnist'?"),
         ([*SMALL, "run.step=3"], "run.step: recipe 'clsgan-mnist' has no such setting.", "Did you mean 'run.steps'?"),
         ([*SMALL, "run.batch_size=4001"], "the data set has only 4000 training examples.", "run.batch_size=4000"),
         ([*SMALL, "run.device=cuda:99"], "run.device is 'cuda:99'", "--device cpu"),
-        (["--resume", "nowhere"], "nowhere is no run's folder: it holds no config.yaml.", "runs"),
+        (["--resume", "nowhere"], "nowhere is not the folder of a run: it has no config.yaml.", "runs"),
     ],
 )
-def test_a_mistake_gets_two_lines_and_writes_nothing(tmp_path, words, message, hint):
-    failed = zoo(tmp_path, "run", *words)
-    problem, advice = failed.stderr.splitlines()
+def test_a_usage_error_has_a_hint_and_writes_nothing(tmp_path, arguments, message, hint):
+    failed = zoo(tmp_path, "run", *arguments)
+    first, second = failed.stderr.splitlines()
     assert failed.returncode == 2
-    assert problem.startswith("error: ")
-    assert message in problem
-    assert hint in advice
+    assert first.startswith("error: ")
+    assert message in first
+    assert hint in second
     assert list(tmp_path.rglob("*")) == []

@@ -69,7 +69,7 @@ def state_of(sessions: Sequence[Session], active: bool) -> State:
     if active:
         return State("running")
     if not sessions:
-        return State("unknown", "sessions.json is missing")
+        return State("unknown", "sessions.json is missing or damaged")
     word, _, why = sessions[-1].ended.partition(": ")
     return State("killed", "its process ended without recording why") if word == "running" else State(word, why)
 

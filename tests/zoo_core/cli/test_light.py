@@ -1,4 +1,4 @@
-"""Looking around is quick: the commands that only read names import nothing heavy."""
+"""Commands that only list and describe import nothing heavy."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stder
 """
 
 
-def typed_in(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
-    """The command, whose last line on stderr are its exit code and what it imported."""
-    command = [sys.executable, "-c", PROGRAM, *words]
+def run_in(folder: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command; the last line on stderr contains its exit code and the imported modules."""
+    command = [sys.executable, "-c", PROGRAM, *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize(
-    ("words", "shows"),
+    ("arguments", "shows"),
     [
         (["--help"], "Train a recipe."),
         (["--version"], "zoo "),
@@ -37,7 +37,7 @@ def typed_in(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]
         (["list", "weights"], ""),
         (["weights", "list"], "digit-classifier-mnist"),
         (["weights", "--help"], "publish"),
-        (["weights", "remove", "--help"], "fetched"),
+        (["weights", "remove", "--help"], "downloaded"),
         (["eval", "--help"], "--tolerance"),
         (["reproduce", "--help"], "--folder"),
         (["list", "plugins"], "zoo-core"),
@@ -48,7 +48,7 @@ def typed_in(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]
         (["top", "--once"], "no runs in"),
         (["info", "clsgan-mnist"], "run.steps"),
         (["info", "clsgan-mnist", "--json"], '"run.steps"'),
-        (["info", "next-frame"], "averaging"),
+        (["info", "next-frame"], "ema_decay"),
         (["info", "mnist"], "subset"),
         (["run", "--help"], "--resume"),
         (["run", "clsgan-mnist", "--print-config"], "latent_dim: 96"),
@@ -62,17 +62,19 @@ def typed_in(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]
     ],
     ids=" ".join,
 )
-def test_a_command_that_reads_names_imports_nothing_heavy(tmp_path: Path, words: list[str], shows: str) -> None:
-    done = typed_in(tmp_path, words)
+def test_a_command_that_lists_or_describes_imports_nothing_heavy(
+    tmp_path: Path, arguments: list[str], shows: str
+) -> None:
+    done = run_in(tmp_path, arguments)
 
-    told = json.loads(done.stderr.splitlines()[-1])
-    assert told["code"] == 0, done.stderr
+    result = json.loads(done.stderr.splitlines()[-1])
+    assert result["code"] == 0, done.stderr
     assert shows in done.stdout
-    assert (HEAVY | {"omegaconf"}) & set(told["modules"]) == set()
+    assert (HEAVY | {"omegaconf"}) & set(result["modules"]) == set()
 
 
-def test_a_run_with_previews_does_without_torchvision(tmp_path: Path) -> None:
-    words = [
+def test_a_run_with_previews_does_not_import_torchvision(tmp_path: Path) -> None:
+    arguments = [
         "run",
         "gan-mnist",
         "dataset.source=subset",
@@ -80,11 +82,11 @@ def test_a_run_with_previews_does_without_torchvision(tmp_path: Path) -> None:
         "run.preview_every=1",
         "trainer.eval_classifier=null",
     ]
-    done = typed_in(tmp_path, [*words, "--folder", "here"])
-    told = json.loads(done.stderr.splitlines()[-1])
-    assert told["code"] == 0, done.stderr
-    assert "torchvision" not in told["modules"]
-    assert (tmp_path / "here" / "previews" / "step-000002.png").is_file()
+    done = run_in(tmp_path, [*arguments, "--folder", "run"])
+    result = json.loads(done.stderr.splitlines()[-1])
+    assert result["code"] == 0, done.stderr
+    assert "torchvision" not in result["modules"]
+    assert (tmp_path / "run" / "previews" / "step-000002.png").is_file()
 
 
 def test_info_of_a_weights_file_reads_its_header_without_torch(tmp_path: Path) -> None:
@@ -93,11 +95,11 @@ def test_info_of_a_weights_file_reads_its_header_without_torch(tmp_path: Path) -
     from zoo_core.weights.format import write
 
     write(tmp_path / "a.safetensors", {"w": torch.zeros(2, 3)}, {"model": "line", "config": {"inputs": 3}})
-    words = ["info", "a.safetensors"]
-    done = typed_in(tmp_path, words)
-    told = json.loads(done.stderr.splitlines()[-1])
-    assert (told["code"], done.stdout.splitlines()[0]) == (0, "file a.safetensors: model 'line'")
-    assert {"torch", "torchvision", "accelerate"} & set(told["modules"]) == set()
+    arguments = ["info", "a.safetensors"]
+    done = run_in(tmp_path, arguments)
+    result = json.loads(done.stderr.splitlines()[-1])
+    assert (result["code"], done.stdout.splitlines()[0]) == (0, "file a.safetensors: model 'line'")
+    assert {"torch", "torchvision", "accelerate"} & set(result["modules"]) == set()
 
 
 def test_importing_zoo_imports_nothing_heavy() -> None:
@@ -107,7 +109,7 @@ def test_importing_zoo_imports_nothing_heavy() -> None:
     assert HEAVY & set(done.stdout.split()) == set()
 
 
-def test_a_misspelt_recipe_is_told_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+def test_a_misspelt_recipe_is_reported_before_anything_heavy_is_imported(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, "run", "clsgan-mnits"],
         cwd=tmp_path,
@@ -115,13 +117,13 @@ def test_a_misspelt_recipe_is_told_before_anything_heavy_is_imported(tmp_path: P
         text=True,
         timeout=120,
     )
-    told = json.loads(done.stderr.splitlines()[-1])
-    assert told["code"] == 2
-    assert HEAVY & set(told["modules"]) == set()
+    result = json.loads(done.stderr.splitlines()[-1])
+    assert result["code"] == 2
+    assert HEAVY & set(result["modules"]) == set()
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         (["run", "clsgan-mnist", "trainer.los=1"], "Did you mean 'trainer.loss'?"),
         (["run", "clsgan-mnist", "model.latent_dim=many"], "should be an int"),
@@ -129,12 +131,12 @@ def test_a_misspelt_recipe_is_told_before_anything_heavy_is_imported(tmp_path: P
     ],
     ids=" ".join,
 )
-def test_a_mistake_in_a_setting_is_told_without_the_seconds_that_torch_takes(
-    tmp_path: Path, words: list[str], told: str
+def test_an_invalid_setting_is_reported_without_importing_torch(
+    tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    done = typed_in(tmp_path, words)
-    *said, last = done.stderr.splitlines()
+    done = run_in(tmp_path, arguments)
+    *lines, last = done.stderr.splitlines()
     assert json.loads(last)["code"] == 2
-    assert told in " ".join(said)
+    assert message in " ".join(lines)
     assert HEAVY & set(json.loads(last)["modules"]) == set()
     assert not list(tmp_path.iterdir())
