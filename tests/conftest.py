@@ -1,4 +1,4 @@
-"""What tests of all packages share. Every test has a zoo home of its own, so that none sees a developer's."""
+"""Fixtures of all tests. Every test has its own ZOO_HOME, so that none depends on that of the developer."""
 
 import os
 
@@ -11,9 +11,9 @@ import zoo_core as zoo
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# On a machine where others are at work, an example may take any time.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+# On a busy machine, an example may take any time.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -43,10 +43,10 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_home_of_a_developer(tmp_path_factory):
-    """What fixtures of a whole module do, before a test has its own home, goes into this one."""
+def shared_zoo_home(tmp_path_factory):
+    """The ZOO_HOME of fixtures with a larger scope than a test."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZOO_HOME", str(tmp_path_factory.mktemp("zoo-home-of-all")))
+        patch.setenv("ZOO_HOME", str(tmp_path_factory.mktemp("shared-zoo-home")))
         yield
 
 
@@ -58,7 +58,7 @@ def zoo_home(tmp_path_factory, monkeypatch):
 
 
 class StopsAt:
-    """Ends a run after a step, as a signal would."""
+    """Stops a run after a step, as a signal would."""
 
     def __init__(self, step):
         self.step = step

@@ -34,7 +34,7 @@ def served(*names: str, before: tuple[str, ...] = (), folder: Path | None = None
         preexec_fn=heeds_ctrl_c,
     )
     assert process.stdout is not None
-    assert process.stdout.readline().startswith(f"http://127.0.0.1:{port}/ shows {', '.join(names)}")
+    assert process.stdout.readline().startswith(f"http://127.0.0.1:{port}/ serves {', '.join(names)}")
     yield f"http://127.0.0.1:{port}/", process
     process.kill()
     process.wait()

@@ -1,4 +1,4 @@
-"""No pickle is read or written: no file of the tree calls what would, and a whole run unpickles nothing."""
+"""No pickle is read or written: no source file calls such a function, and a complete run unpickles nothing."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from repository import HELPERS, ROOT
 FOLDERS = ("zoo_core", "zoo_plugins", "examples", "benchmarks", "scripts")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 THE_ONE_READER = ROOT / "zoo_core" / "tools" / "unpickle.py"
-THE_ONE_WRITER = ROOT / "benchmarks" / "saving_large.py"  # times torch.save beside zoo's own; nothing reads its file
+THE_ONE_WRITER = ROOT / "benchmarks" / "saving_large.py"  # times torch.save for comparison; nothing reads its file
 
-MODULES = {  # each reads or writes pickles, or code
+MODULES = {  # they read or write pickles or code
     "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "jsonpickle", "marshal", "pickle", "pickletools", "shelve",
     "torch.hub", "torch.package",
 }  # fmt: skip
@@ -25,7 +25,7 @@ CALLS = {
     "torch.load", "torch.save", "torch.jit.load", "torch.jit.save", "torch.export.load", "yaml.load", "yaml.load_all",
     "yaml.full_load", "yaml.full_load_all", "yaml.unsafe_load", "yaml.unsafe_load_all", "pandas.read_pickle",
 }  # fmt: skip
-METHODS = {  # whatever they are called on
+METHODS = {  # of any object
     "load_state": "accelerate's, which unpickles",
     "save_state": "accelerate's, which pickles",
     "read_pickle": "pandas'",
@@ -70,7 +70,7 @@ def arguments(call: ast.Call, name: str) -> Iterator[tuple[int, str]]:
 
 
 def imported(tree: ast.AST) -> dict[str, str]:
-    """What each imported name is: ``import numpy as np`` and ``from torch import hub`` say it."""
+    """The full name of each imported name, as of ``import numpy as np`` and ``from torch import hub``."""
     names = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -94,7 +94,7 @@ def is_constant(node: ast.AST, value: object) -> bool:
     return isinstance(node, ast.Constant) and node.value is value
 
 
-def test_every_folder_was_looked_through() -> None:
+def test_every_folder_is_searched() -> None:
     assert {path.relative_to(ROOT).parts[0] for path in FILES} == set(FOLDERS)
     assert THE_ONE_READER in FILES
 
@@ -110,7 +110,7 @@ def test_no_file_reads_or_writes_a_pickle(path: Path) -> None:
         assert [f"{path}:{line}: {name}" for line, name in found] == []
 
 
-def test_the_one_reader_takes_tensors_only() -> None:
+def test_the_one_reader_reads_only_tensors() -> None:
     tree = ast.parse(THE_ONE_READER.read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     (call,) = [node for node in calls if full_name(node.func, {}) == "torch.load"]
@@ -164,7 +164,7 @@ def test_nothing_imports_the_one_reader() -> None:
         "import importlib\nimportlib.import_module('pickle')",
     ],
 )
-def test_the_search_finds(line: str) -> None:
+def test_the_search_reports(line: str) -> None:
     assert list(findings(ast.parse(line)))
 
 
@@ -182,7 +182,7 @@ def test_the_search_finds(line: str) -> None:
         "'pickle'",
     ],
 )
-def test_the_search_lets_be(line: str) -> None:
+def test_the_search_does_not_report(line: str) -> None:
     assert list(findings(ast.parse(line))) == []
 
 
@@ -194,7 +194,7 @@ seen = []
 
 def watch(event, arguments):
     if event == "pickle.find_class":
-        raise AssertionError(f"a pickle asks for {arguments[0]}.{arguments[1]}")
+        raise AssertionError(f"a pickle loads {arguments[0]}.{arguments[1]}")
     if event == "import" and arguments[0] == "zoo_core.tools.unpickle":
         raise AssertionError("the reader of pickles is imported")
     seen.append(event)
@@ -202,7 +202,7 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 """
-WHOLE_LIFE = (
+COMPLETE_RUN = (
     WATCHED
     + """
 import warnings
@@ -234,15 +234,15 @@ def watched(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> subp
 
 
 @pytest.mark.slow
-def test_a_run_from_its_first_step_to_its_publication_unpickles_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done = watched(WHOLE_LIFE, tmp_path, monkeypatch)
+def test_a_run_from_training_to_publication_unpickles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = watched(COMPLETE_RUN, tmp_path, monkeypatch)
     assert (done.returncode, done.stdout) == (0, "MIT True True\n"), done.stderr
 
 
-@pytest.mark.parametrize("does", ["import pickle; pickle.loads(pickle.dumps(watch))", "import zoo_core.tools.unpickle"])
-def test_the_watch_wakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str) -> None:
-    done = watched(f"{WATCHED}\n{does}\n", tmp_path, monkeypatch)
+@pytest.mark.parametrize(
+    "statement", ["import pickle; pickle.loads(pickle.dumps(watch))", "import zoo_core.tools.unpickle"]
+)
+def test_the_audit_hook_detects_pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str) -> None:
+    done = watched(f"{WATCHED}\n{statement}\n", tmp_path, monkeypatch)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(("AssertionError: a pickle asks for", "AssertionError: the reader"))
+    assert done.stderr.splitlines()[-1].startswith(("AssertionError: a pickle loads", "AssertionError: the reader"))

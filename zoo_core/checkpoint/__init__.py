@@ -1,5 +1,2 @@
-"""Checkpoints: the state of a trainer as tensors and JSON, written whole, hashed and read back.
-
-Nothing is pickled. Imports ``weights`` (for safetensors files) and what is below it; ``training``, ``testing`` and
-``tools`` import it.
-"""
+"""Checkpoints: the state of a trainer as tensors and JSON, written atomically and verified when read; nothing is
+pickled. Imports ``weights`` and the packages below it; ``training`` and every package above it may import it."""

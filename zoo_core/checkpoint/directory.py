@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from zoo_core.checkpoint.serialize import Packed
 from zoo_core.errors import BadFile
+from zoo_core.files import sha256_of, sync
 from zoo_core.weights.format import apart, read_tensors
 
 FORMAT = 1
@@ -39,12 +39,12 @@ def save(folder: Path, step: int, captured: Mapping[str, Packed], keep: int, spa
         held = {name: structure for name, (_, structure) in captured.items()}
         state = {"format": FORMAT, "step": step, "files": files, "held": held}
         (aside / "state.json").write_text(json.dumps(state) + "\n", encoding="utf-8")
-        _sync(aside / "state.json")
-        _sync(aside)
+        sync(aside / "state.json")
+        sync(aside)
         if final.exists():
             shutil.rmtree(final)
         aside.rename(final)
-        _sync(folder)
+        sync(folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         reason = getattr(error, "strerror", None) or error
@@ -66,7 +66,7 @@ def load(path: Path) -> tuple[int, dict[str, Packed]]:
         if state["format"] != FORMAT:
             raise BadFile(f"{path} has format {state['format']}, but this zoo reads {FORMAT}.")
         for name, expected in state["files"].items():
-            if _sha256(path / f"{name}.safetensors") != expected:
+            if sha256_of(path / f"{name}.safetensors") != expected:
                 raise BadFile(f"{path / name}.safetensors is damaged: its sha256 is not the one in state.json.")
         tensors = {name: read_tensors(path / f"{name}.safetensors") for name in state["files"]}
         return int(state["step"]), {name: (tensors.get(name, {}), held) for name, held in state["held"].items()}
@@ -113,21 +113,8 @@ def _written(folder: Path, parts: Mapping[str, Mapping[str, Tensor]]) -> dict[st
         for name, tensors in sorted(parts.items(), key=lambda part: -sum(one.nbytes for one in part[1].values())):
             path = folder / f"{name}.safetensors"
             save_file(apart(tensors), path)
-            hashes[name] = hashing.submit(_sha256, path)
-            syncs.append(syncing.submit(_sync, path))
-        for sync in syncs:
-            sync.result()
+            hashes[name] = hashing.submit(sha256_of, path)
+            syncs.append(syncing.submit(sync, path))
+        for synced in syncs:
+            synced.result()
         return {name: hashes[name].result() for name in parts}
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

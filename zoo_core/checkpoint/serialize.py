@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.errors import ZooError
+from zoo_core.naming import unused_name
 
 Packed = tuple[dict[str, Tensor], Any]
 _PLAIN = (bool, int, float, str, type(None))
@@ -26,7 +27,8 @@ def pack(value: Any) -> Packed:
             part = full_tensor(part.detach())
             same = (part.data_ptr(), part.shape, part.stride(), part.dtype)
             if same not in seen or not part.numel():  # all empty tensors have one address
-                seen[same] = _unused(path or "value", tensors)
+                # {"a": {"b": …}, "a.b": …} has two tensors at the path "a.b".
+                seen[same] = unused_name(path or "value", tensors.__contains__)
                 tensors[seen[same]] = part
             return {"$tensor": seen[same], **({} if part.device.type == "cpu" else {"on": "device"})}
         if isinstance(part, float) and not math.isfinite(part):
@@ -84,12 +86,3 @@ def odd_one(value: Any, path: str) -> tuple[str, Any] | None:
 def kind_of(value: Any) -> str:
     """What ``value`` is, for a message: ``a tensor (3, 4)``, ``a str``."""
     return f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-
-
-def _unused(name: str, taken: Mapping[str, Tensor]) -> str:
-    """``{"a": {"b": …}, "a.b": …}`` has two tensors at the path "a.b"."""
-    number, unused = 1, name
-    while unused in taken:
-        number += 1
-        unused = f"{name}-{number}"
-    return unused

@@ -1,4 +1,4 @@
-"""The command line. A sub-command's module is imported when it is typed; its one-line help stands here."""
+"""The command line. Imports every package below it; only ``__main__`` may import it."""
 
 from __future__ import annotations
 
@@ -21,74 +21,72 @@ from zoo_core.errors import ProcessLost, UnknownName, ZooError, did_you_mean
 if TYPE_CHECKING:
     from zoo_core.registry.catalog import Catalog
 
+# The module of a command is imported when the command is used; `zoo --help` needs only the summaries.
 COMMANDS = {
     "run": ("zoo_core.cli.run", "Train a recipe."),
-    "sweep": ("zoo_core.cli.sweep", "Train a recipe with other settings each time, and compare."),
-    "top": ("zoo_core.cli.top", "The runs on this machine, live."),
-    "predict": ("zoo_core.cli.predict", "Use a trained model: a picture, a label."),
-    "demo": ("zoo_core.cli.demo", "Try models on a page in the browser."),
-    "eval": ("zoo_core.cli.evaluate", "Measure published weights again, and compare."),
-    "reproduce": ("zoo_core.cli.reproduce", "Train published weights again, and compare."),
-    "report": ("zoo_core.cli.report", "One HTML file on a run, or on several beside each other."),
-    "weights": ("zoo_core.cli.weights", "Published weights: fetch, look at, publish."),
-    "export": ("zoo_core.cli.export", "Write a network for other programs: ONNX, torch.export."),
-    "bench": ("zoo_core.cli.bench", "How fast a model is here, trained or asked, and what it takes."),
-    "list": ("zoo_core.cli.list", "Recipes, models, trainers, data sets, weights."),
-    "search": ("zoo_core.cli.search", "Whatever has to do with a word."),
-    "info": ("zoo_core.cli.info", "What a name stands for, and its settings."),
-    "new": ("zoo_core.cli.new", "Begin a plugin of your own."),
-    "check": ("zoo_core.cli.check", "Whether a plugin keeps what zoo promises of every plugin."),
-    "verify-resume": (
-        "zoo_core.cli.verify_resume",
-        "Whether a recipe, killed and resumed, ends the same.",
-    ),
-    "plugins": ("zoo_core.cli.plugins", "Installed plugins, and what is wrong with a broken one."),
+    "sweep": ("zoo_core.cli.sweep", "Train a recipe with different settings and compare the results."),
+    "top": ("zoo_core.cli.top", "Monitor the runs on this machine."),
+    "predict": ("zoo_core.cli.predict", "Predict with a trained model."),
+    "demo": ("zoo_core.cli.demo", "Serve trained models on a page in the browser."),
+    "eval": ("zoo_core.cli.evaluate", "Evaluate weights and compare with the metrics they state."),
+    "reproduce": ("zoo_core.cli.reproduce", "Train weights again and compare with the metrics they state."),
+    "report": ("zoo_core.cli.report", "Write an HTML report on one or several runs."),
+    "weights": ("zoo_core.cli.weights", "List, download, verify and publish weights."),
+    "export": ("zoo_core.cli.export", "Export a network to ONNX or torch.export."),
+    "bench": ("zoo_core.cli.bench", "Benchmark training or inference: throughput, latency, memory."),
+    "list": ("zoo_core.cli.list", "List recipes, models, trainers, datasets, weights or plugins."),
+    "search": ("zoo_core.cli.search", "Search names, tags and summaries."),
+    "info": ("zoo_core.cli.info", "Show what a name refers to, with its settings."),
+    "new": ("zoo_core.cli.new", "Create a new plugin."),
+    "check": ("zoo_core.cli.check", "Run the conformance checks on a plugin."),
+    "verify-resume": ("zoo_core.cli.verify_resume", "Verify that a killed and resumed run gives the same result."),
+    "plugins": ("zoo_core.cli.plugins", "List, enable and disable plugins."),
 }
 
 
 class LazyGroup(click.Group):
-    """Zoo's own commands by name and help line; those of plugins through the hook ``zoo_commands``."""
+    """The built-in commands, imported when used, and those that plugins add in the hook ``zoo_commands``."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._asked: set[str] = set()
+        self._called_plugins: set[str] = set()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        self._ask_plugins()
+        self._add_commands_of_plugins()
         return [*COMMANDS, *sorted(self.commands)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS:
             module, _ = COMMANDS[cmd_name]
             return cast(click.Command, import_module(module).command)
-        self._ask_plugins()
+        self._add_commands_of_plugins()
         return super().get_command(ctx, cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        word = args[0]
-        if ctx.resilient_parsing or word.startswith("-") or self.get_command(ctx, word) is not None:
+        name = args[0]
+        if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
         raise UnknownName(
-            f"zoo has no command '{word}'.", did_you_mean(word, self.list_commands(ctx), "`zoo --help` shows all.")
+            f"zoo has no command '{name}'.", did_you_mean(name, self.list_commands(ctx), "`zoo --help` lists them.")
         )
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        self._ask_plugins()
+        self._add_commands_of_plugins()
         rows = [(name, text) for name, (_, text) in COMMANDS.items()]
         rows += [(name, command.get_short_help_str()) for name, command in sorted(self.commands.items())]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
-    def _ask_plugins(self) -> None:
-        """Let every plugin add its commands, once; one that raises costs only its own."""
+    def _add_commands_of_plugins(self) -> None:
+        """Call the hook of every plugin once. An error in one plugin does not affect the others."""
         from zoo_core.registry import catalog
 
         for implementation in catalog.default().plugins.manager.hook.zoo_commands.get_hookimpls():
             name = implementation.plugin_name
-            if name not in self._asked:
-                self._asked.add(name)
+            if name not in self._called_plugins:
+                self._called_plugins.add(name)
                 try:
                     implementation.function(self)
                 except Exception as error:
@@ -110,46 +108,48 @@ def _want_traceback(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--traceback``, which every command takes before or behind its name."""
+    """Add ``--traceback``, which is accepted before and after the name of every command."""
     return click.option(
         "--traceback",
         is_flag=True,
         expose_value=False,
         is_eager=True,
         callback=_want_traceback,
-        help="Show where an error arose.",
+        help="Print the traceback of an error.",
     )(function)
 
 
-def _name_plugins(ctx: click.Context, _: click.Parameter, paths: tuple[str, ...]) -> None:
-    """Into the environment, where processes that a command starts find them, too."""
+def _add_plugin_files(ctx: click.Context, _: click.Parameter, paths: tuple[str, ...]) -> None:
+    """Add the files to the environment, which processes started by a command inherit."""
     from zoo_core.config.layers import PLUGIN_FILES
 
     if paths:
-        named = [os.path.abspath(path) for path in paths]
-        os.environ[PLUGIN_FILES] = os.pathsep.join([*filter(None, [os.environ.get(PLUGIN_FILES)]), *named])
+        files = [os.path.abspath(path) for path in paths]
+        os.environ[PLUGIN_FILES] = os.pathsep.join([*filter(None, [os.environ.get(PLUGIN_FILES)]), *files])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
+)
 @click.option(
     "--plugin",
     multiple=True,
     metavar="FILE",
     expose_value=False,
     is_eager=True,
-    callback=_name_plugins,
-    help="A plugin that is a single .py file.",
+    callback=_add_plugin_files,
+    help="Load a plugin that is a single .py file; may be repeated.",
 )
 @common_options
 def cli() -> None:
-    """Models, how they are trained, and their data, by name.
+    """Train, evaluate and use models by name.
 
     \b
-    zoo list                          what there is
-    zoo run clsgan-mnist              train it
+    zoo list                          list the recipes
+    zoo run clsgan-mnist              train a recipe
     zoo predict clsgan-mnist labels=[5,5,5,5] -o fives.png
-    zoo weights list                  trained models to be had by name
+    zoo weights list                  list the published weights
     """
 
 
@@ -163,10 +163,10 @@ def open_catalog(registry: Iterable[Path] = ()) -> Catalog:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Entry point of the command ``zoo``. Exit codes: 0 done, 1 a run failed, 2 the user's mistake, 130 interrupted."""
+    """Entry point of the command ``zoo``. Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted."""
     warnings.showwarning = _show_warning
     limit_spin_wait()
-    if "_ZOO_COMPLETE" in os.environ:  # a shell that asks for names shows whatever else is said amid what is typed
+    if "_ZOO_COMPLETE" in os.environ:  # a warning would appear in the middle of the command being typed
         warnings.simplefilter("ignore")
     sys.exit(_exit_code(arguments))
 
@@ -181,7 +181,7 @@ def _exit_code(arguments: list[str] | None) -> int:
             return LOST
         say_error(str(error), show_traceback)
         if is_launched() and not is_rank_zero():
-            time.sleep(5)  # if it is the first one's error, too, that one says so
+            time.sleep(5)  # if rank 0 has the same error, let it report the error before the launcher ends it
         return error.exit_code
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "zoo"
@@ -196,18 +196,18 @@ def _exit_code(arguments: list[str] | None) -> int:
     except BrokenPipeError:
         return 1
     except Exception as error:
-        if problem := _problem_with_file(error):
-            say_error(problem, show_traceback)
+        if message := _file_error(error):
+            say_error(message, show_traceback)
             return 2
         say_error(
-            f"{type(error).__name__}: {error}\n  It comes from a plugin or a library. --traceback shows where.",
+            f"{type(error).__name__}: {error}\n  It was raised in a plugin or a library; --traceback shows where.",
             show_traceback,
         )
         return 1
 
 
-def _problem_with_file(error: Exception) -> str:
-    """What is wrong with a file or folder that zoo itself was to use: it may not be entered, say. "" for any other."""
+def _file_error(error: Exception) -> str:
+    """The message for an OSError that zoo's own use of a file caused, such as missing permissions; "" for others."""
     if not isinstance(error, OSError) or error.filename is None:
         return ""
     import traceback
@@ -218,12 +218,12 @@ def _problem_with_file(error: Exception) -> str:
 
 
 def say_error(text: str, show_traceback: bool = False) -> None:
-    """An error on stderr, behind the traceback of what is being handled if somebody asked for it."""
+    """Print an error to stderr, after the traceback of the current exception if ``--traceback`` was given."""
     if show_traceback or os.environ.get("ZOO_TRACEBACK"):
         import traceback
 
         traceback.print_exc()
-    with suppress(OSError):  # who would have read it has gone
+    with suppress(OSError):  # stderr is closed
         click.echo(f"{click.style('error:', fg='red')} {text}", err=True)
 
 
@@ -235,7 +235,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """A warning as one line a person can read, without the place in the source."""
+    """Print a warning in one line, without its location in the source."""
     if issubclass(category, UserWarning) and is_rank_zero():
-        with suppress(OSError):  # a training goes on, whether or not anybody reads what it says
+        with suppress(OSError):  # stderr is closed, which must not end a training
             click.echo(f"{click.style('warning:', fg='yellow')} {message}", err=True)

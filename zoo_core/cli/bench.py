@@ -10,7 +10,8 @@ import click
 
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import RecipeName
-from zoo_core.cli.sizes import PictureSize
+from zoo_core.cli.options import device_option, json_option, registry_option
+from zoo_core.cli.sizes import ImageSize
 from zoo_core.cli.table import show
 from zoo_core.errors import BadSetting
 from zoo_core.training.signals import exits_on_interrupt
@@ -24,16 +25,22 @@ DTYPES = ["float32", "bfloat16", "float16"]
 @click.command("bench")
 @click.argument("name", metavar="RECIPE|MODEL|WEIGHTS|RUN_DIR", type=RecipeName())
 @click.argument("words", metavar="[KEY=VALUE]...", nargs=-1)
-@click.option("--train/--predict", "trains", default=None, help="Otherwise a recipe is trained, and all else predicts.")
 @click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True, help="Of each."
+    "--train/--predict", "trains", default=None, help="What to benchmark; by default training for a recipe only."
 )
-@click.option("--batch-size", type=click.IntRange(1), help="Examples of a forward pass; otherwise as the model says.")
-@click.option("--size", type=PictureSize(), help="Height x width of its pictures, such as 480x560.")
-@click.option("--dtype", type=click.Choice(DTYPES), help="Of a model that predicts; otherwise float32.")
-@click.option("--device", help="cpu, cuda, cuda:1, mps, xpu; otherwise an accelerator if there is one.")
-@click.option("--registry", multiple=True, type=click.Path(path_type=Path), help="A further registry.yaml.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Duration of each measurement.",
+)
+@click.option("--batch-size", type=click.IntRange(1), help="Examples per forward pass; by default the model's choice.")
+@click.option("--size", type=ImageSize(), help="Height x width of the images, such as 480x560.")
+@click.option("--dtype", type=click.Choice(DTYPES), help="Data type for predictions; by default float32.")
+@device_option
+@registry_option
+@json_option
 @common_options
 def command(
     name: str,
@@ -47,63 +54,64 @@ def command(
     registry: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """How fast NAME is on this machine, and what it takes: a recipe's training, or a model's predictions.
+    """Benchmark the training of a recipe or the predictions of a model: throughput, latency and memory.
 
     \b
-    zoo bench clsgan-mnist                          # steps of its training
+    zoo bench clsgan-mnist                          # training steps
     zoo bench clsgan-mnist run.batch_size=512
     zoo bench unet-digit-scenes --predict --batch-size 8 --size 128x128
-    zoo bench unet base_channels=16                 # a model with its default settings, or others
+    zoo bench unet base_channels=16                 # a model with default settings, or others
 
-    Nothing is kept, and nothing is fetched for a recipe's model: a speed does not depend on the weights.
+    Nothing is saved. The model of a recipe is benchmarked untrained, since its speed does not depend on its weights.
     """
-    here = open_catalog(registry)
+    catalog = open_catalog(registry)
     if trains is None:
-        trains = name in here.recipes
+        trains = name in catalog.recipes
     if trains:
-        _refuse_settings_of_predictions(batch_size, size, dtype)
+        _refuse_prediction_options(batch_size, size, dtype)
     with exits_on_interrupt():
         if trains:
             from zoo_core.tools.bench.training import QUIET, bench_training
 
-            on = [f"run.device={device}"] if device else []
-            found = bench_training(here.recipe(name, *QUIET, *words, *on), here, seconds)
+            overrides = [*QUIET, *words, *([f"run.device={device}"] if device else [])]
+            result = bench_training(catalog.recipe(name, *overrides), catalog, seconds)
         else:
             from zoo_core.tools.bench.inference import bench_predicting
 
-            found = bench_predicting(
+            result = bench_predicting(
                 name,
                 words,
-                here,
+                catalog,
                 seconds,
                 batch_size=batch_size,
                 size=size,
                 device_name=device or "auto",
                 dtype=dtype or "float32",
             )
-    _say(found, as_json)
+    _print(result, as_json)
 
 
-def _refuse_settings_of_predictions(batch_size: int | None, size: tuple[int, int] | None, dtype: str | None) -> None:
+def _refuse_prediction_options(batch_size: int | None, size: tuple[int, int] | None, dtype: str | None) -> None:
     if batch_size is not None:
-        raise BadSetting("--batch-size is of predictions.", f"For a training write `run.batch_size={batch_size}`.")
+        raise BadSetting("--batch-size applies to predictions only.", f"Write `run.batch_size={batch_size}` instead.")
     if size is not None:
         raise BadSetting(
-            "--size is of predictions; a training has its data set's.", "`zoo info RECIPE` shows the settings."
+            "--size applies to predictions only; training has the image size of the dataset.",
+            "`zoo info RECIPE` shows the settings.",
         )
     if dtype is not None:
-        raise BadSetting("--dtype is of predictions.", f"For a training write `run.precision={dtype}`.")
+        raise BadSetting("--dtype applies to predictions only.", f"Write `run.precision={dtype}` instead.")
 
 
-def _say(bench: Bench, as_json: bool) -> None:
+def _print(bench: Bench, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(bench.as_dict(), indent=2))
         return
     threads = f" with {bench.threads} {'thread' if bench.threads == 1 else 'threads'}" if bench.threads else ""
     click.echo(f"{bench.name}: model '{bench.model}' on {bench.device}{threads}, {bench.precision}")
     click.echo(f"  parameters   {bench.parameters:,} ({bench.weights_bytes / 1e6:,.1f} MB with buffers)")
-    most, before = bench.peak_memory / 2**20, bench.memory_before / 2**20
-    click.echo(f"  peak memory  {most:,.0f} MiB, of which {before:,.0f} before anything was built\n")
+    peak, before = bench.peak_memory / 2**20, bench.memory_before / 2**20
+    click.echo(f"  peak memory  {peak:,.0f} MiB, of which {before:,.0f} MiB before the model was created\n")
     rows = {one.what: _row(one) for one in bench.measured}
     show([{"": key, **{what: row[key] for what, row in rows.items()}} for key in next(iter(rows.values()))], False)
 
@@ -111,21 +119,21 @@ def _say(bench: Bench, as_json: bool) -> None:
 def _row(one: Measured) -> dict[str, str]:
     found = one.figures()
     return {
-        "a second": _number(found["per_second"]),
+        "per second": _number(found["per_second"]),
         "examples": f"{found['examples']:,}" if found["examples"] else "-",
-        "examples a second": _number(found["examples_per_second"]),
-        **{f"{share}, ms": _number(1000 * found[share]) for share in ("p50", "p90", "p99")},
+        "examples per second": _number(found["examples_per_second"]),
+        **{f"{percentile}, ms": _number(1000 * found[percentile]) for percentile in ("p50", "p90", "p99")},
         "timed": f"{found['calls']:,} in {found['seconds']:.1f} s",
         "GFLOP": _number(found["flops"], 1e9),
-        "GFLOP a second": _number(found["flops_per_second"], 1e9),
-        "share of the peak": f"{found['share_of_peak']:.0%} of {found['peak_flops_per_second'] / 1e9:,.0f} GFLOP/s"
+        "GFLOP per second": _number(found["flops_per_second"], 1e9),
+        "fraction of peak": f"{found['share_of_peak']:.0%} of {found['peak_flops_per_second'] / 1e9:,.0f} GFLOP/s"
         if found["share_of_peak"]
         else "-",
     }
 
 
 def _number(value: Any, unit: float = 1.0) -> str:
-    """With about three digits; a dash where there is none."""
+    """A number with three significant digits, or a dash for None."""
     if value is None:
         return "-"
     value /= unit

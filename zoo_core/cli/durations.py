@@ -1,4 +1,4 @@
-"""Durations as people write them: 90s, 55m, 1h30m."""
+"""Durations on the command line: 90s, 55m, 1h30m."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ class Duration(click.ParamType[float]):
             sum(int(part or 0) * each for part, each in zip(found.groups(), _SECONDS, strict=True)) if found else 0
         )
         if not seconds:
-            self.fail(f"'{value}' is no duration. Write for example 90s, 55m or 1h30m.", param, ctx)
+            self.fail(f"'{value}' is not a duration. Write for example 90s, 55m or 1h30m.", param, ctx)
         return float(seconds)

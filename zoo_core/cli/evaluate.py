@@ -10,6 +10,7 @@ import click
 
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import WeightsName
+from zoo_core.cli.options import device_option, json_option, registry_option
 from zoo_core.cli.table import show
 from zoo_core.training.signals import exits_on_interrupt
 
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
 @click.command("eval")
 @click.argument("source", metavar="NAME|FILE|RUN_DIR", type=WeightsName())
 @click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
-@click.option("--device", help="cpu, cuda, cuda:1, mps, xpu; otherwise an accelerator if there is one.")
+@device_option
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
     default=0.01,
     show_default=True,
-    help="How far apart figures may be, as a share of them.",
+    help="Largest allowed relative difference of a metric.",
 )
-@click.option("--registry", multiple=True, type=click.Path(path_type=Path), help="A further registry.yaml.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@registry_option
+@json_option
 @common_options
 def command(
     source: str,
@@ -39,22 +40,22 @@ def command(
     registry: tuple[Path, ...],
     as_json: bool,
 ) -> int:
-    """Measure the weights SOURCE with the recipe they carry, and say whether every figure is as they state.
+    """Evaluate weights with the recipe in their file, and compare with the metrics that they state.
 
-    Ends with exit code 1 if one is not.
+    The exit code is 1 if a metric differs.
     """
     if device:
         overrides = (*overrides, f"run.device={device}")
-    here = open_catalog(registry)
+    catalog = open_catalog(registry)
     with exits_on_interrupt():
         from zoo_core.tools.evaluate import evaluate
 
-        comparison = evaluate(source, here, overrides, tolerance)
-    return say(source, comparison, as_json)
+        comparison = evaluate(source, catalog, overrides, tolerance)
+    return print_comparison(source, comparison, as_json)
 
 
-def say(source: str, comparison: Comparison, as_json: bool) -> int:
-    """Print figures beside one another and whether they agree; gives the exit code."""
+def print_comparison(source: str, comparison: Comparison, as_json: bool) -> int:
+    """Print stated and measured metrics side by side, and whether they agree; returns the exit code."""
     if as_json:
         rows = comparison.rows()
         click.echo(
@@ -65,14 +66,14 @@ def say(source: str, comparison: Comparison, as_json: bool) -> int:
     show([{key: _plain(value) for key, value in row.items()} for row in shown], as_json=False)
     hidden = len(comparison.stated) - len(shown)
     if hidden:
-        click.echo(f"and {hidden} {'detail, which agrees' if hidden == 1 else 'details, which agree'}, too")
-    share = f"{100 * comparison.tolerance:g} %"
+        click.echo(f"and {hidden} more {'metric, which agrees' if hidden == 1 else 'metrics, which agree'}")
     if not comparison.same_data:
-        click.echo(f"{source}: measured on other data than its figures, so they say nothing of one another.")
+        click.echo(f"{source}: the stated metrics are of other data, so they cannot be compared.")
     elif comparison.differing:
-        click.echo(f"{source}: {len(comparison.differing)} of {len(comparison.stated)} figures are not as stated.")
+        click.echo(f"{source}: {len(comparison.differing)} of {len(comparison.stated)} metrics differ.")
     else:
-        click.echo(f"{source}: all {len(comparison.stated)} figures are as stated, within {share}.")
+        tolerance = f"{100 * comparison.tolerance:g} %"
+        click.echo(f"{source}: all {len(comparison.stated)} metrics agree within {tolerance}.")
     return 0 if comparison.agree else 1
 
 

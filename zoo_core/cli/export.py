@@ -10,6 +10,7 @@ import click
 
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import WeightsName
+from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.table import show
 from zoo_core.training.signals import exits_on_interrupt
 
@@ -19,17 +20,19 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("source", metavar="NAME|FILE|RUN_DIR", type=WeightsName())
-@click.option("--format", type=click.Choice(["onnx", "torch-export"]), help="Otherwise by the ending of -o; else onnx.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file; otherwise NAME.onnx or NAME.pt2.")
+@click.option(
+    "--format", type=click.Choice(["onnx", "torch-export"]), help="File format; by default that of -o, else onnx."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File; by default NAME.onnx or NAME.pt2.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
     default=1e-4,
     show_default=True,
-    help="The largest difference from the model that is allowed, as a share of the outputs where these exceed 1.",
+    help="Largest allowed difference from the model's outputs, relative to them if they exceed 1.",
 )
-@click.option("--registry", multiple=True, type=click.Path(path_type=Path), help="A further registry.yaml.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@registry_option
+@json_option
 @common_options
 def command(
     source: str,
@@ -39,14 +42,14 @@ def command(
     registry: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Write the network of the weights SOURCE for other programs, and compare what it gives with what the model gives.
+    """Export a network to ONNX or torch.export, and compare its outputs with those of the model.
 
     \b
     zoo export clsgan-mnist                              # clsgan-mnist.onnx
     zoo export unet-digit-scenes -o unet.pt2             # a program for torch.export.load
 
-    The number of examples is left open, and height and width where the network takes any. If the file gives anything
-    else than the model, that ends with exit code 1, and no file is left.
+    The batch size is dynamic, and so are height and width if the network supports it. If the outputs differ, the exit
+    code is 1 and no file is written.
     """
     from zoo_core.tools.export.requirements import ENDINGS, check_free, check_packages, format_of
 
@@ -54,16 +57,16 @@ def command(
     check_packages(format)
     output = output or Path(f"{_name(source)}{ENDINGS[format]}")
     check_free(output)
-    here = open_catalog(registry)
+    catalog = open_catalog(registry)
     with exits_on_interrupt():
         from zoo_core.tools.export.export import export
 
-        exported = export(source, here, format, output, tolerance)
-    _say(exported, tolerance, as_json)
+        exported = export(source, catalog, format, output, tolerance)
+    _print(exported, tolerance, as_json)
 
 
 def _name(source: str) -> str:
-    """The published name, a file's without its ending, or a run's recipe."""
+    """The name of published weights, of a file without its suffix, or of a run's recipe."""
     from zoo_core.runs.folder import RunFolder
     from zoo_core.weights.header import read_header
 
@@ -73,13 +76,14 @@ def _name(source: str) -> str:
     return path.stem if path.suffix == ".safetensors" else path.name
 
 
-def _say(exported: Exported, tolerance: float, as_json: bool) -> None:
+def _print(exported: Exported, tolerance: float, as_json: bool) -> None:
     if as_json:
         checks = [
             {"input": check.input, **check.differences, "allowed": tolerance * check.scale} for check in exported.checks
         ]
-        told = {"file": str(exported.file), **exported.facts, "largest_difference": exported.largest, "checks": checks}
-        click.echo(json.dumps({**told, "no_real_input": exported.unchecked or None}, indent=2))
+        result = {"file": str(exported.file), **exported.facts, "largest_difference": exported.largest}
+        result |= {"checks": checks, "no_real_input": exported.unchecked or None}
+        click.echo(json.dumps(result, indent=2))
         return
     facts = exported.facts
     click.echo(f"{exported.file}: {exported.header.summary()}")
@@ -89,7 +93,7 @@ def _say(exported: Exported, tolerance: float, as_json: bool) -> None:
         click.echo(f"  input    {name}: {kind}")
     for name, kind in facts["outputs"].items():
         click.echo(f"  output   {name}: {kind} for the example")
-    click.echo(f"  open     {', '.join(facts['dynamic']) or 'nothing'}")
+    click.echo(f"  dynamic  {', '.join(facts['dynamic']) or 'none'}")
     for name, reason in facts["fixed"].items():
         click.echo(f"  fixed    {name}: {reason}")
     click.echo()

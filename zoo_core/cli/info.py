@@ -11,20 +11,21 @@ from typing import Any
 import click
 
 from zoo_core.cli import common_options, open_catalog
+from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.table import show
 
 
 @click.command("info")
 @click.argument("name", metavar="NAME|FILE")
-@click.option("--registry", multiple=True, type=click.Path(path_type=Path), help="A further registry.yaml.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@registry_option
+@json_option
 @common_options
 def command(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
-    """What NAME stands for: a recipe, model, trainer, data set or weights, its paper, license and every setting.
+    """Show what NAME refers to: a recipe, model, trainer, dataset or weights, with its paper, license and settings.
 
-    Of a weights FILE, what it says of itself; it is not loaded.
+    For a weights FILE, show its metadata; the weights are not loaded.
     """
-    if os.path.isfile(name):  # unlike pathlib's, it raises for no name, however long
+    if os.path.isfile(name):  # Path.is_file raises if the name is too long
         from zoo_core.weights.header import read_header
 
         show_described({"file": read_header(Path(name)).describe()}, as_json)
@@ -33,7 +34,7 @@ def command(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
 
 
 def show_described(found: Mapping[str, Mapping[str, Any]], as_json: bool) -> None:
-    """Print what a name stands for, one kind behind the other."""
+    """Print what a name refers to, one kind after the other."""
     if as_json:
         click.echo(json.dumps(found, indent=2, default=str))
         return
@@ -56,17 +57,17 @@ def _show_facts(described: Mapping[str, Any]) -> None:
 
 
 def _tables(settings: Sequence[Mapping[str, Any]]) -> Iterator[list[dict[str, str]]]:
-    """What a file sets, with its place; then what stays at its default."""
+    """A table of the settings that a file sets, with their origin, and a table of those with default values."""
     if written := [setting for setting in settings if setting.get("set in")]:
         documented = any("type" in setting for setting in written)
         yield [_written(setting, documented) for setting in written]
-    if left := [setting for setting in settings if not setting.get("set in")]:
-        yield [{"setting": _name(setting), **_explained(setting)} for setting in left]
+    if unset := [setting for setting in settings if not setting.get("set in")]:
+        yield [{"setting": _name(setting), **_explained(setting)} for setting in unset]
 
 
 def _written(setting: Mapping[str, Any], documented: bool) -> dict[str, str]:
-    told = {"setting": _name(setting), "value": _plain(setting["value"]), "set in": setting["set in"]}
-    return told | (_explained(setting) if documented else {})
+    row = {"setting": _name(setting), "value": _plain(setting["value"]), "set in": setting["set in"]}
+    return row | (_explained(setting) if documented else {})
 
 
 def _explained(setting: Mapping[str, Any]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from zoo_core.cli import common_options, open_catalog
+from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.plugins import rows as plugin_rows
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.cli.table import show
@@ -14,16 +15,16 @@ from zoo_core.cli.table import show
 
 @click.command("list")
 @click.argument("kind", default="recipes", metavar="[recipes|models|trainers|datasets|weights|plugins]")
-@click.option("--registry", multiple=True, type=click.Path(path_type=Path), help="A further registry.yaml.")
-@click.option("--tag", help="Only what has this tag, such as gan.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@registry_option
+@click.option("--tag", help="Show only entries with this tag, such as gan.")
+@json_option
 @common_options
 def command(kind: str, registry: tuple[Path, ...], tag: str | None, as_json: bool) -> None:
-    """Everything of a KIND, with one line on each. Recipes, unless you say another."""
-    here = open_catalog(registry)
-    rows = plugin_rows(here) if kind == "plugins" else here.rows(kind, tag)
-    if not as_json:  # the tags are many words, and most people look for none
+    """List everything of one kind, by default the recipes, with a summary in one line."""
+    catalog = open_catalog(registry)
+    rows = plugin_rows(catalog) if kind == "plugins" else catalog.rows(kind, tag)
+    if not as_json:  # the tags would take most of the line, and are rarely needed
         rows = [{key: value for key, value in row.items() if key != "tags"} for row in rows]
     show(rows, as_json)
     if kind != "plugins":
-        warn_of_broken(here)
+        warn_of_broken(catalog)

@@ -17,33 +17,33 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 @click.command("new")
 @click.argument("name")
-@click.option("--dir", "folder", type=click.Path(path_type=Path), help="Where it goes; otherwise ./NAME.")
+@click.option("--dir", "folder", type=click.Path(path_type=Path), help="Folder to create; by default ./NAME.")
 @common_options
 def command(name: str, folder: Path | None) -> None:
-    """Begin a plugin called NAME: an installable package with a model, its training, data, a recipe and tests.
+    """Create a plugin called NAME: an installable package with a model, a trainer, a dataset, a recipe and tests.
 
     \b
     zoo new my-model && cd my-model && pip install -e . && zoo run my-model
     """
     if not _NAME.fullmatch(name):
         raise BadSetting(
-            f"'{name}' is no name for a plugin, which has lower-case letters and digits, and '-' between words.",
-            f"Write for example `zoo new {_nearly(name)}`.",
+            f"'{name}' is not a name for a plugin, which has lower-case letters and digits, and '-' between words.",
+            f"Write for example `zoo new {_valid_name(name)}`.",
         )
-    place = folder or Path(name)
-    if place.exists():
-        raise NameTaken(f"{place} is there already, and nothing is overwritten.", "Choose another --dir.")
+    target = folder or Path(name)
+    if target.exists():
+        raise NameTaken(f"{target} already exists, and nothing is overwritten.", "Choose another --dir.")
     try:
-        _copy(files("zoo_core") / "template", place, name)
+        _copy(files("zoo_core") / "template", target, name)
     except OSError as error:
-        raise BadFile(f"{place} could not be written: {error.strerror}.", "Choose another --dir.") from error
+        raise BadFile(f"{target} could not be written: {error.strerror}.", "Choose another --dir.") from error
     click.echo(
-        f"made {place}\n  next  cd {place} && pip install -e '.[test]' && zoo run {name}\n  then  zoo check {name}"
+        f"created {target}\n  next  cd {target} && pip install -e '.[test]' && zoo run {name}\n  then  zoo check {name}"
     )
 
 
 def _copy(source: Traversable, target: Path, name: str) -> None:
-    """The template is a plugin that works as it is; its name stands in three spellings for that of the new one."""
+    """Copy the template, a working plugin, and replace the three spellings of its name by those of ``name``."""
     if source.is_dir():
         target.mkdir(parents=True)
         for inner in source.iterdir():
@@ -62,6 +62,7 @@ def _renamed(text: str, name: str) -> str:
     )
 
 
-def _nearly(name: str) -> str:
+def _valid_name(name: str) -> str:
+    """A valid name for a plugin that is similar to ``name``."""
     words = re.findall(r"[a-z0-9]+", name.lower())
     return "-".join(words).lstrip("0123456789-") or "my-model"

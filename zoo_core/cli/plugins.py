@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from zoo_core.cli import common_options, open_catalog
+from zoo_core.cli.options import json_option
 from zoo_core.cli.table import show
 from zoo_core.errors import UnknownName, did_you_mean
 from zoo_core.registry.catalog import Catalog
@@ -17,13 +18,13 @@ from zoo_core.registry.selection import read_disabled, write_disabled
 
 
 @click.group("plugins", invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_option
 @common_options
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """Installed plugins: where each comes from, what it brings, how its loading went.
+    """List the installed plugins: their origin, what they register, and whether they loaded.
 
-    ZOO_PLUGINS=a,b takes only these, ZOO_DISABLE_PLUGINS=c all but this, for one command.
+    In the environment, ZOO_PLUGINS=a,b loads only these plugins, and ZOO_DISABLE_PLUGINS=c all but these.
     """
     if context.invoked_subcommand is None:
         show(rows(open_catalog()), as_json)
@@ -31,22 +32,25 @@ def command(context: click.Context, as_json: bool) -> None:
 
 @command.command("show")
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_option
 @common_options
 def show_(name: str, as_json: bool) -> None:
-    """Everything about the plugin NAME: every name it brings, and the traceback if it is broken."""
-    here = open_catalog()
-    for info in _called(here, name):
-        told = {
-            **_row(here, info),
+    """Show details of a plugin.
+
+    These are all names that it registers, and the traceback if it is broken.
+    """
+    catalog = open_catalog()
+    for info in _find(catalog, name):
+        details = {
+            **_row(catalog, info),
             "lies in": info.location,
-            "names": _names(here, info.name),
+            "names": _names(catalog, info.name),
             "traceback": info.traceback,
         }
         if as_json:
-            click.echo(json.dumps(told, indent=2))
+            click.echo(json.dumps(details, indent=2))
             continue
-        for key, value in told.items():
+        for key, value in details.items():
             for line in value if isinstance(value, list) else [value]:
                 click.echo(f"{key.ljust(12)}  {line}" if key != "traceback" else f"\n{line}".rstrip())
 
@@ -55,10 +59,13 @@ def show_(name: str, as_json: bool) -> None:
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @common_options
 def disable(names: tuple[str, ...]) -> None:
-    """From now on, do not even import the plugins NAME."""
-    here = open_catalog()
+    """Disable plugins.
+
+    They are not imported until they are enabled.
+    """
+    catalog = open_catalog()
     for name in names:
-        _called(here, name)
+        _find(catalog, name)
     write_disabled([*read_disabled(), *names])
     click.echo(f"disabled: {', '.join(names)}")
 
@@ -67,61 +74,61 @@ def disable(names: tuple[str, ...]) -> None:
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @common_options
 def enable(names: tuple[str, ...]) -> None:
-    """Take the plugins NAME in again."""
+    """Enable plugins that were disabled."""
     disabled = read_disabled()
     for name in names:
         if name not in disabled:
-            _called(open_catalog(), name)
+            _find(open_catalog(), name)
     write_disabled([name for name in disabled if name not in names])
     click.echo(f"enabled: {', '.join(names)}")
 
 
-def warn_of_broken(here: Catalog) -> None:
-    """A line on stderr for each plugin that did not load."""
-    for info in here.plugins.broken:
-        whose = f"{info.distribution} {info.version}".strip()
+def warn_of_broken(catalog: Catalog) -> None:
+    """Print a warning for each plugin that did not load."""
+    for info in catalog.plugins.broken:
+        distribution = f"{info.distribution} {info.version}".strip()
         stop = "" if info.why.endswith((".", "!", "?")) else "."
         hint = info.hint.rstrip(".") or "Update it"
         warnings.warn(
-            f"the plugin '{info.name}' ({whose}) did not load: {info.why}{stop} "
-            f"{hint}, or leave it out: zoo plugins disable {info.name}",
+            f"the plugin '{info.name}' ({distribution}) did not load: {info.why}{stop} "
+            f"{hint}, or disable it: zoo plugins disable {info.name}",
             stacklevel=2,
         )
 
 
-def rows(here: Catalog) -> list[dict[str, Any]]:
-    """A row for each installed plugin."""
-    return [_row(here, info) for info in here.plugins.infos]
+def rows(catalog: Catalog) -> list[dict[str, Any]]:
+    """The rows of ``zoo plugins``."""
+    return [_row(catalog, info) for info in catalog.plugins.infos]
 
 
-def _row(here: Catalog, info: PluginInfo) -> dict[str, Any]:
+def _row(catalog: Catalog, info: PluginInfo) -> dict[str, Any]:
     return {
         "name": info.name,
         "distribution": f"{info.distribution} {info.version}".strip(),
         "from": info.target,
         "state": info.state,
         "took": "" if info.state == "disabled" else f"{info.milliseconds:.0f} ms",
-        "brings": _brings(here, info),
+        "brings": _brings(catalog, info),
     }
 
 
-def _brings(here: Catalog, info: PluginInfo) -> str:
+def _brings(catalog: Catalog, info: PluginInfo) -> str:
     if info.state != "loaded":
         return info.why
-    names = _names(here, info.name)
-    told = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-    return (told or "hooks") + (f" ({info.why})" if info.why else "")
+    names = _names(catalog, info.name)
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return (shown or "hooks") + (f" ({info.why})" if info.why else "")
 
 
-def _names(here: Catalog, plugin: str) -> list[str]:
-    names = [f"{entry.kind} {entry.name}" for entry in here.registry.entries if entry.plugin == plugin]
-    names += [f"recipe {name}" for owner, name in here.recipes.names() if owner == plugin]
-    return names + [f"weights {name}" for owner, name in here.weights if owner == plugin]
+def _names(catalog: Catalog, plugin: str) -> list[str]:
+    names = [f"{entry.kind} {entry.name}" for entry in catalog.registry.entries if entry.plugin == plugin]
+    names += [f"recipe {name}" for owner, name in catalog.recipes.names() if owner == plugin]
+    return names + [f"weights {name}" for owner, name in catalog.weights if owner == plugin]
 
 
-def _called(here: Catalog, name: str) -> list[PluginInfo]:
-    found = [info for info in here.plugins.infos if info.name == name]
+def _find(catalog: Catalog, name: str) -> list[PluginInfo]:
+    found = [info for info in catalog.plugins.infos if info.name == name]
     if not found:
-        known = [info.name for info in here.plugins.infos]
-        raise UnknownName(f"no plugin is called '{name}'.", did_you_mean(name, known, "`zoo plugins` shows all."))
+        known = [info.name for info in catalog.plugins.infos]
+        raise UnknownName(f"no plugin is called '{name}'.", did_you_mean(name, known, "`zoo plugins` lists them."))
     return found

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from zoo_core.cli import common_options, open_catalog
+from zoo_core.cli.options import registry_option
 from zoo_core.errors import BadSetting
 from zoo_core.runs.paths import run_called
 
@@ -15,26 +16,26 @@ NAME = "report.html"
 
 @click.command("report")
 @click.argument("runs", metavar="RUN_DIR|last...", nargs=-1, required=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help=f"The file; otherwise {NAME} in its folder.")
-@click.option("--registry", multiple=True, type=click.Path(path_type=Path), help="A further registry.yaml.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help=f"File; by default {NAME} in the run's folder.")
+@registry_option
 @common_options
 def command(runs: tuple[str, ...], output: Path | None, registry: tuple[Path, ...]) -> None:
-    """Write one HTML file on a run, or on several beside each other. It needs no network and no other file.
+    """Write an HTML report on one run, or on several side by side. It needs no network and no other file.
 
     \b
     zoo report last
     zoo report runs/clsgan-mnist/* -o compared.html
 
-    Of several runs it is report.html in the working folder. A report is written over; another file is not.
+    For several runs, the default is ./report.html. An existing report is overwritten, any other file is not.
     """
     from zoo_core.tools.report.page import refuse_others, write_report
     from zoo_core.tools.report.read import gather
 
-    folders = [run_called(word, "zoo report RUN_DIR") for word in runs]
+    folders = [run_called(run, "zoo report RUN_DIR") for run in runs]
     if len({folder.resolve() for folder in folders}) < len(folders):
-        raise BadSetting("a run is named twice.", "Name each one once.")
-    place = output or (folders[0] / NAME if len(folders) == 1 else Path(NAME))
-    refuse_others(place)
-    here = open_catalog(registry)
-    write_report([gather(folder, here) for folder in folders], place)
-    click.echo(f"wrote {place}")
+        raise BadSetting("a run is given twice.", "Give each run once.")
+    path = output or (folders[0] / NAME if len(folders) == 1 else Path(NAME))
+    refuse_others(path)
+    catalog = open_catalog(registry)
+    write_report([gather(folder, catalog) for folder in folders], path)
+    click.echo(f"wrote {path}")

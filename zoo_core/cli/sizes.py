@@ -1,4 +1,4 @@
-"""Sizes of pictures as they are typed: ``480x560``."""
+"""Sizes of images on the command line: ``480x560``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import click
 
 
-class PictureSize(click.ParamType[tuple[int, int]]):
+class ImageSize(click.ParamType[tuple[int, int]]):
     """Height and width in pixels."""
 
     name = "HxW"
@@ -17,7 +17,7 @@ class PictureSize(click.ParamType[tuple[int, int]]):
     ) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
-        found = re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)", value)  # noqa: RUF001  # the sign that people copy
+        found = re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)", value)  # noqa: RUF001  # the multiplication sign, as in copied text
         if not found:
             self.fail(f"'{value}' should be height x width in pixels, such as 480x560.", param, ctx)
         return int(found[1]), int(found[2])

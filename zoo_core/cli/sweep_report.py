@@ -1,4 +1,4 @@
-"""What ``zoo sweep`` says: each trial as it begins and ends, and at the end what came of all."""
+"""The output of ``zoo sweep``: the start and the end of each trial, and the results of the sweep."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from zoo_core.tools.sweep.study import Trial
 from zoo_core.training.signals import EXIT_CODES
 
 
-class Narrator:
-    """Runs a sweep and says how it goes."""
+class SweepReporter:
+    """Runs a sweep and prints its progress and results."""
 
     def __init__(self, sweep: Sweep, catalog: Catalog, as_json: bool) -> None:
         self._sweep, self._catalog, self._as_json = sweep, catalog, as_json
 
     def run(self, seconds: float | None) -> int:
-        """Work until nothing is left to do; the command's exit code."""
+        """Run trials until none is left or ``seconds`` have passed; returns the exit code of the command."""
         from zoo_core.tools.sweep.trials import Sweep
 
         sweep = self._sweep
         trials = f"{sweep.plan.trials:,} trials by {sweep.plan.settings.sampler}"
         click.echo(f"sweep of {sweep.plan.recipe.name}: {trials}, in {sweep.folder.path}", err=True)
-        at_work = Sweep(sweep.folder, sweep.plan, sweep.study, self._catalog, self._callbacks, self._told)
-        stopped = at_work.run(seconds)
+        worker = Sweep(sweep.folder, sweep.plan, sweep.study, self._catalog, self._callbacks, self._print_trial)
+        stopped = worker.run(seconds)
         trials_now = report(sweep, self._as_json, self._catalog, stopped)
         if stopped:
             return EXIT_CODES[stopped]
@@ -50,14 +50,14 @@ class Narrator:
 
         return [*standard(), Progress(Console(stderr=True))]
 
-    def _told(self, trial: Trial) -> None:
+    def _print_trial(self, trial: Trial) -> None:
         plan = self._sweep.plan
         value = f"{plan.settings.name} {trial.value:.4g}" if trial.value is not None else ""
         if trial.state == "running":
             number = f"trial {trial.number} ({trial.number + 1} of {plan.trials:,})"
             click.echo(f"{number}: {' '.join(as_words(trial.texts))}", err=True)
             return
-        _write(self._sweep, self._sweep.study.trials(), picture=False)
+        _write(self._sweep, self._sweep.study.trials(), plot=False)
         if trial.state == "failed":
             click.echo(f"trial {trial.number} failed: {trial.notes['reason']}", err=True)
         elif trial.state == "pruned":
@@ -67,12 +67,12 @@ class Narrator:
 
 
 def report(sweep: Sweep, as_json: bool, catalog: Catalog | None = None, stopped: str = "") -> list[Trial]:
-    """Write the results into the sweep's folder, and print them with what to type next."""
+    """Write the results to the sweep's folder, and print them with the commands to use next."""
     trials = sweep.study.trials()
-    _write(sweep, trials, picture=True)
+    _write(sweep, trials, plot=True)
     if as_json:
         best = best_of(trials, sweep.plan)
-        told = {
+        result = {
             "recipe": sweep.plan.recipe.name,
             "folder": str(sweep.folder.path),
             "metric": sweep.plan.settings.metric,
@@ -81,56 +81,56 @@ def report(sweep: Sweep, as_json: bool, catalog: Catalog | None = None, stopped:
             "best": best and best.number,
             "trials": [as_plain(trial, sweep.folder) for trial in trials],
         }
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(result, indent=2))
         return trials
     show(as_rows(trials, sweep.plan, sweep.folder), as_json=False)
     for trial in trials:
         if trial.state == "failed":
             click.echo(f"trial {trial.number} failed: {trial.notes.get('reason', '')}")
-    click.echo("\n".join(["", *_ending(sweep, trials, catalog, stopped)]))
+    click.echo("\n".join(["", *_summary(sweep, trials, catalog, stopped)]))
     return trials
 
 
-def _write(sweep: Sweep, trials: Sequence[Trial], picture: bool) -> None:
-    """Into the sweep's folder. A disk that is full ends no sweep: the record has it all, and --show writes it again."""
+def _write(sweep: Sweep, trials: Sequence[Trial], plot: bool) -> None:
+    """Write the results to the sweep's folder. An error, as of a full disk, is a warning: --show writes them again."""
     try:
         with sweep.folder.alone():
             write_table(sweep.folder, trials, sweep.plan)
-            if picture:
+            if plot:
                 draw(trials, sweep.plan, sweep.folder.picture)
     except OSError as error:
-        warnings.warn(f"{sweep.folder.path} can't be written to: {error.strerror}. It lacks results.", stacklevel=2)
+        warnings.warn(f"{sweep.folder.path} can't be written to: {error.strerror}. Results are missing.", stacklevel=2)
 
 
-def _ending(sweep: Sweep, trials: Sequence[Trial], catalog: Catalog | None, stopped: str) -> list[str]:
-    plan, place = sweep.plan, sweep.folder.path
+def _summary(sweep: Sweep, trials: Sequence[Trial], catalog: Catalog | None, stopped: str) -> list[str]:
+    plan, folder = sweep.plan, sweep.folder.path
     count = Counter(trial.state for trial in trials)
     states = ", ".join(f"{count[state]} {state}" for state in ("done", "pruned", "failed", "running") if count[state])
     stop = f"stopped by {stopped}, " if stopped else ""
-    lines = [f"{plan.recipe.name}: {stop}{states or 'none begun'}, of {plan.trials:,} trials"]
-    lines += [f"  sweep    {place}", f"  picture  {sweep.folder.picture}"]
+    lines = [f"{plan.recipe.name}: {stop}{states or 'none started'}, of {plan.trials:,} trials"]
+    lines += [f"  sweep    {folder}", f"  plot     {sweep.folder.picture}"]
     best = best_of(trials, plan)
     if best is not None:
         lines += [
             f"  best     trial {best.number}, {plan.settings.name} {best.value:.4g}",
             f"  train    zoo run {words_of(best, plan)}",
         ]
-        lines += _look(Path(place_of(best, sweep.folder)), catalog)
+        lines += _predict_line(Path(place_of(best, sweep.folder)), catalog)
     if len(trials) < plan.trials or count["running"]:
-        lines.append(f"  go on    zoo sweep --resume {place}")
-    return [*lines, f"  curves   tensorboard --logdir {place}"]
+        lines.append(f"  resume   zoo sweep --resume {folder}")
+    return [*lines, f"  curves   tensorboard --logdir {folder}"]
 
 
-def _look(folder: Path, catalog: Catalog | None) -> list[str]:
-    """How to use the best run's result, where it lies here and its model can be used."""
+def _predict_line(folder: Path, catalog: Catalog | None) -> list[str]:
+    """How to predict with the best run, if its weights are on this machine and its model implements predict."""
     if catalog is None or not (folder / "model.safetensors").is_file():
         return []
     from zoo_core.weights.load import load
 
     try:
         model, _ = load(folder, catalog)
-    except ZooError as error:  # the sweep is done, whatever became of this file
-        return [f"  look     not possible: {error.message}"]
+    except ZooError as error:  # the results of the sweep are still valid
+        return [f"  predict  not possible: {error.message}"]
     if type(model).predict.__qualname__ == "Model.predict":
         return []
-    return [f"  look     zoo predict {folder} {model.usage()}"]
+    return [f"  predict  zoo predict {folder} {model.usage()}"]

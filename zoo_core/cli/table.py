@@ -1,4 +1,4 @@
-"""Rows on the terminal, or as JSON."""
+"""Tables on the terminal, or as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 
 def show(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
-    """Print one line a row, columns aligned; the last column may be as long as it likes."""
+    """Print a line per row with aligned columns, or the rows as JSON."""
     if as_json:
         click.echo(json.dumps(rows, indent=2, default=str))
         return

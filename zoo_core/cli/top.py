@@ -15,11 +15,11 @@ from zoo_core.runs.paths import RUNS
 
 @click.command("top")
 @click.argument("folders", metavar="[FOLDER]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--once", is_flag=True, help="Print the table and end, as in a pipe.")
-@click.option("--json", "as_json", is_flag=True, help="Print the runs as JSON and end.")
+@click.option("--once", is_flag=True, help="Print the table once and exit, as in a pipe.")
+@click.option("--json", "as_json", is_flag=True, help="Print the runs as JSON and exit.")
 @common_options
 def command(folders: tuple[Path, ...], once: bool, as_json: bool) -> None:
-    """The runs in and below each FOLDER (otherwise runs), live; q ends it.
+    """Monitor the runs in and below each FOLDER, by default ./runs. Press q to quit.
 
     \b
     zoo top
@@ -31,7 +31,7 @@ def command(folders: tuple[Path, ...], once: bool, as_json: bool) -> None:
 
     for folder in folders:
         if not folder.is_dir():
-            raise BadSetting(f"{folder} is no folder.", f"`zoo top` alone shows the runs below {RUNS}.")
+            raise BadSetting(f"{folder} is not a folder.", f"`zoo top` without arguments shows the runs in ./{RUNS}.")
     roots = folders or (RUNS,)
     if as_json:
         click.echo(json.dumps([asdict(run) for run in runs_in(roots)], indent=2))

@@ -10,8 +10,9 @@ import click
 
 from zoo_core.cli import common_options, open_catalog, say_error
 from zoo_core.cli.names import WeightsName
+from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.table import show
-from zoo_core.config.overrides import parse_words
+from zoo_core.config.overrides import parse_arguments
 from zoo_core.errors import BadSetting, ZooError
 from zoo_core.registry.catalog import Catalog
 from zoo_core.training.signals import exits_on_interrupt
@@ -19,41 +20,45 @@ from zoo_core.training.signals import exits_on_interrupt
 if TYPE_CHECKING:
     from zoo_core.registry.weights_index import Entry
 
-_registry = click.option("--registry", multiple=True, type=click.Path(path_type=Path), help="A further registry.yaml.")
-_json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 _names = click.argument("names", metavar="NAME...", nargs=-1, type=WeightsName())
 
 
 @click.group("weights")
 @common_options
 def command() -> None:
-    """Trained models by name: what there is, where it lies, and how to publish your own."""
+    """List, download, verify and publish weights."""
 
 
 @command.command("list")
-@_registry
-@_json
+@registry_option
+@json_option
 @common_options
 def list_(registry: tuple[Path, ...], as_json: bool) -> None:
-    """Every published model: its size, license, whether it is on this machine, and its figures."""
-    here = open_catalog(registry)
-    show([_row(here, plugin, name) for plugin, name in here.weights], as_json)
+    """List the published weights.
+
+    The state is whether their file is on this machine.
+    """
+    catalog = open_catalog(registry)
+    show([_row(catalog, plugin, name) for plugin, name in catalog.weights], as_json)
 
 
 @command.command()
 @click.argument("name", type=WeightsName())
-@_registry
-@_json
+@registry_option
+@json_option
 @common_options
 def info(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
-    """What the registry says of NAME, and what its file says if it is on this machine."""
+    """Show the registry entry of NAME.
+
+    If its file is on this machine, the metadata in it are shown, too.
+    """
     from zoo_core.cli.info import show_described
     from zoo_core.weights.cache import local_path
     from zoo_core.weights.header import read_header
 
-    here = open_catalog(registry)
-    entry = here.weights.find(name)
-    found = {"weights": here.describe_weights(entry)}
+    catalog = open_catalog(registry)
+    entry = catalog.weights.find(name)
+    found = {"weights": catalog.describe_weights(entry)}
     if local_path(entry).is_file():
         found["file"] = read_header(local_path(entry)).describe()
     show_described(found, as_json)
@@ -61,37 +66,40 @@ def info(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
 
 @command.command()
 @click.argument("name", type=WeightsName())
-@_registry
+@registry_option
 @common_options
 def path(name: str, registry: tuple[Path, ...]) -> None:
-    """Where the file of NAME lies. It is fetched if it is not here."""
+    """Print the path of the file of NAME.
+
+    It is downloaded if necessary.
+    """
     from zoo_core.weights.cache import fetch
 
-    here = open_catalog(registry)
-    click.echo(fetch(here.weights.find(name), here))
+    catalog = open_catalog(registry)
+    click.echo(fetch(catalog.weights.find(name), catalog))
 
 
 @command.command()
 @_names
-@click.option("--all", "everything", is_flag=True, help="All that there are.")
-@_registry
+@click.option("--all", "everything", is_flag=True, help="Download all published weights.")
+@registry_option
 @common_options
 def pull(names: tuple[str, ...], everything: bool, registry: tuple[Path, ...]) -> int:
-    """Fetch NAMEs, so that they load without a network. What broke off is gone on with.
+    """Download weights, so that they load without a network.
 
-    With --all, one that can't be had does not keep the others; the exit code is 1 then.
+    An interrupted download is resumed. With --all, an error does not stop the other downloads; the exit code is 1 then.
     """
     from zoo_core.weights.cache import fetch
 
-    here, failed = open_catalog(registry), False
+    catalog, failed = open_catalog(registry), False
     with exits_on_interrupt():
         if not everything:
-            for entry in _named(here, names):
-                click.echo(f"{entry.name}: {fetch(entry, here)}")
+            for entry in _named(catalog, names):
+                click.echo(f"{entry.name}: {fetch(entry, catalog)}")
             return 0
-        for name, found in _all(here):
+        for name, found in _all(catalog):
             try:
-                click.echo(f"{name}: {fetch(_sound(found), here)}")
+                click.echo(f"{name}: {fetch(_valid(found), catalog)}")
             except ZooError as error:
                 say_error(str(error))
                 failed = True
@@ -100,24 +108,24 @@ def pull(names: tuple[str, ...], everything: bool, registry: tuple[Path, ...]) -
 
 @command.command()
 @_names
-@_registry
-@_json
+@registry_option
+@json_option
 @common_options
 def verify(names: tuple[str, ...], registry: tuple[Path, ...], as_json: bool) -> int:
-    """Read the files of NAMEs anew, or of all that are on this machine, and say which are as published.
+    """Verify the checksums of weights, and that they load.
 
-    Ends with exit code 1 if one is not.
+    By default, all weights on this machine are verified. The exit code is 1 if a file is bad.
     """
-    here = open_catalog(registry)
+    catalog = open_catalog(registry)
     rows = []
-    named = [(entry.name, entry) for entry in _named(here, names)] if names else _all(here)
+    named = [(entry.name, entry) for entry in _named(catalog, names)] if names else _all(catalog)
     for name, found in named:
         why = ""
         try:
-            entry = _sound(found)
+            entry = _valid(found)
             state = _state(entry)
-            if state != "to be fetched" or names:
-                state = _verified(here, entry)
+            if state != "not downloaded" or names:
+                state = _verified(catalog, entry)
         except ZooError as error:
             state, why = "bad", error.message
         rows.append({"name": name, "state": state, "why": why})
@@ -127,31 +135,34 @@ def verify(names: tuple[str, ...], registry: tuple[Path, ...], as_json: bool) ->
 
 @command.command()
 @_names
-@_registry
+@registry_option
 @common_options
 def remove(names: tuple[str, ...], registry: tuple[Path, ...]) -> None:
-    """Delete the fetched files of NAMEs. What a plugin brings in its own package stays."""
+    """Delete downloaded weights.
+
+    Files that are part of a plugin's package are not deleted.
+    """
     from zoo_core.weights.cache import local_path
     from zoo_core.weights.cache import remove as remove_file
 
     for entry in _named(open_catalog(registry), names):
         if not entry.is_remote:
             raise BadSetting(
-                f"weights '{entry.name}' were not fetched: {local_path(entry)} belongs to {_whose(entry)}.",
-                f"pip uninstall takes a plugin's away.{' It is yours: delete it.' if not entry.plugin else ''}",
+                f"weights '{entry.name}' are not a download: {local_path(entry)} belongs to {_owner(entry)}.",
+                "Uninstall the plugin with pip." if entry.plugin else "Delete the file yourself.",
             )
         freed = remove_file(entry)
-        click.echo(f"{entry.name}: {f'{freed:,} bytes freed' if freed else 'was not here'}")
+        click.echo(f"{entry.name}: {f'{freed:,} bytes freed' if freed else 'not downloaded'}")
 
 
 @command.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--license", "license", required=True, help="Under which others may use them: an SPDX identifier.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file; otherwise NAME.safetensors.")
-@click.option("--to", help="hf://owner/repo: put them on the Hugging Face hub as well.")
-@click.option("--name", help="The name in the registry; otherwise the recipe's.")
-@click.option("--dtype", help="Store in float16 or bfloat16; the figures are measured anew.")
-@click.option("--summary", default="", help="One line on them.")
+@click.option("--license", "license", required=True, help="SPDX identifier of the license.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File; by default NAME.safetensors.")
+@click.option("--to", help="Also upload to the Hugging Face Hub, as hf://owner/repo.")
+@click.option("--name", help="Name in the registry; by default the recipe's.")
+@click.option("--dtype", help="Store as float16 or bfloat16, and evaluate again.")
+@click.option("--summary", default="", help="Description in one line.")
 @common_options
 def publish(
     run: Path,
@@ -162,12 +173,14 @@ def publish(
     dtype: str | None,
     summary: str,
 ) -> None:
-    """Make a weights file of the finished RUN, with a card, and print the entry for a registry.yaml.
+    """Write the weights of a finished RUN to a file.
+
+    A model card is written beside it, and the entry for a registry.yaml is printed.
 
     \b
     zoo weights publish runs/clsgan-mnist/2026-11-24T02-15-33 --license Apache-2.0
     """
-    here = open_catalog()
+    catalog = open_catalog()
     with exits_on_interrupt():
         from zoo_core.tools import publish as publishing
         from zoo_core.tools import upload
@@ -176,7 +189,7 @@ def publish(
             upload.read_target(to)
         name = name or publishing.name_of(run)
         output = output or Path(f"{name}.safetensors")
-        published = publishing.publish(run, license, output, here, name=name, dtype=dtype, summary=summary)
+        published = publishing.publish(run, license, output, catalog, name=name, dtype=dtype, summary=summary)
         for file in (published.weights, published.card, published.picture):
             if file:
                 click.echo(f"wrote {file}", err=True)
@@ -188,37 +201,38 @@ def publish(
 @command.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("settings", metavar="[KEY=VALUE]...", nargs=-1)
-@click.option("--model", required=True, help="The registered name of the model they are for.")
+@click.option("--model", required=True, help="Registered name of the model.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The new .safetensors file.")
-@click.option("--key", default="", help="Where in the file the tensors are, such as state_dict.")
+@click.option("--key", default="", help="Key of the tensors in the file, such as state_dict.")
 @common_options
 def convert(source: Path, settings: tuple[str, ...], model: str, output: Path, key: str) -> None:
-    """Make a weights file of SOURCE, a pickle (.pt, .pth, .bin, .ckpt) or a safetensors file from elsewhere.
+    """Convert weights of another program.
 
-    A pickle is read in a process of its own, and nothing but tensors is taken from it.
+    SOURCE is a pickle (.pt, .pth, .bin, .ckpt) or a safetensors file. A pickle is read in a separate process, and only
+    tensors are taken from it.
 
     \b
     zoo weights convert unet.pt --model unet in_channels=1 -o unet.safetensors
     """
-    here = open_catalog()
+    catalog = open_catalog()
     with exits_on_interrupt():
         from zoo_core.tools.convert import convert as convert_file
 
-        click.echo(f"wrote {convert_file(source, output, model, parse_words(settings), here, key)}", err=True)
+        click.echo(f"wrote {convert_file(source, output, model, parse_arguments(settings), catalog, key)}", err=True)
 
 
-def _named(here: Catalog, names: Iterable[str]) -> list[Entry]:
-    chosen = [here.weights.find(name) for name in names]
+def _named(catalog: Catalog, names: Iterable[str]) -> list[Entry]:
+    chosen = [catalog.weights.find(name) for name in names]
     if not chosen:
-        raise BadSetting("no weights are named.", "`zoo weights list` shows what there is.")
+        raise BadSetting("no weights are given.", "`zoo weights list` shows the names.")
     return chosen
 
 
-def _all(here: Catalog) -> Iterator[tuple[str, Entry | ZooError]]:
-    """Every entry that is no alias, or what is wrong with it."""
-    for plugin, name in here.weights:
+def _all(catalog: Catalog) -> Iterator[tuple[str, Entry | ZooError]]:
+    """The name of every entry that is not an alias, with the entry or the error in it."""
+    for plugin, name in catalog.weights:
         try:
-            entry = here.weights.get(plugin, name)
+            entry = catalog.weights.get(plugin, name)
         except ZooError as error:
             yield name, error
         else:
@@ -226,16 +240,16 @@ def _all(here: Catalog) -> Iterator[tuple[str, Entry | ZooError]]:
                 yield name, entry
 
 
-def _sound(found: Entry | ZooError) -> Entry:
+def _valid(found: Entry | ZooError) -> Entry:
     if isinstance(found, ZooError):
         raise found
     return found
 
 
-def _row(here: Catalog, plugin: str, name: str) -> dict[str, Any]:
+def _row(catalog: Catalog, plugin: str, name: str) -> dict[str, Any]:
     try:
-        listed = here.weights.get(plugin, name).listed
-        state = f"is {listed.alias}" if listed.alias else _state(here.weights.get(plugin, name))
+        listed = catalog.weights.get(plugin, name).listed
+        state = f"is {listed.alias}" if listed.alias else _state(catalog.weights.get(plugin, name))
     except ZooError as error:
         return {"name": name, "model": "", "size": "", "license": "", "state": "broken", "metrics": error.message}
     size = f"{listed.size / 2**20:.1f} MiB" if listed.size else ""
@@ -250,20 +264,20 @@ def _state(entry: Entry) -> str:
     from zoo_core.weights.cache import local_path
 
     if local_path(entry).is_file():
-        return "here"
-    return "to be fetched" if entry.is_remote else "missing"
+        return "available"
+    return "not downloaded" if entry.is_remote else "missing"
 
 
-def _verified(here: Catalog, entry: Entry) -> str:
+def _verified(catalog: Catalog, entry: Entry) -> str:
     from zoo_core.weights.cache import fetch, refuse_other_model
     from zoo_core.weights.header import read_header
     from zoo_core.weights.load import load
 
-    file = fetch(entry, here, again=True)
+    file = fetch(entry, catalog, again=True)
     refuse_other_model(entry, read_header(file))
-    model, _ = load(file, here)
+    model, _ = load(file, catalog)
     return f"good ({sum(one.numel() for one in model.parameters()):,} parameters)"
 
 
-def _whose(entry: Entry) -> str:
+def _owner(entry: Entry) -> str:
     return f"the plugin '{entry.plugin}'" if entry.plugin else str(entry.file)

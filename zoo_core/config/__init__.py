@@ -1,4 +1,2 @@
-"""Settings, recipes and YAML files: how they are read, checked and merged.
-
-Imports no torch and nothing of zoo but ``errors`` and ``files``; every other package may import it.
-"""
+"""Settings, recipes and YAML files: reading, validation and merging. Imports no torch and, of zoo, only ``errors``,
+``files`` and ``naming``; every other package may import it."""

@@ -1,4 +1,4 @@
-"""What a person who tries a model may set: one argument of ``predict`` each."""
+"""Controls of ``zoo demo``: how the page asks for one argument of ``predict``."""
 
 from __future__ import annotations
 
@@ -42,15 +42,17 @@ class Control:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise BadSetting(f"a control is of the kind '{self.kind}'.", f"There are {', '.join(KINDS)}.")
+            raise BadSetting(f"there is no control of kind '{self.kind}'.", f"Choose from {', '.join(KINDS)}.")
         if self.kind in ("select", "multiselect") and not len(self.choices):
-            raise BadSetting("a control has nothing to choose from.", "Write for example choices=['a', 'b'].")
+            raise BadSetting(
+                f"a control of kind '{self.kind}' has no choices.", "Write for example choices=['a', 'b']."
+            )
 
     def read(self, name: str, value: Any) -> Any:
-        """``value`` as the page sent it, checked. What is left empty is None.
+        """The value that the page sent, checked; None if the control was left empty.
 
         Raises:
-            BadSetting: if it is not what this control takes.
+            BadSetting: if this control does not accept the value.
         """
         if value is None or value == "":
             return None

@@ -1,4 +1,4 @@
-"""The recipes and weights of every layer: files of plugins, then those of the user; later wins."""
+"""Recipes and weights from all registry files: those of plugins, then those of the user, which override them."""
 
 from __future__ import annotations
 
@@ -13,52 +13,52 @@ from zoo_core.config.recipe import Recipe, merge
 from zoo_core.config.recipe_files import Key, Source, check_registry, checked, read_registry
 from zoo_core.errors import BadFile, BadSetting, NameTaken, UnknownName, ZooError, did_you_mean
 
-PLUGIN_FILES = "ZOO_PLUGIN_FILES"  # as PATH has folders; `zoo --plugin` adds to it
-_COMPLETING = "_ZOO_COMPLETE" in os.environ  # a shell asks for names, and shows errors amid what is typed
+PLUGIN_FILES = "ZOO_PLUGIN_FILES"  # paths, separated as in PATH; `zoo --plugin` adds to it
+_COMPLETING = "_ZOO_COMPLETE" in os.environ  # a message would appear in the middle of the command being typed
 
 
 class Recipes:
-    """Every recipe and every weights entry of a list of YAML files, later files laid over earlier ones."""
+    """The recipes and weights entries of a list of YAML files; later files override earlier ones."""
 
     def __init__(
         self,
         plugin_files: Iterable[tuple[str, Path]] = (),
         user_files: Iterable[Path] = (),
-        own: Mapping[Path, dict[str, Any]] | None = None,
+        registered: Mapping[Path, dict[str, Any]] | None = None,
     ) -> None:
-        """``own`` are documents that plugins gave as they are, in place of what the file of that path would hold."""
+        """``registered`` maps a path to a document that a plugin registered in Python; that file is not read."""
         self.files = [*plugin_files, *(("", path) for path in user_files)]
-        self._own = own or {}
+        self._registered = registered or {}
         self._documents: dict[Path, dict[str, Any]] = {}
         self._extended: dict[str, Recipe] = {}
 
     def names(self) -> list[tuple[str, str]]:
-        """(plugin, name) of every recipe, those of the user's files with an empty plugin."""
+        """(plugin, name) of every recipe; the plugin is empty for a recipe of the user's files."""
         seen: dict[tuple[str, str], None] = {}
-        offered: set[str] = set()
+        short_names: set[str] = set()
         full_names: set[str] = set()
         for plugin, path in self.files:
             for name in self._section(plugin, path, "recipes"):
-                if plugin or (name not in offered and name not in full_names):
+                if plugin or (name not in short_names and name not in full_names):
                     seen[plugin, name] = None
                     full_names.add(f"{plugin}/{name}")
-                offered.add(name)
+                short_names.add(name)
         return list(seen)
 
     def __contains__(self, name: str) -> bool:
-        """Whether a recipe answers to ``name``, as it is or with its plugin's before it; nothing of it is read."""
+        """Whether there is a recipe called ``name`` or ``plugin/name``; the recipe itself is not checked."""
         short = name.rpartition("/")[2]
         return any(short == recipe and name in (short, f"{plugin}/{recipe}") for plugin, recipe in self.names())
 
-    def find(self, name: str, _asking: tuple[str, ...] = ()) -> Recipe:
-        """The recipe called ``name`` or ``plugin/name``, with what it extends laid under it.
+    def find(self, name: str, _extending: tuple[str, ...] = ()) -> Recipe:
+        """The recipe called ``name`` or ``plugin/name``, merged into the recipe that it extends.
 
         Raises:
-            UnknownName: if no file has it.
-            NameTaken: if several plugins have it and ``name`` does not say whose.
-            BadSetting: if it is not a recipe, or extends itself.
+            UnknownName: if no file contains it.
+            NameTaken: if several plugins offer it and ``name`` does not include the plugin.
+            BadSetting: if it is malformed, or extends itself.
         """
-        layers = self._layers(name, _asking[-1] if _asking else None)
+        layers = self._layers(name, _extending[-1] if _extending else None)
         extends, source = None, None
         for _, path, own in layers:
             if "extends" in own:
@@ -67,11 +67,11 @@ class Recipes:
         values: dict[str, Any] = {}
         sources: dict[Key, Source] = {}
         if extends is not None:
-            chain = (*_asking, name)
+            chain = (*_extending, name)
             if extends in chain:
                 raise BadSetting(
                     f"{source}: recipe '{name}' extends itself: {' → '.join([*chain, extends])}.",
-                    "Leave `extends` out: a recipe of the same name in a later file is laid over the earlier one.",
+                    "Remove `extends`: a recipe overrides the one of the same name in an earlier file without it.",
                 )
             try:
                 parent = self._extended.get(extends) or self.find(extends, chain)
@@ -80,7 +80,7 @@ class Recipes:
             self._extended[extends] = parent
             sources = {key: value for key, value in parent.sources.items() if key[0] != "summary"}
             values = {
-                key: dict(value) if isinstance(value, dict) else value  # the parent is another recipe's, too
+                key: dict(value) if isinstance(value, dict) else value  # other recipes may extend the same parent
                 for key, value in parent.values.items()
                 if key != "summary"
             }
@@ -90,31 +90,31 @@ class Recipes:
         return Recipe(name.rpartition("/")[2], values, plugin, sources)
 
     def weights(self) -> list[tuple[str, Path, Mapping[str, Any]]]:
-        """The section ``weights`` of every file: (plugin, the file, entries by name)."""
+        """The section ``weights`` of every file: (plugin, path of the file, entries by name)."""
         return [(plugin, path, self._section(plugin, path, "weights")) for plugin, path in self.files]
 
-    def leave_out_damaged(self) -> None:
-        """Go on without the files that cannot be read, in silence: for a shell that completes a name."""
+    def skip_damaged_files(self) -> None:
+        """Ignore files that cannot be read, without a warning, for shell completion."""
         for plugin, path in self.files:
             try:
                 self._section(plugin, path, "recipes")
             except ZooError:
                 self._documents[path] = {}
 
-    def _layers(self, name: str, asked_by: str | None) -> list[tuple[str, Path, Mapping[str, Any]]]:
+    def _layers(self, name: str, extended_by: str | None) -> list[tuple[str, Path, Mapping[str, Any]]]:
         owner, _, short = name.rpartition("/")
         layers = []
         for plugin, path in self.files:
-            key = short if plugin else name  # a user's file may say "plugin/name" to lay something over one of two
+            key = short if plugin else name  # "plugin/name" in a user's file overrides the recipe of that plugin only
             own = self._section(plugin, path, "recipes").get(key)
             if own is not None and (not plugin or owner in ("", plugin)):
                 layers.append((plugin, path, checked(own, key, path)))
         owners = list(dict.fromkeys(plugin for plugin, _, _ in layers if plugin))
         if not layers:
             known = [known for _, known in self.names()]
-            asking = f", which '{asked_by}' extends" if asked_by else ""
+            context = f", which '{extended_by}' extends" if extended_by else ""
             raise UnknownName(
-                f"no recipe is called '{name}'{asking}.",
+                f"no recipe is called '{name}'{context}.",
                 did_you_mean(name, known, f"`zoo list` shows all {len(known)}."),
             )
         if len(owners) > 1:
@@ -127,23 +127,26 @@ class Recipes:
     def _section(self, plugin: str, path: Path, section: str) -> dict[str, Any]:
         if path not in self._documents:
             try:
-                own = self._own.get(path)
-                document = read_registry(path) if own is None else check_registry(own, path)
+                registered = self._registered.get(path)
+                document = read_registry(path) if registered is None else check_registry(registered, path)
                 if plugin and "plugins" in document:
-                    raise BadSetting(f"{Source(path, ('plugins',))}: only a user's registry may name plugins.")
+                    raise BadSetting(
+                        f"{Source(path, ('plugins',))}: the registry of a plugin can't list plugins.",
+                        "Only a registry file of the user may have the section `plugins`.",
+                    )
                 self._documents[path] = document
             except ZooError as error:
                 if not plugin:
                     raise
-                self._documents[path] = {}  # a plugin's damaged file costs only its own recipes
-                warnings.warn(f"the recipes of the plugin '{plugin}' are left out: {error.message}", stacklevel=2)
+                self._documents[path] = {}  # the other plugins still work
+                warnings.warn(f"the recipes of the plugin '{plugin}' are ignored: {error.message}", stacklevel=2)
         return self._documents[path].get(section) or {}
 
 
 def user_files(registry: Iterable[Path] = ()) -> list[Path]:
-    """The user's own layers that exist: ``$ZOO_HOME/registry.yaml``, ``./registry.yaml``, then each ``--registry``.
+    """The registry files of the user: ``$ZOO_HOME/registry.yaml``, ``./registry.yaml``, then each ``--registry``.
 
-    They are the files of now: a program may change its folder before one is read.
+    The first two are optional. The paths are absolute, since the working directory may change before a file is read.
     """
     from zoo_core.config.paths import zoo_home
 
@@ -152,10 +155,10 @@ def user_files(registry: Iterable[Path] = ()) -> list[Path]:
 
 
 def plugin_files(registry: Iterable[Path] = ()) -> list[Path]:
-    """The single-file plugins that the user named: with ``--plugin``, or in the section ``plugins`` of a registry.
+    """The single-file plugins that the user listed, with ``--plugin`` or in the section ``plugins`` of a registry file.
 
-    Of the registries that are the user's by name: ``$ZOO_HOME/registry.yaml`` and each ``--registry``. One that merely
-    lies in the working folder may have come with what was downloaded, and runs nothing.
+    Only ``$ZOO_HOME/registry.yaml`` and files given with ``--registry`` can load plugins. A ``registry.yaml`` in the
+    working directory may be part of a download, so its plugins are not loaded, with a warning.
     """
     from zoo_core.config.paths import zoo_home
 
@@ -163,38 +166,39 @@ def plugin_files(registry: Iterable[Path] = ()) -> list[Path]:
     for path in (zoo_home() / "registry.yaml", *map(Path, registry)):
         with suppress(ZooError) if _COMPLETING else nullcontext():
             found += [path.parent / name for name in _plugins_of(path)]
-    here = Path("registry.yaml")
-    if not any(path.resolve() == here.resolve() for path in registry) and _names_plugins(here):
+    local = Path("registry.yaml")
+    if not any(path.resolve() == local.resolve() for path in registry) and _lists_plugins(local):
         warnings.warn(
-            f"{here} names plugins, which are not loaded: it was not named itself. `--registry {here}` loads them.",
+            f"the plugins that {local} lists are not loaded, since the file was not given with --registry. "
+            f"Load them with `--registry {local}`.",
             stacklevel=2,
         )
     return list(dict.fromkeys(path.resolve() for path in found))
 
 
-def _names_plugins(path: Path) -> bool:
-    """Whether a file that loads none would name any. What is wrong with it is told where its recipes are read."""
+def _lists_plugins(path: Path) -> bool:
+    """Whether a registry file lists plugins. An error in the file is reported when its recipes are read."""
     with suppress(ZooError):
-        return bool(_named_plugins(path))
+        return bool(_listed_plugins(path))
     return False
 
 
 def _plugins_of(path: Path) -> list[str]:
-    """The section ``plugins`` of a registry file, whose files are there.
+    """The section ``plugins`` of a registry file.
 
     Raises:
-        BadFile: if one is not.
+        BadFile: if a listed file does not exist.
     """
-    names = _named_plugins(path)
+    names = _listed_plugins(path)
     for name in names:
         if not (path.parent / name).is_file():
             place = Source(path, ("plugins",))
-            raise BadFile(f"{place}: the plugin {name} does not exist.", "Take it out there, or put the file there.")
+            raise BadFile(f"{place}: the plugin {name} does not exist.", "Remove it from the list, or create the file.")
     return names
 
 
-def _named_plugins(path: Path) -> list[str]:
-    """The section ``plugins`` of a registry file. Most have none, and then it need not be read as YAML."""
+def _listed_plugins(path: Path) -> list[str]:
+    """The section ``plugins`` of a registry file. Most files have none and are then not parsed, to save time."""
     if not path.is_file() or b"plugins" not in path.read_bytes():
         return []
     return [str(name) for name in read_registry(path).get("plugins") or []]

@@ -1,4 +1,4 @@
-"""``key=value`` words of the command line."""
+"""``key=value`` arguments of the command line."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from zoo_core.config.recipe_files import parse_value
 from zoo_core.errors import BadSetting
 
 
-def parse_words(words: Iterable[str]) -> dict[str, Any]:
+def parse_arguments(arguments: Iterable[str]) -> dict[str, Any]:
     """``["labels=[5, 5]", "seed=1"]`` as ``{"labels": [5, 5], "seed": 1}``.
 
     Raises:
-        BadSetting: for a word of another form.
+        BadSetting: if an argument has another form.
     """
     values: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
+    for argument in arguments:
+        key, equals, text = argument.partition("=")
         if not equals or not key.isidentifier():
-            raise BadSetting(f"'{word}' should be key=value.", "Write for example labels=[5,5,5,5].")
-        values[key] = parse_value(word, text)
+            raise BadSetting(f"'{argument}' should be key=value.", "Write for example labels=[5,5,5,5].")
+        values[key] = parse_value(argument, text)
     return values

@@ -1,4 +1,4 @@
-"""Where zoo keeps things on this machine: its home, the data root and downloaded weights."""
+"""The folders that zoo uses on this machine: its home, the data root and downloaded weights."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import platformdirs
 
 
 def zoo_home() -> Path:
-    """``$ZOO_HOME``, or the user's data folder by the platform's convention."""
+    """``$ZOO_HOME``, else the platform's folder for user data."""
     return Path(os.environ.get("ZOO_HOME") or platformdirs.user_data_path("zoo"))
 
 
 def data_root() -> Path:
-    """Where data sets lie: ``$ZOO_DATA``, else ``$ZOO_HOME/data``, else the user's data folder."""
+    """The folder of datasets: ``$ZOO_DATA``, else ``data`` in :func:`zoo_home`."""
     return Path(os.environ.get("ZOO_DATA") or zoo_home() / "data")
 
 
 def weights_folder() -> Path:
-    """Where fetched weights are kept: ``$ZOO_HOME/weights``."""
+    """The folder of downloaded weights: ``weights`` in :func:`zoo_home`."""
     return zoo_home() / "weights"

@@ -1,4 +1,4 @@
-"""Recipes: one model, one data set, one trainer and their settings, merged key by key."""
+"""Recipes: one model, one dataset, one trainer and their settings, merged key by key."""
 
 from __future__ import annotations
 
@@ -26,42 +26,42 @@ from zoo_core.errors import BadSetting, in_yaml, nearest
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """The part ``run`` of a recipe: what the loop itself needs to know."""
+    """The section ``run`` of a recipe: the settings of the training loop."""
 
-    steps: int | None = setting(None, "optimization steps; give this or epochs", ge=0)
+    steps: int | None = setting(None, "optimizer steps; give this or epochs", ge=0)
     epochs: float | None = setting(None, "passes over the training examples; give this or steps", ge=0, lt=math.inf)
-    batch_size: int = setting(64, "examples in a step, over all processes together", ge=1)
-    seed: int = setting(0, "every draw of the run follows from it", ge=0)
-    device: str = setting("auto", "auto (an accelerator if there is one), cpu, cuda, cuda:1, mps, xpu")
+    batch_size: int = setting(64, "examples per step, over all processes", ge=1)
+    seed: int = setting(0, "seed of all random numbers of the run", ge=0)
+    device: str = setting("auto", "auto (an accelerator if available), cpu, cuda, cuda:1, mps, xpu")
     precision: Literal["float32", "bfloat16", "float16", "auto"] = setting(
-        "float32", "of the forward pass; auto: bfloat16 where the device computes in it, else float32"
+        "float32", "data type of the forward pass; auto: bfloat16 where the device supports it, else float32"
     )
     grad_accumulation_steps: int = setting(
-        1, "parts in which a process takes its share of a batch, for less memory; the step is one", ge=1
+        1, "parts into which a process splits its batch to save memory, with one optimizer step for all", ge=1
     )
     compile: bool = setting(False, "compile the networks (torch.compile): a slow first step, then faster ones")
     fsdp: bool = setting(
-        False, "divide one large network and its optimizer among the processes (FSDP2); otherwise each has it whole"
+        False, "shard parameters and optimizer state over the processes (FSDP2); otherwise each has a full copy"
     )
     sync_batch_norm: bool = setting(
-        False, "take batch normalisation's statistics over all processes, on accelerators; otherwise each over its own"
+        False, "compute batch normalization statistics over all processes, on accelerators; otherwise in each process"
     )
-    threads: int | None = setting(None, "CPU threads of one operation; null leaves torch's choice", ge=1)
-    workers: int = setting(0, "processes that load data; 0 for data kept in memory", ge=0)
+    threads: int | None = setting(None, "CPU threads per operation; null is torch's default", ge=1)
+    workers: int = setting(0, "worker processes that load data; 0 loads it in the training process", ge=0)
     log_every: int = setting(50, "steps between two lines of metrics", ge=1)
-    preview_every: int = setting(400, "steps between two pictures; 0 draws none", ge=0)
+    preview_every: int = setting(400, "steps between two previews; 0 disables them", ge=0)
     evaluate_every: int = setting(0, "steps between two evaluations; 0 evaluates once, at the end", ge=0)
     checkpoint_every: int = setting(1000, "steps between two checkpoints; 0 saves one, at the end", ge=0)
-    checkpoint_minutes: float = setting(0.0, "minutes between two checkpoints; 0 goes by steps alone", ge=0)
-    keep_checkpoints: int = setting(2, "newest checkpoints kept on disk", ge=1)
+    checkpoint_minutes: float = setting(0.0, "minutes between two checkpoints; 0 counts steps only", ge=0)
+    keep_checkpoints: int = setting(2, "number of newest checkpoints to keep", ge=1)
     monitor: str = setting(
-        "", "figure of the evaluations whose highest value's checkpoint is kept, too; -mse: whose lowest"
+        "", "evaluation metric whose best checkpoint is kept as well: accuracy for the highest, -mse for the lowest"
     )
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A resolved recipe. ``values`` are plain Python, by part.
+    """A resolved recipe. ``values`` holds plain Python values by part:
 
     {"model": {"name": …, …}, "dataset": …, "trainer": …, "run": …}
     """
@@ -81,11 +81,11 @@ class Recipe:
         if name is not None and not isinstance(name, str):
             raise BadSetting(
                 f"{self.where(f'{part}.name')}{part}.name is {in_yaml(name)}, but should be text.",
-                f"`zoo list {part}s` shows what it can be; put in quotes what YAML takes for something else.",
+                f"`zoo list {part}s` shows the names; quote one that YAML does not read as text.",
             )
         if name is None:
             raise BadSetting(
-                f"{self.where(part)}recipe '{self.name}' names no {part}.",
+                f"{self.where(part)}recipe '{self.name}' has no {part}.",
                 f"Add `{part}: {{name: …}}`; see `zoo list {part}s`.",
             )
         return name
@@ -95,7 +95,7 @@ class Recipe:
         return {key: value for key, value in (self.values.get(part) or {}).items() if key != "name"}
 
     def run_settings(self) -> RunSettings:
-        """The part ``run``, checked."""
+        """The section ``run``, checked."""
         settings = read(RunSettings, self.settings("run"), f"recipe '{self.name}'", "run", self.where)
         if (settings.steps is None) == (settings.epochs is None):
             raise BadSetting(
@@ -104,7 +104,7 @@ class Recipe:
         return settings
 
     def where(self, full_key: str) -> str:
-        """``"registry.yaml:14: "`` for a dotted key, or "" where nothing is known of it."""
+        """The source of a dotted key as the beginning of a message, ``"registry.yaml:14: "``; "" if it is unknown."""
         key = tuple(full_key.split("."))
         while key and key not in self.sources:
             key = key[:-1]
@@ -115,13 +115,13 @@ class Recipe:
     def with_overrides(
         self, overrides: Iterable[str], all_keys: Callable[[], Mapping[str, str]] = dict[str, str]
     ) -> Recipe:
-        """This recipe with ``key=value`` words laid over it, the last one winning.
+        """This recipe with ``key=value`` overrides applied in order.
 
-        ``all_keys`` gives the full key of every setting by its last word; it is asked about a word that is no key.
+        ``all_keys`` returns the full key of every setting by its name; it is only called to suggest a key.
         """
         values, sources = dict(self.values), dict(self.sources)
-        for word in overrides:
-            values = merge(values, _parse_override(word, self, all_keys), sources, Source(None))
+        for override in overrides:
+            values = merge(values, _parse_override(override, self, all_keys), sources, Source(None))
             check_summary(values.get("summary", ""), Source(None))
         return Recipe(self.name, values, self.plugin, sources)
 
@@ -144,9 +144,10 @@ def read_config(path: Path) -> Recipe:
 def merge(
     base: Mapping[str, Any], over: Mapping[str, Any], sources: dict[Key, Source], source: Source, at: Key = ()
 ) -> dict[str, Any]:
-    """``over`` laid over ``base``: mappings merge, all else replaces; ``sources`` learns where each value came from.
+    """``base`` updated with ``over``: mappings are merged, other values replaced. Records origins in ``sources``.
 
-    A part that gets another ``name`` loses the settings of the old one, and of ``steps`` and ``epochs`` the newer wins.
+    A part that gets another ``name`` loses the settings of the old component. A new ``steps`` removes ``epochs``, and
+    the other way around.
     """
     merged = dict(base)
     if "name" in over and "name" in base and over["name"] != base["name"] and len(at) == 1:
@@ -170,19 +171,19 @@ def merge(
     return merged
 
 
-def _parse_override(word: str, recipe: Recipe, all_keys: Callable[[], Mapping[str, str]]) -> dict[str, Any]:
+def _parse_override(override: str, recipe: Recipe, all_keys: Callable[[], Mapping[str, str]]) -> dict[str, Any]:
     """``"trainer.learning_rate=1e-4"`` as a nested mapping."""
-    key, equals, text = word.partition("=")
+    key, equals, text = override.partition("=")
     path = key.split(".")
     if not equals or not all(path):
-        raise BadSetting(f"'{word}' should be key=value.", "Write for example `trainer.learning_rate=1e-4`.")
+        raise BadSetting(f"'{override}' should be key=value.", "Write for example `trainer.learning_rate=1e-4`.")
     if path[0] not in ("summary", "run", *PARTS) or (len(path) == 1 and path[0] != "summary"):
         known = {known[-1]: ".".join(known) for known in recipe.sources if len(known) == 2}
         known |= {name: f"run.{name}" for name in RunSettings.__dataclass_fields__} | dict(all_keys())
         near = nearest(path[-1], known)
         parts = "Keys start with run., model., dataset. or trainer."
-        raise BadSetting(f"'{key}' is no setting of a recipe.", f"Did you mean '{known[near]}'?" if near else parts)
-    nested = parse_value(word, text)
+        raise BadSetting(f"a recipe has no setting '{key}'.", f"Did you mean '{known[near]}'?" if near else parts)
+    nested = parse_value(override, text)
     for part in reversed(path):
         nested = {part: nested}
     return dict(nested)

@@ -1,4 +1,4 @@
-"""YAML files of recipes and weights: read, their form checked, and every key with the line it stands in."""
+"""Registry files and recipes in YAML: reading, validation, and the line number of every key for messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo_core.errors import BadFile, BadSetting, did_you_mean, in_yaml, one_line
 SECTIONS = ("recipes", "weights", "plugins")
 PARTS = ("model", "dataset", "trainer")
 KEYS = ("summary", "extends", "run", *PARTS, "sweep")
-_CURES = {key: f"Write `{key}: {{name: …}}`." for key in ("run", *PARTS)} | {
+_HINTS = {key: f"Write `{key}: {{name: …}}`." for key in ("run", *PARTS)} | {
     "sweep": "Write `sweep: {metric: …, space: {KEY: VALUES}}`."
 }
 Key = tuple[str, ...]
@@ -28,7 +28,7 @@ WEIGHTS_NAME = re.compile(rf"{NAME.pattern}(@\w[\w.+-]*)?")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a value was set: a key of a YAML file, or a word of the command line."""
+    """Where a value was set: a key of a YAML file, or the command line if ``file`` is None."""
 
     file: Path | None
     key: Key = ()
@@ -60,8 +60,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if document is None:
         return {}
     if not isinstance(document, dict):
-        held = "a list" if isinstance(document, list) else "a single value"
-        raise BadFile(f"{_shorten(path)} holds {held}, but should hold a mapping: lines of `key: value`.")
+        found = "a list" if isinstance(document, list) else "a single value"
+        raise BadFile(f"{_shorten(path)} contains {found}, but should contain a mapping: lines of `key: value`.")
     return {str(key): value for key, value in document.items()}
 
 
@@ -70,14 +70,14 @@ def read_registry(path: Path) -> dict[str, Any]:
     list of files.
 
     Raises:
-        BadFile: if it holds no mapping; see read_yaml.
-        BadSetting: if it has another section, or an entry that is no mapping or has no proper name.
+        BadFile: if it does not contain a mapping; see :func:`read_yaml`.
+        BadSetting: if it has another section, or an entry that is not a mapping or has an invalid name.
     """
     return check_registry(read_yaml(path), path)
 
 
 def check_registry(document: dict[str, Any], path: Path) -> dict[str, Any]:
-    """``document``, the registry that the file ``path`` holds. See read_registry."""
+    """``document``, checked as the content of the registry file ``path``. See :func:`read_registry`."""
     for key, section in document.items():
         place = Source(path, (key,))
         if key not in SECTIONS:
@@ -102,10 +102,10 @@ def check_registry(document: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def checked(own: Mapping[str, Any], name: str, path: Path, known: tuple[str, ...] = KEYS) -> Mapping[str, Any]:
-    """``own``, the recipe ``name`` as the file ``path`` has it.
+    """``own``, checked as the recipe ``name`` of the file ``path``.
 
     Raises:
-        BadSetting: if it has a part that is none of ``known``, or one of another form than it should have.
+        BadSetting: if it has a part that is not in ``known``, or a malformed one.
     """
     base: Key = ("recipes", name) if known is KEYS else ()
     for key, value in own.items():
@@ -113,31 +113,31 @@ def checked(own: Mapping[str, Any], name: str, path: Path, known: tuple[str, ...
         if key not in known:
             raise BadSetting(
                 f"{place}: recipe '{name}' has no part '{key}'.",
-                did_you_mean(str(key), known, f"Its parts: {', '.join(known)}."),
+                did_you_mean(str(key), known, f"The parts are {', '.join(known)}."),
             )
-        if key in _CURES and not isinstance(value, Mapping):
-            raise BadSetting(f"{place}: {key} is {in_yaml(value)}, but should be a mapping.", _CURES[key])
+        if key in _HINTS and not isinstance(value, Mapping):
+            raise BadSetting(f"{place}: {key} is {in_yaml(value)}, but should be a mapping.", _HINTS[key])
         if key == "summary":
             check_summary(value, place)
         if key == "extends" and not isinstance(value, str):
             raise BadSetting(
                 f"{place}: extends is {in_yaml(value)}, but should be the name of one recipe.",
-                "A recipe that should extend two extends one that extends the other.",
+                "To extend two recipes, extend one that extends the other.",
             )
     return own
 
 
 def check_name(name: Any, place: Source, form: re.Pattern[str] = NAME) -> None:
-    """A name becomes a folder below ``runs``, or part of a file's name, and a word of the command line."""
+    """Raise BadSetting unless ``name`` can be the name of a folder and of a file, and a command-line argument."""
     if not (isinstance(name, str) and form.fullmatch(name)):
         raise BadSetting(
-            f"{place}: {in_yaml(name)} is no name, which has letters, digits, '-', '_' and '.'.",
+            f"{place}: {in_yaml(name)} is not a valid name, which consists of letters, digits, '-', '_' and '.'.",
             "Put a number in quotes." if not isinstance(name, str) else None,
         )
 
 
 def check_summary(summary: Any, place: Source) -> None:
-    """A summary is shown as it stands."""
+    """Raise BadSetting unless ``summary`` is text."""
     if not isinstance(summary, str):
         raise BadSetting(
             f"{place}: summary is {in_yaml(summary)}, but should be text.",
@@ -145,22 +145,22 @@ def check_summary(summary: Any, place: Source) -> None:
         )
 
 
-def parse_value(word: str, text: str) -> Any:
-    """The value ``text`` of the ``key=value`` word that ends in it, read as YAML."""
+def parse_value(argument: str, text: str) -> Any:
+    """The value ``text`` of the ``key=value`` argument ``argument``, read as YAML."""
     try:
         return read_text(text)
     except yaml.YAMLError as error:
         raise BadSetting(
-            f"the value of '{one_line(word)}' is not YAML: {getattr(error, 'problem', None) or error}.",
+            f"the value of '{one_line(argument)}' is not YAML: {getattr(error, 'problem', None) or error}.",
             "Quote it for the shell, for example 'labels=[1, 2]'.",
         ) from error
 
 
 def _line_of(path: Path, key: Key) -> int | None:
-    """The line of ``key`` in a YAML file. Only errors and ``zoo info`` ask for it."""
+    """The line of ``key`` in a YAML file; None if it is not found. Only messages and ``zoo info`` need it."""
     try:
         node = _nodes(path, path.stat().st_mtime_ns)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):  # of a weights file, say
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):  # for example, a weights file
         return None
     line = None
     for part in key:
@@ -175,7 +175,7 @@ def _line_of(path: Path, key: Key) -> int | None:
 
 @lru_cache(maxsize=16)
 def _nodes(path: Path, modified: int) -> Any:
-    """The document of the YAML file ``path`` as it was ``modified`` last: ``zoo info`` asks for dozens of keys."""
+    """The nodes of the YAML file ``path`` with this modification time, cached: ``zoo info`` looks up dozens of keys."""
     return yaml.compose(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 

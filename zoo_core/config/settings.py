@@ -1,4 +1,4 @@
-"""Settings of components: frozen dataclasses whose every field has a default, a help line and bounds."""
+"""Settings of components: frozen dataclasses in which every field has a default, a help text and bounds."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class SettingInfo:
 
 
 def describe(config_class: type[Any]) -> list[SettingInfo]:
-    """Every setting of ``config_class``, in the order it was written."""
+    """Every setting of ``config_class``, in the order of definition."""
     hints = _hints(config_class)
     return [
         SettingInfo(
@@ -72,7 +72,7 @@ def describe(config_class: type[Any]) -> list[SettingInfo]:
 
 
 def check_config_class(owner: type[Any]) -> None:
-    """Refuse, as the class is defined, a ``Config`` that could not be documented or could change under a run."""
+    """Raise TypeError if the ``Config`` of a new component lacks help texts, or if its values could be modified."""
     config_class = owner.__dict__.get("Config")
     if config_class is None:
         return
@@ -83,28 +83,29 @@ def check_config_class(owner: type[Any]) -> None:
     for field in dataclasses.fields(config_class):
         if not field.metadata.get("help"):
             raise TypeError(
-                f"{owner.__name__}.Config.{field.name} should say what it means. "
+                f"{owner.__name__}.Config.{field.name} has no help text. "
                 f'Write `{field.name}: … = zoo.setting(default, "what it means")`.'
             )
         if field.name == "name" or not field.init:
-            why = "a recipe calls the component itself by `name`" if field.init else "a recipe could not set it"
-            raise TypeError(f"{owner.__name__}.Config.{field.name} is no setting: {why}. Give it another form or name.")
+            why = "in a recipe, `name` is the component's name" if field.init else "init=False, so recipes can't set it"
+            hint = "Rename it." if field.init else "Remove init=False."
+            raise TypeError(f"{owner.__name__}.Config.{field.name} can't be a setting: {why}. {hint}")
 
 
 def read(
     config_class: type[C],
     values: Mapping[str, Any],
-    whose: str,
+    owner: str,
     prefix: str = "",
     where: Callable[[str], str] = lambda key: "",
 ) -> C:
-    """``values`` as a ``config_class``, every key, type and bound checked.
+    """``values`` as a ``config_class``, with every key, type and bound checked.
 
-    ``whose`` names the component in an error ("trainer 'clsgan'"), ``prefix`` its part of a recipe ("trainer"),
-    and ``where`` gives the place of a full key ("registry.yaml:14: ").
+    In messages, ``owner`` is the component ("trainer 'clsgan'"), ``prefix`` its part of the recipe ("trainer"), and
+    ``where`` returns the source of a full key ("registry.yaml:14: ").
 
     Raises:
-        BadSetting: for an unknown key, a value of another type or out of bounds, or a missing value.
+        BadSetting: for an unknown key, a value of the wrong type or out of bounds, or a missing value.
     """
     fields = {field.name: field for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
     hints = _hints(config_class)
@@ -114,7 +115,7 @@ def read(
             near = nearest(str(key), fields)
             known = "Its settings: " + ", ".join(fields) + "." if fields else "It has no settings."
             raise BadSetting(
-                f"{where(full_key)}{full_key}: {whose} has no such setting.",
+                f"{where(full_key)}{full_key}: {owner} has no such setting.",
                 f"Did you mean '{full_key.removesuffix(str(key))}{near}'?" if near else known,
             )
         _refuse_interpolation(full_key, value, partial(where, full_key))
@@ -123,10 +124,10 @@ def read(
         full_key = f"{prefix}.{name}" if prefix else name
         if name not in values and not _is_required(field):
             continue
-        if values.get(name, "???") == "???":  # as OmegaConf writes a value that its user must give
+        if values.get(name, "???") == "???":  # OmegaConf's mark of a mandatory value
             raise BadSetting(
                 f"{where(full_key if name in values else prefix)}{full_key} is missing, "
-                f"but {whose} needs it ({field.metadata['help']}).",
+                f"but {owner} requires it ({field.metadata['help']}).",
                 f"Add `{full_key}=…`: {type_name(hints[name])}.",
             )
         checked[name] = convert(values[name], hints[name])
@@ -135,42 +136,42 @@ def read(
             raise BadSetting(
                 f"{where(full_key)}{full_key} is {in_yaml(values[name])}, but should be {article(expected)} "
                 f"({field.metadata.get('help', '')}).",
-                _cure(full_key, values[name], hints[name]),
+                _suggestion(full_key, values[name], hints[name]),
             )
-        if broken := _beyond(field, checked[name]):
+        if bound := _violated_bound(field, checked[name]):
             raise BadSetting(
-                f"{where(full_key)}{full_key} is {in_yaml(values[name])}, but should be {broken} "
+                f"{where(full_key)}{full_key} is {in_yaml(values[name])}, but should be {bound} "
                 f"({field.metadata['help']})."
             )
     try:
         return config_class(**checked)
-    except ValueError as error:  # of its __post_init__, which knows what goes together
+    except ValueError as error:  # from its __post_init__, which may check settings against each other
         if isinstance(error, BadSetting):
             raise
-        raise BadSetting(f"{where(prefix)}{whose} refuses its settings: {error}.") from error
+        raise BadSetting(f"{where(prefix)}the settings of {owner} are invalid: {error}.") from error
 
 
 def _types(config_class: type[Any]) -> dict[str, Any]:
     """The type of every setting.
 
     Raises:
-        BrokenPlugin: if one has a type that no recipe could give, or a default that does not fit its type and bounds.
+        BrokenPlugin: if one has a type that YAML cannot express, or a default that violates its type or bounds.
     """
     hints = get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
-        hint, whose = hints[field.name], f"{config_class.__qualname__}.{field.name}"
+        hint, name = hints[field.name], f"{config_class.__qualname__}.{field.name}"
         if not is_supported(hint):
             raise BrokenPlugin(
-                f"{whose} is a {type_name(hint)}, which no recipe can give.",
-                "Write it of bool, int, float, str, None, Literal, and lists, tuples and dicts of those.",
+                f"{name} is {article(type_name(hint))}, which a recipe cannot express.",
+                "Use bool, int, float, str, None, Literal, and lists, tuples and dicts of these.",
             )
         if _is_required(field):
             continue
         default, expected = _default(field), type_name(hint)
         if isinstance(convert(default, hint), Refused):
-            raise BrokenPlugin(f"the default of {whose} is {in_yaml(default)}, but should be {article(expected)}.")
-        if broken := _beyond(field, default):
-            raise BrokenPlugin(f"the default of {whose} is {in_yaml(default)}, but should be {broken}.")
+            raise BrokenPlugin(f"the default of {name} is {in_yaml(default)}, but should be {article(expected)}.")
+        if bound := _violated_bound(field, default):
+            raise BrokenPlugin(f"the default of {name} is {in_yaml(default)}, but should be {bound}.")
     return hints
 
 
@@ -178,10 +179,10 @@ _hints: Callable[[Any], dict[str, Any]] = cache(_types)
 
 
 def _refuse_interpolation(full_key: str, value: Any, where: Callable[[], str]) -> None:
-    """A stranger's ``${oc.env:SECRET}`` would be resolved here and written into the run's folder."""
+    """The secret in someone else's ``${oc.env:SECRET}`` would be written into the run's folder."""
     if isinstance(value, str) and "${" in value:
         raise BadSetting(
-            f"{where()}{full_key} is {value!r}, but recipes do not interpolate.",
+            f"{where()}{full_key} is {value!r}, but recipes do not support interpolation.",
             "Write the value itself, or use `extends`.",
         )
     for key, element in _items(value):
@@ -196,15 +197,15 @@ def _items(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _numbers(value: Any) -> Iterator[float]:
-    """Every number in ``value``: bounds are for those, and not for the text of an ``int | str``."""
+    """Every number in ``value``: bounds do not apply to the text of an ``int | str``."""
     if isinstance(value, (int, float)):
         yield value
     for _, element in _items(value):
         yield from _numbers(element)
 
 
-def _beyond(field: dataclasses.Field[Any], value: Any) -> str:
-    """The bound that a number in ``value`` does not keep, in words; or ""."""
+def _violated_bound(field: dataclasses.Field[Any], value: Any) -> str:
+    """The bound that a number in ``value`` violates, in words, or ""."""
     for bound, words, holds in _bounds(field):
         if any(not holds(number, bound) for number in _numbers(value)):
             return _in_words(words, bound)
@@ -234,7 +235,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
-def _cure(full_key: str, value: Any, hint: Any) -> str | None:
+def _suggestion(full_key: str, value: Any, hint: Any) -> str | None:
     kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     if get_origin(hint) is Literal and isinstance(value, str):
         if value in map(str, get_args(hint)):
@@ -245,7 +246,7 @@ def _cure(full_key: str, value: Any, hint: Any) -> str | None:
     if float in kinds and isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value):
         return f"Write `{full_key}={float(value)}`."
     if str in kinds and not isinstance(value, (Mapping, list)):
-        return f"""For text write `'{full_key}="…"'`, with both pairs of quotes; in a file, one."""
+        return f"""For text, write `'{full_key}="…"'` with both pairs of quotes; a file needs one pair."""
     if holds_text(hint) and isinstance(value, list):
-        return f"""For text write `'{full_key}=["…", "…"]'`, with both kinds of quotes; in a file, one."""
+        return f"""For text, write `'{full_key}=["…", "…"]'` with both kinds of quotes; a file needs one kind."""
     return None

@@ -1,4 +1,4 @@
-"""The types that settings have: what a recipe's value becomes in one, and how a user would say it."""
+"""The types of settings: conversion of a recipe's values to them, and their names in messages."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _SCALARS = (bool, int, float, str, type(None))
 
 
 class Refused:
-    """The mark of a value that does not fit its type."""
+    """Returned for a value that does not fit its type."""
 
 
 def convert(value: Any, hint: Any, exact: bool = False) -> Any:
-    """``value`` as ``hint``, in plain Python values, or :class:`Refused`; with ``exact`` text is no number."""
+    """``value`` as the type ``hint``, or :class:`Refused`. With ``exact``, text is not converted to a number."""
     origin, inner = get_origin(hint) or hint, get_args(hint)
     if origin is Literal:
         return value if any(type(value) is type(one) and value == one for one in inner) else Refused()
     if origin in (Union, types.UnionType):
         if type(value) in inner:
             return value
-        exact = exact or len(inner) - (type(None) in inner) > 1  # else "5" could be any of several
+        exact = exact or len(inner) - (type(None) in inner) > 1  # "5" could otherwise be any of several
         fitting = (one for one in (convert(value, member, exact) for member in inner) if not isinstance(one, Refused))
         return next(fitting, Refused())
     if isinstance(value, (list, tuple)):
@@ -32,12 +32,12 @@ def convert(value: Any, hint: Any, exact: bool = False) -> Any:
     if type(value) is hint or (hint is Any and type(value) in _SCALARS):
         return value
     if hint is float and type(value) is int and abs(value) < 2**53:
-        return float(value)  # without OmegaConf, whose import a light command would feel
+        return float(value)  # OmegaConf would do the same, but importing it slows down light commands
     return _scalar(value, hint) if hint in (bool, int, float) and not exact else Refused()
 
 
 def type_name(hint: Any) -> str:
-    """A type as a user would say it: ``float``, ``one of gan, lsgan``, ``int or null``, ``list of 2 float``."""
+    """A type as messages name it: ``float``, ``one of gan, lsgan``, ``int or null``, ``list of 2 float``."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         return "one of " + ", ".join(str(argument) for argument in arguments)
@@ -93,7 +93,7 @@ def _any_refused(converted: list[Any]) -> bool:
 
 
 def _scalar(value: Any, hint: Any) -> Any:
-    """As OmegaConf reads it: ``"1e-3"`` is a number, ``"yes"`` is true."""
+    """``value`` converted as OmegaConf does it: ``"1e-3"`` is a number, ``"yes"`` is true."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 

@@ -1,5 +1,2 @@
-"""The machine: device, precision, memory, processes, and the one wrapper around Accelerate.
-
-Imports ``trainer``, ``dataset``, ``config`` and ``runs``; ``weights``, ``checkpoint``, ``loggers``, ``training`` and
-what is above them import it.
-"""
+"""Devices, precision, memory and processes, and the only use of Accelerate. Imports ``runs``, ``data``, ``trainer`` and
+the modules below them; ``weights`` and every package above it may import it."""

@@ -1,8 +1,6 @@
-"""The loggers of every run: metrics file, TensorBoard, preview images, sessions, progress lines.
-
-Each implements the life-cycle hooks as a plugin does. Imports ``runs``, ``engine`` and ``data``; ``api``, ``tools`` and
-``cli`` import it.
-"""
+"""The loggers of every run, as hook implementations: metrics file, TensorBoard, preview images, sessions, progress
+lines. Imports ``runs``, ``engine``, ``data`` and the modules below them; ``api``, ``tools``, ``testing`` and ``cli``
+may import it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from zoo_core.files import write_whole
+from zoo_core.files import write_atomically
 from zoo_core.hookspecs import hookimpl
 from zoo_core.runs.run import Run
 
@@ -78,7 +78,7 @@ def _drop_what_comes_again(run: Run) -> None:
     # A kill may have cut the last line short; what it said is said again.
     lines = run.folder.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = [line for line in lines if line.endswith("\n") and not _comes_again(run, json.loads(line))]
-    write_whole(run.folder.metrics, "".join(kept))
+    write_atomically(run.folder.metrics, "".join(kept))
 
 
 def _comes_again(run: Run, line: Mapping[str, int]) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from zoo_core.engine.memory import peak_memory
 from zoo_core.errors import BadFile, one_line
-from zoo_core.files import write_whole
+from zoo_core.files import write_atomically
 from zoo_core.hookspecs import hookimpl
 from zoo_core.runs.run import Run
 from zoo_core.runs.sessions import Session, read_sessions
@@ -59,7 +59,7 @@ class Sessions:
         session = Session(self._now, self._from_step, run.total_steps, run.step, seconds, memory, ended)
         entries = [one.as_entry() for one in (*self._before, session)]
         try:
-            write_whole(run.folder.sessions, json.dumps(entries, indent=2) + "\n")
+            write_atomically(run.folder.sessions, json.dumps(entries, indent=2) + "\n")
         except OSError as error:
             if last:  # until then, the next interval tries again
                 warnings.warn(f"{run.folder.sessions} can't be written: {error.strerror}.", stacklevel=2)

@@ -1,4 +1,4 @@
-"""The composition root: installed plugins, the names they registered, and the recipes of every layer."""
+"""The composition root: installed plugins, the names that they registered, and all recipes and weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Tags = Mapping[tuple[str, str], Iterable[str]]
 
 
 class Catalog:
-    """All that can be asked for by name. ``registries`` are further registry.yaml files of the user."""
+    """Everything that has a name. ``registries`` are additional registry files of the user."""
 
     def __init__(self, registries: Iterable[Path] = (), installed: bool = True) -> None:
         registries = [Path(path) for path in registries]
@@ -58,34 +58,34 @@ class Catalog:
 
     @property
     def weights(self) -> Entries:
-        """The published weights of every layer."""
+        """The published weights of all registry files."""
         if self._weights is None or self._weights[0] is not self.recipes:
             self._weights = (self.recipes, Entries(self.recipes.weights()))
         return self._weights[1]
 
     def find(self, kind: Kind, name: str) -> Entry:
-        """The entry called ``name``; where it is unknown, a plugin that did not load may be why, and is named."""
+        """The entry called ``name``; the error for an unknown name mentions plugins that did not load."""
         try:
             return self.registry.find(kind, name)
         except UnknownName as error:
-            raise self._or_broken(error, name) from None
+            raise self._explained(error, name) from None
 
     def recipe(self, name: str, *overrides: str) -> Recipe:
-        """The recipe called ``name`` with ``key=value`` words laid over it."""
+        """The recipe called ``name`` with ``key=value`` overrides."""
         try:
             found = self.recipes.find(name)
         except UnknownName as error:
-            raise self._or_broken(error, name) from None
+            raise self._explained(error, name) from None
         return found.with_overrides(overrides, partial(self._keys_of, found))
 
     def kinds_of(self, name: str) -> list[Entry]:
-        """Every model, trainer and data set that answers to ``name``."""
+        """Every model, trainer and dataset called ``name`` or ``plugin/name``."""
         return [entry for entry in self.registry.entries if name in (entry.name, entry.full_name)]
 
     def rows(self, kind: str, tag: str | None = None) -> list[dict[str, str]]:
-        """What ``zoo list KIND`` shows: name, plugin, tags and summary of each, in the order of their names.
+        """The rows of ``zoo list KIND``: name, plugin, tags and summary, sorted by name.
 
-        Recipes and weights have the tags of their model, trainer and data set. With ``tag``, only what has it.
+        Recipes and weights have the tags of their model, trainer and dataset. ``tag`` selects rows with that tag.
         """
         if kind == "recipes":
             tags = self._tags()
@@ -100,17 +100,17 @@ class Catalog:
                 if entry.kind == kind.removesuffix("s")
             ]
         else:
-            raise UnknownName(f"there are no '{kind}' to list.", f"Choose from {', '.join(LISTED)}, plugins.")
+            raise UnknownName(f"can't list '{kind}'.", f"Choose from {', '.join(LISTED)}, plugins.")
         chosen = [row for row in rows if tag is None or tag in row["tags"].split()]
         return sorted(chosen, key=lambda row: (row["name"], row["plugin"]))
 
     def info(self, name: str) -> dict[str, Any]:
-        """What is known of ``name``, by kind: ``{"recipe": {…}, "model": {…}, …}``.
+        """What is known about ``name``, by kind: ``{"recipe": {…}, "model": {…}, …}``.
 
-        All but the count of a model's parameters is read without torch, of a plugin that writes its settings plainly.
+        Only counting a model's parameters imports torch, except for a ``Config`` that :mod:`.config_source` can't read.
 
         Raises:
-            UnknownName: if nothing answers to the name.
+            UnknownName: if nothing has this name.
         """
         found: dict[str, dict[str, Any]] = {}
         if name in self.recipes:
@@ -119,18 +119,18 @@ class Catalog:
             found["weights"] = self.describe_weights(self.weights.find(name))
         entries = self.kinds_of(name)
         for entry in entries:
-            self.find(entry.kind, name)  # says so if two plugins offer it, and how to choose
+            self.find(entry.kind, name)  # raises if two plugins offer it
         found |= {entry.kind: self._describe(entry) for entry in entries}
         if not found:
             known = [row["name"] for kind in LISTED for row in self.rows(kind)]
-            raise self._or_broken(
+            raise self._explained(
                 UnknownName(f"nothing is called '{name}'.", did_you_mean(name, known, "See `zoo list`.")),
                 name,
             )
         return found
 
     def _describe_recipe(self, recipe: Recipe) -> dict[str, Any]:
-        """With every setting of its parts: first those that a file sets, the rest at their defaults."""
+        """A recipe with every setting of its parts: first those that a file sets, then those with default values."""
         known, problems = self._settings_of(recipe)
         written = [
             (path, value, source)
@@ -156,7 +156,7 @@ class Catalog:
         }
 
     def _settings_of(self, recipe: Recipe) -> tuple[dict[tuple[str, ...], SettingInfo], list[str]]:
-        """Every setting of a recipe by its full key, and why those of a part cannot be had."""
+        """Every setting of a recipe by its full key, and the reasons why settings of some parts are not available."""
         known: dict[tuple[str, ...], SettingInfo] = {}
         problems = []
         for part in PARTS:
@@ -168,12 +168,12 @@ class Catalog:
         return known | {("run", info.name): info for info in describe(RunSettings)}, problems
 
     def _keys_of(self, recipe: Recipe) -> dict[str, str]:
-        """The full key of every setting of a recipe's parts by its name, of those parts that can be had."""
+        """The full key of every available setting of a recipe's parts, by its name."""
         known, _ = self._settings_of(recipe)
         return {name: f"{part}.{name}" for part, name in known if part != "run"}
 
     def _recipe_row(self, plugin: str, name: str, tags: Tags) -> dict[str, str]:
-        """With what is wrong as its summary: one bad recipe should not keep the others from being listed."""
+        """A broken recipe has the error as its summary, so that the others can still be listed."""
         try:
             recipe = self.recipes.find(f"{plugin}/{name}" if plugin else name)
         except ZooError as error:
@@ -224,24 +224,24 @@ class Catalog:
             described["parameters"] = entry.load().count_parameters()
         return described
 
-    def _or_broken(self, error: UnknownName, name: str) -> UnknownName | BrokenPlugin:
-        """A better reason than "unknown", where a plugin that did not load may have brought ``name``."""
+    def _explained(self, error: UnknownName, name: str) -> UnknownName | BrokenPlugin:
+        """``error`` with a better reason, if a plugin that is not loaded may offer ``name``."""
         owner = name.partition("/")[0]
 
-        def may_bring(plugin: PluginInfo) -> bool:
+        def may_offer(plugin: PluginInfo) -> bool:
             return plugin.name in (owner, name) or name.startswith(f"{plugin.name}-")
 
-        for left_out in self.plugins.disabled:
-            if may_bring(left_out):
+        for disabled in self.plugins.disabled:
+            if may_offer(disabled):
                 return UnknownName(
-                    f"{error.message} The plugin '{left_out.name}' is left out.",
-                    f"{left_out.why[:1].upper()}{left_out.why[1:]}.",
+                    f"{error.message} The plugin '{disabled.name}' is disabled.",
+                    f"{disabled.why[:1].upper()}{disabled.why[1:]}.",
                 )
         for broken in self.plugins.broken:
-            if may_bring(broken):
+            if may_offer(broken):
                 return BrokenPlugin(
                     f"{error.message} The plugin '{broken.name}' is installed but did not load: {broken.why}",
-                    broken.hint or f"Mend or update it: pip install --upgrade {broken.distribution}",
+                    broken.hint or f"Fix or update it: pip install --upgrade {broken.distribution}",
                 )
         if self.plugins.broken and error.hint and not error.hint.startswith("Did you mean"):
             names = ", ".join(f"'{broken.name}'" for broken in self.plugins.broken)
@@ -276,5 +276,5 @@ def _at(values: Any, key: tuple[str, ...]) -> Any:
 
 
 def _meaning(info: SettingInfo | None) -> dict[str, Any]:
-    """What is known of a setting, whatever value a recipe gives it."""
+    """What is known about a setting, apart from its value in a recipe."""
     return {} if info is None else {key: value for key, value in vars(info).items() if key != "name"}

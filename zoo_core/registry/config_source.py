@@ -1,7 +1,7 @@
-"""A component's ``Config`` as its source writes it: importing the class would cost the seconds that torch takes.
+"""Reads a component's ``Config`` from its source code, since importing the class takes seconds because of torch.
 
-Nothing is run. What is understood is what nearly every ``Config`` is: a frozen dataclass of annotated fields whose
-defaults, help and bounds are literals, or constants of a module. Of any other the class is imported.
+No code of the module is executed. This works for nearly every ``Config``: a frozen dataclass of annotated fields with
+literals or module constants as defaults, help texts and bounds. For any other, the class is imported.
 """
 
 from __future__ import annotations
@@ -21,54 +21,54 @@ from typing import Any, Literal
 from zoo_core.config.settings import setting
 from zoo_core.registry.registry import Entry
 
-_CHANGING = (list, dict, set)
+_MUTABLE = (list, dict, set)
 _TYPES: dict[str, Any] = {kind.__name__: kind for kind in (bool, int, float, str, list, tuple, dict)}
 
 
 def config_class(entry: Entry) -> type[Any] | None:
-    """The settings of what ``entry`` registers; None for a class that has none.
+    """The ``Config`` of the class that ``entry`` registers, or None if it has none.
 
-    Either the ``Config`` itself or another dataclass of the same fields, types, defaults, help and bounds.
+    It may be an equivalent dataclass with the same fields, types, defaults, help texts and bounds.
 
     Raises:
-        BrokenPlugin: if the class has to be imported and cannot be.
+        BrokenPlugin: if the class has to be imported, and importing it fails.
     """
     module, _, name = entry.target.partition(":")
     if module not in sys.modules:
-        with suppress(_NotPlain, RecursionError):
+        with suppress(_Unsupported, RecursionError):
             return _source(module).config(name)
     found: type[Any] | None = getattr(entry.load(), "Config", None)
     return found
 
 
-class _NotPlain(Exception):
-    """The source says more than is understood here: the class is imported instead."""
+class _Unsupported(Exception):
+    """The source contains something that this module does not support; the class is imported instead."""
 
 
 class _Source:
     """One module, parsed."""
 
     def __init__(self, package: str, tree: ast.Module) -> None:
-        self.times_bound = Counter(_bound_by(tree))
-        self.statements = {name: statement for statement in tree.body for name in _bound_by(statement)}
+        self.times_bound = Counter(_bound_names(tree))
+        self.statements = {name: statement for statement in tree.body for name in _bound_names(statement)}
         self.imports = dict(_imports(tree, package))
-        self.times_read = Counter(_names_read(tree))
-        _insist("*" not in self.times_bound)  # it may give any name another meaning
-        _insist(not any(_gives_config(node) for node in ast.walk(tree)))
+        self.times_read = Counter(_read_names(tree))
+        _require("*" not in self.times_bound)  # it may rebind any name
+        _require(not any(_assigns_config(node) for node in ast.walk(tree)))
 
     def config(self, owner: str) -> type[Any]:
-        """``owner.Config``: of the class itself, or of the one that it inherits it from."""
+        """``owner.Config``, defined in the class itself or inherited from its base class."""
         outer = self._only(owner)
         if not isinstance(outer, ast.ClassDef):
             source, name = self._elsewhere(ast.Name(owner))
             return source.config(name)
-        _insist(outer.name == owner and not outer.decorator_list and not outer.keywords)
-        match [statement for statement in outer.body if "Config" in _bound_by(statement)]:
+        _require(outer.name == owner and not outer.decorator_list and not outer.keywords)
+        match [statement for statement in outer.body if "Config" in _bound_names(statement)]:
             case [ast.ClassDef(name="Config") as config]:
                 return self._dataclass(config, owner)
             case [] if len(outer.bases) == 1:
                 return self._config_of(outer.bases[0])
-        raise _NotPlain
+        raise _Unsupported
 
     def constant(self, name: str) -> Any:
         match self._only(name):
@@ -82,39 +82,39 @@ class _Source:
 
     def _dataclass(self, config: ast.ClassDef, owner: str) -> type[Any]:
         decorators = [ast.unparse(decorator) for decorator in config.decorator_list]
-        _insist(decorators == ["dataclass(frozen=True, kw_only=True)"] and not config.keywords)
-        _insist(self._full_name(ast.Name("dataclass")) == "dataclasses.dataclass")
+        _require(decorators == ["dataclass(frozen=True, kw_only=True)"] and not config.keywords)
+        _require(self._full_name(ast.Name("dataclass")) == "dataclasses.dataclass")
         bases = []
         for base in config.bases:
             if not (isinstance(base, ast.Attribute) and base.attr == "Config"):
-                raise _NotPlain
+                raise _Unsupported
             bases.append(self._config_of(base.value))
         fields = [self._field(statement) for statement in config.body if not _is_text(statement)]
         try:
             made = make_dataclass("Config", fields, bases=tuple(bases), frozen=True, kw_only=True)
         except (TypeError, ValueError) as error:
-            raise _NotPlain from error
+            raise _Unsupported from error
         made.__qualname__ = f"{owner}.Config"
         return made
 
     def _config_of(self, owner: ast.expr) -> type[Any]:
-        """``owner`` is a class of this module or of another."""
+        """The ``Config`` of ``owner``, a class of this module or of another one."""
         source, name = (self, owner.id) if isinstance(owner, ast.Name) else self._elsewhere(owner)
         return source.config(name)
 
     def _field(self, statement: ast.stmt) -> tuple[str, Any, Any]:
         if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
-            raise _NotPlain
-        _insist(statement.target.id != "name")  # the class is refused
+            raise _Unsupported
+        _require(statement.target.id != "name")  # importing the class raises the right error
         call = statement.value
         if not (isinstance(call, ast.Call) and all(keyword.arg for keyword in call.keywords)):
-            raise _NotPlain
-        _insist(self._full_name(call.func) in ("zoo_core.setting", "zoo_core.config.settings.setting"))
+            raise _Unsupported
+        _require(self._full_name(call.func) in ("zoo_core.setting", "zoo_core.config.settings.setting"))
         named = {str(keyword.arg): self._value(keyword.value) for keyword in call.keywords}
         try:
             field = setting(*map(self._value, call.args), **named)
         except TypeError as error:
-            raise _NotPlain from error
+            raise _Unsupported from error
         return statement.target.id, self._type(statement.annotation), field
 
     def _type(self, node: ast.expr) -> Any:
@@ -125,44 +125,44 @@ class _Source:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
             return reduce(or_, map(self._type, (node.left, node.right)))
         if not isinstance(node, ast.Subscript):
-            raise _NotPlain
+            raise _Unsupported
         arguments = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if isinstance(node.value, ast.Name) and node.value.id in _TYPES:
-            return self._type(node.value)[tuple(... if _is_dots(one) else self._type(one) for one in arguments)]
-        _insist(self._full_name(node.value) == "typing.Literal")
+            return self._type(node.value)[tuple(... if _is_ellipsis(one) else self._type(one) for one in arguments)]
+        _require(self._full_name(node.value) == "typing.Literal")
         return Literal[tuple(map(self._value, arguments))]
 
     def _value(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Name):
             value = self.constant(node.id)
-            # What can change may have been changed by whatever else reads it.
-            _insist(not isinstance(value, _CHANGING) or (self.times_read[node.id] == 1 and node.id in self.statements))
+            # Other code that reads a mutable value may have changed it.
+            _require(not isinstance(value, _MUTABLE) or (self.times_read[node.id] == 1 and node.id in self.statements))
             return value
         if isinstance(node, ast.Attribute):
             source, name = self._elsewhere(node)
             value = source.constant(name)
-            _insist(not isinstance(value, _CHANGING))
+            _require(not isinstance(value, _MUTABLE))
             return value
         try:
             return ast.literal_eval(node)
         except (ValueError, TypeError) as error:
-            raise _NotPlain from error
+            raise _Unsupported from error
 
     def _full_name(self, node: ast.expr) -> str:
-        """``"package.module.name"`` of what was imported."""
+        """``"package.module.name"`` of an imported name."""
         head, _, rest = ast.unparse(node).partition(".")
-        _insist(head in self.imports and self.times_bound[head] == 1)
+        _require(head in self.imports and self.times_bound[head] == 1)
         return self.imports[head] + ("." + rest if rest else "")
 
     def _elsewhere(self, node: ast.expr) -> tuple[_Source, str]:
-        """The module that what was imported comes from, and its name there."""
+        """The module that defines an imported name, and the name there."""
         module, _, name = self._full_name(node).rpartition(".")
-        _insist(bool(module))
+        _require(bool(module))
         return _source(module), name
 
     def _only(self, name: str) -> ast.stmt:
-        """The one statement of the module that gives ``name`` its meaning."""
-        _insist(self.times_bound[name] == 1 and name in self.statements)
+        """The only statement of the module that binds ``name``."""
+        _require(self.times_bound[name] == 1 and name in self.statements)
         return self.statements[name]
 
 
@@ -171,14 +171,20 @@ def _source(module: str) -> _Source:
     try:
         spec = find_spec(module)
         if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-            raise _NotPlain
+            raise _Unsupported
         return _Source(str(spec.parent), ast.parse(Path(spec.origin).read_bytes()))
-    except (ImportError, AttributeError, SyntaxError, ValueError, OSError) as error:  # importing it will tell
-        raise _NotPlain from error
+    except (
+        ImportError,
+        AttributeError,
+        SyntaxError,
+        ValueError,
+        OSError,
+    ) as error:  # importing it raises the right error
+        raise _Unsupported from error
 
 
-def _bound_by(node: ast.AST) -> Iterator[str]:
-    """The names that ``node`` and all in it give a meaning, wherever that meaning holds."""
+def _bound_names(node: ast.AST) -> Iterator[str]:
+    """The names that ``node`` and the nodes in it bind, in any scope."""
     for inner in ast.walk(node):
         if isinstance(inner, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             yield inner.name
@@ -188,18 +194,18 @@ def _bound_by(node: ast.AST) -> Iterator[str]:
             yield inner.id
 
 
-def _names_read(tree: ast.Module) -> Iterator[str]:
-    """As often as they are."""
+def _read_names(tree: ast.Module) -> Iterator[str]:
+    """The names that a module reads, once for every time."""
     return (node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
 
 
-def _gives_config(node: ast.AST) -> bool:
-    """Whether a class is given another ``Config`` than it was defined with."""
+def _assigns_config(node: ast.AST) -> bool:
+    """Whether ``node`` assigns the attribute ``Config`` of a class from outside."""
     return isinstance(node, ast.Attribute) and node.attr == "Config" and not isinstance(node.ctx, ast.Load)
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[tuple[str, str]]:
-    """Each imported name, and ``"package.module.name"``."""
+    """Each imported name, with its ``"package.module.name"``."""
     for statement in tree.body:
         if isinstance(statement, ast.Import):
             for alias in statement.names:
@@ -211,14 +217,14 @@ def _imports(tree: ast.Module, package: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_text(statement: ast.stmt) -> bool:
-    """A docstring, of the class or behind a field."""
+    """Whether a statement is the docstring of the class or of a field."""
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def _is_dots(node: ast.expr) -> bool:
+def _is_ellipsis(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is Ellipsis
 
 
-def _insist(understood: bool) -> None:
-    if not understood:
-        raise _NotPlain
+def _require(supported: bool) -> None:
+    if not supported:
+        raise _Unsupported

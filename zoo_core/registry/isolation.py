@@ -1,4 +1,4 @@
-"""Around the loading of one plugin: what it prints goes to stderr, and it may not take for ever."""
+"""Isolation of a plugin that is being loaded: its output goes to stderr, and its time is limited."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ _SECONDS = 30.0  # torch alone may take ten from a slow disk
 
 
 class _TooLong(BaseException):
-    """No Exception: a plugin that handles whatever goes wrong should not handle this."""
+    """Not an Exception, so that a plugin that catches all exceptions does not catch it."""
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Inside, standard output leads to standard error, and whatever takes longer than a limit is ended.
+    """In this context, standard output goes to standard error, and the block is interrupted after a time limit.
 
-    The limit is $ZOO_PLUGIN_TIMEOUT seconds, else 30; 0 is none. It needs the main thread of a system with SIGALRM.
+    The limit is $ZOO_PLUGIN_TIMEOUT seconds, 30 by default; 0 is no limit. It works in the main thread of a system
+    with SIGALRM.
 
     Raises:
-        BrokenPlugin: if it took too long.
+        BrokenPlugin: if the block took too long.
     """
     seconds = _limit()
     with redirect_stdout(sys.stderr), _redirected_descriptor():
@@ -34,13 +35,13 @@ def guarded() -> Iterator[None]:
             yield
             return
         before = signal.signal(signal.SIGALRM, _end)
-        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again each second, should the first be caught
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again each second, in case the plugin catches it
         try:
             yield
         except _TooLong:
             raise BrokenPlugin(
                 f"it took longer than {seconds:g} s to load.",
-                "Give it more time: ZOO_PLUGIN_TIMEOUT=60",
+                "Allow more time: ZOO_PLUGIN_TIMEOUT=60",
             ) from None
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -60,10 +61,10 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def _redirected_descriptor() -> Iterator[None]:
-    """The same for what does not go through ``sys.stdout``: C libraries, and processes that are started."""
+    """Redirects output that bypasses ``sys.stdout``: that of C libraries and of subprocesses."""
     try:
         kept = os.dup(1)
-    except OSError:  # there is no standard output
+    except OSError:  # standard output is closed
         yield
         return
     try:

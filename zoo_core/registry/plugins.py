@@ -1,4 +1,4 @@
-"""The installed plugins: each loaded by itself, so that a broken one harms nobody else."""
+"""The installed plugins. Each is loaded separately, so that a broken one does not affect the others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ State = Literal["loaded", "broken", "disabled"]
 
 @dataclass(frozen=True)
 class PluginInfo:
-    """A plugin and how its loading went."""
+    """A plugin and the outcome of loading it."""
 
     name: str
     distribution: str
@@ -36,19 +36,19 @@ class PluginInfo:
     why: str = ""
     milliseconds: float = 0.0
     target: str = ""
-    """The module that its entry point names, or the file that the user named."""
+    """The module of its entry point, or the file that the user gave."""
     location: str = ""
     """The folder it is installed in."""
     traceback: str = ""
     hint: str = ""
-    """What mends a broken one, where zoo knows."""
+    """How to fix a broken plugin, if known."""
 
 
 class Plugins:
-    """Loads plugins into a pluggy manager and keeps account of how each went.
+    """Loads plugins into a pluggy manager and records the outcome of each.
 
-    ``zoo_register`` is a historic hook: it runs as a plugin is added, so the owner of each name is known, a failure is
-    its plugin's own, and a plugin added later (in a test, in a notebook) takes the same path as an installed one.
+    ``zoo_register`` is a historic hook: it runs when a plugin is added. So the owner of each name is known, an error
+    belongs to one plugin, and plugins added later (in a test or a notebook) are handled like installed ones.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -59,39 +59,41 @@ class Plugins:
         self.manager.hook.zoo_register.call_historic(kwargs={"registry": registry})
 
     def load_installed(self, choice: PluginChoice | None = None) -> None:
-        """Load every plugin with an entry point in the group ``zoo``, in the order of their names.
+        """Load every plugin with an entry point in the group ``zoo``, sorted by name.
 
-        One that ``choice`` leaves out is not imported.
+        Plugins that ``choice`` excludes are not imported.
         """
         choice = choice or PluginChoice.of_user()
         for entry_point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
             self._load_installed(entry_point, choice.why_not(entry_point.name))
 
     def load_files(self, paths: Iterable[Path]) -> None:
-        """Load plugins that are single files, which the user has named.
+        """Load single-file plugins that the user listed.
 
         Raises:
-            BadFile: if one is not there.
-            BrokenPlugin: if one does not load: it was asked for.
+            BadFile: if a file does not exist.
+            BrokenPlugin: if a plugin does not load. Unlike for installed plugins this is an error, as it was requested.
         """
         for path in paths:
             if not path.is_file():
                 raise BadFile(f"the plugin {path} does not exist.", "Give the .py file of a plugin.")
-            told: dict[str, Any] = {"name": path.stem, "distribution": "your file", "version": "", "target": str(path)}
-            self._load({**told, "location": str(path.parent)}, partial(_import_file, path))
+            known: dict[str, Any] = {"name": path.stem, "distribution": "your file", "version": "", "target": str(path)}
+            self._load({**known, "location": str(path.parent)}, partial(_import_file, path))
             if self.infos[-1].state == "broken":
                 broken = self.infos[-1]
-                raise BrokenPlugin(f"the plugin {path} did not load: {broken.why}", broken.hint or "Mend the file.")
+                raise BrokenPlugin(f"the plugin {path} did not load: {broken.why}", broken.hint or "Fix the file.")
 
     def add(self, name: str, plugin: object) -> None:
-        """Register ``plugin`` now. Its ``zoo_register`` runs at once, and nothing of it stays if that fails."""
+        """Register ``plugin`` and call its ``zoo_register``. If that fails, all that it registered is removed."""
         if self.manager.has_plugin(name):
-            raise NameTaken(f"another distribution brings a plugin called '{name}', too.", "Uninstall one of the two.")
+            raise NameTaken(
+                f"another distribution also contains a plugin called '{name}'.", "Uninstall one of the two."
+            )
         _check_api(plugin)
         with self.registry.owned_by(name):
             try:
                 self.manager.register(plugin, name=name)
-                self.manager.check_pending()  # a misspelt hook is this plugin's fault
+                self.manager.check_pending()  # raises for a misspelt hook
                 hookspecs.refuse_unmarked(self.manager, plugin, "it")
             except BaseException:
                 if self.manager.has_plugin(name):
@@ -109,7 +111,7 @@ class Plugins:
     def _load_installed(self, entry_point: EntryPoint, why_not: str) -> None:
         distribution = entry_point.dist
         name, version = _name_and_version(distribution) if distribution else ("unknown", "")
-        told: dict[str, Any] = {
+        known: dict[str, Any] = {
             "name": entry_point.name,
             "distribution": name,
             "version": version,
@@ -117,63 +119,63 @@ class Plugins:
             "location": str(distribution.locate_file("")) if distribution else "",
         }
         if why_not:
-            self.infos.append(PluginInfo(**told, state="disabled", why=why_not))
+            self.infos.append(PluginInfo(**known, state="disabled", why=why_not))
         else:
-            self._load(told, entry_point.load)
+            self._load(known, entry_point.load)
 
-    def _load(self, told: dict[str, Any], bring: Callable[[], Any]) -> None:
-        torch_was_there = "torch" in sys.modules
+    def _load(self, known: dict[str, Any], import_plugin: Callable[[], Any]) -> None:
+        torch_was_imported = "torch" in sys.modules
         start = time.perf_counter()
         try:
             with guarded():
-                self.add(told["name"], bring())
+                self.add(known["name"], import_plugin())
         except (Exception, SystemExit) as error:
-            said = error.message if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
-            why = " ".join(said.split())  # one line, as `zoo plugins` has
+            message = error.message if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
+            why = " ".join(message.split())  # `zoo plugins` prints one line per plugin
             hint = (error.hint or "") if isinstance(error, ZooError) else ""
             trace = "".join(traceback.format_exception(error))
-            self.infos.append(PluginInfo(**told, state="broken", why=why, hint=hint, traceback=trace))
+            self.infos.append(PluginInfo(**known, state="broken", why=why, hint=hint, traceback=trace))
         else:
-            took = 1000 * (time.perf_counter() - start)
-            why = "imports torch at registration" if "torch" in sys.modules and not torch_was_there else ""
-            self.infos.append(PluginInfo(**told, state="loaded", why=why, milliseconds=took))
+            milliseconds = 1000 * (time.perf_counter() - start)
+            why = "imports torch at registration" if "torch" in sys.modules and not torch_was_imported else ""
+            self.infos.append(PluginInfo(**known, state="loaded", why=why, milliseconds=milliseconds))
 
 
 @cache
 def _name_and_version(distribution: Distribution) -> tuple[str, str]:
-    """Of its metadata, whose file is parsed at every access."""
+    """Name and version from the metadata, cached because every access parses the file."""
     metadata = distribution.metadata
     return metadata["Name"], metadata["Version"]
 
 
 def _check_api(plugin: object) -> None:
-    """A plugin may say, as ``zoo_api_version = 1``, for which version of what plugins may use it was written."""
+    """Raise BrokenPlugin if the plugin's ``zoo_api_version``, which is optional, is invalid or too new."""
     wanted = getattr(plugin, "zoo_api_version", API_VERSION)
     if not isinstance(wanted, int) or isinstance(wanted, bool):
         raise BrokenPlugin(f"its zoo_api_version is {wanted!r}, but should be a number such as {API_VERSION}.")
     if wanted > API_VERSION:
         raise BrokenPlugin(
-            f"it is written for version {wanted} of what plugins may use, but this zoo has {API_VERSION}.",
+            f"it needs version {wanted} of the plugin API, but this zoo has version {API_VERSION}.",
             "Update zoo: pip install --upgrade zoo-core",
         )
 
 
 def _import_file(path: Path) -> Any:
-    """The module in the file ``path``, importable by its name from now on, as its registered targets need it."""
+    """The module in the file ``path``, added to ``sys.modules`` so that its registered targets can be imported."""
     from importlib.util import module_from_spec, spec_from_file_location
 
     name = path.stem
     if not name.isidentifier():
-        raise BrokenPlugin(f"'{path.name}' is no name of a module.", "Use letters, digits and _ only.")
-    known = sys.modules.get(name)
-    same = known is not None and getattr(known, "__file__", None) == str(path.absolute())
+        raise BrokenPlugin(f"'{path.name}' is not a module name.", "Use only letters, digits and _.")
+    imported = sys.modules.get(name)
+    same = imported is not None and getattr(imported, "__file__", None) == str(path.absolute())
     if same and name not in sys.stdlib_module_names:
-        return known  # another catalog of this process has it: a trainer that loads weights makes one beside the run's
-    if known is not None or name in sys.stdlib_module_names:
+        return imported  # by another catalog of this process: a trainer that loads weights creates a second one
+    if imported is not None or name in sys.stdlib_module_names:
         raise BrokenPlugin(f"there is another module called '{name}'.", "Give the file another name.")
     spec = spec_from_file_location(name, path.absolute())
     if spec is None or spec.loader is None:
-        raise BrokenPlugin(f"{path} is no Python file.", "Its name should end in .py.")
+        raise BrokenPlugin(f"{path} is not a Python file.", "Its name should end in .py.")
     module = sys.modules[name] = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

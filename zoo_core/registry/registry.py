@@ -1,4 +1,4 @@
-"""Names of models, trainers, data sets and weights, each with the plugin that brought it and where its class lies."""
+"""The names of models, trainers and datasets, each with the plugin that registered it and the path of its class."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Entry:
         """
         module, _, attribute = self.target.partition(":")
         try:
-            with redirect_stdout(sys.stderr):  # what a module prints is no part of a command's JSON
+            with redirect_stdout(sys.stderr):  # a module that prints must not corrupt a command's JSON
                 loaded = getattr(import_module(module), attribute)
         except BrokenPlugin:
             raise
@@ -63,7 +63,7 @@ class Entry:
         if not is_dataclass(getattr(loaded, "Config", None)):
             raise BrokenPlugin(
                 f"{self.kind} '{self.full_name}': '{self.target}' has no Config.",
-                "Write it as `@dataclass(frozen=True, kw_only=True) class Config:` within it; it may be empty.",
+                "Add `@dataclass(frozen=True, kw_only=True) class Config:` to the class; it may be empty.",
             )
         return loaded
 
@@ -154,7 +154,7 @@ class Registry:
 
     def _owning_plugin(self) -> str:
         if self._owner is None:
-            raise RuntimeError("names are handed over inside the hook zoo_register")
+            raise RuntimeError("names can only be registered inside the hook zoo_register")
         return self._owner
 
     def _add(
@@ -171,7 +171,7 @@ class Registry:
             if not isinstance(text, str):
                 raise BrokenPlugin(
                     f"plugin '{plugin}' registers a {kind} with {what} that is a {type(text).__name__}, "
-                    "but should be text: 'package.module:Class', say, for a target."
+                    "but should be text, such as 'package.module:Class' for a target."
                 )
         if not _NAME.fullmatch(name):
             raise BrokenPlugin(
@@ -180,7 +180,8 @@ class Registry:
             )
         if not _TARGET.fullmatch(target):
             raise BrokenPlugin(
-                f"plugin '{plugin}' registers {kind} '{name}' as {target!r}, but should say 'package.module:Class'."
+                f"plugin '{plugin}' registers the {kind} '{name}' with the target {target!r}, "
+                "which should have the form 'package.module:Class'."
             )
         if any(entry.name == name and entry.plugin == plugin for entry in self.of_kind(kind)):
             raise BrokenPlugin(f"plugin '{plugin}' registers the {kind} '{name}' twice.")

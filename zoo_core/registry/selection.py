@@ -1,4 +1,4 @@
-"""Which plugins the user wants: disabled for good, or chosen for one command by the environment."""
+"""Which plugins are loaded: the list of disabled plugins, and environment variables for one command."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 
 from zoo_core.config.paths import zoo_home
 from zoo_core.errors import BadFile
+from zoo_core.files import write_atomically
 
 
 @dataclass(frozen=True)
 class PluginChoice:
-    """``disabled`` for good; ``only`` and ``without`` as ZOO_PLUGINS and ZOO_DISABLE_PLUGINS say."""
+    """``disabled`` is permanent; ``only`` is ZOO_PLUGINS and ``without`` ZOO_DISABLE_PLUGINS."""
 
     disabled: frozenset[str] = field(default_factory=frozenset)
     only: frozenset[str] | None = None
@@ -30,43 +31,43 @@ class PluginChoice:
         )
 
     def why_not(self, name: str) -> str:
-        """Why the plugin ``name`` is left out, or "" if it is not."""
-        if self.only is not None:  # who names plugins for one command means these, disabled or not
-            return "" if name in self.only else "ZOO_PLUGINS does not name it"
+        """Why the plugin ``name`` is not loaded, or "" if it is."""
+        if self.only is not None:  # ZOO_PLUGINS overrides the list of disabled plugins
+            return "" if name in self.only else "ZOO_PLUGINS does not include it"
         if name in self.without:
-            return "ZOO_DISABLE_PLUGINS names it"
+            return "ZOO_DISABLE_PLUGINS includes it"
         return f"enable it: zoo plugins enable {name}" if name in self.disabled else ""
 
 
 def read_disabled() -> list[str]:
-    """The names of the plugins that are disabled for good.
+    """The names of the disabled plugins.
 
     Raises:
-        BadFile: if the file that keeps them is damaged.
+        BadFile: if the file that contains them is damaged.
     """
     path = _file()
     if not path.is_file():
         return []
     try:
-        held: Any = json.loads(path.read_text(encoding="utf-8"))
-        names = held["disabled"]
+        document: Any = json.loads(path.read_text(encoding="utf-8"))
+        names = document["disabled"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadFile(f"{path} can't be read: {error}.", "Delete it: then no plugin is disabled.") from error
+        raise BadFile(f"{path} can't be read: {error}.", "Delete it; then no plugin is disabled.") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise BadFile(f"{path} should hold names of plugins.", "Delete it: then no plugin is disabled.")
+        raise BadFile(f"{path} should contain names of plugins.", "Delete it; then no plugin is disabled.")
     return names
 
 
 def write_disabled(names: list[str]) -> None:
-    """Keep ``names`` as those of the plugins that are disabled from now on."""
+    """Make ``names`` the disabled plugins."""
     path = _file()
-    aside = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps({"disabled": sorted(set(names))}) + "\n", encoding="utf-8")
-        aside.replace(path)
+        write_atomically(path, json.dumps({"disabled": sorted(set(names))}) + "\n")
     except OSError as error:
-        raise BadFile(f"{path} can't be written: {error.strerror}.", "Let ZOO_HOME be a folder of yours.") from error
+        raise BadFile(
+            f"{path} can't be written: {error.strerror}.", "Set ZOO_HOME to a folder that you can write to."
+        ) from error
 
 
 def _file() -> Path:

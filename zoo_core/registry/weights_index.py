@@ -1,4 +1,4 @@
-"""Published weights by name, as the section ``weights`` of registry files lists them. Imports no torch."""
+"""Published weights by name: the section ``weights`` of registry files. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,29 +17,32 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """What a registry file says of weights. It has either ``alias`` or ``location``."""
+    """An entry for weights in a registry file. It has either ``alias`` or ``location``."""
 
-    summary: str = setting("", "one line on them")
-    alias: str | None = setting(None, "the name of other weights, which this one stands for")
-    default: bool = setting(False, "of several name@version, whether the name alone means this one")
-    deprecated: str = setting("", "why they should no longer be used, and what instead; said at every load")
+    summary: str = setting("", "a description in one line")
+    alias: str | None = setting(None, "the name of the weights that this name refers to")
+    default: bool = setting(False, "whether the name without a version refers to this version")
+    deprecated: str = setting("", "why the weights should no longer be used, and what to use; shown at every load")
     location: str | None = setting(
-        None, "a file beside the registry file, a path, https://…, hf://owner/repo/file@revision, or a plugin's scheme"
+        None,
+        "a path, relative to the registry file; https://…; hf://owner/repo/file@revision; or a scheme of a plugin",
     )
-    sha256: str | None = setting(None, "of the file, 64 digits from 0 to f")
-    size: int | None = setting(None, "of the file, in bytes", ge=1)
-    model: str | None = setting(None, "the registered name of the model they are for")
-    recipe: str | None = setting(None, "the recipe they were trained by")
+    sha256: str | None = setting(None, "SHA-256 of the file, 64 hexadecimal digits")
+    size: int | None = setting(None, "size of the file in bytes", ge=1)
+    model: str | None = setting(None, "the registered name of their model")
+    recipe: str | None = setting(None, "the recipe that trained them")
     license: str | None = setting(None, "an SPDX identifier, such as Apache-2.0 or CC-BY-4.0")
-    metrics: dict[str, float] = setting({}, "what an evaluation of them gave")
-    inputs: dict[str, str] = setting({}, "what the model takes")
-    outputs: dict[str, str] = setting({}, "what it gives")
-    beside: dict[str, dict[str, Any]] = setting({}, "figures of others in the same protocol, each with its source")
+    metrics: dict[str, float] = setting({}, "their evaluation metrics")
+    inputs: dict[str, str] = setting({}, "the inputs of the model")
+    outputs: dict[str, str] = setting({}, "the outputs of the model")
+    beside: dict[str, dict[str, Any]] = setting(
+        {}, "published metrics of other models in the same protocol, with sources"
+    )
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Weights with a name. ``file`` is the registry file that lists them, in the plugin ``plugin`` ("": the user's)."""
+    """Weights with a name. ``file`` is the registry file of ``plugin`` that lists them; "" is the user."""
 
     name: str
     plugin: str
@@ -60,12 +63,12 @@ class Entry:
 
     @property
     def path(self) -> Path:
-        """Of a file that need not be fetched."""
+        """The path of a file that need not be downloaded."""
         return self.file.parent / (self.listed.location or "")
 
 
 class Entries:
-    """Every weights entry of a list of registry files, later files laid over those of the same plugin."""
+    """The weights entries of a list of registry files; later files override earlier ones of the same plugin."""
 
     def __init__(self, sections: Iterable[tuple[str, Path, Mapping[str, Any]]]) -> None:
         self._raw: dict[tuple[str, str], tuple[Path, Any]] = {}
@@ -84,10 +87,10 @@ class Entries:
         return sorted({name for _, name in self._raw})
 
     def get(self, plugin: str, name: str) -> Entry:
-        """The entry as it is listed, checked; an alias is not followed.
+        """The entry, checked; an alias is not followed.
 
         Raises:
-            BadSetting: if it is not well-formed; says where.
+            BadSetting: if it is malformed.
         """
         if (plugin, name) not in self._read:
             self._read[plugin, name] = self._checked(plugin, name)
@@ -95,7 +98,7 @@ class Entries:
 
     def _checked(self, plugin: str, name: str) -> Entry:
         path, values = self._raw[plugin, name]
-        prefix = f"weights.{name}"  # a version may have dots
+        prefix = f"weights.{name}"  # a version may contain dots
 
         def where(key: str) -> str:
             inner = tuple(key.removeprefix(prefix).split(".")[1:])
@@ -110,8 +113,8 @@ class Entries:
 
         Raises:
             UnknownName: if there are none.
-            NameTaken: if several plugins, or several versions, answer to it.
-            BadSetting: if the entry is not well-formed, or an alias leads back to itself.
+            NameTaken: if several plugins or several versions have this name.
+            BadSetting: if the entry is malformed, or an alias refers to itself.
         """
         entry, seen = self._entry(name), [name]
         while entry.listed.alias is not None:
@@ -119,7 +122,7 @@ class Entries:
             if alias in seen:
                 raise BadSetting(
                     f"{entry.where}weights '{entry.name}' are an alias of themselves: {' → '.join([*seen, alias])}.",
-                    "Let the last of them have a location.",
+                    "Give one of them a location.",
                 )
             seen.append(alias)
             try:
@@ -142,7 +145,7 @@ class Entries:
         return self.get(*found[0])
 
     def _named(self, name: str) -> list[tuple[str, str]]:
-        """The user's own entry wins over a plugin's; ``plugin/name`` means that plugin's."""
+        """The entries called ``name`` or ``plugin/name``. An entry of the user overrides those of plugins."""
         owner, _, short = name.rpartition("/")
         found = [key for key in self._raw if key[1] == name or (owner and key == (owner, short))]
         return _own_first(found)
@@ -159,9 +162,9 @@ class Entries:
         versions = self._versions(name)
         chosen = _own_first([key for key in versions if self.get(*key).listed.default])
         if versions and len(versions) > 1 and len(chosen) != 1:
-            said = "none of which is the default" if not chosen else "more than one of which is called the default"
+            defaults = "none of which is the default" if not chosen else "and several are marked as the default"
             raise NameTaken(
-                f"weights '{name}' have {len(versions)} versions, {said}.",
+                f"weights '{name}' have {len(versions)} versions, {defaults}.",
                 "Write " + " or ".join(f"'{_written(*key, versions)}'" for key in versions) + ".",
             )
         return chosen or versions
@@ -172,18 +175,18 @@ class Entries:
         versions = [one.partition("@")[2] for one in known if one.startswith(f"{base}@")]
         if at and (versions or base in known):
             others = [f"'{base}'"] * (base in known) + [f"'{base}@{one}'" for one in versions]
-            return f"weights '{base}' have no version '{version}'.", "There is " + ", ".join(others) + "."
+            return f"weights '{base}' have no version '{version}'.", "Choose from " + ", ".join(others) + "."
         otherwise = "Give a run's folder, a .safetensors file, or a name: `zoo weights list`."
         return f"no weights are called '{name}'.", did_you_mean(name, known, otherwise)
 
 
 def _own_first(keys: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Those of the user's own files, if there are any, or else all."""
+    """Those of the user's files, if there are any, else all."""
     return [key for key in keys if not key[0]] or keys
 
 
 def _written(plugin: str, name: str, among: Iterable[tuple[str, str]]) -> str:
-    """``name``, with its plugin before it if another has the same."""
+    """``name``, or ``plugin/name`` if several plugins have the name."""
     return f"{plugin}/{name}" if plugin and sum(one == name for _, one in among) > 1 else name
 
 
@@ -191,17 +194,17 @@ def _check(entry: Entry) -> None:
     listed = entry.listed
     if (listed.alias is None) == (listed.location is None):
         given = "neither a location nor an alias" if listed.alias is None else "both a location and an alias"
-        raise BadSetting(f"{_whose(entry)} have {given}.", "Give `location: …`, or `alias: NAME` of other weights.")
+        raise BadSetting(f"{_described(entry)} have {given}.", "Add `location: …`, or `alias: NAME` of other weights.")
     if listed.alias is None and not _SHA256.fullmatch(listed.sha256 or ""):
-        held = f"sha256 {listed.sha256!r}, but should have 64 digits from 0 to f" if listed.sha256 else "no sha256"
-        raise BadSetting(
-            f"{_whose(entry)} have {held}.", "`sha256sum FILE` prints it; `zoo weights publish` does, too."
-        )
+        given = f"the sha256 {listed.sha256!r}, which should be 64 hexadecimal digits" if listed.sha256 else "no sha256"
+        raise BadSetting(f"{_described(entry)} have {given}.", "`sha256sum FILE` and `zoo weights publish` print it.")
     if listed.alias is None and listed.license is None:
-        raise BadSetting(f"{_whose(entry)} have no license.", "Add for example `license: Apache-2.0`.")
+        raise BadSetting(f"{_described(entry)} have no license.", "Add for example `license: Apache-2.0`.")
     if entry.is_remote and listed.size is None:
-        raise BadSetting(f"{_whose(entry)} have no size, beyond which nothing is fetched.", "Add `size: …` in bytes.")
+        raise BadSetting(
+            f"{_described(entry)} have no size, which limits the download.", "Add `size: …`, the number of bytes."
+        )
 
 
-def _whose(entry: Entry) -> str:
+def _described(entry: Entry) -> str:
     return f"{entry.where}weights '{entry.name}'"

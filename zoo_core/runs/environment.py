@@ -1,4 +1,4 @@
-"""The versions of the installed packages and the state of the working folder's repository."""
+"""Versions of installed packages, and the git commit of the working directory."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 
 
 def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that determine a run's results."""
     names = ("zoo-core", "torch", "numpy", "accelerate", "safetensors")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
 def git_state() -> dict[str, Any] | None:
-    """The commit of the working folder and whether it has changes; None outside a repository or without git."""
+    """The commit of the working directory and whether it has changes; None outside a repository or without git."""
     try:
         commit = _git("rev-parse", "HEAD")
         return {"commit": commit, "changed": bool(_git("status", "--porcelain", "--untracked-files=no"))}
@@ -24,5 +25,5 @@ def git_state() -> dict[str, Any] | None:
 
 def _git(*arguments: str) -> str:
     command = ["git", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603  # fixed words
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603  # constant arguments
     return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""The folder of one run: its files, its lock, and how it is created and removed."""
+"""The folder of one run: its files and its lock, and how it is created and removed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import BadFile, NameTaken
-from zoo_core.files import write_whole
+from zoo_core.files import is_temporary, remove_leftovers, write_atomically
 
 
 class RunFolder:
-    """The layout of one run. See docs/runs-on-disk.md."""
+    """The files of one run. See docs/runs-on-disk.md."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -25,37 +25,39 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.weights = path / "model.safetensors"
         self._lock = path / ".lock"
-        self._made: list[Path] = []
+        self._created: list[Path] = []
 
     def create(self) -> None:
-        """Make the folder, or take one that holds nothing yet, as of a run that was killed before it began.
+        """Create the folder, or use an empty one or that of a run that was killed before it started.
 
         Raises:
-            NameTaken: if it is there already: a run never overwrites another.
-            BadFile: if it cannot be made.
+            NameTaken: if it contains a run: a run never overwrites another.
+            BadFile: if it cannot be created.
         """
         try:
-            self._made = [place for place in (self.path, *self.path.parents) if not place.exists()]
+            self._created = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
-            holds = {file.name for file in self.path.iterdir()} - {self._lock.name, self.environment.name}
+            names = {file.name for file in self.path.iterdir() if not is_temporary(file)}
+            names -= {self._lock.name, self.environment.name}
         except FileExistsError:
-            holds = {self.path.name}  # a file is in the way
+            names = {self.path.name}  # the path is that of a file
         except OSError as error:
             raise BadFile(
-                f"the run folder {self.path} could not be made: {error.strerror}.", "Choose another --folder."
+                f"the run folder {self.path} could not be created: {error.strerror}.", "Choose another --folder."
             ) from error
-        if holds:
+        if names:
             raise NameTaken(
-                f"the run folder {self.path} is there already, and a run never overwrites another.",
-                f"Choose another --folder, or go on with it: zoo run --resume {self.path}",
+                f"the run folder {self.path} already exists, and a run never overwrites another.",
+                f"Choose another --folder, or resume the run: zoo run --resume {self.path}",
             )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Inside, no other process trains in this folder. The lock is the kernel's: a killed process leaves none.
+        """In this context, no other process can train in this folder. The kernel releases the lock of a killed process.
 
         Raises:
-            NameTaken: if one does.
+            NameTaken: if another process holds the lock.
+            BadFile: if the folder can't be written to.
         """
         from filelock import FileLock, Timeout
 
@@ -70,34 +72,37 @@ class RunFolder:
         except OSError as error:
             raise BadFile(f"{self.path} can't be written to: {error.strerror}.", "Choose another --folder.") from error
         try:
+            for file in (self.config, self.environment, self.metrics, self.sessions, self.weights):
+                remove_leftovers(file)
             yield
         finally:
             lock.release()
 
     def is_locked(self) -> bool:
-        """Whether a process trains in this folder now."""
-        from zoo_core.runs.lock import held
+        """Whether a process is training in this folder."""
+        from zoo_core.runs.lock import is_held
 
-        return held(self._lock)
+        return is_held(self._lock)
 
     def remove_if_empty(self) -> None:
-        """Leave nothing of a run that never began, nor of the folders made for it."""
+        """Delete the files of a run that failed before its first step, and the folders that were created for it."""
         for file in (self.config, self.environment, self._lock):
             file.unlink(missing_ok=True)
-        for place in self._made:
-            if not place.is_dir() or any(place.iterdir()):
+        for folder in self._created:
+            if not folder.is_dir() or any(folder.iterdir()):
                 return
-            place.rmdir()
+            folder.rmdir()
 
     def write_config(self, text: str) -> None:
-        """Behind ``environment.json``: a folder that has its ``config.yaml`` can be gone on with."""
-        write_whole(self.config, text)
+        """Write ``config.yaml``. It is written after ``environment.json``, since a folder with it can be resumed."""
+        write_atomically(self.config, text)
 
     def write_environment(self, environment: dict[str, Any]) -> None:
-        write_whole(self.environment, json.dumps(environment, indent=2) + "\n")
+        """Write ``environment.json``."""
+        write_atomically(self.environment, json.dumps(environment, indent=2) + "\n")
 
     def read_environment(self) -> dict[str, Any]:
-        """What ``write_environment`` wrote.
+        """The content of ``environment.json``.
 
         Raises:
             BadFile: if it can't be read.

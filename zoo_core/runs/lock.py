@@ -1,4 +1,4 @@
-"""Whether a process holds a run's folder."""
+"""Whether a process holds a lock file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 _LOCKS = Path("/proc/locks")
 
 
-def held(lock: Path) -> bool:
-    """Whether a process on this machine holds the file ``lock``.
+def is_held(lock: Path) -> bool:
+    """Whether a process on this machine holds the lock file ``lock``.
 
-    Where the kernel lists its locks they are read there, since taking one, however briefly, could refuse a run that
-    begins at that moment. Elsewhere it is tried.
+    On Linux this reads the kernel's list of locks. Acquiring the lock, however briefly, could make a run fail that
+    starts at the same moment; that is only done on systems without such a list.
     """
     try:
         inode = lock.stat().st_ino
@@ -20,17 +20,17 @@ def held(lock: Path) -> bool:
     try:
         lines = _LOCKS.read_text(encoding="ascii").splitlines()
     except OSError:
-        return _taken(lock)
+        return not _can_acquire(lock)
     return any(f":{inode} " in line for line in lines)
 
 
-def _taken(lock: Path) -> bool:
+def _can_acquire(lock: Path) -> bool:
     from filelock import FileLock, Timeout
 
     try:
         with FileLock(lock, timeout=0):
-            return False
+            return True
     except Timeout:
-        return True
-    except OSError:
         return False
+    except OSError:
+        return True

@@ -1,4 +1,4 @@
-"""Where runs are, below the working directory: a new one, the last one, one by its name."""
+"""The folders of runs in the working directory: for a new run, of the last run, of a run by name."""
 
 from __future__ import annotations
 
@@ -6,48 +6,46 @@ from datetime import datetime
 from pathlib import Path
 
 from zoo_core.errors import BadSetting
+from zoo_core.naming import unused_name
 from zoo_core.runs.folder import RunFolder
 
 RUNS = Path("runs")
 
 
 def new_path(root: Path, recipe: str) -> Path:
-    """``root/RECIPE/2026-11-24T02-15-33``, with a number behind it if two begin in one second."""
+    """``root/RECIPE/2026-11-24T02-15-33``, with a number appended if that exists."""
     stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
-    path, number = root / recipe / stamp, 1
-    while path.exists():
-        number += 1
-        path = root / recipe / f"{stamp}-{number}"
-    return path
+    folder = root / recipe
+    return folder / unused_name(stamp, lambda name: (folder / name).exists())
 
 
 def last_run() -> Path | None:
-    """The run below the working folder that was at work last."""
-    began = [path.parent for path in RUNS.glob("*/*/config.yaml")]
-    return max(began, key=_at_work, default=None)
+    """The run in the working directory that was active last."""
+    runs = [path.parent for path in RUNS.glob("*/*/config.yaml")]
+    return max(runs, key=_last_active, default=None)
 
 
-def run_called(word: str, usage: str) -> Path:
-    """The folder of the run that a person named: its path, or ``last``. ``usage`` is what to type instead.
+def run_called(name: str, usage: str) -> Path:
+    """The folder of a run that was given on the command line: its path, or ``last``. ``usage`` is for the message.
 
     Raises:
-        BadSetting: if there is none.
+        BadSetting: if there is no such run.
     """
-    found = last_run() if word == "last" else Path(word)
+    found = last_run() if name == "last" else Path(name)
     if found is None:
-        raise BadSetting(f"no run lies below {RUNS} here.", f"Name its folder: {usage}")
+        raise BadSetting(f"there is no run in ./{RUNS}.", f"Give the folder of a run: {usage}")
     if not RunFolder(found).config.is_file():
-        raise BadSetting(f"{found} is no run's folder: it holds no config.yaml.", f"`ls {RUNS}` shows where runs lie.")
+        raise BadSetting(f"{found} is not the folder of a run: it has no config.yaml.", "`zoo top` lists the runs.")
     return found
 
 
-def _at_work(run: Path) -> float:
-    """When a run last wrote a line of metrics, or a checkpoint."""
-    places = (run / "config.yaml", run / "metrics.jsonl", run / "checkpoints")
-    return max(place.stat().st_mtime for place in places if place.exists())
+def _last_active(run: Path) -> float:
+    """When a run last wrote metrics or a checkpoint."""
+    paths = (run / "config.yaml", run / "metrics.jsonl", run / "checkpoints")
+    return max(path.stat().st_mtime for path in paths if path.exists())
 
 
 def newest_run(recipe: str) -> Path | None:
-    """The newest run of ``recipe`` below the working folder that has a result."""
+    """The run of ``recipe`` in the working directory that has the newest weights."""
     finished = [path.parent for path in (RUNS / recipe).glob("*/model.safetensors")]
     return max(finished, key=lambda path: (path / "model.safetensors").stat().st_mtime, default=None)

@@ -1,4 +1,4 @@
-"""What may be another in a run that goes on, and what may not."""
+"""Which settings may change when a run is resumed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from zoo_core.config.recipe_files import PARTS
 from zoo_core.errors import BadSetting, in_yaml
 
 _INEXACT = {
-    "processes": "the draws and batch statistics of each process",
-    "run.compile": "the last digits of every number",
-    "run.fsdp": "the last digits of every number",
-    "run.steps": "what follows the length of the run, such as step sizes",
-    "run.epochs": "what follows the length of the run, such as step sizes",
-    "run.device": "the last digits of every number",
-    "run.threads": "the last digits of every number",
+    "processes": "the random numbers and batch statistics of each process",
+    "run.compile": "rounding",
+    "run.fsdp": "rounding",
+    "run.steps": "schedules that depend on the length of the run, such as learning rates",
+    "run.epochs": "schedules that depend on the length of the run, such as learning rates",
+    "run.device": "rounding",
+    "run.threads": "rounding",
 }
 _FREE = {
     "run.log_every",
@@ -32,10 +32,10 @@ _ABSENT = "(none)"
 
 
 def changes(was: Recipe, now: Recipe) -> dict[str, tuple[str, str]]:
-    """What differs between two complete recipes, by full key: as it was, and as it is now, in YAML's words.
+    """The differences between two complete recipes, by full key: the old and the new value, written in YAML.
 
     Raises:
-        BadSetting: if something differs that makes another run of it; shows all that does.
+        BadSetting: if a setting differs that a resumed run cannot change; all of these are listed.
     """
     before, after = dict(flat(was.values)), dict(flat(now.values))
     found = {
@@ -44,30 +44,29 @@ def changes(was: Recipe, now: Recipe) -> dict[str, tuple[str, str]]:
         if before.get(key) != after.get(key)
     }
     other = {key: pair for key, pair in found.items() if key not in _INEXACT and key not in _FREE}
-    # Settings of another model say nothing that its name does not.
-    renamed = tuple(f"{part}." for part in PARTS if f"{part}.name" in other)
-    said = [key for key in other if not key.startswith(renamed) or key.endswith(".name")]
-    refused = [f"{key} was {other[key][0]}, and is now {other[key][1]}" for key in said]
+    # If a component is replaced, most of its settings differ; its name is enough.
+    replaced = tuple(f"{part}." for part in PARTS if f"{part}.name" in other)
+    relevant = [key for key in other if not key.startswith(replaced) or key.endswith(".name")]
+    refused = [f"{key} was {other[key][0]} and is now {other[key][1]}" for key in relevant]
     if refused:
         raise BadSetting(
-            f"the run was begun with other settings: {'; '.join(refused)}.",
-            "Go on with those it has (`zoo run --resume RUN_DIR`), or start a new run.",
+            f"the run was started with other settings: {'; '.join(refused)}.",
+            "Resume it with its own settings (`zoo run --resume RUN_DIR`), or start a new run.",
         )
     return found
 
 
 def told(changed: Mapping[str, tuple[str, str]]) -> list[str]:
-    """A sentence for each change after which the run is no longer the one that it would have been."""
+    """A warning for each change after which the run may differ from an uninterrupted one."""
     return [
-        f"{key} is now {new} (was {old}): from here on the run may differ from one that was not stopped in "
-        f"{_INEXACT[key]}."
+        f"{key} is now {new} (was {old}): from now on, the run may differ from an uninterrupted one in {_INEXACT[key]}."
         for key, (old, new) in changed.items()
         if key in _INEXACT
     ]
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Each setting by its full key, in YAML's words, which are the same for a list and a tuple."""
+    """(full key, value) of each setting. Values are written in YAML, so that a list equals a tuple."""
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""``sessions.json``: each time that a run was at work; ``zoo_core.loggers.sessions`` writes it."""
+"""``sessions.json``: the periods in which a run was active. ``zoo_core.loggers.sessions`` writes it."""
 
 from __future__ import annotations
 
@@ -16,37 +16,38 @@ _ENDS = ("running", "done", "stopped", "failed")
 
 @dataclass(frozen=True)
 class Session:
-    """One time that a run was at work, from its beginning, or a resumption, until it ended."""
+    """One period in which a run was active, from its start or a resumption to its end."""
 
     began: datetime
     from_step: int
     steps: int
     """Steps of the whole run."""
     step: int
-    """The last that was done."""
+    """The last completed step."""
     seconds: float
     peak_memory: int
-    """In bytes, the first process's."""
+    """In bytes, of the first process."""
     ended: str
-    """``running``, ``done``, ``stopped: BY`` or ``failed: WHY``."""
+    """``running``, ``done``, ``stopped: REASON`` or ``failed: REASON``."""
 
     def as_entry(self) -> dict[str, Any]:
+        """The session as JSON."""
         return {**vars(self), "began": self.began.isoformat(timespec="seconds")}
 
 
 @dataclass(frozen=True)
 class State:
-    """``word`` is one of running, done, stopped, failed, killed, unknown; ``why`` says more, or is ""."""
+    """``word`` is one of running, done, stopped, failed, killed, unknown; ``why`` is the reason, or ""."""
 
     word: str
     why: str = ""
 
 
 def read_sessions(path: Path) -> list[Session]:
-    """What the file holds; none if there is none.
+    """The sessions in the file; an empty list if it does not exist.
 
     Raises:
-        BadFile: if it can't be read, or an entry of it is none.
+        BadFile: if it can't be read or is malformed.
     """
     try:
         found = [_read(entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
@@ -59,24 +60,24 @@ def read_sessions(path: Path) -> list[Session]:
     return found
 
 
-def state_of(sessions: Sequence[Session], at_work: bool) -> State:
-    """How the run stands.
+def state_of(sessions: Sequence[Session], active: bool) -> State:
+    """The state of a run with these sessions; ``active`` says whether a process is training in its folder.
 
-    The entry of a process that was killed says for ever that it runs, and that of a run that is gone on with how the
-    one before ended: only whether a process is ``at_work`` in the folder tells.
+    The sessions alone are not enough: the last one still says ``running`` after its process was killed, and it
+    describes the previous session while a resumed run is starting.
     """
-    if at_work:
+    if active:
         return State("running")
     if not sessions:
-        return State("unknown", "its folder does not say")
+        return State("unknown", "sessions.json is missing or damaged")
     word, _, why = sessions[-1].ended.partition(": ")
-    return State("killed", "its process ended without a word") if word == "running" else State(word, why)
+    return State("killed", "its process ended without recording why") if word == "running" else State(word, why)
 
 
 def _read(entry: dict[str, Any]) -> Session:
     ended = str(entry["ended"])
     if ended.partition(": ")[0] not in _ENDS:
-        raise ValueError(f"a run never ends '{ended}'")
+        raise ValueError(f"a session cannot end with '{ended}'")
     return Session(
         datetime.fromisoformat(entry["began"]),
         int(entry["from_step"]),

@@ -1,11 +1,6 @@
-"""For plugin authors: does a plugin keep what zoo promises of every plugin?
-
-    from zoo_core.testing import conformance
-
-    test_conforms = conformance("my-plugin")     # a pytest test for each check
-
-``zoo check my-plugin`` runs the same checks.
-"""
+"""The conformance checks for plugins, which ``zoo check`` runs, too. In the tests of a plugin, ``test_conforms =
+conformance("my-plugin")`` makes a pytest test of each check. Imports ``training`` and the packages below it; only
+``cli`` and tests may import it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,2 @@
-"""What the commands beside ``zoo run`` do: sweeps, export, benchmarks, demo, report, publishing and verification.
-
-Each tool is a module or a package of its own and imports no other tool's internals. Only ``cli`` imports this package.
-"""
+"""The commands apart from ``zoo run``: sweeps, export, benchmarks, demo, report, publishing and verification. Each tool
+is a module or a package. Imports ``api`` and everything below it; only ``cli`` may import it."""

@@ -1,5 +1,2 @@
-"""One training run: its parts are assembled from a recipe, the loop drives the trainer, hooks are called.
-
-Imports ``checkpoint``, ``weights``, ``engine``, ``runs``, ``data`` and ``registry``; ``api``, ``tools``, ``testing``
-and ``cli`` import it.
-"""
+"""One training run: assembling its parts from a recipe, the training loop, and the calls of hooks. Imports
+``checkpoint`` and the packages below it; ``api``, ``tools``, ``testing`` and ``cli`` may import it."""

@@ -12,6 +12,7 @@ import pluggy
 
 from zoo_core import hookspecs
 from zoo_core.errors import BrokenPlugin, did_you_mean, one_line
+from zoo_core.naming import unused_name
 
 
 class CallbackList:
@@ -24,7 +25,7 @@ class CallbackList:
             if plugin is not None:
                 self._manager.register(plugin, name=name)
         for callback in callbacks:
-            self._add(callback, _unused(self._manager, type(callback).__name__))
+            self._add(callback, unused_name(type(callback).__name__, self._manager.has_plugin))
         self._calls = {name: self._implementations(name) for name in dir(self._manager.hook) if name.startswith("zoo_")}
 
     def call(self, hook: str, **arguments: Any) -> None:
@@ -65,11 +66,3 @@ class CallbackList:
             self._calls[hook_name] = [one for one in implementations if one.plugin is not failed.plugin]
         reason = f"{hook} raised {type(error).__name__}: {error}"
         warnings.warn(f"the plugin '{failed.plugin_name}' is switched off for this run: {reason}", stacklevel=2)
-
-
-def _unused(manager: pluggy.PluginManager, name: str) -> str:
-    number, unused = 1, name
-    while manager.has_plugin(unused):
-        number += 1
-        unused = f"{name}-{number}"
-    return unused

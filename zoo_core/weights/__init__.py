@@ -1,5 +1,2 @@
-"""Weights files: safetensors with a header that says what they are, loaded, hashed, fetched and cached.
-
-Imports ``engine``, ``runs``, ``registry`` and what is below them; ``checkpoint``, ``training``, ``tools``,
-``testing`` and ``api`` import it.
-"""
+"""Weights files: safetensors with a header that describes them; writing, loading, hashing, downloading and caching.
+Imports ``engine`` and the packages below it; ``checkpoint`` and every package above it may import it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from zoo_core.config.paths import weights_folder
 from zoo_core.errors import BadFile, one_line
+from zoo_core.files import move_synced
 from zoo_core.registry.weights_index import Entry
 from zoo_core.weights.hashing import check
 from zoo_core.weights.header import Header, read_header
@@ -107,8 +107,7 @@ def _fetch(entry: Entry, path: Path, catalog: Catalog) -> None:
         _check_free_space(entry, partial)
         try:
             _bring_whole(entry, partial, catalog)
-            _sync(partial)
-            partial.replace(path)
+            move_synced(partial, path)
         except BadFile:
             raise
         except OSError as error:
@@ -180,8 +179,3 @@ def _hint(entry: Entry) -> str:
     if entry.is_remote:
         return f"Download it again: zoo weights remove {entry.name} && zoo weights pull {entry.name}"
     return f"Reinstall the plugin '{entry.plugin}'." if entry.plugin else f"Correct {entry.file}."
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

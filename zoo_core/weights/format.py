@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from zoo_core.errors import BadFile, BadSetting
+from zoo_core.files import replacing
 from zoo_core.weights.header import FORMAT
 
 
@@ -27,17 +26,13 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]
         BadFile: if the file cannot be written, or safetensors does not support the type of a tensor.
     """
     metadata = {"zoo": json.dumps({"format": FORMAT, **metadata}, sort_keys=True)}
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file(apart(tensors), aside, metadata)
-        aside.replace(path)
+        with replacing(path) as temporary:
+            save_file(apart(tensors), temporary, metadata)
     except KeyError as error:  # safetensors' table of types lacks it
         raise BadFile(f"{path} could not be written: safetensors does not support {error}.") from error
     except (OSError, SafetensorError) as error:
         raise BadFile(f"{path} could not be written: {error}.") from error
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
 
 
 def check_ending(path: Path) -> None:

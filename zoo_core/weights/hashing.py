@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_core.config.paths import weights_folder
 from zoo_core.errors import BadFile
+from zoo_core.files import sha256_of, write_atomically
 from zoo_core.weights.header import read_listing, refuse_irregular
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ def check(path: Path, again: bool = False) -> Checked:
     known = None if again else _remembered(note)
     if known is not None and (known.size, known.modified, known.changed) == now:
         return known
-    with path.open("rb") as file:
-        found = Checked(*now, hashlib.file_digest(file, "sha256").hexdigest(), _spoilt(path))
+    found = Checked(*now, sha256_of(path), _spoilt(path))
     _remember(note, found)
     return found
 
@@ -84,10 +84,8 @@ def _remembered(note: Path) -> Checked | None:
 
 
 def _remember(note: Path, found: Checked) -> None:
-    aside = note.with_suffix(f".{os.getpid()}")
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(asdict(found)), encoding="utf-8")
-        aside.replace(note)
+        write_atomically(note, json.dumps(asdict(found)))
     except OSError:
         return

@@ -165,7 +165,7 @@ SAVE_AND_DIE = textwrap.dedent(
 )
 
 
-@pytest.mark.parametrize("moment", ["save_file", "_sha256", "_sync", "rename"])
+@pytest.mark.parametrize("moment", ["save_file", "sha256_of", "sync", "rename"])
 def test_a_kill_in_the_middle_of_saving_leaves_the_old_one(tmp_path, moment):
     killed = subprocess.run([sys.executable, "-c", SAVE_AND_DIE, tmp_path, moment], timeout=120)
     assert killed.returncode == -signal.SIGKILL
@@ -183,7 +183,7 @@ def test_a_disk_that_is_full_is_said_and_earlier_checkpoints_stay(tmp_path, monk
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "_sync", full)
+    monkeypatch.setattr(checkpoint, "sync", full)
     with pytest.raises(BadFile, match=r"step 20 could not be written to .*: No space left on device"):
         checkpoint.save(tmp_path, 20, state(20), keep=1)
     assert names_in(tmp_path) == ["step-000000010"]

@@ -1,4 +1,4 @@
-"""What tests of commands share."""
+"""Fixtures of the tests of commands."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from zoo_core.registry import catalog
 
 
 @pytest.fixture
-def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """A command in an empty working folder: its exit code, and what it says on stdout and stderr."""
+def run_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run a command in an empty working directory; returns its exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ZOO_TRACEBACK", "")
     catalog.default.cache_clear()
 
-    def typed(*words: str) -> tuple[int, str, str]:
-        code = _exit_code([*words])
+    def run_command(*arguments: str) -> tuple[int, str, str]:
+        code = _exit_code([*arguments])
         return code, *capsys.readouterr()
 
-    return typed
+    return run_command

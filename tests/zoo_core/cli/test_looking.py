@@ -1,4 +1,4 @@
-"""The commands that look around: tables, JSON, the version, the configuration, and what the shell completes."""
+"""Commands that list and describe: tables, JSON, the version, the configuration, and shell completion."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ZOO = "import sys; sys.argv[0] = 'zoo'; from zoo_core.cli import main; main()"
 
 @pytest.fixture
 def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """What a command prints, in an empty working folder; it must end well and complain of nothing."""
+    """The output of a command in an empty working directory, which must succeed without a warning."""
     monkeypatch.chdir(tmp_path)
     catalog.default.cache_clear()
 
-    def output(*words: str) -> str:
-        code = _exit_code(list(words))
+    def output(*arguments: str) -> str:
+        code = _exit_code(list(arguments))
         out, err = capsys.readouterr()
         assert (code, err) == (0, "")
         return out
@@ -36,7 +36,7 @@ def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("kind", ["recipes", "models", "trainers", "datasets", "weights"])
-def test_a_list_as_json_holds_the_rows_of_the_table(output: Any, kind: str) -> None:
+def test_a_list_as_json_contains_the_rows_of_the_table(output: Any, kind: str) -> None:
     rows = json.loads(output("list", kind, "--json"))
     table = output("list", kind).splitlines()
 
@@ -45,7 +45,7 @@ def test_a_list_as_json_holds_the_rows_of_the_table(output: Any, kind: str) -> N
     assert [line.split()[0] for line in table[1:]] == [row["name"] for row in rows] == zoo.list(kind)
 
 
-def test_plugins_are_shown_with_their_state_and_what_they_bring(output: Any) -> None:
+def test_plugins_are_listed_with_their_state_and_what_they_register(output: Any) -> None:
     rows = {row["name"]: row for row in json.loads(output("plugins", "--json"))}
 
     assert "dataset mnist" in rows["datasets"]["brings"].split(", ")
@@ -56,33 +56,33 @@ def test_plugins_are_shown_with_their_state_and_what_they_bring(output: Any) -> 
     assert [row["name"] for row in json.loads(output("list", "plugins", "--json"))] == list(rows) == zoo.list("plugins")
 
 
-def test_info_as_json_is_what_python_gives(output: Any) -> None:
+def test_info_as_json_equals_zoo_info_in_python(output: Any) -> None:
     assert json.loads(output("info", "clsgan-mnist", "--json")) == json.loads(json.dumps(zoo.info("clsgan-mnist")))
 
 
-def test_info_of_a_model_shows_paper_licence_size_and_every_setting(output: Any) -> None:
-    told = output("info", "clsgan")
+def test_info_of_a_model_shows_paper_license_parameters_and_every_setting(output: Any) -> None:
+    shown = output("info", "clsgan")
 
-    assert "Mao et al. 2017" in told
-    assert "Apache-2.0" in told
-    assert "2,149,649" in told
+    assert "Mao et al. 2017" in shown
+    assert "Apache-2.0" in shown
+    assert "2,149,649" in shown
     for setting in zoo.info("clsgan")["model"]["settings"]:
-        (line,) = [line for line in told.splitlines() if line.startswith(f"{setting['name']} ")][:1]
+        (line,) = [line for line in shown.splitlines() if line.startswith(f"{setting['name']} ")][:1]
         assert setting["type"] in line
         assert setting["help"].split("(")[0].strip() in line
 
 
-def test_info_of_a_recipe_shows_what_it_sets_first_and_then_what_it_leaves(output: Any) -> None:
-    told = output("info", "clsgan-mnist").splitlines()
+def test_info_of_a_recipe_shows_its_own_settings_before_the_default_ones(output: Any) -> None:
+    shown = output("info", "clsgan-mnist").splitlines()
 
-    (first, second) = [number for number, line in enumerate(told) if line.startswith("setting ")]
-    assert told[first].split() == ["setting", "value", "set", "in", "default", "type", "meaning"]
-    assert told[second].split() == ["setting", "default", "type", "meaning"]
-    (written,) = [line for line in told[first:second] if line.startswith("model.normalize_input ")]
+    (first, second) = [number for number, line in enumerate(shown) if line.startswith("setting ")]
+    assert shown[first].split() == ["setting", "value", "set", "in", "default", "type", "meaning"]
+    assert shown[second].split() == ["setting", "default", "type", "meaning"]
+    (written,) = [line for line in shown[first:second] if line.startswith("model.normalize_input ")]
     assert "registry.yaml:" in written
     assert "whether the discriminator sees pixels scaled to [-1, 1]" in written
-    (left,) = [line for line in told[second:] if line.startswith("model.latent_dim ")]
-    assert left.split()[1:3] == ["96", "int"]
+    (unset,) = [line for line in shown[second:] if line.startswith("model.latent_dim ")]
+    assert unset.split()[1:3] == ["96", "int"]
 
 
 def test_the_version_is_that_of_the_distribution(output: Any) -> None:
@@ -90,17 +90,17 @@ def test_the_version_is_that_of_the_distribution(output: Any) -> None:
     assert zoo.__version__ == version("zoo-core")
 
 
-def test_help_shows_every_command_with_one_line(output: Any) -> None:
-    told = output("--help")
+def test_help_lists_every_command(output: Any) -> None:
+    shown = output("--help")
     for command in ("run", "predict", "eval", "reproduce", "weights", "list", "info", "plugins"):
-        assert f"\n  {command} " in told
+        assert f"\n  {command} " in shown
         assert "--traceback" in output(command, "--help")
-    assert output("-h") == told
+    assert output("-h") == shown
 
 
-def test_print_config_prints_a_recipe_that_repeats_the_run_and_trains_nothing(output: Any, tmp_path: Path) -> None:
-    words = ["clsgan-mnist", "run.steps=7", "trainer.betas=[0.1, 0.2]"]
-    (tmp_path / "config.yaml").write_text(output("run", *words, "--print-config"))
+def test_print_config_prints_a_complete_recipe_without_training(output: Any, tmp_path: Path) -> None:
+    arguments = ["clsgan-mnist", "run.steps=7", "trainer.betas=[0.1, 0.2]"]
+    (tmp_path / "config.yaml").write_text(output("run", *arguments, "--print-config"))
 
     recipe = read_config(tmp_path / "config.yaml")
 
@@ -113,7 +113,7 @@ def test_print_config_prints_a_recipe_that_repeats_the_run_and_trains_nothing(ou
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
-def test_a_further_registry_is_laid_over_the_others(output: Any, tmp_path: Path) -> None:
+def test_an_additional_registry_overrides_the_others(output: Any, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("recipes:\n  mine: {summary: Mine, extends: clsgan-mnist, run: {steps: 3}}\n")
 
     assert "mine" in [row["name"] for row in json.loads(output("list", "--json", "--registry", "mine.yaml"))]
@@ -123,7 +123,7 @@ def test_a_further_registry_is_laid_over_the_others(output: Any, tmp_path: Path)
     assert (steps["value"], steps["set in"]) == (3, "mine.yaml:2")
 
 
-def test_a_plugin_adds_a_command_of_its_own(output: Any) -> None:
+def test_a_plugin_can_add_a_command(output: Any) -> None:
     import click
 
     class Greeter:
@@ -139,17 +139,21 @@ def test_a_plugin_adds_a_command_of_its_own(output: Any) -> None:
         assert "Say hello." in output("--help")
     finally:
         cli.commands.pop("greet", None)  # type: ignore[attr-defined]
-        cli._asked.discard("greeter")  # type: ignore[attr-defined]
+        cli._called_plugins.discard("greeter")  # type: ignore[attr-defined]
         catalog.default.cache_clear()
 
 
-def completed(tmp_path: Path, *words: str) -> list[str]:
-    """What bash is offered for the last of ``words``."""
-    asks = {"_ZOO_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+def completed(tmp_path: Path, *arguments: str) -> list[str]:
+    """The completions that bash gets for the last of ``arguments``."""
+    variables = {
+        "_ZOO_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(arguments),
+        "COMP_CWORD": str(len(arguments) - 1),
+    }
     done = subprocess.run(
         [sys.executable, "-c", ZOO],
         cwd=tmp_path,
-        env={**os.environ, **asks},
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
         timeout=120,
@@ -161,10 +165,10 @@ def completed(tmp_path: Path, *words: str) -> list[str]:
 def test_the_shell_completes_names_of_recipes(tmp_path: Path) -> None:
     (tmp_path / "registry.yaml").write_text("recipes:\n  clsgan-mine: {extends: clsgan-mnist}\n")
 
-    offered = completed(tmp_path, "zoo", "run", "clsgan-m")
+    completions = completed(tmp_path, "zoo", "run", "clsgan-m")
 
-    assert {"clsgan-mine", "clsgan-mnist", "clsgan-mnist-quick", "clsgan-mnist-reference"} <= set(offered)
-    assert all(name.startswith("clsgan-m") for name in offered)
+    assert {"clsgan-mine", "clsgan-mnist", "clsgan-mnist-quick", "clsgan-mnist-reference"} <= set(completions)
+    assert all(name.startswith("clsgan-m") for name in completions)
     assert completed(tmp_path, "zoo", "predict", "digit-cl") == ["digit-classifier-mnist"]
     assert completed(tmp_path, "zoo", "pl") == ["plugins"]
 
@@ -177,7 +181,7 @@ def test_the_shell_completes_names_of_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["recipes: [\n", "recipies: {}\n", "recipes:\n  clsgan-mine: 5\n", "5\n"])
-def test_the_shell_completes_in_silence_beside_a_damaged_file(tmp_path: Path, text: str) -> None:
+def test_completion_ignores_a_damaged_file_without_a_warning(tmp_path: Path, text: str) -> None:
     (tmp_path / "registry.yaml").write_text(text)
     assert "clsgan-mnist-quick" in completed(tmp_path, "zoo", "run", "clsgan-mnist-q")
     assert completed(tmp_path, "zoo", "pl") == ["plugins"]

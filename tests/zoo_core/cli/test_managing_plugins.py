@@ -1,4 +1,4 @@
-"""Plugins that are switched off and on, found by a word, or that are a single file."""
+"""Disabling and enabling plugins, searching, and plugins that are a single file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def zoo_register(registry):
 class Dot(zoo.Model):
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        start: float = zoo.setting(1.0, "where it begins")
+        start: float = zoo.setting(1.0, "initial value")
     config: Config
 
     def __init__(self, config):
@@ -48,7 +48,7 @@ class DotTrainer(zoo.Trainer):
     def step(self, batch):
         self.steps += 1
         if self.steps == self.config.fails_at:
-            raise ValueError("this is as far as it goes")
+            raise ValueError("the loss is negative")
         loss = self.model.number.square()
         self.optimizer.zero_grad()
         self.engine.backward(loss)
@@ -59,12 +59,12 @@ class DotTrainer(zoo.Trainer):
 
 @pytest.fixture
 def zoo(tmp_path: Path):
-    """The real command, in an empty working folder with a home of its own."""
+    """The command in a subprocess, in an empty working directory with its own ZOO_HOME."""
 
-    def zoo(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        surroundings = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), **environment}
-        command = [sys.executable, "-m", "zoo_core", *words]
-        return subprocess.run(command, capture_output=True, text=True, env=surroundings, cwd=tmp_path)
+    def zoo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        variables = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), **environment}
+        command = [sys.executable, "-m", "zoo_core", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=tmp_path)
 
     return zoo
 
@@ -80,7 +80,7 @@ def states(zoo, **environment: str) -> dict[str, str]:
     return {row["name"]: row["state"] for row in json.loads(zoo("plugins", "--json", **environment).stdout)}
 
 
-def test_a_disabled_plugin_is_left_out_until_it_is_enabled(zoo):
+def test_a_disabled_plugin_is_not_loaded_until_it_is_enabled(zoo):
     assert zoo("plugins", "disable", "unet").stdout == "disabled: unet\n"
     assert states(zoo)["unet"] == "disabled"
     assert "unet" not in [line.split()[0] for line in zoo("list", "models").stdout.splitlines()]
@@ -88,22 +88,22 @@ def test_a_disabled_plugin_is_left_out_until_it_is_enabled(zoo):
     assert states(zoo)["unet"] == "loaded"
 
 
-def test_asking_for_what_a_disabled_plugin_brings_says_how_to_have_it(zoo):
+def test_the_hint_for_a_name_of_a_disabled_plugin_is_how_to_enable_it(zoo):
     zoo("plugins", "disable", "clsgan")
     done = zoo("info", "clsgan/clsgan")
     assert done.returncode == 2
-    assert "The plugin 'clsgan' is left out." in done.stderr
+    assert "The plugin 'clsgan' is disabled." in done.stderr
     assert "zoo plugins enable clsgan" in done.stderr
 
 
-def test_a_plugin_that_is_not_there_is_not_disabled(zoo, tmp_path):
+def test_an_unknown_plugin_cannot_be_disabled(zoo, tmp_path):
     done = zoo("plugins", "disable", "unte")
     assert done.returncode == 2
     assert "no plugin is called 'unte'.\n  Did you mean 'unet'?" in done.stderr
     assert not (tmp_path / "home").exists()
 
 
-def test_the_environment_chooses_for_one_command(zoo):
+def test_environment_variables_select_plugins_for_one_command(zoo):
     assert states(zoo, ZOO_DISABLE_PLUGINS="unet, clsgan") == {
         "classifier": "loaded", "clsgan": "disabled", "datasets": "loaded", "unet": "disabled", "zoo": "loaded",
     }  # fmt: skip
@@ -111,7 +111,7 @@ def test_the_environment_chooses_for_one_command(zoo):
     assert [name for name, state in states(zoo, ZOO_PLUGINS="clsgan").items() if state == "loaded"] == ["clsgan"]
 
 
-def test_a_damaged_file_of_choices_says_what_to_do(zoo, tmp_path):
+def test_the_hint_for_a_damaged_plugins_file_is_to_delete_it(zoo, tmp_path):
     zoo("plugins", "disable", "unet")
     (tmp_path / "home" / "plugins.json").write_text("{")
     done = zoo("list")
@@ -120,7 +120,7 @@ def test_a_damaged_file_of_choices_says_what_to_do(zoo, tmp_path):
     assert "Delete it" in done.stderr
 
 
-def test_a_single_file_is_a_plugin_for_who_names_it(zoo, one_file, tmp_path):
+def test_a_single_file_is_loaded_only_with_the_option(zoo, one_file, tmp_path):
     done = zoo("--plugin", str(one_file), "run", "small-dot", "--folder", "run")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "model.safetensors").is_file()
@@ -137,28 +137,28 @@ def test_a_single_file_may_use_a_trainer_that_loads_weights(zoo, tmp_path):
         "def zoo_register(registry):\n"
         "    registry.recipe('mine', __file__, extends='clsgan-mnist-quick')\n"
     )
-    words = ("run.steps=1", "dataset.source=subset", "--folder", "run")
-    done = zoo("--plugin", "mine.py", "run", "mine", *words)
+    arguments = ("run.steps=1", "dataset.source=subset", "--folder", "run")
+    done = zoo("--plugin", "mine.py", "run", "mine", *arguments)
     assert done.returncode == 0, done.stderr
     assert "accuracy" in (tmp_path / "run" / "metrics.jsonl").read_text()
 
 
-def test_a_registry_of_the_users_may_name_single_files(zoo, one_file, tmp_path):
+def test_the_registry_in_zoo_home_can_load_single_files(zoo, one_file, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     (home / "registry.yaml").write_text("plugins:\n  - ../dot_plugin.py\n")
     assert "small-dot" in zoo("list").stdout
 
 
-def test_a_registry_that_merely_lies_in_the_working_folder_runs_nothing(zoo, one_file, tmp_path):
+def test_a_registry_in_the_working_directory_does_not_load_plugins(zoo, one_file, tmp_path):
     (tmp_path / "registry.yaml").write_text("plugins: [dot_plugin.py]\n")
     done = zoo("list")
     assert "small-dot" not in done.stdout
-    assert "registry.yaml names plugins, which are not loaded" in done.stderr
+    assert "the plugins that registry.yaml lists are not loaded" in done.stderr
     assert "small-dot" in zoo("list", "--registry", "registry.yaml").stdout
 
 
-def test_a_file_that_does_not_load_is_an_error_of_who_named_it(zoo, tmp_path):
+def test_a_single_file_that_does_not_load_is_an_error(zoo, tmp_path):
     (tmp_path / "bad.py").write_text("1 / 0\n")
     done = zoo("--plugin", "bad.py", "list")
     assert done.returncode == 2
@@ -168,26 +168,21 @@ def test_a_file_that_does_not_load_is_an_error_of_who_named_it(zoo, tmp_path):
     assert "there is another module called 'json'" in zoo("--plugin", "json.py", "list").stderr
 
 
-def test_an_error_in_a_trainer_is_shown_as_its_own_and_the_run_is_kept(zoo, one_file, tmp_path):
-    words = ("run", "small-dot", "trainer.fails_at=3", "run.checkpoint_every=1", "--folder", "run")
-    done = zoo("--plugin", str(one_file), *words)
+def test_an_error_in_a_trainer_is_attributed_to_it_and_its_checkpoints_are_kept(zoo, one_file, tmp_path):
+    arguments = ("run", "small-dot", "trainer.fails_at=3", "run.checkpoint_every=1", "--folder", "run")
+    done = zoo("--plugin", str(one_file), *arguments)
     assert done.returncode == 1
-    line = next(number for number, text in enumerate(ONE_FILE.splitlines(), 1) if "as far as" in text)
-    said = (
-        f"the trainer 'dot' raised ValueError: this is as far as it goes ({tmp_path.name}/dot_plugin.py, line {line})"
-    )
-    assert said in done.stderr
+    line = next(number for number, text in enumerate(ONE_FILE.splitlines(), 1) if "the loss is negative" in text)
+    expected = f"the trainer 'dot' raised ValueError: the loss is negative ({tmp_path.name}/dot_plugin.py, line {line})"
+    assert expected in done.stderr
     assert "after step 2" in done.stderr
     assert "Traceback" not in done.stderr
     assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 2
 
 
-def test_things_are_found_by_a_tag_and_by_a_word(zoo, one_file):
+def test_entries_are_found_by_tag_and_by_text(zoo, one_file):
     by_tag = zoo("--plugin", str(one_file), "list", "--tag", "numbers").stdout.splitlines()
     assert [line.split()[0] for line in by_tag[1:]] == ["small-dot"]
     found = json.loads(zoo("search", "BOUNCE", "--json").stdout)
     assert [(row["kind"], row["name"]) for row in found] == [("dataset", "moving-mnist")]
-    assert (
-        zoo("search", "no-such-thing").stdout
-        == "nothing has to do with 'no-such-thing'; `zoo list` shows all recipes\n"
-    )
+    assert zoo("search", "no-such-thing").stdout == "nothing found for 'no-such-thing'; `zoo list` shows all recipes\n"

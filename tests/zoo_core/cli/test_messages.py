@@ -1,4 +1,4 @@
-"""What a mistake gets: exit code 2, one or two lines that say what to type, and nothing on disk."""
+"""Usage errors: exit code 2, a message and a hint, no file written."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ MINE = "recipes:\n  mine:\n    extends: clsgan-mnist\n"
 
 
 @dataclass
-class Said:
-    """How a command ended, and what it said."""
+class Result:
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -30,51 +30,51 @@ class Said:
         return self.err.splitlines()
 
 
-Zoo = Callable[..., Said]
+Zoo = Callable[..., Result]
 
 
 @pytest.fixture
 def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Zoo:
-    """The command ``zoo`` in an empty working folder."""
+    """The command ``zoo`` in an empty working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ZOO_TRACEBACK", "")  # --traceback sets it
     catalog.default.cache_clear()
 
-    def zoo(*words: str) -> Said:
-        code = _exit_code(list(words))
-        return Said(code, *capsys.readouterr())
+    def zoo(*arguments: str) -> Result:
+        code = _exit_code(list(arguments))
+        return Result(code, *capsys.readouterr())
 
     return zoo
 
 
-def assert_a_mistake(said: Said, problem: str, hint: str = "") -> None:
-    assert said.code == 2, said
-    assert said.out == ""
-    assert "Traceback" not in said.err
-    assert 1 <= len(said.lines) <= 2, said.err
-    assert said.lines[0].startswith("error: ")
-    assert problem in said.lines[0]
-    assert hint in "".join(said.lines[1:])
-    assert bool(hint) <= (len(said.lines) == 2)
+def assert_usage_error(result: Result, message: str, hint: str = "") -> None:
+    assert result.code == 2, result
+    assert result.out == ""
+    assert "Traceback" not in result.err
+    assert 1 <= len(result.lines) <= 2, result.err
+    assert result.lines[0].startswith("error: ")
+    assert message in result.lines[0]
+    assert hint in "".join(result.lines[1:])
+    assert bool(hint) <= (len(result.lines) == 2)
 
 
 @pytest.mark.parametrize(
-    ("words", "problem", "hint"),
+    ("arguments", "message", "hint"),
     [
         (["clsgan-mnits"], "no recipe is called 'clsgan-mnits'.", "Did you mean 'clsgan-mnist'?"),
         (["zzz"], "no recipe is called 'zzz'.", "`zoo list` shows all"),
         (["nobody/clsgan-mnist"], "no recipe is called 'nobody/clsgan-mnist'.", "Did you mean 'clsgan-mnist'?"),
-        ([RECIPE, "trainer.averagin=0.9"], "trainer.averagin: trainer 'clsgan' has no such", "'trainer.ema_decay'?"),
+        ([RECIPE, "trainer.ema_decy=0.9"], "trainer.ema_decy: trainer 'clsgan' has no such", "'trainer.ema_decay'?"),
         ([RECIPE, "dataset.sauce=full"], "dataset.sauce: dataset 'mnist' has no such setting", "'dataset.source'?"),
         ([RECIPE, "run.batchsize=3"], "run.batchsize: recipe 'clsgan-mnist' has no such", "'run.batch_size'?"),
-        ([RECIPE, "batch_size=3"], "'batch_size' is no setting of a recipe.", "Did you mean 'run.batch_size'?"),
+        ([RECIPE, "batch_size=3"], "a recipe has no setting 'batch_size'.", "Did you mean 'run.batch_size'?"),
         ([RECIPE, "model.name=clsgam"], "model.name: no model is called 'clsgam'.", "Did you mean 'clsgan'?"),
         ([RECIPE, "dataset.name=mnits"], "dataset.name: no dataset is called 'mnits'.", "Did you mean 'mnist'?"),
-        ([RECIPE, "latent_dim=64"], "'latent_dim' is no setting of a recipe.", "Did you mean 'model.latent_dim'?"),
+        ([RECIPE, "latent_dim=64"], "a recipe has no setting 'latent_dim'.", "Did you mean 'model.latent_dim'?"),
         ([RECIPE, "model.name=7"], "model.name is 7, but should be text.", "`zoo list models`"),
         ([RECIPE, "run.device=0"], "run.device is 0, but should be a str (", "with both pairs of quotes"),
         ([RECIPE, "run.steps=1e4"], "run.steps is 10000.0, but should be an int or null", "`run.steps=10000`"),
-        ([RECIPE, "model.name=null"], "recipe 'clsgan-mnist' names no model.", "see `zoo list models`"),
+        ([RECIPE, "model.name=null"], "recipe 'clsgan-mnist' has no model.", "see `zoo list models`"),
         ([RECIPE, "trainer.ema_decay=much"], "trainer.ema_decay is 'much', but should be a float (", ""),
         ([RECIPE, "trainer.ema_decay="], "trainer.ema_decay is null, but should be a float (", ""),
         ([RECIPE, "trainer.betas.x=5"], "trainer.betas is {x: 5}, but should be a list of 2 float", ""),
@@ -92,7 +92,7 @@ def assert_a_mistake(said: Said, problem: str, hint: str = "") -> None:
         ([RECIPE, "run.device=cuda:99"], "run.device is 'cuda:99', but this machine has cpu", "Write `--device cpu`"),
         ([RECIPE, "--device", "toaster"], "run.device is 'toaster', but this machine has", "Write `--device cpu`"),
         (["--config", "none.yaml"], "none.yaml could not be read: No such file or directory.", ""),
-        (["--resume", "nowhere"], "nowhere is no run's folder: it holds no config.yaml.", "`ls runs`"),
+        (["--resume", "nowhere"], "nowhere is not the folder of a run: it has no config.yaml.", "`zoo top`"),
         (["--resume", "a", "--folder", "b"], "a resumed run stays in its folder", "Leave it out."),
         ([RECIPE, "--registry", "none.yaml"], "none.yaml could not be read: No such file or directory.", ""),
         ([], "give one of RECIPE, --config FILE and --resume RUN_DIR", "--help"),
@@ -101,22 +101,26 @@ def assert_a_mistake(said: Said, problem: str, hint: str = "") -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_run_with_a_mistake_says_what_to_type_and_leaves_nothing(
-    zoo: Zoo, tmp_path: Path, words: list[str], problem: str, hint: str
+def test_a_usage_error_of_run_has_a_hint_and_writes_nothing(
+    zoo: Zoo, tmp_path: Path, arguments: list[str], message: str, hint: str
 ) -> None:
-    assert_a_mistake(zoo("run", *words), problem, hint)
+    assert_usage_error(zoo("run", *arguments), message, hint)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("text", "problem", "hint"),
+    ("text", "message", "hint"),
     [
         ("recipes: [\n", "registry.yaml:2: this is not YAML", ""),
-        ("5\n", "registry.yaml holds a single value", ""),
+        ("5\n", "registry.yaml contains a single value", ""),
         ("recipes:\n  mine: {}\n  mine: {}\n", "registry.yaml:3: this is not YAML: found duplicate key mine.", ""),
         ("recipies: {}\n", "registry.yaml:1: a registry has no section 'recipies'.", "Did you mean 'recipes'?"),
-        ("recipes:\n  2026: {}\n", "registry.yaml:2: 2026 is no name", "Put a number in quotes."),
-        ("recipes:\n  mine: {extends: mine}\n", "registry.yaml:2: recipe 'mine' extends itself: mine → mine", "Leave"),
+        ("recipes:\n  2026: {}\n", "registry.yaml:2: 2026 is not a valid name", "Put a number in quotes."),
+        (
+            "recipes:\n  mine: {extends: mine}\n",
+            "registry.yaml:2: recipe 'mine' extends itself: mine → mine",
+            "Remove `extends`",
+        ),
         ("recipes:\n  mine: {extends: nowhere}\n", "registry.yaml:2: no recipe is called 'nowhere', which 'mine'", " "),
         (
             "recipes:\n  mine: {extends: [a, b]}\n",
@@ -131,18 +135,18 @@ def test_a_run_with_a_mistake_says_what_to_type_and_leaves_nothing(
         (f"{MINE}    run:\n      steps: -1\n", "registry.yaml:5: run.steps is -1, but should be at least 0", ""),
     ],
 )
-def test_a_mistake_in_a_registry_file_names_the_file_and_the_line(
-    zoo: Zoo, tmp_path: Path, text: str, problem: str, hint: str
+def test_an_error_in_a_registry_file_contains_the_file_and_the_line(
+    zoo: Zoo, tmp_path: Path, text: str, message: str, hint: str
 ) -> None:
     (tmp_path / "registry.yaml").write_text(text)
-    assert_a_mistake(zoo("run", "mine"), f"error: {problem}", hint)
+    assert_usage_error(zoo("run", "mine"), f"error: {message}", hint)
     assert [path.name for path in tmp_path.iterdir()] == ["registry.yaml"]
 
 
 @pytest.mark.parametrize(
-    ("words", "problem", "hint"),
+    ("arguments", "message", "hint"),
     [
-        (["list", "modles"], "there are no 'modles' to list.", "Choose from recipes, models,"),
+        (["list", "modles"], "can't list 'modles'.", "Choose from recipes, models,"),
         (["info", "clsgn"], "nothing is called 'clsgn'.", "Did you mean 'clsgan'?"),
         (["info", "zzzzz"], "nothing is called 'zzzzz'.", "See `zoo list`."),
         (["info", 300 * "x"], "nothing is called 'xxx", "See `zoo list`."),
@@ -150,12 +154,12 @@ def test_a_mistake_in_a_registry_file_names_the_file_and_the_line(
         (["info"], "Missing argument 'NAME|FILE'", "info --help"),
         (["rum"], "zoo has no command 'rum'.", "Did you mean 'run'?"),
         (["lisst", "--json"], "zoo has no command 'lisst'.", "Did you mean 'list'?"),
-        (["zzzzz"], "zoo has no command 'zzzzz'.", "`zoo --help` shows all."),
+        (["zzzzz"], "zoo has no command 'zzzzz'.", "`zoo --help` lists them."),
         (["--rum"], "--rum", "--help"),
         (["predict", "clsgan-mnits"], "no recipe is called 'clsgan-mnits'.", "Did you mean 'clsgan-mnist'?"),
         (
             ["predict", "cgan-mnist"],
-            "recipe 'cgan-mnist' has no finished run below",
+            "recipe 'cgan-mnist' has no finished run in",
             "Train it first: zoo run cgan-mnist",
         ),
         (["predict", RECIPE, "labels"], "'labels' should be key=value.", "labels=[5,5,5,5]"),
@@ -164,48 +168,50 @@ def test_a_mistake_in_a_registry_file_names_the_file_and_the_line(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_every_other_command_says_as_much(zoo: Zoo, words: list[str], problem: str, hint: str) -> None:
-    assert_a_mistake(zoo(*words), problem, hint)
+def test_a_usage_error_of_other_commands_has_a_hint(zoo: Zoo, arguments: list[str], message: str, hint: str) -> None:
+    assert_usage_error(zoo(*arguments), message, hint)
 
 
-def test_a_run_folder_that_is_there_is_left_as_it_is(zoo: Zoo, tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_modified(zoo: Zoo, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
 
-    said = zoo("run", RECIPE, "run.steps=1", "--folder", "mine")
+    result = zoo("run", RECIPE, "run.steps=1", "--folder", "mine")
 
-    assert_a_mistake(said, "the run folder mine is there already", "zoo run --resume mine")
+    assert_usage_error(result, "the run folder mine already exists", "zoo run --resume mine")
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.txt"]
 
 
 @pytest.mark.parametrize(
     ("folder", "reason"), [("file/run", "Not a directory"), ("/proc/none/run", "No such file"), ("a" * 300, "too long")]
 )
-def test_a_folder_that_cannot_be_made_says_why(zoo: Zoo, tmp_path: Path, folder: str, reason: str) -> None:
+def test_the_message_for_a_folder_that_cannot_be_created_contains_the_reason(
+    zoo: Zoo, tmp_path: Path, folder: str, reason: str
+) -> None:
     (tmp_path / "file").write_text("")
-    said = zoo("run", RECIPE, "run.steps=1", "run.device=cpu", "--folder", folder)
-    assert_a_mistake(said, "could not be made: ", "Choose another --folder.")
-    assert reason in said.err
+    result = zoo("run", RECIPE, "run.steps=1", "run.device=cpu", "--folder", folder)
+    assert_usage_error(result, "could not be created: ", "Choose another --folder.")
+    assert reason in result.err
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("words", [["--traceback", "list", "modles"], ["list", "modles", "--traceback"]])
-def test_a_traceback_is_shown_to_who_asks_for_it(zoo: Zoo, words: list[str]) -> None:
-    said = zoo(*words)
-    assert said.code == 2
-    assert said.err.startswith("Traceback (most recent call last):")
-    assert "zoo_core/registry/catalog.py" in said.err
-    assert said.lines[-2] == "error: there are no 'modles' to list."
+@pytest.mark.parametrize("arguments", [["--traceback", "list", "modles"], ["list", "modles", "--traceback"]])
+def test_a_traceback_is_printed_on_request(zoo: Zoo, arguments: list[str]) -> None:
+    result = zoo(*arguments)
+    assert result.code == 2
+    assert result.err.startswith("Traceback (most recent call last):")
+    assert "zoo_core/registry/catalog.py" in result.err
+    assert result.lines[-2] == "error: can't list 'modles'."
 
 
-def test_the_environment_may_ask_for_tracebacks(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_traceback_can_be_requested_by_the_environment(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_TRACEBACK", "1")
     assert "Traceback" in zoo("info", "zzzzz").err
 
 
-def test_a_mistake_of_the_real_command_ends_with_code_2(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "zoo_core", "run", "clsgan-mnits"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+def test_a_usage_error_in_a_subprocess_ends_with_code_2(tmp_path: Path) -> None:
+    arguments = [sys.executable, "-m", "zoo_core", "run", "clsgan-mnits"]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert done.stderr == "error: no recipe is called 'clsgan-mnits'.\n  Did you mean 'clsgan-mnist'?\n"
     assert done.stdout == ""

@@ -1,4 +1,4 @@
-"""`zoo predict -o FILE`: pictures, clips, arrays, and classes of pixels with a picture beside them."""
+"""`zoo predict -o FILE`: images, clips, arrays, and masks with an overlay."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo_core.cli import _exit_code
 from zoo_core.weights import format as weights_format
 
 DRAWER = '''
-    """A model that draws what it is asked for."""
+    """A model whose argument selects its prediction."""
 
     from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ DRAWER = '''
 
     @zoo.hookimpl
     def zoo_register(registry):
-        registry.model("drawer", "drawing:Drawer", summary="Draws what it is asked for")
+        registry.model("drawer", "drawing:Drawer", summary="Draws")
 
 
     class Drawer(zoo.Model):
@@ -42,10 +42,10 @@ DRAWER = '''
             number = torch.Generator().manual_seed(0)
             classes = torch.arange(12, dtype=torch.uint8).view(3, 4)
             return {
-                "pictures": lambda: {"image": torch.rand(12, 1, 4, 5, generator=number)},
+                "images": lambda: {"image": torch.rand(12, 1, 4, 5, generator=number)},
                 "clips": lambda: {"clip": torch.rand(2, 6, 3, 4, 5, generator=number), "frames": 6},
                 "classes": lambda: {"mask": classes, "overlay": torch.rand(1, 3, 3, 4, generator=number)},
-                "label": lambda: {"label": [3], "sure": torch.tensor([0.5])},
+                "label": lambda: {"label": [3], "probability": torch.tensor([0.5])},
             }[what]()
 '''
 Predict = Callable[..., tuple[int, str, str]]
@@ -53,19 +53,19 @@ Predict = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Predict]:
-    """`zoo predict` with the weights of a stranger's model: the exit code, and what it says."""
+    """`zoo predict` with the weights of a plugin's model; returns its exit code, stdout and stderr."""
     site = tmp_path / "site-packages"
     site.mkdir()
     monkeypatch.syspath_prepend(site)
     monkeypatch.setenv("ZOO_TRACEBACK", "")
     install(site, "drawing", DRAWER)
-    folder = tmp_path / "here"
+    folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
     weights_format.write(Path("drawer.safetensors"), {}, {"model": "drawer", "config": {}})
 
-    def predict(*words: str) -> tuple[int, str, str]:
-        code = _exit_code(["predict", "drawer.safetensors", *words])
+    def predict(*arguments: str) -> tuple[int, str, str]:
+        code = _exit_code(["predict", "drawer.safetensors", *arguments])
         return code, *capsys.readouterr()
 
     yield predict
@@ -77,18 +77,18 @@ def written() -> list[str]:
 
 
 def size_of(name: str) -> tuple[int, int]:
-    with Image.open(name) as picture:
-        return picture.size
+    with Image.open(name) as image:
+        return image.size
 
 
-def test_pictures_are_a_grid_ten_wide(predict: Predict) -> None:
-    code, out, err = predict("what=pictures", "-o", "a.png")
+def test_images_are_written_as_a_grid_with_ten_columns(predict: Predict) -> None:
+    code, out, err = predict("what=images", "-o", "a.png")
     assert (code, out) == (0, "")
     assert err.endswith("wrote a.png\n")
     assert size_of("a.png") == (10 * 7 + 2, 2 * 6 + 2)
 
 
-def test_clips_are_an_animation_or_a_picture_with_a_row_for_each(predict: Predict) -> None:
+def test_clips_are_written_as_an_animation_or_as_an_image_with_a_row_per_clip(predict: Predict) -> None:
     assert predict("what=clips", "-o", "a.gif")[0] == 0
     with Image.open("a.gif") as animation:
         assert (animation.n_frames, animation.size) == (6, (2 * 7 + 2, 6 + 2))
@@ -97,13 +97,13 @@ def test_clips_are_an_animation_or_a_picture_with_a_row_for_each(predict: Predic
     assert written() == ["a.gif", "a.png"]
 
 
-def test_an_array_has_the_models_own_numbers(predict: Predict) -> None:
+def test_an_array_has_the_values_of_the_prediction(predict: Predict) -> None:
     assert predict("what=clips", "-o", "a.npy")[0] == 0
     expected = torch.rand(2, 6, 3, 4, 5, generator=torch.Generator().manual_seed(0))
     assert np.array_equal(np.load("a.npy", allow_pickle=False), expected.numpy())
 
 
-def test_classes_of_pixels_keep_their_numbers_and_the_second_picture_lies_beside_them(predict: Predict) -> None:
+def test_a_mask_keeps_its_class_numbers_and_the_second_image_gets_its_name_appended(predict: Predict) -> None:
     code, _, err = predict("what=classes", "-o", "mask.png")
     assert code == 0
     assert err.splitlines()[1:] == ["wrote mask.png", "wrote mask-overlay.png"]
@@ -115,7 +115,7 @@ def test_classes_of_pixels_keep_their_numbers_and_the_second_picture_lies_beside
         assert (overlay.mode, overlay.size) == ("RGB", (4, 3))
 
 
-def test_classes_of_pixels_are_an_array_too(predict: Predict) -> None:
+def test_a_mask_can_be_written_as_an_array(predict: Predict) -> None:
     assert predict("what=classes", "-o", "mask.npy")[0] == 0
     assert np.load("mask.npy").tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
     assert np.load("mask-overlay.npy").shape == (1, 3, 3, 4)
@@ -123,38 +123,36 @@ def test_classes_of_pixels_are_an_array_too(predict: Predict) -> None:
 
 def test_values_are_printed_or_written_as_json(predict: Predict) -> None:
     code, out, _ = predict("what=label")
-    assert (code, json.loads(out)) == (0, {"label": [3], "sure": [0.5]})
+    assert (code, json.loads(out)) == (0, {"label": [3], "probability": [0.5]})
     assert predict("what=label", "-o", "a.json")[0] == 0
-    assert json.loads(Path("a.json").read_text()) == {"label": [3], "sure": [0.5]}
+    assert json.loads(Path("a.json").read_text()) == {"label": [3], "probability": [0.5]}
 
 
 @pytest.mark.parametrize(
-    ("words", "problem"),
+    ("arguments", "message"),
     [
         (["what=classes", "-o", "mask.gif"], "mask.gif should end in .png: class indices are stored losslessly."),
         (["what=classes", "-o", "mask.jpg"], "mask.jpg should end in .png: class indices are stored losslessly."),
         (["what=clips", "-o", "a.mp4"], "a.mp4 should end in .png, .gif, .npy or .json."),
-        (["what=clips"], "the model predicts a picture, and no file is given for it."),
-        (["what=label", "-o", "a.png"], "a.png should be a picture, but the model predicts label, sure."),
+        (["what=clips"], "the model predicts an image, but no file is given."),
+        (["what=label", "-o", "a.png"], "a.png should be an image, but the model predicts label, probability."),
         (["what=clips", "-o", "nowhere/a.gif"], "nowhere/a.gif could not be written"),
-        (["-o", "a.png"], "Drawer.predict does not fit: "),
-        (["whta=clips", "-o", "a.png"], "Drawer.predict does not fit: "),
+        (["-o", "a.png"], "Drawer.predict can't be called: "),
+        (["whta=clips", "-o", "a.png"], "Drawer.predict can't be called: "),
         (["what=7", "-o", "a.png"], "what is 7, but should be a str."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_written_says_what_to_type_and_writes_nothing(
-    predict: Predict, words: list[str], problem: str
-) -> None:
-    code, out, err = predict(*words)
+def test_a_usage_error_has_a_hint_and_writes_nothing(predict: Predict, arguments: list[str], message: str) -> None:
+    code, out, err = predict(*arguments)
     assert (code, out) == (2, "")
     (line, hint) = [line for line in err.splitlines() if "drawer.safetensors: " not in line]
-    assert line.startswith(f"error: {problem}")
+    assert line.startswith(f"error: {message}")
     assert hint.strip()
     assert written() == []
 
 
-def test_what_the_model_itself_raises_is_told_as_its_own_and_not_as_the_users_mistake(predict: Predict) -> None:
+def test_an_error_in_the_model_is_attributed_to_it(predict: Predict) -> None:
     code, _, err = predict("what=broken", "-o", "a.png")
     assert code == 1
     assert 'the model Drawer raised TypeError: can only concatenate str (not "NoneType") to str (' in err

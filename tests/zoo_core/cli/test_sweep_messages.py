@@ -1,4 +1,4 @@
-"""What ``zoo sweep`` says of a mistake: what was given, what was expected, what to type; and nothing is written."""
+"""Usage errors of ``zoo sweep``: a message and a hint, no file written."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ RATES = "trainer.learning_rate=1e-3,1e-2"
 
 
 @pytest.fixture
-def sweep(tmp_path: Path, typed):
-    """The command in an empty working folder: its exit code, and the two lines of its error."""
+def sweep(tmp_path: Path, run_command):
+    """Run the command in an empty working directory; returns its exit code, the message and the hint."""
 
-    def sweep(*words: str) -> tuple[int, str, str]:
-        code, out, err = typed("sweep", *words)
+    def sweep(*arguments: str) -> tuple[int, str, str]:
+        code, out, err = run_command("sweep", *arguments)
         assert out == ""
         assert "Traceback" not in err
         first, *rest = err.splitlines()
@@ -28,16 +28,16 @@ def sweep(tmp_path: Path, typed):
 
 
 @pytest.mark.parametrize(
-    ("words", "problem", "hint"),
+    ("arguments", "message", "hint"),
     [
         ([], "give one of RECIPE, --resume SWEEP_DIR and --show SWEEP_DIR.", "sweep --help"),
         (["digit-clasifier-mnist", RATES], "no recipe is called", "Did you mean 'digit-classifier-mnist'?"),
         ([RECIPE], "nothing is to be tried: no setting has several values.", "1e-4,3e-4"),
         ([RECIPE, "run.steps=5"], "nothing is to be tried", "log:1e-4..1e-2"),
         ([RECIPE, "steps"], "'steps' should be key=value.", "Write for example"),
-        ([RECIPE, "steps=5"], "'steps' is no setting of a recipe.", "Did you mean 'run.steps'?"),
+        ([RECIPE, "steps=5"], "a recipe has no setting 'steps'.", "Did you mean 'run.steps'?"),
         ([RECIPE, RATES], "the sweep names no figure to judge by.", "--metric accuracy"),
-        ([RECIPE, RATES, "steps=4,5", "--metric", "accuracy"], "'steps' is no setting of a recipe.", "'run.steps'"),
+        ([RECIPE, RATES, "steps=4,5", "--metric", "accuracy"], "a recipe has no setting 'steps'.", "'run.steps'"),
         (
             [RECIPE, "trainer.learning_rate=1e-3,1e-2,x", "--metric", "accuracy"],
             "trainer.learning_rate is 'x', but should be a float",
@@ -63,26 +63,26 @@ def sweep(tmp_path: Path, typed):
         ([RECIPE, RATES, "--metric", "a", "--storage", "b"], "the storage b can't be opened", "postgresql://"),
         (["--resume", "nowhere"], "nowhere is no sweep's folder: it holds no sweep.yaml.", "`ls sweeps`"),
         (["--resume", "last"], "no sweep lies below sweeps here.", "zoo sweep RECIPE"),
-        (["--resume", "last", "--metric", "a"], "a sweep that is resumed keeps what it began with", "Leave it out."),
-        (["--show", "last", "--trials", "5"], "a sweep that is shown keeps what it began with", "Leave it out."),
+        (["--resume", "last", "--metric", "a"], "a sweep that is resumed keeps its settings", "Leave it out."),
+        (["--show", "last", "--trials", "5"], "a sweep that is shown keeps its settings", "Leave it out."),
     ],
 )
-def test_a_mistake_is_told_in_two_lines_and_nothing_is_written(sweep, words, problem, hint):
-    code, first, second = sweep(*words)
+def test_a_usage_error_has_a_hint_and_writes_nothing(sweep, arguments, message, hint):
+    code, first, second = sweep(*arguments)
     assert code == 2
-    assert problem in first
+    assert message in first
     assert hint in second
     assert bool(hint) <= bool(second)
 
 
-def test_a_password_is_shown_nowhere(sweep):
-    _, *said = sweep(RECIPE, RATES, "--metric", "a", "--storage", "postgresql://me:secret@nowhere.invalid/x")
-    assert "postgresql://me:***@nowhere.invalid/x" in said[0]
-    assert "secret" not in "".join(said)
+def test_a_password_is_never_shown(sweep):
+    _, *lines = sweep(RECIPE, RATES, "--metric", "a", "--storage", "postgresql://me:secret@nowhere.invalid/x")
+    assert "postgresql://me:***@nowhere.invalid/x" in lines[0]
+    assert "secret" not in "".join(lines)
 
 
 @pytest.mark.parametrize(("package", "verb"), [("optuna", "is"), ("matplotlib", "is")])
-def test_a_package_that_is_missing_is_named_with_what_to_type(sweep, monkeypatch, package, verb):
+def test_the_hint_for_a_missing_package_is_how_to_install_it(sweep, monkeypatch, package, verb):
     from zoo_core.tools import extras
 
     monkeypatch.setattr(extras, "find_spec", lambda name: None if name == package else object())
@@ -91,7 +91,7 @@ def test_a_package_that_is_missing_is_named_with_what_to_type(sweep, monkeypatch
     assert second == "Type: pip install 'zoo-core[sweep]'"
 
 
-def test_it_is_no_process_of_several(sweep, monkeypatch):
+def test_a_sweep_refuses_to_run_in_one_of_several_processes(sweep, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     code, first, second = sweep(RECIPE, RATES, "--metric", "accuracy")
     assert code == 2
@@ -99,7 +99,7 @@ def test_it_is_no_process_of_several(sweep, monkeypatch):
     assert "without torchrun" in second
 
 
-def test_nothing_of_a_sweep_is_imported_for_a_run():
+def test_a_run_does_not_import_optuna():
     import subprocess
 
     program = "import sys, zoo_core.cli.run, zoo_core.training.runner; print([m for m in sys.modules if 'optuna' in m])"

@@ -1,4 +1,4 @@
-"""`zoo weights …`, `zoo eval`, `zoo reproduce` and `zoo info FILE`, as a person types them."""
+"""`zoo weights …`, `zoo eval`, `zoo reproduce` and `zoo info FILE`."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from zoo_core.weights.header import read_header
 
 
 @dataclass
-class Said:
-    """How a command ended, and what it said."""
+class Result:
+    """Exit code and output of a command."""
 
     code: int
     out: str
     err: str
 
 
-Zoo = Callable[..., Said]
+Zoo = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
@@ -45,23 +45,23 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def zoo(
     tmp_path: Path, tiny_installed: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Zoo:
-    """The command ``zoo`` in an empty working folder, with the plugin of tiny.py."""
-    folder = tmp_path / "here"
+    """The command ``zoo`` in an empty working directory, with the plugin of tiny.py."""
+    folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("ZOO_TRACEBACK", "")
     monkeypatch.delenv("ZOO_OFFLINE", raising=False)
 
-    def zoo(*words: object) -> Said:
-        code = _exit_code([str(word) for word in words])
-        return Said(code, *capsys.readouterr())
+    def zoo(*arguments: object) -> Result:
+        code = _exit_code([str(word) for word in arguments])
+        return Result(code, *capsys.readouterr())
 
     return zoo
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[str]:
-    """The address of a folder ``served`` that a server on this machine gives out."""
+    """The address of a local server for the folder ``served``."""
 
     class Silent(SimpleHTTPRequestHandler):
         def log_message(self, *arguments: object) -> None:
@@ -81,14 +81,14 @@ def entry(path: Path, location: str | None = None, **changes: object) -> dict[st
     return {"location": location or str(path), "sha256": digest, "size": size, "license": "MIT", **changes}
 
 
-def publish_here(**entries: dict[str, object]) -> None:
-    """Let ``registry.yaml`` of the working folder list these weights; ``at`` in a name is an at sign."""
+def list_in_registry(**entries: dict[str, object]) -> None:
+    """Write ``registry.yaml`` in the working directory with these entries; ``_at_`` in a name is an at sign."""
     named = {name.replace("_at_", "@").replace("_", "-"): values for name, values in entries.items()}
     Path("registry.yaml").write_text(yaml.safe_dump({"weights": named}))
 
 
 def altered(run: Path, **metrics: float) -> Path:
-    """The run's weights, which state other figures."""
+    """The run's weights with other metrics in their metadata."""
     path = run / "model.safetensors"
     metadata = read_header(path).metadata
     changed = {**metadata, "metrics": {**metadata["metrics"], **metrics}}
@@ -96,24 +96,29 @@ def altered(run: Path, **metrics: float) -> Path:
     return Path("altered.safetensors")
 
 
-def rows_of(said: Said) -> dict[str, dict[str, str]]:
-    return {row["name"]: row for row in json.loads(said.out)}
+def rows_of(result: Result) -> dict[str, dict[str, str]]:
+    return {row["name"]: row for row in json.loads(result.out)}
 
 
-def test_the_list_shows_size_licence_figures_and_whether_each_is_here(zoo: Zoo, run: Path) -> None:
-    here = run / "model.safetensors"
-    publish_here(
-        mine=entry(here, model="line", metrics={"error": 0.25}),
-        away=entry(here, "https://example.com/a.safetensors", size=3 * 2**20, deprecated="use mine"),
-        gone=entry(here, "gone.safetensors"),
+def test_the_list_shows_size_license_metrics_and_state(zoo: Zoo, run: Path) -> None:
+    file = run / "model.safetensors"
+    list_in_registry(
+        mine=entry(file, model="line", metrics={"error": 0.25}),
+        away=entry(file, "https://example.com/a.safetensors", size=3 * 2**20, deprecated="use mine"),
+        gone=entry(file, "gone.safetensors"),
         also={"alias": "mine"},
         bad={"location": "a.safetensors"},
     )
     rows = rows_of(zoo("weights", "list", "--json"))
     assert rows["mine"] == {
-        "name": "mine", "model": "line", "size": "0.0 MiB", "license": "MIT", "state": "here", "metrics": "error 0.25",
-    }  # fmt: skip
-    assert (rows["away"]["state"], rows["away"]["size"]) == ("to be fetched, deprecated", "3.0 MiB")
+        "name": "mine",
+        "model": "line",
+        "size": "0.0 MiB",
+        "license": "MIT",
+        "state": "available",
+        "metrics": "error 0.25",
+    }
+    assert (rows["away"]["state"], rows["away"]["size"]) == ("not downloaded, deprecated", "3.0 MiB")
     assert rows["gone"]["state"] == "missing"
     assert rows["also"]["state"] == "is mine"
     assert rows["bad"]["state"] == "broken"
@@ -126,51 +131,51 @@ def test_the_list_shows_size_licence_figures_and_whether_each_is_here(zoo: Zoo, 
     assert [line.split()[0] for line in table.out.splitlines()[1:]] == list(rows)
 
 
-def test_info_of_weights_shows_what_the_registry_and_the_file_say(zoo: Zoo, run: Path) -> None:
-    publish_here(mine=entry(run / "model.safetensors", summary="A line", metrics={"error": 0.25}))
-    said = zoo("weights", "info", "mine", "--json")
-    told = json.loads(said.out)
-    assert (told["weights"]["summary"], told["weights"]["license"]) == ("A line", "MIT")
-    assert told["file"]["recipe"] == "line"
+def test_info_of_weights_shows_the_entry_and_the_metadata_of_the_file(zoo: Zoo, run: Path) -> None:
+    list_in_registry(mine=entry(run / "model.safetensors", summary="A line", metrics={"error": 0.25}))
+    result = zoo("weights", "info", "mine", "--json")
+    document = json.loads(result.out)
+    assert (document["weights"]["summary"], document["weights"]["license"]) == ("A line", "MIT")
+    assert document["file"]["recipe"] == "line"
     assert "weights mine: A line" in zoo("weights", "info", "mine").out
-    publish_here(away=entry(run / "model.safetensors", "https://example.com/a.safetensors"))
+    list_in_registry(away=entry(run / "model.safetensors", "https://example.com/a.safetensors"))
     assert json.loads(zoo("weights", "info", "away", "--json").out).keys() == {"weights"}
 
 
-def test_info_of_a_file_shows_its_header_and_of_a_name_what_it_stands_for(zoo: Zoo, run: Path) -> None:
-    said = zoo("info", run / "model.safetensors")
+def test_info_accepts_a_file_and_a_name(zoo: Zoo, run: Path) -> None:
+    result = zoo("info", run / "model.safetensors")
     metadata = read_header(run / "model.safetensors").metadata
-    assert (said.code, said.err) == (0, "")
-    shown = {tuple(line.split()[:2]) for line in said.out.splitlines() if line.strip()}
+    assert (result.code, result.err) == (0, "")
+    shown = {tuple(line.split()[:2]) for line in result.out.splitlines() if line.strip()}
     metric = f"{metadata['metrics']['error']:.5g}"
     assert {("model", "line"), ("recipe", "line"), ("steps", "12"), ("seed", "0"), ("error", metric)} <= shown
     assert ("model.inputs", "3") in shown
-    assert "Mean absolute error of the heights" in said.out
-    assert "error/points" not in said.out
-    publish_here(mine=entry(run / "model.safetensors", summary="A line"))
+    assert "Mean absolute error of the heights" in result.out
+    assert "error/points" not in result.out
+    list_in_registry(mine=entry(run / "model.safetensors", summary="A line"))
     assert "weights mine: A line" in zoo("info", "mine").out
 
 
-def test_info_of_a_pickle_is_refused_with_what_to_type(zoo: Zoo) -> None:
+def test_info_refuses_a_pickle_with_a_hint(zoo: Zoo) -> None:
     pickles.save({"w": torch.zeros(2)}, "a.safetensors")
-    said = zoo("info", "a.safetensors")
-    assert (said.code, said.out) == (2, "")
-    assert said.err.splitlines()[0].startswith("error: a.safetensors is a pickle, which can execute arbitrary code")
-    assert said.err.splitlines()[1].endswith("zoo weights convert a.safetensors --model NAME -o NEW.safetensors")
+    result = zoo("info", "a.safetensors")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.splitlines()[0].startswith("error: a.safetensors is a pickle, which can execute arbitrary code")
+    assert result.err.splitlines()[1].endswith("zoo weights convert a.safetensors --model NAME -o NEW.safetensors")
 
 
-def test_pull_fetches_path_tells_and_remove_deletes(
+def test_pull_downloads_path_prints_and_remove_deletes(
     zoo: Zoo, run: Path, served: str, tmp_path: Path, zoo_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = run / "model.safetensors"
     (tmp_path / "served" / "line.safetensors").write_bytes(weights.read_bytes())
-    publish_here(away_at_1=entry(weights, f"{served}/line.safetensors"), also={"alias": "away"})
+    list_in_registry(away_at_1=entry(weights, f"{served}/line.safetensors"), also={"alias": "away"})
 
     pulled = zoo("weights", "pull", "also")
     kept = zoo_home / "weights" / f"away@1.{hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}.safetensors"
     assert (pulled.code, pulled.out) == (0, f"away@1: {kept}\n")
     assert kept.read_bytes() == weights.read_bytes()
-    assert rows_of(zoo("weights", "list", "--json"))["away@1"]["state"] == "here"
+    assert rows_of(zoo("weights", "list", "--json"))["away@1"]["state"] == "available"
 
     monkeypatch.setenv("ZOO_OFFLINE", "1")
     assert zoo("weights", "path", "away").out == f"{kept}\n"
@@ -179,90 +184,90 @@ def test_pull_fetches_path_tells_and_remove_deletes(
     removed = zoo("weights", "remove", "away")
     assert (removed.code, removed.out) == (0, f"away@1: {weights.stat().st_size:,} bytes freed\n")
     assert not kept.exists()
-    assert zoo("weights", "remove", "away").out == "away@1: was not here\n"
+    assert zoo("weights", "remove", "away").out == "away@1: not downloaded\n"
     offline = zoo("weights", "path", "away")
     assert (offline.code, offline.out) == (2, "")
     assert "weights 'away@1' are not on this machine, and downloads are disabled." in offline.err
     assert "zoo weights pull away@1" in offline.err
 
 
-def test_pull_all_fetches_each_once(zoo: Zoo, run: Path, served: str, tmp_path: Path) -> None:
+def test_pull_all_downloads_each_file_once(zoo: Zoo, run: Path, served: str, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / "served" / f"{name}.safetensors").write_bytes((run / "model.safetensors").read_bytes())
     source = run / "model.safetensors"
-    publish_here(
+    list_in_registry(
         one=entry(source, f"{served}/one.safetensors"),
         two=entry(source, f"{served}/two.safetensors"),
         also={"alias": "one"},
     )
-    said = zoo("weights", "pull", "--all")
-    assert said.code == 0
-    assert {line.partition(":")[0] for line in said.out.splitlines()} >= {"one", "two"}
-    assert "also" not in said.out
+    result = zoo("weights", "pull", "--all")
+    assert result.code == 0
+    assert {line.partition(":")[0] for line in result.out.splitlines()} >= {"one", "two"}
+    assert "also" not in result.out
 
 
-def test_what_was_not_fetched_is_not_removed(zoo: Zoo, run: Path) -> None:
-    publish_here(mine=entry(run / "model.safetensors"))
+def test_only_downloads_are_removed(zoo: Zoo, run: Path) -> None:
+    list_in_registry(mine=entry(run / "model.safetensors"))
     for name, owner in (("mine", str(Path("registry.yaml").absolute())), ("digit-classifier-mnist", "the plugin '")):
-        said = zoo("weights", "remove", name)
-        assert said.code == 2
-        assert f"error: weights '{name}' were not fetched: " in said.err
-        assert f"belongs to {owner}" in said.err
+        result = zoo("weights", "remove", name)
+        assert result.code == 2
+        assert f"error: weights '{name}' are not a download: " in result.err
+        assert f"belongs to {owner}" in result.err
     assert (run / "model.safetensors").is_file()
 
 
-def test_verify_reads_anew_what_is_here_and_ends_with_1_if_one_is_bad(zoo: Zoo, run: Path) -> None:
+def test_verify_reads_the_available_files_and_ends_with_1_if_one_is_bad(zoo: Zoo, run: Path) -> None:
     good = Path("good.safetensors")
     good.write_bytes((run / "model.safetensors").read_bytes())
-    publish_here(good=entry(good), away=entry(good, "https://example.com/a.safetensors"), also={"alias": "good"})
+    list_in_registry(good=entry(good), away=entry(good, "https://example.com/a.safetensors"), also={"alias": "good"})
 
     rows = zoo("weights", "verify", "--json")
     assert rows.code == 0
     states = {name: row["state"] for name, row in rows_of(rows).items()}
     parameters = sum(one.numel() for one in tiny.Line(tiny.Line.Config()).parameters())
     assert states["good"] == f"good ({parameters:,} parameters)"
-    assert states["away"] == "to be fetched"
+    assert states["away"] == "not downloaded"
     assert "also" not in states
 
     good.write_bytes(good.read_bytes()[:-1] + b"x")
-    said = zoo("weights", "verify", "good", "--json")
-    assert said.code == 1
-    assert rows_of(said)["good"]["state"] == "bad"
-    assert "has sha256" in rows_of(said)["good"]["why"]
+    result = zoo("weights", "verify", "good", "--json")
+    assert result.code == 1
+    assert rows_of(result)["good"]["state"] == "bad"
+    assert "has sha256" in rows_of(result)["good"]["why"]
     assert zoo("weights", "verify").code == 1
 
 
-def test_one_bad_entry_keeps_no_other_from_being_verified_or_pulled(zoo: Zoo, run: Path) -> None:
+def test_a_bad_entry_does_not_prevent_verifying_or_downloading_others(zoo: Zoo, run: Path) -> None:
     good = Path("good.safetensors")
     good.write_bytes((run / "model.safetensors").read_bytes())
-    publish_here(bad={"location": "x"}, good=entry(good), lost={**entry(good), "location": "lost.safetensors"})
+    list_in_registry(bad={"location": "x"}, good=entry(good), lost={**entry(good), "location": "lost.safetensors"})
 
-    said = zoo("weights", "verify", "--json")
-    rows = rows_of(said)
-    assert said.code == 1
+    result = zoo("weights", "verify", "--json")
+    rows = rows_of(result)
+    assert result.code == 1
     assert (rows["bad"]["state"], rows["lost"]["state"]) == ("bad", "bad")
     assert "weights 'bad' have no sha256." in rows["bad"]["why"]
     assert "lost.safetensors does not exist." in rows["lost"]["why"]
     assert rows["good"]["state"].startswith("good (")
 
-    said = zoo("weights", "pull", "--all")
-    assert said.code == 1
-    assert f"good: {good.absolute()}" in said.out
+    result = zoo("weights", "pull", "--all")
+    assert result.code == 1
+    assert f"good: {good.absolute()}" in result.out
 
 
-def test_verify_finds_a_file_whose_sum_is_right_and_which_is_no_weights(zoo: Zoo) -> None:
+def test_verify_finds_a_file_with_the_right_checksum_that_is_not_a_weights_file(zoo: Zoo) -> None:
     Path("text.safetensors").write_text("hello, this is a text")
-    publish_here(text=entry(Path("text.safetensors")))
-    said = zoo("weights", "verify", "text", "--json")
-    assert (said.code, rows_of(said)["text"]["state"]) == (1, "bad")
-    assert "is not a safetensors file" in rows_of(said)["text"]["why"]
+    list_in_registry(text=entry(Path("text.safetensors")))
+    result = zoo("weights", "verify", "text", "--json")
+    assert (result.code, rows_of(result)["text"]["state"]) == (1, "bad")
+    assert "is not a safetensors file" in rows_of(result)["text"]["why"]
 
 
 @pytest.mark.parametrize(
-    ("words", "problem"),
+    ("arguments", "message"),
     [
-        (["weights", "pull"], "no weights are named."),
-        (["weights", "remove"], "no weights are named."),
+        (["weights", "pull"], "no weights are given."),
+        (["weights", "remove"], "no weights are given."),
         (["weights", "path", "lien"], "no weights are called 'lien'."),
         (["weights", "info", "lien"], "no weights are called 'lien'."),
         (["weights", "verify", "lien"], "no weights are called 'lien'."),
@@ -278,22 +283,22 @@ def test_verify_finds_a_file_whose_sum_is_right_and_which_is_no_weights(zoo: Zoo
     ],
     ids=" ".join,
 )
-def test_a_mistake_says_what_to_type_and_writes_nothing(zoo: Zoo, words: list[str], problem: str) -> None:
-    said = zoo(*words)
-    assert (said.code, said.out) == (2, "")
-    assert problem in said.err.splitlines()[0]
-    assert len(said.err.splitlines()) <= 2
+def test_a_usage_error_has_a_hint_and_writes_nothing(zoo: Zoo, arguments: list[str], message: str) -> None:
+    result = zoo(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err.splitlines()[0]
+    assert len(result.err.splitlines()) <= 2
     assert list(Path().iterdir()) == []
 
 
-def test_publish_prints_an_entry_that_loads_once_pasted(zoo: Zoo, run: Path) -> None:
-    said = zoo("weights", "publish", run, "--license", "MIT", "--summary", "A line", "--dtype", "float16")
-    assert said.code == 0
-    assert said.err.splitlines() == ["wrote line.safetensors", "wrote line.md", "wrote line.png"]
-    Path("registry.yaml").write_text(said.out)
+def test_publish_prints_a_registry_entry_that_loads(zoo: Zoo, run: Path) -> None:
+    result = zoo("weights", "publish", run, "--license", "MIT", "--summary", "A line", "--dtype", "float16")
+    assert result.code == 0
+    assert result.err.splitlines() == ["wrote line.safetensors", "wrote line.md", "wrote line.png"]
+    Path("registry.yaml").write_text(result.out)
     checked = zoo("eval", "line", "--tolerance", "0", "--device", "cpu")
     assert (checked.code, checked.err) == (0, "")
-    assert checked.out.endswith("line: all 2 figures are as stated, within 0 %.\n")
+    assert checked.out.endswith("line: all 2 metrics agree within 0 %.\n")
     again = zoo("weights", "publish", run, "--license", "MIT")
     assert (again.code, again.out) == (2, "")
     assert "line.safetensors is there already, and nothing published is overwritten." in again.err
@@ -301,47 +306,47 @@ def test_publish_prints_an_entry_that_loads_once_pasted(zoo: Zoo, run: Path) -> 
 
 def test_convert_writes_a_file_that_loads(zoo: Zoo) -> None:
     pickles.save({"state": tiny.Line(tiny.Line.Config(inputs=5)).state_dict()}, "line.pt")
-    words = ["weights", "convert", "line.pt", "inputs=5", "--model", "line", "-o", "line.safetensors"]
-    said = zoo(*words, "--key", "state")
-    assert (said.code, said.out, said.err) == (0, "", "wrote line.safetensors\n")
+    arguments = ["weights", "convert", "line.pt", "inputs=5", "--model", "line", "-o", "line.safetensors"]
+    result = zoo(*arguments, "--key", "state")
+    assert (result.code, result.out, result.err) == (0, "", "wrote line.safetensors\n")
     assert read_header(Path("line.safetensors")).metadata["config"] == {"inputs": 5}
-    (missing,) = zoo(*words[:-1], "b.safetensors").err.splitlines()[:1]
+    (missing,) = zoo(*arguments[:-1], "b.safetensors").err.splitlines()[:1]
     assert missing == "error: line.pt can't be converted: it holds 'state' (OrderedDict); say which of them with --key."
 
 
-def test_eval_measures_every_figure_again(zoo: Zoo, run: Path) -> None:
+def test_eval_measures_every_metric_again(zoo: Zoo, run: Path) -> None:
     for source in (run, run / "model.safetensors"):
-        said = zoo("eval", source)
-        assert (said.code, said.err) == (0, "")
-        *table, hidden, verdict = said.out.splitlines()
+        result = zoo("eval", source)
+        assert (result.code, result.err) == (0, "")
+        *table, hidden, verdict = result.out.splitlines()
         assert table[0].split() == ["metric", "stated", "found", "agrees"]
         assert (table[1].split()[0], table[1].split()[-1], len(table)) == ("error", "yes", 2)
-        assert hidden == "and 1 detail, which agrees, too"
-        assert verdict == f"{source}: all 2 figures are as stated, within 1 %."
+        assert hidden == "and 1 more metric, which agrees"
+        assert verdict == f"{source}: all 2 metrics agree within 1 %."
 
 
 @pytest.mark.parametrize("metric", ["error", "error/points"])
-def test_eval_ends_with_1_where_a_figure_was_altered_and_shows_it(zoo: Zoo, run: Path, metric: str) -> None:
-    said = zoo("eval", altered(run, **{metric: 1234.0}))
-    assert said.code == 1
-    (row,) = [line.split() for line in said.out.splitlines() if line.split()[0] == metric]
+def test_eval_ends_with_1_and_shows_the_metric_that_was_altered(zoo: Zoo, run: Path, metric: str) -> None:
+    result = zoo("eval", altered(run, **{metric: 1234.0}))
+    assert result.code == 1
+    (row,) = [line.split() for line in result.out.splitlines() if line.split()[0] == metric]
     assert (row[1], row[3]) == ("1234", "no")
-    assert said.out.endswith("altered.safetensors: 1 of 2 figures are not as stated.\n")
+    assert result.out.endswith("altered.safetensors: 1 of 2 metrics differ.\n")
 
     as_json = zoo("eval", "altered.safetensors", "--json")
     assert as_json.code == 1
-    told = json.loads(as_json.out)
-    assert (told["agree"], told["same_data"]) == (False, True)
-    assert [row["metric"] for row in told["metrics"] if not row["agrees"]] == [metric]
+    document = json.loads(as_json.out)
+    assert (document["agree"], document["same_data"]) == (False, True)
+    assert [row["metric"] for row in document["metrics"] if not row["agrees"]] == [metric]
 
 
-def test_eval_on_other_data_says_that_nothing_was_compared(zoo: Zoo, run: Path) -> None:
-    said = zoo("eval", run, "dataset.count=40")
-    assert said.code == 1
-    assert said.out.endswith("measured on other data than its figures, so they say nothing of one another.\n")
+def test_eval_on_other_data_compares_nothing(zoo: Zoo, run: Path) -> None:
+    result = zoo("eval", run, "dataset.count=40")
+    assert result.code == 1
+    assert result.out.endswith("the stated metrics are of other data, so they cannot be compared.\n")
 
 
-def test_a_figure_within_the_tolerance_agrees(zoo: Zoo, run: Path) -> None:
+def test_a_metric_within_the_tolerance_agrees(zoo: Zoo, run: Path) -> None:
     stated = read_header(run / "model.safetensors").metadata["metrics"]["error"]
     path = altered(run, error=stated * 1.02)
     assert zoo("eval", path).code == 1
@@ -349,10 +354,10 @@ def test_a_figure_within_the_tolerance_agrees(zoo: Zoo, run: Path) -> None:
 
 
 def test_reproduce_trains_again_and_agrees_exactly(zoo: Zoo, run: Path) -> None:
-    said = zoo("reproduce", run, "--tolerance", "0", "--folder", "again")
-    assert said.code == 0
-    assert said.out.endswith(f"{run}: all 2 figures are as stated, within 0 %.\n")
-    assert "run again\n" in said.err
+    result = zoo("reproduce", run, "--tolerance", "0", "--folder", "again")
+    assert result.code == 0
+    assert result.out.endswith(f"{run}: all 2 metrics agree within 0 %.\n")
+    assert "run again\n" in result.err
     ours, theirs = (
         read_header(run / "model.safetensors").metadata,
         read_header(Path("again/model.safetensors")).metadata,
@@ -361,7 +366,7 @@ def test_reproduce_trains_again_and_agrees_exactly(zoo: Zoo, run: Path) -> None:
     assert ours["recipe"] == theirs["recipe"]
 
 
-def test_reproduce_ends_with_1_where_the_figures_are_others(zoo: Zoo, run: Path) -> None:
-    said = zoo("reproduce", altered(run, error=0.0), "--folder", "again", "--json")
-    assert said.code == 1
-    assert json.loads(said.out)["agree"] is False
+def test_reproduce_ends_with_1_if_the_metrics_differ(zoo: Zoo, run: Path) -> None:
+    result = zoo("reproduce", altered(run, error=0.0), "--folder", "again", "--json")
+    assert result.code == 1
+    assert json.loads(result.out)["agree"] is False

@@ -1,4 +1,4 @@
-"""Recipes: layers of YAML, what extends what, and where each value came from."""
+"""Recipes: files that override others, recipes that extend others, and the origin of each value."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ recipes:
 Write = Callable[[str, str], Path]
 
 
-def refusal(ask: Callable[[], Any]) -> ZooError:
+def refusal(call: Callable[[], Any]) -> ZooError:
     with pytest.raises(ZooError) as raised:
-        ask()
+        call()
     return raised.value
 
 
-def test_a_recipe_is_plain_python(write: Write) -> None:
+def test_a_recipe_consists_of_plain_python_values(write: Write) -> None:
     recipe = Recipes([("zoo", write("base.yaml", BASE))]).find("base")
 
     assert (recipe.name, recipe.plugin, recipe.summary) == ("base", "zoo", "The first")
@@ -49,7 +49,7 @@ def test_a_recipe_is_plain_python(write: Write) -> None:
     assert (recipe.run_settings().steps, recipe.run_settings().seed) == (100, 1)
 
 
-def test_a_recipe_that_extends_another_changes_what_it_says_and_no_more(write: Write) -> None:
+def test_a_recipe_that_extends_another_changes_only_its_own_keys(write: Write) -> None:
     recipes = Recipes([("zoo", write("base.yaml", BASE))])
     child = recipes.find("child")
 
@@ -65,34 +65,38 @@ def test_a_recipe_does_not_inherit_the_summary(write: Write) -> None:
     assert Recipes([("zoo", write("base.yaml", BASE))], [path]).find("quiet").summary == ""
 
 
-def test_later_layers_win(write: Write) -> None:
+def test_later_files_override_earlier_ones(write: Write) -> None:
     plugin = write("base.yaml", BASE)
     user = write("user.yaml", "recipes:\n  base:\n    trainer: {rate: 0.3}\n    model: {width: 16}\n")
-    further = write("further.yaml", "recipes:\n  base:\n    trainer: {rate: 0.4}\n")
+    additional = write("additional.yaml", "recipes:\n  base:\n    trainer: {rate: 0.4}\n")
 
-    recipe = Recipes([("zoo", plugin)], [user, further]).find("base").with_overrides(["run.seed=9", "run.seed=10"])
+    recipe = Recipes([("zoo", plugin)], [user, additional]).find("base").with_overrides(["run.seed=9", "run.seed=10"])
 
     assert recipe.values["trainer"] == {"name": "adam", "rate": 0.4}
     assert recipe.values["model"]["width"] == 16
     assert recipe.run_settings().seed == 10
     assert recipe.plugin == "zoo"
-    places = {key: str(recipe.sources[tuple(key.split("."))]) for key in ("trainer.rate", "model.width", "run.seed")}
-    assert places == {"trainer.rate": "further.yaml:3", "model.width": "user.yaml:4", "run.seed": "command line"}
+    origins = {key: str(recipe.sources[tuple(key.split("."))]) for key in ("trainer.rate", "model.width", "run.seed")}
+    assert origins == {"trainer.rate": "additional.yaml:3", "model.width": "user.yaml:4", "run.seed": "command line"}
     assert str(recipe.sources["trainer", "name"]) == "base.yaml:7"
 
 
-def test_the_users_layers_are_home_then_working_folder_then_those_given(
+def test_the_users_files_are_in_zoo_home_then_the_working_directory_then_given_ones(
     write: Write, zoo_home: Path, tmp_path: Path
 ) -> None:
     assert user_files() == []
     (zoo_home / "registry.yaml").write_text("")
     write("registry.yaml", "")
 
-    here = Path.cwd()
-    assert user_files([Path("more.yaml")]) == [zoo_home / "registry.yaml", here / "registry.yaml", here / "more.yaml"]
+    folder = Path.cwd()
+    assert user_files([Path("more.yaml")]) == [
+        zoo_home / "registry.yaml",
+        folder / "registry.yaml",
+        folder / "more.yaml",
+    ]
 
 
-def test_a_program_that_changes_its_folder_keeps_its_recipes(write, zoo_home, tmp_path_factory, monkeypatch):
+def test_a_program_that_changes_its_working_directory_keeps_its_recipes(write, zoo_home, tmp_path_factory, monkeypatch):
     write("registry.yaml", "recipes: {mine: {model: {name: x}}}\n")
     recipes = Recipes([], user_files())
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
@@ -119,7 +123,7 @@ def test_another_name_drops_the_settings_of_the_old_part(write: Write) -> None:
     assert recipe.with_overrides(["model.name=other"]).values["model"] == {"name": "other", "depth": 2}
 
 
-def test_of_steps_and_epochs_the_newer_wins(write: Write) -> None:
+def test_new_epochs_replace_steps_and_the_other_way_around(write: Write) -> None:
     child = Recipes([("zoo", write("base.yaml", BASE))]).find("child")
 
     assert (child.run_settings().steps, child.run_settings().epochs) == (None, 3.0)
@@ -135,7 +139,7 @@ def test_a_recipe_gives_either_steps_or_epochs(write: Write, run: str) -> None:
 
 
 @pytest.mark.parametrize("epochs", ["inf", "nan", "-1"])
-def test_epochs_are_a_number_of_passes(write: Write, epochs: str) -> None:
+def test_epochs_are_finite_and_not_negative(write: Write, epochs: str) -> None:
     recipe = Recipes([("zoo", write("base.yaml", BASE))]).find("base").with_overrides([f"run.epochs={epochs}"])
     assert isinstance(refusal(recipe.run_settings), BadSetting)
 
@@ -147,7 +151,9 @@ def test_epochs_are_a_number_of_passes(write: Write, epochs: str) -> None:
         ("recipes:\n  a:\n    extends: b\n  b:\n    extends: a\n", "a → b → a", 5),
     ],
 )
-def test_a_recipe_that_extends_itself_shows_the_circle(write: Write, text: str, chain: str, line: int) -> None:
+def test_the_message_for_a_recipe_that_extends_itself_shows_the_cycle(
+    write: Write, text: str, chain: str, line: int
+) -> None:
     error = refusal(lambda: Recipes([], [write("mine.yaml", text)]).find("a"))
 
     assert isinstance(error, BadSetting)
@@ -155,13 +161,13 @@ def test_a_recipe_that_extends_itself_shows_the_circle(write: Write, text: str, 
     assert error.message.endswith(f"extends itself: {chain}.")
 
 
-def test_the_users_recipe_may_extend_the_plugins_recipe_of_its_name(write: Write) -> None:
+def test_a_recipe_of_the_user_may_extend_that_of_a_plugin_with_the_same_name(write: Write) -> None:
     mine = write("mine.yaml", "recipes:\n  base:\n    extends: zoo/base\n    run: {seed: 7}\n")
     recipe = Recipes([("zoo", write("base.yaml", BASE))], [mine]).find("base")
     assert recipe.run_settings().seed == 7
 
 
-def test_a_missing_parent_is_named_with_its_place_and_the_nearest(write: Write) -> None:
+def test_a_missing_parent_is_named_with_its_line_and_a_similar_name(write: Write) -> None:
     mine = write("mine.yaml", "recipes:\n  a:\n    summary: x\n    extends: bass\n")
     error = refusal(lambda: Recipes([("zoo", write("base.yaml", BASE))], [mine]).find("a"))
 
@@ -169,7 +175,7 @@ def test_a_missing_parent_is_named_with_its_place_and_the_nearest(write: Write) 
     assert str(error) == "mine.yaml:4: no recipe is called 'bass', which 'a' extends.\n  Did you mean 'base'?"
 
 
-def test_two_plugins_that_offer_one_recipe_are_both_named_and_can_both_be_had(write: Write) -> None:
+def test_two_plugins_that_offer_one_name_are_both_named_and_both_available(write: Write) -> None:
     one = write("one.yaml", "recipes:\n  same: {summary: One}\n")
     two = write("two.yaml", "recipes:\n  same: {summary: Two}\n")
     recipes = Recipes([("left", one), ("right", two)])
@@ -182,7 +188,7 @@ def test_two_plugins_that_offer_one_recipe_are_both_named_and_can_both_be_had(wr
     assert recipes.names() == [("left", "same"), ("right", "same")]
 
 
-def test_the_users_layer_over_one_of_two_plugins_says_whose(write: Write) -> None:
+def test_the_user_can_override_the_recipe_of_one_of_two_plugins(write: Write) -> None:
     one = write("one.yaml", "recipes:\n  same: {run: {steps: 1}}\n")
     two = write("two.yaml", "recipes:\n  same: {run: {steps: 2}}\n")
     mine = write("mine.yaml", "recipes:\n  right/same: {run: {seed: 5}}\n")
@@ -199,11 +205,11 @@ def test_interpolation_is_refused_and_never_resolved(write: Write) -> None:
 
     error = refusal(recipe.run_settings)
 
-    assert error.message == "a.yaml:4: run.steps is '${oc.env:HOME}', but recipes do not interpolate."
+    assert error.message == "a.yaml:4: run.steps is '${oc.env:HOME}', but recipes do not support interpolation."
     assert os.environ["HOME"] not in recipe.as_yaml()
 
 
-def test_what_a_recipe_is_written_as_reads_as_the_same_recipe(write: Write) -> None:
+def test_a_written_recipe_is_read_back_unchanged(write: Write) -> None:
     recipe = Recipes([("zoo", write("base.yaml", BASE))]).find("child").with_overrides(["model.layers=[4]"])
 
     again = read_config(write("config.yaml", recipe.as_yaml()))
@@ -213,15 +219,15 @@ def test_what_a_recipe_is_written_as_reads_as_the_same_recipe(write: Write) -> N
 
 
 @pytest.mark.parametrize(
-    ("word", "problem", "hint"),
+    ("override", "message", "hint"),
     [
         ("run.steps", "'run.steps' should be key=value.", "Write for example `trainer.learning_rate=1e-4`."),
         ("run..steps=1", "'run..steps=1' should be key=value.", "Write for example `trainer.learning_rate=1e-4`."),
         ("=1", "'=1' should be key=value.", "Write for example `trainer.learning_rate=1e-4`."),
-        ("steps=1", "'steps' is no setting of a recipe.", "Did you mean 'run.steps'?"),
-        ("width=1", "'width' is no setting of a recipe.", "Did you mean 'model.width'?"),
-        ("zzzzz=1", "'zzzzz' is no setting of a recipe.", "Keys start with run., model., dataset. or trainer."),
-        ("model=net", "'model' is no setting of a recipe.", "Keys start with run., model., dataset. or trainer."),
+        ("steps=1", "a recipe has no setting 'steps'.", "Did you mean 'run.steps'?"),
+        ("width=1", "a recipe has no setting 'width'.", "Did you mean 'model.width'?"),
+        ("zzzzz=1", "a recipe has no setting 'zzzzz'.", "Keys start with run., model., dataset. or trainer."),
+        ("model=net", "a recipe has no setting 'model'.", "Keys start with run., model., dataset. or trainer."),
         (
             "run.steps=[",
             "the value of 'run.steps=[' is not YAML: did not find expected node content.",
@@ -229,19 +235,19 @@ def test_what_a_recipe_is_written_as_reads_as_the_same_recipe(write: Write) -> N
         ),
     ],
 )
-def test_a_word_that_is_no_setting_says_what_to_type(write: Write, word: str, problem: str, hint: str) -> None:
+def test_an_override_that_is_not_a_setting_gets_a_hint(write: Write, override: str, message: str, hint: str) -> None:
     recipe = Recipes([("zoo", write("base.yaml", BASE))]).find("base")
-    error = refusal(lambda: recipe.with_overrides([word]))
-    assert error.message == problem
+    error = refusal(lambda: recipe.with_overrides([override]))
+    assert error.message == message
     assert (error.hint or "").startswith(hint)
 
 
-def test_a_part_without_a_name_says_what_to_add() -> None:
+def test_the_hint_for_a_part_without_a_name_is_what_to_add() -> None:
     error = refusal(lambda: Recipe("bare", {"model": {"width": 3}}).component("model"))
-    assert str(error) == "recipe 'bare' names no model.\n  Add `model: {name: …}`; see `zoo list models`."
+    assert str(error) == "recipe 'bare' has no model.\n  Add `model: {name: …}`; see `zoo list models`."
 
 
-def test_the_weights_of_every_layer_are_handed_on_with_their_files(write: Write) -> None:
+def test_the_weights_of_every_file_are_returned_with_its_path(write: Write) -> None:
     one, two = write("one.yaml", "weights: {w: {size: 1}}\n"), write("two.yaml", "weights: {w: {size: 2}}\n")
     three = write("three.yaml", "recipes: {}\n")
     assert Recipes([("left", one), ("right", three)], [two]).weights() == [
@@ -251,7 +257,7 @@ def test_the_weights_of_every_layer_are_handed_on_with_their_files(write: Write)
     ]
 
 
-def test_recipes_that_extend_one_have_values_of_their_own(tmp_path):
+def test_recipes_that_extend_the_same_one_do_not_share_values(tmp_path):
     path = tmp_path / "registry.yaml"
     path.write_text("recipes: {base: {model: {size: 3}}, one: {extends: base}, other: {extends: base}}")
     recipes = Recipes(user_files=[path])

@@ -1,4 +1,4 @@
-"""Settings: what is read, what is refused, and how a refusal is said."""
+"""Settings: which values are accepted, and the messages for those that are not."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from zoo_core.errors import BadSetting, BrokenPlugin
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    rate: float = zoo.setting(1e-3, "step size", gt=0)
+    rate: float = zoo.setting(1e-3, "learning rate", gt=0)
     width: int = zoo.setting(8, "features", ge=1, le=64)
     betas: tuple[float, float] = zoo.setting((0.9, 0.999), "moment decays", ge=0, lt=1)
     loss: Literal["least-squares", "cross-entropy"] = zoo.setting("least-squares", "which loss")
-    label: str | None = zoo.setting(None, "a word, or nothing")
+    label: str | None = zoo.setting(None, "a label, or null")
     layers: list[int] = zoo.setting([128, 256], "widths of the layers", ge=1)  # it is a field
-    flip: bool = zoo.setting(False, "mirror the pictures")
-    shares: dict[str, float] = zoo.setting({}, "share of each source")  # it is a field
-    words: list[str] = zoo.setting([], "what the classes are called")  # it is a field
-    size: int | str = zoo.setting("auto", "of the pictures", ge=1)
-    depth: Literal[1, 2] = zoo.setting(1, "how deep")
+    flip: bool = zoo.setting(False, "mirror the images")
+    fractions: dict[str, float] = zoo.setting({}, "fraction of each source")  # it is a field
+    words: list[str] = zoo.setting([], "names of the classes")  # it is a field
+    size: int | str = zoo.setting("auto", "size of the images", ge=1)
+    depth: Literal[1, 2] = zoo.setting(1, "depth")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Needy:
-    classes: int = zoo.setting(help="how many classes there are", ge=2)
+class WithRequired:
+    classes: int = zoo.setting(help="number of classes", ge=2)
 
 
 def refusal(values: dict[str, Any], config: type[Any] = Config) -> BadSetting:
@@ -40,7 +40,7 @@ def refusal(values: dict[str, Any], config: type[Any] = Config) -> BadSetting:
     return raised.value
 
 
-def test_nothing_given_leaves_every_default() -> None:
+def test_without_values_every_setting_has_its_default() -> None:
     assert read(Config, {}, "trainer 'tiny'") == Config()
 
 
@@ -52,7 +52,7 @@ def test_values_become_plain_python_of_the_declared_type() -> None:
         "label": "seven",
         "layers": [3],
         "flip": True,
-        "shares": {"a": 1},
+        "fractions": {"a": 1},
     }
 
     config = read(Config, given, "trainer 'tiny'")
@@ -63,8 +63,8 @@ def test_values_become_plain_python_of_the_declared_type() -> None:
     assert type(config.betas) is tuple
     assert (config.loss, config.label, config.flip) == ("cross-entropy", "seven", True)
     assert type(config.layers) is list
-    assert type(config.shares) is dict
-    assert config.shares == {"a": 1.0}
+    assert type(config.fractions) is dict
+    assert config.fractions == {"a": 1.0}
 
 
 def test_a_default_that_is_a_list_is_not_shared() -> None:
@@ -80,11 +80,11 @@ def test_null_is_a_value_where_the_type_allows_it() -> None:
     )
 
 
-def test_a_value_that_a_recipe_leaves_open_is_missing_where_it_is_left_open() -> None:
+def test_a_mandatory_value_is_reported_as_missing_at_its_line() -> None:
     error = refusal({"rate": "???"})
 
     assert error.message == (
-        "registry.yaml:7[trainer.rate]: trainer.rate is missing, but trainer 'tiny' needs it (step size)."
+        "registry.yaml:7[trainer.rate]: trainer.rate is missing, but trainer 'tiny' requires it (learning rate)."
     )
     assert error.hint == "Add `trainer.rate=…`: float."
 
@@ -96,9 +96,9 @@ def test_a_misspelt_setting_names_the_nearest_one() -> None:
     assert error.hint == "Did you mean 'trainer.rate'?"
 
 
-def test_a_setting_like_no_other_lists_what_there_is() -> None:
+def test_an_unknown_setting_without_a_similar_one_lists_all() -> None:
     assert refusal({"zzzzz": 1}).hint == (
-        "Its settings: rate, width, betas, loss, label, layers, flip, shares, words, size, depth."
+        "Its settings: rate, width, betas, loss, label, layers, flip, fractions, words, size, depth."
     )
 
 
@@ -113,7 +113,7 @@ def test_a_component_without_settings_says_so() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("rate", "much", "is 'much', but should be a float (step size)"),
+        ("rate", "much", "is 'much', but should be a float (learning rate)"),
         ("rate", None, "is null, but should be a float"),
         ("rate", {"a": 1}, "is {a: 1}, but should be a float"),
         ("width", 6.5, "is 6.5, but should be an int (features)"),
@@ -132,14 +132,14 @@ def test_a_component_without_settings_says_so() -> None:
         ("layers", [[1]], "is [[1]], but should be a list of int"),
         ("layers", [{"a": 1}], "is [{a: 1}], but should be a list of int"),
         ("betas", [[0.5], [0.9]], "is [[0.5], [0.9]], but should be a list of 2 float"),
-        ("shares", {"a": {"b": 1}}, "is {a: {b: 1}}, but should be a mapping from str to float"),
+        ("fractions", {"a": {"b": 1}}, "is {a: {b: 1}}, but should be a mapping from str to float"),
         ("rate", 10**400, f"is {10**400}, but should be a float"),
         ("label", 7, "is 7, but should be a str or null"),
         ("label", False, "is false, but should be a str or null"),
         ("words", ["a", 7], "is ['a', 7], but should be a list of str"),
         ("depth", 3, "is 3, but should be one of 1, 2"),
         ("flip", "maybe", "is 'maybe', but should be a bool"),
-        ("shares", [1], "is [1], but should be a mapping from str to float"),
+        ("fractions", [1], "is [1], but should be a mapping from str to float"),
     ],
 )
 def test_a_value_of_another_type_says_what_was_given_and_expected(key: str, value: Any, expected: str) -> None:
@@ -154,15 +154,15 @@ def test_a_value_of_another_type_says_what_was_given_and_expected(key: str, valu
         ("loss", "least-square", "Did you mean 'least-squares'?"),
         ("loss", "zzz", None),
         ("depth", "2", "Write `trainer.depth=2`, without quotes."),
-        ("label", 7, """For text write `'trainer.label="…"'`, with both pairs of quotes; in a file, one."""),
+        ("label", 7, """For text, write `'trainer.label="…"'` with both pairs of quotes; a file needs one pair."""),
         (
             "words",
             [True],
-            """For text write `'trainer.words=["…", "…"]'`, with both kinds of quotes; in a file, one.""",
+            """For text, write `'trainer.words=["…", "…"]'` with both kinds of quotes; a file needs one kind.""",
         ),
     ],
 )
-def test_a_near_miss_is_told_what_to_write(key: str, value: Any, hint: str | None) -> None:
+def test_the_hint_for_a_near_miss_is_the_correct_value(key: str, value: Any, hint: str | None) -> None:
     assert refusal({key: value}).hint == hint
 
 
@@ -182,18 +182,18 @@ def test_a_value_out_of_bounds_names_the_bound(key: str, value: Any, bound: str)
     assert f"trainer.{key} is {value!r}, but should be {bound} (" in refusal({key: value}).message
 
 
-def test_bounds_include_and_exclude_as_their_names_say() -> None:
+def test_ge_and_le_include_their_bound() -> None:
     config = read(Config, {"width": 1, "betas": [0.0, 0.999999]}, "x")
     assert (config.width, config.betas) == (1, (0.0, 0.999999))
     assert read(Config, {"width": 64}, "x").width == 64
 
 
-def test_a_missing_value_says_what_it_is_and_what_to_add() -> None:
-    error = refusal({}, Needy)
+def test_the_message_for_a_missing_value_contains_its_help_and_type() -> None:
+    error = refusal({}, WithRequired)
 
-    place, _, problem = error.message.partition(": ")
-    assert place == "registry.yaml:7[trainer]"
-    assert problem == "trainer.classes is missing, but trainer 'tiny' needs it (how many classes there are)."
+    source, _, message = error.message.partition(": ")
+    assert source == "registry.yaml:7[trainer]"
+    assert message == "trainer.classes is missing, but trainer 'tiny' requires it (number of classes)."
     assert error.hint == "Add `trainer.classes=…`: int."
 
 
@@ -202,14 +202,14 @@ def test_a_missing_value_says_what_it_is_and_what_to_add() -> None:
     [
         ("label", "${oc.env:HOME}", "trainer.label"),
         ("layers", [1, "${a}"], "trainer.layers.1"),
-        ("shares", {"a": {"b": "x${c}"}}, "trainer.shares.a.b"),
+        ("fractions", {"a": {"b": "x${c}"}}, "trainer.fractions.a.b"),
     ],
 )
-def test_an_interpolation_is_refused_wherever_it_hides(key: str, value: Any, full_key: str) -> None:
+def test_interpolation_is_refused_at_any_depth(key: str, value: Any, full_key: str) -> None:
     error = refusal({key: value})
 
     assert f"{full_key} is " in error.message
-    assert error.message.endswith("but recipes do not interpolate.")
+    assert error.message.endswith("but recipes do not support interpolation.")
 
 
 def test_keys_without_a_prefix_stand_alone() -> None:
@@ -219,9 +219,9 @@ def test_keys_without_a_prefix_stand_alone() -> None:
 
 
 def test_every_setting_is_described_with_type_default_help_and_bounds() -> None:
-    told = {info.name: info for info in describe(Config)}
+    described = {info.name: info for info in describe(Config)}
 
-    assert list(told) == [
+    assert list(described) == [
         "rate",
         "width",
         "betas",
@@ -229,17 +229,21 @@ def test_every_setting_is_described_with_type_default_help_and_bounds() -> None:
         "label",
         "layers",
         "flip",
-        "shares",
+        "fractions",
         "words",
         "size",
         "depth",
     ]
-    assert (told["rate"].type, told["rate"].default, told["rate"].help) == ("float", 1e-3, "step size (above 0)")
-    assert told["width"].help == "features (at least 1, at most 64)"
-    assert told["layers"].default == [128, 256]
-    assert told["label"].type == "str or null"
-    (needed,) = describe(Needy)
-    assert (needed.required, needed.default) == (True, None)
+    assert (described["rate"].type, described["rate"].default, described["rate"].help) == (
+        "float",
+        1e-3,
+        "learning rate (above 0)",
+    )
+    assert described["width"].help == "features (at least 1, at most 64)"
+    assert described["layers"].default == [128, 256]
+    assert described["label"].type == "str or null"
+    (required,) = describe(WithRequired)
+    assert (required.required, required.default) == (True, None)
 
 
 @pytest.mark.parametrize(
@@ -254,11 +258,11 @@ def test_every_setting_is_described_with_type_default_help_and_bounds() -> None:
         (bool, "bool"),
     ],
 )
-def test_types_are_named_as_a_user_would_say_them(hint: Any, name: str) -> None:
+def test_types_are_named_as_in_yaml(hint: Any, name: str) -> None:
     assert type_name(hint) == name
 
 
-def test_a_config_that_could_change_under_a_run_is_refused_as_the_class_is_defined() -> None:
+def test_a_config_that_is_not_frozen_is_refused_when_the_class_is_defined() -> None:
     @dataclass
     class Loose:
         width: int = zoo.setting(3, "features")
@@ -267,52 +271,56 @@ def test_a_config_that_could_change_under_a_run_is_refused_as_the_class_is_defin
         check_config_class(type("Net", (), {"Config": Loose}))
 
 
-def test_a_setting_that_does_not_say_what_it_means_is_refused() -> None:
+def test_a_setting_without_a_help_text_is_refused() -> None:
     @dataclass(frozen=True, kw_only=True)
-    class Mute:
+    class WithoutHelp:
         width: int = 3
 
-    with pytest.raises(TypeError, match=r"Net\.Config\.width should say what it means"):
-        check_config_class(type("Net", (), {"Config": Mute}))
+    with pytest.raises(TypeError, match=r"Net\.Config\.width has no help text"):
+        check_config_class(type("Net", (), {"Config": WithoutHelp}))
 
 
 @pytest.mark.parametrize(
-    ("field_name", "made", "problem"),
+    ("field_name", "made", "message"),
     [
-        ("name", zoo.setting("resnet18", "of timm"), r"Net\.Config\.name is no setting: a recipe calls the component"),
-        ("width", field(default=5, init=False, metadata={"help": "w"}), r"Net\.Config\.width is no setting: a recipe"),
+        ("name", zoo.setting("resnet18", "of timm"), r"Net\.Config\.name can't be a setting: in a recipe, `name` is"),
+        (
+            "width",
+            field(default=5, init=False, metadata={"help": "w"}),
+            r"Net\.Config\.width can't be a setting: init=False",
+        ),
     ],
 )
-def test_a_setting_that_no_recipe_could_set_is_refused(field_name: str, made: Any, problem: str) -> None:
+def test_a_setting_that_a_recipe_cannot_set_is_refused(field_name: str, made: Any, message: str) -> None:
     config = make_dataclass("Config", [(field_name, int, made)], frozen=True, kw_only=True)
-    with pytest.raises(TypeError, match=problem):
+    with pytest.raises(TypeError, match=message):
         check_config_class(type("Net", (), {"Config": config}))
 
 
 @pytest.mark.parametrize(
-    ("hint", "default", "problem"),
+    ("hint", "default", "message"),
     [
-        (Path, Path("data"), "Config.a is a Path, which no recipe can give."),
-        (list[Path], [], "Config.a is a list of Path, which no recipe can give."),
-        (Config, Config(), "Config.a is a Config, which no recipe can give."),
+        (Path, Path("data"), "Config.a is a Path, which a recipe cannot express."),
+        (list[Path], [], "Config.a is a list of Path, which a recipe cannot express."),
+        (Config, Config(), "Config.a is a Config, which a recipe cannot express."),
         (float, None, "the default of Config.a is null, but should be a float."),
         (int, 0, "the default of Config.a is 0, but should be at least 1."),
     ],
 )
-def test_a_type_or_default_that_does_not_work_is_the_authors_mistake(hint: Any, default: Any, problem: str) -> None:
+def test_an_unsupported_type_or_default_is_an_error_of_the_plugin(hint: Any, default: Any, message: str) -> None:
     config = make_dataclass("Config", [("a", hint, zoo.setting(default, "a", ge=1))], frozen=True, kw_only=True)
-    for look in (describe, lambda config: read(config, {}, "model 'net'")):
+    for use in (describe, lambda config: read(config, {}, "model 'net'")):
         with pytest.raises(BrokenPlugin) as raised:
-            look(config)
-        assert f"{raised.value.message}" == problem
+            use(config)
+        assert raised.value.message == message
 
 
-def test_bounds_are_for_the_numbers_among_what_may_be_text() -> None:
+def test_bounds_apply_to_numbers_but_not_to_text() -> None:
     assert read(Config, {"size": "half"}, "trainer 'tiny'").size == "half"
     assert "trainer.size is 0, but should be at least 1" in refusal({"size": 0}).message
 
 
-def test_what_a_config_itself_refuses_is_its_users_mistake() -> None:
+def test_a_value_error_of_a_config_is_a_bad_setting() -> None:
     @dataclass(frozen=True, kw_only=True)
     class Range:
         low: int = zoo.setting(0, "from")
@@ -323,4 +331,7 @@ def test_what_a_config_itself_refuses_is_its_users_mistake() -> None:
                 raise ValueError("low should be at most high")
 
     error = refusal({"low": 5}, Range)
-    assert error.message == "registry.yaml:7[trainer]: trainer 'tiny' refuses its settings: low should be at most high."
+    assert (
+        error.message
+        == "registry.yaml:7[trainer]: the settings of trainer 'tiny' are invalid: low should be at most high."
+    )

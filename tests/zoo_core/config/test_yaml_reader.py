@@ -1,4 +1,4 @@
-"""YAML is read as OmegaConf reads it, and what is written is read back as it was."""
+"""YAML is read as OmegaConf reads it, and written values are read back unchanged."""
 
 from __future__ import annotations
 
@@ -97,25 +97,25 @@ def test_a_document_is_read_as_omegaconf_reads_it(text: str) -> None:
 
 
 @given(VALUES)
-def test_what_is_written_is_read_back_as_it_was(values: dict[str, Any]) -> None:
+def test_written_values_are_read_back_unchanged(values: dict[str, Any]) -> None:
     assert read_text(as_text(values)) == values
 
 
-def test_order_lists_and_tuples_are_kept_and_one_object_twice_is_written_twice() -> None:
+def test_the_order_is_kept_tuples_become_lists_and_no_alias_is_written() -> None:
     betas = (0.5, 0.99)
     assert as_text({"b": betas, "a": {"b": betas}}) == "b:\n- 0.5\n- 0.99\na:\n  b:\n  - 0.5\n  - 0.99\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    ("text", "message"),
     [
         ("{a: 1, a: 2}", "found duplicate key a"),
         ("b: {a: 1, 'a': 2}", "found duplicate key a"),
-        ("a: &x [*x]", "found unconstructable recursive node|it holds itself"),
-        ("a: &x {b: *x}", "found unconstructable recursive node|it holds itself"),
+        ("a: &x [*x]", "found unconstructable recursive node|it contains itself"),
+        ("a: &x {b: *x}", "found unconstructable recursive node|it contains itself"),
         ("a: {null: 1}", "it has a key that is null"),
-        ("a: !!set {b}", "it holds a set"),
-        ("a: !!timestamp 2026-11-25", "it holds a date"),
+        ("a: !!set {b}", "it contains a set"),
+        ("a: !!timestamp 2026-11-25", "it contains a date"),
         ("a: !!python/object:os.system {}", "could not determine a constructor"),
         ("a: 1\n---\nb: 2\n", "expected a single document"),
         ("a: !!int abc", "invalid literal for int"),
@@ -126,12 +126,12 @@ def test_order_lists_and_tuples_are_kept_and_one_object_twice_is_written_twice()
         ("a: " + 5000 * "[" + 5000 * "]", "nesting"),
     ],
 )
-def test_what_is_no_plain_value_is_refused(text: str, problem: str) -> None:
-    with pytest.raises(yaml.YAMLError, match=problem):
+def test_values_that_are_not_plain_are_refused(text: str, message: str) -> None:
+    with pytest.raises(yaml.YAMLError, match=message):
         read_text(text)
 
 
-def test_a_mapping_may_take_keys_from_one_that_takes_keys_itself() -> None:
+def test_a_mapping_can_merge_one_that_merges_another() -> None:
     text = """
 a: &a {x: 1, run: {steps: 10}}
 b: &b
@@ -144,7 +144,7 @@ c:
     assert read_text(text)["c"] == {"x": 1, "run": {"steps": 30}}
 
 
-def test_aliases_cannot_make_a_short_file_an_endless_document() -> None:
+def test_aliases_cannot_make_a_short_file_a_huge_document() -> None:
     levels = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 30)]
     with pytest.raises(yaml.YAMLError, match="its aliases make it too large"):
         read_text("\n".join(["a0: &a0 [x, x, x, x]", *levels]))

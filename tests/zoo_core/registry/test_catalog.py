@@ -1,4 +1,4 @@
-"""The catalog: what can be asked for by name, and what is said of it."""
+"""The catalog: finding, listing and describing everything that has a name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TARGETS = {"model": "tiny:Line", "dataset": "tiny:Points", "trainer": "tiny:Line
 
 
 class Offers:
-    """A plugin that offers what it is told to."""
+    """A plugin that registers the given kinds and recipes."""
 
     def __init__(self, kinds: tuple[str, ...] = (), recipes: Path | None = None) -> None:
         self.kinds, self.recipes = kinds, recipes
@@ -32,7 +32,7 @@ class Offers:
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The checkout holds a registry.yaml of its own; no test sees it as the user's."""
+    """Leave the checkout, whose registry.yaml would count as the user's."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -46,14 +46,14 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_what_zoo_ships_can_be_asked_for(shipped: Catalog) -> None:
+def test_bundled_components_and_recipes_are_found_by_name(shipped: Catalog) -> None:
     assert shipped.find("model", "clsgan").full_name == "clsgan/clsgan"
     assert shipped.find("dataset", "mnist").plugin == "datasets"
     recipe = shipped.recipe("clsgan-mnist", "run.steps=7")
     assert (recipe.component("trainer"), recipe.run_settings().steps) == ("clsgan", 7)
 
 
-def test_rows_have_name_plugin_and_summary_in_the_order_of_names(shipped: Catalog) -> None:
+def test_rows_have_name_plugin_and_summary_and_are_sorted_by_name(shipped: Catalog) -> None:
     rows = shipped.rows("recipes")
 
     assert [row["name"] for row in rows] == sorted(row["name"] for row in rows)
@@ -64,7 +64,7 @@ def test_rows_have_name_plugin_and_summary_in_the_order_of_names(shipped: Catalo
 
 
 @pytest.mark.parametrize("kind", ["models", "trainers", "datasets"])
-def test_a_kind_may_be_asked_for_in_singular_and_plural(shipped: Catalog, kind: str) -> None:
+def test_a_kind_may_be_given_in_singular_and_plural(shipped: Catalog, kind: str) -> None:
     assert shipped.rows(kind) == shipped.rows(kind.removesuffix("s"))
     assert set(shipped.rows(kind)[0]) == {"name", "plugin", "tags", "summary"}
 
@@ -73,11 +73,11 @@ def test_an_unknown_kind_lists_the_kinds(shipped: Catalog) -> None:
     with pytest.raises(UnknownName) as raised:
         shipped.rows("modles")
     assert str(raised.value) == (
-        "there are no 'modles' to list.\n  Choose from recipes, models, trainers, datasets, weights, plugins."
+        "can't list 'modles'.\n  Choose from recipes, models, trainers, datasets, weights, plugins."
     )
 
 
-def test_weights_are_listed_with_whose_they_are(tmp_path: Path) -> None:
+def test_weights_are_listed_with_their_plugin(tmp_path: Path) -> None:
     mine = write(
         tmp_path / "mine.yaml",
         f"""
@@ -96,20 +96,20 @@ weights:
     assert rows["digit-classifier-mnist"]["plugin"] != "yours"
 
 
-def test_info_of_weights_says_where_they_lie_and_what_they_reached(tmp_path: Path) -> None:
+def test_info_of_weights_contains_location_and_metrics(tmp_path: Path) -> None:
     entry = f"{{location: a.safetensors, sha256: {'a' * 64}, license: MIT, metrics: {{error: 0.25}}, model: clsgan}}"
     mine = write(tmp_path / "mine.yaml", f"weights:\n  my-digits: {entry}\n")
 
-    told = Catalog([mine]).info("my-digits")["weights"]
+    described = Catalog([mine]).info("my-digits")["weights"]
 
-    assert (told["name"], told["location"], told["license"], told["model"]) == (
+    assert (described["name"], described["location"], described["license"], described["model"]) == (
         "my-digits", "a.safetensors", "MIT", "clsgan",
     )  # fmt: skip
-    assert told["metrics"] == {"error": 0.25}
-    assert "deprecated" not in told
+    assert described["metrics"] == {"error": 0.25}
+    assert "deprecated" not in described
 
 
-def test_the_users_recipes_are_theirs(tmp_path: Path) -> None:
+def test_recipes_of_the_user_are_listed_as_yours(tmp_path: Path) -> None:
     mine = write(tmp_path / "mine.yaml", "recipes:\n  small: {summary: Small, extends: clsgan-mnist}\n")
 
     (row,) = [row for row in Catalog([mine]).rows("recipes") if row["name"] == "small"]
@@ -117,7 +117,7 @@ def test_the_users_recipes_are_theirs(tmp_path: Path) -> None:
     assert row == {"name": "small", "plugin": "yours", "tags": "gan generation image digits", "summary": "Small"}
 
 
-def test_a_bad_recipe_is_listed_with_what_is_wrong_and_the_others_are_there(tmp_path: Path) -> None:
+def test_a_broken_recipe_is_listed_with_its_error_among_the_others(tmp_path: Path) -> None:
     mine = write(tmp_path / "mine.yaml", "recipes:\n  bad: {extends: nowhere-to-be-found}\n")
 
     summaries = {row["name"]: row["summary"] for row in Catalog([mine]).rows("recipes")}
@@ -127,11 +127,11 @@ def test_a_bad_recipe_is_listed_with_what_is_wrong_and_the_others_are_there(tmp_
     assert summaries["clsgan-mnist"].startswith("Digits on demand")
 
 
-def test_info_of_a_recipe_gives_every_value_and_where_it_was_set(shipped: Catalog) -> None:
-    told = shipped.info("clsgan-mnist-quick")["recipe"]
-    settings = {setting["key"]: setting for setting in told["settings"]}
+def test_info_of_a_recipe_contains_every_value_and_its_origin(shipped: Catalog) -> None:
+    recipe = shipped.info("clsgan-mnist-quick")["recipe"]
+    settings = {setting["key"]: setting for setting in recipe["settings"]}
 
-    assert told["plugin"] == "zoo"
+    assert recipe["plugin"] == "zoo"
     assert settings["run.steps"]["value"] == 400
     assert settings["run.batch_size"]["value"] == shipped.recipe("clsgan-mnist").run_settings().batch_size
     own, inherited = (settings[key]["set in"].rpartition(":") for key in ("run.steps", "run.batch_size"))
@@ -139,7 +139,7 @@ def test_info_of_a_recipe_gives_every_value_and_where_it_was_set(shipped: Catalo
     assert int(own[2]) > int(inherited[2])
 
 
-def test_info_of_a_recipe_explains_every_setting_of_its_parts(shipped: Catalog) -> None:
+def test_info_of_a_recipe_describes_every_setting_of_its_parts(shipped: Catalog) -> None:
     settings = {setting["key"]: setting for setting in shipped.info("clsgan-mnist")["recipe"]["settings"]}
 
     parts = {f"{kind}.{one['name']}": one for kind in KINDS for one in _parts_of(shipped, "clsgan-mnist", kind)}
@@ -160,74 +160,74 @@ def _parts_of(shipped: Catalog, recipe: str, kind: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_info_of_a_recipe_says_which_of_its_parts_is_missing(tmp_path: Path) -> None:
+def test_info_of_a_recipe_reports_missing_parts(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("recipes: {mine: {model: {name: gone, size: 3}, run: {steps: 5}}}")
 
-    told = Catalog([tmp_path / "mine.yaml"]).info("mine")["recipe"]
+    recipe = Catalog([tmp_path / "mine.yaml"]).info("mine")["recipe"]
 
-    assert "no model is called 'gone'" in told["incomplete"]
-    assert "names no trainer" in told["incomplete"]
-    settings = {setting["key"]: setting for setting in told["settings"]}
+    assert "no model is called 'gone'" in recipe["incomplete"]
+    assert "has no trainer" in recipe["incomplete"]
+    settings = {setting["key"]: setting for setting in recipe["settings"]}
     assert settings["model.size"]["value"] == 3
-    assert settings["run.steps"]["help"].startswith("optimization steps")
+    assert settings["run.steps"]["help"].startswith("optimizer steps")
 
 
-def test_info_of_a_model_tells_of_its_paper_settings_and_size(shipped: Catalog) -> None:
-    told = shipped.info("clsgan")
+def test_info_of_a_model_contains_paper_settings_and_parameters(shipped: Catalog) -> None:
+    described = shipped.info("clsgan")
 
-    assert set(told) == {"model", "trainer"}
-    model = told["model"]
+    assert set(described) == {"model", "trainer"}
+    model = described["model"]
     assert "Mao et al. 2017" in model["paper"]
     assert model["license"] == "Apache-2.0"
     assert model["parameters"] == 1_523_024 + 626_625
     latent = next(setting for setting in model["settings"] if setting["name"] == "latent_dim")
     assert (latent["type"], latent["default"]) == ("int", 96)
-    assert all(setting["help"] for setting in model["settings"] + told["trainer"]["settings"])
-    assert told["trainer"]["settings"]
+    assert all(setting["help"] for setting in model["settings"] + described["trainer"]["settings"])
+    assert described["trainer"]["settings"]
 
 
-def test_info_takes_a_full_name(shipped: Catalog) -> None:
+def test_info_accepts_a_full_name(shipped: Catalog) -> None:
     assert set(shipped.info("datasets/mnist")) == {"dataset"}
     assert shipped.info("zoo/clsgan-mnist")["recipe"]["name"] == "clsgan-mnist"
 
 
-def test_info_of_nothing_offers_the_nearest_of_all_names(shipped: Catalog) -> None:
+def test_the_hint_for_an_unknown_name_is_the_most_similar_of_all_names(shipped: Catalog) -> None:
     with pytest.raises(UnknownName) as raised:
         shipped.info("clsgan-mnits")
     assert str(raised.value) == "nothing is called 'clsgan-mnits'.\n  Did you mean 'clsgan-mnist'?"
 
 
-def test_info_of_a_name_that_two_plugins_offer_says_how_to_choose() -> None:
-    here = Catalog(installed=False)
-    here.plugins.add("left", Offers(("dataset",)))
-    here.plugins.add("right", Offers(("dataset", "trainer")))
+def test_the_hint_for_a_name_of_two_plugins_is_how_to_choose() -> None:
+    both = Catalog(installed=False)
+    both.plugins.add("left", Offers(("dataset",)))
+    both.plugins.add("right", Offers(("dataset", "trainer")))
 
     with pytest.raises(NameTaken) as raised:
-        here.info("thing")
+        both.info("thing")
 
     assert raised.value.message == "2 plugins offer a dataset called 'thing'."
     assert raised.value.hint == "Write 'left/thing' or 'right/thing'."
-    assert set(here.info("right/thing")) == {"dataset", "trainer"}
-    assert here.info("left/thing")["dataset"]["class"] == "tiny:Points"
+    assert set(both.info("right/thing")) == {"dataset", "trainer"}
+    assert both.info("left/thing")["dataset"]["class"] == "tiny:Points"
 
 
 def test_recipes_of_a_plugin_that_is_added_later_are_found(tmp_path: Path) -> None:
-    here = Catalog(installed=False)
-    assert here.rows("recipes") == []
+    empty = Catalog(installed=False)
+    assert empty.rows("recipes") == []
     recipes = write(tmp_path / "late.yaml", "recipes:\n  late: {summary: Late, model: {name: thing}}\n")
 
-    here.plugins.add("late", Offers(("model",), recipes))
+    empty.plugins.add("late", Offers(("model",), recipes))
 
-    assert here.recipe("late").component("model") == "thing"
-
-
-def test_a_catalog_may_be_empty() -> None:
-    here = Catalog(installed=False)
-    assert here.registry.entries == []
-    assert here.plugins.infos == []
+    assert empty.recipe("late").component("model") == "thing"
 
 
-def test_python_lists_what_the_command_lists() -> None:
+def test_a_catalog_without_installed_plugins_is_empty() -> None:
+    empty = Catalog(installed=False)
+    assert empty.registry.entries == []
+    assert empty.plugins.infos == []
+
+
+def test_zoo_list_in_python_equals_the_command() -> None:
     catalog.default.cache_clear()
     assert zoo.list() == [row["name"] for row in Catalog().rows("recipes")]
     assert zoo.list("models", "cls*") == ["clsgan"]

@@ -1,4 +1,4 @@
-"""Settings are read from a component's source as they are in its class, and only where that is certain."""
+"""Settings that are read from source code equal those of the class; if that is uncertain, the class is imported."""
 
 import sys
 import textwrap
@@ -37,14 +37,14 @@ BASES = """
         class Config:
             width: int = zoo.setting(3, "of it", ge=1)
 
-    class Silent(Base):
+    class Derived(Base):
         pass
 """
 
 
 @pytest.fixture
 def plugin(tmp_path, monkeypatch, request):
-    """Makes a package of a class ``Net`` and gives its entry; the name is new, so that nothing of it is imported."""
+    """Create a package with a class ``Net`` and return its entry. Its name is new, so it is not imported yet."""
     name = f"strange_{abs(hash(request.node.nodeid))}"
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -65,12 +65,12 @@ def plugin(tmp_path, monkeypatch, request):
 @pytest.mark.parametrize(
     "entry", [entry for entry in Catalog().registry.entries if entry.target.startswith("zoo_plugins")], ids=str
 )
-def test_what_comes_with_zoo_is_read_as_it_is(entry):
+def test_the_settings_of_bundled_components_are_read_correctly(entry):
     module, _, name = entry.target.partition(":")
     assert describe(_source(module).config(name)) == describe(entry.load().Config)
 
 
-PLAIN = {
+SUPPORTED = {
     "every type": """
         class Net(zoo.Model):
             "A net."
@@ -80,14 +80,14 @@ PLAIN = {
                 a: int = zoo.setting(1, "a" " number", ge=0, lt=2.5)
                 b: float = zoo.setting(-1e-3, help="b")
                 c: str | None = zoo.setting(None, "c")
-                "Said behind it."
+                "A docstring of the field."
                 d: list[int] = zoo.setting([1, 2], "d", ge=1)
                 e: tuple[float, ...] = zoo.setting((), "e")
                 f: tuple[int, str] = zoo.setting((1, "x"), "f")
                 g: dict[str, list[int]] = zoo.setting({"a": [1]}, "g")
                 h: Literal["x", "y"] = zoo.setting("x", "h")
                 i: bool = zoo.setting(True, "i")
-                j: int = zoo.setting(help="must be given")
+                j: int = zoo.setting(help="required")
         """,
     "constants": """
         OWN = {"a": 1}
@@ -98,35 +98,35 @@ PLAIN = {
                 b: dict[str, int] = zoo.setting(OWN, "b")
                 c: Literal["x", WORDS] = zoo.setting(WORDS, "c")
         """,
-    "a base elsewhere": """
-        from .bases import Silent
-        class Net(Silent):
+    "a base class in another module": """
+        from .bases import Derived
+        class Net(Derived):
             @dataclass(frozen=True, kw_only=True)
-            class Config(Silent.Config):
+            class Config(Derived.Config):
                 depth: int = zoo.setting(1, "deep")
                 width: int = zoo.setting(9, "wide")
         """,
-    "none of its own": """
+    "an inherited Config": """
         from . import bases
         class Net(bases.Base):
             pass
         """,
-    "a class that lies elsewhere": "from .bases import Silent as Net",
+    "a class of another module": "from .bases import Derived as Net",
     "no settings": """
         class Net(zoo.Model):
             @dataclass(frozen=True, kw_only=True)
             class Config:
-                "Nothing to choose."
+                "No settings."
         """,
 }
 
 
-@pytest.mark.parametrize("body", PLAIN.values(), ids=PLAIN.keys())
-def test_what_is_plain_is_read_and_not_imported(plugin, body):
+@pytest.mark.parametrize("body", SUPPORTED.values(), ids=SUPPORTED.keys())
+def test_a_supported_config_is_read_without_importing_it(plugin, body):
     entry = plugin(body)
-    written = config_class(entry)
+    config = config_class(entry)
     assert entry.target.partition(":")[0] not in sys.modules
-    assert describe(written) == describe(entry.load().Config)
+    assert describe(config) == describe(entry.load().Config)
 
 
 def _with(field: str, around: str = "", decorator: str = "@dataclass(frozen=True, kw_only=True)") -> str:
@@ -140,13 +140,13 @@ def _with(field: str, around: str = "", decorator: str = "@dataclass(frozen=True
 
 
 FIELD = 'a: int = zoo.setting(1, "a")'
-NOT_PLAIN = {
+UNSUPPORTED = {
     "a default that is computed": _with('a: int = zoo.setting(len("abc"), "a")'),
     "a constant that is computed": _with('a: int = zoo.setting(constants.SUM, "a")'),
-    "a constant of two meanings": _with('a: int = zoo.setting(constants.TWICE, "a")'),
-    "a constant of a condition": _with('a: int = zoo.setting(ODD, "a")', "if SIZE % 2:\n            ODD = 1"),
-    "words that are put together": _with('a: int = zoo.setting(1, f"{SIZE} wide")'),
-    "a check of its own": _with(f"{FIELD}\n                def __post_init__(self): assert self.a"),
+    "a constant that is assigned twice": _with('a: int = zoo.setting(constants.TWICE, "a")'),
+    "a conditional constant": _with('a: int = zoo.setting(ODD, "a")', "if SIZE % 2:\n            ODD = 1"),
+    "an f-string": _with('a: int = zoo.setting(1, f"{SIZE} wide")'),
+    "a __post_init__": _with(f"{FIELD}\n                def __post_init__(self): assert self.a"),
     "a field of dataclasses": _with(
         'a: int = field(default=1, metadata={"help": "a"})', "from dataclasses import field"
     ),
@@ -158,23 +158,23 @@ NOT_PLAIN = {
     "a constant that a function changes": _with(
         'a: list[int] = zoo.setting(SIDES, "a")', "SIDES = [1]\n        list.append(SIDES, 2)"
     ),
-    "another Config behind it": _with(FIELD) + "\n        Net.Config = type('Config', (Net.Config,), {})\n",
-    "a type that is called": _with('a: Number = zoo.setting(1, "a")', "Number = int"),
-    "names from everywhere": _with(FIELD, "from .constants import *"),
-    "a class that is made over": _with(FIELD, "").replace("class Net", "@(lambda made: made)\n        class Net"),
-    "a class of two meanings": _with(FIELD) + _with(FIELD.replace("1", "2")),
-    "settings of two meanings": _with(FIELD) + "    Config = Config\n",
+    "a Config that is assigned later": _with(FIELD) + "\n        Net.Config = type('Config', (Net.Config,), {})\n",
+    "an alias of a type": _with('a: Number = zoo.setting(1, "a")', "Number = int"),
+    "a star import": _with(FIELD, "from .constants import *"),
+    "a decorated class": _with(FIELD, "").replace("class Net", "@(lambda made: made)\n        class Net"),
+    "a class that is defined twice": _with(FIELD) + _with(FIELD.replace("1", "2")),
+    "a Config that is assigned twice": _with(FIELD) + "    Config = Config\n",
 }
 
 
-@pytest.mark.parametrize("body", NOT_PLAIN.values(), ids=NOT_PLAIN.keys())
-def test_for_anything_else_the_class_is_imported(plugin, body):
+@pytest.mark.parametrize("body", UNSUPPORTED.values(), ids=UNSUPPORTED.keys())
+def test_the_class_of_an_unsupported_config_is_imported(plugin, body):
     entry = plugin(body)
-    chosen = config_class(entry)
-    assert chosen is import_module(entry.target.partition(":")[0]).Net.Config
+    config = config_class(entry)
+    assert config is import_module(entry.target.partition(":")[0]).Net.Config
 
 
-def test_a_module_that_is_there_already_is_not_read_again(plugin):
-    entry = plugin(PLAIN["constants"])
+def test_the_source_of_an_imported_module_is_not_read(plugin):
+    entry = plugin(SUPPORTED["constants"])
     loaded = entry.load()
     assert config_class(entry) is loaded.Config

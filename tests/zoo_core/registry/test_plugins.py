@@ -1,4 +1,4 @@
-"""Installed plugins: real entry points of fake distributions, good ones and every kind of broken one."""
+"""Installed plugins: entry points of fake distributions, working ones and every kind of broken one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo_core.registry.registry import Registry
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty site-packages; what a test imports from it is forgotten afterwards."""
+    """An empty site-packages; modules that a test imports from it are removed from ``sys.modules`` afterwards."""
     folder = tmp_path / "site-packages"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
@@ -30,7 +30,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def loaded() -> tuple[Registry, dict[str, PluginInfo]]:
-    """The registry after every installed plugin was loaded, and how each of them went."""
+    """The registry after loading every installed plugin, and the outcome for each of them."""
     registry = Registry()
     plugins = Plugins(registry)
     plugins.load_installed()
@@ -47,12 +47,12 @@ def test_an_installed_plugin_is_found_and_owns_its_names(site: Path) -> None:
     registry, infos = loaded()
 
     assert registry.find("model", "counter").full_name == "counting/counter"
-    told = infos["counting"]
-    assert (told.distribution, told.version, told.state, told.why) == ("zoo-counting", "1.2", "loaded", "")
-    assert told.milliseconds > 0
+    info = infos["counting"]
+    assert (info.distribution, info.version, info.state, info.why) == ("zoo-counting", "1.2", "loaded", "")
+    assert info.milliseconds > 0
 
 
-def test_zoos_own_plugins_take_the_same_path() -> None:
+def test_the_bundled_plugins_are_loaded_like_any_other() -> None:
     registry, infos = loaded()
 
     assert {"zoo", "datasets", "clsgan", "classifier"} <= set(infos)
@@ -131,7 +131,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_plugin_says_why_leaves_nothing_and_harms_nobody(site: Path, kind: str) -> None:
+def test_a_broken_plugin_is_reported_registers_nothing_and_does_not_affect_others(site: Path, kind: str) -> None:
     source, why = BROKEN[kind]
     install(site, f"bad_{kind}", source, name="middle")
     install(site, "good_before", good("before"), name="a-good-one")
@@ -161,7 +161,7 @@ def test_hooks_of_a_broken_plugin_are_never_called(site: Path) -> None:
     assert "middle" not in owners
 
 
-def test_of_two_distributions_with_one_plugin_name_the_first_stays_and_the_second_is_told(site: Path) -> None:
+def test_of_two_distributions_with_the_same_plugin_name_the_second_is_reported_as_broken(site: Path) -> None:
     install(site, "twin_a", good("first"), name="twin")
     install(site, "twin_b", good("second"), name="twin")
     plugins = Plugins(Registry())
@@ -171,7 +171,7 @@ def test_of_two_distributions_with_one_plugin_name_the_first_stays_and_the_secon
 
     assert (first.distribution, first.state) == ("zoo-twin_a", "loaded")
     assert (second.distribution, second.state) == ("zoo-twin_b", "broken")
-    assert "another distribution brings a plugin called 'twin', too." in second.why
+    assert "another distribution also contains a plugin called 'twin'." in second.why
     assert names_of(plugins.registry, "twin") == ["first"]
 
 
@@ -190,7 +190,7 @@ def test_one_module_under_two_plugin_names_is_loaded_once(site: Path) -> None:
     assert registry.find("model", "counter").plugin == "one"
 
 
-def test_two_plugins_that_offer_one_model_are_both_loaded_and_told_apart(site: Path) -> None:
+def test_two_plugins_that_offer_the_same_model_name_are_both_loaded(site: Path) -> None:
     install(site, "left", good("counter"))
     install(site, "right", good("counter"))
 
@@ -201,7 +201,7 @@ def test_two_plugins_that_offer_one_model_are_both_loaded_and_told_apart(site: P
     assert raised.value.hint == "Write 'left/counter' or 'right/counter'."
 
 
-def test_a_plugin_that_imports_torch_at_registration_is_told_on(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_that_imports_torch_at_registration_is_reported(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(site, "heavy", "import sys\nsys.modules.setdefault('torch', sys)\n")
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     try:
@@ -211,32 +211,32 @@ def test_a_plugin_that_imports_torch_at_registration_is_told_on(site: Path, monk
     assert (infos["heavy"].state, infos["heavy"].why) == ("loaded", "imports torch at registration")
 
 
-def test_a_name_that_a_broken_plugin_may_have_brought_is_laid_at_its_door(site: Path) -> None:
+def test_the_error_for_a_name_that_a_broken_plugin_may_offer_is_that_of_the_plugin(site: Path) -> None:
     install(site, "bad_capsules", "import no_such_module_at_all", name="capsules")
-    here = Catalog()
+    catalog = Catalog()
 
-    for ask in (lambda: here.find("model", "capsules"), lambda: here.recipe("capsules/digits")):
+    for find in (lambda: catalog.find("model", "capsules"), lambda: catalog.recipe("capsules/digits")):
         with pytest.raises(BrokenPlugin) as raised:
-            ask()
+            find()
         assert "The plugin 'capsules' is installed but did not load: ModuleNotFoundError" in raised.value.message
-        assert raised.value.hint == "Mend or update it: pip install --upgrade zoo-bad_capsules"
+        assert raised.value.hint == "Fix or update it: pip install --upgrade zoo-bad_capsules"
 
 
 @pytest.mark.parametrize("name", ["c", "c/thing", "c-thing"])
-def test_a_plugin_is_blamed_for_names_that_begin_with_its_own(site: Path, name: str) -> None:
+def test_a_broken_plugin_is_reported_for_names_that_start_with_its_own(site: Path, name: str) -> None:
     install(site, "bad_import", "import no_such_module_at_all", name="c")
     with pytest.raises(BrokenPlugin, match="The plugin 'c' is installed but did not load"):
         Catalog().find("model", name)
 
 
 @pytest.mark.parametrize("name", ["clsgam", "cc", "transformer"])
-def test_a_plugin_with_a_short_name_is_not_blamed_for_every_word_with_its_letter(site: Path, name: str) -> None:
+def test_a_broken_plugin_with_a_short_name_is_not_reported_for_unrelated_names(site: Path, name: str) -> None:
     install(site, "bad_import", "import no_such_module_at_all", name="c")
     with pytest.raises(UnknownName, match=f"no model is called '{name}'"):
         Catalog().find("model", name)
 
 
-def test_a_misspelt_name_is_corrected_though_some_plugin_is_broken(site: Path) -> None:
+def test_a_misspelt_name_is_corrected_although_a_plugin_is_broken(site: Path) -> None:
     install(site, "bad_import", "import no_such_module_at_all", name="capsules")
 
     with pytest.raises(UnknownName) as raised:
@@ -247,24 +247,24 @@ def test_a_misspelt_name_is_corrected_though_some_plugin_is_broken(site: Path) -
         Catalog().find("model", "transformer")
 
 
-def test_a_plugin_whose_recipe_file_is_damaged_costs_only_its_own_recipes(site: Path, tmp_path: Path) -> None:
+def test_a_damaged_recipe_file_of_a_plugin_does_not_affect_others(site: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "recipes.yaml"
     damaged.write_text("recipes: [")
     install(site, "careless", good("counter", damaged))
-    here = Catalog()
+    catalog = Catalog()
 
-    with pytest.warns(UserWarning, match="the recipes of the plugin 'careless' are left out: .*this is not YAML"):
-        names = [row["name"] for row in here.rows("recipes")]
+    with pytest.warns(UserWarning, match="the recipes of the plugin 'careless' are ignored: .*this is not YAML"):
+        names = [row["name"] for row in catalog.rows("recipes")]
 
     assert "clsgan-mnist" in names
-    assert here.find("model", "counter").plugin == "careless"
+    assert catalog.find("model", "counter").plugin == "careless"
 
 
-def test_a_plugin_may_be_added_by_hand() -> None:
+def test_a_plugin_can_be_added_in_python() -> None:
     class Extra:
         @zoo.hookimpl
         def zoo_register(self, registry: zoo.Registry) -> None:
-            registry.model("extra", "collections:Counter", summary="By hand")
+            registry.model("extra", "collections:Counter", summary="Added in Python")
 
     plugins = Plugins(Registry())
     plugins.add("notebook", Extra())
@@ -282,12 +282,14 @@ def test_a_hook_that_is_not_marked_breaks_its_plugin() -> None:
         Plugins(Registry()).add("unmarked", Unmarked())
 
 
-def test_a_file_that_takes_too_long_is_not_to_be_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hint_for_a_file_that_takes_too_long_is_the_timeout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "slow_one.py").write_text("import time\ntime.sleep(60)\n")
     monkeypatch.setenv("ZOO_PLUGIN_TIMEOUT", "0.2")
     with pytest.raises(BrokenPlugin, match=r"it took longer than 0\.2 s to load") as error:
         Plugins(Registry()).load_files([tmp_path / "slow_one.py"])
-    assert error.value.hint == "Give it more time: ZOO_PLUGIN_TIMEOUT=60"
+    assert error.value.hint == "Allow more time: ZOO_PLUGIN_TIMEOUT=60"
 
 
 def test_a_hook_marked_optional_may_belong_to_a_newer_zoo() -> None:

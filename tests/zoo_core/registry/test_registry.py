@@ -1,4 +1,4 @@
-"""The registry: who owns a name, how it is found, and what a plugin may not hand over."""
+"""The registry: owners of names, finding names, and registrations that are refused."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def registry() -> Registry:
     return registry
 
 
-def test_an_entry_knows_who_brought_it_and_what_it_is(registry: Registry) -> None:
+def test_an_entry_contains_what_was_registered_and_by_which_plugin(registry: Registry) -> None:
     assert registry.find("model", "clsgan") == Entry(
         "model", "clsgan", "gans", "collections:Counter", "Two networks", "Mao 2017", "MIT"
     )
 
 
-def test_one_name_may_stand_for_a_model_and_its_trainer(registry: Registry) -> None:
+def test_a_model_and_a_trainer_may_have_the_same_name(registry: Registry) -> None:
     assert registry.find("trainer", "clsgan").target == "collections:ChainMap"
     assert registry.find("model", "clsgan").target == "collections:Counter"
 
@@ -36,13 +36,13 @@ def test_the_full_name_always_works(registry: Registry) -> None:
     assert registry.find("dataset", "digits/mnist") is registry.find("dataset", "mnist")
 
 
-def test_an_unknown_name_offers_the_nearest_of_its_kind(registry: Registry) -> None:
+def test_the_hint_for_an_unknown_name_is_a_similar_one_of_its_kind(registry: Registry) -> None:
     with pytest.raises(UnknownName) as raised:
         registry.find("model", "clsgam")
     assert str(raised.value) == "no model is called 'clsgam'.\n  Did you mean 'clsgan'?"
 
 
-def test_a_name_like_no_other_says_where_to_look(registry: Registry) -> None:
+def test_the_hint_for_a_name_without_a_similar_one_is_zoo_list(registry: Registry) -> None:
     with pytest.raises(UnknownName) as raised:
         registry.find("dataset", "cats")
     assert raised.value.hint == "`zoo list datasets` shows all 1."
@@ -53,7 +53,7 @@ def test_the_full_name_of_another_plugin_is_unknown(registry: Registry) -> None:
         registry.find("dataset", "gans/mnist")
 
 
-def test_two_plugins_that_claim_one_name_are_both_named_and_can_both_be_had(registry: Registry) -> None:
+def test_two_plugins_that_offer_one_name_are_both_named_and_both_available(registry: Registry) -> None:
     with registry.owned_by("stranger"):
         registry.model("clsgan", "collections:deque", summary="Another")
 
@@ -67,7 +67,7 @@ def test_two_plugins_that_claim_one_name_are_both_named_and_can_both_be_had(regi
     assert registry.find("model", "gans/clsgan").target == "collections:Counter"
 
 
-def test_nothing_of_a_plugin_that_raises_stays(registry: Registry) -> None:
+def test_names_of_a_plugin_that_raises_are_removed(registry: Registry) -> None:
     entries = list(registry.entries)
 
     def fail_half_way() -> None:
@@ -83,7 +83,7 @@ def test_nothing_of_a_plugin_that_raises_stays(registry: Registry) -> None:
     assert registry.recipe_files == []
 
 
-def test_names_are_handed_over_inside_the_hook_only(registry: Registry) -> None:
+def test_names_can_only_be_registered_inside_the_hook(registry: Registry) -> None:
     with pytest.raises(RuntimeError, match="inside the hook zoo_register"):
         registry.model("late", "collections:deque", summary="Late")
     with pytest.raises(RuntimeError, match="inside the hook zoo_register"):
@@ -91,21 +91,21 @@ def test_names_are_handed_over_inside_the_hook_only(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "CLSGAN", "cls gan", "gans/clsgan", "-clsgan", "clsgan-", "../clsgan", "a..b"])
-def test_a_name_that_cannot_be_typed_plainly_is_refused(registry: Registry, name: str) -> None:
+def test_an_invalid_name_is_refused(registry: Registry, name: str) -> None:
     with pytest.raises(BrokenPlugin, match="a name should be lower-case words"), registry.owned_by("odd"):
         registry.model(name, "collections:deque", summary="Odd")
 
 
 @pytest.mark.parametrize("name", ["a", "resnet-50", "resnet50.a1_in1k", "7"])
-def test_a_plain_name_is_taken(registry: Registry, name: str) -> None:
+def test_a_valid_name_is_registered(registry: Registry, name: str) -> None:
     with registry.owned_by("plain"):
         registry.model(name, "collections:deque", summary="Plain")
     assert registry.find("model", name).plugin == "plain"
 
 
 @pytest.mark.parametrize("target", ["collections", "collections.deque", ":deque", "collections:", "a b:C", "os:a.b"])
-def test_a_target_that_names_no_class_is_refused(registry: Registry, target: str) -> None:
-    with pytest.raises(BrokenPlugin, match=r"should say 'package\.module:Class'"), registry.owned_by("odd"):
+def test_an_invalid_target_is_refused(registry: Registry, target: str) -> None:
+    with pytest.raises(BrokenPlugin, match=r"should have the form 'package\.module:Class'"), registry.owned_by("odd"):
         registry.trainer("odd", target, summary="Odd")
 
 
@@ -116,7 +116,7 @@ def test_a_name_registered_twice_by_one_plugin_is_refused(registry: Registry) ->
             registry.dataset("cats", "collections:deque", summary="Cats")
 
 
-def test_a_class_is_imported_when_it_is_used(registry: Registry) -> None:
+def test_a_class_is_imported_when_it_is_loaded(registry: Registry) -> None:
     import tiny
 
     with registry.owned_by("tiny"):
@@ -134,7 +134,9 @@ def test_a_class_is_imported_when_it_is_used(registry: Registry) -> None:
         ("tiny:Points", "but should be a zoo.Model"),
     ],
 )
-def test_a_class_that_cannot_be_had_names_plugin_and_target(registry: Registry, target: str, reason: str) -> None:
+def test_the_error_for_a_class_that_cannot_be_loaded_contains_plugin_and_target(
+    registry: Registry, target: str, reason: str
+) -> None:
     with registry.owned_by("hollow"):
         registry.model("hollow", target, summary="Nothing behind it")
 

@@ -1,4 +1,4 @@
-"""Published weights by name: versions, defaults, aliases, deprecations, and what an entry must say."""
+"""Published weights by name: versions, defaults, aliases, deprecations and malformed entries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REMOTE = FILE.replace("a.safetensors", "https://example.com/a.safetensors")
 
 @pytest.fixture
 def entries(write: Write) -> Callable[..., Entries]:
-    """The entries of a registry of the user's, and of those of plugins: ``entries("w: {…}", left="w: {…}")``."""
+    """The entries of the user's registry and of those of plugins: ``entries("w: {…}", left="w: {…}")``."""
 
     def file(name: str, text: str) -> Path:
         lines = "".join(f"  {line}\n" for line in text.splitlines())
@@ -31,13 +31,13 @@ def entries(write: Write) -> Callable[..., Entries]:
     return entries
 
 
-def refusal(ask: Callable[[], object]) -> ZooError:
+def refusal(call: Callable[[], object]) -> ZooError:
     with pytest.raises(ZooError) as raised:
-        ask()
+        call()
     return raised.value
 
 
-def test_an_entry_says_all_that_its_file_says(entries) -> None:
+def test_an_entry_contains_all_that_its_file_contains(entries) -> None:
     found = entries(
         f"w: {{{FILE}, size: 12, model: line, recipe: r, summary: S, metrics: {{error: 0.5}}, inputs: {{point: three}},"
         " outputs: {height: one}, beside: {theirs: {error: 0.4, source: a paper}}}",
@@ -51,7 +51,7 @@ def test_an_entry_says_all_that_its_file_says(entries) -> None:
     assert listed.beside == {"theirs": {"error": 0.4, "source": "a paper"}}
 
 
-def test_a_relative_location_lies_beside_the_registry_file(entries, tmp_path) -> None:
+def test_a_relative_location_is_relative_to_the_registry_file(entries, tmp_path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "theirs.yaml").write_text(f"weights:\n  w: {{{FILE}}}\n")
     found = Entries(Recipes([("p", tmp_path / "elsewhere" / "theirs.yaml")]).weights()).find("w")
@@ -60,14 +60,14 @@ def test_a_relative_location_lies_beside_the_registry_file(entries, tmp_path) ->
     assert absolute.path == Path("/srv/a.safetensors")
 
 
-def test_ones_own_entry_wins_over_a_plugins_which_is_still_to_be_had_by_its_full_name(entries) -> None:
+def test_an_entry_of_the_user_overrides_a_plugins_which_is_available_by_its_full_name(entries) -> None:
     found = entries(f"w: {{{FILE}, summary: Mine}}", left=f"w: {{{FILE}, summary: Theirs}}")
     assert found.find("w").listed.summary == "Mine"
     assert found.find("left/w").listed.summary == "Theirs"
     assert found.find("left/w").full_name == "left/w"
 
 
-def test_a_name_that_two_plugins_offer_is_refused_until_it_says_whose(entries) -> None:
+def test_a_name_that_two_plugins_offer_needs_the_plugin(entries) -> None:
     found = entries(left=f"w: {{{FILE}, summary: L}}", right=f"w: {{{FILE}, summary: R}}")
     error = refusal(lambda: found.find("w"))
     assert isinstance(error, NameTaken)
@@ -76,33 +76,33 @@ def test_a_name_that_two_plugins_offer_is_refused_until_it_says_whose(entries) -
     assert (found.find("left/w").listed.summary, found.find("right/w").listed.summary) == ("L", "R")
 
 
-def test_a_version_is_asked_for_behind_an_at_sign(entries) -> None:
+def test_a_version_follows_an_at_sign(entries) -> None:
     found = entries(f"w: {{{FILE}, summary: plain}}\nw@1: {{{FILE}, summary: one}}\nw@v2.0: {{{FILE}, summary: two}}")
     assert [found.find(name).listed.summary for name in ("w", "w@1", "w@v2.0")] == ["plain", "one", "two"]
 
 
-def test_the_only_version_needs_not_be_named(entries) -> None:
+def test_the_only_version_may_be_omitted(entries) -> None:
     assert entries(f"w@1: {{{FILE}, summary: one}}").find("w").name == "w@1"
     assert entries(left=f"w@1: {{{FILE}}}").find("left/w").full_name == "left/w@1"
 
 
-def test_of_several_versions_the_default_is_meant(entries) -> None:
+def test_a_name_without_a_version_means_the_default_version(entries) -> None:
     assert entries(f"w@1: {{{FILE}, default: true}}\nw@2: {{{FILE}}}").find("w").name == "w@1"
 
 
 @pytest.mark.parametrize(
-    ("default", "said"),
-    [("false", "none of which is the default"), ("true", "more than one of which is called the default")],
+    ("default", "defaults"),
+    [("false", "none of which is the default"), ("true", "and several are marked as the default")],
 )
-def test_without_one_default_the_versions_are_named(entries, default: str, said: str) -> None:
+def test_without_exactly_one_default_the_hint_lists_the_versions(entries, default: str, defaults: str) -> None:
     found = entries(f"w@1: {{{FILE}, default: {default}}}\nw@2: {{{FILE}, default: {default}}}")
     error = refusal(lambda: found.find("w"))
     assert isinstance(error, NameTaken)
-    assert error.message == f"weights 'w' have 2 versions, {said}."
+    assert error.message == f"weights 'w' have 2 versions, {defaults}."
     assert error.hint == "Write 'w@1' or 'w@2'."
 
 
-def test_ones_own_version_and_default_win_over_a_plugins(entries) -> None:
+def test_a_version_and_default_of_the_user_override_a_plugins(entries) -> None:
     found = entries(f"w@1: {{{FILE}, summary: Mine}}", left=f"w@1: {{{FILE}, summary: Theirs}}")
     assert found.find("w").listed.summary == "Mine"
     assert found.find("left/w").listed.summary == "Theirs"
@@ -115,14 +115,14 @@ def test_a_version_that_two_plugins_offer_is_written_with_its_plugin(entries) ->
     assert error.hint == "Write 'left/w@1' or 'right/w@1'."
 
 
-def test_a_version_that_is_not_there_shows_those_that_are(entries) -> None:
+def test_the_hint_for_an_unknown_version_lists_the_known_ones(entries) -> None:
     found = entries(f"w: {{{FILE}}}\nw@1: {{{FILE}}}\nwide@3: {{{FILE}}}")
     error = refusal(lambda: found.find("w@3"))
     assert isinstance(error, UnknownName)
-    assert str(error) == "weights 'w' have no version '3'.\n  There is 'w', 'w@1'."
+    assert str(error) == "weights 'w' have no version '3'.\n  Choose from 'w', 'w@1'."
 
 
-def test_a_misspelt_name_is_told_what_is_near(entries) -> None:
+def test_the_hint_for_a_misspelt_name_is_a_similar_one(entries) -> None:
     found = entries(f"my-digits: {{{FILE}}}")
     assert str(refusal(lambda: found.find("my-digts"))) == (
         "no weights are called 'my-digts'.\n  Did you mean 'my-digits'?"
@@ -131,7 +131,7 @@ def test_a_misspelt_name_is_told_what_is_near(entries) -> None:
     assert isinstance(refusal(lambda: found.find("nobody/my-digits")), UnknownName)
 
 
-def test_what_there_is_is_listed_in_the_order_of_names_and_known_by_each_of_its_names(entries) -> None:
+def test_entries_are_sorted_by_name_and_found_by_short_and_full_name(entries) -> None:
     found = entries(f"b@1: {{{FILE}}}\na: {{alias: b}}", left=f"c: {{{FILE}}}")
     assert list(found) == [("", "a"), ("", "b@1"), ("left", "c")]
     assert found.names() == ["a", "b@1", "c"]
@@ -139,26 +139,26 @@ def test_what_there_is_is_listed_in_the_order_of_names_and_known_by_each_of_its_
     assert not any(name in found for name in ("b@2", "d", "right/c", "left/a"))
 
 
-def test_an_alias_stands_for_other_weights_through_any_number_of_names(entries) -> None:
+def test_an_alias_may_refer_to_another_alias(entries) -> None:
     found = entries(f"w@1: {{{FILE}, summary: one}}\na: {{alias: w}}\nb: {{alias: a}}", left="c: {alias: b}")
     assert [found.find(name).name for name in ("a", "b", "c")] == ["w@1"] * 3
     assert found.get("", "a").listed.alias == "w"
 
 
-def test_an_alias_of_itself_is_refused_and_shows_the_way_round(entries) -> None:
+def test_the_message_for_an_alias_of_itself_shows_the_cycle(entries) -> None:
     error = refusal(lambda: entries("a: {alias: b}\nb: {alias: a}").find("a"))
     assert isinstance(error, BadSetting)
     assert error.message == "mine.yaml:3: weights 'b' are an alias of themselves: a → b → a."
     assert isinstance(refusal(lambda: entries(left="a: {alias: left/a}").find("a")), BadSetting)
 
 
-def test_an_alias_of_nothing_says_where_it_stands(entries) -> None:
+def test_the_message_for_an_alias_of_unknown_weights_contains_its_line(entries) -> None:
     error = refusal(lambda: entries("a: {alias: nowhere}").find("a"))
     assert isinstance(error, UnknownName)
     assert error.message == "mine.yaml:2: no weights are called 'nowhere'."
 
 
-def test_a_deprecation_is_that_of_the_alias_or_of_what_it_stands_for(entries) -> None:
+def test_a_deprecation_is_that_of_the_alias_or_of_its_target(entries) -> None:
     found = entries(
         f"w: {{{FILE}, deprecated: it collapses}}\na: {{alias: w}}\nfresh: {{{FILE}}}\n"
         "old: {alias: fresh, deprecated: use fresh}\nolder: {alias: old}"
@@ -168,32 +168,41 @@ def test_a_deprecation_is_that_of_the_alias_or_of_what_it_stands_for(entries) ->
 
 
 @pytest.mark.parametrize(
-    ("values", "problem"),
+    ("values", "message"),
     [
         ("summary: S", "weights 'w' have neither a location nor an alias."),
         (f"{FILE}, alias: v", "weights 'w' have both a location and an alias."),
         ("location: a.safetensors, license: MIT", "weights 'w' have no sha256."),
-        (f"location: a, license: MIT, sha256: {'a' * 63}", f"weights 'w' have sha256 '{'a' * 63}', but should have 64"),
-        (f"location: a, license: MIT, sha256: {'A' * 64}", f"weights 'w' have sha256 '{'A' * 64}', but should have 64"),
-        (f"location: a, license: MIT, sha256: {'a' * 65}", f"weights 'w' have sha256 '{'a' * 65}', but should have 64"),
+        (
+            f"location: a, license: MIT, sha256: {'a' * 63}",
+            f"weights 'w' have the sha256 '{'a' * 63}', which should be 64",
+        ),
+        (
+            f"location: a, license: MIT, sha256: {'A' * 64}",
+            f"weights 'w' have the sha256 '{'A' * 64}', which should be 64",
+        ),
+        (
+            f"location: a, license: MIT, sha256: {'a' * 65}",
+            f"weights 'w' have the sha256 '{'a' * 65}', which should be 64",
+        ),
         (f"location: a, sha256: {'a' * 64}", "weights 'w' have no license."),
-        (REMOTE, "weights 'w' have no size, beyond which nothing is fetched."),
+        (REMOTE, "weights 'w' have no size, which limits the download."),
         (f"{REMOTE}, size: 0", "weights.w.size is 0, but should be at least 1"),
         (f"{FILE}, size: many", "weights.w.size is 'many', but should be an int"),
         (f"{FILE}, metrics: {{error: small}}", "weights.w.metrics is {error: 'small'}, but should be a mapping"),
-        (f"{FILE}, license: MIT", "weights.w.license: weights 'w' has no such setting."),
+        (f"{FILE}, permission: MIT", "weights.w.permission: weights 'w' has no such setting."),
         (FILE.replace("a.safetensors", "'${oc.env:HOME}'"), "weights.w.location is '${oc.env:HOME}', but"),
     ],
 )
-def test_an_entry_that_says_too_little_or_too_much_names_its_line(entries, values: str, problem: str) -> None:
+def test_the_message_for_a_malformed_entry_contains_its_line(entries, values: str, message: str) -> None:
     found = entries(f"w: {{{values}}}\ngood: {{{FILE}}}")
     error = refusal(lambda: found.find("w"))
     assert isinstance(error, BadSetting)
-    assert error.message.startswith(f"mine.yaml:2: {problem}")
-    assert found.find("good").name == "good"  # one bad entry costs nobody else
+    assert error.message.startswith(f"mine.yaml:2: {message}")
+    assert found.find("good").name == "good"  # the others are still found
 
 
-def test_a_value_in_a_block_of_its_own_names_its_own_line(entries) -> None:
+def test_the_message_contains_the_line_of_the_value(entries) -> None:
     found = entries("w@2.0:\n  location: a.safetensors\n  size: many")
     assert refusal(lambda: found.find("w@2.0")).message.startswith("mine.yaml:4: weights.w@2.0.size is 'many', but")
 
@@ -203,4 +212,4 @@ def test_a_name_that_could_be_a_path_is_refused(entries, name: str) -> None:
     error = refusal(lambda: entries(f"{name}: {{{FILE}}}"))
     assert isinstance(error, BadSetting)
     assert error.message.startswith("mine.yaml:2: ")
-    assert "is no name, which has letters, digits" in error.message
+    assert "is not a valid name, which consists of letters, digits" in error.message

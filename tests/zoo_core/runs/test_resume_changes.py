@@ -1,4 +1,4 @@
-"""What may be another in a run that goes on, who may go on with it, and when it stops by itself."""
+"""Resumed runs: which settings may change, the lock of the folder, and time limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 import tiny
 import torch
 
-from zoo_core.cli.durations import Duration
 from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.errors import BadSetting, NameTaken
 from zoo_core.registry.resolve import resolve
@@ -20,10 +19,10 @@ from zoo_core.training.runner import run_recipe
 from zoo_core.weights.format import read_tensors
 
 
-def resume_with(folder, *words):
-    here = tiny.catalog()
-    changed = resolve(read_config(folder / "config.yaml"), here).recipe.with_overrides(words)
-    return run_recipe(resolve(changed, here), (), folder, resume=True)
+def resume_with(folder, *overrides):
+    catalog = tiny.catalog()
+    changed = resolve(read_config(folder / "config.yaml"), catalog).recipe.with_overrides(overrides)
+    return run_recipe(resolve(changed, catalog), (), folder, resume=True)
 
 
 @pytest.fixture
@@ -32,24 +31,24 @@ def stopped(tmp_path):
     return tmp_path / "run"
 
 
-def test_another_learning_rate_is_refused_with_both_and_nothing_is_touched(stopped):
+def test_changed_settings_are_refused_with_both_values_and_no_file_is_modified(stopped):
     before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
-    with pytest.raises(BadSetting, match=r"trainer.learning_rate was 0.01, and is now 0.5") as error:
+    with pytest.raises(BadSetting, match=r"trainer.learning_rate was 0.01 and is now 0.5") as error:
         resume_with(stopped, "trainer.learning_rate=0.5", "dataset.count=40")
-    assert "dataset.count was 50, and is now 40" in error.value.message
+    assert "dataset.count was 50 and is now 40" in error.value.message
     assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
 
 
-def test_of_another_model_the_name_is_told_and_not_each_setting():
+def test_for_another_model_the_message_contains_its_name_but_not_its_settings():
     was = Recipe("r", {"model": {"name": "a", "width": 3}, "trainer": {"rate": 1}, "dataset": {}, "run": {"seed": 0}})
     now = Recipe("r", {"model": {"name": "b", "depth": 3}, "trainer": {"rate": 2}, "dataset": {}, "run": {"seed": 0}})
     with pytest.raises(BadSetting) as error:
         changes(was, now)
-    assert "model.name was 'a', and is now 'b'; trainer.rate was 1, and is now 2." in error.value.message
+    assert "model.name was 'a' and is now 'b'; trainer.rate was 1 and is now 2." in error.value.message
     assert "width" not in error.value.message
 
 
-def test_how_often_it_is_logged_and_saved_may_change_and_the_weights_are_the_same(stopped, tmp_path):
+def test_logging_and_checkpoint_intervals_may_change_without_changing_the_weights(stopped, tmp_path):
     tiny.train(tmp_path / "whole")
     resume_with(stopped, "run.log_every=3", "run.checkpoint_every=4", "run.keep_checkpoints=9")
     weights, expected = (read_tensors(run / "model.safetensors") for run in (stopped, tmp_path / "whole"))
@@ -65,13 +64,13 @@ def test_how_often_it_is_logged_and_saved_may_change_and_the_weights_are_the_sam
     assert read_config(stopped / "config.yaml").values["run"]["log_every"] == 3
 
 
-def test_more_steps_go_on_and_it_is_said_what_is_no_longer_exact(stopped):
-    with pytest.warns(UserWarning, match="run.steps is now 40 .was 30.: from here on the run may differ"):
+def test_the_number_of_steps_may_change_with_a_warning_about_exactness(stopped):
+    with pytest.warns(UserWarning, match="run.steps is now 40 .was 30.: from now on, the run may differ"):
         run = resume_with(stopped, "run.steps=40")
     assert run.step == 40
 
 
-def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path):
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_again(tmp_path):
     tiny.train(tmp_path / "whole")
     tiny.train(tmp_path / "run", "run.checkpoint_every=0", callbacks=(tiny.Watcher(stop_at=3),))
     for path in (tmp_path / "run" / "checkpoints").iterdir():
@@ -81,7 +80,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
 
 
-def test_two_processes_can_not_train_in_one_folder_and_a_killed_one_leaves_no_lock(stopped):
+def test_two_processes_cannot_train_in_one_folder_and_a_killed_one_leaves_no_lock(stopped):
     hold = (
         "import sys, time; from pathlib import Path; from zoo_core.runs.folder import RunFolder\n"
         "with RunFolder(Path(sys.argv[1])).locked():\n    print('held', flush=True)\n    time.sleep(60)"
@@ -97,24 +96,9 @@ def test_two_processes_can_not_train_in_one_folder_and_a_killed_one_leaves_no_lo
         pass
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("55m", 3300), ("1h30m", 5400), ("2d", 172800), ("1h5s", 3605)]
-)
-def test_a_duration_is_read_as_people_write_it(text, seconds):
-    assert Duration().convert(text, None, None) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "55", "m", "1.5h", "30m1h", "-5m", "0s"])
-def test_what_is_no_duration_is_refused_with_examples(text):
-    import click
-
-    with pytest.raises(click.BadParameter, match="55m or 1h30m"):
-        Duration().convert(text, None, None)
-
-
-def test_a_time_limit_stops_saves_and_goes_on_with_the_last_run(tmp_path):
-    def zoo(*words):
-        command = [sys.executable, "-m", "zoo_core", *words]
+def test_a_run_stopped_by_a_time_limit_is_saved_and_can_be_resumed_as_the_last_run(tmp_path):
+    def zoo(*arguments):
+        command = [sys.executable, "-m", "zoo_core", *arguments]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
 
     words = ["run", "digit-classifier-mnist", "dataset.source=subset", "run.batch_size=8", "run.epochs=0.2"]
@@ -129,4 +113,4 @@ def test_a_time_limit_stops_saves_and_goes_on_with_the_last_run(tmp_path):
     assert f"done, step {step + 3:,}" in done.stdout
     refused = zoo("run", "--resume", "last", "trainer.learning_rate=1.0")
     assert refused.returncode == 2
-    assert "trainer.learning_rate was 0.004, and is now 1.0" in refused.stderr
+    assert "trainer.learning_rate was 0.004 and is now 1.0" in refused.stderr

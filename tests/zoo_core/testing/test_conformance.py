@@ -127,7 +127,7 @@ def test_the_command_ends_with_1_and_says_guard_and_cure(tmp_path):
     assert done.returncode == 1
     assert "failed   plugin clumsy  license-and-source-are-stated: the model 'clumsy' states no license" in done.stdout
     assert "guards: Who uses a model knows under which conditions" in done.stdout
-    assert "cure: Give license='Apache-2.0'" in done.stdout
+    assert "hint: Give license='Apache-2.0'" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["classifier", "clsgan", "unet", "datasets", "zoo"])

@@ -1,1 +1,1 @@
-"""How fast a model is on this machine: trained by a recipe, or asked for predictions."""
+"""``zoo bench``: benchmarks of training and inference. Only ``cli`` may import it."""

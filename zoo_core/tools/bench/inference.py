@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo_core.config.overrides import parse_words
+from zoo_core.config.overrides import parse_arguments
 from zoo_core.data.forward_inputs import Size, declared
 from zoo_core.engine.devices import find_device
 from zoo_core.engine.memory import memory_now, peak_memory
@@ -77,7 +77,7 @@ def _model(name: str, words: list[str], catalog: Catalog) -> tuple[str, Model]:
         kind = recipe.component("model")
         return kind, build("model", kind, recipe.settings("model"), catalog)
     if any(entry.kind == "model" for entry in catalog.kinds_of(name)):
-        return name, build("model", name, parse_words(words), catalog)
+        return name, build("model", name, parse_arguments(words), catalog)
     if name in catalog.weights:
         return _loaded(name, words, catalog)
     known = [row["name"] for kind in ("recipes", "models", "weights") for row in catalog.rows(kind)]

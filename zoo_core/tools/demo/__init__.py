@@ -1,1 +1,2 @@
-"""``zoo demo``: a local page on which a model is tried. Only ``page`` and ``serving`` know Gradio."""
+"""``zoo demo``: a local page that runs models. Only ``page`` and ``server`` import Gradio; only ``cli`` may import this
+package."""

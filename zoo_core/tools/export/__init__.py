@@ -1,1 +1,2 @@
-"""Networks for other programs: a model's forward as an ONNX file or an exported program, compared with the model."""
+"""``zoo export``: the network of a model as an ONNX file or an exported program, compared with the model. Only ``cli``
+may import it."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from zoo_core.data.forward_inputs import Inputs, declared
 from zoo_core.errors import ZooError, one_line
+from zoo_core.files import move_synced
 from zoo_core.model import Model
 from zoo_core.registry.catalog import Catalog
 from zoo_core.tools.export import program_file
@@ -93,7 +94,7 @@ def export(source: str | Path, catalog: Catalog, format: str, output: Path, tole
         checks = [_check(model, runners, name, one) for name, one in inputs]
         _refuse_different(output, checks, tolerance)
         check_free(output)
-        aside.replace(output)
+        move_synced(aside, output)
     return Exported(output, header, facts, checks, "" if real is not None else told)
 
 

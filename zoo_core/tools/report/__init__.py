@@ -1,1 +1,1 @@
-"""One HTML file on one run or several. Imports no torch."""
+"""``zoo report``: an HTML file on one or several runs. Imports no torch; only ``cli`` may import it."""

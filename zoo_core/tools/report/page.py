@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import BadFile, NameTaken
-from zoo_core.files import write_whole
+from zoo_core.files import write_atomically
 from zoo_core.runs.folder import RunFolder
 from zoo_core.tools.report.previews import MOST_BYTES, read_film
 from zoo_core.tools.report.read import Story
@@ -27,7 +27,7 @@ def write_report(stories: Sequence[Story], path: Path) -> None:
     """
     refuse_others(path)
     try:
-        write_whole(path, render(stories))
+        write_atomically(path, render(stories))
     except OSError as error:
         raise BadFile(f"{path} can't be written: {error.strerror}.", "Choose another -o FILE.") from error
 

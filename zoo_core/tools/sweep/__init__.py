@@ -1,1 +1,2 @@
-"""Sweeps: a recipe trained again and again with other settings, and what came of each. See docs/sweeps.md."""
+"""``zoo sweep``: a recipe trained with different settings, and the results (see docs/sweeps.md). Only ``cli`` may
+import it."""

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.config.yaml_reader import as_text
 from zoo_core.errors import BadFile, BadSetting, NameTaken
-from zoo_core.files import write_whole
+from zoo_core.files import write_atomically
 from zoo_core.runs.folder import RunFolder
 from zoo_core.tools.sweep.plan import Plan, plan
 
@@ -42,7 +42,7 @@ class SweepFolder:
         try:
             self.path.mkdir(parents=True)
             self._locks.mkdir()
-            write_whole(self._identity, uuid4().hex)
+            write_atomically(self._identity, uuid4().hex)
         except FileExistsError:
             raise self.taken() from None
         except OSError as error:
@@ -64,7 +64,7 @@ class SweepFolder:
         """
         held = planned.as_values()
         held["sweep"] |= {"trials": planned.trials, "study": study, "storage": storage and without_password(storage)}
-        write_whole(self.config, as_text(held))
+        write_atomically(self.config, as_text(held))
 
     def read(self, trials: int | None = None) -> tuple[Plan, str, str | None]:
         """What ``write`` wrote, with another number of trials if one is given.

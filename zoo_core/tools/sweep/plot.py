@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_core.files import replacing
 from zoo_core.tools.sweep.plan import Plan
 from zoo_core.tools.sweep.results import best_of
 from zoo_core.tools.sweep.space import Axis, Range
@@ -47,9 +48,8 @@ def draw(trials: Sequence[Trial], plan: Plan, path: Path) -> None:
     left_out = sum(not cut[0] <= _value(trial) <= cut[1] for trial in shown) if cut else 0
     outside = f" ({left_out} outside the picture)" if left_out else ""
     figure.suptitle(f"{plan.recipe.name}{told}{outside}", fontsize=11)
-    aside = path.with_name(f".{path.name}.part")
-    figure.savefig(aside, dpi=120, format="png")
-    aside.replace(path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
 
 
 def _history(panel: Axes, trials: Sequence[Trial], best: Trial | None) -> None:

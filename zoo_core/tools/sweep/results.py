@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from zoo_core.files import write_whole
+from zoo_core.files import write_atomically
 from zoo_core.tools.sweep.folder import SweepFolder
 from zoo_core.tools.sweep.plan import Plan
 from zoo_core.tools.sweep.space import as_words, value_of
@@ -79,7 +79,7 @@ def write_table(folder: SweepFolder, trials: Sequence[Trial], plan: Plan) -> Non
         plain = as_plain(trial, folder)
         cells = {**plain, **trial.texts}
         writer.writerow(["" if cells.get(column) is None else cells[column] for column in columns])
-    write_whole(folder.table, text.getvalue())
+    write_atomically(folder.table, text.getvalue())
 
 
 def _duration(seconds: float | None) -> str:

@@ -1,1 +1,2 @@
-"""The runs on this machine, from what they write. See docs/top.md. Imports no torch."""
+"""``zoo top``: the runs on this machine, read from their folders (see docs/top.md). Imports no torch; only ``cli`` may
+import it."""

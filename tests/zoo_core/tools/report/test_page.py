@@ -154,7 +154,7 @@ def test_how_a_run_ended_is_unknown_where_its_sessions_are_damaged(done, tmp_pat
     (tmp_path / "sessions.json").write_text('[{"ended": "eaten"}]')
     metadata = gather(tmp_path, Catalog(installed=False))
     assert (metadata.state.word, metadata.total_steps) == ("unknown", None)
-    assert any("sessions.json can't be read: a run never ends 'eaten'" in note for note in metadata.notes)
+    assert any("sessions.json can't be read: a session cannot end with 'eaten'" in note for note in metadata.notes)
 
 
 def test_a_run_that_is_under_way_says_so(done, tmp_path):
@@ -231,7 +231,7 @@ def test_the_command_writes_into_the_run_and_over_its_own_page_only(done, tmp_pa
     with pytest.raises(NameTaken, match="no report of zoo's"):
         CliRunner().invoke(cli, ["report", str(done), "-o", str(place)], catch_exceptions=False)
     assert place.read_text() == "my own"
-    with pytest.raises(BadSetting, match=r"holds no config\.yaml"):
+    with pytest.raises(BadSetting, match=r"has no config\.yaml"):
         CliRunner().invoke(cli, ["report", str(tmp_path)], catch_exceptions=False)
     CliRunner().invoke(cli, ["report", str(done)], catch_exceptions=False)
     assert (done / "report.html").is_file()

@@ -100,7 +100,7 @@ def test_a_signal_stops_the_trial_with_its_checkpoint_and_the_sweep(sweep, numbe
     returned, out, err = ended(process)
     assert returned == code, err
     assert f"line: stopped by {number.name}, 1 running, of 3 trials" in out
-    assert "  go on    zoo sweep --resume stopped" in out
+    assert "  resume   zoo sweep --resume stopped" in out
     assert "Traceback" not in err
     assert not (place / "trial-0001").exists()
     assert same(sweep.json("--resume", "stopped"), sweep.json(*DRAWN, *LONG, folder="whole"))

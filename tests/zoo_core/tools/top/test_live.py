@@ -99,7 +99,7 @@ def test_a_damaged_folder_is_said_to_be_one(tmp_path, text):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     done = zoo("top", "nowhere", cwd=tmp_path)
     assert done.returncode == 2
-    assert "nowhere is no folder" in done.stderr
+    assert "nowhere is not a folder" in done.stderr
 
 
 def test_three_hundred_runs_are_read_at_once(tmp_path):

@@ -1,0 +1,154 @@
+"""The tests mirror the code: each module has a test module of its path, or another file is known to cover it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from repository import ROOT
+
+TESTS = ROOT / "tests"
+
+# Module: (the test file that covers it, what that file does with it).
+COVERED_ELSEWHERE = {
+    "zoo_core/__main__": ("system/test_command", "runs `python -m zoo_core`"),
+    "zoo_core/api": ("docs/test_page_python", "runs the examples of the API"),
+    "zoo_core/hookspecs": ("zoo_core/training/test_callbacks", "calls and refuses hooks"),
+    "zoo_core/trainer": ("zoo_core/training/test_runner", "trains with a trainer"),
+    "zoo_core/checkpoint/best": ("zoo_core/checkpoint/test_state", "keeps the best checkpoint"),
+    "zoo_core/checkpoint/serialize": ("zoo_core/checkpoint/test_state", "packs and unpacks states"),
+    "zoo_core/cli/check": ("zoo_core/testing/test_conformance", "runs the command"),
+    "zoo_core/cli/demo": ("zoo_core/tools/demo/test_page", "runs the command"),
+    "zoo_core/cli/evaluate": ("zoo_core/cli/test_weights", "runs the command"),
+    "zoo_core/cli/info": ("zoo_core/cli/test_looking", "runs the command"),
+    "zoo_core/cli/list": ("zoo_core/cli/test_looking", "runs the command"),
+    "zoo_core/cli/names": ("zoo_core/cli/test_looking", "completes names"),
+    "zoo_core/cli/new": ("system/test_new_plugin", "runs the command"),
+    "zoo_core/cli/options": ("zoo_core/cli/test_looking", "uses the options"),
+    "zoo_core/cli/plugins": ("zoo_core/cli/test_managing_plugins", "runs the command"),
+    "zoo_core/cli/report": ("zoo_core/tools/report/test_page", "runs the command"),
+    "zoo_core/cli/reproduce": ("zoo_core/cli/test_weights", "runs the command"),
+    "zoo_core/cli/run": ("system/test_command", "runs the command"),
+    "zoo_core/cli/search": ("zoo_core/cli/test_managing_plugins", "runs the command"),
+    "zoo_core/cli/sweep": ("zoo_core/cli/test_sweep_messages", "runs the command"),
+    "zoo_core/cli/sweep_report": ("zoo_core/tools/sweep/test_trials", "reads the output of sweeps"),
+    "zoo_core/cli/table": ("zoo_core/cli/test_looking", "reads tables"),
+    "zoo_core/cli/top": ("zoo_core/tools/top/test_live", "runs the command"),
+    "zoo_core/cli/verify_resume": ("zoo_core/tools/test_verify_resume", "runs the command"),
+    "zoo_core/config/control": ("zoo_core/tools/demo/test_controls", "checks controls and their values"),
+    "zoo_core/config/overrides": ("zoo_core/cli/test_messages", "gives good and bad arguments"),
+    "zoo_core/config/paths": ("zoo_core/config/test_layers", "reads files in ZOO_HOME"),
+    "zoo_core/config/recipe": ("zoo_core/config/test_layers", "merges and overrides recipes"),
+    "zoo_core/config/types": ("zoo_core/config/test_settings", "converts values"),
+    "zoo_core/data/forward_inputs": ("zoo_core/tools/export/test_export", "exports declared inputs"),
+    "zoo_core/engine/allocator": ("zoo_core/training/test_cost_of_a_step", "counts allocations of a step"),
+    "zoo_core/engine/devices": ("zoo_core/engine/test_engine", "finds devices and precisions"),
+    "zoo_core/engine/fsdp": ("zoo_core/engine/test_several_processes", "trains a sharded network"),
+    "zoo_core/engine/launcher": ("zoo_core/engine/test_several_processes", "launches processes"),
+    "zoo_core/engine/process_group": ("zoo_core/engine/test_several_processes", "trains in several processes"),
+    "zoo_core/engine/rank": ("zoo_core/engine/test_several_processes", "trains in several processes"),
+    "zoo_core/loggers/jsonl": ("zoo_core/training/test_runner", "reads metrics.jsonl"),
+    "zoo_core/loggers/sessions": ("zoo_core/tools/top/test_live", "reads sessions of runs"),
+    "zoo_core/loggers/tensorboard": ("zoo_core/loggers/test_images", "reads TensorBoard files"),
+    "zoo_core/registry/isolation": ("system/test_broken_plugins", "loads plugins that print and hang"),
+    "zoo_core/registry/resolve": ("zoo_core/training/test_runner", "trains resolved recipes"),
+    "zoo_core/registry/selection": ("zoo_core/cli/test_managing_plugins", "enables and disables plugins"),
+    "zoo_core/runs/environment": ("zoo_core/training/test_runner", "reads environment.json"),
+    "zoo_core/runs/lock": ("zoo_core/runs/test_folder", "locks a folder"),
+    "zoo_core/runs/run": ("zoo_core/training/test_runner", "reads and stops runs"),
+    "zoo_core/testing/check": ("zoo_core/testing/test_conformance", "runs checks"),
+    "zoo_core/testing/collect": ("zoo_core/testing/test_conformance", "collects checks"),
+    "zoo_core/testing/dataset_checks": ("zoo_core/testing/test_conformance", "violates each check"),
+    "zoo_core/testing/model_checks": ("zoo_core/testing/test_conformance", "violates each check"),
+    "zoo_core/testing/plugin_checks": ("zoo_core/testing/test_conformance", "violates each check"),
+    "zoo_core/testing/process_pair": ("system/test_checks_of_installed_plugins", "checks two processes"),
+    "zoo_core/testing/pytest_cases": ("zoo_core/testing/test_conformance", "makes pytest tests"),
+    "zoo_core/testing/recipe_checks": ("zoo_core/testing/test_conformance", "violates each check"),
+    "zoo_core/tools/extras": ("zoo_core/cli/test_export", "hides packages"),
+    "zoo_core/tools/unpickle": ("zoo_core/tools/test_convert", "converts pickles"),
+    "zoo_core/tools/bench/inference": ("zoo_core/tools/bench/test_bench", "benchmarks predictions"),
+    "zoo_core/tools/bench/machine": ("zoo_core/tools/bench/test_bench", "compares with peak performance"),
+    "zoo_core/tools/bench/training": ("zoo_core/tools/bench/test_bench", "benchmarks training"),
+    "zoo_core/tools/demo/display": ("zoo_core/tools/demo/test_controls", "shows predictions"),
+    "zoo_core/tools/demo/predict": ("zoo_core/tools/demo/test_controls", "predicts from uploads"),
+    "zoo_core/tools/demo/requirements": ("zoo_core/tools/demo/test_page", "starts on a used port"),
+    "zoo_core/tools/demo/server": ("zoo_core/tools/demo/test_page", "starts and stops the server"),
+    "zoo_core/tools/demo/source": ("zoo_core/tools/demo/test_page", "serves weights and runs"),
+    "zoo_core/tools/export/compare": ("zoo_core/tools/export/test_export", "compares outputs"),
+    "zoo_core/tools/export/onnx_file": ("zoo_core/tools/export/test_export", "writes ONNX files"),
+    "zoo_core/tools/export/program": ("zoo_core/tools/export/test_export_of_plugins", "exports networks of plugins"),
+    "zoo_core/tools/export/program_file": ("zoo_core/tools/export/test_export", "writes exported programs"),
+    "zoo_core/tools/export/real_inputs": ("zoo_core/tools/export/test_export_of_plugins", "checks on a dataset"),
+    "zoo_core/tools/export/requirements": ("zoo_core/cli/test_export", "hides packages, gives bad names"),
+    "zoo_core/tools/report/curves": ("zoo_core/tools/report/test_page", "thins curves"),
+    "zoo_core/tools/report/differences": ("zoo_core/tools/report/test_page", "compares runs"),
+    "zoo_core/tools/report/previews": ("zoo_core/tools/report/test_page", "thins previews"),
+    "zoo_core/tools/report/read": ("zoo_core/tools/report/test_page", "reads folders of runs"),
+    "zoo_core/tools/sweep/folder": ("zoo_core/tools/sweep/test_kills", "resumes sweeps in their folder"),
+    "zoo_core/tools/sweep/plot": ("zoo_core/tools/sweep/test_trials", "draws the plot"),
+    "zoo_core/tools/sweep/requirements": ("zoo_core/cli/test_sweep_messages", "hides packages"),
+    "zoo_core/tools/sweep/results": ("zoo_core/tools/sweep/test_trials", "reads the table"),
+    "zoo_core/tools/sweep/start": ("zoo_core/tools/sweep/test_trials", "starts and shows sweeps"),
+    "zoo_core/tools/sweep/study": ("zoo_core/tools/sweep/test_kills", "shares a study"),
+    "zoo_core/tools/sweep/trial_hooks": ("zoo_core/tools/sweep/test_trials", "prunes trials"),
+    "zoo_core/tools/top/read": ("zoo_core/tools/top/test_live", "reads folders of runs"),
+    "zoo_core/training/assemble": ("zoo_core/training/test_runner", "assembles runs"),
+    "zoo_core/training/environment": ("zoo_core/training/test_runner", "reads environment.json"),
+    "zoo_core/training/error_attribution": ("zoo_core/training/test_runner", "trains with a broken trainer"),
+    "zoo_core/weights/cache": ("zoo_core/weights/test_download", "downloads and caches files"),
+    "zoo_core/weights/card": ("zoo_core/tools/test_publish", "reads the card"),
+    "zoo_core/weights/matching": ("zoo_core/weights/test_load", "loads tensors that do not fit"),
+    "zoo_core/weights/meta_init": ("zoo_core/weights/test_load", "loads without initializing"),
+    "zoo_core/weights/metadata": ("zoo_core/weights/test_header", "reads the metadata of a run"),
+    "zoo_plugins/plugin": ("zoo_core/cli/test_looking", "lists its recipes"),
+    "zoo_plugins/classifier/model": ("zoo_plugins/classifier/test_classifier", "predicts"),
+    "zoo_plugins/classifier/plugin": ("zoo_plugins/test_promises_kept", "checks the plugin"),
+    "zoo_plugins/classifier/trainer": ("zoo_plugins/classifier/test_classifier", "trains"),
+    "zoo_plugins/clsgan/metrics": ("zoo_plugins/clsgan/test_trainer", "evaluates a trainer"),
+    "zoo_plugins/clsgan/plugin": ("zoo_plugins/test_promises_kept", "checks the plugin"),
+    "zoo_plugins/common/ema": ("zoo_plugins/unet/test_next_frame", "publishes averaged weights"),
+    "zoo_plugins/common/labels": ("zoo_plugins/clsgan/test_trainer", "gives wrong labels"),
+    "zoo_plugins/common/schedules": ("zoo_plugins/unet/test_next_frame", "reads learning rates"),
+    "zoo_plugins/common/transforms": ("zoo_plugins/clsgan/test_augment", "augments images"),
+    "zoo_plugins/datasets/paths": ("zoo_plugins/datasets/test_mnist", "reads data folders"),
+    "zoo_plugins/datasets/plugin": ("zoo_plugins/test_promises_kept", "checks the plugin"),
+    "zoo_plugins/datasets/splits": ("zoo_plugins/datasets/test_frame_folder", "splits sequences"),
+    "zoo_plugins/datasets/sprites": ("zoo_plugins/datasets/test_digit_scenes", "draws digits"),
+    "zoo_plugins/datasets/mnist/dataset": ("zoo_plugins/datasets/test_mnist", "reads examples"),
+    "zoo_plugins/datasets/mnist/digits": ("zoo_plugins/datasets/test_mnist", "reads examples"),
+    "zoo_plugins/datasets/mnist/download": ("zoo_plugins/datasets/test_mnist", "downloads from a local server"),
+    "zoo_plugins/datasets/mnist/files": ("zoo_plugins/datasets/test_mnist", "finds and verifies files"),
+    "zoo_plugins/datasets/mnist/idx": ("zoo_plugins/datasets/test_mnist", "reads damaged files"),
+    "zoo_plugins/unet/base_trainer": ("zoo_plugins/unet/test_next_frame", "trains"),
+    "zoo_plugins/unet/blocks": ("zoo_plugins/unet/test_model", "compares with a plain network"),
+    "zoo_plugins/unet/fuse": ("zoo_plugins/unet/test_model", "folds normalization"),
+    "zoo_plugins/unet/plugin": ("zoo_plugins/test_promises_kept", "checks the plugin"),
+}
+
+
+def modules() -> list[Path]:
+    """The path of each module, relative to the repository and without its suffix."""
+    paths = [
+        path.relative_to(ROOT) for package in ("zoo_core", "zoo_plugins") for path in (ROOT / package).rglob("*.py")
+    ]
+    return sorted(path.with_suffix("") for path in paths if path.stem != "__init__" and "template" not in path.parts)
+
+
+def mirrored(module: Path) -> Path:
+    return TESTS / module.parent / f"test_{module.name}.py"
+
+
+def test_every_module_has_a_test_module_or_is_covered_elsewhere() -> None:
+    missing = [str(one) for one in modules() if not mirrored(one).is_file() and str(one) not in COVERED_ELSEWHERE]
+    assert missing == []
+
+
+def test_the_files_that_cover_modules_exist() -> None:
+    files = {test for test, _ in COVERED_ELSEWHERE.values()}
+    assert [file for file in sorted(files) if not (TESTS / f"{file}.py").is_file()] == []
+
+
+def test_no_entry_is_superfluous() -> None:
+    known = set(map(str, modules()))
+    assert [module for module in COVERED_ELSEWHERE if module not in known] == []
+    assert [module for module in COVERED_ELSEWHERE if mirrored(Path(module)).is_file()] == []
+    assert [module for module, (_, reason) in COVERED_ELSEWHERE.items() if not reason] == []

@@ -1,0 +1,78 @@
+"""The folder of a run: creating, locking and removing it."""
+
+from __future__ import annotations
+
+import pytest
+
+from zoo_core.errors import BadFile, NameTaken
+from zoo_core.runs.folder import RunFolder
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_folder_that_contains_a_run_is_refused_with_the_command_that_resumes_it(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    folder.write_config("run: {}\n")
+    with pytest.raises(NameTaken, match="already exists, and a run never overwrites another") as raised:
+        folder.create()
+    assert raised.value.hint == f"Choose another --folder, or resume the run: zoo run --resume {folder.path}"
+
+
+def test_a_file_with_the_name_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "run").touch()
+    with pytest.raises(NameTaken):
+        RunFolder(tmp_path / "run").create()
+    with pytest.raises(BadFile, match="could not be created: Not a directory"):
+        RunFolder(tmp_path / "run" / "inner").create()
+
+
+def test_the_folder_of_a_run_that_was_killed_before_it_started_can_be_used(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    folder.write_environment({"processes": 1})
+    leftovers = (".environment.json.1-0a.part", ".config.yaml.1-0a.part", ".metrics.jsonl.1-0a.part", ".lock")
+    for name in leftovers:
+        (folder.path / name).touch()
+    folder.create()
+    with folder.locked():
+        assert names_in(folder.path) == [".lock", "environment.json"]
+
+
+def test_the_lock_is_held_only_inside_the_context(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    assert not folder.is_locked()
+    with folder.locked():
+        assert folder.is_locked()
+        with pytest.raises(NameTaken, match="another process is training in"), RunFolder(folder.path).locked():
+            pass
+    assert not folder.is_locked()
+
+
+def test_a_run_that_fails_to_start_leaves_no_folder(tmp_path):
+    folder = RunFolder(tmp_path / "runs" / "recipe" / "run")
+    folder.create()
+    folder.write_environment({})
+    folder.write_config("run: {}\n")
+    folder.remove_if_empty()
+    assert names_in(tmp_path) == []
+
+
+def test_files_of_others_are_not_removed(tmp_path):
+    folder = RunFolder(tmp_path / "runs" / "run")
+    folder.create()
+    (folder.path / "notes.txt").touch()
+    folder.remove_if_empty()
+    assert names_in(folder.path) == ["notes.txt"]
+
+
+def test_a_damaged_environment_is_reported(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_environment({"processes": 2})
+    assert folder.read_environment() == {"processes": 2}
+    folder.environment.write_text("{")
+    with pytest.raises(BadFile, match=r"environment.json can't be read"):
+        folder.read_environment()

@@ -1,0 +1,52 @@
+"""Errors and the wording of their messages."""
+
+from __future__ import annotations
+
+import pytest
+
+from zoo_core.errors import BadFile, BadSetting, UnknownName, ZooError, did_you_mean, in_yaml, nearest, one_line
+
+
+def test_an_error_is_its_message_and_the_hint_in_a_second_line():
+    error = BadSetting("run.steps is -1.", "Write a positive number.")
+    assert (error.message, error.hint) == ("run.steps is -1.", "Write a positive number.")
+    assert str(error) == "run.steps is -1.\n  Write a positive number."
+    assert str(BadFile("a.yaml is empty.")) == "a.yaml is empty."
+    assert all(issubclass(kind, ZooError) for kind in (BadFile, BadSetting, UnknownName))
+
+
+def test_the_nearest_name_is_suggested():
+    names = ["learning_rate", "batch_size", "steps"]
+    assert nearest("learning_rte", names) == "learning_rate"
+    assert nearest("zzz", names) is None
+    assert did_you_mean("step", names) == "Did you mean 'steps'?"
+    assert did_you_mean("zzz", names) is None
+    assert did_you_mean("zzz", names, "See `zoo list`.") == "See `zoo list`."
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (1.5, "1.5"),
+        ("a", "'a'"),
+        ([1, (False, None)], "[1, [false, null]]"),
+        ({"a": {1: "b"}}, "{a: {1: 'b'}}"),
+    ],
+)
+def test_values_are_written_in_yaml(value, text):
+    assert in_yaml(value) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a\n b\t c", "a b c"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("Größe", "Größe"),
+        (300 * "x", 200 * "x" + "…"),
+    ],
+)
+def test_text_becomes_one_printable_line(text, line):
+    assert one_line(text) == line
