@@ -135,7 +135,12 @@ def test_a_backbone_starts_from_a_file_and_stays_as_it_is(zoo, tmp_path):
     published = timm.create_model("test_resnet").state_dict()
     save_file(published, tmp_path / "published.safetensors")
     source = block("wrapping.md", "class TimmClassifier(zoo.Model)")
-    words = ["trainer.start=published.safetensors", "trainer.head_only=true", "run.steps=5", "dataset.source=subset"]
+    words = [
+        "trainer.pretrained_file=published.safetensors",
+        "trainer.freeze_backbone=true",
+        "run.steps=5",
+        "dataset.source=subset",
+    ]
     zoo(source, "run", "timm-mnist", "model.backbone=test_resnet", *words, "--folder", "run")
     trained = load_file(tmp_path / "run" / "model.safetensors")
     backbone = [name for name in published if not name.startswith("fc.") and name != "conv1.0.weight"]
