@@ -206,7 +206,7 @@ def test_examples_come_from_a_storage_by_number(stored):
     sys.modules["stored"] = module  # where a data class looks for its module
     specification.loader.exec_module(module)
     store("memory://digits", 20)
-    examples = module.Stored("memory://digits")
+    examples = module.ObjectReader("memory://digits")
     batch = examples([3, 0])
     assert batch["image"].shape == (2, 1, 28, 28)
     assert torch.equal(batch["label"], torch.tensor([1, 0]))  # 0/0000, 0/0010, 1/0001, 1/0011
@@ -217,7 +217,7 @@ def test_examples_come_from_a_storage_by_number(stored):
 def test_a_run_reads_its_examples_from_a_storage_in_loader_processes(stored, tmp_path):
     store(f"file://{tmp_path}/train", 80)
     store(f"file://{tmp_path}/test", 20)
-    words = [f"dataset.training=file://{tmp_path}/train", f"dataset.evaluation=file://{tmp_path}/test"]
+    words = [f"dataset.train_url=file://{tmp_path}/train", f"dataset.test_url=file://{tmp_path}/test"]
     words += ["run.device=cpu", "run.batch_size=16", "run.epochs=2", "--folder", str(tmp_path / "run")]
     command = [sys.executable, "-m", "zoo_core", "--plugin", str(stored), "run", "stored-digits", *words]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
