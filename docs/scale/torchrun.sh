@@ -28,7 +28,8 @@ if [ -f "$RUN/config.yaml" ]; then
 else
   zoo run "$@" --print-config >/dev/null # reports invalid arguments once, with exit code 2
   set -- "$@" --folder "$RUN"
-  if [ -d "$RUN" ] && [ "$rank" = 0 ]; then # left by a run that was killed before its first step; rmdir keeps any other content
+  # The folder may be left by a run that was killed before its first step; rmdir keeps any other content.
+  if [ -d "$RUN" ] && [ "$rank" = 0 ]; then
     rm -f "$RUN/.lock" "$RUN/environment.json"
     rmdir "$RUN"
   fi
