@@ -16,7 +16,7 @@
 # machines. SIGTERM and SIGINT stop the run on all machines after the current step, with a checkpoint.
 set -euo pipefail
 
-: "${RUN:?should name the folder of the run}"
+: "${RUN:?must name the folder of the run}"
 nodes=${NODES:-1} rank=${NODE_RANK:-0}
 finished=$RUN/finished
 
