@@ -43,6 +43,34 @@ def zoo(tmp_path: Path):
     return zoo
 
 
+RUN_COMMANDS = """
+import json, sys
+from zoo_core.cli import _exit_code
+
+for arguments in json.load(sys.stdin):
+    if code := _exit_code(arguments):
+        sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        print("\\0", end="", file=stream, flush=True)
+"""
+
+
+@pytest.fixture
+def commands(tmp_path: Path):
+    """Runs several commands in one process, which imports the library of the page once."""
+
+    def commands(plugin: str, *several: list[str]) -> list[tuple[str, str]]:
+        (tmp_path / "page_plugin.py").write_text(plugin)
+        variables = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), "ZOO_PLUGIN_FILES": "page_plugin.py"}
+        command = [sys.executable, "-c", RUN_COMMANDS]
+        options = {"input": json.dumps(several), "capture_output": True, "text": True}
+        done = subprocess.run(command, env=variables, cwd=tmp_path, check=False, **options)
+        assert done.returncode == 0, done.stderr
+        return list(zip(done.stdout.split("\0"), done.stderr.split("\0"), strict=True))[:-1]
+
+    return commands
+
+
 @pytest.mark.parametrize("library", ["wandb", "mlflow"])
 def test_a_logger_loads_and_has_at_most_forty_lines(zoo, library):
     source = block("loggers-and-commands.md", f"import {library}")
@@ -101,30 +129,33 @@ WRAPPED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("library", WRAPPED)
-def test_a_model_of_another_library_trains_predicts_and_passes_the_checks(zoo, library, tmp_path):
+def test_a_model_of_another_library_trains_predicts_and_passes_the_checks(commands, library, tmp_path):
     if find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
     class_name, model, recipe, overrides = WRAPPED[library]
-    source = block("wrapping.md", f"class {class_name}(zoo.Model)")
-    assert recipe in zoo(source, "list").stdout
+    segments = library == "segmentation_models_pytorch"
+    Image.effect_noise((96, 64) if segments else (28, 28), 90).save(tmp_path / "image.png")
     steps = 12
-    done = zoo(source, "run", recipe, *overrides, f"run.steps={steps}", "run.log_every=1", "--folder", "run")
-    assert "warning" not in done.stderr.lower()
+    listed, trained, predicted, checked = commands(
+        block("wrapping.md", f"class {class_name}(zoo.Model)"),
+        ["list"],
+        ["run", recipe, *overrides, f"run.steps={steps}", "run.log_every=1", "--folder", "run"],
+        ["predict", "run", "image=image.png", *(["-o", "mask.png"] if segments else [])],
+        ["check", model],
+    )
+    assert recipe in listed[0]
+    assert "warning" not in trained[1].lower()
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "evaluation" not in line]
     assert len(losses) == steps
     assert min(losses[-3:]) < losses[0]
-    segments = library == "segmentation_models_pytorch"
-    Image.effect_noise((96, 64) if segments else (28, 28), 90).save(tmp_path / "image.png")
     if segments:
-        zoo(source, "predict", "run", "image=image.png", "-o", "mask.png")
         with Image.open(tmp_path / "mask.png") as mask:
             assert mask.size == (96, 64)
     else:
-        assert "label" in zoo(source, "predict", "run", "image=image.png").stdout
-    checked = zoo(source, "check", model).stdout
-    assert "builds-on-the-meta-device" in checked
-    assert "failed" not in checked
+        assert "label" in predicted[0]
+    assert "builds-on-the-meta-device" in checked[0]
+    assert "failed" not in checked[0]
 
 
 def test_a_frozen_backbone_keeps_its_pretrained_weights(zoo, tmp_path):
