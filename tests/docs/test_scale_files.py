@@ -19,6 +19,7 @@ import torch
 import yaml
 from repository import ROOT
 
+pytestmark = pytest.mark.xdist_group("processes")
 PAGES = ROOT / "docs" / "scale"
 OVERRIDES = ["digit-classifier-mnist", "dataset.source=subset", "run.device=cpu", "run.batch_size=8", "run.steps=200",
          "run.log_every=5", "run.checkpoint_every=0"]  # fmt: skip
