@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# One run on several machines. Each of them calls this script with the same words, and it begins the run or goes on:
+# One run on several machines. Call this script with the same arguments on each; it starts or resumes the run:
 #
 #   NODES=2 NODE_RANK=0 MASTER_ADDR=first RUN=/shared/runs/clips bash torchrun.sh unet-moving-mnist-large
 #   NODES=2 NODE_RANK=1 MASTER_ADDR=first RUN=/shared/runs/clips bash torchrun.sh unet-moving-mnist-large
 #
-#   RUN          the run's folder, on a file system that all machines share
-#   NODES        machines; 1 if not given
-#   NODE_RANK    which of them this is: 0, 1, …
-#   PROCESSES    processes on each machine, as many as it has accelerators; 1 if not given
-#   MASTER_ADDR  name or address of machine 0, which the others can reach
-#   MASTER_PORT  a port that is free there; 29500 if not given
-#   LOCAL_ADDR   address of this machine, where its own name does not lead to it
+#   RUN          folder of the run, on a file system that all machines share
+#   NODES        number of machines; 1 by default
+#   NODE_RANK    index of this machine: 0, 1, …
+#   PROCESSES    processes per machine, one per accelerator; 1 by default
+#   MASTER_ADDR  host name or address of machine 0 that the others can reach
+#   MASTER_PORT  a free port on machine 0; 29500 by default
+#   LOCAL_ADDR   address of this machine, if its host name does not resolve to it
 #
-# Exit codes: 0 the run is finished, 2 a mistake in what was asked for, 75 it is not finished: call the script again, on
-# all machines. SIGTERM and SIGINT stop the run on all of them after the step, with a checkpoint.
+# Exit codes: 0 the run is complete, 2 invalid arguments, 75 the run is not complete: call the script again on all
+# machines. SIGTERM and SIGINT stop the run on all machines after the current step, with a checkpoint.
 set -euo pipefail
 
-: "${RUN:?should name the folder of the run}"
+: "${RUN:?must name the folder of the run}"
 nodes=${NODES:-1} rank=${NODE_RANK:-0}
 finished=$RUN/finished
 
@@ -26,15 +26,16 @@ fi
 if [ -f "$RUN/config.yaml" ]; then
   set -- --resume "$RUN"
 else
-  zoo run "$@" --print-config >/dev/null # a mistake is told here, once, with its exit code
+  zoo run "$@" --print-config >/dev/null # reports invalid arguments once, with exit code 2
   set -- "$@" --folder "$RUN"
-  if [ -d "$RUN" ] && [ "$rank" = 0 ]; then # of a run that was killed before it began; rmdir spares anything else
+  # The folder may be left by a run that was killed before its first step; rmdir keeps any other content.
+  if [ -d "$RUN" ] && [ "$rank" = 0 ]; then
     rm -f "$RUN/.lock" "$RUN/environment.json"
     rmdir "$RUN"
   fi
 fi
 
-# The launcher's own exit code is 1 whatever that of the training was, and 0 on machines without the first process.
+# The launcher exits with 1 for any exit code of the training, and with 0 on machines without rank zero.
 torchrun \
   --nnodes "$nodes" --node-rank "$rank" --nproc-per-node "${PROCESSES:-1}" \
   --master-addr "${MASTER_ADDR:-127.0.0.1}" --master-port "${MASTER_PORT:-29500}" \
@@ -46,14 +47,14 @@ trap 'kill -TERM "$launcher" 2>/dev/null || true' TERM INT
 
 code=0
 wait "$launcher" || code=$?
-while kill -0 "$launcher" 2>/dev/null; do # a signal ended the waiting, and not the launcher
+while kill -0 "$launcher" 2>/dev/null; do # a signal interrupted the wait, but the launcher is still running
   code=0
   wait "$launcher" || code=$?
 done
 
 if [ "$rank" = 0 ] && [ "$code" = 0 ]; then
   touch "$finished"
-elif [ "$code" = 0 ]; then # stopped or finished, which only machine 0 knows
+elif [ "$code" = 0 ]; then # stopped or complete; only machine 0 knows which
   for ((second = 0; second < 30; second++)); do
     [ -f "$finished" ] && break
     sleep 1

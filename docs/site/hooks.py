@@ -1,4 +1,4 @@
-"""What MkDocs does not do by itself: pages from outside docs/, and links that lead out of docs/."""
+"""MkDocs hooks: pages from outside docs/, and links that leave docs/."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links as the repository has them become links of the site; what is no page of it becomes text."""
+    """Rewrite links of the repository as links of the site; a link to a file that is not a page becomes plain text."""
     here = page.file.src_uri
     origin = {made: source for source, made in OUTSIDE.items()}.get(here, f"docs/{here}")
 
     def on_site(found: re.Match[str]) -> str:
-        picture, label, link, anchor = found.groups()
+        image_mark, label, link, anchor = found.groups()
         if "://" in link:
             return found[0]
         target = posixpath.normpath(posixpath.join(posixpath.dirname(origin), link))
         inside = OUTSIDE.get(target) or (target.removeprefix("docs/") if target.startswith("docs/") else None)
         if inside is None:
-            return label if (ROOT / target).exists() else found[0]  # a link to nothing stays, and fails the build
-        return f"{picture}[{label}]({posixpath.relpath(inside, posixpath.dirname(here) or '.')}{anchor or ''})"
+            return label if (ROOT / target).exists() else found[0]  # a broken link is kept, so that the build fails
+        return f"{image_mark}[{label}]({posixpath.relpath(inside, posixpath.dirname(here) or '.')}{anchor or ''})"
 
     return _LINK.sub(on_site, markdown)

@@ -1,4 +1,4 @@
-"""What docs/export.md shows is what happens."""
+"""docs/export.md shows the actual output, and its code runs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import onnx
 import pytest
 from repository import ROOT
 
-from zoo_core.tools.export.requirements import ENDINGS
+from zoo_core.tools.export.requirements import EXTENSIONS
 
 PAGE = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def test_it_names_every_format() -> None:
-    assert all(f"`{ending}`" in PAGE or ending in PAGE for ending in ENDINGS.values())
+def test_the_page_names_every_format() -> None:
+    assert all(f"`{ending}`" in PAGE or ending in PAGE for ending in EXTENSIONS.values())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("containing", "file"), [("onnxruntime", "unet-digit-scenes.onnx"), ("torch", "scenes.pt2")])
-def test_a_file_is_run_as_the_page_says(tmp_path: Path, containing: str, file: str) -> None:
-    words = [sys.executable, "-m", "zoo_core", "export", "unet-digit-scenes", "-o", file]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+def test_an_exported_file_runs_with_the_code_on_the_page(tmp_path: Path, containing: str, file: str) -> None:
+    command = [sys.executable, "-m", "zoo_core", "export", "unet-digit-scenes", "-o", file]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     for line in ("input    image: float32 (batch, 1, height, width)", "dynamic  batch, height, width"):
         assert line in done.stdout
@@ -42,6 +42,6 @@ def test_a_file_is_run_as_the_page_says(tmp_path: Path, containing: str, file: s
     )
     assert ran.returncode == 0, ran.stderr
     if file.endswith(".onnx"):
-        notes = {one.key: json.loads(one.value) for one in onnx.load(str(tmp_path / file)).metadata_props}
-        assert json.loads(ran.stdout) == notes["zoo_export"]
-        assert all(f"`{key}`" in PAGE for key in notes["zoo_export"])
+        metadata = {prop.key: json.loads(prop.value) for prop in onnx.load(str(tmp_path / file)).metadata_props}
+        assert json.loads(ran.stdout) == metadata["zoo_export"]
+        assert all(f"`{key}`" in PAGE for key in metadata["zoo_export"])

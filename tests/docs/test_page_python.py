@@ -1,4 +1,4 @@
-"""The Python of README and of the page on weights is run as it stands, on a run and a file of the names it gives."""
+"""The Python code of the README and of docs/weights.md runs as it is written."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ import zoo_core as zoo
 from zoo_core.registry.registry import Registry
 
 SHORT = ["dataset.source=subset", "run.device=cpu", "run.threads=1"]
-UNJUDGED = [*SHORT, "trainer.eval_classifier=null"]  # whose figures take longer than such a short training
+NOT_EVALUATED = [*SHORT, "trainer.eval_classifier=null"]  # evaluation would take longer than this short training
 
 
 def python_of(page: str) -> list[str]:
@@ -22,20 +22,20 @@ def python_of(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def test_readme_loads_predicts_trains_and_loads_what_was_trained(tmp_path, monkeypatch):
+def test_the_readme_loads_predicts_trains_and_loads_the_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (program,) = [text for text in python_of("README.md") if "zoo.load(" in text]
     steps = '"run.steps=2000"'
     assert steps in program
-    made: dict = {}
-    exec(program.replace(steps, ", ".join(f'"{word}"' for word in ["run.steps=4", *UNJUDGED])), made)  # noqa: S102
-    assert made["digits"].shape == (3, 1, 28, 28)
-    assert 0 <= made["digits"].min() < made["digits"].max() <= 1
-    trained = made["run"].model.state_dict()
-    assert all(torch.equal(trained[key], value) for key, value in made["mine"].state_dict().items())
+    namespace: dict = {}
+    exec(program.replace(steps, ", ".join(f'"{word}"' for word in ["run.steps=4", *NOT_EVALUATED])), namespace)  # noqa: S102
+    assert namespace["digits"].shape == (3, 1, 28, 28)
+    assert 0 <= namespace["digits"].min() < namespace["digits"].max() <= 1
+    trained = namespace["run"].model.state_dict()
+    assert all(torch.equal(trained[key], value) for key, value in namespace["mine"].state_dict().items())
 
 
-def test_readmes_ten_lines_register_what_they_say():
+def test_the_plugin_in_the_readme_registers_its_names_in_at_most_ten_lines():
     (program,) = [text for text in python_of("README.md") if "zoo_register" in text]
     plugin: dict = {"__file__": str(ROOT / "examples" / "plugin.py")}
     exec(program, plugin)  # noqa: S102
@@ -49,7 +49,7 @@ def test_readmes_ten_lines_register_what_they_say():
     assert len([line for line in program.splitlines() if line.strip()]) <= 10
 
 
-AROUND_THE_STEP = """
+PLUGIN_WITHOUT_STEP = """
     from dataclasses import dataclass
     from torch import nn
     from torch.nn import functional as F
@@ -58,7 +58,7 @@ AROUND_THE_STEP = """
     class Autoencoder(zoo.Model):
         @dataclass(frozen=True, kw_only=True)
         class Config:
-            width: int = zoo.setting(16, "of the code", ge=1)
+            width: int = zoo.setting(16, "length of the code", ge=1)
 
         def __init__(self, config):
             super().__init__(config)
@@ -91,14 +91,14 @@ AROUND_THE_STEP = """
 """
 
 
-def test_readmes_step_trains(tmp_path):
+def test_the_training_step_in_the_readme_lowers_the_loss(tmp_path):
     (step,) = [text for text in python_of("README.md") if "def step(" in text]
-    around = textwrap.dedent(AROUND_THE_STEP)
-    assert "    def step(self, batch): ...\n" in around
-    (tmp_path / "mine.py").write_text(around.replace("    def step(self, batch): ...\n", step))
-    words = [*SHORT, "run.steps=40", "run.batch_size=16", "run.log_every=20"]
+    plugin = textwrap.dedent(PLUGIN_WITHOUT_STEP)
+    assert "    def step(self, batch): ...\n" in plugin
+    (tmp_path / "mine.py").write_text(plugin.replace("    def step(self, batch): ...\n", step))
+    overrides = [*SHORT, "run.steps=40", "run.batch_size=16", "run.log_every=20"]
     done = subprocess.run(
-        [sys.executable, "-m", "zoo_core", "--plugin", "mine.py", "run", "autoencoder", *words],
+        [sys.executable, "-m", "zoo_core", "--plugin", "mine.py", "run", "autoencoder", *overrides],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -109,17 +109,17 @@ def test_readmes_step_trains(tmp_path):
     assert last < first
 
 
-def test_weights_are_loaded_in_every_way_of_the_page(tmp_path, monkeypatch):
+def test_the_weights_page_loads_a_name_a_run_and_a_file_and_overrides_settings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     first, second = python_of("docs/weights.md")
     (folder,) = re.findall(r'"(runs/[^"]+)"', first)
-    zoo.run("clsgan-mnist", "run.steps=4", *UNJUDGED, folder=folder)
+    zoo.run("clsgan-mnist", "run.steps=4", *NOT_EVALUATED, folder=folder)
     (tmp_path / "some").mkdir()
     shutil.copy(Path(folder) / "model.safetensors", "some/file.safetensors")
     assert first.count('"cuda"') == 1
-    made: dict = {}
-    exec(first.replace('"cuda"', '"cpu"'), made)  # noqa: S102
-    assert type(made["model"]).__name__ == "CLSGAN"
-    exec(second, made)  # noqa: S102
-    said = re.findall(r"left_out\.mismatched  # (\{.*?), …", second)
-    assert said == [str(dict([next(iter(made["left_out"].mismatched.items()))]))[:-1].replace("'", '"')]
+    namespace: dict = {}
+    exec(first.replace('"cuda"', '"cpu"'), namespace)  # noqa: S102
+    assert type(namespace["model"]).__name__ == "CLSGAN"
+    exec(second, namespace)  # noqa: S102
+    shown = re.findall(r"incompatible\.mismatched  # (\{.*?), …", second)
+    assert shown == [str(dict([next(iter(namespace["incompatible"].mismatched.items()))]))[:-1].replace("'", '"')]

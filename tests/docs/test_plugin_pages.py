@@ -1,4 +1,4 @@
-"""What docs/plugins shows is code that works as it stands."""
+"""The code of docs/plugins works as it is written."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def block(page: str, containing: str) -> str:
-    """The one block of Python on a page that contains a text."""
+    """The only block of Python code on a page that contains a text."""
     (found,) = [text for text in BLOCK.findall((PAGES / page).read_text()) if containing in text]
     return found
 
 
 @pytest.fixture
 def zoo(tmp_path: Path):
-    """The real command with a plugin that is a block of a page."""
+    """Runs the command `zoo` with a plugin from a page."""
 
-    def zoo(plugin: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def zoo(plugin: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "page_plugin.py").write_text(plugin)
-        surroundings = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), **environment}
-        command = [sys.executable, "-m", "zoo_core", "--plugin", "page_plugin.py", *words]
-        done = subprocess.run(command, capture_output=True, text=True, env=surroundings, cwd=tmp_path)
+        variables = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), **environment}
+        command = [sys.executable, "-m", "zoo_core", "--plugin", "page_plugin.py", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=variables, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         return done
 
     return zoo
 
 
-ONE_AFTER_ANOTHER = """
+RUN_COMMANDS = """
 import json, sys
 from zoo_core.cli import _exit_code
 
-for words in json.load(sys.stdin):
-    if code := _exit_code(words):
+for arguments in json.load(sys.stdin):
+    if code := _exit_code(arguments):
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):
         print("\\0", end="", file=stream, flush=True)
@@ -57,14 +57,14 @@ for words in json.load(sys.stdin):
 
 @pytest.fixture
 def commands(tmp_path: Path):
-    """Several commands, one after another in one process, which imports the libraries of the page once."""
+    """Runs several commands in one process, which imports the library of the page once."""
 
     def commands(plugin: str, *several: list[str]) -> list[tuple[str, str]]:
         (tmp_path / "page_plugin.py").write_text(plugin)
-        surroundings = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), "ZOO_PLUGIN_FILES": "page_plugin.py"}
-        command = [sys.executable, "-c", ONE_AFTER_ANOTHER]
-        typed = {"input": json.dumps(several), "capture_output": True, "text": True}
-        done = subprocess.run(command, env=surroundings, cwd=tmp_path, check=False, **typed)
+        variables = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), "ZOO_PLUGIN_FILES": "page_plugin.py"}
+        command = [sys.executable, "-c", RUN_COMMANDS]
+        options = {"input": json.dumps(several), "capture_output": True, "text": True}
+        done = subprocess.run(command, env=variables, cwd=tmp_path, check=False, **options)
         assert done.returncode == 0, done.stderr
         return list(zip(done.stdout.split("\0"), done.stderr.split("\0"), strict=True))[:-1]
 
@@ -72,7 +72,7 @@ def commands(tmp_path: Path):
 
 
 @pytest.mark.parametrize("library", ["wandb", "mlflow"])
-def test_a_logger_registers_and_is_at_most_forty_lines(zoo, library):
+def test_a_logger_loads_and_has_at_most_forty_lines(zoo, library):
     source = block("loggers-and-commands.md", f"import {library}")
     assert len([line for line in source.splitlines() if line.strip()]) <= 40
     assert "page_plugin" in zoo(source, "plugins").stdout
@@ -81,33 +81,33 @@ def test_a_logger_registers_and_is_at_most_forty_lines(zoo, library):
 TRAINING = ["run", "digit-classifier-mnist", "dataset.source=subset", "run.steps=60", "run.log_every=20"]
 
 
-def test_the_wandb_logger_follows_a_run(zoo, tmp_path):
+def test_the_wandb_logger_logs_a_run(zoo, tmp_path):
     if find_spec("wandb") is None:
         pytest.skip("wandb is not installed")
     source = block("loggers-and-commands.md", "import wandb")
     done = zoo(source, *TRAINING, "--folder", "run", WANDB_MODE="offline")
     assert "switched off" not in done.stderr
-    (kept,) = tmp_path.glob("run/wandb/offline-run-*/run-digit-classifier-mnist-run.wandb")
-    for word in (b"evaluation/accuracy", b"loss", b"learning_rate"):
-        assert word in kept.read_bytes()
+    (log,) = tmp_path.glob("run/wandb/offline-run-*/run-digit-classifier-mnist-run.wandb")
+    for key in (b"evaluation/accuracy", b"loss", b"learning_rate"):
+        assert key in log.read_bytes()
 
 
-def test_the_mlflow_logger_follows_a_run(zoo, tmp_path):
+def test_the_mlflow_logger_logs_a_run(zoo, tmp_path):
     if find_spec("mlflow") is None:
         pytest.skip("mlflow is not installed")
     source = block("loggers-and-commands.md", "import mlflow")
     done = zoo(source, *TRAINING, "--folder", "run", MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/mlflow.db")
     assert "switched off" not in done.stderr
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    said = {("loss", line["step"], line["loss"]) for line in lines if "evaluation" not in line}
+    written = {("loss", line["step"], line["loss"]) for line in lines if "evaluation" not in line}
     (last,) = [line for line in lines if "evaluation" in line]
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as kept:
-        seen = set(kept.execute("select key, step, value from metrics"))
-        assert kept.execute("select status from runs").fetchall() == [("FINISHED",)]
-        assert ("trainer.learning_rate", "0.004") in set(kept.execute("select key, value from params"))
-    assert len(said) == 3
-    assert said < seen
-    assert ("evaluation/accuracy", 60, last["accuracy"]) in seen
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        logged = set(database.execute("select key, step, value from metrics"))
+        assert database.execute("select status from runs").fetchall() == [("FINISHED",)]
+        assert ("trainer.learning_rate", "0.004") in set(database.execute("select key, value from params"))
+    assert len(written) == 3
+    assert written < logged
+    assert ("evaluation/accuracy", 60, last["accuracy"]) in logged
 
 
 WRAPPED = {
@@ -129,18 +129,18 @@ WRAPPED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("library", WRAPPED)
-def test_a_model_of_another_library_is_trained_loaded_and_conforms(commands, library, tmp_path):
+def test_a_model_of_another_library_trains_predicts_and_passes_the_checks(commands, library, tmp_path):
     if find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
-    class_name, model, recipe, words = WRAPPED[library]
+    class_name, model, recipe, overrides = WRAPPED[library]
     segments = library == "segmentation_models_pytorch"
-    Image.effect_noise((96, 64) if segments else (28, 28), 90).save(tmp_path / "picture.png")
+    Image.effect_noise((96, 64) if segments else (28, 28), 90).save(tmp_path / "image.png")
     steps = 12
     listed, trained, predicted, checked = commands(
         block("wrapping.md", f"class {class_name}(zoo.Model)"),
         ["list"],
-        ["run", recipe, *words, f"run.steps={steps}", "run.log_every=1", "--folder", "run"],
-        ["predict", "run", "image=picture.png", *(["-o", "mask.png"] if segments else [])],
+        ["run", recipe, *overrides, f"run.steps={steps}", "run.log_every=1", "--folder", "run"],
+        ["predict", "run", "image=image.png", *(["-o", "mask.png"] if segments else [])],
         ["check", model],
     )
     assert recipe in listed[0]
@@ -158,7 +158,7 @@ def test_a_model_of_another_library_is_trained_loaded_and_conforms(commands, lib
     assert "failed" not in checked[0]
 
 
-def test_a_backbone_starts_from_a_file_and_stays_as_it_is(zoo, tmp_path):
+def test_a_frozen_backbone_keeps_its_pretrained_weights(zoo, tmp_path):
     timm = pytest.importorskip("timm")
     from safetensors.torch import load_file, save_file
 
@@ -166,8 +166,13 @@ def test_a_backbone_starts_from_a_file_and_stays_as_it_is(zoo, tmp_path):
     published = timm.create_model("test_resnet").state_dict()
     save_file(published, tmp_path / "published.safetensors")
     source = block("wrapping.md", "class TimmClassifier(zoo.Model)")
-    words = ["trainer.start=published.safetensors", "trainer.head_only=true", "run.steps=5", "dataset.source=subset"]
-    zoo(source, "run", "timm-mnist", "model.backbone=test_resnet", *words, "--folder", "run")
+    overrides = [
+        "trainer.pretrained_file=published.safetensors",
+        "trainer.freeze_backbone=true",
+        "run.steps=5",
+        "dataset.source=subset",
+    ]
+    zoo(source, "run", "timm-mnist", "model.backbone=test_resnet", *overrides, "--folder", "run")
     trained = load_file(tmp_path / "run" / "model.safetensors")
     backbone = [name for name in published if not name.startswith("fc.") and name != "conv1.0.weight"]
     assert len(backbone) > 20
@@ -176,13 +181,13 @@ def test_a_backbone_starts_from_a_file_and_stays_as_it_is(zoo, tmp_path):
     assert trained["network.fc.weight"].shape == (10, published["fc.weight"].shape[1])
 
 
-def test_a_sub_command_is_there_when_it_is_typed(zoo):
+def test_a_command_of_a_plugin_runs_and_is_listed(zoo):
     source = block("loggers-and-commands.md", "zoo_commands")
     assert zoo(source, "size", "digit-classifier-mnist").stdout.strip() == "121114"
     assert "Parameters of the model" in zoo(source, "--help").stdout
 
 
-def test_a_weights_scheme_brings_what_was_published(zoo, tmp_path):
+def test_a_url_scheme_downloads_the_published_file(zoo, tmp_path):
     file = ROOT / "zoo_plugins" / "classifier" / "digit-classifier-mnist.safetensors"
     (tmp_path / "share").mkdir()
     (tmp_path / "share" / "mine.safetensors").write_bytes(file.read_bytes())
@@ -196,22 +201,22 @@ def test_a_weights_scheme_brings_what_was_published(zoo, tmp_path):
     assert path.parent == tmp_path / "home" / "weights"
 
 
-def test_a_single_file_registers_what_its_page_says(zoo):
+def test_a_single_file_plugin_registers_its_recipe(zoo):
     source = block("managing.md", "registry.recipe(")
     assert "my-recipe" in zoo(source, "list").stdout
 
 
-def test_the_reference_is_what_the_docstrings_say():
+def test_the_reference_is_up_to_date():
     pytest.importorskip("griffe", reason="griffelib is not installed")
     done = subprocess.run([sys.executable, str(ROOT / "scripts" / "make_reference.py"), "--check"], check=False)
-    assert done.returncode == 0, "write it anew: python scripts/make_reference.py"
+    assert done.returncode == 0, "update it: python scripts/make_reference.py"
 
 
-def test_the_tutorial_names_every_check():
+def test_the_tutorial_lists_every_check():
     from zoo_core.testing.collect import all_checks
 
     page = " ".join((PAGES / "tutorial.md").read_text().split())
     rows = [line for line in (PAGES / "tutorial.md").read_text().splitlines() if line.startswith("| ")]
-    said = sum(len(re.split(r", | and ", row.split("|")[2])) for row in rows[1:] if "---" not in row)
-    assert said >= len(all_checks()) - 2, "a check is missing from the page"
+    listed = sum(len(re.split(r", | and ", row.split("|")[2])) for row in rows[1:] if "---" not in row)
+    assert listed >= len(all_checks()) - 2, "a check is missing from the page"
     assert "zoo_core.testing import conformance" in page
