@@ -40,7 +40,7 @@ def main() -> None:
                 words = [*given.words, f"run.batch_size={size}"]
                 seconds = ["--seconds", str(given.seconds)]
                 bench = [ZOO, "bench", given.recipe, *words, "--device", "cpu", *seconds, "--json"]
-                found.append(answer(bench, folder)["measured"]["training step"])
+                found.append(answer(bench, folder)["measurements"]["training step"])
                 products = [sys.executable, PRODUCTS_ALONE, "--recipe", given.recipe, *words, *seconds]
                 alone[size].append(answer(products, folder))
     compared = {f"share of peak, batch {n}": shares(benches[n]) for n in benches}
@@ -65,7 +65,7 @@ def answer(command: list[str], folder: str) -> Any:
 
 
 def shares(found: list[dict[str, float]]) -> dict[str, float]:
-    return spread([one["share_of_peak"] for one in found])
+    return spread([one["peak_fraction"] for one in found])
 
 
 if __name__ == "__main__":

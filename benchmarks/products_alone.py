@@ -86,7 +86,7 @@ def main() -> None:
     before = matrix_products(torch.device("cpu"), "float32")
     reached = rate(products, given.seconds)
     peak = max(before, matrix_products(torch.device("cpu"), "float32"))
-    told = {"products": len(products.calls), "operations": products.operations, "share_of_peak": reached / peak}
+    told = {"products": len(products.calls), "operations": products.operations, "peak_fraction": reached / peak}
     print(json.dumps({**told, "flops_per_second": reached, "peak_flops_per_second": peak}))
 
 

@@ -56,7 +56,7 @@ def test_pictures_of_another_size_take_more_operations(bench) -> None:
         ([RECIPE, "--dtype", "bfloat16"], "--dtype is of predictions.", "run.precision=bfloat16"),
         ([RECIPE, "run.batchsize=8"], "run.batchsize", "run.batch_size"),
         (["clsgan-mnits", "--train"], "clsgan-mnits", "clsgan-mnist"),
-        (["clsgan-mnits"], "'clsgan-mnits' is no recipe, model, weights, file or run.", "clsgan-mnist"),
+        (["clsgan-mnits"], "there is no recipe, model, weights, file or run 'clsgan-mnits'.", "clsgan-mnist"),
         (["unet", "--size", "8"], "'8' should be height x width in pixels, such as 480x560.", "--help"),
     ],
 )

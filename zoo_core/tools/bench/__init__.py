@@ -1,1 +1,1 @@
-"""How fast a model is on this machine: trained by a recipe, or asked for predictions."""
+"""Benchmarks of a recipe's training or of a model's inference: throughput, latency and memory on this machine."""
