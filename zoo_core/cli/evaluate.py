@@ -59,22 +59,22 @@ def say(source: str, comparison: Comparison, as_json: bool) -> int:
     if as_json:
         rows = comparison.rows()
         click.echo(
-            json.dumps({"agree": comparison.agree, "same_data": comparison.same_data, "metrics": rows}, indent=2)
+            json.dumps({"match": comparison.match, "same_data": comparison.same_data, "metrics": rows}, indent=2)
         )
-        return 0 if comparison.agree else 1
-    shown = [row for row in comparison.rows() if "/" not in row["metric"] or not row["agrees"]]
+        return 0 if comparison.match else 1
+    shown = [row for row in comparison.rows() if "/" not in row["metric"] or not row["match"]]
     show([{key: _plain(value) for key, value in row.items()} for row in shown], as_json=False)
-    hidden = len(comparison.stated) - len(shown)
+    hidden = len(comparison.expected) - len(shown)
     if hidden:
         click.echo(f"and {hidden} {'detail, which agrees' if hidden == 1 else 'details, which agree'}, too")
     share = f"{100 * comparison.tolerance:g} %"
     if not comparison.same_data:
         click.echo(f"{source}: measured on other data than its figures, so they say nothing of one another.")
-    elif comparison.differing:
-        click.echo(f"{source}: {len(comparison.differing)} of {len(comparison.stated)} figures are not as stated.")
+    elif comparison.mismatches:
+        click.echo(f"{source}: {len(comparison.mismatches)} of {len(comparison.expected)} figures are not as stated.")
     else:
-        click.echo(f"{source}: all {len(comparison.stated)} figures are as stated, within {share}.")
-    return 0 if comparison.agree else 1
+        click.echo(f"{source}: all {len(comparison.expected)} figures are as stated, within {share}.")
+    return 0 if comparison.match else 1
 
 
 def _plain(value: object) -> str:

@@ -76,9 +76,9 @@ def command(
 
         if resume is not None:
             _refuse_others("resumed", asked, {"storage", "trials"})
-            begun = beginning.resumed(resume, asked["storage"], asked["trials"], device)
+            begun = beginning.resume_sweep(resume, asked["storage"], asked["trials"], device)
         else:
-            begun = beginning.begun(here, recipe or "", [*words, *_device_word(device)], **asked)
+            begun = beginning.create_sweep(here, recipe or "", [*words, *_device_word(device)], **asked)
     from zoo_core.cli.sweep_report import Narrator
 
     return Narrator(begun, here, as_json).run(time_limit)
@@ -88,7 +88,7 @@ def _show(show: str, storage: str | None, as_json: bool) -> int:
     from zoo_core.cli.sweep_report import report
     from zoo_core.tools.sweep import start as beginning
 
-    report(beginning.opened(show, storage), as_json)
+    report(beginning.open_sweep(show, storage), as_json)
     return 0
 
 

@@ -271,7 +271,7 @@ def test_verify_finds_a_file_whose_sum_is_right_and_which_is_no_weights(zoo: Zoo
         (["reproduce", "lien"], "no weights are called 'lien'."),
         (["weights", "publish", "nowhere", "--license", "MIT"], "nowhere/model.safetensors does not exist."),
         (["weights", "publish", "nowhere"], "Missing option '--license'"),
-        (["weights", "publish", "a", "--license", "MIT", "--to", "ours"], "'ours' is no place to publish to."),
+        (["weights", "publish", "a", "--license", "MIT", "--to", "ours"], "'ours' is not a Hugging Face repository."),
         (["weights", "convert", "none.pt", "--model", "line", "-o", "a.safetensors"], "none.pt does not exist."),
         (["weights", "convert", "none.pt", "-o", "a.safetensors"], "Missing option '--model'"),
         (["weights", "convert", "a", "x", "--model", "line", "-o", "b"], "'x' should be key=value."),
@@ -296,7 +296,7 @@ def test_publish_prints_an_entry_that_loads_once_pasted(zoo: Zoo, run: Path) -> 
     assert checked.out.endswith("line: all 2 figures are as stated, within 0 %.\n")
     again = zoo("weights", "publish", run, "--license", "MIT")
     assert (again.code, again.out) == (2, "")
-    assert "line.safetensors is there already, and nothing published is overwritten." in again.err
+    assert "line.safetensors already exists, and is not overwritten." in again.err
 
 
 def test_convert_writes_a_file_that_loads(zoo: Zoo) -> None:
@@ -306,7 +306,8 @@ def test_convert_writes_a_file_that_loads(zoo: Zoo) -> None:
     assert (said.code, said.out, said.err) == (0, "", "wrote line.safetensors\n")
     assert read_header(Path("line.safetensors")).metadata["config"] == {"inputs": 5}
     (missing,) = zoo(*words[:-1], "b.safetensors").err.splitlines()[:1]
-    assert missing == "error: line.pt can't be converted: it holds 'state' (OrderedDict); say which of them with --key."
+    expected = "line.pt can't be converted: it contains 'state' (OrderedDict); select the state dict with --key."
+    assert missing == f"error: {expected}"
 
 
 def test_eval_measures_every_figure_again(zoo: Zoo, run: Path) -> None:
@@ -314,7 +315,7 @@ def test_eval_measures_every_figure_again(zoo: Zoo, run: Path) -> None:
         said = zoo("eval", source)
         assert (said.code, said.err) == (0, "")
         *table, hidden, verdict = said.out.splitlines()
-        assert table[0].split() == ["metric", "stated", "found", "agrees"]
+        assert table[0].split() == ["metric", "expected", "measured", "match"]
         assert (table[1].split()[0], table[1].split()[-1], len(table)) == ("error", "yes", 2)
         assert hidden == "and 1 detail, which agrees, too"
         assert verdict == f"{source}: all 2 figures are as stated, within 1 %."
@@ -331,8 +332,8 @@ def test_eval_ends_with_1_where_a_figure_was_altered_and_shows_it(zoo: Zoo, run:
     as_json = zoo("eval", "altered.safetensors", "--json")
     assert as_json.code == 1
     told = json.loads(as_json.out)
-    assert (told["agree"], told["same_data"]) == (False, True)
-    assert [row["metric"] for row in told["metrics"] if not row["agrees"]] == [metric]
+    assert (told["match"], told["same_data"]) == (False, True)
+    assert [row["metric"] for row in told["metrics"] if not row["match"]] == [metric]
 
 
 def test_eval_on_other_data_says_that_nothing_was_compared(zoo: Zoo, run: Path) -> None:
@@ -364,4 +365,4 @@ def test_reproduce_trains_again_and_agrees_exactly(zoo: Zoo, run: Path) -> None:
 def test_reproduce_ends_with_1_where_the_figures_are_others(zoo: Zoo, run: Path) -> None:
     said = zoo("reproduce", altered(run, error=0.0), "--folder", "again", "--json")
     assert said.code == 1
-    assert json.loads(said.out)["agree"] is False
+    assert json.loads(said.out)["match"] is False

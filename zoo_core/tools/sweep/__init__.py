@@ -1,1 +1,1 @@
-"""Sweeps: a recipe trained again and again with other settings, and what came of each. See docs/sweeps.md."""
+"""Sweeps: a recipe trained several times with different settings, and the results. See docs/sweeps.md."""
