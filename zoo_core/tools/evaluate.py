@@ -69,9 +69,7 @@ def evaluate(source: str | Path, catalog: Catalog, overrides: Iterable[str], tol
     overrides = list(overrides)
     for override in overrides:
         if override.startswith("model."):
-            raise BadSetting(
-                f"'{override}' does not apply: the weights fix the settings of the model.", "Leave it out."
-            )
+            raise BadSetting(f"'{override}' does not apply: the weights fix the model's settings.", "Leave it out.")
     header = read_header(locate(source, catalog))
     recipe = recipe_of(header).with_overrides(overrides)
     model, _ = load(header.path, catalog)

@@ -1,1 +1,1 @@
-"""The runs on this machine, from what they write. See docs/top.md. Imports no torch."""
+"""The status of the runs on this machine, read from their folders. See docs/top.md. Imports no torch."""
