@@ -28,14 +28,14 @@ def command(runs: tuple[str, ...], output: Path | None, registry: tuple[Path, ..
 
     Of several runs it is report.html in the working folder. A report is written over; another file is not.
     """
-    from zoo_core.tools.report.page import refuse_others, write_report
-    from zoo_core.tools.report.read import gather
+    from zoo_core.tools.report.page import check_overwrite, write_report
+    from zoo_core.tools.report.read import read_run
 
     folders = [run_called(word, "zoo report RUN_DIR") for word in runs]
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise BadSetting("a run is named twice.", "Name each one once.")
     place = output or (folders[0] / NAME if len(folders) == 1 else Path(NAME))
-    refuse_others(place)
+    check_overwrite(place)
     here = Catalog(registry)
-    write_report([gather(folder, here) for folder in folders], place)
+    write_report([read_run(folder, here) for folder in folders], place)
     click.echo(f"wrote {place}")

@@ -1,1 +1,1 @@
-"""``zoo demo``: a local page on which a model is tried. Only ``page`` and ``serving`` know Gradio."""
+"""``zoo demo``: a local web page to try models. Only ``page`` imports Gradio."""

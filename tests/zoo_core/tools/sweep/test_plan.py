@@ -24,14 +24,14 @@ def test_the_section_defines_the_search_space_and_the_metric(sweep):
         {"trainer.learning_rate": 1e-3},
         {"trainer.learning_rate": 1e-2},
     ]
-    assert done.told["metric"] == "-error"
+    assert done.result["metric"] == "-error"
 
 
 def test_overrides_and_options_take_precedence_over_the_section(sweep):
     sweep.write("registry.yaml", MINE)
     done = sweep.json("line", "trainer.learning_rate=0.1", "run.seed=1,2,3", "--metric", "error", "--trials", "2")
     assert [set(trial["settings"]) for trial in done.trials] == [{"run.seed"}, {"run.seed"}]
-    assert done.told["metric"] == "error"
+    assert done.result["metric"] == "error"
     assert "learning_rate: 0.1" in (done.folder / "trial-0000" / "config.yaml").read_text()
 
 
