@@ -12,14 +12,14 @@ import onnx
 import pytest
 from repository import ROOT
 
-from zoo_core.tools.export.requirements import ENDINGS
+from zoo_core.tools.export.requirements import EXTENSIONS
 
 PAGE = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def test_it_names_every_format() -> None:
-    assert all(f"`{ending}`" in PAGE or ending in PAGE for ending in ENDINGS.values())
+    assert all(f"`{ending}`" in PAGE or ending in PAGE for ending in EXTENSIONS.values())
 
 
 @pytest.mark.slow

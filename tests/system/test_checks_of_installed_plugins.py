@@ -1,4 +1,4 @@
-"""The checks that start processes find a broken promise, in plugins that pip installed."""
+"""The checks that start processes find violations in plugins that are installed by pip."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ SLOW = """
     @zoo.hookimpl
     def zoo_register(registry): time.sleep(0.08)
 """
-# A trainer that hands its network to nobody, so that each process learns from its own batches alone; one that does; one
-# that keeps what it found in its own batches; and one that fails on the second process.
+# Trainers: "apart" does not prepare its network, so each process trains on its own batches; "together" does; "keeping"
+# has state that depends on the batches of its own process; "lonely" fails in the second process.
 TRAINER = """
     import zoo_core as zoo
 
@@ -93,7 +93,7 @@ def _flat(source: str) -> str:
 
 
 def check(site: Path, name: str) -> subprocess.CompletedProcess[str]:
-    """`zoo check NAME`, as typed."""
+    """Run `zoo check NAME`."""
     path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
     surroundings = {**os.environ, "PYTHONPATH": path, "ZOO_HOME": str(site.parent / "home")}
     command = [sys.executable, "-m", "zoo_core", "check", name]
@@ -102,12 +102,12 @@ def check(site: Path, name: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("heavy", "torch is imported as plugins are registered"), ("slow", "ms to register, but should take under 50")],
+    [("heavy", "torch is imported during registration"), ("slow", "ms, but should take under 50 ms")],
 )
-def test_a_registration_that_is_not_light_is_found(site, name, reason):
+def test_a_slow_registration_is_found(site, name, reason):
     done = check(site, name)
     assert done.returncode == 1
-    (line,) = [line for line in done.stdout.splitlines() if "registration-is-light" in line]
+    (line,) = [line for line in done.stdout.splitlines() if "registration-is-fast" in line]
     assert line.startswith("failed")
     assert reason in line
 
@@ -118,11 +118,11 @@ def test_a_registration_that_is_not_light_is_found(site, name, reason):
     [
         ("apart", "failed", "differs between two processes"),
         ("keeping", "failed", "the trainer's self.kept differs between two processes"),
-        ("lonely", "failed", "two processes do not finish: "),
+        ("lonely", "failed", "two processes fail: "),
         ("together", "passed", "two-processes-agree"),
     ],
 )
-def test_two_processes_that_part_are_found(site, name, state, reason):
+def test_processes_with_different_results_are_found(site, name, state, reason):
     done = check(site, f"{name}-digits")
     (line,) = [line for line in done.stdout.splitlines() if "two-processes-agree" in line]
     assert line.startswith(state), done.stdout

@@ -55,4 +55,4 @@ def _say(row: dict[str, Any]) -> None:
     why = f": {row['why']}" if row["why"] else ""
     click.echo(f"{state}  {row['subject']}  {row['check']}{why}")
     if row["state"] == "failed":
-        click.echo(f"         guards: {row['guards']}\n         cure: {row['hint']}")
+        click.echo(f"         guards: {row['guards']}\n         hint: {row['hint']}")

@@ -49,11 +49,11 @@ def command(
     The number of examples is left open, and height and width where the network takes any. If the file gives anything
     else than the model, that ends with exit code 1, and no file is left.
     """
-    from zoo_core.tools.export.requirements import ENDINGS, check_free, check_packages, format_of
+    from zoo_core.tools.export.requirements import EXTENSIONS, check_free, check_packages, format_of
 
     format = format_of(output, format)
     check_packages(format)
-    output = output or Path(f"{_name(source)}{ENDINGS[format]}")
+    output = output or Path(f"{_name(source)}{EXTENSIONS[format]}")
     check_free(output)
     here = Catalog(registry)
     with exits_on_interrupt():
@@ -80,7 +80,7 @@ def _say(exported: Exported, tolerance: float, as_json: bool) -> None:
             {"input": check.input, **check.differences, "allowed": tolerance * check.scale} for check in exported.checks
         ]
         told = {"file": str(exported.file), **exported.facts, "largest_difference": exported.largest, "checks": checks}
-        click.echo(json.dumps({**told, "no_real_input": exported.unchecked or None}, indent=2))
+        click.echo(json.dumps({**told, "no_real_input": exported.skipped_real_input or None}, indent=2))
         return
     facts = exported.facts
     click.echo(f"{exported.file}: {exported.header.says()}")
@@ -103,6 +103,6 @@ def _say(exported: Exported, tolerance: float, as_json: bool) -> None:
         for check in exported.checks
     ]
     show(rows, as_json=False)
-    if exported.unchecked:
-        click.echo(f"Checked on random input only: {exported.unchecked}.")
+    if exported.skipped_real_input:
+        click.echo(f"Checked on random input only: {exported.skipped_real_input}.")
     click.echo(f"The largest difference is {exported.largest:.2g}.")

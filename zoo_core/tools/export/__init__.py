@@ -1,1 +1,1 @@
-"""Networks for other programs: a model's forward as an ONNX file or an exported program, compared with the model."""
+"""Export of a model's forward as an ONNX file or an exported program, which is compared with the model."""

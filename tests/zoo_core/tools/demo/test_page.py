@@ -192,9 +192,7 @@ def test_a_drawn_digit_is_classified(page: Any) -> None:
         ("unet-moving-mnist", "short.gif", "short.gif has 3 frames, but this model takes 10"),
     ],
 )
-def test_an_invalid_upload_is_reported_on_the_page(
-    page: Any, files: Path, name: str, upload: str, message: str
-) -> None:
+def test_an_invalid_upload_is_reported(page: Any, files: Path, name: str, upload: str, message: str) -> None:
     page.reload()
     panel = tab(page, name)
     panel.locator("input[type=file]").first.set_input_files(files / upload)
