@@ -44,10 +44,8 @@ def training_lowers_a_loss(subject: Subject) -> None:
     losses = [name for name in seen[0] if "loss" in name]
     if not losses:
         raise Skip("step() returns no metric with 'loss' in its name")
-    changes = {
-        name: (float(seen[0][name]), min(float(one[name]) for one in seen[_STEPS_ON_ONE_BATCH // 2 :]))
-        for name in losses
-    }
+    late = seen[_STEPS_ON_ONE_BATCH // 2 :]
+    changes = {name: (float(seen[0][name]), min(float(one[name]) for one in late)) for name in losses}
     listed = ", ".join(f"{name} from {first:.4g} to {last:.4g}" for name, (first, last) in changes.items())
     decreases = any(last < first - 0.02 * abs(first) for first, last in changes.values())
     require(decreases, f"no loss decreases in {_STEPS_ON_ONE_BATCH} steps: {listed}")

@@ -32,10 +32,8 @@ def real_inputs(header: Header, traced: Traced, catalog: Catalog) -> tuple[Input
         name = recipe.component("dataset")
         batch = _batch(name, recipe.settings("dataset"), count, catalog)
     except Exception as error:  # the dataset is a plugin, which may raise anything; the check is then skipped
-        return (
-            None,
-            f"the dataset of the weights' recipe is not available: {one_line(str(error) or type(error).__name__)}",
-        )
+        reason = one_line(str(error) or type(error).__name__)
+        return None, f"the dataset of the weights' recipe is not available: {reason}"
     any_size = "height" in traced.dynamic
     matches = {argument: _matching(argument, like, batch, any_size) for argument, like in example.tensors.items()}
     found = {argument: tensor for argument, tensor in matches.items() if tensor is not None}
