@@ -1,4 +1,4 @@
-"""More than twenty kinds of broken distributions in one environment: each is named, and none harms the others."""
+"""More than twenty kinds of broken distributions in one environment: each is reported, and none affects the others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def registering(line: str) -> str:
 
 
 MODEL = 'registry.model({!r}, {!r}, summary="A counter")'
-# What each plugin is, and a part of why `zoo plugins` says that it did not load.
+# The source of each plugin, and a part of the reason that `zoo plugins` reports.
 BROKEN = {
     "raises": ("raise RuntimeError('no such machine')", "RuntimeError: no such machine"),
     "syntax": ("def broken(:", "SyntaxError"),
@@ -67,7 +67,7 @@ BROKEN = {
         "took longer than 2 s to load",
     ),
 }
-CURES = {
+HINTS = {
     "same": "Uninstall one of the two",
     "future": "Update zoo: pip install --upgrade zoo-core",
     "hangs": "Give it more time: ZOO_PLUGIN_TIMEOUT=60",
@@ -85,7 +85,7 @@ LOADED = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with all of them, and two distributions whose plugins have one name."""
+    """A folder with all of them, and with two distributions whose plugins have the same name."""
     made = tmp_path_factory.mktemp("wheels")
     sources = {**{name: source for name, (source, _) in BROKEN.items()}, **LOADED}
     wheels = [make_wheel(made, f"p_{name}", source, name=name) for name, source in sources.items()]
@@ -99,7 +99,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def zoo(site: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    surroundings = {
+    variables = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "ZOO_PLUGIN_TIMEOUT": "2",
@@ -107,12 +107,12 @@ def zoo(site: Path, *words: str, **environment: str) -> subprocess.CompletedProc
         **environment,
     }
     command = [sys.executable, "-m", "zoo_core", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=surroundings, cwd=site.parent, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=site.parent, timeout=120)
 
 
 @pytest.fixture(scope="module")
-def told(site: Path) -> dict[str, list[dict[str, str]]]:
-    """What `zoo plugins --json` says, by plugin: nothing that any of them printed is in between."""
+def states(site: Path) -> dict[str, list[dict[str, str]]]:
+    """The rows of `zoo plugins --json` by plugin; the output of the plugins themselves is not part of it."""
     done = zoo(site, "plugins", "--json")
     assert done.returncode == 0, done.stderr
     rows: dict[str, list[dict[str, str]]] = {}
@@ -122,8 +122,8 @@ def told(site: Path) -> dict[str, list[dict[str, str]]]:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_plugin_is_named_with_its_distribution_and_the_reason(told, name):
-    (row,) = told[name]
+def test_a_broken_plugin_is_reported_with_its_distribution_and_the_reason(states, name):
+    (row,) = states[name]
     assert row["state"] == "broken"
     assert row["distribution"] == f"zoo-p-{name} 1.2".replace("_", "-") or row["distribution"] == f"zoo-p_{name} 1.2"
     assert BROKEN[name][1] in row["brings"]
@@ -135,21 +135,21 @@ def test_there_are_at_least_twenty_kinds():
 
 
 @pytest.mark.parametrize("name", LOADED)
-def test_the_others_load_beside_them(told, name):
-    assert told[name][0]["state"] == "loaded"
+def test_the_other_plugins_load(states, name):
+    assert states[name][0]["state"] == "loaded"
 
 
-def test_of_two_distributions_with_one_name_the_second_is_told_so(told):
-    first, second = told["same"]
+def test_of_two_plugins_with_the_same_name_the_second_is_broken(states):
+    first, second = states["same"]
     assert (first["state"], second["state"]) == ("loaded", "broken")
     assert "another distribution brings a plugin called 'same', too" in second["brings"]
 
 
-def test_an_entry_point_that_leads_nowhere_is_broken(told):
-    assert "No module named 'no_such_module_of_a_plugin'" in told["missing"][0]["brings"]
+def test_an_entry_point_to_a_missing_module_is_broken(states):
+    assert "No module named 'no_such_module_of_a_plugin'" in states["missing"][0]["brings"]
 
 
-def test_zoos_own_names_are_all_there_and_each_broken_plugin_has_one_line(site):
+def test_the_bundled_models_are_listed_and_each_broken_plugin_has_one_warning(site):
     done = zoo(site, "list", "models")
     assert done.returncode == 0
     assert "digit-classifier" in done.stdout
@@ -159,24 +159,24 @@ def test_zoos_own_names_are_all_there_and_each_broken_plugin_has_one_line(site):
     for name in [*BROKEN, "same", "missing"]:
         lines = [line for line in done.stderr.splitlines() if line.startswith(f"warning: the plugin '{name}' (zoo-p")]
         assert len(lines) == 1, name
-        hint = CURES.get(name, "Update it")
+        hint = HINTS.get(name, "Update it")
         assert lines[0].endswith(f". {hint}, or leave it out: zoo plugins disable {name}")
 
 
-def test_asking_for_what_a_broken_plugin_would_have_brought_says_so(site):
+def test_a_name_of_a_broken_plugin_is_refused_with_the_reason_why_it_did_not_load(site):
     done = zoo(site, "info", "half")
     assert done.returncode == 2
     assert "The plugin 'half' is installed but did not load: OSError: disk" in done.stderr
     assert "pip install --upgrade zoo-p" in done.stderr
 
 
-def test_a_target_that_is_not_there_is_its_plugins_fault(site):
+def test_a_target_that_cannot_be_imported_is_reported_with_its_plugin(site):
     done = zoo(site, "info", "nowhere")
     assert done.returncode == 2
     assert "model 'unresolved/nowhere' could not be imported from 'no_such_module:Thing'" in done.stderr
 
 
-def test_a_claimed_name_asks_which_is_meant(site):
+def test_a_name_of_two_plugins_is_refused_with_both_full_names(site):
     done = zoo(site, "info", "clsgan")
     assert done.returncode == 2
     assert "Write 'claimer/clsgan' or 'clsgan/clsgan'." in done.stderr
@@ -189,7 +189,7 @@ def test_the_traceback_of_a_broken_plugin_is_shown_on_request(site):
     assert "p_register.py" in done.stdout
 
 
-def test_a_training_goes_on_beside_all_of_them(site):
+def test_training_works_next_to_all_broken_plugins(site):
     words = ["digit-classifier-mnist", "run.steps=2", "dataset.source=subset", "run.batch_size=8"]
     done = zoo(site, "run", *words, "--folder", str(site.parent / "run"))
     assert done.returncode == 0, done.stderr
@@ -197,21 +197,21 @@ def test_a_training_goes_on_beside_all_of_them(site):
     assert (site.parent / "run" / "model.safetensors").is_file()
 
 
-def test_a_command_that_could_not_be_added_costs_only_itself(site):
+def test_a_plugin_that_fails_to_add_a_command_does_not_affect_the_others(site):
     done = zoo(site, "--help")
     assert done.returncode == 0
     assert "the plugin 'commander' could not add its commands: ValueError: no command" in done.stderr
 
 
-def test_a_plugin_that_is_left_out_is_not_imported(site):
-    quick = ",".join(["hangs", "stubborn"])
-    done = zoo(site, "plugins", "--json", ZOO_DISABLE_PLUGINS=quick)
-    states = {row["name"]: row for row in json.loads(done.stdout)}
-    assert states["hangs"]["state"] == "disabled"
-    assert "ZOO_DISABLE_PLUGINS names it" in states["hangs"]["brings"]
+def test_a_disabled_plugin_is_not_imported(site):
+    disabled = ",".join(["hangs", "stubborn"])
+    done = zoo(site, "plugins", "--json", ZOO_DISABLE_PLUGINS=disabled)
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert rows["hangs"]["state"] == "disabled"
+    assert "ZOO_DISABLE_PLUGINS names it" in rows["hangs"]["brings"]
 
 
-def test_only_what_is_named_is_loaded(site):
+def test_only_the_selected_plugins_are_loaded(site):
     done = zoo(site, "plugins", "--json", ZOO_PLUGINS="good,classifier")
     loaded = [row["name"] for row in json.loads(done.stdout) if row["state"] == "loaded"]
     assert sorted(loaded) == ["classifier", "good"]

@@ -1,4 +1,4 @@
-"""The command as a person types it: real processes, real signals, the shipped digits."""
+"""The command line from end to end: real processes and signals, on the MNIST subset of the package."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def zoo(folder, *arguments):
 
 
 def report(done):
-    """What `zoo run` ends by saying, by its first word."""
+    """The lines of the final report of `zoo run`, by their first word."""
     lines = [line.split(maxsplit=1) for line in done.stdout.splitlines() if line.startswith("  ")]
     return {word.replace("go", "go on"): text.removeprefix("on ").strip() for word, text in lines}
 
@@ -41,9 +41,9 @@ def weights_of(run):
 
 
 def tensors_of(run):
-    """The weights without what the file says of itself, in which other settings differ that change no weight."""
-    whole = weights_of(run)
-    return whole[8 + int.from_bytes(whole[:8], "little") :]
+    """The bytes of the tensors, without the metadata, which contain settings that do not affect the weights."""
+    content = weights_of(run)
+    return content[8 + int.from_bytes(content[:8], "little") :]
 
 
 @pytest.fixture(scope="module")
@@ -58,18 +58,18 @@ def done(place):
     return zoo(place, "run", *SMALL, *words)
 
 
-def test_a_run_ends_well_and_says_where_it_lies_how_it_went_and_what_to_type(place, done):
+def test_a_completed_run_reports_its_folder_its_metrics_and_the_next_commands(place, done):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("clsgan-mnist: done, step 30\n")
-    said = report(done)
-    run = place / said["run"]
+    lines = report(done)
+    run = place / lines["run"]
     assert run.parent == place / "runs" / "clsgan-mnist"
     last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["step"] == 30
     for name in ("generator_loss", "discriminator_loss", "real_loss", "fake_loss"):
-        assert f"{name} {last[name]:.4g}" in said["metrics"]
-    assert said["look"] == f"zoo predict {said['run']} -o picture.png"
-    assert said["curves"] == f"tensorboard --logdir {said['run']}"
+        assert f"{name} {last[name]:.4g}" in lines["metrics"]
+    assert lines["look"] == f"zoo predict {lines['run']} -o picture.png"
+    assert lines["curves"] == f"tensorboard --logdir {lines['run']}"
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["step-000000020", "step-000000030"]
     assert sorted(path.name for path in (run / "previews").iterdir()) == ["step-000015.png", "step-000030.png"]
 
@@ -82,7 +82,7 @@ def test_a_pipe_gets_plain_lines(done):
     assert re.match(r"step 30/30  epoch 0\.12  [\d.]+ steps/s  .*generator_loss [\d.]+.*  left 0:00:00$", lines[-1])
 
 
-def test_the_command_it_prints_writes_a_picture_of_digits(place, done):
+def test_the_printed_command_writes_an_image_of_digits(place, done):
     program, *arguments = shlex.split(report(done)["look"])
     assert program == "zoo"
     looked = zoo(place, *arguments)
@@ -93,7 +93,7 @@ def test_the_command_it_prints_writes_a_picture_of_digits(place, done):
         assert picture.convert("L").getextrema()[1] > 50
 
 
-def test_labels_are_asked_for_by_the_recipes_name(place, done):
+def test_predict_by_recipe_name_generates_the_given_labels(place, done):
     looked = zoo(place, "predict", "clsgan-mnist", "labels=[5,5,5,5]", "seed=1", "-o", "fives.png")
     assert looked.returncode == 0, looked.stderr
     assert looked.stdout == ""
@@ -110,7 +110,7 @@ def test_labels_are_asked_for_by_the_recipes_name(place, done):
     assert not (place / "twelve.png").exists()
 
 
-def test_a_folder_that_is_there_is_never_written_over(place, done):
+def test_an_existing_run_folder_is_never_overwritten(place, done):
     run = place / report(done)["run"]
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     again = zoo(place, "run", *SMALL, "run.steps=1", "--folder", run)
@@ -120,7 +120,7 @@ def test_a_folder_that_is_there_is_never_written_over(place, done):
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_what_a_run_wrote_repeats_it(place, done):
+def test_the_config_of_a_run_reproduces_its_weights(place, done):
     run = place / report(done)["run"]
     again = zoo(place, "run", "--config", run / "config.yaml", "--folder", "again")
     assert again.returncode == 0, again.stderr
@@ -128,9 +128,9 @@ def test_what_a_run_wrote_repeats_it(place, done):
 
 
 def stopped_by(number, folder, words):
-    """`zoo run`, sent the signal once its first checkpoint lies there; and how it ended.
+    """Run `zoo run` and send the signal after the first checkpoint; returns the completed process.
 
-    Its whole group is sent it, as by a key press in a terminal or by a scheduler.
+    The signal goes to the process group, as from a terminal or a scheduler.
     """
     command = [*ZOO, "run", *LONG, *words]
     process = subprocess.Popen(
@@ -158,7 +158,7 @@ def newest_checkpoint(run):
 
 @pytest.fixture(scope="module")
 def uninterrupted(place):
-    """The weights of the run that the signals below stop."""
+    """The tensors of the run that is not stopped by a signal."""
     done = zoo(place, "run", *LONG, "--folder", "uninterrupted")
     assert done.returncode == 0, done.stderr
     return tensors_of(place / "uninterrupted")
@@ -167,7 +167,7 @@ def uninterrupted(place):
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [[], ["run.workers=2"]], ids=["alone", "with loader workers"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_run_after_the_step_and_resuming_gives_what_it_would_have_been(
+def test_a_run_stopped_by_a_signal_and_resumed_has_the_weights_of_an_uninterrupted_one(
     tmp_path, uninterrupted, number, code, words
 ):
     stopped = stopped_by(number, tmp_path, words)
@@ -186,16 +186,16 @@ def test_a_signal_ends_a_run_after_the_step_and_resuming_gives_what_it_would_hav
     assert tensors_of(run) == uninterrupted
 
 
-def test_a_key_press_before_the_first_step_leaves_nothing(tmp_path):
+def test_an_interrupt_before_the_first_step_leaves_no_files(tmp_path):
     process = subprocess.Popen(
         [*ZOO, "run", *SMALL], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True
     )
     modules = Path(f"/proc/{process.pid}/maps")
     if not modules.exists():
         process.kill()
-        pytest.skip("tells by /proc that the command is at work")
+        pytest.skip("needs /proc to detect that the command is importing torch")
     while process.poll() is None and "libtorch_cpu" not in modules.read_text():
-        time.sleep(0.01)  # torch takes seconds to import: zoo is at work, and no step is done
+        time.sleep(0.01)  # torch takes seconds to import: no step is done yet
     process.send_signal(signal.SIGINT)
     late = threading.Timer(120, process.kill)
     late.start()
@@ -216,11 +216,11 @@ def test_a_key_press_before_the_first_step_leaves_nothing(tmp_path):
         (["--resume", "nowhere"], "nowhere is no run's folder: it holds no config.yaml.", "runs"),
     ],
 )
-def test_a_mistake_gets_two_lines_and_writes_nothing(tmp_path, words, message, hint):
+def test_an_invalid_command_prints_two_lines_and_writes_nothing(tmp_path, words, message, hint):
     failed = zoo(tmp_path, "run", *words)
-    problem, advice = failed.stderr.splitlines()
+    first, second = failed.stderr.splitlines()
     assert failed.returncode == 2
-    assert problem.startswith("error: ")
-    assert message in problem
-    assert hint in advice
+    assert first.startswith("error: ")
+    assert message in first
+    assert hint in second
     assert list(tmp_path.rglob("*")) == []

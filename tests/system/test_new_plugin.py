@@ -1,4 +1,4 @@
-"""What `zoo new` makes is a plugin that installs, trains, passes its own tests and every check, as it stands."""
+"""The plugin that `zoo new` creates can be installed and trained, and passes its tests and every check."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "cool-gan"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The new plugin, made by the real command."""
+    """The new plugin, created by the command."""
     place = tmp_path_factory.mktemp("new")
     done = run([sys.executable, "-m", "zoo_core", "new", NAME], place)
     assert f"zoo run {NAME}" in done.stdout
@@ -28,7 +28,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(project: Path) -> Path:
-    """A fresh environment with the plugin installed into it; zoo and torch are seen through a .pth file."""
+    """The Python of a new environment with the plugin, which finds zoo and torch through a .pth file."""
     place = project.parent / "venv"
     run([sys.executable, "-m", "venv", str(place)], project)
     (packages,) = (place / "lib").glob("python*/site-packages")
@@ -40,13 +40,13 @@ def python(project: Path) -> Path:
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    surroundings = {**os.environ, "ZOO_HOME": str(folder / "home")}
-    done = subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True)
+    environment = {**os.environ, "ZOO_HOME": str(folder / "home")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done
 
 
-def test_no_word_of_the_template_is_left(project):
+def test_the_names_of_the_template_are_replaced_everywhere(project):
     for path in project.rglob("*"):
         assert "my" not in path.name
         if path.is_file():
@@ -54,13 +54,13 @@ def test_no_word_of_the_template_is_left(project):
             assert not any(word in text for word in ("my-model", "my_model", "MyModel")), path
 
 
-def test_it_says_what_it_is(project):
+def test_class_and_entry_point_are_named_after_the_plugin(project):
     assert "class CoolGan(zoo.Model)" in (project / "cool_gan" / "model.py").read_text()
     assert 'cool-gan = "cool_gan"' in (project / "pyproject.toml").read_text()
 
 
 @pytest.mark.slow
-def test_installed_it_trains_at_once(python, tmp_path):
+def test_the_installed_plugin_trains_and_predicts(python, tmp_path):
     done = run([str(python), "-m", "zoo_core", "run", NAME, "run.threads=1", "--folder", "run"], tmp_path)
     assert "cool-gan: done, step 2,000" in done.stdout
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
@@ -78,7 +78,7 @@ def test_its_own_tests_pass(python, project):
 
 
 @pytest.mark.slow
-def test_every_check_passes_or_says_why_it_does_not_apply(python, tmp_path):
+def test_every_check_passes_or_is_skipped_with_a_reason(python, tmp_path):
     done = run([str(python), "-m", "zoo_core", "check", NAME, "--json"], tmp_path)
     rows = json.loads(done.stdout)
     states = {(row["subject"], row["check"]): row["state"] for row in rows}
@@ -89,14 +89,14 @@ def test_every_check_passes_or_says_why_it_does_not_apply(python, tmp_path):
 
 
 @pytest.mark.skipif(find_spec("ruff") is None or find_spec("mypy") is None, reason="needs ruff and mypy")
-def test_it_is_clean_for_ruff_and_mypy(project):
+def test_ruff_and_mypy_find_nothing(project):
     run([sys.executable, "-m", "ruff", "check", "."], project)
     run([sys.executable, "-m", "ruff", "format", "--check", "."], project)
     run([sys.executable, "-m", "mypy"], project)
 
 
 @pytest.mark.parametrize("name", ["My-Model", "2fast", "a_b", "../up", "a--b", ""])
-def test_a_name_that_is_none_is_refused_with_one_that_is(name, tmp_path):
+def test_an_invalid_name_is_refused_and_a_valid_one_is_suggested(name, tmp_path):
     done = subprocess.run([sys.executable, "-m", "zoo_core", "new", name], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert "is no name for a plugin" in done.stderr

@@ -1,4 +1,4 @@
-"""A stranger's wheel beside zoo, in an environment of its own."""
+"""Wheels of third-party plugins, installed next to zoo in a separate environment."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ EXAMPLES = ROOT / "examples"
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory) -> Path:
-    """The Python of a new environment that holds the strangers' wheels alone, and sees zoo through a .pth file."""
-    place = tmp_path_factory.mktemp("stranger")
+    """The Python of a new environment with the plugins' wheels only, which finds zoo through a .pth file."""
+    place = tmp_path_factory.mktemp("third-party")
     subprocess.run([sys.executable, "-m", "venv", place / "venv"], check=True)
     interpreter = place / "venv" / "bin" / "python"
     (packages,) = (place / "venv" / "lib").glob("python*/site-packages")
@@ -33,7 +33,7 @@ def python(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_strangers_wheel_is_listed_trained_and_loaded(python: Path, tmp_path: Path) -> None:
+def test_a_third_party_recipe_is_listed_trained_and_loaded(python: Path, tmp_path: Path) -> None:
     assert "autoencoder-mnist" in [row["name"] for row in json.loads(_zoo(python, tmp_path, "list", "--json"))]
     assert "--resume" in _zoo(python, tmp_path, "run", "--help")
 
@@ -47,8 +47,8 @@ def test_a_strangers_wheel_is_listed_trained_and_loaded(python: Path, tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_strangers_vae_trains_on_idx_files_of_ones_own(python: Path, tmp_path: Path) -> None:
-    _lay_idx_files(tmp_path / "fashion")
+def test_a_third_party_vae_trains_on_the_users_idx_files(python: Path, tmp_path: Path) -> None:
+    _write_idx_files(tmp_path / "fashion")
     words = ["run.epochs=2", "run.batch_size=64", "run.threads=1", "run.preview_every=50", "run.log_every=10"]
     _zoo(python, tmp_path, "run", "vae-fashion", "dataset.folder=fashion", *words, "--folder", "run")
 
@@ -60,29 +60,29 @@ def test_a_strangers_vae_trains_on_idx_files_of_ones_own(python: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_a_strangers_own_tests_pass(python: Path, tmp_path: Path) -> None:
+def test_the_tests_of_the_third_party_plugin_pass(python: Path, tmp_path: Path) -> None:
     tests = EXAMPLES / "zoo_vae" / "tests"
-    said = _python(
+    output = _python(
         python, tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tests), str(tests)
     )
-    assert "passed" in said
+    assert "passed" in output
 
 
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("corrupt", "reason"),
     [
-        (lambda content: content[:-5], "should hold"),
-        (lambda content: b"\x00\x00\x0d\x03" + content[4:], "is no IDX file of bytes"),
+        (lambda content: content[:-5], "should have"),
+        (lambda content: b"\x00\x00\x0d\x03" + content[4:], "is not an IDX file of bytes"),
         (None, "has no train-images-idx3-ubyte"),
     ],
 )
-def test_a_spoilt_file_is_named_by_the_strangers_plugin(python: Path, tmp_path: Path, spoil, reason) -> None:
-    _lay_idx_files(tmp_path / "fashion")
+def test_a_corrupt_file_is_reported_by_the_third_party_plugin(python: Path, tmp_path: Path, corrupt, reason) -> None:
+    _write_idx_files(tmp_path / "fashion")
     path = tmp_path / "fashion" / "train-images-idx3-ubyte"
-    if spoil is None:
+    if corrupt is None:
         path.unlink()
     else:
-        path.write_bytes(spoil(path.read_bytes()))
+        path.write_bytes(corrupt(path.read_bytes()))
     command = [python, "-m", "zoo_core", "run", "vae-fashion", "dataset.folder=fashion", "run.steps=1"]
     environment = {**os.environ, "ZOO_HOME": str(tmp_path / "home")}
     environment.pop("PYTHONPATH", None)
@@ -92,22 +92,22 @@ def test_a_spoilt_file_is_named_by_the_strangers_plugin(python: Path, tmp_path: 
     assert not (tmp_path / "runs").exists()
 
 
-def _lay_idx_files(folder: Path) -> None:
-    """Four IDX files, as Fashion-MNIST has them, of the digits that ship with zoo."""
+def _write_idx_files(folder: Path) -> None:
+    """Write four IDX files, named as those of Fashion-MNIST, with the MNIST subset of the package."""
     import zoo_core as zoo
 
     data = zoo.build("mnist", "dataset", source="subset")
     folder.mkdir()
-    for part, examples in (("train", data.train()), ("t10k", data.test())):
-        pictures = examples.tensors["image"].mul(255).round().byte().numpy()[:, 0]
+    for prefix, examples in (("train", data.train()), ("t10k", data.test())):
+        images = examples.tensors["image"].mul(255).round().byte().numpy()[:, 0]
         labels = examples.tensors["label"].byte().numpy()
-        for kind, array in (("images-idx3-ubyte", pictures), ("labels-idx1-ubyte", labels)):
+        for kind, array in (("images-idx3-ubyte", images), ("labels-idx1-ubyte", labels)):
             header = bytes([0, 0, 8, array.ndim]) + b"".join(length.to_bytes(4, "big") for length in array.shape)
-            (folder / f"{part}-{kind}").write_bytes(header + array.tobytes())
+            (folder / f"{prefix}-{kind}").write_bytes(header + array.tobytes())
 
 
 def _editable_root() -> str:
-    """The checkout, where zoo is installed in editable mode; nothing where it is installed as a wheel."""
+    """A line with the folder of the checkout if zoo is installed in editable mode; "" if it is installed as a wheel."""
     import zoo_core
 
     root = Path(zoo_core.__file__).parents[1]
