@@ -13,7 +13,7 @@ import zoo_core as zoo
 
 
 class VAE(zoo.Model):
-    """Encodes gray images of 28 x 28 pixels to normally distributed codes of ``latent_dim`` values, and decodes them."""
+    """Encodes gray images of 28 x 28 to normally distributed codes of ``latent_dim`` values, and decodes them."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -58,7 +58,7 @@ class VAE(zoo.Model):
         return logits
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Pixel logits (N, 1, 28, 28) of one sampled code, and the mean and log variance (N, latent_dim) of the code."""
+        """Pixel logits (N, 1, 28, 28) of one sampled code, and its mean and log variance (N, latent_dim)."""
         mean, log_variance = self.encode(image)
         code = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         return self.decode(code), mean, log_variance
