@@ -1,4 +1,4 @@
-"""The suite of benchmarks: its rows, its page, and one script of it from end to end."""
+"""The benchmark suite: its rows, its page, and one of its scripts from end to end."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from benchmarks.page import page
 from benchmarks.rows import SCRIPTS, Row
 
 
-def spread(median: float, least: float, most: float) -> dict[str, float]:
-    return {"median": median, "min": least, "max": most}
+def spread(median: float, low: float, high: float) -> dict[str, float]:
+    return {"median": median, "min": low, "max": high}
 
 
 RESULTS = {
@@ -35,7 +35,7 @@ RESULTS = {
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.key)
-def test_every_script_of_the_suite_takes_the_arguments_it_is_given(script) -> None:
+def test_every_script_of_the_suite_accepts_its_arguments(script) -> None:
     words = [*script.arguments, "--output", "result.json", "--help"]
     command = [sys.executable, str(ROOT / "benchmarks" / script.name), *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -44,29 +44,29 @@ def test_every_script_of_the_suite_takes_the_arguments_it_is_given(script) -> No
         assert not word.startswith("--") or word in done.stdout
 
 
-def test_a_row_says_on_which_side_of_its_bar_it_stands() -> None:
-    assert [Row("", "", 2).holds(value) for value in (1.99, 2, 2.01)] == [False, True, True]
-    assert [Row("", "", 2, at_least=False).holds(value) for value in (1.99, 2, 2.01)] == [True, True, False]
+def test_a_target_is_a_minimum_or_a_maximum() -> None:
+    assert [Row("", "", 2).reaches_target(value) for value in (1.99, 2, 2.01)] == [False, True, True]
+    assert [Row("", "", 2, at_least=False).reaches_target(value) for value in (1.99, 2, 2.01)] == [True, True, False]
 
 
-def test_the_page_says_what_falls_short_and_what_was_not_measured() -> None:
+def test_the_page_names_missed_targets_and_rows_that_were_not_measured() -> None:
     text = page(RESULTS)
-    assert "1 of 2 rows stand where they should." in text
-    assert "| zoo.load / meta device and load_file, seconds | 1.3 (1.2 to 1.4) | ≤ 1.1 | falls short |" in text
+    assert "1 of 2 rows reach their target." in text
+    assert "| zoo.load / meta device and load_file, seconds | 1.3 (1.2 to 1.4) | ≤ 1.1 | missed |" in text
     assert "| timm.create_model / zoo.load, seconds | 4 (3.5 to 5) | ≥ 1 |  |" in text
     assert "| from_pretrained / zoo.load, seconds | not measured | ≥ 1 | |" in text
     assert "Load average 0.5 before and 1.5 after." in text
     assert "## growth.py" in text.split("Not measured: exit code 1.")[0]
 
 
-def test_the_published_page_is_made_from_the_published_measurements() -> None:
+def test_the_published_page_is_generated_from_the_published_measurements() -> None:
     docs = ROOT / "docs"
     results = json.loads((docs / "benchmarks.json").read_text(encoding="utf-8"))
     assert page(results) == (docs / "benchmarks.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_a_script_of_the_suite_is_measured_and_becomes_table_and_plot(tmp_path: Path) -> None:
+def test_a_script_of_the_suite_is_run_and_shown_in_table_and_plot(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "--only", "loading.py", "--output", str(tmp_path / "results")]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": ""}, capture_output=True, text=True, timeout=300
@@ -82,7 +82,7 @@ def test_a_script_of_the_suite_is_measured_and_becomes_table_and_plot(tmp_path: 
 
 
 @pytest.mark.slow
-def test_what_a_checkpoint_costs_is_measured_on_the_trainer_state_of_today(tmp_path: Path) -> None:
+def test_saving_large_measures_the_current_checkpoint_writer(tmp_path: Path) -> None:
     script = str(ROOT / "benchmarks" / "saving_large.py")
     command = [sys.executable, script, "--rounds", "1", "--output", str(tmp_path / "result.json")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
