@@ -25,7 +25,7 @@ ZOO = str(Path(sys.executable).with_name("zoo"))
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", nargs="?", default="clsgan-mnist-reference")
-    parser.add_argument("words", nargs="*", default=["trainer.eval_classifier=null"], metavar="KEY=VALUE")
+    parser.add_argument("overrides", nargs="*", default=["trainer.eval_classifier=null"], metavar="KEY=VALUE")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64, 256, 512])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="length of each measurement")
@@ -37,14 +37,14 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         for _ in range(args.rounds):
             for size, found in benches.items():
-                words = [*args.words, f"run.batch_size={size}"]
+                overrides = [*args.overrides, f"run.batch_size={size}"]
                 seconds = ["--seconds", str(args.seconds)]
-                bench = [ZOO, "bench", args.recipe, *words, "--device", "cpu", *seconds, "--json"]
+                bench = [ZOO, "bench", args.recipe, *overrides, "--device", "cpu", *seconds, "--json"]
                 found.append(answer(bench, folder)["measurements"]["training step"])
-                products = [sys.executable, PRODUCTS_ALONE, "--recipe", args.recipe, *words, *seconds]
+                products = [sys.executable, PRODUCTS_ALONE, "--recipe", args.recipe, *overrides, *seconds]
                 alone[size].append(answer(products, folder))
-    compared = {f"fraction of peak, batch {n}": shares(benches[n]) for n in benches}
-    compared |= {f"products alone, batch {n}": shares(alone[n]) for n in alone}
+    compared = {f"fraction of peak, batch {n}": fractions(benches[n]) for n in benches}
+    compared |= {f"products alone, batch {n}": fractions(alone[n]) for n in alone}
     for size, found in benches.items():
         rate = spread([one["flops_per_second"] / 1e9 for one in found])
         peak = spread([one["peak_flops_per_second"] / 1e9 for one in found])
@@ -65,7 +65,7 @@ def answer(command: list[str], folder: str) -> Any:
     return json.loads(done.stdout)
 
 
-def shares(found: list[dict[str, float]]) -> dict[str, float]:
+def fractions(found: list[dict[str, float]]) -> dict[str, float]:
     return spread([one["peak_fraction"] for one in found])
 
 

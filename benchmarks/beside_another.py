@@ -31,13 +31,13 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=60, help="steps before the first turn")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, metavar="GOMP_SPINCOUNT")
-    parser.add_argument("--words", nargs="+", default=["clsgan-mnist-reference", "trainer.eval_classifier=null"])
+    parser.add_argument("--run", nargs="+", default=["clsgan-mnist-reference", "trainer.eval_classifier=null"])
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     args = parser.parse_args()
     before = load_average()
     alone: dict[int, list[float]] = {count: [] for count in args.counts}
     shared: dict[int, list[float]] = {count: [] for count in args.counts}
-    command = [sys.executable, SCRIPT, *args.words, f"--threads={args.threads}"]
+    command = [sys.executable, SCRIPT, *args.run, f"--threads={args.threads}"]
     with TemporaryDirectory() as folder, ExitStack() as cleanup, ThreadPoolExecutor(2) as executor:
         pairs: dict[int, tuple[Runner, Runner]] = {}
         for count in args.counts:
@@ -66,7 +66,7 @@ def main() -> None:
         print(f"{name.ljust(28)}  {format_spread(ratio, 3)}")
     load = {"before": before, "after": load_average()}
     print(f"threads: {args.threads}, load average before: {before}, afterwards: {load['after']}")
-    result = {"machine": machine(), "threads": args.threads, "load_average": load, "words": args.words}
+    result = {"machine": machine(), "threads": args.threads, "load_average": load, "run": args.run}
     write(args.output, {**result, "alone": alone, "shared": shared, "ratios": found})
 
 

@@ -44,8 +44,8 @@ def measure(recipe: str, settings: list[str], processes: int, seconds: float = 1
     """The output of cost_of_step.py for each of ``settings``."""
     script = str(Path(__file__).with_name("cost_of_step.py"))
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    words = [recipe, *" / ".join(settings).split(), "--seconds", str(seconds)]
-    command = [sys.executable, *(launcher if processes > 1 else []), script, *words]
+    arguments = [recipe, *" / ".join(settings).split(), "--seconds", str(seconds)]
+    command = [sys.executable, *(launcher if processes > 1 else []), script, *arguments]
     before = load_average()
     started = time.monotonic()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

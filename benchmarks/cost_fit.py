@@ -149,7 +149,7 @@ def _sides(result: dict[str, Any]) -> str:
     rows = [
         [
             one["recipe"],
-            " ".join(one["words"]),
+            " ".join(one["overrides"]),
             f"{one['flops'] / 1e9:.2f}",
             _mib(one["kept_bytes"]),
             _ms(_typical(one)),

@@ -57,11 +57,11 @@ class Kept:
 
 def one_step(loop: Loop) -> tuple[float, float]:
     """Run one step as the loop does; returns its wall-clock seconds and its CPU seconds."""
-    started, began = time.perf_counter(), time.process_time()
+    start, cpu_start = time.perf_counter(), time.process_time()
     seed_step(0, loop.run.step, loop.engine.rank)
     loop.run.trainer.step(loop.engine.to_device(next(loop.batches)))
     loop.run.step += 1
-    return time.perf_counter() - started, time.process_time() - began
+    return time.perf_counter() - start, time.process_time() - cpu_start
 
 
 def timed(loop: Loop, seconds: float) -> dict[str, Any]:
@@ -79,13 +79,13 @@ def timed(loop: Loop, seconds: float) -> dict[str, Any]:
                 for network in wrapped if kind == "silent" else ():
                     stack.enter_context(network.no_sync())
                 found += [one_step(loop) for _ in range(count + 1)][1:]
-    began = time.process_time()
+    start = time.process_time()
     for _ in range(5):
         next(loop.batches)
     return {
         "seconds": {kind: spread([by_clock for by_clock, _ in found]) for kind, found in steps.items()},
         "processor_seconds": {kind: spread([of_core for _, of_core in found]) for kind, found in steps.items()},
-        "batch_seconds": (time.process_time() - began) / 5,
+        "batch_seconds": (time.process_time() - start) / 5,
     }
 
 
@@ -93,8 +93,8 @@ def sizes(loop: Loop) -> dict[str, int]:
     """The number of parameters, and the bytes that persist between steps."""
     trainer, model = loop.run.trainer, loop.run.model
     inside = {id(module) for module in model.modules()}
-    held = [one for one in vars(trainer).values() if isinstance(one, nn.Module)]
-    copies = [one for one in held if not isinstance(one, DistributedDataParallel) and id(one) not in inside]
+    modules = [one for one in vars(trainer).values() if isinstance(one, nn.Module)]
+    copies = [one for one in modules if not isinstance(one, DistributedDataParallel) and id(one) not in inside]
     optimizers = [one for one in vars(trainer).values() if isinstance(one, torch.optim.Optimizer)]
     states = [value for one in optimizers for state in one.state.values() for value in state.values()]
     parameters = list(model.parameters())
@@ -123,10 +123,10 @@ def peak_growth(loop: Loop) -> int | None:
     return status("VmHWM") - before
 
 
-def cost(recipe: str, words: list[str], seconds: float, first: bool) -> dict[str, Any]:
+def cost(recipe: str, overrides: list[str], seconds: float, first: bool) -> dict[str, Any]:
     catalog = Catalog()
     fixed = NO_CLASSIFIERS if catalog.recipe(recipe).component("trainer") == "clsgan" else PLAIN.get(recipe, ())
-    loop = try_out(catalog.recipe(recipe, "run.device=cpu", "run.workers=0", *fixed, *words), catalog)
+    loop = try_out(catalog.recipe(recipe, "run.device=cpu", "run.workers=0", *fixed, *overrides), catalog)
     with loop.engine.flushing_denormals():
         grown = peak_growth(loop) if first else None  # a later loop would reuse memory of the first one
         times = timed(loop, seconds)
@@ -137,7 +137,7 @@ def cost(recipe: str, words: list[str], seconds: float, first: bool) -> dict[str
             one_step(loop)
     return {
         "recipe": recipe,
-        "words": words,
+        "overrides": overrides,
         "processes": loop.engine.world,
         "first": loop.engine.is_rank_zero,
         "batch_size": loop.run.settings.batch_size,
@@ -153,10 +153,10 @@ def cost(recipe: str, words: list[str], seconds: float, first: bool) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe")
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="settings; a / starts the next set")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings; a / starts the next set")
     parser.add_argument("--seconds", type=float, default=1.0, help="length of each measurement")
     args = parser.parse_args()
-    for number, text in enumerate(" ".join(args.words).split("/")):
+    for number, text in enumerate(" ".join(args.overrides).split("/")):
         found = cost(args.recipe, text.split(), args.seconds, number == 0)
         if found.pop("first"):
             print(json.dumps(found), flush=True)

@@ -25,20 +25,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn")
     parser.add_argument("--warm-up", type=int, default=30, help="steps before the first turn")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--words", nargs="+", default=["digit-classifier-mnist"])
+    parser.add_argument("--run", nargs="+", default=["digit-classifier-mnist"])
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     args = parser.parse_args()
     before = load_average()
     for name in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_"))]:
         del os.environ[name]
-    script = ("through_zoo.py", *args.words)
+    script = ("through_zoo.py", *args.run)
     with TemporaryDirectory() as folder:
         sides = {"left-alone": script, "zoo": script}
         rates, memory = compare(sides, args, Path(folder), data_root(), {"left-alone": LEFT_ALONE})
     compared = report(rates, memory)
     load = {"before": before, "after": load_average()}
     print(f"threads: {args.threads}, load average before: {before}, afterwards: {load['after']}")
-    result = {"machine": machine(), "threads": args.threads, "load_average": load, "words": args.words}
+    result = {"machine": machine(), "threads": args.threads, "load_average": load, "run": args.run}
     write(args.output, {**result, "steps_per_second": rates, "memory": memory, "ratios": compared})
 
 

@@ -99,8 +99,8 @@ class Draft:
         text = self.text if self.text is not None else json.dumps({"format": 1, **self.metadata})
         members = [f'"__metadata__":{json.dumps({"zoo": text})}', *self.also]
         for name, dtype, shape, data, offsets in self.tensors:
-            told = {"dtype": dtype, "shape": shape, "data_offsets": offsets or [end, end + len(data)]}
-            members.append(f"{json.dumps(name)}:{json.dumps(told)}")
+            description = {"dtype": dtype, "shape": shape, "data_offsets": offsets or [end, end + len(data)]}
+            members.append(f"{json.dumps(name)}:{json.dumps(description)}")
             parts.append(data)
             end += len(data)
         header = ("{" + ",".join(members) + "}").encode("utf-8", "surrogatepass")
@@ -217,20 +217,20 @@ def bomb(chance: random.Random, draft: Draft) -> None:
         "{" + ",".join(f'"{number}":0' for number in range(count)) + "}",
         '{"a":1,"a":2}',
     ]
-    told = json.dumps({"format": 1, **draft.metadata})
+    text = json.dumps({"format": 1, **draft.metadata})
     where = chance.choice([*(f'"config": {{"{key}": ' for key in ("words", "class_names", "width")), '"x": ', "config"])
     if where == "config":
-        draft.text = told[:-1] + f', "config": {chance.choice(values)}}}'  # a duplicate key
+        draft.text = text[:-1] + f', "config": {chance.choice(values)}}}'  # a duplicate key
     elif where == '"x": ':
-        draft.text = told[:-1] + f', "x": {chance.choice(values)}}}'
+        draft.text = text[:-1] + f', "x": {chance.choice(values)}}}'
     else:
-        draft.text = told.replace('"config": {', where + chance.choice(values) + ", ", 1)
+        draft.text = text.replace('"config": {', where + chance.choice(values) + ", ", 1)
 
 
 def odd_text(chance: random.Random, draft: Draft) -> None:
-    told = draft.text if draft.text is not None else json.dumps({"format": 1, **draft.metadata})
-    begin, end = sorted(chance.randrange(len(told) + 1) for _ in range(2))
-    parts = [told[:begin], told[begin:end], told[:begin] + told[end:], told + told]
+    text = draft.text if draft.text is not None else json.dumps({"format": 1, **draft.metadata})
+    begin, end = sorted(chance.randrange(len(text) + 1) for _ in range(2))
+    parts = [text[:begin], text[begin:end], text[:begin] + text[end:], text + text]
     draft.text = chance.choice([*parts, "", "null", "[]"])
 
 
@@ -306,15 +306,15 @@ def other_precision(chance: random.Random, draft: Draft) -> None:
 
 
 def doubled_member(chance: random.Random, draft: Draft) -> None:
-    told = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    description = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
     name = chance.choice(["__metadata__", *(one[0] for one in draft.tensors), "x"])
-    value = chance.choice([json.dumps(told), "{}", "null", "[" * 500 + "]" * 500, '{"zoo":"{}"}', '{"zoo":5}'])
+    value = chance.choice([json.dumps(description), "{}", "null", "[" * 500 + "]" * 500, '{"zoo":"{}"}', '{"zoo":5}'])
     draft.also.append(f"{json.dumps(name)}:{value}")
 
 
 def many_tensors(chance: random.Random, draft: Draft) -> None:
-    told = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
-    draft.also.append(",".join(f'"t{number}":{told}' for number in range(chance.choice([1000, 50_000]))))
+    description = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+    draft.also.append(",".join(f'"t{number}":{description}' for number in range(chance.choice([1000, 50_000]))))
 
 
 def odd_length(chance: random.Random, draft: Draft) -> None:
@@ -413,9 +413,9 @@ def plain(data: bytes) -> dict[str, tuple[str, list[int], bytes]]:
     header = json.loads(data[8 : 8 + length])
     header.pop("__metadata__", None)
     found = {}
-    for name, told in header.items():
-        begin, end = (8 + length + offset for offset in told["data_offsets"])
-        found[name] = (told["dtype"], told["shape"], data[begin:end])
+    for name, description in header.items():
+        begin, end = (8 + length + offset for offset in description["data_offsets"])
+        found[name] = (description["dtype"], description["shape"], data[begin:end])
     return found
 
 

@@ -43,8 +43,8 @@ _COUNTS = (1, 2)
 def batch() -> Iterator[Work]:
     here = catalog.default()
     for size in (16, 32, 64, 128, 256, 512, 1024):
-        words = [f"run.batch_size={size}", "trainer.eval_classifier=null", "run.device=cpu"]
-        loop = try_out(complete(here.recipe("clsgan-mnist-reference", *words), here), here)
+        overrides = [f"run.batch_size={size}", "trainer.eval_classifier=null", "run.device=cpu"]
+        loop = try_out(complete(here.recipe("clsgan-mnist-reference", *overrides), here), here)
 
         def step(loop: object = loop) -> None:
             loop.run.trainer.step(next(loop.batches))
@@ -84,10 +84,10 @@ def examples() -> Iterator[Work]:
     for count in (1_000, 10_000, 100_000, 1_000_000, 10_000_000):
         numbers = Numbers(count)
 
-        def begin(numbers: Numbers = numbers, count: int = count) -> None:
+        def first_batch(numbers: Numbers = numbers, count: int = count) -> None:
             next(Batches(numbers, lambda generator: torch.randperm(count, generator=generator), 64, seed=0))
 
-        yield count, begin
+        yield count, first_batch
 
 
 def names() -> Iterator[Work]:

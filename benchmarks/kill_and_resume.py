@@ -51,20 +51,20 @@ def main() -> None:
     )
     args = arguments.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    share = -(-args.kills // len(RECIPES))
+    kills_per_recipe = -(-args.kills // len(RECIPES))
     same = total = 0
-    for number, (recipe, words) in enumerate(RECIPES.items()):
+    for number, (recipe, overrides) in enumerate(RECIPES.items()):
         if args.only and recipe not in args.only:
             continue
         rng = random.Random(args.seed + number)  # noqa: S311  # no secret
         kills: list[Kill] = []
         with tempfile.TemporaryDirectory(prefix="zoo-kills-") as folder:
-            verdict = verify(recipe, [*SHORT, *words], share, Path(folder), rng, kills.append)
-        total += share
-        same += share if not verdict.difference else 0
+            verdict = verify(recipe, [*SHORT, *overrides], kills_per_recipe, Path(folder), rng, kills.append)
+        total += kills_per_recipe
+        same += kills_per_recipe if not verdict.difference else 0
         early = sum(kill.step < 0 for kill in kills)
         print(
-            f"{recipe:24}  {share} kills ({early} before the first checkpoint) in {verdict.runs} runs: "
+            f"{recipe:24}  {kills_per_recipe} kills ({early} before the first checkpoint) in {verdict.runs} runs: "
             f"{verdict.difference or 'identical'}",
             flush=True,
         )

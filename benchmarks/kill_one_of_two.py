@@ -35,31 +35,33 @@ def main() -> None:
     )
     args = arguments.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    share = -(-args.kills // len(RECIPES))
+    kills_per_recipe = -(-args.kills // len(RECIPES))
     same, total, longest = 0, 0, 0.0
     for number, recipe in enumerate(RECIPES):
         if args.only and recipe not in args.only:
             continue
         rng = random.Random(args.seed + number)  # noqa: S311  # no secret
         with tempfile.TemporaryDirectory(prefix="zoo-kills-") as name:
-            kills, ends = kill_runs_of(recipe, share, Path(name), rng)
-        same, total, longest = same + kills, total + share, max(longest, *ends)
-        print(f"{recipe:24}  {kills} of {share} kills: identical; ended within {max(ends):.1f} s", flush=True)
+            kills, ends = kill_runs_of(recipe, kills_per_recipe, Path(name), rng)
+        same, total, longest = same + kills, total + kills_per_recipe, max(longest, *ends)
+        print(
+            f"{recipe:24}  {kills} of {kills_per_recipe} kills: identical; ended within {max(ends):.1f} s", flush=True
+        )
     print(f"{same} of {total} identical, ended within {longest:.1f} s")
 
 
 def kill_runs_of(recipe: str, kills: int, folder: Path, rng: random.Random) -> tuple[int, list[float]]:
     """The number of kills with an identical result, and for each kill the seconds until the command ended."""
-    words = [recipe, *SHORT, *RECIPES[recipe]]
+    overrides = [recipe, *SHORT, *RECIPES[recipe]]
     whole, broken = folder / "whole", folder / "broken"
-    with begin(*words, "--folder", str(whole)) as run:
+    with start_run(*overrides, "--folder", str(whole)) as run:
         wait_for(run, whole / "checkpoints")
-        began = time.monotonic()
+        start = time.monotonic()
         run.communicate()
-    training = time.monotonic() - began
+    training = time.monotonic() - start
     same, ends = 0, []
     while len(ends) < kills:
-        with begin(*words, "--folder", str(broken)) as run:
+        with start_run(*overrides, "--folder", str(broken)) as run:
             wait_for(run, broken / "metrics.jsonl")
             time.sleep(rng.uniform(0, 0.7 * training))
             processes = psutil.Process(run.pid).children() if run.poll() is None else []
@@ -73,7 +75,7 @@ def kill_runs_of(recipe: str, kills: int, folder: Path, rng: random.Random) -> t
         ends.append(time.monotonic() - killed)
         if run.returncode != 1 or "was ended by SIGKILL" not in stderr or ends[-1] > TIMEOUT:
             print(f"{recipe}: exit code {run.returncode} after {ends[-1]:.1f} s: {stderr}")
-        with begin("--resume", str(broken)) as run:
+        with start_run("--resume", str(broken)) as run:
             _, stderr = run.communicate()
         difference = compare(whole, broken) if run.returncode == 0 else stderr
         same += not difference
@@ -83,8 +85,8 @@ def kill_runs_of(recipe: str, kills: int, folder: Path, rng: random.Random) -> t
     return same, ends
 
 
-def begin(*words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "zoo_core", "run", *words, "--processes", "2"]
+def start_run(*overrides: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "zoo_core", "run", *overrides, "--processes", "2"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

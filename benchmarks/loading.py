@@ -148,8 +148,8 @@ def main() -> None:
                 model = load(path)
                 seconds[way].append(time.perf_counter() - start)
                 del model
-        words = [sys.executable, __file__, "--folder", name, "--peak"]
-        peaks = {way: int(subprocess.check_output([*words, way], text=True).split()[-1]) for way in ways}
+        command = [sys.executable, __file__, "--folder", name, "--peak"]
+        peaks = {way: int(subprocess.check_output([*command, way], text=True).split()[-1]) for way in ways}
         size = path.stat().st_size
     for way in ways:
         peak_text = f"peak {peaks[way] / size:.2f} x the file's {size:,} bytes"

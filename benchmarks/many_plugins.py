@@ -53,7 +53,7 @@ def write_distribution(site: Path, number: int) -> None:
     (info / "entry_points.txt").write_text(f"[zoo]\n{name} = {module}\n")
 
 
-def seconds(words: list[str], site: Path, home: Path) -> tuple[float, str]:
+def seconds(arguments: list[str], site: Path, home: Path) -> tuple[float, str]:
     environment = {
         **as_installed(),
         "PYTHONPATH": os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])]),
@@ -61,7 +61,7 @@ def seconds(words: list[str], site: Path, home: Path) -> tuple[float, str]:
     }
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, *words], env=environment, cwd=home, capture_output=True, text=True, check=True
+        [sys.executable, *arguments], env=environment, cwd=home, capture_output=True, text=True, check=True
     )
     return time.perf_counter() - started, done.stdout
 
@@ -96,14 +96,14 @@ def main() -> None:
         for number in range(args.plugins):
             write_distribution(many, number)
         check(many, none, 4 * args.plugins)
-        turns = {"python": (["-c", "pass"], none), **{name: (words, none) for name, words in others.items()}}
-        for name, words in COMMANDS.items():
-            turns[name] = (["-m", "zoo_core", *words], none)
-            turns[f"{name}, {args.plugins} plugins"] = (["-m", "zoo_core", *words], many)
+        turns = {"python": (["-c", "pass"], none), **{name: (arguments, none) for name, arguments in others.items()}}
+        for name, arguments in COMMANDS.items():
+            turns[name] = (["-m", "zoo_core", *arguments], none)
+            turns[f"{name}, {args.plugins} plugins"] = (["-m", "zoo_core", *arguments], many)
         took: dict[str, list[float]] = {name: [] for name in turns}
         for number in range(args.rounds + 1):
-            for name, (words, site) in turns.items():
-                second, _ = seconds(words, site, none)
+            for name, (arguments, site) in turns.items():
+                second, _ = seconds(arguments, site, none)
                 if number:  # the first round fills file and bytecode caches
                     took[name].append(second)
     for name, values in took.items():

@@ -52,9 +52,9 @@ def _copy(tensor: Tensor) -> Tensor:
     return copy.copy_(tensor.detach())
 
 
-def record(recipe: str, words: Sequence[str]) -> Products:
+def record(recipe: str, overrides: Sequence[str]) -> Products:
     catalog = Catalog()
-    loop = try_out(complete(catalog.recipe(recipe, "run.device=cpu", *words), catalog), catalog)
+    loop = try_out(complete(catalog.recipe(recipe, "run.device=cpu", *overrides), catalog), catalog)
     for _ in range(2):
         loop.run.trainer.step(next(loop.batches))
     with Products() as products:
@@ -74,13 +74,13 @@ def rate(products: Products, seconds: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--recipe", default="clsgan-mnist-reference")
     parser.add_argument("--seconds", type=float, default=4.0)
     args = parser.parse_args()
     data_root()
     torch.set_flush_denormal(True)
-    products = record(args.recipe, args.words)
+    products = record(args.recipe, args.overrides)
     rate(products, args.seconds / 4)
     before = matrix_products(torch.device("cpu"), "float32")
     reached = rate(products, args.seconds)

@@ -33,7 +33,7 @@ class Clock:
             self.seconds = time.perf_counter() - self.start
 
 
-def seconds(folder: Path, steps: int, every: int, words: list[str]) -> float:
+def seconds(folder: Path, steps: int, every: int, overrides: list[str]) -> float:
     clock = Clock()
     settings = [
         f"run.steps={steps}",
@@ -42,7 +42,7 @@ def seconds(folder: Path, steps: int, every: int, words: list[str]) -> float:
         "trainer.eval_classifier=",
         "trainer.cas_classifier=",
     ]
-    zoo.run("clsgan-mnist-reference", *settings, *words, callbacks=[clock], folder=folder)
+    zoo.run("clsgan-mnist-reference", *settings, *overrides, callbacks=[clock], folder=folder)
     return clock.seconds
 
 
@@ -50,15 +50,15 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--steps", type=int, default=610)
-    arguments.add_argument("words", nargs="*", help="settings, such as run.threads=1")
+    arguments.add_argument("overrides", nargs="*", help="settings, such as run.threads=1")
     arguments.add_argument("--output", type=Path, help="write everything to this JSON file")
     args = arguments.parse_args()
     before = load_average()
     ratios = []
     for number in range(args.rounds):
         with tempfile.TemporaryDirectory(prefix="zoo-saving-") as folder:
-            without = seconds(Path(folder, "without"), args.steps, 0, args.words)
-            with_checkpoints = seconds(Path(folder, "with"), args.steps, EVERY, args.words)
+            without = seconds(Path(folder, "without"), args.steps, 0, args.overrides)
+            with_checkpoints = seconds(Path(folder, "with"), args.steps, EVERY, args.overrides)
         ratios.append(with_checkpoints / without)
         print(f"round {number}: {without:.2f} s without, {with_checkpoints:.2f} s with: {ratios[-1]:.3f}", flush=True)
     print(

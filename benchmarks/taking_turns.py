@@ -122,8 +122,8 @@ def compare(
         for number in range(1, args.rounds + 1):
             for name, runner in runners.items():
                 rates[name].append(runner.turn(args.seconds))
-            words = "  ".join(f"{name} {values[-1]:.2f}" for name, values in rates.items())
-            print(f"  round {number}: {words}", flush=True)
+            listed = "  ".join(f"{name} {values[-1]:.2f}" for name, values in rates.items())
+            print(f"  round {number}: {listed}", flush=True)
         memory = {name: runner.peak_memory() for name, runner in runners.items()}
     finally:
         for runner in runners.values():

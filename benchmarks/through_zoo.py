@@ -37,26 +37,26 @@ class Counter:
         self.ticks.tick()
 
 
-def train(recipe: str, words: Sequence[str], folder: Path) -> None:
-    zoo.run(recipe, *words, callbacks=[Progress(Console(stderr=True)), Counter()], folder=folder)
+def train(recipe: str, overrides: Sequence[str], folder: Path) -> None:
+    zoo.run(recipe, *overrides, callbacks=[Progress(Console(stderr=True)), Counter()], folder=folder)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", nargs="?", default=RECIPE)
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--steps", type=int, default=187_400)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
-    words = [
-        *(args.words or NO_CLASSIFIERS.get(args.recipe, ())),
+    overrides = [
+        *(args.overrides or NO_CLASSIFIERS.get(args.recipe, ())),
         f"run.steps={args.steps}",
         f"run.threads={args.threads}",
         "run.device=cpu",
     ]
     with TemporaryDirectory() as folder:
         started = time.perf_counter()
-        train(args.recipe, words, Path(folder, "run"))
+        train(args.recipe, overrides, Path(folder, "run"))
     print(f"{args.steps / (time.perf_counter() - started):.2f} steps/s")
 
 

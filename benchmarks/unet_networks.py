@@ -25,14 +25,14 @@ BASES = tuple(SMP)
 PLAIN = ["model.depth=4", "model.patch=1", "model.blocks=[]"]
 
 
-def words(base: int, batch_size: int, precision: str) -> list[str]:
+def overrides(base: int, batch_size: int, precision: str) -> list[str]:
     """The overrides for ``zoo run unet-moving-mnist``."""
     return [*PLAIN, f"model.base_channels={base}", f"run.batch_size={batch_size}", f"run.precision={precision}"]
 
 
 def settings(base: int, batch_size: int, precision: str) -> dict[str, dict[str, Any]]:
     """The settings of the recipe's model, trainer and run, by section."""
-    values = zoo.recipe(RECIPE, *words(base, batch_size, precision)).values
+    values = zoo.recipe(RECIPE, *overrides(base, batch_size, precision)).values
     return {part: {k: v for k, v in values[part].items() if k != "name"} for part in ("model", "trainer", "run")}
 
 

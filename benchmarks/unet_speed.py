@@ -26,7 +26,7 @@ from typing import Any
 import matrix_products
 from measuring import data_root, format_spread, installed, load_average, machine, ratios, spread, write
 from taking_turns import compare, report
-from unet_networks import BASES, RECIPE, operations, smp_unet, words, zoo_unet
+from unet_networks import BASES, RECIPE, operations, overrides, smp_unet, zoo_unet
 
 PACKAGES = {"bare": (), "smp": ("lightning", "segmentation_models_pytorch")}
 NETWORKS = {"bare": zoo_unet, "smp": smp_unet, "zoo": zoo_unet}
@@ -61,7 +61,7 @@ def main() -> None:
 def scripts(against: Sequence[str], args: argparse.Namespace) -> dict[str, tuple[str, ...]]:
     shape = (f"--base={args.base}", f"--batch-size={args.batch_size}", f"--precision={args.precision}")
     of = {"bare": ("unet_bare_loop.py", *shape), "smp": ("unet_smp_lightning.py", *shape)}
-    through_zoo = ("through_zoo.py", RECIPE, *words(args.base, args.batch_size, args.precision))
+    through_zoo = ("through_zoo.py", RECIPE, *overrides(args.base, args.batch_size, args.precision))
     products = ("matrix_products.py", f"--size={matrix_products.SIZE}", f"--dtype={args.precision}")
     return {"products": products, **{name: of[name] for name in against}, "zoo": through_zoo}
 

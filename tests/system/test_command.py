@@ -87,10 +87,10 @@ def test_the_printed_command_writes_an_image_of_digits(place, done):
     assert program == "zoo"
     looked = zoo(place, *arguments)
     assert looked.returncode == 0, looked.stderr
-    with Image.open(place / "picture.png") as picture:
-        assert picture.format == "PNG"
-        assert picture.size == (10 * 30 + 2, 8 * 30 + 2)  # eighty digits, two pixels between them
-        assert picture.convert("L").getextrema()[1] > 50
+    with Image.open(place / "picture.png") as image:
+        assert image.format == "PNG"
+        assert image.size == (10 * 30 + 2, 8 * 30 + 2)  # eighty digits, two pixels between them
+        assert image.convert("L").getextrema()[1] > 50
 
 
 def test_predict_by_recipe_name_generates_the_given_labels(place, done):
@@ -98,8 +98,8 @@ def test_predict_by_recipe_name_generates_the_given_labels(place, done):
     assert looked.returncode == 0, looked.stderr
     assert looked.stdout == ""
     assert report(done)["run"] in looked.stderr
-    with Image.open(place / "fives.png") as picture:
-        assert picture.size == (4 * 30 + 2, 30 + 2)
+    with Image.open(place / "fives.png") as image:
+        assert image.size == (4 * 30 + 2, 30 + 2)
     lost = zoo(place, "predict", "clsgan-mnist", "labels=[5]")
     assert (lost.returncode, lost.stdout) == (2, "")
     assert "no file is given for it" in lost.stderr

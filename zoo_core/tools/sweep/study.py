@@ -210,7 +210,7 @@ def _as_trial(trial: FrozenTrial) -> Trial:
     intermediate_values = dict(sorted(trial.intermediate_values.items()))
     last = next(reversed(intermediate_values.values()), None)
     value = trial.value if trial.state == TrialState.COMPLETE else last
-    notes = {key: held for key, held in trial.user_attrs.items() if key != "folder_id"}
+    notes = {key: value for key, value in trial.user_attrs.items() if key != "folder_id"}
     return Trial(
         trial.number,
         STATES[trial.state],

@@ -58,7 +58,7 @@ PLUGIN = '''
             image = image * 0.25 if dark else image
             if over is not None:
                 image = image * zoo.read_image(over, 1)
-            return {"image": image, "said": f"{name} of {waves}"}
+            return {"image": image, "text": f"{name} of {waves}"}
 
 
     @zoo.hookimpl
@@ -69,7 +69,7 @@ PLUGIN = '''
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("stranger")
+    folder = tmp_path_factory.mktemp("third-party")
     (folder / "waves.py").write_text(textwrap.dedent(PLUGIN))
     metadata = {"model": "waves", "config": {"size": 64}, "license": "MIT", "metrics": {"height": 1.0}}
     write(folder / "sea.safetensors", {"strength": torch.ones(())}, metadata)
@@ -98,9 +98,9 @@ def crests(row: Any) -> int:
     return int((bright[:-1] & ~bright[1:]).sum())
 
 
-def until(page: Any, holds: Any) -> None:
+def until(page: Any, condition: Any) -> None:
     for _ in range(200):
-        if holds():
+        if condition():
             return
         page.wait_for_timeout(100)
     raise AssertionError("the page does not show the expected result")

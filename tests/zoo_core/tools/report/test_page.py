@@ -171,11 +171,11 @@ def test_a_locked_run_is_running(done, tmp_path):
     (tmp_path / "config.yaml").write_bytes((done / "config.yaml").read_bytes())
     from zoo_core.runs.folder import RunFolder
 
-    hold = (
+    lock_folder = (
         "import sys, pathlib; from zoo_core.runs.folder import RunFolder\n"
         "with RunFolder(pathlib.Path(sys.argv[1])).locked(): print('held', flush=True); sys.stdin.read()"
     )
-    command = [sys.executable, "-c", hold, str(tmp_path)]
+    command = [sys.executable, "-c", lock_folder, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
         assert read_run(tmp_path, Catalog(installed=False)).state.word == "running"
@@ -205,9 +205,9 @@ def test_a_curve_of_200_000_steps_keeps_its_extremes_and_is_read_within_seconds(
     path = tmp_path / "metrics.jsonl"
     values = {77_777: 99.0, 123_456: -99.0}
     path.write_text("".join(f'{{"step": {step}, "loss": {values.get(step, step % 7)}}}\n' for step in range(200_000)))
-    began = time.perf_counter()
+    start = time.perf_counter()
     (curve,) = read_curves(path, [])
-    assert time.perf_counter() - began < 10
+    assert time.perf_counter() - start < 10
     assert len(curve.steps) <= MAX_POINTS
     assert (max(curve.values), min(curve.values)) == (99.0, -99.0)
     assert (curve.steps[0], curve.steps[-1]) == (0, 199_999)

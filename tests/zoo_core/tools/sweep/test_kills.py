@@ -19,9 +19,9 @@ LONG = ("run.steps=800", "run.checkpoint_every=100", "run.log_every=100")
 DRAWN = ("line", "trainer.learning_rate=log:1e-3..1e-1", "run.batch_size=4..16", "--metric=-error", "--trials", "3")
 
 
-def wait_until(holds: Callable[[], object], process: subprocess.Popen[str]) -> None:
+def wait_until(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
     ends = time.monotonic() + 120
-    while not holds():
+    while not condition():
         assert process.poll() is None, process.stderr and process.stderr.read()
         assert time.monotonic() < ends
         time.sleep(0.005)
@@ -123,11 +123,11 @@ def test_two_processes_run_different_trials_of_one_folder(sweep):
     place = sweep.place / "shared"
     wait_until(lambda: (place / "trial-0000" / "config.yaml").exists(), first)
     second = sweep.start("--resume", "shared")
-    said = [ended(process) for process in (first, second)]
-    assert [code for code, _, _ in said] == [0, 0], said
+    results = [ended(process) for process in (first, second)]
+    assert [code for code, _, _ in results] == [0, 0], results
     started = [
         {line.split()[1] for line in err.splitlines() if line.startswith("trial ") and "(" in line}
-        for _, _, err in said
+        for _, _, err in results
     ]
     assert started[0] & started[1] == set()
     assert started[0] | started[1] == {"0", "1", "2", "3"}
@@ -140,8 +140,8 @@ def test_machines_with_separate_folders_share_trials_through_a_storage(sweep):
     words = ("line", "trainer.learning_rate=1e-3,1e-2,2e-2,3e-2", "--metric=-error", *LONG)
     words = (*words, "--storage", f"sqlite:///{sweep.place}/shared.db")
     processes = [sweep.start(*words, "--folder", folder) for folder in ("here", "there")]
-    said = [ended(process) for process in processes]
-    assert [code for code, _, _ in said] == [0, 0], said
+    results = [ended(process) for process in processes]
+    assert [code for code, _, _ in results] == [0, 0], results
     here, there = (sorted(path.name for path in (sweep.place / one).glob("trial-*")) for one in ("here", "there"))
     assert sorted([*here, *there]) == [f"trial-{number:04d}" for number in range(4)]
     shown = sweep.json("--show", "here")
