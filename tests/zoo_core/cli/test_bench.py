@@ -34,9 +34,9 @@ def test_predictions_as_json(bench) -> None:
     told = json.loads(out)
     assert (code, err) == (0, "")
     assert (told["model"], told["precision"], told["parameters"]) == ("clsgan", "float32", 2_150_161)
-    assert told["measured"]["forward"]["examples"] == 3
-    assert told["measured"]["forward"]["p50"] <= told["measured"]["forward"]["p99"]
-    assert told["measured"]["predict"]["flops"] > 0
+    assert told["measurements"]["forward"]["examples"] == 3
+    assert told["measurements"]["forward"]["p50"] <= told["measurements"]["forward"]["p99"]
+    assert told["measurements"]["predict"]["flops"] > 0
 
 
 def test_pictures_of_another_size_take_more_operations(bench) -> None:
@@ -44,7 +44,7 @@ def test_pictures_of_another_size_take_more_operations(bench) -> None:
     for size in ("32x32", "64x32"):
         code, out, _ = bench("unet", "base_channels=4", "--seconds", "0.1", "--size", size, "--json")
         assert code == 0
-        flops.append(json.loads(out)["measured"]["forward"]["flops"])
+        flops.append(json.loads(out)["measurements"]["forward"]["flops"])
     assert flops[1] == 2 * flops[0]
 
 
