@@ -1,12 +1,12 @@
-"""All of the suite in one command, or some of it:
+"""Run all benchmarks of the suite, or some of them:
 
     ZOO_DATA=FOLDER python -m benchmarks
     ZOO_DATA=FOLDER python -m benchmarks --only loading.py saving_large.py
 
-Each script runs in a process of its own, one after the other; what it prints goes by. Their ratios are printed as a
-table, and written to FOLDER/benchmarks.json with every single measurement, FOLDER/benchmarks.md and
-FOLDER/benchmarks.png. A script that fails, or whose peers are not installed, leaves its rows out of the table by name.
-`pip install 'zoo-core[bench]'` installs the peers.
+The scripts run one after the other, each in a separate process. Their ratios are printed as a table, and written to
+FOLDER/benchmarks.json with all measurements, FOLDER/benchmarks.md and FOLDER/benchmarks.png. Rows of a script that
+fails, or of a framework that is not installed, are marked as not measured. `pip install 'zoo-core[bench]'` installs
+the frameworks.
 """
 
 from __future__ import annotations
@@ -32,25 +32,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="SCRIPT", help=", ".join(names))
     parser.add_argument("--output", type=Path, default=Path("benchmark-results"), metavar="FOLDER")
-    parser.add_argument("--page", type=Path, metavar="JSON", help="measure nothing: make table and plot of this file")
-    given = parser.parse_args()
-    if given.page:
-        results = json.loads(given.page.read_text(encoding="utf-8"))
+    parser.add_argument(
+        "--page", type=Path, metavar="JSON", help="make the table and the plot from this file, without measuring"
+    )
+    args = parser.parse_args()
+    if args.page:
+        results = json.loads(args.page.read_text(encoding="utf-8"))
     else:
         results = {"date": date.today().isoformat(), "scripts": {}}
         for script in SCRIPTS:
-            if script.name in given.only:
-                results["scripts"][script.key] = measured(script)
-    given.output.mkdir(parents=True, exist_ok=True)
-    (given.output / "benchmarks.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+            if script.name in args.only:
+                results["scripts"][script.key] = run_script(script)
+    args.output.mkdir(parents=True, exist_ok=True)
+    (args.output / "benchmarks.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     text = page(results)
-    (given.output / "benchmarks.md").write_text(text, encoding="utf-8")
-    plot(results, given.output / "benchmarks.png")
+    (args.output / "benchmarks.md").write_text(text, encoding="utf-8")
+    plot(results, args.output / "benchmarks.png")
     print(text)
 
 
-def measured(script: Script) -> dict[str, Any]:
-    """What the script wrote; or, under ``failed``, how it ended."""
+def run_script(script: Script) -> dict[str, Any]:
+    """The JSON output of the script; if it fails, its exit code under ``failed``."""
     print(f"\n== {script.name} {' '.join(script.arguments)}", flush=True)
     with TemporaryDirectory() as folder:
         output = Path(folder, "output.json")

@@ -1,7 +1,7 @@
-"""The training of clsgan-mnist-reference as a loop with Accelerate, as its documentation advises ("Quicktour").
+"""The training of clsgan-mnist-reference as a loop with Accelerate, following its documentation ("Quicktour").
 
-Networks, optimizers and loader go through ``prepare``, gradients through ``accelerator.backward``, and the five losses
-of every 50th step to a tracker (TensorBoard). It prints steps/s.
+Networks, optimizers and loader are passed to ``prepare``, gradients are computed by ``accelerator.backward``, and the
+five losses are logged to TensorBoard every 50 steps. It prints steps/s.
 
     ZOO_DATA=FOLDER python benchmarks/accelerate_script.py --data loader
 """

@@ -1,7 +1,7 @@
-"""What share of the machine's own matrix products a training reaches: `zoo bench` of a recipe at several batch sizes.
+"""The arithmetic rate of a training relative to large matrix products: `zoo bench` of a recipe at several batch sizes.
 
-Operations of a step are counted by PyTorch, the products of large matrices are measured in the same process before and
-after, and the batch sizes take turns. So does what products_alone.py measures: no step can do better than its products.
+PyTorch counts the operations of a step, large matrix products are measured in the same process before and after, and
+the batch sizes alternate. products_alone.py, which gives an upper bound for any training step, is measured as well.
 
     ZOO_DATA=FOLDER python benchmarks/arithmetic.py --batch-sizes 64 512
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from measuring import load_average, machine, said, spread, write
+from measuring import format_spread, load_average, machine, spread, write
 
 PRODUCTS_ALONE = str(Path(__file__).with_name("products_alone.py"))
 ZOO = str(Path(sys.executable).with_name("zoo"))
@@ -25,36 +25,37 @@ ZOO = str(Path(sys.executable).with_name("zoo"))
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", nargs="?", default="clsgan-mnist-reference")
-    parser.add_argument("words", nargs="*", default=["trainer.eval_classifier=null"], metavar="KEY=VALUE")
+    parser.add_argument("overrides", nargs="*", default=["trainer.eval_classifier=null"], metavar="KEY=VALUE")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64, 256, 512])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each bench")
+    parser.add_argument("--seconds", type=float, default=8.0, help="length of each measurement")
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
-    given = parser.parse_args()
+    args = parser.parse_args()
     before = load_average()
-    benches: dict[int, list[dict[str, float]]] = {size: [] for size in given.batch_sizes}
-    alone: dict[int, list[dict[str, float]]] = {size: [] for size in given.batch_sizes}
+    benches: dict[int, list[dict[str, float]]] = {size: [] for size in args.batch_sizes}
+    alone: dict[int, list[dict[str, float]]] = {size: [] for size in args.batch_sizes}
     with TemporaryDirectory() as folder:
-        for _ in range(given.rounds):
+        for _ in range(args.rounds):
             for size, found in benches.items():
-                words = [*given.words, f"run.batch_size={size}"]
-                seconds = ["--seconds", str(given.seconds)]
-                bench = [ZOO, "bench", given.recipe, *words, "--device", "cpu", *seconds, "--json"]
-                found.append(answer(bench, folder)["measured"]["training step"])
-                products = [sys.executable, PRODUCTS_ALONE, "--recipe", given.recipe, *words, *seconds]
+                overrides = [*args.overrides, f"run.batch_size={size}"]
+                seconds = ["--seconds", str(args.seconds)]
+                bench = [ZOO, "bench", args.recipe, *overrides, "--device", "cpu", *seconds, "--json"]
+                found.append(answer(bench, folder)["measurements"]["training step"])
+                products = [sys.executable, PRODUCTS_ALONE, "--recipe", args.recipe, *overrides, *seconds]
                 alone[size].append(answer(products, folder))
-    compared = {f"share of peak, batch {n}": shares(benches[n]) for n in benches}
-    compared |= {f"products alone, batch {n}": shares(alone[n]) for n in alone}
+    compared = {f"fraction of peak, batch {n}": fractions(benches[n]) for n in benches}
+    compared |= {f"products alone, batch {n}": fractions(alone[n]) for n in alone}
     for size, found in benches.items():
         rate = spread([one["flops_per_second"] / 1e9 for one in found])
         peak = spread([one["peak_flops_per_second"] / 1e9 for one in found])
-        share = compared[f"share of peak, batch {size}"]
-        most = said(compared[f"products alone, batch {size}"], 3)
-        print(f"batch {size:4}  {said(rate, 1)} of {said(peak, 1)} GFLOP/s: {said(share, 3)}; products alone {most}")
+        fraction = format_spread(compared[f"fraction of peak, batch {size}"], 3)
+        bound = format_spread(compared[f"products alone, batch {size}"], 3)
+        print(f"batch {size:4}  {format_spread(rate, 1)} of {format_spread(peak, 1)} GFLOP/s: {fraction}; ", end="")
+        print(f"products alone {bound}")
     loads = {"before": before, "after": load_average()}
     print(f"load average before: {before}, afterwards: {loads['after']}")
     write(
-        given.output,
+        args.output,
         {"machine": machine(), "load_average": loads, "benches": benches, "alone": alone, "ratios": compared},
     )
 
@@ -64,8 +65,8 @@ def answer(command: list[str], folder: str) -> Any:
     return json.loads(done.stdout)
 
 
-def shares(found: list[dict[str, float]]) -> dict[str, float]:
-    return spread([one["share_of_peak"] for one in found])
+def fractions(found: list[dict[str, float]]) -> dict[str, float]:
+    return spread([one["peak_fraction"] for one in found])
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""The training of clsgan-mnist-reference as a bare loop, tuned by hand and without any framework.
+"""The training of clsgan-mnist-reference as a hand-tuned loop without a framework.
 
-Float tensors in memory, batched by index; fused Adam; in the generator's step no gradients of the discriminator's
-weights; one pass of the discriminator over real and generated pictures together. Nothing is written: the five losses
-are read every 50 steps, and that is all. The networks and settings are those of plain_script.py.
-It prints steps/s.
+Float tensors in memory, batched by index; fused Adam; no gradients for the discriminator's weights in the generator's
+step; one pass of the discriminator over real and generated images together. Nothing is written: the five losses are
+read every 50 steps. The networks and settings are those of plain_script.py. It prints steps/s.
 
     ZOO_DATA=FOLDER python benchmarks/bare_loop.py
 """
@@ -19,10 +18,10 @@ import torch.nn.functional as F
 from plain_script import (
     BATCH,
     BETAS,
+    L1_WEIGHT,
     LATENT,
     LEARNING_RATE,
     LOG_EVERY,
-    RECONSTRUCTION,
     WEIGHT_DECAY,
     Discriminator,
     Generator,
@@ -48,9 +47,9 @@ def train(steps: int) -> None:
             generated = generator(torch.randn(BATCH, LATENT), label)
             l1_loss = F.l1_loss(generated, image)
             score = discriminator(generated, label)
-            generator_loss = RECONSTRUCTION * l1_loss + (score - 1).square().mean()
+            generator_loss = L1_WEIGHT * l1_loss + (score - 1).square().mean()
             generator_optimizer.zero_grad()
-            # Freezes the discriminator, no slower than requires_grad_(False) and back again in every step.
+            # Computes no gradients for the discriminator, at no more cost than toggling requires_grad in every step.
             generator_loss.backward(inputs=generator_parameters)
             generator_optimizer.step()
 
@@ -79,12 +78,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=187_400)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     started = time.perf_counter()
-    train(given.steps)
-    print(f"{given.steps / (time.perf_counter() - started):.2f} steps/s")
+    train(args.steps)
+    print(f"{args.steps / (time.perf_counter() - started):.2f} steps/s")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What a step of each shipped recipe costs, on one process and on two, and how that grows.
+"""The cost of a training step of each bundled recipe, on one process and on two, and how it scales.
 
-It counts operations, parameters and bytes, measures seconds with one thread a process (cost_of_step.py), fits a model
-of the seconds to them (cost_fit.py), and prints tables. The recipes for larger machines are only counted, on paper.
+It counts operations, parameters and bytes, measures seconds with one thread per process (cost_of_step.py), fits a model
+of the seconds (cost_fit.py), and prints tables. For recipes that need larger machines the cost is only calculated.
 
     ZOO_DATA=FOLDER python benchmarks/cost.py --output cost.json
-    python benchmarks/cost.py --read cost.json        # the tables again
+    python benchmarks/cost.py --read cost.json        # prints the tables of an earlier measurement
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SIDES = {
     "unet-digit-scenes": (4, [f"dataset.height={2 * side} dataset.width={2 * side}" for side in (16, 32, 64)]),
 }
 WIDTHS = [f"dataset.size=32 run.batch_size=2 model.base_channels={channels}" for channels in (16, 32, 64)]
-ON_PAPER = {  # the shape of one example's input, as the recipe's data set gives it
+ON_PAPER = {  # the shape of one input example of the recipe
     "unet-moving-mnist-large": (10, 64, 64),
     "unet-pets": (3, 128, 128),
     "unet-frames": (60, 480, 560),
@@ -41,11 +41,11 @@ ON_PAPER = {  # the shape of one example's input, as the recipe's data set gives
 
 
 def measure(recipe: str, settings: list[str], processes: int, seconds: float = 1.0) -> list[dict[str, Any]]:
-    """A line of cost_of_step.py for each of several settings."""
+    """The output of cost_of_step.py for each of ``settings``."""
     script = str(Path(__file__).with_name("cost_of_step.py"))
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    words = [recipe, *" / ".join(settings).split(), "--seconds", str(seconds)]
-    command = [sys.executable, *(launcher if processes > 1 else []), script, *words]
+    arguments = [recipe, *" / ".join(settings).split(), "--seconds", str(seconds)]
+    command = [sys.executable, *(launcher if processes > 1 else []), script, *arguments]
     before = load_average()
     started = time.monotonic()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -59,7 +59,7 @@ def measure(recipe: str, settings: list[str], processes: int, seconds: float = 1
 
 
 def on_paper(recipe: str, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Operations, parameters and kept bytes of one example in float32, counted without computing anything."""
+    """Operations, parameters and activation bytes of one example in float32, calculated on the meta device."""
     import torch
     from cost_of_step import Kept
     from torch.utils.flop_counter import FlopCounterMode
@@ -94,10 +94,10 @@ def on_paper(recipe: str, shape: tuple[int, ...]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
-    parser.add_argument("--read", type=Path, help="measure nothing, and read such a file")
-    given = parser.parse_args()
-    if given.read:
-        result = json.loads(given.read.read_text(encoding="utf-8"))
+    parser.add_argument("--read", type=Path, help="read the measurements from such a file")
+    args = parser.parse_args()
+    if args.read:
+        result = json.loads(args.read.read_text(encoding="utf-8"))
     else:
         data_root()
         before = load_average()
@@ -112,7 +112,7 @@ def main() -> None:
         result |= {"widths": of_widths, "paper": paper}
     result["fit"] = fit(result)
     print(tables(result))
-    write(given.output, result)
+    write(args.output, result)
 
 
 if __name__ == "__main__":

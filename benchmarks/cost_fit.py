@@ -1,8 +1,9 @@
-"""A model of what a step takes of a core, fitted to what cost.py measured, and its tables.
+"""A model of the CPU time of a training step, fitted to the measurements of cost.py, and its tables.
 
-t(b, p) = a + c F(b/p) + e [p > 1] F(b/p) + d B(p), by least squares of the relative errors, for each recipe by itself.
-F are the operations of a process's share of the batch, B(p) = 2 (p - 1) / p x 4 x parameters the bytes that it sends in
-a ring (Patarasu & Yuan 2009). a is what every step costs, e what it costs that the processes share one machine.
+t(b, p) = a + c F(b/p) + e [p > 1] F(b/p) + d B(p), fitted for each recipe by least squares of the relative errors.
+F are the operations for the part of the batch that a process computes, B(p) = 2 (p - 1) / p x 4 x parameters are the
+bytes that it sends in a ring all-reduce (Patarasu & Yuan 2009). a is the fixed cost of a step, and e the slowdown that
+is due to the processes sharing one machine.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 Row = tuple[float, float, float, float, float]  # 1, F, F if there are several processes, B; seconds
 KINDS = ("exchanging", "silent")
-# Assumed, for what is only calculated: a sustained rate of operations, and what links are called by their makers.
+# Assumptions for the calculated tables: a sustained rate of operations, and the nominal bandwidth of links.
 SUSTAINED = 50e12
 LINKS = {"10 Gbit/s": 1.25e9, "200 Gbit/s": 25e9}
 
@@ -61,7 +62,7 @@ def _rows(one: dict[str, Any]) -> Iterable[Row]:
 
 
 def _exchange(result: dict[str, Any]) -> dict[str, Any]:
-    """What the exchange takes of a core, by which a step of two processes is longer with it: fixed + each x bytes."""
+    """The CPU time of the gradient exchange between two processes, fitted as fixed + each x bytes."""
     several = [one for one in (*result["batches"], *result["widths"]) if one["processes"] > 1]
     points = [(sent(one["parameters"], 2), _typical(one) - _typical(one, "silent")) for one in several]
     table = np.array(points)
@@ -77,13 +78,13 @@ def _typical(one: dict[str, Any], kind: str = "exchanging") -> float:
 
 
 def _exponent(points: Sequence[tuple[float, float]]) -> float:
-    """k of y ~ x ** k."""
+    """The exponent k of y ~ x ** k."""
     x, y = np.log(np.array(points)).T
     return float(np.polyfit(x, y, 1)[0])
 
 
 def tables(result: dict[str, Any]) -> str:
-    """Everything as Markdown."""
+    """All results as Markdown tables."""
     parts = [_counted(result), _timed(result), _fitted(result["fit"]), _sides(result), _exchanged(result)]
     return "\n\n".join([*parts, _on_paper(result), _balanced(result), f"Load average: {result['load_average']}"])
 
@@ -106,7 +107,7 @@ def _counted(result: dict[str, Any]) -> str:
         ]
         for name, one in reversed(own.items())
     ]
-    head = "recipe, batch, precision, GFLOP, parameters, weights, gradients, optimizer, average, kept, peak, sent"
+    head = "recipe, batch, precision, GFLOP, parameters, weights, gradients, optimizer, EMA, activations, peak, sent"
     return _table(head.split(", "), rows)
 
 
@@ -118,9 +119,9 @@ def _timed(result: dict[str, Any]) -> str:
         seconds = [_typical(one), _typical(other, "silent"), _typical(other)]
         medians = [one["seconds"]["exchanging"], *(other["seconds"][kind] for kind in reversed(KINDS))]
         cells = [f"{_ms(each)} ({_ms(of['median'])})" for each, of in zip(seconds, medians, strict=True)]
-        share = f"{one['batch_seconds'] / seconds[0]:.1%}"
+        loading = f"{one['batch_seconds'] / seconds[0]:.1%}"
         loads = f"{one['load_average'][0]}, {other['load_average'][0]}"
-        rows.append([one["recipe"], str(one["batch_size"]), *cells, f"{seconds[0] / seconds[2]:.2f}", share, loads])
+        rows.append([one["recipe"], str(one["batch_size"]), *cells, f"{seconds[0] / seconds[2]:.2f}", loading, loads])
     head = "recipe, batch, one process, two without exchange, two, one / two, examples, load"
     return _table(head.split(", "), sorted(rows, key=lambda row: (row[0], int(row[1]))))
 
@@ -140,7 +141,7 @@ def _fitted(found: dict[str, Any]) -> str:
         ]
         for name, one in found["recipes"].items()
     ]
-    head = "recipe, a in ms, 1/c in GFLOP/s, (c + e)/c, d in ns a byte, error, largest, k of batch, k of pixels"
+    head = "recipe, a in ms, 1/c in GFLOP/s, (c + e)/c, d in ns/byte, error, largest, k of batch, k of pixels"
     return _table(head.split(", "), rows)
 
 
@@ -148,21 +149,21 @@ def _sides(result: dict[str, Any]) -> str:
     rows = [
         [
             one["recipe"],
-            " ".join(one["words"]),
+            " ".join(one["overrides"]),
             f"{one['flops'] / 1e9:.2f}",
             _mib(one["kept_bytes"]),
             _ms(_typical(one)),
         ]
         for one in result["sides"]
     ]
-    return _table(["recipe", "settings", "GFLOP", "kept", "ms"], rows)
+    return _table(["recipe", "settings", "GFLOP", "activations", "ms"], rows)
 
 
 def _exchanged(result: dict[str, Any]) -> str:
     found = result["fit"]["exchange"]
     rows = [[_mib(sent_bytes), _ms(seconds)] for sent_bytes, seconds in sorted(found["points"])]
-    said = f"fixed {found['fixed'] * 1e3:.2f} ms, {found['each'] * 1e9:.3f} ns a byte, "
-    return _table(["sent", "ms"], rows) + f"\n\n{said}error {found['root_mean_square_error_seconds'] * 1e3:.1f} ms"
+    model = f"fixed {found['fixed'] * 1e3:.2f} ms, {found['each'] * 1e9:.3f} ns per byte, "
+    return _table(["sent", "ms"], rows) + f"\n\n{model}error {found['root_mean_square_error_seconds'] * 1e3:.1f} ms"
 
 
 def _on_paper(result: dict[str, Any]) -> str:
@@ -177,11 +178,14 @@ def _on_paper(result: dict[str, Any]) -> str:
         ]
         for one in result["paper"]
     ]
-    return _table(["recipe", "batch", "parameters", "GFLOP of one", "kept of one", "16 bytes each"], rows)
+    return _table(
+        ["recipe", "batch", "parameters", "GFLOP per example", "activations per example", "16 bytes per parameter"],
+        rows,
+    )
 
 
 def _balanced(result: dict[str, Any]) -> str:
-    """How many examples a process needs in a step for computing to take longer than the exchange, of many processes."""
+    """The batch size per process above which computing takes longer than the exchange between many processes."""
     first = {one["recipe"]: one for one in result["batches"] if one["processes"] == 1}
     counted = [(name, one["parameters"], one["flops"] / one["batch_size"]) for name, one in first.items()]
     counted += [(one["recipe"], one["parameters"], one["flops_of_one"]) for one in result["paper"]]
@@ -190,7 +194,7 @@ def _balanced(result: dict[str, Any]) -> str:
         bytes_each = 2 * 4 * parameters / flops
         examples = [_rounded(bytes_each * SUSTAINED / link) for link in LINKS.values()]
         rows.append([name, f"{bytes_each * 1e3:.2f}", *examples])
-    return _table(["recipe", "bytes sent for 1,000 operations of one example", *LINKS], rows)
+    return _table(["recipe", "bytes sent per 1,000 operations of one example", *LINKS], rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -198,7 +202,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _rounded(count: float) -> str:
-    """Two digits."""
+    """``count`` with two significant digits."""
     return f"{float(f'{count:.2g}'):,g}"
 
 

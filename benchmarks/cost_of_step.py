@@ -1,11 +1,11 @@
-"""What one step of a recipe costs, as a line of JSON for each of several settings; cost.py calls it.
+"""The cost of one training step of a recipe, as a line of JSON for each of several settings; cost.py calls it.
 
     ZOO_DATA=FOLDER python benchmarks/cost_of_step.py clsgan-mnist run.batch_size=64 / run.batch_size=256
     ZOO_DATA=FOLDER torchrun --standalone --nproc-per-node 2 benchmarks/cost_of_step.py clsgan-mnist
 
-The seconds are those of a whole step: examples, both passes, optimizer and, of several processes, the exchange of
-gradients. ``silent`` are those of the same processes without that exchange, measured in turns. ``processor_seconds``
-are what a step takes of a core: with one thread, its seconds on a machine that has nothing else to do, but for waiting.
+The seconds are those of a whole step: loading examples, forward and backward pass, optimizer and, with several
+processes, the gradient exchange. ``silent`` are those without that exchange, measured alternately. In
+``processor_seconds``, the CPU time of the process, other processes on the machine and waiting do not count.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from zoo_core.registry.resolve import resolve
 from zoo_core.training.assemble import try_out
 from zoo_core.training.loop import Loop
 
-# Nothing is evaluated here, and the classifiers that judge a GAN would only take memory.
-UNJUDGED = ("trainer.eval_classifier=null", "trainer.cas_classifier=null")
-# A plain U-Net in place of the recipe's: its cost follows from channels and pixels.
+# Nothing is evaluated here, so the classifiers that evaluate a GAN would only need memory.
+NO_CLASSIFIERS = ("trainer.eval_classifier=null", "trainer.cas_classifier=null")
+# A plain U-Net instead of the recipe's: its cost is determined by channels and pixels.
 PLAIN = {unet_networks.RECIPE: ("model.base_channels=16", *unet_networks.PLAIN)}
 TURNS = 3
 
 
 class Kept:
-    """Bytes that the forward pass keeps for the backward pass, parameters left out; each storage counts once."""
+    """Bytes that the forward pass saves for the backward pass, without parameters; each storage counts once."""
 
     def __init__(self, parameters: list[nn.Parameter]) -> None:
         self.known = {parameter.untyped_storage()._cdata for parameter in parameters}
@@ -48,7 +48,7 @@ class Kept:
     def __call__(self, tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage._cdata not in self.known:
-            self.storages[storage._cdata] = storage  # held, so that no other gets its place
+            self.storages[storage._cdata] = storage  # a reference, so that its address is not reused
         return tensor
 
     @property
@@ -57,19 +57,19 @@ class Kept:
 
 
 def one_step(loop: Loop) -> tuple[float, float]:
-    """Seconds of one step, as the loop makes it, by the clock and of the processor."""
-    started, began = time.perf_counter(), time.process_time()
+    """Run one step as the loop does; returns its wall-clock seconds and its CPU seconds."""
+    start, cpu_start = time.perf_counter(), time.process_time()
     seed_step(0, loop.run.step, loop.engine.rank)
     loop.run.trainer.step(loop.engine.to_device(next(loop.batches)))
     loop.run.step += 1
-    return time.perf_counter() - started, time.process_time() - began
+    return time.perf_counter() - start, time.process_time() - cpu_start
 
 
 def timed(loop: Loop, seconds: float) -> dict[str, Any]:
-    """Spreads of a step's seconds, with the exchange of gradients and without it, and the seconds of a batch."""
+    """The seconds of a step with and without the gradient exchange, as spreads, and the seconds of loading a batch."""
     first = torch.tensor(min(one_step(loop)[0] for _ in range(3)))
     if loop.engine.world > 1:
-        torch.distributed.broadcast(first, 0)  # all processes make as many steps
+        torch.distributed.broadcast(first, 0)  # all processes must run the same number of steps
     count = int(max(3, min(100, seconds / TURNS / float(first))))
     wrapped = [one for one in vars(loop.run.trainer).values() if isinstance(one, DistributedDataParallel)]
     kinds = ("exchanging", "silent") if wrapped else ("exchanging",)
@@ -80,22 +80,22 @@ def timed(loop: Loop, seconds: float) -> dict[str, Any]:
                 for network in wrapped if kind == "silent" else ():
                     stack.enter_context(network.no_sync())
                 found += [one_step(loop) for _ in range(count + 1)][1:]
-    began = time.process_time()
+    start = time.process_time()
     for _ in range(5):
         next(loop.batches)
     return {
         "seconds": {kind: spread([by_clock for by_clock, _ in found]) for kind, found in steps.items()},
         "processor_seconds": {kind: spread([of_core for _, of_core in found]) for kind, found in steps.items()},
-        "batch_seconds": (time.process_time() - began) / 5,
+        "batch_seconds": (time.process_time() - start) / 5,
     }
 
 
 def sizes(loop: Loop) -> dict[str, int]:
-    """Bytes that stay from step to step, and parameters."""
+    """The number of parameters, and the bytes that persist between steps."""
     trainer, model = loop.run.trainer, loop.run.model
     inside = {id(module) for module in model.modules()}
-    held = [one for one in vars(trainer).values() if isinstance(one, nn.Module)]
-    copies = [one for one in held if not isinstance(one, DistributedDataParallel) and id(one) not in inside]
+    modules = [one for one in vars(trainer).values() if isinstance(one, nn.Module)]
+    copies = [one for one in modules if not isinstance(one, DistributedDataParallel) and id(one) not in inside]
     optimizers = [one for one in vars(trainer).values() if isinstance(one, torch.optim.Optimizer)]
     states = [value for one in optimizers for state in one.state.values() for value in state.values()]
     parameters = list(model.parameters())
@@ -113,23 +113,23 @@ def _bytes(tensors: Any) -> int:
 
 
 def peak_growth(loop: Loop) -> int | None:
-    """Bytes of this process at the peak of its first steps over those before them; None where Linux does not tell."""
+    """The peak memory during the first steps above the memory before them, in bytes; None if not on Linux."""
     forget = Path("/proc/self/clear_refs")
     if not forget.exists():
         return None
     before = psutil.Process().memory_info().rss
-    forget.write_text("5")  # the peak begins anew
+    forget.write_text("5")  # resets the peak
     for _ in range(3):
         one_step(loop)
     return status("VmHWM") - before
 
 
-def cost(recipe: str, words: list[str], seconds: float, first: bool) -> dict[str, Any]:
+def cost(recipe: str, overrides: list[str], seconds: float, first: bool) -> dict[str, Any]:
     catalog = Catalog()
-    fixed = UNJUDGED if catalog.recipe(recipe).component("trainer") == "clsgan" else PLAIN.get(recipe, ())
-    loop = try_out(resolve(catalog.recipe(recipe, "run.device=cpu", "run.workers=0", *fixed, *words), catalog))
+    fixed = NO_CLASSIFIERS if catalog.recipe(recipe).component("trainer") == "clsgan" else PLAIN.get(recipe, ())
+    loop = try_out(resolve(catalog.recipe(recipe, "run.device=cpu", "run.workers=0", *fixed, *overrides), catalog))
     with loop.engine.flushing_denormals():
-        grown = peak_growth(loop) if first else None  # a second one would be given what the first one left
+        grown = peak_growth(loop) if first else None  # a later loop would reuse memory of the first one
         times = timed(loop, seconds)
         kept = Kept(list(loop.run.model.parameters()))
         with torch.autograd.graph.saved_tensors_hooks(kept, lambda tensor: tensor):
@@ -138,7 +138,7 @@ def cost(recipe: str, words: list[str], seconds: float, first: bool) -> dict[str
             one_step(loop)
     return {
         "recipe": recipe,
-        "words": words,
+        "overrides": overrides,
         "processes": loop.engine.world,
         "first": loop.engine.is_rank_zero,
         "batch_size": loop.run.settings.batch_size,
@@ -154,11 +154,11 @@ def cost(recipe: str, words: list[str], seconds: float, first: bool) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe")
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="settings; behind a / others")
-    parser.add_argument("--seconds", type=float, default=1.0, help="about how long to measure steps of each kind")
-    given = parser.parse_args()
-    for number, text in enumerate(" ".join(given.words).split("/")):
-        found = cost(given.recipe, text.split(), given.seconds, number == 0)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings; a / starts the next set")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of each measurement")
+    args = parser.parse_args()
+    for number, text in enumerate(" ".join(args.overrides).split("/")):
+        found = cost(args.recipe, text.split(), args.seconds, number == 0)
         if found.pop("first"):
             print(json.dumps(found), flush=True)
     if torch.distributed.is_initialized():

@@ -1,7 +1,7 @@
-"""Steps a second of a training on the CPU that keeps the memory it freed, against one whose malloc is left alone.
+"""Steps per second of a training on the CPU with zoo's malloc settings, which keep freed memory, and with the defaults.
 
-Both are `digit-classifier-mnist` through zoo; the other is told MALLOC_ARENA_MAX, and what the environment says of
-malloc zoo leaves as it is.
+Both train `digit-classifier-mnist` with zoo; for the defaults MALLOC_ARENA_MAX is set, since zoo does not change malloc
+settings if the environment has any.
 
     ZOO_DATA=FOLDER python benchmarks/freed_memory.py
 """
@@ -25,21 +25,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a turn")
     parser.add_argument("--warm-up", type=int, default=30, help="steps before the first turn")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--words", nargs="+", default=["digit-classifier-mnist"])
+    parser.add_argument("--run", nargs="+", default=["digit-classifier-mnist"])
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
-    given = parser.parse_args()
+    args = parser.parse_args()
     before = load_average()
     for name in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_"))]:
         del os.environ[name]
-    script = ("through_zoo.py", *given.words)
+    script = ("through_zoo.py", *args.run)
     with TemporaryDirectory() as folder:
         sides = {"left-alone": script, "zoo": script}
-        rates, memory = compare(sides, given, Path(folder), data_root(), {"left-alone": LEFT_ALONE})
+        rates, memory = compare(sides, args, Path(folder), data_root(), {"left-alone": LEFT_ALONE})
     compared = report(rates, memory)
     load = {"before": before, "after": load_average()}
-    print(f"threads: {given.threads}, load average before: {before}, afterwards: {load['after']}")
-    result = {"machine": machine(), "threads": given.threads, "load_average": load, "words": given.words}
-    write(given.output, {**result, "steps_per_second": rates, "memory": memory, "ratios": compared})
+    print(f"threads: {args.threads}, load average before: {before}, afterwards: {load['after']}")
+    result = {"machine": machine(), "threads": args.threads, "load_average": load, "run": args.run}
+    write(args.output, {**result, "steps_per_second": rates, "memory": memory, "ratios": compared})
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
-"""Weights files that nobody has written: each is refused with a reason, or loads as what it holds.
+"""Fuzzing of weights files: each file must be refused with a ZooError, or load with exactly the tensors it contains.
 
-Every file is a small valid one (of the model `unet`, or of a stack of layers without bounds) that was spoilt in one to
-three ways by random: bytes cut off, turned or put in; lengths, offsets, shapes, types and names that are lies; numbers
-that are none; headers with the wrong things in every field, nested, doubled or megabytes long; settings of enormous
-networks; links, pipes, devices, archives. A child process with little memory loads them, so that a crash is seen, too.
+Every file is a small valid one (of the model `unet`, or of a stack of layers of any size) that is randomly mutated in
+one to three ways: bytes removed, flipped or inserted; wrong lengths, offsets, shapes, dtypes and names; values that are
+not finite; headers with wrong types in any field, nested, duplicated or megabytes long; settings of huge networks;
+links, pipes, devices, archives. A child process with limited memory loads the files, so that crashes are detected.
 
-loaded     every tensor is finite, has the model's shape, and is what the file's bytes say
-refused    with a ZooError; counted by its message
-WRONG      anything else: another exception, a crash, too much memory, more than some seconds, other weights
+loaded     every tensor is finite, has the shape of the model, and equals the bytes in the file
+refused    with a ZooError; counted by message
+WRONG      anything else: another exception, a crash, too much memory or time, other weights
 
     python benchmarks/fuzz_weights.py --files 10000 --seed 0
-    python benchmarks/fuzz_weights.py --seed 0 --only 4711  # that one file again, with the traceback
+    python benchmarks/fuzz_weights.py --seed 0 --only 4711  # repeats one file, with the traceback
 
-Ends with 1 if anything was wrong. Runs on Linux.
+The exit code is 1 if any outcome is WRONG. Runs on Linux.
 """
 
 from __future__ import annotations
@@ -52,21 +52,21 @@ from zoo_core.registry.catalog import Catalog
 from zoo_core.weights.header import read_header
 from zoo_core.weights.load import load
 
-MEMORY = 3 * 2**29  # bytes that a child may take above what it has with everything imported
-SECONDS = 30  # that a file may take, on a machine that does other work, too
+MEMORY = 3 * 2**29  # bytes that a child may allocate after all imports
+SECONDS = 30  # time limit for a file, with a margin for a busy machine
 NAMES = {torch.float32: "F32", torch.float16: "F16", torch.int64: "I64"}
 
 
 class Stack(zoo.Model):
-    """As wide and deep as its settings say, and they say anything."""
+    """A stack of layers whose settings have no limits."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        width: int = zoo.setting(3, "numbers of a layer")
-        depth: int = zoo.setting(2, "layers")
-        table: int = zoo.setting(4, "numbers of a buffer that is in no file")
-        words: tuple[str, ...] = zoo.setting((), "of any kind")
-        scale: float = zoo.setting(1.0, "of the result")
+        width: int = zoo.setting(3, "units in each layer")
+        depth: int = zoo.setting(2, "number of layers")
+        table: int = zoo.setting(4, "length of a non-persistent buffer")
+        words: tuple[str, ...] = zoo.setting((), "any strings")
+        scale: float = zoo.setting(1.0, "factor of the result")
 
     config: Config
 
@@ -80,27 +80,27 @@ class Stack(zoo.Model):
 class Plugin:
     @zoo.hookimpl
     def zoo_register(self, registry: zoo.Registry) -> None:
-        registry.model("stack", "fuzz_weights:Stack", summary="Layers upon layers")
+        registry.model("stack", "fuzz_weights:Stack", summary="A stack of layers")
 
 
 @dataclass
 class Draft:
-    """A file before it is written: tensors as [name, dtype, shape, bytes, offsets or None], in order."""
+    """The content of a file to be written; tensors are [name, dtype, shape, bytes, offsets or None] in order."""
 
     metadata: dict[str, Any]
     tensors: list[list[Any]]
-    text: str | None = None  # of the story, if it is not what json makes of it
+    text: str | None = None  # of the metadata, instead of their JSON
     also: list[str] = field(default_factory=list)  # further members of the header
-    length: int | None = None  # that the file says its header has
-    spoils: list[Callable[[bytearray], None]] = field(default_factory=list)  # of the bytes, in the end
+    length: int | None = None  # of the header, as stated in the file
+    spoils: list[Callable[[bytearray], None]] = field(default_factory=list)  # mutations of the final bytes
 
     def data(self) -> bytes:
         parts, end = [], 0
         text = self.text if self.text is not None else json.dumps({"format": 1, **self.metadata})
         members = [f'"__metadata__":{json.dumps({"zoo": text})}', *self.also]
         for name, dtype, shape, data, offsets in self.tensors:
-            told = {"dtype": dtype, "shape": shape, "data_offsets": offsets or [end, end + len(data)]}
-            members.append(f"{json.dumps(name)}:{json.dumps(told)}")
+            description = {"dtype": dtype, "shape": shape, "data_offsets": offsets or [end, end + len(data)]}
+            members.append(f"{json.dumps(name)}:{json.dumps(description)}")
             parts.append(data)
             end += len(data)
         header = ("{" + ",".join(members) + "}").encode("utf-8", "surrogatepass")
@@ -141,7 +141,7 @@ def drafts() -> list[Draft]:
     return made
 
 
-# Ways to spoil a draft
+# Mutations of a draft
 
 ODD_NAMES = ["", "../../../etc/passwd", "/etc/passwd", "os.system", "a\0b", "a\nb", "\x1b[2J\x1b[H", "x" * 100_000]
 ODD_NAMES += ["\ud800", "\u202etxt", "unet/unet", "stack", "__metadata__", "layers.0", "layers.0.weight", "é", "."]
@@ -204,7 +204,7 @@ def odd_model(chance: random.Random, draft: Draft) -> None:
 
 
 def bomb(chance: random.Random, draft: Draft) -> None:
-    """JSON that is short, or at least quickly written, and costs whoever reads it."""
+    """JSON that is expensive to parse."""
     depth, count = chance.choice([40, 900, 100_000]), chance.choice([1000, 100_000, 1_000_000])
     values = [
         "[" * depth + "]" * depth,
@@ -217,20 +217,20 @@ def bomb(chance: random.Random, draft: Draft) -> None:
         "{" + ",".join(f'"{number}":0' for number in range(count)) + "}",
         '{"a":1,"a":2}',
     ]
-    told = json.dumps({"format": 1, **draft.metadata})
+    text = json.dumps({"format": 1, **draft.metadata})
     where = chance.choice([*(f'"config": {{"{key}": ' for key in ("words", "class_names", "width")), '"x": ', "config"])
     if where == "config":
-        draft.text = told[:-1] + f', "config": {chance.choice(values)}}}'  # it stands there twice
+        draft.text = text[:-1] + f', "config": {chance.choice(values)}}}'  # a duplicate key
     elif where == '"x": ':
-        draft.text = told[:-1] + f', "x": {chance.choice(values)}}}'
+        draft.text = text[:-1] + f', "x": {chance.choice(values)}}}'
     else:
-        draft.text = told.replace('"config": {', where + chance.choice(values) + ", ", 1)
+        draft.text = text.replace('"config": {', where + chance.choice(values) + ", ", 1)
 
 
 def odd_text(chance: random.Random, draft: Draft) -> None:
-    told = draft.text if draft.text is not None else json.dumps({"format": 1, **draft.metadata})
-    begin, end = sorted(chance.randrange(len(told) + 1) for _ in range(2))
-    parts = [told[:begin], told[begin:end], told[:begin] + told[end:], told + told]
+    text = draft.text if draft.text is not None else json.dumps({"format": 1, **draft.metadata})
+    begin, end = sorted(chance.randrange(len(text) + 1) for _ in range(2))
+    parts = [text[:begin], text[begin:end], text[:begin] + text[end:], text + text]
     draft.text = chance.choice([*parts, "", "null", "[]"])
 
 
@@ -269,7 +269,7 @@ def odd_offsets(chance: random.Random, draft: Draft) -> None:
 
 
 def shuffled(chance: random.Random, draft: Draft) -> None:
-    """The names in another order than their numbers."""
+    """Permute the names of the tensors."""
     names = [one[0] for one in draft.tensors]
     chance.shuffle(names)
     for one, name in zip(draft.tensors, names, strict=True):
@@ -296,7 +296,7 @@ def no_number(chance: random.Random, draft: Draft) -> None:
 
 
 def other_precision(chance: random.Random, draft: Draft) -> None:
-    """Stored in more or fewer bits, perhaps with numbers that fit no fewer."""
+    """Another dtype, possibly with values that the original one can't represent."""
     one = chance.choice(draft.tensors) if draft.tensors else None
     if one is not None and one[1] == "F32":
         count = len(one[3]) // 4
@@ -306,15 +306,15 @@ def other_precision(chance: random.Random, draft: Draft) -> None:
 
 
 def doubled_member(chance: random.Random, draft: Draft) -> None:
-    told = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    description = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
     name = chance.choice(["__metadata__", *(one[0] for one in draft.tensors), "x"])
-    value = chance.choice([json.dumps(told), "{}", "null", "[" * 500 + "]" * 500, '{"zoo":"{}"}', '{"zoo":5}'])
+    value = chance.choice([json.dumps(description), "{}", "null", "[" * 500 + "]" * 500, '{"zoo":"{}"}', '{"zoo":5}'])
     draft.also.append(f"{json.dumps(name)}:{value}")
 
 
 def many_tensors(chance: random.Random, draft: Draft) -> None:
-    told = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
-    draft.also.append(",".join(f'"t{number}":{told}' for number in range(chance.choice([1000, 50_000]))))
+    description = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}'
+    draft.also.append(",".join(f'"t{number}":{description}' for number in range(chance.choice([1000, 50_000]))))
 
 
 def odd_length(chance: random.Random, draft: Draft) -> None:
@@ -360,7 +360,7 @@ COSTLY = [bomb, many_tensors]
 
 
 def no_file(chance: random.Random, path: Path, data: bytes) -> str:
-    """Write something else than a file of tensors under the name of one; gives what."""
+    """Write something that is not a file of tensors to ``path``; returns its kind."""
     kind = chance.choice(NO_FILES)
     if kind in ("device", "full"):
         path.symlink_to("/dev/zero" if kind == "device" else "/dev/full")
@@ -390,7 +390,7 @@ def no_file(chance: random.Random, path: Path, data: bytes) -> str:
 
 
 def spoil(seed: int, number: int, path: Path, valid: list[Draft]) -> str:
-    """Write the file ``number`` of the run ``seed``; gives what was done to it."""
+    """Write the file ``number`` of the run ``seed``; returns the mutations."""
     chance = random.Random(f"{seed}/{number}")  # noqa: S311
     draft = copy.deepcopy(chance.choice(valid))
     if chance.random() < 0.03:
@@ -404,23 +404,23 @@ def spoil(seed: int, number: int, path: Path, valid: list[Draft]) -> str:
     return ", ".join(way.__name__ for way in ways)
 
 
-# What became of it
+# Outcomes
 
 
 def plain(data: bytes) -> dict[str, tuple[str, list[int], bytes]]:
-    """The tensors of a valid file, read by nothing of what is tried here."""
+    """The tensors of a valid file, parsed independently of the tested code."""
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     header.pop("__metadata__", None)
     found = {}
-    for name, told in header.items():
-        begin, end = (8 + length + offset for offset in told["data_offsets"])
-        found[name] = (told["dtype"], told["shape"], data[begin:end])
+    for name, description in header.items():
+        begin, end = (8 + length + offset for offset in description["data_offsets"])
+        found[name] = (description["dtype"], description["shape"], data[begin:end])
     return found
 
 
 def outcome(path: Path, catalog: Catalog, strict: bool) -> str:
-    """``loaded``, or ``refused: why``; anything that should not be raises."""
+    """``loaded``, or ``refused: reason``; raises for any other outcome."""
     why = ""
     try:
         read_header(path).describe()
@@ -433,7 +433,7 @@ def outcome(path: Path, catalog: Catalog, strict: bool) -> str:
         return f"refused: {type(error).__name__}: {gist(error, path)}"
     if why:
         raise AssertionError(f"it loads, but its header is refused: {why}")
-    held = plain(path.read_bytes())
+    in_file = plain(path.read_bytes())
     with torch.device("meta"):
         shapes = {name: tensor.shape for name, tensor in type(model)(model.config).state_dict().items()}
     for name, tensor in model.state_dict().items():
@@ -443,22 +443,22 @@ def outcome(path: Path, catalog: Catalog, strict: bool) -> str:
             raise AssertionError(f"{name} is not finite")
         if name in left_out.missing or name in left_out.mismatched:
             continue
-        dtype, shape, data = held[name]
+        dtype, shape, data = in_file[name]
         if list(tensor.shape) != shape:
             raise AssertionError(f"{name} has another shape than the file")
         if dtype == NAMES.get(tensor.dtype) and tensor.numpy().tobytes() != data:
-            raise AssertionError(f"{name} is not what the file holds")
+            raise AssertionError(f"{name} differs from the file")
     return "loaded" if strict else "loaded in part" if left_out else "loaded"
 
 
 def check_message(error: ZooError) -> None:
     text = str(error)
     if len(text) > 4000 or any(not one.isprintable() for one in text.replace("\n", "")) or text.count("\n") > 1:
-        raise AssertionError(f"a message that is no message: {text[:500]!r}") from error
+        raise AssertionError(f"an unreadable message: {text[:500]!r}") from error
 
 
 def gist(error: ZooError, path: Path) -> str:
-    """A message without what differs from file to file."""
+    """The message without the parts that differ between files."""
     text = re.sub(r"\(.*\)", "(…)", error.message.replace(str(path), "FILE"))
     text = re.sub(r"'.*'", "'…'", text)
     text = re.sub(r"-?\d[\d,.e+]*", "N", text)
@@ -466,7 +466,7 @@ def gist(error: ZooError, path: Path) -> str:
 
 
 def child(seed: int, numbers: list[int], folder: Path, loudly: bool) -> None:
-    """Load the files one after the other; a line on stdout before and after each."""
+    """Load the files one after the other, and print a line before and after each."""
     os.environ["ZOO_HOME"] = str(folder)
     catalog = Catalog()
     catalog.plugins.add("fuzz", Plugin())
@@ -474,16 +474,16 @@ def child(seed: int, numbers: list[int], folder: Path, loudly: bool) -> None:
     for number, draft in enumerate(valid):
         path = folder / f"valid-{number}.safetensors"
         path.write_bytes(draft.data())
-        if outcome(path, catalog, True) != "loaded":  # which also imports all that a load needs
+        if outcome(path, catalog, True) != "loaded":  # this also imports everything that loading needs
             raise SystemExit(f"a valid file does not load: {outcome(path, catalog, True)}")
     limit = status("VmSize") + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     for number in numbers:
         path = folder / f"{number}.safetensors"
         done = spoil(seed, number, path, valid)
-        print(json.dumps([number, "begun", done]), flush=True)
+        print(json.dumps([number, "started", done]), flush=True)
         start = time.monotonic()
-        faulthandler.dump_traceback_later(SECONDS - 5)  # where it hangs, before it is ended
+        faulthandler.dump_traceback_later(SECONDS - 5)  # shows where it hangs before it is killed
         try:
             found = outcome(path, catalog, strict=number % 5 != 0)
         except Exception as error:
@@ -505,19 +505,17 @@ def remove(path: Path) -> None:
 
 
 def watch(seed: int, files: int, folder: Path) -> tuple[dict[int, str], dict[int, str], dict[str, float]]:
-    """Let children load all files, a new one wherever one dies; gives outcomes, ways, and the greatest costs."""
+    """Load all files in child processes, restarted after a crash; returns outcomes, mutations and the highest costs."""
     found: dict[int, str] = {}
     ways: dict[int, str] = {}
     costs = {"seconds": 0.0, "memory": 0.0}
     while len(found) < files:
-        begun, words = (
-            len(found),
-            [sys.executable, "-W", "ignore", __file__, "--seed", str(seed), "--folder", str(folder)],
-        )
-        words += ["--child", f"{begun}-{min(files, begun + 2000)}"]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        first = len(found)
+        command = [sys.executable, "-W", "ignore", __file__, "--seed", str(seed), "--folder", str(folder)]
+        command += ["--child", f"{first}-{min(files, first + 2000)}"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         lines = _lines(process)
-        current = begun
+        current = first
         while True:
             try:
                 line = lines.get(timeout=SECONDS if current in ways and current not in found else 300)
@@ -528,7 +526,7 @@ def watch(seed: int, files: int, folder: Path) -> tuple[dict[int, str], dict[int
             if line is None:
                 break
             number, what, more = json.loads(line)
-            if what == "begun":
+            if what == "started":
                 current, ways[number] = number, more
             elif what == "memory":
                 costs["memory"] = max(costs["memory"], more)
@@ -545,7 +543,7 @@ def watch(seed: int, files: int, folder: Path) -> tuple[dict[int, str], dict[int
 
 
 def _lines(process: subprocess.Popen[str]) -> queue.Queue[str | None]:
-    """What the process prints, line by line, and None at its end."""
+    """A queue of the lines that the process prints, and None at its end."""
     lines: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:
@@ -562,34 +560,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", type=int, help="load this one file, and say all there is to say")
+    parser.add_argument("--only", type=int, help="load only this file, with the traceback")
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.child:
-        begin, end = map(int, given.child.split("-"))
-        child(given.seed, list(range(begin, end)), given.folder, loudly=False)
+    args = parser.parse_args()
+    if args.child:
+        begin, end = map(int, args.child.split("-"))
+        child(args.seed, list(range(begin, end)), args.folder, loudly=False)
         return
     with TemporaryDirectory() as name:
-        if given.only is not None:
-            child(given.seed, [given.only], Path(name), loudly=True)
+        if args.only is not None:
+            child(args.seed, [args.only], Path(name), loudly=True)
             return
         start = time.monotonic()
-        found, ways, costs = watch(given.seed, given.files, Path(name))
+        found, ways, costs = watch(args.seed, args.files, Path(name))
     seconds = time.monotonic() - start
     wrong = {number: what for number, what in sorted(found.items()) if what.startswith("WRONG")}
     for what, count in Counter(found.values()).most_common():
         if not what.startswith("WRONG"):
             print(f"{count:6}  {what}")
     for number, what in wrong.items():
-        print(f"file {number} of seed {given.seed} ({ways[number]}): {what}")
+        print(f"file {number} of seed {args.seed} ({ways[number]}): {what}")
     kinds = Counter(re.split(r": | in part", what.removeprefix("refused: "))[0] for what in found.values())
     print(", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common()))
     print(f"{len(found):,} files in {seconds:.0f} s, the slowest {costs['seconds']:.1f} s; ", end="")
     print(f"memory at the peak {costs['memory'] / 2**20:,.0f} MiB, torch included")
     every = [{"file": number, "ways": ways[number], "outcome": what} for number, what in sorted(found.items())]
-    write(given.output, {"seed": given.seed, "files": every, "costs": costs})
+    write(args.output, {"seed": args.seed, "files": every, "costs": costs})
     sys.exit(1 if wrong else 0)
 
 

@@ -1,13 +1,13 @@
-"""How seconds grow as a batch, a picture, a data set or a registry grows: the exponent p of seconds = c * size^p.
+"""Scaling of the run time with the size of a batch, an image, a dataset or a registry: the exponent p of c * size^p.
 
 batch     a training step of clsgan-mnist-reference with 16 to 1,024 examples
-pixels    a forward pass of the U-Net with 16 channels, 64 x 64 to 480 x 560
-examples  of a data set of 1,000 to 10,000,000, none of which is kept: from the beginning of an epoch to its first batch
-names     10 to 10,000 recipes in a registry of the user's: `zoo list recipes` without the start of Python
+pixels    a forward pass of the U-Net with 16 channels on 64 x 64 to 480 x 560 pixels
+examples  1,000 to 10,000,000 examples, generated on access: from the start of an epoch to its first batch
+names     10 to 10,000 recipes in the user's registry: `zoo list recipes` without the start of Python
 processes a training step of clsgan-mnist-reference on one process and on two, with one thread and 64 examples each
 
-1 is linear, less is better. The exponent is the slope of a line through the logarithms; the one of the last two sizes
-alone is given too, since a constant part hides growth at small sizes.
+1 is linear, less is better. The exponent is the slope of a line fitted to the logarithms; that of the last two sizes is
+reported as well, since a constant part hides the growth at small sizes.
 
     ZOO_DATA=FOLDER python benchmarks/growth.py
 """
@@ -43,8 +43,8 @@ _COUNTS = (1, 2)
 def batch() -> Iterator[Work]:
     here = catalog.default()
     for size in (16, 32, 64, 128, 256, 512, 1024):
-        words = [f"run.batch_size={size}", "trainer.eval_classifier=null", "run.device=cpu"]
-        loop = try_out(resolve(here.recipe("clsgan-mnist-reference", *words), here))
+        overrides = [f"run.batch_size={size}", "trainer.eval_classifier=null", "run.device=cpu"]
+        loop = try_out(resolve(here.recipe("clsgan-mnist-reference", *overrides), here))
 
         def step(loop: object = loop) -> None:
             loop.run.trainer.step(next(loop.batches))
@@ -53,7 +53,7 @@ def batch() -> Iterator[Work]:
 
 
 def pixels() -> Iterator[Work]:
-    model = folded(zoo.build("unet", {"base_channels": 16}))  # as `zoo predict` has it
+    model = folded(zoo.build("unet", {"base_channels": 16}))  # as in `zoo predict`
     for height, width in ((64, 64), (128, 128), (240, 272), (480, 560)):
         sample = torch.rand(1, 60, height, width).contiguous(memory_format=torch.channels_last)
 
@@ -65,7 +65,7 @@ def pixels() -> Iterator[Work]:
 
 
 class Numbers:
-    """Examples that are their own numbers."""
+    """Examples that contain their own index."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -84,10 +84,10 @@ def examples() -> Iterator[Work]:
     for count in (1_000, 10_000, 100_000, 1_000_000, 10_000_000):
         numbers = Numbers(count)
 
-        def begin(numbers: Numbers = numbers, count: int = count) -> None:
+        def first_batch(numbers: Numbers = numbers, count: int = count) -> None:
             next(Batches(numbers, lambda generator: torch.randperm(count, generator=generator), 64, seed=0))
 
-        yield count, begin
+        yield count, first_batch
 
 
 def names() -> Iterator[Work]:
@@ -98,13 +98,13 @@ def names() -> Iterator[Work]:
             path.write_text("recipes:\n" + "".join(map(entry.format, range(count))), encoding="utf-8")
 
             def listing(path: Path = path, count: int = count) -> None:
-                assert len(Catalog([path]).rows("recipes")) > count  # noqa: S101  # there are zoo's own, too
+                assert len(Catalog([path]).rows("recipes")) > count  # noqa: S101  # the bundled ones are listed as well
 
             yield count, listing
 
 
 def processes(seconds: float) -> dict[int, float]:
-    """The work grows with the processes: where they lost nothing to one another, the seconds would stay."""
+    """Weak scaling: the work per process is constant, so ideally the seconds are too."""
     measured = {}
     for count in _COUNTS:
         (found,) = measure("clsgan-mnist-reference", [f"run.batch_size={64 * count}"], count, seconds)
@@ -113,7 +113,7 @@ def processes(seconds: float) -> dict[int, float]:
 
 
 def each(works: Callable[[], Iterator[Work]], seconds: float) -> dict[int, float]:
-    """The median of as many calls of each size as take so long, in rounds: a busy moment hits all sizes alike."""
+    """The median time for each size, measured for ``seconds`` in rounds, so that the load affects all sizes alike."""
     times: dict[int, list[float]] = {}
     for _ in range(ROUNDS):
         for size, work in works():
@@ -130,15 +130,15 @@ KINDS: dict[str, Callable[[float], dict[int, float]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each size, at the least")
+    parser.add_argument("--seconds", type=float, default=2.0, help="minimum for each size")
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
-    given = parser.parse_args()
+    args = parser.parse_args()
     data_root()
     before = load_average()
     torch.set_flush_denormal(True)
     measured: dict[str, dict[int, float]] = {}
-    for kind in given.only:
-        measured[kind] = KINDS[kind](given.seconds)
+    for kind in args.only:
+        measured[kind] = KINDS[kind](args.seconds)
         for size, taken in measured[kind].items():
             print(f"{kind:10} {size:>12,}  {taken:.6f} s", flush=True)
     exponents = {kind: exponent(found) for kind, found in measured.items()}
@@ -150,11 +150,11 @@ def main() -> None:
     compared = {f"exponent of {kind}": spread([value]) for kind, value in last.items()}
     compared |= {f"exponent of {kind}, all sizes": spread([value]) for kind, value in exponents.items()}
     result = {"machine": machine(), "load_average": loads, "seconds": measured, "exponents": exponents, "last": last}
-    write(given.output, {**result, "ratios": compared})
+    write(args.output, {**result, "ratios": compared})
 
 
 def timed(work: Callable[[], object], seconds: float) -> list[float]:
-    """The seconds of as many calls as take so long, after one that is not counted."""
+    """The times of calls for ``seconds`` in total, after one call that is not counted."""
     work()
     times: list[float] = []
     while sum(times) < seconds:

@@ -1,10 +1,10 @@
-"""How many of so many kills at random moments leave a run that, resumed, ends bit for bit as if nothing had been:
+"""Kill runs at random moments, resume them, and count how often the result is bit for bit that of an uninterrupted run:
 
     python benchmarks/kill_and_resume.py --kills 200
 
-Kills are SIGKILL, spread over the recipes: a GAN with averaged weights and batches of a kind, a classifier with moved
-pictures, clips made on the fly in bfloat16 with loader processes, scenes with a mask. One in five falls while a run is
-built, the others anywhere from its first line on, the saving of checkpoints and of the result included.
+The kills (SIGKILL) are distributed over the recipes: a GAN with EMA weights and a label-grouped sampler, a classifier
+with augmentation, generated clips in bfloat16 with loader workers, and segmentation. One in five happens while a run
+starts, the others after its first line of metrics, including while checkpoints and the result are saved.
 """
 
 from __future__ import annotations
@@ -46,27 +46,29 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--kills", type=int, default=200)
     arguments.add_argument("--seed", type=int, default=0)
-    arguments.add_argument("--only", choices=RECIPES, action="append", help="this recipe's share of them alone")
-    given = arguments.parse_args()
+    arguments.add_argument(
+        "--only", choices=RECIPES, action="append", help="only this recipe, with its part of the kills"
+    )
+    args = arguments.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    share = -(-given.kills // len(RECIPES))
+    kills_per_recipe = -(-args.kills // len(RECIPES))
     same = total = 0
-    for number, (recipe, words) in enumerate(RECIPES.items()):
-        if given.only and recipe not in given.only:
+    for number, (recipe, overrides) in enumerate(RECIPES.items()):
+        if args.only and recipe not in args.only:
             continue
-        draw = random.Random(given.seed + number)  # noqa: S311  # no secret
-        moments: list[Kill] = []
+        rng = random.Random(args.seed + number)  # noqa: S311  # no secret
+        kills: list[Kill] = []
         with tempfile.TemporaryDirectory(prefix="zoo-kills-") as folder:
-            verdict = verify(recipe, [*SHORT, *words], share, Path(folder), draw, moments.append)
-        total += share
-        same += share if not verdict.difference else 0
-        early = sum(kill.step < 0 for kill in moments)
+            verdict = verify(recipe, [*SHORT, *overrides], kills_per_recipe, Path(folder), rng, kills.append)
+        total += kills_per_recipe
+        same += kills_per_recipe if not verdict.difference else 0
+        early = sum(kill.step < 0 for kill in kills)
         print(
-            f"{recipe:24}  {share} kills ({early} before a first checkpoint) in {verdict.runs} runs: "
-            f"{verdict.difference or 'the same'}",
+            f"{recipe:24}  {kills_per_recipe} kills ({early} before the first checkpoint) in {verdict.runs} runs: "
+            f"{verdict.difference or 'identical'}",
             flush=True,
         )
-    print(f"{same} of {total}")
+    print(f"{same} of {total} identical")
 
 
 if __name__ == "__main__":

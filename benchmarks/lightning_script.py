@@ -1,7 +1,7 @@
-"""The training of clsgan-mnist-reference under Lightning's Trainer, as its documentation advises for GANs.
+"""The training of clsgan-mnist-reference with Lightning's Trainer, following its documentation for GANs.
 
-Manual optimization ("Manual Optimization", with ``toggle_optimizer``), the five losses by ``log_dict`` into a CSVLogger
-every 50 steps, and what a Trainer has on by itself: progress bar, a checkpoint every epoch. It prints steps/s.
+Manual optimization ("Manual Optimization", with ``toggle_optimizer``), the five losses logged by ``log_dict`` to a
+CSVLogger every 50 steps, and the Trainer's defaults: a progress bar and a checkpoint every epoch. It prints steps/s.
 
     ZOO_DATA=FOLDER python benchmarks/lightning_script.py --data loader
 """
@@ -51,12 +51,12 @@ class CLSGAN(lightning.LightningModule):
 
 
 class Counter(lightning.Callback):
-    """Counts the steps for the one that measures."""
+    """Counts the steps for the measuring process."""
 
     def __init__(self) -> None:
         self.ticks = Ticks()
 
-    def on_train_batch_end(self, *given: Any) -> None:
+    def on_train_batch_end(self, *args: Any) -> None:
         self.ticks.tick()
 
 
@@ -64,7 +64,7 @@ def train(steps: int, data: str, folder: Path) -> None:
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=1,
-        max_steps=2 * steps,  # it counts the steps of both optimizers
+        max_steps=2 * steps,  # counts the steps of both optimizers
         log_every_n_steps=LOG_EVERY,
         logger=CSVLogger(folder),
         callbacks=[Counter()],

@@ -1,13 +1,13 @@
-"""Loading weights by name against PyTorch and safetensors alone, and others: seconds, and memory at the peak.
+"""Loading weights by name, compared with plain PyTorch and safetensors and with other libraries: seconds, peak memory.
 
-The reference U-Net (31 million parameters, 126 MB) in an entry of a registry. All ways give the module in eval mode:
+The reference U-Net (31 million parameters, 126 MB) in an entry of a registry. All return the module in eval mode:
 
-zoo    zoo.load(name), whose file was checked before: settings read and checked, header and shapes compared
+zoo    zoo.load(name) with a verified file: settings are validated, header and shapes are compared
 bare   the module built on the meta device, safetensors' load_file, load_state_dict(assign=True)
 timm   timm.create_model(name, pretrained=True) of the same network, registered with timm, from the same tensors
 hub    from_pretrained of huggingface_hub's PyTorchModelHubMixin, the same network, from a folder that it saved
 
-In turns in one process; memory in a process of its own each, above what it had with everything imported.
+They alternate in one process; the memory is that above the imports, measured in a separate process for each.
 
     python benchmarks/loading.py
 """
@@ -28,7 +28,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from measuring import load_average, machine, ratios, said, spread, status, write
+from measuring import format_spread, load_average, machine, ratios, spread, status, write
 from safetensors.torch import load_file
 
 import zoo_core as zoo
@@ -87,7 +87,7 @@ def plain_unet() -> type[torch.nn.Module]:
     from zoo_plugins.unet.model import UNet
 
     class ReferenceUNet(UNet):
-        def __init__(self, **others: Any) -> None:  # timm says how many classes there are
+        def __init__(self, **others: Any) -> None:  # timm passes num_classes
             super().__init__(UNet.Config())
 
     return ReferenceUNet
@@ -101,7 +101,7 @@ def read_all(model: torch.nn.Module) -> float:
 
 
 def publish(folder: Path) -> Path:
-    """A weights file in ``folder`` and a registry that lists it, which is the user's own from now on."""
+    """Write a weights file and a registry that lists it to ``folder``, and make that the user's registry."""
     os.environ["ZOO_HOME"] = str(folder)
     path = folder / "unet.safetensors"
     if not path.is_file():
@@ -115,10 +115,10 @@ def publish(folder: Path) -> Path:
 
 
 def peak(way: str, folder: Path) -> None:
-    """Print the bytes by which this process grew at its peak (on Linux)."""
+    """Print the growth of the peak memory of this process in bytes (on Linux)."""
     path = publish(folder)
-    read_all(zoo.load("digit-classifier-mnist"))  # imports all that a load needs
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak from now on
+    read_all(zoo.load("digit-classifier-mnist"))  # imports everything that loading needs
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
     before = status("VmRSS")
     read_all(WAYS[way](path))
     print(status("VmHWM") - before)
@@ -130,9 +130,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     parser.add_argument("--peak", choices=list(WAYS), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.peak:
-        peak(given.peak, given.folder)
+    args = parser.parse_args()
+    if args.peak:
+        peak(args.peak, args.folder)
         return
     before = load_average()
     ways = {name: way for name, way in WAYS.items() if name != "timm" or find_spec("timm")}
@@ -142,28 +142,28 @@ def main() -> None:
         for load in ways.values():
             read_all(load(path))
         seconds: dict[str, list[float]] = {way: [] for way in ways}
-        for _ in range(given.rounds):
+        for _ in range(args.rounds):
             for way, load in ways.items():
                 start = time.perf_counter()
                 model = load(path)
                 seconds[way].append(time.perf_counter() - start)
                 del model
-        words = [sys.executable, __file__, "--folder", name, "--peak"]
-        peaks = {way: int(subprocess.check_output([*words, way], text=True).split()[-1]) for way in ways}
+        command = [sys.executable, __file__, "--folder", name, "--peak"]
+        peaks = {way: int(subprocess.check_output([*command, way], text=True).split()[-1]) for way in ways}
         size = path.stat().st_size
     for way in ways:
-        share = f"peak {peaks[way] / size:.2f} x the file's {size:,} bytes"
-        print(f"{way:10} {said(spread([1000 * one for one in seconds[way]]), 1)} ms, {share}")
+        peak_text = f"peak {peaks[way] / size:.2f} x the file's {size:,} bytes"
+        print(f"{way:10} {format_spread(spread([1000 * one for one in seconds[way]]), 1)} ms, {peak_text}")
     compared = {f"{way}/zoo": ratios(seconds[way], seconds["zoo"]) for way in ways if way not in ("zoo", "bare")}
     compared["zoo/bare"] = ratios(seconds["zoo"], seconds["bare"])
     for way in ways:
         compared[f"peak of {way} / file"] = spread([peaks[way] / size])
     for way, ratio in compared.items():
-        print(f"{way:20} {said(ratio, 2)}")
+        print(f"{way:20} {format_spread(ratio, 2)}")
     loads = {"before": before, "after": load_average()}
     print(f"load average before: {before}, afterwards: {loads['after']}")
     result = {"machine": machine(), "load_average": loads, "seconds": seconds, "peaks": peaks}
-    write(given.output, {**result, "ratios": compared})
+    write(args.output, {**result, "ratios": compared})
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Seconds of the commands that one looks around with, beside those of others, without and with many plugins.
+"""Seconds of commands that list and describe, without and with many plugins, compared with those of other programs.
 
-zoo     `zoo list`, `zoo list models`, `zoo info RECIPE`, `zoo run RECIPE --print-config`; whole commands, and the same
-        with 50 distributions of four models and a file of two recipes each, laid into a folder as pip would leave them
-others  `timm.list_models()` in Python, `llm plugins`, `kedro --help`, each if it is installed here
+zoo     `zoo list`, `zoo list models`, `zoo info RECIPE`, `zoo run RECIPE --print-config`; without plugins, and with 50
+        installed distributions of four models and a file of two recipes each
+others  `timm.list_models()` in Python, `llm plugins`, `kedro --help`, if they are installed
 
-All take turns, and so does Python alone.
+All commands alternate, and so does the start of Python without any work.
 
     python benchmarks/many_plugins.py
 """
@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from measuring import as_installed, installed, load_average, machine, ratios, said, spread, write
+from measuring import as_installed, format_spread, installed, load_average, machine, ratios, spread, write
 
 PLUGIN = """
 from pathlib import Path
@@ -43,7 +43,7 @@ recipes:
 """
 
 
-def lay(site: Path, number: int) -> None:
+def write_distribution(site: Path, number: int) -> None:
     name = module = f"many{number:02}"
     (site / f"{module}.py").write_text(PLUGIN.format(names=[f"{name}-{letter}" for letter in "abcd"], module=module))
     (site / f"{module}.yaml").write_text(RECIPES.format(name=name))
@@ -53,7 +53,7 @@ def lay(site: Path, number: int) -> None:
     (info / "entry_points.txt").write_text(f"[zoo]\n{name} = {module}\n")
 
 
-def seconds(words: list[str], site: Path, home: Path) -> tuple[float, str]:
+def seconds(arguments: list[str], site: Path, home: Path) -> tuple[float, str]:
     environment = {
         **as_installed(),
         "PYTHONPATH": os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])]),
@@ -61,7 +61,7 @@ def seconds(words: list[str], site: Path, home: Path) -> tuple[float, str]:
     }
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, *words], env=environment, cwd=home, capture_output=True, text=True, check=True
+        [sys.executable, *arguments], env=environment, cwd=home, capture_output=True, text=True, check=True
     )
     return time.perf_counter() - started, done.stdout
 
@@ -78,7 +78,7 @@ OTHERS = {
     "llm plugins": ("llm", ["-m", "llm", "plugins"]),
     "kedro --help": ("kedro", ["-m", "kedro", "--help"]),
 }
-AT_LEAST_AS_FAST = "zoo list"  # what the others are compared with: all they do is list
+COMPARED_COMMAND = "zoo list"  # what the other programs, which only list, are compared with
 
 
 def main() -> None:
@@ -86,40 +86,40 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--plugins", type=int, default=50)
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
-    given = parser.parse_args()
+    args = parser.parse_args()
     before = load_average()
     others = {name: OTHERS[name][1] for name in installed({name: (package,) for name, (package, _) in OTHERS.items()})}
     with TemporaryDirectory() as folder:
         many, none = Path(folder, "many"), Path(folder, "none")
         many.mkdir()
         none.mkdir()
-        for number in range(given.plugins):
-            lay(many, number)
-        check(many, none, 4 * given.plugins)
-        turns = {"python": (["-c", "pass"], none), **{name: (words, none) for name, words in others.items()}}
-        for name, words in COMMANDS.items():
-            turns[name] = (["-m", "zoo_core", *words], none)
-            turns[f"{name}, {given.plugins} plugins"] = (["-m", "zoo_core", *words], many)
+        for number in range(args.plugins):
+            write_distribution(many, number)
+        check(many, none, 4 * args.plugins)
+        turns = {"python": (["-c", "pass"], none), **{name: (arguments, none) for name, arguments in others.items()}}
+        for name, arguments in COMMANDS.items():
+            turns[name] = (["-m", "zoo_core", *arguments], none)
+            turns[f"{name}, {args.plugins} plugins"] = (["-m", "zoo_core", *arguments], many)
         took: dict[str, list[float]] = {name: [] for name in turns}
-        for number in range(given.rounds + 1):
-            for name, (words, site) in turns.items():
-                second, _ = seconds(words, site, none)
-                if number:  # in the first round files and bytecode come into the caches
+        for number in range(args.rounds + 1):
+            for name, (arguments, site) in turns.items():
+                second, _ = seconds(arguments, site, none)
+                if number:  # the first round fills file and bytecode caches
                     took[name].append(second)
     for name, values in took.items():
-        print(f"{name.ljust(36)}  {said(spread(values), 3)} s")
-    compared = {f"{name}/{AT_LEAST_AS_FAST}": ratios(took[name], took[AT_LEAST_AS_FAST]) for name in others}
+        print(f"{name.ljust(36)}  {format_spread(spread(values), 3)} s")
+    compared = {f"{name}/{COMPARED_COMMAND}": ratios(took[name], took[COMPARED_COMMAND]) for name in others}
     for name, ratio in compared.items():
-        print(f"{name.ljust(36)}  {said(ratio, 1)}")
+        print(f"{name.ljust(36)}  {format_spread(ratio, 1)}")
     load = {"before": before, "after": load_average()}
     print(f"load average before: {before}, afterwards: {load['after']}")
     compared |= {f"seconds of {name}": spread(values) for name, values in took.items()}
     result = {"machine": machine(), "load_average": load, "seconds": took}
-    write(given.output, {**result, "ratios": compared})
+    write(args.output, {**result, "ratios": compared})
 
 
 def check(many: Path, none: Path, models: int) -> None:
-    """That what is timed does its work, and no more: all models are listed, and torch is not imported for it."""
+    """Check that the timed command lists all models and does not import torch."""
     listed = seconds(["-m", "zoo_core", "list", "models"], many, none)[1]
     if listed.count("A model") != models:
         sys.exit(f"not all models are listed:\n{listed}")

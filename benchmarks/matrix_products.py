@@ -1,7 +1,6 @@
-"""Products of large square matrices, one after the other: the most arithmetic that the machine does in a second.
+"""Products of large square matrices: the peak arithmetic rate of the machine, which other benchmarks are compared with.
 
-What share of it a training reaches says how well it uses the machine. A product of two n x n matrices has 2 n^3
-operations. It prints GFLOP/s.
+A product of two n x n matrices has 2 n^3 operations. It prints GFLOP/s.
 
     python benchmarks/matrix_products.py
 """
@@ -32,15 +31,15 @@ def multiply(count: int, size: int, dtype: torch.dtype) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1_000_000, help="products")
+    parser.add_argument("--steps", type=int, default=1_000_000, help="number of products")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--size", type=int, default=SIZE, help="rows and columns of a matrix")
+    parser.add_argument("--size", type=int, default=SIZE, help="rows and columns of each matrix")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     started = time.perf_counter()
-    multiply(given.steps, given.size, getattr(torch, given.dtype))
-    print(f"{given.steps * operations(given.size) / (time.perf_counter() - started) / 1e9:.1f} GFLOP/s")
+    multiply(args.steps, args.size, getattr(torch, args.dtype))
+    print(f"{args.steps * operations(args.size) / (time.perf_counter() - started) / 1e9:.1f} GFLOP/s")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the data as torchvision reads it, medians and spreads, and the machine's state."""
+"""Helpers of the benchmarks: the MNIST files, medians and spreads, and the state of the machine."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ FILES = (
 
 
 def data_root() -> Path:
-    """The folder in ``ZOO_DATA``, which must hold the full MNIST: a benchmark never downloads."""
+    """The folder ``$ZOO_DATA``, which must contain the full MNIST: benchmarks do not download anything."""
     root = Path(os.environ.get("ZOO_DATA", "")).absolute()
     raw = root / "MNIST" / "raw"
     if not all((raw / name).is_file() or (raw / f"{name}.gz").is_file() for name in FILES):
-        sys.exit("ZOO_DATA should name a folder with the four files of MNIST in MNIST/raw, gzipped or not.")
+        sys.exit("ZOO_DATA should be a folder with the four files of MNIST in MNIST/raw, gzipped or not.")
     return root
 
 
 def as_installed() -> dict[str, str]:
-    """The environment for a command whose start is timed: a checkout may keep bytecode, as installs do."""
+    """The environment for a command whose start is timed, with bytecode caching on as in an installation."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def copy_data(root: Path, copy: Path, *, packed: bool) -> Path:
-    """A copy of the data below ``root``, with every file gzipped (as they are downloaded) or none.
+    """Copy the data below ``root``, with all files gzipped (as they are downloaded) or none.
 
     torchvision reads files that are not gzipped; after a download it keeps both.
     """
@@ -63,34 +63,34 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def ratios(first: Sequence[float], second: Sequence[float]) -> dict[str, float]:
-    """The spread of ``first / second``, each value over the one of its own round: a busy moment hits both."""
+    """The spread of ``first / second``, computed within each round, so that the load of the machine affects both."""
     return spread([one / other for one, other in zip(first, second, strict=True)])
 
 
-def said(values: dict[str, float], digits: int, unit: str = "") -> str:
+def format_spread(values: dict[str, float], digits: int, unit: str = "") -> str:
     """``1.234 (1.200 to 1.300)``"""
     return f"{values['median']:.{digits}f}{unit} ({values['min']:.{digits}f} to {values['max']:.{digits}f})"
 
 
 def status(name: str, process: int | str = "self") -> int:
-    """A line of a process's status on Linux, in bytes: VmRSS is its memory now, VmHWM the most it had.
+    """A value in bytes from /proc/PID/status on Linux: VmRSS is the current memory of a process, VmHWM its peak.
 
-    One that has ended, and waits for its parent to see it, has none: 0.
+    0 for a zombie process, which has none.
     """
     lines = Path("/proc", str(process), "status").read_text(encoding="ascii").splitlines()
     return 1024 * next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
 
 
 def installed(packages: Mapping[str, Sequence[str]]) -> list[str]:
-    """The names all of whose packages are here; says which are left out, and what to type."""
-    here = [name for name, needed in packages.items() if all(map(find_spec, needed))]
-    if left_out := [name for name in packages if name not in here]:
-        print(f"left out, not installed: {', '.join(left_out)}. Type: pip install 'zoo-core[bench]'")
-    return here
+    """The names whose packages are all installed; prints those that are skipped, and how to install them."""
+    available = [name for name, required in packages.items() if all(map(find_spec, required))]
+    if skipped := [name for name in packages if name not in available]:
+        print(f"skipped, not installed: {', '.join(skipped)}. Type: pip install 'zoo-core[bench]'")
+    return available
 
 
 def load_average() -> list[float]:
-    """Processes that wanted a core, over the last 1, 5 and 15 minutes: high before the start means a busy machine."""
+    """The load average of the last 1, 5 and 15 minutes; a high value before the start means a busy machine."""
     return [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else []
 
 
@@ -109,13 +109,13 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """What the processor calls itself, and the widest of its instructions that products of matrices use."""
+    """The model name of the processor, and its widest instruction set for matrix products."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text(encoding="utf-8").splitlines() if information.is_file() else []
-    said = dict(map(str.strip, line.partition(":")[::2]) for line in lines)
-    flags = said.get("flags", "").split()
+    info = dict(map(str.strip, line.partition(":")[::2]) for line in lines)
+    flags = info.get("flags", "").split()
     widest = next((one for one in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if one in flags), "")
-    return " ".join(filter(None, [said.get("model name") or platform.processor() or platform.machine(), widest]))
+    return " ".join(filter(None, [info.get("model name") or platform.processor() or platform.machine(), widest]))
 
 
 def write(path: Path | None, result: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
-"""The training of clsgan-mnist-reference under MMEngine's Runner, as its documentation advises for GANs.
+"""The training of clsgan-mnist-reference with MMEngine's Runner, following its documentation for GANs.
 
-A BaseModel with a ``train_step`` of its own, an OptimWrapperDict, and the discriminator's weights locked while the
-generator learns ("Train a GAN"), the losses of every 50th step by the LoggerHook, the default hooks (timer, scheduler,
-checkpoint every epoch). It prints steps/s.
+A BaseModel with its own ``train_step``, an OptimWrapperDict, a frozen discriminator during the generator's step ("Train
+a GAN"), losses logged every 50 steps by the LoggerHook, and the default hooks (timer, scheduler, a checkpoint every
+epoch). It prints steps/s.
 
     ZOO_DATA=FOLDER python benchmarks/mmengine_script.py --data loader
 """
@@ -33,8 +33,8 @@ class CLSGAN(BaseModel):
 
     def train_step(self, data: tuple[Tensor, Tensor], optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
         image, label = data
-        # update_params sets gradients to zero only after a step: those that the generator's loss left in the
-        # discriminator would be part of its next one.
+        # update_params zeroes gradients only after a step: the discriminator's gradients of the generator's loss would
+        # otherwise be added to those of its own loss.
         self.discriminator.requires_grad_(False)
         with optim_wrapper["generator"].optim_context(self.generator):
             generated = self.generator(noise(image), label)
@@ -50,12 +50,12 @@ class CLSGAN(BaseModel):
 
 
 class Counter(Hook):
-    """Counts the steps for the one that measures."""
+    """Counts the steps for the measuring process."""
 
     def __init__(self) -> None:
         self.ticks = Ticks()
 
-    def after_train_iter(self, *given: Any, **named: Any) -> None:
+    def after_train_iter(self, *args: Any, **named: Any) -> None:
         self.ticks.tick()
 
 

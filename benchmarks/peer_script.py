@@ -1,4 +1,4 @@
-"""The command line of the scripts of the other frameworks."""
+"""The command line of the scripts that train with other frameworks."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from peer_task import DATA
 
 
 def run(train: Callable[[int, str, Path], None], about: str | None) -> None:
-    """Call ``train`` with the steps, the kind of data and a folder for what it writes; prints steps/s."""
+    """Call ``train`` with the number of steps, the kind of data and an output folder; prints steps/s."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=187_400)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--data", choices=DATA, default="loader")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     with TemporaryDirectory() as folder:
         started = time.perf_counter()
-        train(given.steps, given.data, Path(folder))
-    print(f"{given.steps / (time.perf_counter() - started):.2f} steps/s")
+        train(args.steps, args.data, Path(folder))
+    print(f"{args.steps / (time.perf_counter() - started):.2f} steps/s")

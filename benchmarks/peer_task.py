@@ -1,7 +1,7 @@
-"""What the scripts of the other frameworks share: the data, the losses and the optimizers of clsgan-mnist-reference.
+"""The data, losses and optimizers of clsgan-mnist-reference, for the scripts that train with other frameworks.
 
-loader  torchvision's MNIST with its v2 transforms item by item, as plain_script.py
-memory  zoo's data set of the same pictures, which gives whole batches (`__getitems__`), through the ordinary DataLoader
+loader  torchvision's MNIST with v2 transforms for each example, as in plain_script.py
+memory  zoo's dataset of the same images, which returns whole batches (`__getitems__`), with PyTorch's DataLoader
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from plain_script import BATCH, BETAS, LATENT, LEARNING_RATE, RECONSTRUCTION, TRANSFORMS, WEIGHT_DECAY
+from plain_script import BATCH, BETAS, L1_WEIGHT, LATENT, LEARNING_RATE, TRANSFORMS, WEIGHT_DECAY
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.datasets import MNIST
@@ -23,10 +23,10 @@ Losses = dict[str, Tensor]
 
 
 def batches(data: str) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Pictures (64, 1, 28, 28) in [0, 1] and their labels (64,), in a new order each epoch."""
+    """Images (64, 1, 28, 28) in [0, 1] and their labels (64,), in a new order each epoch."""
     if data == "loader":
-        pictures = MNIST(root=os.environ["ZOO_DATA"], transform=TRANSFORMS["v2"])
-        return DataLoader(pictures, batch_size=BATCH, shuffle=True, drop_last=True)
+        dataset = MNIST(root=os.environ["ZOO_DATA"], transform=TRANSFORMS["v2"])
+        return DataLoader(dataset, batch_size=BATCH, shuffle=True, drop_last=True)
     examples = zoo.build("mnist", kind="dataset").train()
     return DataLoader(examples, batch_size=BATCH, shuffle=True, drop_last=True, collate_fn=_pair)
 
@@ -45,7 +45,7 @@ def noise(image: Tensor) -> Tensor:
 
 def generator_losses(generated: Tensor, image: Tensor, score: Tensor) -> Losses:
     l1_loss = F.l1_loss(generated, image)
-    loss = RECONSTRUCTION * l1_loss + (score - 1).square().mean()
+    loss = L1_WEIGHT * l1_loss + (score - 1).square().mean()
     return {"l1_loss": l1_loss, "generator_loss": loss}
 
 

@@ -1,10 +1,9 @@
-"""C-LSGAN on MNIST in one plain script, as a researcher writes it. It knows nothing of zoo.
+"""C-LSGAN on MNIST as a single research-style script, without zoo.
 
-It does what ``zoo run clsgan-mnist-reference`` does: the same networks, losses, order of updates, optimizer settings
-and logging. Pictures are converted one by one by the transforms that torchvision's documentation tells one to write
-(v2; ``--transforms v1`` takes the older and faster ``ToTensor``), Adam is torch's default, and the discriminator sees
-real and generated pictures in two passes. It prints
-steps/s.
+It does the same as ``zoo run clsgan-mnist-reference``: the same networks, losses, order of updates, optimizer settings
+and logging. Images are converted one by one by the transforms that torchvision's documentation recommends (v2;
+``--transforms v1`` uses the older and faster ``ToTensor``), Adam has torch's defaults, and the discriminator processes
+real and generated images in two passes. It prints steps/s.
 
     ZOO_DATA=FOLDER python benchmarks/plain_script.py
 """
@@ -32,7 +31,7 @@ from torchvision.utils import save_image
 LATENT = 96
 CLASSES = 10
 BATCH = 64
-RECONSTRUCTION = 0.05
+L1_WEIGHT = 0.05
 LEARNING_RATE = 3e-4
 BETAS = (0.4, 0.8)
 WEIGHT_DECAY = 1e-4
@@ -113,7 +112,7 @@ def train(steps: int, transform: Callable[[Any], Tensor], folder: Path) -> None:
                 noise = torch.randn(BATCH, LATENT)
                 generated = generator(noise, label)
                 l1_loss = F.l1_loss(generated, image)
-                generator_loss = RECONSTRUCTION * l1_loss
+                generator_loss = L1_WEIGHT * l1_loss
                 generator_loss = generator_loss + (discriminator(generated, label) - 1).square().mean()
                 generator_optimizer.zero_grad()
                 generator_loss.backward()
@@ -153,14 +152,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=187_400)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--transforms", choices=TRANSFORMS, default="v2", help="how torchvision converts a picture")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    parser.add_argument(
+        "--transforms", choices=TRANSFORMS, default="v2", help="torchvision transforms that convert an image"
+    )
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     with TemporaryDirectory() as folder:
         started = time.perf_counter()
-        train(given.steps, TRANSFORMS[given.transforms], Path(folder))
-    print(f"{given.steps / (time.perf_counter() - started):.2f} steps/s")
+        train(args.steps, TRANSFORMS[args.transforms], Path(folder))
+    print(f"{args.steps / (time.perf_counter() - started):.2f} steps/s")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""The conditional GAN of PyTorch-GAN as a plugin of one file: `zoo --plugin benchmarks/public_cgan.py run public-cgan`.
+"""The conditional GAN of PyTorch-GAN as a single-file plugin: `zoo --plugin benchmarks/public_cgan.py run public-cgan`.
 
-After its source, github.com/eriklindernoren/PyTorch-GAN, implementations/cgan/cgan.py: the networks' widths, batch
-normalization with an epsilon of 0.8, leaky ReLU, dropout, labels as embeddings of length 10, 100 latent dimensions;
-least squares alone; Adam with a step size of 2e-4 and decays of 0.5 and 0.999; batches of 64.
+As in github.com/eriklindernoren/PyTorch-GAN, implementations/cgan/cgan.py: the widths of the networks, batch
+normalization with an epsilon of 0.8, leaky ReLU, dropout, label embeddings of length 10, 100 latent dimensions; the
+least-squares loss alone; Adam with a learning rate of 2e-4 and betas of 0.5 and 0.999; batches of 64.
 
-What differs. Pictures have 28 x 28 pixels, where the source's default resizes to 32 x 32. The generator is asked for
-the labels of the batch, where the source draws them. The generator's tanh is mapped to [0, 1] and the discriminator
-maps it back, which is the same training on pixels in [-1, 1]. The discriminator's loss is not halved, which Adam does
-not heed.
+Differences: images have 28 x 28 pixels, while the source resizes them to 32 x 32 by default. The generator gets the
+labels of the batch instead of random ones. The generator's tanh is mapped to [0, 1] and mapped back by the
+discriminator, which is equivalent to training on pixels in [-1, 1]. The discriminator's loss is not halved, which has
+no effect with Adam.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.recipe(
         "public-cgan",
         __file__,
-        summary="Digits from the conditional GAN of PyTorch-GAN, by its settings",
+        summary="The conditional GAN of PyTorch-GAN on MNIST, with its settings",
         model={"name": "public-cgan"},
         dataset={"name": "mnist"},
         trainer={
             "name": "clsgan",
-            "reconstruction": 0.0,
+            "l1_weight": 0.0,
             "generator_learning_rate": 2e-4,
             "discriminator_learning_rate": 2e-4,
             "betas": [0.5, 0.999],
@@ -47,14 +47,14 @@ def zoo_register(registry: zoo.Registry) -> None:
 
 
 class PublicCGAN(CLSGAN):
-    """Trained by the trainer ``clsgan``, which asks for the settings below."""
+    """A model for the trainer ``clsgan``, which needs the settings below."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        latent_dim: int = zoo.setting(100, "length of the noise", ge=1)
-        num_classes: int = zoo.setting(CLASSES, "labels", ge=1)
-        conditional: bool = zoo.setting(True, "both networks are told the label; they know no other way")
-        sigmoid: bool = zoo.setting(False, "the discriminator's score is not squeezed")
+        latent_dim: int = zoo.setting(100, "dimension of the noise", ge=1)
+        num_classes: int = zoo.setting(CLASSES, "number of labels", ge=1)
+        conditional: bool = zoo.setting(True, "condition both networks on the label; always true")
+        sigmoid: bool = zoo.setting(False, "apply a sigmoid to the discriminator's output; always false")
 
     config: Config
 

@@ -1,7 +1,7 @@
-"""How good a recipe's result is, and what it costs: the command `zoo run RECIPE`, once for every seed.
+"""The test metrics and the run time of a recipe: runs `zoo run RECIPE` once for each seed.
 
-Seconds are those of the whole command, from the start of its process to its end, the evaluation included. The figures
-are those of the evaluation after the last step, read from the run's metrics.jsonl.
+The seconds are those of the whole command, including the evaluation. The metrics are those of the evaluation after the
+last step, read from metrics.jsonl.
 
     python benchmarks/quality.py clsgan-mnist --seeds 0 1 2 --overrides run.threads=2
 """
@@ -25,7 +25,7 @@ ZOO = str(Path(sys.executable).with_name("zoo"))
 
 
 def train(recipe: str, seed: int, overrides: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Seed, seconds, steps and every figure of one run."""
+    """The seed, seconds, steps and test metrics of one run."""
     command = [ZOO, "run", recipe, f"run.seed={seed}", *overrides, "--folder", str(folder)]
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
@@ -39,17 +39,17 @@ def train(recipe: str, seed: int, overrides: Sequence[str], folder: Path) -> dic
 
 
 def last_evaluation(metrics: Path) -> dict[str, Any]:
-    """The step and the figures of the last evaluation; without one, the last step alone."""
+    """The step and the metrics of the last evaluation; only the last step if there is no evaluation."""
     lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     evaluations = [line for line in lines if line.pop("evaluation", False)]
     if evaluations:
-        figures = evaluations[-1]
-        return {"steps": figures.pop("step"), **figures}
+        last = evaluations[-1]
+        return {"steps": last.pop("step"), **last}
     return {"steps": lines[-1]["step"] if lines else 0}
 
 
 def show(rows: Sequence[dict[str, Any]]) -> None:
-    """A line for each seed, and the median of every column below."""
+    """Print a line for each seed, and the median of every column."""
     median = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
     cells = [list(rows[0]), *([_number(value) for value in row.values()] for row in rows)]
     cells.append(["median", *(_number(value) for name, value in median.items() if name != "seed")])
@@ -67,27 +67,27 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--overrides", nargs="*", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--folder", type=Path, help="keep the runs here, as seed-N; otherwise they are thrown away")
+    parser.add_argument("--folder", type=Path, help="keep the runs here as seed-N; otherwise they are deleted")
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
-    given = parser.parse_args()
+    args = parser.parse_args()
     before = load_average()
     with TemporaryDirectory() as temporary:
-        folder = given.folder or Path(temporary)
+        folder = args.folder or Path(temporary)
         rows = []
-        for seed in given.seeds:
-            rows.append(train(given.recipe, seed, given.overrides, folder / f"seed-{seed}"))
+        for seed in args.seeds:
+            rows.append(train(args.recipe, seed, args.overrides, folder / f"seed-{seed}"))
             print(json.dumps(rows[-1]), flush=True)
     show(rows)
     after = load_average()
     print(f"load average before: {before}, afterwards: {after}")
     result = {
         "machine": machine(),
-        "recipe": given.recipe,
-        "overrides": given.overrides,
+        "recipe": args.recipe,
+        "overrides": args.overrides,
         "load_average": {"before": before, "after": after},
         "runs": rows,
     }
-    write(given.output, result)
+    write(args.output, result)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The rows of the suite: which script measures what against what, and where it must stand."""
+"""The rows of the suite: the ratios that each script measures, and their targets."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from dataclasses import dataclass
 class Row:
     """One ratio of a script."""
 
-    what: str
+    title: str
     ratio: str
-    """Its name in the script's JSON, below ``ratios``."""
-    bar: float
+    """Its key under ``ratios`` in the script's JSON output."""
+    target: float
     at_least: bool = True
-    """Whether it should be no less than the bar; otherwise no more."""
+    """Whether the target is a minimum; otherwise it is a maximum."""
 
-    def holds(self, median: float) -> bool:
-        return median >= self.bar if self.at_least else median <= self.bar
+    def reaches_target(self, median: float) -> bool:
+        return median >= self.target if self.at_least else median <= self.target
 
-    def bar_in_words(self) -> str:
-        return f"{'≥' if self.at_least else '≤'} {self.bar:g}"
+    def format_target(self) -> str:
+        return f"{'≥' if self.at_least else '≤'} {self.target:g}"
 
 
 @dataclass(frozen=True)
 class Script:
-    """A benchmark with the arguments it has in the suite."""
+    """A benchmark script with its arguments in the suite."""
 
     name: str
     arguments: tuple[str, ...]
-    same_work: str
-    """Why its sides can be compared."""
+    description: str
+    """What is compared, and what is the same on both sides."""
     rows: tuple[Row, ...]
     label: str = ""
-    """What tells it from another run of the same script."""
-    beside: tuple[tuple[str, str], ...] = ()
-    """What is shown below its rows, and stands nowhere in particular: in words, and its name among the ratios."""
+    """Distinguishes several entries of the same script."""
+    additional: tuple[tuple[str, str], ...] = ()
+    """Further ratios without a target: title, and key under ``ratios``."""
 
     @property
     def key(self) -> str:
@@ -44,10 +44,10 @@ class Script:
 
 def _against_peers() -> tuple[Row, ...]:
     rows = []
-    for name, title in (("lightning", "Lightning"), ("mmengine", "MMEngine"), ("accelerate", "an Accelerate loop")):
-        rows.append(Row(f"training / under {title}, torchvision's loader", f"zoo/{name}", 2))
-        rows.append(Row(f"training / under {title}, zoo's data", f"zoo/{name}-memory", 1.05))
-        rows.append(Row(f"memory of training / under {title}", f"memory of zoo/{name}", 1, at_least=False))
+    for name, title in (("lightning", "Lightning"), ("mmengine", "MMEngine"), ("accelerate", "Accelerate")):
+        rows.append(Row(f"training / {title}, torchvision's dataset", f"zoo/{name}", 2))
+        rows.append(Row(f"training / {title}, zoo's dataset", f"zoo/{name}-memory", 1.05))
+        rows.append(Row(f"memory of training / {title}", f"memory of zoo/{name}", 1, at_least=False))
     return tuple(rows)
 
 
@@ -55,80 +55,81 @@ def _unet(base: int) -> Script:
     return Script(
         "unet_speed.py",
         ("--rounds", "6", "--warm-up", "20", "--base", str(base)),
-        f"Steps a second of unet-moving-mnist with {base} channels and batches of 16: the same batches, loss, "
-        "optimizer, schedule and average; beside the bare loop the same network too, beside the other library one of "
-        "about as many operations.",
+        f"Steps per second of unet-moving-mnist with {base} channels and batches of 16. The batches, loss, optimizer, "
+        "schedule and EMA are the same; the bare loop has the same network, segmentation_models_pytorch one with about "
+        "the same number of operations.",
         (
             Row(f"U-Net training, {base} channels / bare loop", "zoo/bare", 0.97),
-            Row("arithmetic rate of it / segmentation_models_pytorch under Lightning", "GFLOP/s of zoo/smp", 1),
-            Row("memory of it / segmentation_models_pytorch under Lightning", "memory of zoo/smp", 1, at_least=False),
+            Row("its arithmetic rate / segmentation_models_pytorch with Lightning", "GFLOP/s of zoo/smp", 1),
+            Row("its memory / segmentation_models_pytorch with Lightning", "memory of zoo/smp", 1, at_least=False),
         ),
         label=f"base {base}",
     )
 
 
-GROWING = ("batch", "pixels", "examples", "names", "processes")
+SCALING = ("batch", "pixels", "examples", "names", "processes")
 SCRIPTS = (
     Script(
         "training_speed.py",
         ("--rounds", "9", "--warm-up", "150"),
-        "Steps a second of clsgan-mnist-reference: the same networks, batches of 64, losses, order of updates and "
-        "optimizer settings, the losses logged every 50 steps.",
+        "Steps per second of clsgan-mnist-reference. The networks, batches of 64, losses, order of updates and "
+        "optimizer settings are the same, and the losses are logged every 50 steps.",
         (
             Row("training / plain script", "zoo/plain", 2.3),
             Row("training / bare loop", "zoo/bare", 0.97),
             Row(
-                "memory of training, checkpoints included / plain script, which writes none",
+                "memory of training with checkpoints / plain script, which writes none",
                 "memory of zoo/plain",
                 1,
                 at_least=False,
             ),
-            Row("memory of training, checkpoints included / bare loop", "memory of zoo/bare", 1, at_least=False),
+            Row("memory of training with checkpoints / bare loop", "memory of zoo/bare", 1, at_least=False),
             *_against_peers(),
         ),
     ),
     Script(
         "arithmetic.py",
         ("--rounds", "2", "--batch-sizes", "64", "512"),
-        "Operations a second of that training over those of products of large square matrices, in one process. Beside "
-        "it the products of a step alone: the same shapes and layouts with nothing between them, and no optimizer.",
+        "Operations per second of that training relative to those of large square matrix products in the same process. "
+        "The matrix products of a step alone, with the same shapes and layouts and without optimizer, give an upper "
+        "bound.",
         (
-            Row("share of the machine's matrix products, batch 64", "share of peak, batch 64", 0.5),
-            Row("share of the machine's matrix products, batch 512", "share of peak, batch 512", 0.75),
+            Row("fraction of the peak arithmetic rate, batch 64", "fraction of peak, batch 64", 0.5),
+            Row("fraction of the peak arithmetic rate, batch 512", "fraction of peak, batch 512", 0.75),
         ),
-        beside=tuple(
-            (f"share that the products of a step alone reach, batch {size}", f"products alone, batch {size}")
+        additional=tuple(
+            (f"fraction reached by the matrix products of a step alone, batch {size}", f"products alone, batch {size}")
             for size in (64, 512)
         ),
     ),
     Script(
         "beside_another.py",
         ("--rounds", "4", "--seconds", "3", "--counts", "300000", "1000"),
-        "Steps a second of two trainings of clsgan-mnist-reference at once, added, and of one that has the machine.",
-        (Row("two trainings at once / one, as zoo waits on a busy machine", "shared/alone, 1000", 1),),
+        "Total steps per second of two simultaneous trainings of clsgan-mnist-reference, relative to one alone.",
+        (Row("two simultaneous trainings / one, with zoo's GOMP_SPINCOUNT", "shared/alone, 1000", 1),),
     ),
     Script(
         "freed_memory.py",
         ("--rounds", "8"),
-        "Steps a second of digit-classifier-mnist: the process keeps the memory that a step frees, or malloc is left "
-        "as it is.",
+        "Steps per second of digit-classifier-mnist with zoo's malloc settings, which keep freed memory in the "
+        "process, relative to the default settings.",
         (
-            Row("training that keeps freed memory / malloc left alone", "zoo/left-alone", 1),
-            Row("memory of it / malloc left alone", "memory of zoo/left-alone", 1.05, at_least=False),
+            Row("training with zoo's malloc settings / default settings", "zoo/left-alone", 1),
+            Row("its memory / default settings", "memory of zoo/left-alone", 1.05, at_least=False),
         ),
     ),
     *(_unet(base) for base in (16, 32)),
     Script(
         "unet_reference.py",
         ("--rounds", "3"),
-        "A forward pass of the same module on the same sample of 480 x 560; results equal up to rounding.",
+        "A forward pass of the same module on the same sample of 480 x 560; the results are equal up to rounding.",
         (Row("plain U-Net module / zoo's predictions, seconds", "plain/zoo", 1.25),),
-        beside=(("share of the machine's matrix products that zoo's predictions reach", "share of peak"),),
+        additional=(("fraction of the peak arithmetic rate, zoo's predictions", "fraction of peak"),),
     ),
     Script(
         "many_plugins.py",
         ("--rounds", "4"),
-        "Whole commands that list what there is.",
+        "Commands that list models, plugins or settings.",
         (
             Row("timm.list_models / zoo list, seconds", "timm.list_models/zoo list", 20),
             Row("llm plugins / zoo list, seconds", "llm plugins/zoo list", 1),
@@ -143,14 +144,14 @@ SCRIPTS = (
     Script(
         "start_up.py",
         ("--rounds", "3"),
-        "From the start of a process: a first training step, against importing torch and torchvision and loading the "
-        "same pictures.",
-        (Row("command to first step / imports and data", "first step", 1.25, at_least=False),),
+        "The time from the start of the process to the end of the first training step, relative to importing torch and "
+        "torchvision and loading the same images.",
+        (Row("time to the first step / imports and data", "first step", 1.25, at_least=False),),
     ),
     Script(
         "loading.py",
         ("--rounds", "20"),
-        "The same network of 31 million parameters, ready to predict, from the same tensors on the same disk.",
+        "Loading the same network of 31 million parameters for inference, from the same tensors on the same disk.",
         (
             Row("zoo.load / meta device and load_file, seconds", "zoo/bare", 1.1, at_least=False),
             Row("timm.create_model / zoo.load, seconds", "timm/zoo", 1),
@@ -161,31 +162,33 @@ SCRIPTS = (
     Script(
         "saving_large.py",
         ("--rounds", "6"),
-        "31 million parameters with their Adam state, safely on the same disk.",
+        "Saving 31 million parameters with their Adam state to the same disk, including the sync.",
         (
-            Row("stall of a checkpoint / torch.save", "stall of zoo/torch.save", 1, at_least=False),
-            Row("bytes a second of a checkpoint / sequential write", "bytes/s of zoo/disk", 0.8),
+            Row("time that a checkpoint blocks training / torch.save", "stall of zoo/torch.save", 1, at_least=False),
+            Row("bytes per second of a checkpoint / sequential write", "bytes/s of zoo/disk", 0.8),
         ),
     ),
     Script(
         "saving.py",
         ("--rounds", "4"),
-        "610 steps of clsgan-mnist-reference with a checkpoint every 100, and without.",
+        "610 steps of clsgan-mnist-reference with a checkpoint every 100 steps, relative to none.",
         (Row("training with checkpoints / without, seconds", "with/without", 1.05, at_least=False),),
     ),
     Script(
         "growth.py",
         ("--seconds", "1"),
         "The exponent p of seconds = c * size^p between the last two sizes; 1 is linear.",
-        tuple(Row(f"growth with the {kind}", f"exponent of {kind}", 1.1, at_least=False) for kind in GROWING),
-        beside=tuple((f"growth with the {kind}, over all sizes", f"exponent of {kind}, all sizes") for kind in GROWING),
+        tuple(Row(f"scaling exponent: {kind}", f"exponent of {kind}", 1.1, at_least=False) for kind in SCALING),
+        additional=tuple(
+            (f"scaling exponent over all sizes: {kind}", f"exponent of {kind}, all sizes") for kind in SCALING
+        ),
     ),
     Script(
         "time_to_quality.py",
         ("--limit", "240"),
-        "Seconds of training on the same data until the same evaluation first finds good digits.",
+        "Seconds of training on the same data until the test metrics reach the same thresholds.",
         (
-            Row("seconds until clsgan-mnist draws good digits", "seconds of zoo", 180, at_least=False),
+            Row("clsgan-mnist to the thresholds, seconds", "seconds of zoo", 180, at_least=False),
             Row("clsgan-mnist-reference, or the limit / clsgan-mnist, seconds", "seconds of reference/zoo", 1),
             Row("a public conditional GAN, or the limit / clsgan-mnist, seconds", "seconds of public/zoo", 1),
         ),

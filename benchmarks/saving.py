@@ -1,9 +1,9 @@
-"""What saving costs a training: steps of the reference GAN with a checkpoint every hundred, against none:
+"""The cost of checkpoints: steps of the reference GAN with a checkpoint every hundred steps, and without:
 
     python benchmarks/saving.py --rounds 5
 
-Two runs take turns in one process, so that both see the same machine. A step that waits for the copy of its state in
-memory, or that shares the processor with the thread that writes it, is the cost.
+The two alternate in one process. The cost is the time to copy the state in memory, and the CPU time of the thread that
+writes it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Clock:
             self.seconds = time.perf_counter() - self.start
 
 
-def seconds(folder: Path, steps: int, every: int, words: list[str]) -> float:
+def seconds(folder: Path, steps: int, every: int, overrides: list[str]) -> float:
     clock = Clock()
     settings = [
         f"run.steps={steps}",
@@ -42,7 +42,7 @@ def seconds(folder: Path, steps: int, every: int, words: list[str]) -> float:
         "trainer.eval_classifier=",
         "trainer.cas_classifier=",
     ]
-    zoo.run("clsgan-mnist-reference", *settings, *words, callbacks=[clock], folder=folder)
+    zoo.run("clsgan-mnist-reference", *settings, *overrides, callbacks=[clock], folder=folder)
     return clock.seconds
 
 
@@ -50,15 +50,15 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--steps", type=int, default=610)
-    arguments.add_argument("words", nargs="*", help="settings, such as run.threads=1")
+    arguments.add_argument("overrides", nargs="*", help="settings, such as run.threads=1")
     arguments.add_argument("--output", type=Path, help="write everything to this JSON file")
-    given = arguments.parse_args()
+    args = arguments.parse_args()
     before = load_average()
     ratios = []
-    for number in range(given.rounds):
+    for number in range(args.rounds):
         with tempfile.TemporaryDirectory(prefix="zoo-saving-") as folder:
-            without = seconds(Path(folder, "without"), given.steps, 0, given.words)
-            with_checkpoints = seconds(Path(folder, "with"), given.steps, EVERY, given.words)
+            without = seconds(Path(folder, "without"), args.steps, 0, args.overrides)
+            with_checkpoints = seconds(Path(folder, "with"), args.steps, EVERY, args.overrides)
         ratios.append(with_checkpoints / without)
         print(f"round {number}: {without:.2f} s without, {with_checkpoints:.2f} s with: {ratios[-1]:.3f}", flush=True)
     print(
@@ -66,7 +66,7 @@ def main() -> None:
         f"({min(ratios):.3f} to {max(ratios):.3f}); load {os.getloadavg()[0]:.1f}"
     )
     loads = {"before": before, "after": load_average()}
-    write(given.output, {"machine": machine(), "load_average": loads, "ratios": {"with/without": spread(ratios)}})
+    write(args.output, {"machine": machine(), "load_average": loads, "ratios": {"with/without": spread(ratios)}})
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""Saving 31 million parameters with their Adam state (377 MB): what a training waits for, and bytes a second.
+"""Saving 31 million parameters with their Adam state (377 MB): the time that it blocks training, and bytes per second.
 
-zoo     a checkpoint as zoo writes it beside a training: aside, with checksums, synced to the disk, renamed. The
-        training waits while the state is copied in memory; a thread does the rest
-torch   torch.save of the same state dicts into one file, then a sync; the training waits for all of it
-disk    the same number of bytes written in one go into one file, then a sync
+zoo     a checkpoint as zoo writes it during training: to a temporary folder, with checksums, synced, renamed. Training
+        is blocked while the state is copied in memory; a thread does the rest
+torch   torch.save of the same state dicts into one file, then a sync; training is blocked throughout
+disk    the same number of bytes written sequentially into one file, then a sync
 
-They take turns in one process. No training runs beside, so the seconds until a checkpoint is on disk are those of a
-thread that has a core to itself.
+They alternate in one process. No training runs at the same time, so the writing thread has a core to itself.
 
     python benchmarks/saving_large.py
 """
@@ -22,7 +21,7 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import torch
-from measuring import load_average, machine, ratios, said, spread, write
+from measuring import format_spread, load_average, machine, ratios, spread, write
 
 import zoo_core as zoo
 from zoo_core.checkpoint.state import TrainerState
@@ -30,7 +29,7 @@ from zoo_core.checkpoint.writer import AsyncCheckpointWriter
 
 
 class Trained:
-    """The reference U-Net after a step of Adam, as a trainer holds it."""
+    """The state of a trainer: the reference U-Net after a step of Adam."""
 
     def __init__(self) -> None:
         self.model = zoo.build("unet")
@@ -48,14 +47,14 @@ class Trained:
 
 
 def by_zoo(trained: Trained, folder: Path) -> tuple[float, float]:
-    """Seconds that a training waits, and until the checkpoint is on disk."""
+    """Seconds that training is blocked, and seconds until the checkpoint is on disk."""
     with AsyncCheckpointWriter(folder, keep=1) as saver:
         started = time.perf_counter()
         saver.begin(1, trained.state.capture())
         waited = time.perf_counter() - started
         saved = saver.settled()
         took = time.perf_counter() - started
-    assert saved is not None  # noqa: S101  # one was begun
+    assert saved is not None  # noqa: S101  # a checkpoint was started
     assert saved.path is not None, saved.error  # noqa: S101
     return waited, took
 
@@ -63,7 +62,7 @@ def by_zoo(trained: Trained, folder: Path) -> tuple[float, float]:
 def by_torch(trained: Trained, folder: Path) -> tuple[float, float]:
     def save(path: Path) -> None:
         state = {"model": trained.model.state_dict(), "optimizer": trained.optimizer.state_dict()}
-        torch.save(state, path)  # noqa: TID251  # what it is compared with; never read
+        torch.save(state, path)  # noqa: TID251  # for comparison; the file is never read
 
     took = timed(save, folder / "state.pt")
     return took, took
@@ -90,38 +89,39 @@ WAYS = {"zoo": by_zoo, "torch": by_torch, "disk": by_disk}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--folder", type=Path, help="on the disk to be measured; otherwise where temporary files go")
+    parser.add_argument(
+        "--folder", type=Path, help="a folder on the disk to be measured; otherwise that of temporary files"
+    )
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
-    given = parser.parse_args()
+    args = parser.parse_args()
     before = load_average()
     trained = Trained()
     size = trained.bytes()
     waited: dict[str, list[float]] = {name: [] for name in WAYS}
     took: dict[str, list[float]] = {name: [] for name in WAYS}
-    for number in range(given.rounds + 1):
+    for number in range(args.rounds + 1):
         for name, way in WAYS.items():
-            with TemporaryDirectory(dir=given.folder) as folder:
+            with TemporaryDirectory(dir=args.folder) as folder:
                 seconds = way(trained, Path(folder))
-            if number:  # the first round brings memory and code
+            if number:  # the first round allocates memory and loads code
                 waited[name].append(seconds[0])
                 took[name].append(seconds[1])
     for name in WAYS:
         rate = spread([size / second / 1e6 for second in took[name]])
-        print(
-            f"{name:6} waits {said(spread(waited[name]), 3)} s, on disk after {said(spread(took[name]), 3)} s: ", end=""
-        )
-        print(f"{said(rate, 0)} MB/s")
+        blocked, on_disk = (format_spread(spread(values[name]), 3) for values in (waited, took))
+        print(f"{name:6} blocks for {blocked} s, on disk after {on_disk} s: ", end="")
+        print(f"{format_spread(rate, 0)} MB/s")
     compared = {
         "stall of zoo/torch.save": ratios(waited["zoo"], waited["torch"]),
         "bytes/s of zoo/disk": ratios(took["disk"], took["zoo"]),
         "bytes/s of torch.save/disk": ratios(took["disk"], took["torch"]),
     }
     for name, ratio in compared.items():
-        print(f"{name:28} {said(ratio, 2)}")
+        print(f"{name:28} {format_spread(ratio, 2)}")
     loads = {"before": before, "after": load_average()}
     print(f"{size:,} bytes; load average before: {before}, afterwards: {loads['after']}")
     result = {"machine": machine(), "load_average": loads, "bytes": size, "waited": waited, "took": took}
-    write(given.output, {**result, "ratios": compared})
+    write(args.output, {**result, "ratios": compared})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Processes that take turns on one machine, a few seconds each, so that a busy moment hits all of them alike."""
+"""Processes that take turns on one machine, a few seconds each, so that the load of the machine affects all alike."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
-from measuring import ratios, said, spread, status
+from measuring import format_spread, ratios, spread, status
 
 ENVIRONMENT = "BENCHMARK_TICKS"
-_RECORD = struct.Struct("@qq")  # steps done, and the monotonic clock at the end of the last one in nanoseconds
+_RECORD = struct.Struct("@qq")  # number of steps, and the monotonic time at the end of the last one in nanoseconds
 
 
 class Ticks:
-    """Counts the steps of this process where the one that measures can read them; nowhere if none asks."""
+    """Counts the steps of this process in shared memory for the measuring process, if there is one."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -35,7 +35,7 @@ class Ticks:
 
 
 class Runner:
-    """A process that runs only in its turns."""
+    """A process that is stopped except in its turns."""
 
     def __init__(self, command: Sequence[str], ticks: Path, environment: Mapping[str, str], folder: Path) -> None:
         ticks.write_bytes(bytes(_RECORD.size))
@@ -48,20 +48,20 @@ class Runner:
                 cwd=folder,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                start_new_session=True,  # a stopped process goes on when its group loses the shell that began it
+                start_new_session=True,  # a stopped process is continued when its process group is orphaned
             )
 
     def warm_up(self, steps: int) -> None:
-        """Wait for so many steps, then pause."""
+        """Wait for ``steps`` steps, then pause the process."""
         while self._read()[0] < steps:
             self._check()
             time.sleep(0.05)
         self._process.send_signal(signal.SIGSTOP)
 
     def turn(self, seconds: float) -> float:
-        """Steps per second over one turn, between the ends of two steps; its first step, half done before, is left.
+        """Run the process for a turn; returns steps per second between the ends of two steps.
 
-        A turn is as much longer as a slow step needs to end.
+        The first step, which may have started in the turn before, does not count, and the turn ends with a step.
         """
         before = self._read()[0]
         self._process.send_signal(signal.SIGCONT)
@@ -76,7 +76,7 @@ class Runner:
         return (last[0] - first[0]) / (last[1] - first[1]) * 1e9
 
     def peak_memory(self) -> int:
-        """The most that the process and those it started took at a time, in bytes, shared pages in each."""
+        """The sum of the peak memory of the process and its children in bytes, counting shared pages in each."""
         process = psutil.Process(self._process.pid)
         return sum(_peak(one) for one in (process, *process.children(recursive=True)))
 
@@ -85,45 +85,45 @@ class Runner:
         self._process.wait()
 
     def _read(self) -> tuple[int, int]:
-        """What stands still for a moment: the other process may be in the middle of writing it."""
-        read = None
-        while read != (again := _RECORD.unpack_from(self._ticks, 0)):
-            read = again
+        """Read the record until it is the same twice, since the other process may be writing it."""
+        previous = None
+        while previous != (current := _RECORD.unpack_from(self._ticks, 0)):
+            previous = current
             time.sleep(0.0002)
-        return again
+        return current
 
     def _check(self) -> None:
         if self._process.poll() is not None:
-            raise RuntimeError(f"it ended by itself:\n{self._errors.read_text()}")
+            raise RuntimeError(f"the process ended:\n{self._errors.read_text()}")
 
 
 def compare(
     scripts: Mapping[str, tuple[str, ...]],
-    given: argparse.Namespace,
+    args: argparse.Namespace,
     folder: Path,
     data: Path,
-    surroundings: Mapping[str, Mapping[str, str]] | None = None,
+    variables: Mapping[str, Mapping[str, str]] | None = None,
 ) -> tuple[dict[str, list[float]], dict[str, int]]:
-    """Steps/s of each script, turn by turn, and its memory at the peak in bytes.
+    """Steps/s of each script in every turn, and its peak memory in bytes.
 
-    ``given`` has rounds, seconds, warm_up and threads; ``surroundings`` what a script finds in its environment besides.
+    ``args`` has rounds, seconds, warm_up and threads; ``variables`` are additional environment variables by script.
     """
     rates: dict[str, list[float]] = {name: [] for name in scripts}
-    print(f"{given.rounds} rounds of {given.seconds} s, threads: {given.threads}", flush=True)
-    environment = {**os.environ, "ZOO_DATA": str(data), "OMP_NUM_THREADS": str(given.threads)}
+    print(f"{args.rounds} rounds of {args.seconds} s, threads: {args.threads}", flush=True)
+    environment = {**os.environ, "ZOO_DATA": str(data), "OMP_NUM_THREADS": str(args.threads)}
     runners: dict[str, Runner] = {}
     try:
         for name, (script, *options) in scripts.items():
             path = str(Path(__file__).with_name(script).absolute())
-            command = [sys.executable, path, *options, f"--threads={given.threads}"]
-            own = (surroundings or {}).get(name, {})
+            command = [sys.executable, path, *options, f"--threads={args.threads}"]
+            own = (variables or {}).get(name, {})
             runners[name] = Runner(command, folder / name, {**environment, **own}, folder)
-            runners[name].warm_up(given.warm_up)
-        for number in range(1, given.rounds + 1):
+            runners[name].warm_up(args.warm_up)
+        for number in range(1, args.rounds + 1):
             for name, runner in runners.items():
-                rates[name].append(runner.turn(given.seconds))
-            words = "  ".join(f"{name} {values[-1]:.2f}" for name, values in rates.items())
-            print(f"  round {number}: {words}", flush=True)
+                rates[name].append(runner.turn(args.seconds))
+            listed = "  ".join(f"{name} {values[-1]:.2f}" for name, values in rates.items())
+            print(f"  round {number}: {listed}", flush=True)
         memory = {name: runner.peak_memory() for name, runner in runners.items()}
     finally:
         for runner in runners.values():
@@ -132,14 +132,14 @@ def compare(
 
 
 def report(rates: Mapping[str, Sequence[float]], memory: Mapping[str, int]) -> dict[str, dict[str, float]]:
-    """Print rates and memory, and zoo's over each other one's; gives the latter."""
+    """Print rates and memory, and the ratios of zoo to the others; returns the ratios."""
     for name, values in rates.items():
-        print(f"{name.ljust(18)}  {said(spread(values), 2)} steps/s, at most {memory[name] / 2**20:,.0f} MiB")
+        print(f"{name.ljust(18)}  {format_spread(spread(values), 2)} steps/s, peak {memory[name] / 2**20:,.0f} MiB")
     others = [name for name in rates if name != "zoo"]
     compared = {f"zoo/{name}": ratios(rates["zoo"], rates[name]) for name in others}
     compared |= {f"memory of zoo/{name}": spread([memory["zoo"] / memory[name]]) for name in others}
     for name, ratio in compared.items():
-        print(f"{name.ljust(28)}  {said(ratio, 3)}")
+        print(f"{name.ljust(28)}  {format_spread(ratio, 3)}")
     return compared
 
 

@@ -1,7 +1,7 @@
-"""The training of clsgan-mnist-reference, or another recipe, through zoo's runner, with all that ``zoo run`` has on.
+"""The training of clsgan-mnist-reference, or another recipe, with zoo, with everything that ``zoo run`` does.
 
-Metrics file, TensorBoard, previews and progress are those of the command. Left out is only the judge, which
-evaluates after the last step. It prints steps/s.
+Metrics file, TensorBoard, previews and progress are those of the command. Only the classifier that evaluates after the
+last step is left out. It prints steps/s.
 
     ZOO_DATA=FOLDER python benchmarks/through_zoo.py
 """
@@ -23,11 +23,11 @@ import zoo_core as zoo
 from zoo_core.loggers.progress import Progress
 
 RECIPE = "clsgan-mnist-reference"
-UNJUDGED = {RECIPE: ("trainer.eval_classifier=null",)}
+NO_CLASSIFIERS = {RECIPE: ("trainer.eval_classifier=null",)}
 
 
 class Counter:
-    """Counts the run's steps for the one that measures."""
+    """Counts the steps of the run for the measuring process."""
 
     def __init__(self) -> None:
         self.ticks = Ticks()
@@ -37,27 +37,27 @@ class Counter:
         self.ticks.tick()
 
 
-def train(recipe: str, words: Sequence[str], folder: Path) -> None:
-    zoo.run(recipe, *words, callbacks=[Progress(Console(stderr=True)), Counter()], folder=folder)
+def train(recipe: str, overrides: Sequence[str], folder: Path) -> None:
+    zoo.run(recipe, *overrides, callbacks=[Progress(Console(stderr=True)), Counter()], folder=folder)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", nargs="?", default=RECIPE)
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--steps", type=int, default=187_400)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    given = parser.parse_args()
-    words = [
-        *(given.words or UNJUDGED.get(given.recipe, ())),
-        f"run.steps={given.steps}",
-        f"run.threads={given.threads}",
+    args = parser.parse_args()
+    overrides = [
+        *(args.overrides or NO_CLASSIFIERS.get(args.recipe, ())),
+        f"run.steps={args.steps}",
+        f"run.threads={args.threads}",
         "run.device=cpu",
     ]
     with TemporaryDirectory() as folder:
         started = time.perf_counter()
-        train(given.recipe, words, Path(folder, "run"))
-    print(f"{given.steps / (time.perf_counter() - started):.2f} steps/s")
+        train(args.recipe, overrides, Path(folder, "run"))
+    print(f"{args.steps / (time.perf_counter() - started):.2f} steps/s")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Seconds until a conditional GAN first draws good digits, for three ways to train one.
+"""Seconds of training until a conditional GAN first reaches given test metrics, for three recipes.
 
 zoo        clsgan-mnist
 reference  clsgan-mnist-reference
-public     public_cgan.py: networks and settings of the conditional GAN of PyTorch-GAN, as its source has them: its
-           generator is as large as clsgan's, its discriminator half as large again
+public     public_cgan.py: networks and settings of the conditional GAN of PyTorch-GAN; its generator is as large as
+           clsgan's, and its discriminator 1.5 times as large
 
-Good is accuracy of at least 0.98, diversity of at least 0.85 and a Frechet distance of at most 14 times the floor, as
-clsgan-mnist measures them on the validation examples every so many steps. Seconds are those of training, from its first
-step: the evaluations between are left out, and are the same for all; beside them stand those with the evaluations. A
-training that is not good enough by the limit is stopped and has no time.
+The thresholds are an accuracy of at least 0.98, an intra_class_std_ratio of at least 0.85 and a frechet_ratio of at
+most 14, measured by clsgan-mnist on the validation split every --every steps. The seconds are those of training without
+the evaluations, which are the same for all; the seconds with evaluations are reported as well. A training that does not
+reach the thresholds within the limit is stopped and has no time.
 
     ZOO_DATA=FOLDER python benchmarks/time_to_quality.py
 """
@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from measuring import data_root, load_average, machine, ratios, said, spread, write
+from measuring import data_root, format_spread, load_average, machine, ratios, spread, write
 
 import zoo_core as zoo
 
@@ -32,38 +32,40 @@ PLUGIN = Path(__file__).with_name("public_cgan.py").absolute()
 WAYS = {"zoo": "clsgan-mnist", "reference": "clsgan-mnist-reference", "public": "public-cgan"}
 
 
-class Watch:
-    """Stops a run at the first evaluation that is good enough, or at the limit."""
+class QualityCallback:
+    """Stops a run at the first evaluation that reaches the thresholds, or at the time limit."""
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
-        self.began = self.evaluating = self.left = 0.0
+        self.start = self.step_end = self.evaluation_seconds = 0.0
         self.reached: float | None = None
         self.reached_with_evaluations: float | None = None
-        self.figures: list[dict[str, Any]] = []
+        self.evaluations: list[dict[str, Any]] = []
 
     @zoo.hookimpl
     def zoo_run_started(self, run: zoo.Run) -> None:
-        self.began = time.perf_counter()
+        self.start = time.perf_counter()
 
     @zoo.hookimpl
     def zoo_step_finished(self, run: zoo.Run, step: int) -> None:
-        self.evaluating = time.perf_counter()
-        if self.evaluating - self.began - self.left > self.limit:
+        self.step_end = time.perf_counter()
+        if self.step_end - self.start - self.evaluation_seconds > self.limit:
             run.stop("the limit")
 
     @zoo.hookimpl
     def zoo_evaluated(self, run: zoo.Run, step: int, metrics: Mapping[str, float]) -> None:
-        seconds = self.evaluating - self.began - self.left
-        self.left += time.perf_counter() - self.evaluating
-        with_evaluations = seconds + self.left
-        self.figures.append({"step": step, "seconds": seconds, "with_evaluations": with_evaluations, **metrics})
-        shown = {name: round(metrics[name], 3) for name in ("accuracy", "diversity", "frechet_ratio")}
+        seconds = self.step_end - self.start - self.evaluation_seconds
+        self.evaluation_seconds += time.perf_counter() - self.step_end
+        with_evaluations = seconds + self.evaluation_seconds
+        self.evaluations.append({"step": step, "seconds": seconds, "with_evaluations": with_evaluations, **metrics})
+        shown = {name: round(metrics[name], 3) for name in ("accuracy", "intra_class_std_ratio", "frechet_ratio")}
         print(f"  {step:6,} steps, {seconds:6.1f} s: {shown}", flush=True)
-        good = metrics["accuracy"] >= 0.98 and metrics["diversity"] >= 0.85 and metrics["frechet_ratio"] <= 14
+        good = (
+            metrics["accuracy"] >= 0.98 and metrics["intra_class_std_ratio"] >= 0.85 and metrics["frechet_ratio"] <= 14
+        )
         if good and self.reached is None:
             self.reached, self.reached_with_evaluations = seconds, with_evaluations
-            run.stop("good enough")
+            run.stop("the thresholds")
 
 
 def main() -> None:
@@ -73,19 +75,19 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=600.0, help="seconds of training")
     parser.add_argument("--only", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
-    given = parser.parse_args()
+    args = parser.parse_args()
     data_root()
     others = os.environ.get("ZOO_PLUGIN_FILES")
     os.environ["ZOO_PLUGIN_FILES"] = os.pathsep.join([str(PLUGIN), *([others] if others else [])])
     before = load_average()
-    found: dict[str, list[Watch]] = {name: [] for name in given.only}
-    for seed in given.seeds:
-        for name in given.only:
+    found: dict[str, list[QualityCallback]] = {name: [] for name in args.only}
+    for seed in args.seeds:
+        for name in args.only:
             print(f"{name}, seed {seed}", flush=True)
-            found[name].append(watch := Watch(given.limit))
+            found[name].append(watch := QualityCallback(args.limit))
             settings = [
                 f"run.seed={seed}",
-                f"run.evaluate_every={given.every}",
+                f"run.evaluate_every={args.every}",
                 "run.device=cpu",
                 "trainer.cas_classifier=null",
             ]
@@ -94,31 +96,31 @@ def main() -> None:
     times = {name: [watch.reached for watch in watches] for name, watches in found.items()}
     whole = {name: [watch.reached_with_evaluations for watch in watches] for name, watches in found.items()}
     for name, seconds in times.items():
-        print(f"{name:10} {told(seconds)}, with evaluations {told(whole[name])}")
+        print(f"{name:10} {format_times(seconds)}, with evaluations {format_times(whole[name])}")
     loads = {"before": before, "after": load_average()}
     threads = torch.get_num_threads()
     print(f"threads: {threads}, load average before: {before}, afterwards: {loads['after']}")
-    figures = spreads("seconds of {}", times) | spreads("seconds of {} with evaluations", whole)
-    figures |= later(times, given.limit)
-    courses = {name: [watch.figures for watch in watches] for name, watches in found.items()}
-    result = {"machine": machine(), "threads": threads, "load_average": loads, "limit": given.limit, "courses": courses}
-    write(given.output, {**result, "seconds": times, "with_evaluations": whole, "ratios": figures})
+    compared = spreads("seconds of {}", times) | spreads("seconds of {} with evaluations", whole)
+    compared |= relative_to_zoo(times, args.limit)
+    courses = {name: [watch.evaluations for watch in watches] for name, watches in found.items()}
+    result = {"machine": machine(), "threads": threads, "load_average": loads, "limit": args.limit, "courses": courses}
+    write(args.output, {**result, "seconds": times, "with_evaluations": whole, "ratios": compared})
 
 
-def told(seconds: list[float | None]) -> str:
-    """Over the runs that were good enough."""
+def format_times(seconds: list[float | None]) -> str:
+    """The spread over the runs that reached the thresholds, and their number."""
     reached = [one for one in seconds if one is not None]
-    return f"{f'{said(spread(reached), 0)} s ' if reached else ''}in {len(reached)} of {len(seconds)} runs"
+    return f"{f'{format_spread(spread(reached), 0)} s ' if reached else ''}in {len(reached)} of {len(seconds)} runs"
 
 
 def spreads(title: str, times: Mapping[str, list[float | None]]) -> dict[str, dict[str, float]]:
-    """Of those ways of which every run was good enough: without the others a median would say too little."""
+    """The spreads of those recipes of which all runs reached the thresholds; otherwise a median would be biased."""
     reached = {name: [one for one in seconds if one is not None] for name, seconds in times.items()}
     return {title.format(name): spread(reached[name]) for name in times if len(reached[name]) == len(times[name])}
 
 
-def later(times: Mapping[str, list[float | None]], limit: float) -> dict[str, dict[str, float]]:
-    """How many times as long as zoo the others took, seed by seed; at least so many times where one took the limit."""
+def relative_to_zoo(times: Mapping[str, list[float | None]], limit: float) -> dict[str, dict[str, float]]:
+    """The times of the others relative to zoo's, by seed; a lower bound if a run reached the limit."""
     zoos = times.get("zoo", [None])
     if None in zoos:
         return {}

@@ -1,19 +1,19 @@
-"""Steps per second of clsgan-mnist-reference: a plain script, a bare loop and zoo, taking turns.
+"""Steps per second of clsgan-mnist-reference: a plain script, a bare loop, other frameworks and zoo, taking turns.
 
-The same work: the networks of 1,523,024 and 626,625 parameters in float32 on the CPU; batches of 64 of the 60,000
+All do the same work: networks of 1,523,024 and 626,625 parameters in float32 on the CPU; batches of 64 of the 60,000
 training digits in a new random order each epoch; the generator's step, then the discriminator's on the same generated
-pictures, each with Adam; five losses. Each runs in its own process with the same number of threads. All are started,
-warmed up and paused. Then they run in turn, a few seconds each, and a ratio is taken within a round. The warm-up is 3 %
-of the recipe's 187,400 steps: by then Adam's moments of weights that no longer matter have become so small that a CPU
-computes with them many times slower, unless it is told to take them for zero, as zoo does and the scripts do not.
+images, each with Adam; five losses. Each runs in its own process with the same number of threads. All are started,
+warmed up and paused; then they take turns of a few seconds, and ratios are computed within a round. The warm-up is 3 %
+of the recipe's 187,400 steps: by then some of Adam's moments are denormal numbers, with which a CPU computes many times
+slower unless they are flushed to zero, which zoo does and the scripts do not.
 
-plain  plain_script.py: per-item transforms, Adam unfused, two passes of the discriminator; it logs the losses every 50
-       steps and writes a picture every 400; plain-v1 is the same with torchvision's older ToTensor
-bare   bare_loop.py: tensors in memory, fused Adam, one pass, frozen discriminator; no logging, no pictures
+plain  plain_script.py: per-example transforms, unfused Adam, two passes of the discriminator; it logs the losses every
+       50 steps and writes an image every 400; plain-v1 is the same with torchvision's older ToTensor
+bare   bare_loop.py: tensors in memory, fused Adam, one pass, frozen discriminator; no logging, no images
 lightning, mmengine, accelerate
-       lightning_script.py and so on: each as its documentation advises, logging every 50 steps, fed by torchvision's
-       data set item by item; with -memory by zoo's data set, which gives whole batches
-zoo    through_zoo.py: zoo's runner with metrics file, TensorBoard, pictures and progress
+       lightning_script.py and so on: following the documentation of each, logging every 50 steps, with torchvision's
+       dataset; -memory is the same with zoo's dataset, which returns whole batches
+zoo    through_zoo.py: zoo with metrics file, TensorBoard, preview images and progress
 
     ZOO_DATA=FOLDER python benchmarks/training_speed.py
 """
@@ -37,7 +37,7 @@ SCRIPTS = {
     "plain-v1": ("plain_script.py", "--transforms=v1"),
     "plain": ("plain_script.py",),
     "bare": ("bare_loop.py",),
-    "zoo": ("through_zoo.py",),  # next to those that come nearest to it: a machine's pace changes within a round
+    "zoo": ("through_zoo.py",),  # next to the fastest others, since the speed of a machine may change within a round
 }
 
 
@@ -49,21 +49,21 @@ def main() -> None:
     parser.add_argument("--against", nargs="+", choices=[*SCRIPTS][:-1], help="otherwise all that is installed")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
-    given = parser.parse_args()
-    against = given.against or installed({name: needed(name) for name in [*SCRIPTS][:-1]})
+    args = parser.parse_args()
+    against = args.against or installed({name: needed(name) for name in [*SCRIPTS][:-1]})
     before = load_average()
     with TemporaryDirectory() as folder:
         data = copy_data(data_root(), Path(folder, "data"), packed=False)
-        rates, memory = compare({name: SCRIPTS[name] for name in (*against, "zoo")}, given, data, data)
+        rates, memory = compare({name: SCRIPTS[name] for name in (*against, "zoo")}, args, data, data)
     compared = report(rates, memory)
     load = {"before": before, "after": load_average()}
     print(f"load average before: {before}, afterwards: {load['after']}")
-    result = {"machine": machine(), "threads": given.threads, "seconds": given.seconds, "load_average": load}
-    write(given.output, {**result, "steps_per_second": rates, "memory": memory, "ratios": compared})
+    result = {"machine": machine(), "threads": args.threads, "seconds": args.seconds, "load_average": load}
+    write(args.output, {**result, "steps_per_second": rates, "memory": memory, "ratios": compared})
 
 
 def needed(name: str) -> list[str]:
-    """The framework that a script is about; the others have none."""
+    """The packages that a script needs."""
     package = name.removesuffix("-memory")
     return [] if package in ("plain", "plain-v1", "bare") else [package]
 

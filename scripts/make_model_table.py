@@ -1,6 +1,6 @@
-"""The table of all published models in docs/models.md, made from the registries: python scripts/make_model_table.py
+"""Generate the table of all published models in docs/models.md: python scripts/make_model_table.py
 
-With --check nothing is written, and the exit code is 1 if the table is not what the registries say.
+With --check nothing is written, and the exit code is 1 if the table is out of date.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ def main() -> int:
 
 
 def shipped() -> list[Entry]:
-    """The weights of the plugins that come with zoo."""
+    """The weights of the bundled plugins."""
     weights = Catalog().weights
     ours = [entry for entry in (weights.get(*key) for key in weights) if "zoo_plugins" in entry.file.parts]
     return [entry for entry in ours if entry.listed.alias is None]
 
 
 def table(entries: list[Entry]) -> str:
-    rows = ["| weights | MiB | license | figures | source |", "| --- | --- | --- | --- | --- |"]
+    rows = ["| weights | MiB | license | metrics | source |", "| --- | --- | --- | --- | --- |"]
     for entry in entries:
         listed = entry.listed
         size = f"{(listed.size or 0) / 2**20:.1f}"
         rows.append(f"| **{entry.name}** | {size} | {listed.license} | {_metrics(listed.metrics)} | zoo |")
-        for other, said in listed.beside.items():
-            metrics = {key: value for key, value in said.items() if key != "source"}
-            rows.append(f"| {other} | | | {_metrics(metrics)} | {said['source']} |")
+        for other, result in listed.beside.items():
+            metrics = {key: value for key, value in result.items() if key != "source"}
+            rows.append(f"| {other} | | | {_metrics(metrics)} | {result['source']} |")
     return "\n".join(rows) + "\n"
 
 

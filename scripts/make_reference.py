@@ -62,7 +62,7 @@ def page() -> str:
         parts.append(f"## {title}")
         parts += [text for name in names for text in described(target(package[name]), f"zoo.{name}")]
     parts += ["## Checks", "`zoo check NAME`, or `zoo_core.testing.conformance(NAME)` in a test, makes these:"]
-    parts.append("\n".join(["| check | of | guards | cure |", "| --- | --- | --- | --- |", *checks()]))
+    parts.append("\n".join(["| check | of | guards | hint |", "| --- | --- | --- | --- |", *checks()]))
     parts += described(target(package["testing"]["conformance"]), "zoo_core.testing.conformance")
     parts += described(target(package["testing"]["cases"]), "zoo_core.testing.cases")
     return "\n\n".join(parts) + "\n"

@@ -1,4 +1,4 @@
-"""What zoo is compared with beside frameworks: a U-Net of another library, and a published conditional GAN."""
+"""The models that zoo is compared with: a U-Net of another library, and a published conditional GAN."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ for base in BASES:
 
 
 @pytest.mark.slow
-def test_the_other_librarys_unet_has_as_many_operations_within_a_fifth() -> None:
+def test_the_other_unet_has_the_same_number_of_operations_within_twenty_percent() -> None:
     if find_spec("segmentation_models_pytorch") is None:
         pytest.skip("segmentation_models_pytorch is not installed: pip install 'zoo-core[bench]'")
     done = subprocess.run([sys.executable, "-c", COUNT, str(BENCHMARKS)], capture_output=True, text=True, timeout=240)
@@ -33,10 +33,10 @@ def test_the_other_librarys_unet_has_as_many_operations_within_a_fifth() -> None
 
 
 @pytest.mark.slow
-def test_the_published_gan_is_a_plugin_that_trains_and_is_evaluated(tmp_path: Path) -> None:
+def test_the_published_gan_can_be_trained_and_evaluated_as_a_plugin(tmp_path: Path) -> None:
     words = ["run.steps=2", "run.device=cpu", "dataset.source=subset", "--folder", str(tmp_path / "run")]
     command = [sys.executable, "-m", "zoo_core", "--plugin", str(BENCHMARKS / "public_cgan.py"), "run", "public-cgan"]
     done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert {"accuracy", "diversity", "frechet_ratio"} <= set(lines[-1])
+    assert {"accuracy", "intra_class_std_ratio", "frechet_ratio"} <= set(lines[-1])

@@ -71,8 +71,8 @@ def test_the_tests_of_an_installed_plugin_pass(python: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda content: content[:-5], "should hold"),
-        (lambda content: b"\x00\x00\x0d\x03" + content[4:], "is no IDX file of bytes"),
+        (lambda content: content[:-5], "should have"),
+        (lambda content: b"\x00\x00\x0d\x03" + content[4:], "is not an IDX file of bytes"),
         (None, "has no train-images-idx3-ubyte"),
     ],
 )
@@ -98,12 +98,12 @@ def _write_idx_files(folder: Path) -> None:
 
     data = zoo.build("mnist", {"source": "subset"}, kind="dataset")
     folder.mkdir()
-    for part, examples in (("train", data.train()), ("t10k", data.test())):
+    for prefix, examples in (("train", data.train()), ("t10k", data.test())):
         images = examples.tensors["image"].mul(255).round().byte().numpy()[:, 0]
         labels = examples.tensors["label"].byte().numpy()
         for kind, array in (("images-idx3-ubyte", images), ("labels-idx1-ubyte", labels)):
             header = bytes([0, 0, 8, array.ndim]) + b"".join(length.to_bytes(4, "big") for length in array.shape)
-            (folder / f"{part}-{kind}").write_bytes(header + array.tobytes())
+            (folder / f"{prefix}-{kind}").write_bytes(header + array.tobytes())
 
 
 def _editable_root() -> str:

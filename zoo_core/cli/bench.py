@@ -17,7 +17,7 @@ from zoo_core.errors import BadSetting
 from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
-    from zoo_core.tools.bench.measurement import Bench, Measured
+    from zoo_core.tools.bench.measurement import Bench, Measurement
 
 DTYPES = ["float32", "bfloat16", "float16"]
 
@@ -76,9 +76,9 @@ def command(
             overrides = [*QUIET, *words, *([f"run.device={device}"] if device else [])]
             result = bench_training(catalog.recipe(name, *overrides), catalog, seconds)
         else:
-            from zoo_core.tools.bench.inference import bench_predicting
+            from zoo_core.tools.bench.inference import bench_inference
 
-            result = bench_predicting(
+            result = bench_inference(
                 name,
                 words,
                 catalog,
@@ -112,12 +112,12 @@ def _print(bench: Bench, as_json: bool) -> None:
     click.echo(f"  parameters   {bench.parameters:,} ({bench.weights_bytes / 1e6:,.1f} MB with buffers)")
     peak, before = bench.peak_memory / 2**20, bench.memory_before / 2**20
     click.echo(f"  peak memory  {peak:,.0f} MiB, of which {before:,.0f} MiB before the model was created\n")
-    rows = {one.what: _row(one) for one in bench.measured}
+    rows = {one.name: _row(one) for one in bench.measurements}
     show([{"": key, **{what: row[key] for what, row in rows.items()}} for key in next(iter(rows.values()))], False)
 
 
-def _row(one: Measured) -> dict[str, str]:
-    found = one.figures()
+def _row(one: Measurement) -> dict[str, str]:
+    found = one.as_dict()
     return {
         "per second": _number(found["per_second"]),
         "examples": f"{found['examples']:,}" if found["examples"] else "-",
@@ -126,8 +126,8 @@ def _row(one: Measured) -> dict[str, str]:
         "timed": f"{found['calls']:,} in {found['seconds']:.1f} s",
         "GFLOP": _number(found["flops"], 1e9),
         "GFLOP per second": _number(found["flops_per_second"], 1e9),
-        "fraction of peak": f"{found['share_of_peak']:.0%} of {found['peak_flops_per_second'] / 1e9:,.0f} GFLOP/s"
-        if found["share_of_peak"]
+        "fraction of peak": f"{found['peak_fraction']:.0%} of {found['peak_flops_per_second'] / 1e9:,.0f} GFLOP/s"
+        if found["peak_fraction"]
         else "-",
     }
 

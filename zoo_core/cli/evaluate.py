@@ -59,22 +59,22 @@ def print_comparison(source: str, comparison: Comparison, as_json: bool) -> int:
     if as_json:
         rows = comparison.rows()
         click.echo(
-            json.dumps({"agree": comparison.agree, "same_data": comparison.same_data, "metrics": rows}, indent=2)
+            json.dumps({"match": comparison.match, "same_data": comparison.same_data, "metrics": rows}, indent=2)
         )
-        return 0 if comparison.agree else 1
-    shown = [row for row in comparison.rows() if "/" not in row["metric"] or not row["agrees"]]
+        return 0 if comparison.match else 1
+    shown = [row for row in comparison.rows() if "/" not in row["metric"] or not row["match"]]
     show([{key: _plain(value) for key, value in row.items()} for row in shown], as_json=False)
-    hidden = len(comparison.stated) - len(shown)
+    hidden = len(comparison.expected) - len(shown)
     if hidden:
         click.echo(f"and {hidden} more {'metric, which agrees' if hidden == 1 else 'metrics, which agree'}")
     if not comparison.same_data:
         click.echo(f"{source}: the stated metrics are of other data, so they cannot be compared.")
-    elif comparison.differing:
-        click.echo(f"{source}: {len(comparison.differing)} of {len(comparison.stated)} metrics differ.")
+    elif comparison.mismatches:
+        click.echo(f"{source}: {len(comparison.mismatches)} of {len(comparison.expected)} metrics differ.")
     else:
         tolerance = f"{100 * comparison.tolerance:g} %"
-        click.echo(f"{source}: all {len(comparison.stated)} metrics agree within {tolerance}.")
-    return 0 if comparison.agree else 1
+        click.echo(f"{source}: all {len(comparison.expected)} metrics agree within {tolerance}.")
+    return 0 if comparison.match else 1
 
 
 def _plain(value: object) -> str:

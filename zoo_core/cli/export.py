@@ -51,11 +51,11 @@ def command(
     The batch size is dynamic, and so are height and width if the network supports it. If the outputs differ, the exit
     code is 1 and no file is written.
     """
-    from zoo_core.tools.export.requirements import ENDINGS, check_free, check_packages, format_of
+    from zoo_core.tools.export.requirements import EXTENSIONS, check_free, check_packages, format_of
 
     format = format_of(output, format)
     check_packages(format)
-    output = output or Path(f"{_name(source)}{ENDINGS[format]}")
+    output = output or Path(f"{_name(source)}{EXTENSIONS[format]}")
     check_free(output)
     catalog = open_catalog(registry)
     with exits_on_interrupt():
@@ -82,7 +82,7 @@ def _print(exported: Exported, tolerance: float, as_json: bool) -> None:
             {"input": check.input, **check.differences, "allowed": tolerance * check.scale} for check in exported.checks
         ]
         result = {"file": str(exported.file), **exported.facts, "largest_difference": exported.largest}
-        result |= {"checks": checks, "no_real_input": exported.unchecked or None}
+        result |= {"checks": checks, "no_real_input": exported.skipped_real_input or None}
         click.echo(json.dumps(result, indent=2))
         return
     facts = exported.facts
@@ -106,6 +106,6 @@ def _print(exported: Exported, tolerance: float, as_json: bool) -> None:
         for check in exported.checks
     ]
     show(rows, as_json=False)
-    if exported.unchecked:
-        click.echo(f"Checked on random input only: {exported.unchecked}.")
+    if exported.skipped_real_input:
+        click.echo(f"Checked on random input only: {exported.skipped_real_input}.")
     click.echo(f"The largest difference is {exported.largest:.2g}.")

@@ -28,14 +28,14 @@ def command(runs: tuple[str, ...], output: Path | None, registry: tuple[Path, ..
 
     For several runs, the default is ./report.html. An existing report is overwritten, any other file is not.
     """
-    from zoo_core.tools.report.page import refuse_others, write_report
-    from zoo_core.tools.report.read import gather
+    from zoo_core.tools.report.page import check_overwrite, write_report
+    from zoo_core.tools.report.read import read_run
 
     folders = [run_called(run, "zoo report RUN_DIR") for run in runs]
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise BadSetting("a run is given twice.", "Give each run once.")
     path = output or (folders[0] / NAME if len(folders) == 1 else Path(NAME))
-    refuse_others(path)
+    check_overwrite(path)
     catalog = open_catalog(registry)
-    write_report([gather(folder, catalog) for folder in folders], path)
+    write_report([read_run(folder, catalog) for folder in folders], path)
     click.echo(f"wrote {path}")

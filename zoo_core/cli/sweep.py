@@ -74,9 +74,9 @@ def command(
 
         if resume is not None:
             _refuse_others("resumed", options, {"storage", "trials"})
-            begun = beginning.resumed(resume, options["storage"], options["trials"], device)
+            begun = beginning.resume_sweep(resume, options["storage"], options["trials"], device)
         else:
-            begun = beginning.begun(catalog, recipe or "", [*words, *_device_override(device)], **options)
+            begun = beginning.create_sweep(catalog, recipe or "", [*words, *_device_override(device)], **options)
     from zoo_core.cli.sweep_report import SweepReporter
 
     return SweepReporter(begun, catalog, as_json).run(time_limit)
@@ -86,7 +86,7 @@ def _show(show: str, storage: str | None, as_json: bool) -> int:
     from zoo_core.cli.sweep_report import report
     from zoo_core.tools.sweep import start as beginning
 
-    report(beginning.opened(show, storage), as_json)
+    report(beginning.open_sweep(show, storage), as_json)
     return 0
 
 

@@ -14,8 +14,8 @@ from zoo_core.cli.table import show
 from zoo_core.errors import ZooError
 from zoo_core.registry.catalog import Catalog
 from zoo_core.tools.sweep.plot import draw
-from zoo_core.tools.sweep.results import as_plain, as_rows, best_of, place_of, words_of, write_table
-from zoo_core.tools.sweep.space import as_words
+from zoo_core.tools.sweep.results import as_dict, as_rows, best_of, location_of, overrides_of, write_table
+from zoo_core.tools.sweep.space import as_overrides
 from zoo_core.tools.sweep.start import Sweep
 from zoo_core.tools.sweep.study import Trial
 from zoo_core.training.signals import EXIT_CODES
@@ -29,12 +29,12 @@ class SweepReporter:
 
     def run(self, seconds: float | None) -> int:
         """Run trials until none is left or ``seconds`` have passed; returns the exit code of the command."""
-        from zoo_core.tools.sweep.trials import Sweep
+        from zoo_core.tools.sweep.trials import TrialRunner
 
         sweep = self._sweep
         trials = f"{sweep.plan.trials:,} trials by {sweep.plan.settings.sampler}"
         click.echo(f"sweep of {sweep.plan.recipe.name}: {trials}, in {sweep.folder.path}", err=True)
-        worker = Sweep(sweep.folder, sweep.plan, sweep.study, self._catalog, self._callbacks, self._print_trial)
+        worker = TrialRunner(sweep.folder, sweep.plan, sweep.study, self._catalog, self._callbacks, self._print_trial)
         stopped = worker.run(seconds)
         trials_now = report(sweep, self._as_json, self._catalog, stopped)
         if stopped:
@@ -55,7 +55,7 @@ class SweepReporter:
         value = f"{plan.settings.name} {trial.value:.4g}" if trial.value is not None else ""
         if trial.state == "running":
             number = f"trial {trial.number} ({trial.number + 1} of {plan.trials:,})"
-            click.echo(f"{number}: {' '.join(as_words(trial.texts))}", err=True)
+            click.echo(f"{number}: {' '.join(as_overrides(trial.params))}", err=True)
             return
         _write(self._sweep, self._sweep.study.trials(), plot=False)
         if trial.state == "failed":
@@ -76,10 +76,10 @@ def report(sweep: Sweep, as_json: bool, catalog: Catalog | None = None, stopped:
             "recipe": sweep.plan.recipe.name,
             "folder": str(sweep.folder.path),
             "metric": sweep.plan.settings.metric,
-            "wanted": sweep.plan.trials,
+            "num_trials": sweep.plan.trials,
             "stopped": stopped,
             "best": best and best.number,
-            "trials": [as_plain(trial, sweep.folder) for trial in trials],
+            "trials": [as_dict(trial, sweep.folder) for trial in trials],
         }
         click.echo(json.dumps(result, indent=2))
         return trials
@@ -94,10 +94,10 @@ def report(sweep: Sweep, as_json: bool, catalog: Catalog | None = None, stopped:
 def _write(sweep: Sweep, trials: Sequence[Trial], plot: bool) -> None:
     """Write the results to the sweep's folder. An error, as of a full disk, is a warning: --show writes them again."""
     try:
-        with sweep.folder.alone():
+        with sweep.folder.exclusive():
             write_table(sweep.folder, trials, sweep.plan)
             if plot:
-                draw(trials, sweep.plan, sweep.folder.picture)
+                draw(trials, sweep.plan, sweep.folder.plot)
     except OSError as error:
         warnings.warn(f"{sweep.folder.path} can't be written to: {error.strerror}. Results are missing.", stacklevel=2)
 
@@ -108,14 +108,14 @@ def _summary(sweep: Sweep, trials: Sequence[Trial], catalog: Catalog | None, sto
     states = ", ".join(f"{count[state]} {state}" for state in ("done", "pruned", "failed", "running") if count[state])
     stop = f"stopped by {stopped}, " if stopped else ""
     lines = [f"{plan.recipe.name}: {stop}{states or 'none started'}, of {plan.trials:,} trials"]
-    lines += [f"  sweep    {folder}", f"  plot     {sweep.folder.picture}"]
+    lines += [f"  sweep    {folder}", f"  plot     {sweep.folder.plot}"]
     best = best_of(trials, plan)
     if best is not None:
         lines += [
             f"  best     trial {best.number}, {plan.settings.name} {best.value:.4g}",
-            f"  train    zoo run {words_of(best, plan)}",
+            f"  train    zoo run {overrides_of(best, plan)}",
         ]
-        lines += _predict_line(Path(place_of(best, sweep.folder)), catalog)
+        lines += _predict_line(Path(location_of(best, sweep.folder)), catalog)
     if len(trials) < plan.trials or count["running"]:
         lines.append(f"  resume   zoo sweep --resume {folder}")
     return [*lines, f"  curves   tensorboard --logdir {folder}"]

@@ -190,7 +190,7 @@ def publish(
         name = name or publishing.name_of(run)
         output = output or Path(f"{name}.safetensors")
         published = publishing.publish(run, license, output, catalog, name=name, dtype=dtype, summary=summary)
-        for file in (published.weights, published.card, published.picture):
+        for file in (published.weights, published.card, published.preview):
             if file:
                 click.echo(f"wrote {file}", err=True)
         if to:

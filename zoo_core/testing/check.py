@@ -12,11 +12,11 @@ Kind = Literal["plugin", "model", "dataset", "recipe"]
 
 
 class Skip(Exception):
-    """Raised by a check that does not apply; says why."""
+    """Raised by a check that does not apply, with the reason."""
 
 
 class Failed(AssertionError):
-    """Raised by a check that does not hold; says what was seen."""
+    """Raised by a check that fails, with what was found."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,18 @@ def check(kind: Kind, guards: str, hint: str) -> Callable[[Callable[[Subject], N
     return make
 
 
-def require(holds: bool, seen: str) -> None:
-    """Fail a check that does not hold, in words that say what was seen."""
-    if not holds:
-        raise Failed(seen)
+def require(condition: bool, finding: str) -> None:
+    """Fail the check with ``finding`` unless ``condition`` is true."""
+    if not condition:
+        raise Failed(finding)
 
 
 def settings_of(subject: Subject) -> dict[str, Any]:
-    """No settings: a thing is checked with its defaults. One that needs some is left to its recipes."""
+    """No settings, since a component is checked with its defaults; one with required settings is skipped."""
     from zoo_core.config.settings import describe
 
     loaded = subject.catalog.find(subject.kind, subject.name).load()  # type: ignore[arg-type]
-    needed = [info.name for info in describe(loaded.Config) if info.required]
-    if needed:
-        raise Skip(f"it needs {', '.join(needed)}, which only its user knows")
+    required = [info.name for info in describe(loaded.Config) if info.required]
+    if required:
+        raise Skip(f"it has required settings: {', '.join(required)}")
     return {}

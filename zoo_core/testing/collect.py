@@ -40,7 +40,7 @@ class Case:
         start = time.perf_counter()
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # that data are made do with, say, is a run's concern
+                warnings.simplefilter("ignore", UserWarning)  # for example that a subset of the data is used
                 self.check.function(self.subject)
         except Skip as skip:
             return Outcome("skipped", str(skip), time.perf_counter() - start)
@@ -70,7 +70,7 @@ def cases(name: str, overrides: Iterable[str] = (), catalog: Catalog | None = No
         known = [info.name for info in here.plugins.infos] + [entry.name for entry in here.registry.entries]
         known += [one for _, one in here.recipes.names()]
         raise UnknownName(
-            f"nothing that can be checked is called '{name}'.", did_you_mean(name, known, "See `zoo list`.")
+            f"there is no plugin, model, dataset or recipe '{name}'.", did_you_mean(name, known, "See `zoo list`.")
         )
     return [
         Case(one, Subject(kind, thing, here, words))

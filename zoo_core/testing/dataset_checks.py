@@ -1,4 +1,4 @@
-"""What is promised of a data set."""
+"""The checks of a dataset."""
 
 from __future__ import annotations
 
@@ -16,67 +16,65 @@ from zoo_core.errors import ZooError
 from zoo_core.registry.resolve import build
 from zoo_core.testing.check import Skip, Subject, check, require, settings_of
 
-_SOME = 8
+_NUM_EXAMPLES = 8
 
 
 @check(
     "dataset",
-    "A trainer finds what it asks for by name, and batches can be made of it.",
-    "Let an example be a mapping from names to tensors or numbers: {'image': …, 'label': 3}.",
+    "Examples are mappings from names to tensors or numbers, so that they can be collated into batches.",
+    "Return a mapping for each example: {'image': …, 'label': 3}.",
 )
 def examples_are_mappings(subject: Subject) -> None:
-    for examples in _parts(subject):
+    for examples in _splits(subject):
         example = examples[0]
         require(isinstance(example, Mapping), f"an example is a {type(example).__name__}")
         for name, value in example.items():
             require(isinstance(value, (Tensor, int, float)), f"'{name}' is a {type(value).__name__}")
             if isinstance(value, Tensor) and value.is_floating_point():
-                require(bool(value.isfinite().all()), f"'{name}' holds NaN or infinity")
+                require(bool(value.isfinite().all()), f"'{name}' has NaN or infinite values")
 
 
 @check(
     "dataset",
-    "A run is the same whatever the number of workers.",
-    "Draw whatever is random in an example from its number alone.",
+    "Examples do not depend on the number of loader workers, so that a run does not either.",
+    "Seed random operations of an example with its index.",
 )
-def the_same_for_any_number_of_workers(subject: Subject) -> None:
-    examples = _parts(subject)[0]
-    numbers = list(range(min(_SOME, len(examples))))
-    halves = [numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]]
+def examples_are_independent_of_workers(subject: Subject) -> None:
+    examples = _splits(subject)[0]
+    indices = list(range(min(_NUM_EXAMPLES, len(examples))))
+    halves = [indices[: len(indices) // 2], indices[len(indices) // 2 :]]
     batches = {workers: _batches(examples, halves, workers) for workers in (0, 2)}
     for one, other in zip(batches[0], batches[2], strict=True):
         for name, value in one.items():
-            require(torch.equal(value, other[name]), f"'{name}' differs between no workers and two")
-    single = examples[numbers[-1]]
+            require(torch.equal(value, other[name]), f"'{name}' differs between 0 and 2 workers")
+    single = examples[indices[-1]]
     for name, value in batches[0][-1].items():
-        alone = torch.as_tensor(single[name]).to(value.dtype)
-        require(torch.equal(alone, value[-1]), f"'{name}' differs between one example alone and in a batch")
+        unbatched = torch.as_tensor(single[name]).to(value.dtype)
+        require(torch.equal(unbatched, value[-1]), f"'{name}' differs between a single example and a batch")
 
 
 @check(
     "dataset",
-    "A figure can be told to come from the same data.",
-    "Let fingerprint() depend on the data and the settings that shape them, and on nothing else.",
+    "The fingerprint is reproducible, so that metrics are compared only if they were measured on the same data.",
+    "Compute fingerprint() from the data and the settings that affect them, and from nothing else.",
 )
-def the_fingerprint_is_always_the_same(subject: Subject) -> None:
-    _parts(subject)
+def fingerprint_is_reproducible(subject: Subject) -> None:
+    _splits(subject)
     one, other = (_build(subject).fingerprint() for _ in range(2))
     require(isinstance(one, str) and bool(one), f"the fingerprint is {one!r}")
-    require(one == other, f"it is {one} once and {other} another time")
+    require(one == other, f"the fingerprint is {one} and then {other}")
 
 
 @check(
     "dataset",
-    "What is measured was not trained on.",
-    "Let evaluation() give other examples than train().",
+    "The train and test splits have no examples in common.",
+    "Return different examples from train() and test().",
 )
-def evaluation_is_apart_from_training(subject: Subject) -> None:
-    train, evaluation = _parts(subject)
-    seen = {_key(train[number]) for number in range(min(_SOME * 8, len(train)))}
-    for number in range(min(_SOME * 8, len(evaluation))):
-        require(
-            _key(evaluation[number]) not in seen, f"evaluation example {number} is among the first to be trained on"
-        )
+def train_and_test_splits_are_disjoint(subject: Subject) -> None:
+    train, test = _splits(subject)
+    train_keys = {_key(train[index]) for index in range(min(_NUM_EXAMPLES * 8, len(train)))}
+    for index in range(min(_NUM_EXAMPLES * 8, len(test))):
+        require(_key(test[index]) not in train_keys, f"test example {index} is one of the first train examples")
 
 
 def _build(subject: Subject) -> Dataset:
@@ -84,23 +82,24 @@ def _build(subject: Subject) -> Dataset:
     return dataset
 
 
-def _parts(subject: Subject) -> tuple[Examples, Examples]:
+def _splits(subject: Subject) -> tuple[Examples, Examples]:
+    """The train and the test split."""
     dataset = _build(subject)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that it makes do with less, say, is a run's concern
-            train, evaluation = dataset.train(), dataset.test()
+            warnings.simplefilter("ignore", UserWarning)  # for example that a subset of the data is used
+            train, test = dataset.train(), dataset.test()
     except ZooError as error:
-        raise Skip(f"its data are not to be had here: {error.message}") from error
-    if not len(train) or not len(evaluation):
-        raise Skip("it has no examples here")
-    return train, evaluation
+        raise Skip(f"its data are not available: {error.message}") from error
+    if not len(train) or not len(test):
+        raise Skip("a split is empty")
+    return train, test
 
 
-def _batches(examples: Examples, numbers: list[list[int]], workers: int) -> list[dict[str, Tensor]]:
+def _batches(examples: Examples, indices: list[list[int]], workers: int) -> list[dict[str, Tensor]]:
     generator = torch.Generator().manual_seed(0)
-    given = loader(examples, batch_sampler=numbers, workers=workers, generator=generator)
-    return [dict(batch) for batch in itertools.islice(given, len(numbers))]
+    batches = loader(examples, batch_sampler=indices, workers=workers, generator=generator)
+    return [dict(batch) for batch in itertools.islice(batches, len(indices))]
 
 
 def _key(example: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""What is promised of a plugin as a whole."""
+"""The checks of a plugin as a whole."""
 
 from __future__ import annotations
 
@@ -15,83 +15,82 @@ from zoo_core.errors import ZooError
 from zoo_core.registry.resolve import resolve
 from zoo_core.testing.check import Skip, Subject, check, require
 
-_MILLISECONDS = 50.0
-_LOADING = """
+_MAX_MILLISECONDS = 50.0
+_LOAD = """
 import json, sys
-from zoo_core.catalog import Catalog
+from zoo_core.registry.catalog import Catalog
 infos = Catalog().plugins.infos
-told = [(info.milliseconds, info.state, info.why) for info in infos if info.name == sys.argv[1]]
-print(json.dumps([told, "torch" in sys.modules]))
+found = [(info.milliseconds, info.state, info.why) for info in infos if info.name == sys.argv[1]]
+print(json.dumps([found, "torch" in sys.modules]))
 """
-_PICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+_PICKLE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 
 @check(
     "plugin",
-    "`zoo list` and shell completion start in a blink, however many plugins there are.",
+    "Registration is fast, so that `zoo list` and shell completion are, with any number of plugins.",
     "Register targets as text, 'package.module:Class', and import nothing heavy in the module of the entry point.",
 )
-def registration_is_light(subject: Subject) -> None:
-    """In a process of its own, without the other plugins; the fastest of three, since the first may have to compile."""
+def registration_is_fast(subject: Subject) -> None:
+    """In a new process without other plugins; the fastest of three, since the first may have to compile bytecode."""
     installed = [info for info in subject.catalog.plugins.infos if info.name == subject.name]
     if not installed or installed[0].distribution == "your file":
-        raise Skip("it is no installed distribution, of which a new process would know")
-    took = []
+        raise Skip("it is not an installed distribution, so a new process can't load it")
+    times = []
     for _ in range(3):
-        command = [sys.executable, "-c", _LOADING, subject.name]
-        alone = {**os.environ, "ZOO_PLUGINS": subject.name}
-        done = subprocess.run(command, capture_output=True, text=True, env=alone)  # noqa: S603  # this Python
-        require(done.returncode == 0, f"zoo could not be started: {done.stderr.strip()[-300:]}")
-        told, torch_imported = json.loads(done.stdout.splitlines()[-1])
-        require(not torch_imported, "torch is imported as plugins are registered")
-        milliseconds, state, why = told[0]
+        command = [sys.executable, "-c", _LOAD, subject.name]
+        environment = {**os.environ, "ZOO_PLUGINS": subject.name}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)  # noqa: S603  # this Python
+        require(done.returncode == 0, f"zoo does not start: {done.stderr.strip()[-300:]}")
+        found, torch_imported = json.loads(done.stdout.splitlines()[-1])
+        require(not torch_imported, "torch is imported during registration")
+        milliseconds, state, why = found[0]
         require(state == "loaded", f"it does not load: {why}")
-        took.append(milliseconds)
-    require(
-        min(took) < _MILLISECONDS, f"it took {min(took):.0f} ms to register, but should take under {_MILLISECONDS:.0f}"
-    )
+        times.append(milliseconds)
+    limit = f"{_MAX_MILLISECONDS:.0f} ms"
+    require(min(times) < _MAX_MILLISECONDS, f"registration takes {min(times):.0f} ms, but should take under {limit}")
 
 
 @check(
     "plugin",
-    "Who uses a model knows under which conditions, and where it is described.",
-    "Give license='Apache-2.0' (an SPDX identifier), and for a model or trainer paper='Author year', to the registry.",
+    "Every component has a license, and every model and trainer a reference to its paper.",
+    "Pass license='Apache-2.0' (an SPDX identifier) and, for a model or trainer, paper='Author year' to the registry.",
 )
-def licence_and_source_are_stated(subject: Subject) -> None:
+def license_and_paper_are_stated(subject: Subject) -> None:
     for entry in subject.catalog.registry.entries:
         if entry.plugin == subject.name:
-            require(bool(entry.license), f"the {entry.kind} '{entry.name}' states no license")
-            require(bool(entry.paper) or entry.kind == "dataset", f"the {entry.kind} '{entry.name}' states no source")
+            require(bool(entry.license), f"the {entry.kind} '{entry.name}' has no license")
+            require(bool(entry.paper) or entry.kind == "dataset", f"the {entry.kind} '{entry.name}' has no paper")
 
 
 @check(
     "plugin",
-    "A recipe that is listed can be run: its names are registered, its settings fit.",
-    "Run `zoo run RECIPE --print-config` and mend what it says.",
+    "Every recipe is valid: its components are registered, and its settings exist.",
+    "Run `zoo run RECIPE --print-config` and fix the errors that it reports.",
 )
 def recipes_resolve(subject: Subject) -> None:
     names = [name for owner, name in subject.catalog.recipes.names() if owner == subject.name]
     if not names:
-        raise Skip("it brings no recipes")
+        raise Skip("it has no recipes")
     for name in names:
         recipe = subject.catalog.recipe(f"{subject.name}/{name}")
         try:
             recipe.run_settings()
             resolve(recipe, subject.catalog).load()
         except ZooError as error:
-            if "???" not in str(recipe.values):  # a value that only its user knows
+            if "???" not in str(recipe.values):  # a placeholder that the user must replace
                 require(False, f"the recipe '{name}': {error.message}")
 
 
 @check(
     "plugin",
-    "Nobody's weights or data run code: a pickle does, as it is read.",
-    "Keep tensors in safetensors and the rest in JSON; for numpy, allow_pickle=False.",
+    "The plugin reads no pickles, since loading a pickle can execute arbitrary code.",
+    "Store tensors as safetensors and other values as JSON; for numpy, use allow_pickle=False.",
 )
 def nothing_is_unpickled(subject: Subject) -> None:
     for path in _sources(subject):
-        for line, what in _pickles(path):
-            require(False, f"{path.name}, line {line}: {what}")
+        for line, use in _uses_of_pickle(path):
+            require(False, f"{path.name}, line {line}: {use}")
 
 
 def _sources(subject: Subject) -> Iterator[Path]:
@@ -103,22 +102,23 @@ def _sources(subject: Subject) -> Iterator[Path]:
         spec = find_spec(module)
         if spec is not None and spec.origin:
             folders.add(Path(spec.origin).parent if "." in module else Path(spec.origin))
-    for place in sorted(folders):
-        yield from sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    for path in sorted(folders):
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
-def _pickles(path: Path) -> Iterator[tuple[int, str]]:
+def _uses_of_pickle(path: Path) -> Iterator[tuple[int, str]]:
+    """The line and a description of each import of a pickle module and each call that may unpickle."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found = [name.name for name in node.names if name.name.partition(".")[0] in _PICKLING]
+            found = [name.name for name in node.names if name.name.partition(".")[0] in _PICKLE_MODULES]
             yield from ((node.lineno, f"imports {name}") for name in found)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in _PICKLING:
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in _PICKLE_MODULES:
             yield node.lineno, f"imports {node.module}"
         elif isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            allowing = any(
-                word.arg == "allow_pickle" and not (isinstance(word.value, ast.Constant) and word.value.value is False)
-                for word in node.keywords
+            function = ast.unparse(node.func)
+            allowed = any(
+                one.arg == "allow_pickle" and not (isinstance(one.value, ast.Constant) and one.value.value is False)
+                for one in node.keywords
             )
-            if called in ("torch.load", "torch.save") or called.endswith("load_state_dict_from_url") or allowing:
-                yield node.lineno, f"calls {called}{' with allow_pickle' if allowing else ''}"
+            if function in ("torch.load", "torch.save") or function.endswith("load_state_dict_from_url") or allowed:
+                yield node.lineno, f"calls {function}{' with allow_pickle' if allowed else ''}"

@@ -1,4 +1,4 @@
-"""One process of the check that two agree: python -m zoo_core.testing.process_pair FOLDER RECIPE [KEY=VALUE]..."""
+"""One process of the check with two processes: python -m zoo_core.testing.process_pair FOLDER RECIPE [KEY=VALUE]..."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from zoo_core.training.assemble import try_out
 from zoo_core.weights.format import apart
 
 
-def main(folder: str, recipe: str, *words: str) -> None:
+def main(folder: str, recipe: str, *overrides: str) -> None:
     warnings.simplefilter("ignore", UserWarning)
     here = Catalog()
-    loop = try_out(resolve(here.recipe(recipe, *words), here), Path(folder))
+    loop = try_out(resolve(here.recipe(recipe, *overrides), here), Path(folder))
     loop.train()
     captured = loop.state.capture()
-    tensors = {f"{name}: {key}": one for name, (held, _) in captured.items() for key, one in held.items()}
+    tensors = {f"{name}: {key}": one for name, (part, _) in captured.items() for key, one in part.items()}
     save_file(apart(tensors), Path(folder, f"rank-{loop.engine.rank}.safetensors"))
-    rest = {name: structure for name, (_, structure) in captured.items()}
-    Path(folder, f"rank-{loop.engine.rank}.json").write_text(json.dumps(rest))
+    structures = {name: structure for name, (_, structure) in captured.items()}
+    Path(folder, f"rank-{loop.engine.rank}.json").write_text(json.dumps(structures))
     loop.engine.close()
 
 

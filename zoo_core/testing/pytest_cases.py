@@ -22,6 +22,6 @@ def conformance(name: str, overrides: Iterable[str] = ()) -> Callable[[Case], No
         if outcome.state == "skipped":
             pytest.skip(outcome.why)
         if outcome.state == "failed":
-            pytest.fail(f"{outcome.why}\n  Guards: {case.check.guards}\n  Cure: {case.check.hint}", pytrace=False)
+            pytest.fail(f"{outcome.why}\n  Guards: {case.check.guards}\n  Hint: {case.check.hint}", pytrace=False)
 
     return test_conforms

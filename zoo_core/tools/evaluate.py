@@ -1,4 +1,4 @@
-"""Whether weights hold what they promise: their figures measured again, or their recipe run again."""
+"""Verify the metrics that weights state: evaluate the weights again, or train their recipe again."""
 
 from __future__ import annotations
 
@@ -20,55 +20,66 @@ from zoo_core.weights.metadata import provenance
 
 @dataclass(frozen=True)
 class Comparison:
-    """Figures that weights state, beside those that were found."""
+    """The metrics stated in the metadata of weights, and those that were measured."""
 
-    stated: Mapping[str, float]
-    found: Mapping[str, float]
+    expected: Mapping[str, float]
+    measured: Mapping[str, float]
     tolerance: float
+    """The largest relative difference that is accepted."""
     same_data: bool
+    """Whether both were measured on the same dataset, by its fingerprint."""
 
-    def agrees(self, name: str) -> bool:
-        """Whether a figure was found as stated, within ``tolerance`` of it."""
-        if name not in self.stated or name not in self.found:
+    def matches(self, name: str) -> bool:
+        """Whether the measured value of a metric is within ``tolerance`` of the expected one."""
+        if name not in self.expected or name not in self.measured:
             return False
-        return math.isclose(self.stated[name], self.found[name], rel_tol=self.tolerance, abs_tol=1e-12)
+        return math.isclose(self.expected[name], self.measured[name], rel_tol=self.tolerance, abs_tol=1e-12)
 
     @property
-    def differing(self) -> list[str]:
-        return [name for name in self.stated if not self.agrees(name)]
+    def mismatches(self) -> list[str]:
+        """The names of the metrics that do not match."""
+        return [name for name in self.expected if not self.matches(name)]
 
     @property
-    def agree(self) -> bool:
-        return bool(self.stated) and self.same_data and not self.differing
+    def match(self) -> bool:
+        """Whether the dataset is the same and all metrics match."""
+        return bool(self.expected) and self.same_data and not self.mismatches
 
     def rows(self) -> list[dict[str, Any]]:
-        """A line for each figure."""
+        """A row for each metric."""
         return [
-            {"metric": name, "stated": self.stated[name], "found": self.found.get(name), "agrees": self.agrees(name)}
-            for name in self.stated
+            {
+                "metric": name,
+                "expected": self.expected[name],
+                "measured": self.measured.get(name),
+                "match": self.matches(name),
+            }
+            for name in self.expected
         ]
 
 
 def evaluate(source: str | Path, catalog: Catalog, overrides: Iterable[str], tolerance: float) -> Comparison:
-    """Measure the weights ``source`` with the recipe in their header, and compare with the figures there.
+    """Evaluate the weights ``source`` with the recipe in their metadata, and compare with the metrics there.
 
     Raises:
-        ZooError: if there are no weights of that name, or they do not say what they were trained and measured by.
+        ZooError: if there are no weights of that name, or their metadata has no recipe or no metrics.
     """
     from zoo_core.registry.resolve import resolve
     from zoo_core.training import runner
 
     overrides = list(overrides)
-    for word in overrides:
-        if word.startswith("model."):
-            raise BadSetting(f"'{word}' would be another model than these weights are of.", "Leave it out.")
+    for override in overrides:
+        if override.startswith("model."):
+            raise BadSetting(f"'{override}' does not apply: the weights fix the model's settings.", "Leave it out.")
     header = read_header(locate(source, catalog))
     recipe = recipe_of(header).with_overrides(overrides)
     model, _ = load(header.path, catalog)
     measured = runner.evaluate(resolve(recipe, catalog), model, int(header.metadata.get("step", 0)))
     for note in measured.data.warnings:
         warnings.warn(note, stacklevel=2)
-    return Comparison(_stated(header), measured.metrics, tolerance, _is_same(header, measured.data.fingerprint))
+    return Comparison(
+        _stated_metrics(header), measured.metrics, tolerance, _is_same_data(header, measured.data.fingerprint)
+    )
 
 
 def reproduce(
@@ -79,38 +90,38 @@ def reproduce(
     callbacks: Iterable[object] = (),
     folder: Path | None = None,
 ) -> tuple[Any, Comparison]:
-    """Run the recipe in the header of the weights ``source`` again; gives the run, and its figures beside theirs."""
+    """Train the recipe in the metadata of the weights ``source`` again, and compare the metrics of the two."""
     from zoo_core.registry.resolve import resolve
     from zoo_core.training import runner
 
     header = read_header(locate(source, catalog))
-    stated = _stated(header)
+    expected = _stated_metrics(header)
     resolved = resolve(recipe_of(header).with_overrides(overrides), catalog)
     run = runner.run_recipe(resolved, callbacks, folder)
-    same_data = _is_same(header, provenance(run.folder)["dataset"])
-    return run, Comparison(stated, run.test_metrics, tolerance, same_data)
+    same_data = _is_same_data(header, provenance(run.folder)["dataset"])
+    return run, Comparison(expected, run.test_metrics, tolerance, same_data)
 
 
 def recipe_of(header: Header) -> Recipe:
-    """The recipe that a weights file was trained by, every setting as it was.
+    """The recipe in the metadata of a weights file, with all settings that it was trained with.
 
     Raises:
-        BadFile: if the file does not say.
+        BadFile: if the metadata has no recipe.
     """
     values = dict(header.metadata.get("recipe", {}))
     if not values:
-        raise BadFile(f"{header.path} does not say which recipe it was trained by.", f"It says: {header.summary()}.")
+        raise BadFile(f"the metadata of {header.path} has no recipe.", f"It has: {header.summary()}.")
     name = str(values.pop("name", "unnamed"))
     return Recipe(name, dict(checked(values, name, header.path, KEYS)))
 
 
-def _is_same(header: Header, fingerprint: str) -> bool:
-    """Whether the data are those of the weights, as far as these say."""
+def _is_same_data(header: Header, fingerprint: str) -> bool:
+    """Whether the fingerprint is that in the metadata of the weights; True if they have none."""
     return bool(header.metadata.get("dataset", fingerprint) == fingerprint)
 
 
-def _stated(header: Header) -> dict[str, float]:
+def _stated_metrics(header: Header) -> dict[str, float]:
     metrics = header.metadata.get("metrics", {})
     if not metrics or not all(isinstance(value, (int, float)) for value in metrics.values()):
-        raise BadFile(f"{header.path} states no figures.", f"It says: {header.summary()}.")
+        raise BadFile(f"the metadata of {header.path} has no metrics.", f"It has: {header.summary()}.")
     return {str(name): float(value) for name, value in metrics.items()}

@@ -1,4 +1,4 @@
-"""Packages that zoo itself does not need, and some of what it offers does."""
+"""Check for the optional packages that some commands need."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from importlib.util import find_spec
 from zoo_core.errors import ZooError
 
 
-def check_packages(whose: str, names: tuple[str, ...], hint: str) -> None:
-    """Refuse to begin without the packages that ``whose`` ("a sweep") needs.
+def check_packages(feature: str, names: tuple[str, ...], hint: str) -> None:
+    """Check that the packages that ``feature`` ("a sweep") needs are installed.
 
     Raises:
-        ZooError: if one is missing; names those that are.
+        ZooError: if some are missing; names them.
     """
     missing = [name for name in names if find_spec(name) is None]
     if missing:
-        are = "is" if len(missing) == 1 else "are"
-        raise ZooError(f"{whose} needs {' and '.join(missing)}, which {are} not installed.", hint)
+        verb = "is" if len(missing) == 1 else "are"
+        raise ZooError(f"{feature} needs {' and '.join(missing)}, which {verb} not installed.", hint)

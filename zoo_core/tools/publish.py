@@ -1,4 +1,4 @@
-"""From a finished run to published weights: a file, a card that a person reads, and an entry for a registry."""
+"""Publish the weights of a finished run: a weights file, a model card, and an entry for a registry file."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ from zoo_core.weights.header import Header, read_header
 from zoo_core.weights.load import load
 from zoo_core.weights.metadata import finite_metrics, provenance
 
-_LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*")
+_LICENSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class Published:
-    """What was written: the weights, their card, a picture if the run drew one, and the entry for a registry."""
+    """The files that were written, with a preview image if the run has one, and the entry for a registry file."""
 
     weights: Path
     card: Path
-    picture: Path | None
+    preview: Path | None
     entry: dict[str, Any]
 
     def as_yaml(self, name: str) -> str:
-        """The section ``weights`` of a registry file, with this entry."""
+        """The section ``weights`` of a registry file with this entry."""
         return as_text({"weights": {name: self.entry}})
 
 
 def name_of(run: Path) -> str:
-    """The name of a finished run's recipe, under which its weights are published unless another is given."""
+    """The name of the recipe of a finished run, the default name of its published weights."""
     return recipe_of(read_header(RunFolder(run).weights)).name
 
 
@@ -63,17 +63,19 @@ def publish(
     summary: str = "",
     location: str | None = None,
 ) -> Published:
-    """Write the weights of the finished run in the folder ``run`` to ``output``, its card and picture beside it.
+    """Write the weights of the finished run in the folder ``run`` to ``output``, with a model card and a preview image.
 
-    With ``dtype`` the floating-point tensors are stored in it. The figures that the file states are then measured anew,
-    on the weights as they are stored.
+    With ``dtype`` the floating-point tensors are stored in it, and the metrics are measured again with the converted
+    weights.
 
     Raises:
         BadFile: if the run has no result, or one that can't be published; nothing is written then.
-        BadSetting: if ``license`` or ``dtype`` are none.
+        BadSetting: if ``license`` or ``dtype`` is not valid.
     """
-    if not _LICENCE.fullmatch(license):
-        raise BadSetting(f"'{license}' is no license.", "Write an SPDX identifier, such as Apache-2.0 or CC-BY-4.0.")
+    if not _LICENSE.fullmatch(license):
+        raise BadSetting(
+            f"'{license}' is not a valid license.", "Write an SPDX identifier, such as Apache-2.0 or CC-BY-4.0."
+        )
     if dtype is not None and dtype not in DTYPES:
         raise BadSetting(f"dtype is '{dtype}', but should be one of {', '.join(DTYPES)}.")
     folder = RunFolder(run)
@@ -86,8 +88,8 @@ def publish(
     files = [output, output.with_suffix(".md"), output.with_suffix(".png")]
     for file in files:
         if file.exists():
-            raise BadFile(f"{file} is there already, and nothing published is overwritten.", "Choose another -o FILE.")
-    tensors = _stored(read_tensors(folder.weights), DTYPES.get(dtype or ""), folder.weights)
+            raise BadFile(f"{file} already exists, and is not overwritten.", "Choose another -o FILE.")
+    tensors = _convert_tensors(read_tensors(folder.weights), DTYPES.get(dtype or ""), folder.weights)
     trainer: Any = catalog.find("trainer", recipe.component("trainer")).load()
     metadata = {
         **provenance(folder),
@@ -98,10 +100,10 @@ def publish(
     }
     output.parent.mkdir(parents=True, exist_ok=True)
     write(output, tensors, metadata)
-    picture = _newest_picture(folder)
-    if picture is not None:
-        shutil.copyfile(picture, files[2])
-    files[1].write_text(card(name, read_header(output), summary, files[2] if picture else None), encoding="utf-8")
+    preview = _newest_preview(folder)
+    if preview is not None:
+        shutil.copyfile(preview, files[2])
+    files[1].write_text(card(name, read_header(output), summary, files[2] if preview else None), encoding="utf-8")
     checked = check(output)
     entry = {
         **({"summary": summary} if summary else {}),
@@ -113,46 +115,46 @@ def publish(
         "license": license,
         "metrics": {key: float(f"{value:.4g}") for key, value in metadata["metrics"].items() if "/" not in key},
     }
-    return Published(output, files[1], files[2] if picture else None, entry)
+    return Published(output, files[1], files[2] if preview else None, entry)
 
 
 def _refuse_unfinished(folder: RunFolder, header: Header, recipe: Recipe) -> None:
-    """A run that was stopped has weights, but schedules are half-way, and it was not measured."""
+    """Refuse a run that was stopped: it has weights, but its schedules are incomplete and it was not evaluated."""
     done, sessions = header.metadata.get("step", 0), read_sessions(folder.sessions)
     steps = sessions[-1].steps if sessions else recipe.run_settings().steps
-    if steps is None:  # of so many epochs, whose steps the run itself counted
-        raise BadFile(f"{folder.sessions} is not there, and nothing else says how many steps the run should have.")
+    if steps is None:  # the recipe sets epochs, and only sessions.json has the number of steps
+        raise BadFile(f"{folder.sessions} is missing, so the number of steps of the run is unknown.")
     if done < steps:
         raise BadFile(
-            f"{folder.path} was stopped after {done:,} of {steps:,} steps.", f"Go on: zoo run --resume {folder.path}"
+            f"{folder.path} was stopped after {done:,} of {steps:,} steps.",
+            f"Resume it: zoo run --resume {folder.path}",
         )
 
 
-def _stored(tensors: Mapping[str, Tensor], dtype: torch.dtype | None, path: Path) -> dict[str, Tensor]:
-    """In ``dtype``; what has numbers that are too large for it, as variances may be for float16, stays as it is."""
-    stored = {}
+def _convert_tensors(tensors: Mapping[str, Tensor], dtype: torch.dtype | None, path: Path) -> dict[str, Tensor]:
+    """The tensors in ``dtype``; those with values too large for it, such as variances in float16, keep their own."""
+    converted = {}
     for name, tensor in tensors.items():
-        stored[name] = tensor
+        converted[name] = tensor
         if not tensor.is_floating_point():
             continue
         if not is_finite(tensor):
-            raise BadFile(f"{path}: '{name}' holds NaN or infinite numbers.", "Lower the learning rate; train anew.")
+            raise BadFile(f"{path}: '{name}' has NaN or infinite values.", "Lower the learning rate and train again.")
         if dtype is not None and is_finite(smaller := tensor.to(dtype)):
-            stored[name] = smaller
-    return stored
+            converted[name] = smaller
+    return converted
 
 
 def _metrics(header: Header, tensors: dict[str, Tensor], dtype: str | None, catalog: Catalog) -> dict[str, float]:
-    """What the run found, or anew, where the weights are stored in another precision."""
-    stated: dict[str, float] = dict(header.metadata.get("metrics", {}))
-    held = read_tensors(header.path)
-    if dtype is None or all(tensors[name].dtype == held[name].dtype for name in tensors):
-        return stated
+    """The metrics of the run; measured again if the weights are stored in another precision."""
+    original = read_tensors(header.path)
+    if dtype is None or all(tensors[name].dtype == original[name].dtype for name in tensors):
+        return dict(header.metadata.get("metrics", {}))
     model, _ = load(header.path, catalog)
-    model.load_state_dict({name: tensor.to(held[name].dtype) for name, tensor in tensors.items()})
+    model.load_state_dict({name: tensor.to(original[name].dtype) for name, tensor in tensors.items()})
     measured = runner.evaluate(resolve(recipe_of(header), catalog), model, int(header.metadata.get("step", 0)))
     return finite_metrics(measured.metrics)
 
 
-def _newest_picture(folder: RunFolder) -> Path | None:
+def _newest_preview(folder: RunFolder) -> Path | None:
     return max(folder.previews.glob("*.png"), default=None)

@@ -1,7 +1,7 @@
-"""Tensors out of a pickle, in a process of its own: python -m zoo_core.tools.unpickle FILE OUTPUT.
+"""Extract the tensors from a pickle in a separate process: python -m zoo_core.tools.unpickle FILE OUTPUT KEY.
 
-The one place where torch.load is called. It takes tensors and plain containers only (``weights_only=True``), and what
-it writes is safetensors; the process that asked for it reads no pickle.
+This is the only place that calls torch.load. It loads tensors and plain containers only (``weights_only=True``) and
+writes a safetensors file; the calling process reads no pickle.
 """
 
 from __future__ import annotations
@@ -17,26 +17,27 @@ from torch import Tensor
 
 
 def main(path: str, output: str, key: str) -> None:
-    with Path(path).open("rb") as file:  # given a name, torch.load goes by its ending
-        held = torch.load(file, map_location="cpu", weights_only=True)  # noqa: TID251  # tensors only, and nowhere else
+    with Path(path).open("rb") as file:  # given a path, torch.load chooses a format by the file extension
+        content = torch.load(file, map_location="cpu", weights_only=True)  # noqa: TID251  # tensors only
     for part in filter(None, key.split(".")):
-        if not isinstance(held, Mapping) or part not in held:
-            raise SystemExit(f"it has no '{part}'; it has {_names(held)}")
-        held = held[part]
-    if not isinstance(held, Mapping) or not all(isinstance(value, Tensor) for value in held.values()) or not held:
-        raise SystemExit(f"it holds {_names(held)}; say which of them with --key")
-    tensors = {str(name): tensor.detach().contiguous().clone() for name, tensor in held.items()}
+        if not isinstance(content, Mapping) or part not in content:
+            raise SystemExit(f"it has no '{part}'; it has {_describe(content)}")
+        content = content[part]
+    is_mapping = isinstance(content, Mapping)
+    if not is_mapping or not content or not all(isinstance(value, Tensor) for value in content.values()):
+        raise SystemExit(f"it contains {_describe(content)}; select the state dict with --key")
+    tensors = {str(name): tensor.detach().contiguous().clone() for name, tensor in content.items()}
     save_file(tensors, output)
 
 
-def _names(held: Any) -> str:
-    if not isinstance(held, Mapping):
-        return f"a {type(held).__name__}"
-    return ", ".join(f"'{name}' ({type(value).__name__})" for name, value in list(held.items())[:10]) or "nothing"
+def _describe(content: Any) -> str:
+    if not isinstance(content, Mapping):
+        return f"a value of type {type(content).__name__}"
+    return ", ".join(f"'{name}' ({type(value).__name__})" for name, value in list(content.items())[:10]) or "nothing"
 
 
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:4])
-    except Exception as error:  # what a file like this can raise has no end, and one line is what is wanted
+    except Exception as error:  # a malformed file can raise anything; the caller prints one line
         raise SystemExit(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}") from None

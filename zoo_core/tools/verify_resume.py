@@ -1,6 +1,6 @@
-"""Whether a run that is killed and resumed is the run that was not: bit for bit, wherever the kill falls.
+"""Verify that a run that is killed at random moments and resumed gives bit for bit the result of an uninterrupted run.
 
-Runs are processes forked from one that has imported torch, so that a kill costs no start.
+Runs are forked from a process that has imported torch, so that a restart after a kill is fast.
 """
 
 from __future__ import annotations
@@ -24,93 +24,99 @@ from zoo_core.errors import RunFailed
 from zoo_core.runs.folder import RunFolder
 from zoo_core.weights.format import read_tensors
 
-_PATIENCE = 600.0  # seconds that a run of a few steps may take before it is said to hang
+_TIMEOUT = 600.0  # seconds after which a run of a few steps is considered to hang
 
 
 @dataclass(frozen=True)
 class Kill:
-    """One kill, and the step of the newest checkpoint then; -1 if there was none."""
+    """One kill."""
 
     step: int
+    """The step of the newest checkpoint at that moment; -1 if there was none."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of it. ``difference`` names the first thing that is not the same, or is "" where all is."""
+    """The result of a verification."""
 
     kills: list[Kill]
     runs: int
-    """Killed runs that were gone on with to their end and compared."""
+    """The number of killed runs that were resumed to the end and compared."""
     difference: str
+    """The first difference that was found; "" if there is none."""
 
 
 def verify(
     recipe: str,
-    words: list[str],
+    overrides: list[str],
     kills: int,
     folder: Path,
-    draw: random.Random,
-    told: Callable[[Kill], None] = lambda kill: None,
+    rng: random.Random,
+    on_kill: Callable[[Kill], None] = lambda kill: None,
 ) -> Verdict:
-    """Train ``recipe`` as it is, and again with kills at random moments and resumed after each, and compare.
+    """Train ``recipe`` uninterrupted, and again with kills at random moments and a resume after each, and compare.
 
     Raises:
         RunFailed: if a run does not end by itself.
     """
-    whole, broken = folder / "whole", folder / "killed"
-    process, began = _begin(recipe, words, whole, resume=False), time.time()
-    _wait_for_a_sign(process, whole)
-    signed = time.time()
-    _finish(process, whole)
-    trained = (whole / "checkpoints").stat().st_mtime  # as the last was put there
-    steps = sorted(_steps(whole))
-    pace = _Pace(steps, signed - began, (trained - signed) / len(steps), time.time() - trained)
-    felt: list[Kill] = []
-    runs = unsettled = 0
-    while len(felt) < kills or unsettled:
-        process = _begin(recipe, words, broken, resume=RunFolder(broken).config.is_file())
-        if len(felt) < kills and _kill(process, broken, pace, draw):
-            felt.append(Kill(max(_steps(broken), default=-1)))
-            unsettled += 1
-            told(felt[-1])
+    reference, killed = folder / "whole", folder / "killed"
+    process, start = _start(recipe, overrides, reference, resume=False), time.time()
+    _wait_for_output(process, reference)
+    first_output = time.time()
+    _wait_for_end(process, reference)
+    last_checkpoint = (reference / "checkpoints").stat().st_mtime
+    steps = sorted(_steps(reference))
+    per_checkpoint = (last_checkpoint - first_output) / len(steps)
+    timing = _Timing(steps, first_output - start, per_checkpoint, time.time() - last_checkpoint)
+    done: list[Kill] = []
+    runs = kills_of_run = 0
+    while len(done) < kills or kills_of_run:
+        process = _start(recipe, overrides, killed, resume=RunFolder(killed).config.is_file())
+        if len(done) < kills and _kill(process, killed, timing, rng):
+            done.append(Kill(max(_steps(killed), default=-1)))
+            kills_of_run += 1
+            on_kill(done[-1])
             continue
-        _finish(process, broken)
-        if unsettled:
-            difference = compare(whole, broken)
-            runs, unsettled = runs + 1, 0
+        _wait_for_end(process, killed)
+        if kills_of_run:
+            difference = compare(reference, killed)
+            runs, kills_of_run = runs + 1, 0
             if difference:
-                return Verdict(felt, runs, difference)
-        shutil.rmtree(broken)
-    return Verdict(felt, runs, "")
+                return Verdict(done, runs, difference)
+        shutil.rmtree(killed)
+    return Verdict(done, runs, "")
 
 
 @dataclass(frozen=True)
-class _Pace:
-    """The checkpoints of an undisturbed run, and the seconds to its first sign of life, a checkpoint, and its end."""
+class _Timing:
+    """The checkpoint steps of the uninterrupted run, and the seconds that its phases took."""
 
     checkpoints: list[int]
     start: float
+    """Until the first output."""
     checkpoint: float
-    ending: float
+    """From one checkpoint to the next."""
+    end: float
+    """From the last checkpoint to the end of the process."""
 
 
-def _kill(process: BaseProcess, folder: Path, pace: _Pace, draw: random.Random) -> bool:
+def _kill(process: BaseProcess, folder: Path, timing: _Timing, rng: random.Random) -> bool:
     """Kill the process at a random moment; False if it ended first.
 
-    One kill in five falls before a sign of life, one in ten while the result is measured and written. The others fall
-    behind a checkpoint that is drawn, and not at a time that is: a run beside a busy neighbor has another pace.
+    One kill in five happens before the first output, one in ten while the result is evaluated and written. The others
+    happen after a random checkpoint and not at a random time, since the speed of a run depends on the load.
     """
-    chosen, newest = draw.random(), max(_steps(folder), default=-1)
-    behind = [step for step in (-1, *pace.checkpoints[:-1]) if step >= newest]
+    chosen, newest = rng.random(), max(_steps(folder), default=-1)
+    candidates = [step for step in (-1, *timing.checkpoints[:-1]) if step >= newest]
     if chosen < 0.2:
-        process.join(draw.uniform(0, pace.start))
-    elif chosen < 0.3 or not behind:
-        _wait_for_checkpoint(process, folder, pace.checkpoints[-1])
-        process.join(draw.uniform(0, pace.ending))
+        process.join(rng.uniform(0, timing.start))
+    elif chosen < 0.3 or not candidates:
+        _wait_for_checkpoint(process, folder, timing.checkpoints[-1])
+        process.join(rng.uniform(0, timing.end))
     else:
-        _wait_for_a_sign(process, folder)
-        _wait_for_checkpoint(process, folder, draw.choice(behind))
-        process.join(draw.uniform(0, pace.checkpoint))
+        _wait_for_output(process, folder)
+        _wait_for_checkpoint(process, folder, rng.choice(candidates))
+        process.join(rng.uniform(0, timing.checkpoint))
     if process.exitcode is not None:
         return False
     process.kill()
@@ -118,34 +124,34 @@ def _kill(process: BaseProcess, folder: Path, pace: _Pace, draw: random.Random) 
     return True
 
 
-def _wait_for_a_sign(process: BaseProcess, folder: Path) -> None:
-    """Until the run has written something, or ended."""
-    before = _touched(folder)
-    while process.exitcode is None and _touched(folder) == before:
+def _wait_for_output(process: BaseProcess, folder: Path) -> None:
+    """Wait until the run has written metrics or a checkpoint, or has ended."""
+    before = _modification_times(folder)
+    while process.exitcode is None and _modification_times(folder) == before:
         process.join(0.005)
 
 
 def _wait_for_checkpoint(process: BaseProcess, folder: Path, step: int) -> None:
-    """Until the run has that of ``step`` or a later one, or has ended."""
+    """Wait until the run has the checkpoint of ``step`` or a later one, or has ended."""
     while process.exitcode is None and max(_steps(folder), default=-1) < step:
         process.join(0.005)
 
 
-def _touched(folder: Path) -> list[int]:
+def _modification_times(folder: Path) -> list[int]:
     return [path.stat().st_mtime_ns for path in (folder / "metrics.jsonl", folder / "checkpoints") if path.exists()]
 
 
 def compare(one: Path, other: Path) -> str:
-    """The first difference of the checkpoints that both runs have, of their results, and of their metrics; or ""."""
+    """The first difference between the common checkpoints, the results and the metrics of two runs; "" if none."""
     for step in sorted(set(_steps(one)) & set(_steps(other))):
         name = f"checkpoints/step-{step:09d}"
         (_, left), (_, right) = checkpoint.load(one / name), checkpoint.load(other / name)
-        for held in sorted(left.keys() | right.keys()):
-            if held not in left or held not in right:
-                return f"at step {step}, {held} is in one checkpoint alone"
-            difference = _first_difference(left[held][0], right[held][0])
-            if difference or left[held][1] != right[held][1]:
-                return f"at step {step}, {held}{difference and '.'}{difference} differs"
+        for key in sorted(left.keys() | right.keys()):
+            if key not in left or key not in right:
+                return f"at step {step}, {key} is in only one of the checkpoints"
+            difference = _first_difference(left[key][0], right[key][0])
+            if difference or left[key][1] != right[key][1]:
+                return f"at step {step}, {key}{difference and '.'}{difference} differs"
     difference = _first_difference(read_tensors(one / "model.safetensors"), read_tensors(other / "model.safetensors"))
     if difference:
         return f"in the result, {difference} differs"
@@ -164,7 +170,7 @@ def _first_difference(left: dict[str, torch.Tensor], right: dict[str, torch.Tens
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Bit for bit, which NaN is too."""
+    """Whether two tensors are equal bit for bit; NaN values with the same bits are equal."""
     return one.dtype == other.dtype and one.shape == other.shape and one.numpy().tobytes() == other.numpy().tobytes()
 
 
@@ -172,33 +178,34 @@ def _steps(run: Path) -> Iterator[int]:
     return (int(path.name.removeprefix("step-")) for path in (run / "checkpoints").glob("step-*"))
 
 
-def _begin(recipe: str, words: list[str], folder: Path, resume: bool) -> BaseProcess:
-    """A process that trains; it hears nothing of a terminal, and what it says goes to a file beside the run."""
+def _start(recipe: str, overrides: list[str], folder: Path, resume: bool) -> BaseProcess:
+    """Start a process that trains; its output goes to a log file next to the run folder."""
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     context: ForkServerContext | SpawnContext = multiprocessing.get_context("spawn")
     if os.name == "posix":
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["zoo_core.training.runner", "zoo_core.loggers"])
-    process = context.Process(target=_train, args=(recipe, words, str(folder), resume))
+    process = context.Process(target=_train, args=(recipe, overrides, str(folder), resume))
     process.start()
     return process
 
 
-def _finish(process: BaseProcess, folder: Path) -> None:
-    process.join(_PATIENCE)
+def _wait_for_end(process: BaseProcess, folder: Path) -> None:
+    process.join(_TIMEOUT)
     if process.exitcode is None:
         process.kill()
-        raise RunFailed(f"the run in {folder} has not ended after {_PATIENCE:.0f} s.")
+        raise RunFailed(f"the run in {folder} has not ended after {_TIMEOUT:.0f} s.")
     if process.exitcode:
         log = _log(folder)
         lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-        said = [line for line in lines if line and not line[0].isspace()]  # neither a traceback's lines nor a cure
-        raise RunFailed(f"the run in {folder} ended with exit code {process.exitcode}: {said[-1] if said else ''}")
+        messages = [line for line in lines if line and not line[0].isspace()]  # without traceback lines and hints
+        last = messages[-1] if messages else ""
+        raise RunFailed(f"the run in {folder} ended with exit code {process.exitcode}: {last}")
 
 
-def _train(recipe: str, words: list[str], folder: str, resume: bool) -> None:
-    """What the process does: as `zoo run`, without a progress line."""
+def _train(recipe: str, overrides: list[str], folder: str, resume: bool) -> None:
+    """Train as `zoo run` does, without a progress line. This runs in the started process."""
     from zoo_core.loggers import standard
     from zoo_core.registry.catalog import Catalog
     from zoo_core.registry.resolve import resolve
@@ -208,7 +215,7 @@ def _train(recipe: str, words: list[str], folder: str, resume: bool) -> None:
     with _log(Path(folder)).open("a", encoding="utf-8") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-        run_recipe(resolve(here.recipe(recipe, *words), here), standard(), Path(folder), resume)
+        run_recipe(resolve(here.recipe(recipe, *overrides), here), standard(), Path(folder), resume)
 
 
 def _log(folder: Path) -> Path:

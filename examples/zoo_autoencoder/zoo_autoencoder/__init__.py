@@ -1,1 +1,1 @@
-"""A plugin as a stranger would write it."""
+"""A denoising autoencoder, as an example of a third-party plugin."""

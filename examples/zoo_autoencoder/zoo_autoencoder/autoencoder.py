@@ -12,7 +12,7 @@ import zoo_core as zoo
 class Autoencoder(zoo.Model):
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        width: int = zoo.setting(64, "length of the code", ge=1)
+        width: int = zoo.setting(64, "dimension of the latent code", ge=1)
 
     config: Config
 
@@ -29,8 +29,8 @@ class Autoencoder(zoo.Model):
 class AutoencoderTrainer(zoo.Trainer):
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        learning_rate: float = zoo.setting(1e-3, "Adam step size", gt=0)
-        noise: float = zoo.setting(0.3, "standard deviation of the noise on the input", ge=0)
+        learning_rate: float = zoo.setting(1e-3, "learning rate of Adam", gt=0)
+        noise: float = zoo.setting(0.3, "standard deviation of the noise added to the input", ge=0)
 
     config: Config
 

@@ -1,4 +1,4 @@
-"""A variational autoencoder, its training, and pictures from IDX files, for zoo."""
+"""A variational autoencoder, its trainer, and a dataset of IDX files, as a plugin for zoo."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.model(
         "vae",
         "zoo_vae.model:VAE",
-        summary="Convolutional variational autoencoder of gray pictures",
+        summary="Convolutional variational autoencoder for gray images",
         paper=_PAPER,
         license="Apache-2.0",
         tags=("vae", "generation", "image"),
@@ -21,14 +21,14 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.trainer(
         "vae",
         "zoo_vae.trainer:VAETrainer",
-        summary="Maximizes the evidence lower bound, the divergence growing in slowly",
-        paper=f"{_PAPER}; Bowman et al. 2016 (the growing weight)",
+        summary="Maximizes the evidence lower bound, with KL annealing",
+        paper=f"{_PAPER}; Bowman et al. 2016 (KL annealing)",
         license="Apache-2.0",
     )
     registry.dataset(
         "idx-folder",
         "zoo_vae.dataset:IDXFolder",
-        summary="Pictures and labels from a folder of IDX files, as MNIST and Fashion-MNIST are published",
+        summary="Images and labels from a folder of IDX files, the format of MNIST and Fashion-MNIST",
         license="Apache-2.0",
         tags=("image",),
     )

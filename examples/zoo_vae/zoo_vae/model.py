@@ -13,11 +13,11 @@ import zoo_core as zoo
 
 
 class VAE(zoo.Model):
-    """Gray pictures of 28 x 28 to a code of ``latent_dim`` normal numbers, and back."""
+    """Encodes gray images of 28 x 28 to normally distributed codes of ``latent_dim`` values, and decodes them."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        latent_dim: int = zoo.setting(20, "numbers in a code", ge=1)
+        latent_dim: int = zoo.setting(20, "dimension of the latent code", ge=1)
         channels: int = zoo.setting(32, "channels of the first convolution; the second has twice as many", ge=1)
 
     config: Config
@@ -48,24 +48,24 @@ class VAE(zoo.Model):
         )
 
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1, 28, 28) to mean and logarithm of the variance of each code, (N, latent_dim) both."""
+        """(N, 1, 28, 28) to the mean and the log variance of the code, both (N, latent_dim)."""
         mean, log_variance = self.encoder(image).chunk(2, dim=1)
         return mean, log_variance
 
     def decode(self, code: Tensor) -> Tensor:
-        """(N, latent_dim) to logits of pixels (N, 1, 28, 28)."""
+        """(N, latent_dim) to pixel logits (N, 1, 28, 28)."""
         logits: Tensor = self.decoder(code)
         return logits
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of pixels from one drawn code, and the code's mean and logarithm of the variance."""
+        """Pixel logits (N, 1, 28, 28) of one sampled code, and its mean and log variance (N, latent_dim)."""
         mean, log_variance = self.encode(image)
         code = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         return self.decode(code), mean, log_variance
 
     @torch.no_grad()
     def predict(self, count: int = 40, seed: int = 0) -> dict[str, Any]:
-        """New pictures, ``{"image": (count, 1, 28, 28) in [0, 1]}``; the same seed draws the same."""
+        """Generated images, ``{"image": (count, 1, 28, 28) in [0, 1]}``, which depend on ``seed`` only."""
         generator = torch.Generator().manual_seed(seed)
         code = torch.randn(count, self.config.latent_dim, generator=generator)
         device = next(self.parameters()).device

@@ -12,21 +12,23 @@ from torch import Tensor
 import zoo_core as zoo
 from zoo_vae.model import VAE
 
-_SHOWN = 8
+_PREVIEW_COLUMNS = 8
 
 
 class VAETrainer(zoo.Trainer):
-    """Minimizes ``reconstruction + weight * divergence``, whose sum at weight 1 is the negative bound, in nats."""
+    """Minimizes ``reconstruction + weight * kl_divergence``, which at weight 1 is the negative ELBO in nats."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        learning_rate: float = zoo.setting(1e-3, "Adam step size", gt=0)
-        warm_up: float = zoo.setting(0.1, "share of the run in which the divergence's weight grows to 1", ge=0, le=1)
+        learning_rate: float = zoo.setting(1e-3, "learning rate of Adam", gt=0)
+        kl_warmup_fraction: float = zoo.setting(
+            0.1, "fraction of the run in which the weight of the KL divergence grows from 0 to 1", ge=0, le=1
+        )
 
     config: Config
     protocol = (
-        "negative_elbo: nats per evaluation picture, pixels taken as probabilities of white, one code drawn for each; "
-        "divergence: its part that is the divergence of codes from the standard normal."
+        "negative_elbo: nats per test image, with Bernoulli pixels and one sampled code per image; "
+        "kl_divergence: the part of it that is the KL divergence of the codes from the standard normal distribution."
     )
 
     def setup(self, model: VAE, engine: zoo.Engine) -> None:
@@ -36,14 +38,14 @@ class VAETrainer(zoo.Trainer):
         self.engine, self._model = engine, model
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
-        reconstruction, divergence = self._terms(batch["image"])
-        weight = min(1.0, (self.steps + 1) / max(1.0, self.config.warm_up * self.engine.total_steps))
+        reconstruction, kl_divergence = self._terms(batch["image"])
+        weight = min(1.0, (self.steps + 1) / max(1.0, self.config.kl_warmup_fraction * self.engine.total_steps))
         self.steps += 1
-        loss = reconstruction + weight * divergence
+        loss = reconstruction + weight * kl_divergence
         self.optimizer.zero_grad()
         self.engine.backward(loss)
         self.optimizer.step()
-        terms = {"loss": loss, "reconstruction": reconstruction, "divergence": divergence}
+        terms = {"loss": loss, "reconstruction": reconstruction, "kl_divergence": kl_divergence}
         return {name: value.detach() for name, value in terms.items()}
 
     @torch.no_grad()
@@ -55,23 +57,24 @@ class VAETrainer(zoo.Trainer):
             sums += len(batch["image"]) * terms
             count += len(batch["image"])
         self.model.train()
-        reconstruction, divergence = (sums / count).tolist()
-        return {"negative_elbo": reconstruction + divergence, "divergence": divergence}
+        reconstruction, kl_divergence = (sums / count).tolist()
+        return {"negative_elbo": reconstruction + kl_divergence, "kl_divergence": kl_divergence}
 
     @torch.no_grad()
     def preview(self, batch: zoo.Batch) -> Tensor:
-        """Rows of eight: pictures, what comes back of them, and new ones: (24, 1, 28, 28)."""
-        image = batch["image"][:_SHOWN]
+        """Rows of eight images, their reconstructions, and generated images: (24, 1, 28, 28) in [0, 1]."""
+        image = batch["image"][:_PREVIEW_COLUMNS]
         self._model.eval()
         mean, _ = self._model.encode(image)
-        drawn = self._model.decode(torch.randn_like(mean)).sigmoid()
-        rows = torch.cat([image, self._model.decode(mean).sigmoid(), drawn])
+        generated = self._model.decode(torch.randn_like(mean)).sigmoid()
+        rows = torch.cat([image, self._model.decode(mean).sigmoid(), generated])
         self._model.train()
         return rows
 
     def _terms(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Reconstruction and divergence in nats, averaged over the pictures."""
+        """The reconstruction error and the KL divergence in nats, averaged over the images: two scalars."""
         logits, mean, log_variance = self.model(image)
         pixels = F.binary_cross_entropy_with_logits(logits.float(), image, reduction="none")
-        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
-        return pixels.sum(dim=(1, 2, 3)).mean(), divergence.sum(dim=1).mean()
+        # Kingma & Welling 2014, appendix B
+        kl_divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+        return pixels.sum(dim=(1, 2, 3)).mean(), kl_divergence.sum(dim=1).mean()

@@ -34,9 +34,9 @@ def test_predictions_as_json(bench) -> None:
     document = json.loads(out)
     assert (code, err) == (0, "")
     assert (document["model"], document["precision"], document["parameters"]) == ("clsgan", "float32", 2_150_161)
-    assert document["measured"]["forward"]["examples"] == 3
-    assert document["measured"]["forward"]["p50"] <= document["measured"]["forward"]["p99"]
-    assert document["measured"]["predict"]["flops"] > 0
+    assert document["measurements"]["forward"]["examples"] == 3
+    assert document["measurements"]["forward"]["p50"] <= document["measurements"]["forward"]["p99"]
+    assert document["measurements"]["predict"]["flops"] > 0
 
 
 def test_larger_images_need_more_operations(bench) -> None:
@@ -44,7 +44,7 @@ def test_larger_images_need_more_operations(bench) -> None:
     for size in ("32x32", "64x32"):
         code, out, _ = bench("unet", "base_channels=4", "--seconds", "0.1", "--size", size, "--json")
         assert code == 0
-        flops.append(json.loads(out)["measured"]["forward"]["flops"])
+        flops.append(json.loads(out)["measurements"]["forward"]["flops"])
     assert flops[1] == 2 * flops[0]
 
 
@@ -56,7 +56,7 @@ def test_larger_images_need_more_operations(bench) -> None:
         ([RECIPE, "--dtype", "bfloat16"], "--dtype applies to predictions only.", "run.precision=bfloat16"),
         ([RECIPE, "run.batchsize=8"], "run.batchsize", "run.batch_size"),
         (["clsgan-mnits", "--train"], "clsgan-mnits", "clsgan-mnist"),
-        (["clsgan-mnits"], "'clsgan-mnits' is no recipe, model, weights, file or run.", "clsgan-mnist"),
+        (["clsgan-mnits"], "there is no recipe, model, weights, file or run 'clsgan-mnits'.", "clsgan-mnist"),
         (["unet", "--size", "8"], "'8' should be height x width in pixels, such as 480x560.", "--help"),
     ],
 )

@@ -31,7 +31,7 @@ def test_the_output_describes_the_file_and_its_difference_from_the_model(export)
         "license  Apache-2.0",
         "input    image: float32 (batch, 1, 28, 28)",
         "dynamic  batch\n",
-        "fixed    size: the model takes 28 x 28 and no other size",
+        "fixed    size: the model accepts only the size 28 x 28",
         "real: mnist, 4x1x28x28",
         "The largest difference is ",
     ):
@@ -70,7 +70,7 @@ def test_an_existing_file_is_not_overwritten(export) -> None:
     Path("a.onnx").write_text("mine")
     code, _, err = export(NAME, "-o", "a.onnx")
     assert code == 2
-    assert "a.onnx is there already, and is not overwritten." in err
+    assert "a.onnx already exists, and is not overwritten." in err
     assert Path("a.onnx").read_text() == "mine"
 
 

@@ -32,11 +32,11 @@ def sweep(tmp_path: Path, run_command):
     [
         ([], "give one of RECIPE, --resume SWEEP_DIR and --show SWEEP_DIR.", "sweep --help"),
         (["digit-clasifier-mnist", RATES], "no recipe is called", "Did you mean 'digit-classifier-mnist'?"),
-        ([RECIPE], "nothing is to be tried: no setting has several values.", "1e-4,3e-4"),
-        ([RECIPE, "run.steps=5"], "nothing is to be tried", "log:1e-4..1e-2"),
+        ([RECIPE], "the sweep has an empty search space: no setting has several values.", "1e-4,3e-4"),
+        ([RECIPE, "run.steps=5"], "the sweep has an empty search space", "log:1e-4..1e-2"),
         ([RECIPE, "steps"], "'steps' should be key=value.", "Write for example"),
         ([RECIPE, "steps=5"], "a recipe has no setting 'steps'.", "Did you mean 'run.steps'?"),
-        ([RECIPE, RATES], "the sweep names no figure to judge by.", "--metric accuracy"),
+        ([RECIPE, RATES], "the sweep has no metric to compare trials by.", "--metric accuracy"),
         ([RECIPE, RATES, "steps=4,5", "--metric", "accuracy"], "a recipe has no setting 'steps'.", "'run.steps'"),
         (
             [RECIPE, "trainer.learning_rate=1e-3,1e-2,x", "--metric", "accuracy"],
@@ -51,20 +51,24 @@ def sweep(tmp_path: Path, run_command):
         ([RECIPE, "trainer.learning_rte=1,2", "--metric", "accuracy"], "has no such", "'trainer.learning_rate'?"),
         ([RECIPE, "model.name=digit-classifier,x", "--metric", "a"], "no model is called 'x'.", "`zoo list models`"),
         ([RECIPE, "run.device=cpu,gpu9", "--metric", "a"], "run.device is 'gpu9', but this machine has", ""),
-        ([RECIPE, "trainer.learning_rate=1e-3..1e-2", "--metric", "a"], "no end of combinations.", "--trials 20"),
+        (
+            [RECIPE, "trainer.learning_rate=1e-3..1e-2", "--metric", "a"],
+            "a range has infinitely many values.",
+            "--trials 20",
+        ),
         ([RECIPE, RATES, "--metric", "a", "--trials", "3"], "3 trials are more than the 2 combinations.", "Leave"),
         (
             [RECIPE, "run.seed=1..5", "--metric", "a", "--trials", "3", "--sampler", "grid"],
-            "a grid is made of choices, and not of ranges.",
+            "the grid sampler needs choices, but the search space has a range.",
             "--sampler tpe",
         ),
-        ([RECIPE, RATES, "--metric", "a", "--pruner", "median"], "run.evaluate_every, which is 0", "leave --pruner"),
-        ([RECIPE, RATES, "--metric", "a", "--name", "b"], "--name is that of a sweep in a shared --storage", "Leave"),
+        ([RECIPE, RATES, "--metric", "a", "--pruner", "median"], "but run.evaluate_every is 0", "leave --pruner"),
+        ([RECIPE, RATES, "--metric", "a", "--name", "b"], "--name names a sweep in a shared storage", "Leave"),
         ([RECIPE, RATES, "--metric", "a", "--storage", "b"], "the storage b can't be opened", "postgresql://"),
-        (["--resume", "nowhere"], "nowhere is no sweep's folder: it holds no sweep.yaml.", "`ls sweeps`"),
-        (["--resume", "last"], "no sweep lies below sweeps here.", "zoo sweep RECIPE"),
-        (["--resume", "last", "--metric", "a"], "a sweep that is resumed keeps its settings", "Leave it out."),
-        (["--show", "last", "--trials", "5"], "a sweep that is shown keeps its settings", "Leave it out."),
+        (["--resume", "nowhere"], "nowhere is not the folder of a sweep: it has no sweep.yaml.", "`ls sweeps`"),
+        (["--resume", "last"], "there is no sweep in sweeps.", "zoo sweep RECIPE"),
+        (["--resume", "last", "--metric", "a"], "a sweep that is resumed keeps what it began with", "Leave it out."),
+        (["--show", "last", "--trials", "5"], "a sweep that is shown keeps what it began with", "Leave it out."),
     ],
 )
 def test_a_usage_error_has_a_hint_and_writes_nothing(sweep, arguments, message, hint):
@@ -95,7 +99,7 @@ def test_a_sweep_refuses_to_run_in_one_of_several_processes(sweep, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     code, first, second = sweep(RECIPE, RATES, "--metric", "accuracy")
     assert code == 2
-    assert "this is one of several" in first
+    assert "WORLD_SIZE is set to more than 1" in first
     assert "without torchrun" in second
 
 

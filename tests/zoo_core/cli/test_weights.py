@@ -276,7 +276,7 @@ def test_verify_finds_a_file_with_the_right_checksum_that_is_not_a_weights_file(
         (["reproduce", "lien"], "no weights are called 'lien'."),
         (["weights", "publish", "nowhere", "--license", "MIT"], "nowhere/model.safetensors does not exist."),
         (["weights", "publish", "nowhere"], "Missing option '--license'"),
-        (["weights", "publish", "a", "--license", "MIT", "--to", "ours"], "'ours' is no place to publish to."),
+        (["weights", "publish", "a", "--license", "MIT", "--to", "ours"], "'ours' is not a Hugging Face repository."),
         (["weights", "convert", "none.pt", "--model", "line", "-o", "a.safetensors"], "none.pt does not exist."),
         (["weights", "convert", "none.pt", "-o", "a.safetensors"], "Missing option '--model'"),
         (["weights", "convert", "a", "x", "--model", "line", "-o", "b"], "'x' should be key=value."),
@@ -301,7 +301,7 @@ def test_publish_prints_a_registry_entry_that_loads(zoo: Zoo, run: Path) -> None
     assert checked.out.endswith("line: all 2 metrics agree within 0 %.\n")
     again = zoo("weights", "publish", run, "--license", "MIT")
     assert (again.code, again.out) == (2, "")
-    assert "line.safetensors is there already, and nothing published is overwritten." in again.err
+    assert "line.safetensors already exists, and is not overwritten." in again.err
 
 
 def test_convert_writes_a_file_that_loads(zoo: Zoo) -> None:
@@ -311,7 +311,8 @@ def test_convert_writes_a_file_that_loads(zoo: Zoo) -> None:
     assert (result.code, result.out, result.err) == (0, "", "wrote line.safetensors\n")
     assert read_header(Path("line.safetensors")).metadata["config"] == {"inputs": 5}
     (missing,) = zoo(*arguments[:-1], "b.safetensors").err.splitlines()[:1]
-    assert missing == "error: line.pt can't be converted: it holds 'state' (OrderedDict); say which of them with --key."
+    expected = "line.pt can't be converted: it contains 'state' (OrderedDict); select the state dict with --key."
+    assert missing == f"error: {expected}"
 
 
 def test_eval_measures_every_metric_again(zoo: Zoo, run: Path) -> None:
@@ -319,7 +320,7 @@ def test_eval_measures_every_metric_again(zoo: Zoo, run: Path) -> None:
         result = zoo("eval", source)
         assert (result.code, result.err) == (0, "")
         *table, hidden, verdict = result.out.splitlines()
-        assert table[0].split() == ["metric", "stated", "found", "agrees"]
+        assert table[0].split() == ["metric", "expected", "measured", "match"]
         assert (table[1].split()[0], table[1].split()[-1], len(table)) == ("error", "yes", 2)
         assert hidden == "and 1 more metric, which agrees"
         assert verdict == f"{source}: all 2 metrics agree within 1 %."
@@ -336,8 +337,8 @@ def test_eval_ends_with_1_and_shows_the_metric_that_was_altered(zoo: Zoo, run: P
     as_json = zoo("eval", "altered.safetensors", "--json")
     assert as_json.code == 1
     document = json.loads(as_json.out)
-    assert (document["agree"], document["same_data"]) == (False, True)
-    assert [row["metric"] for row in document["metrics"] if not row["agrees"]] == [metric]
+    assert (document["match"], document["same_data"]) == (False, True)
+    assert [row["metric"] for row in document["metrics"] if not row["match"]] == [metric]
 
 
 def test_eval_on_other_data_compares_nothing(zoo: Zoo, run: Path) -> None:
@@ -369,4 +370,4 @@ def test_reproduce_trains_again_and_agrees_exactly(zoo: Zoo, run: Path) -> None:
 def test_reproduce_ends_with_1_if_the_metrics_differ(zoo: Zoo, run: Path) -> None:
     result = zoo("reproduce", altered(run, error=0.0), "--folder", "again", "--json")
     assert result.code == 1
-    assert json.loads(result.out)["agree"] is False
+    assert json.loads(result.out)["match"] is False

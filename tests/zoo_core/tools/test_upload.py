@@ -1,4 +1,4 @@
-"""Publishing to the Hugging Face hub, against a hub of a few lines on this machine."""
+"""Publishing to the Hugging Face Hub, with a small local server in its place."""
 
 import base64
 import json
@@ -19,24 +19,24 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Hub(ThreadingHTTPServer):
-    """Takes a repository and one commit; keeps what came."""
+    """Accepts a repository and one commit, and stores the uploaded files."""
 
-    def __init__(self, takes=True):
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.takes = takes
-        self.asked, self.files, self.tokens = [], {}, set()
+    def __init__(self, accepts=True):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.accepts = accepts
+        self.requests, self.files, self.tokens = [], {}, set()
 
     @property
     def url(self):
         return f"http://127.0.0.1:{self.server_port}"
 
 
-class Answer(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         hub, body = self.server, self.rfile.read(int(self.headers["Content-Length"]))
-        hub.asked.append(self.path)
+        hub.requests.append(self.path)
         hub.tokens.add(self.headers["Authorization"])
-        if not hub.takes:
+        if not hub.accepts:
             self.answer({"error": "not yours"}, 403)
         elif self.path == "/api/repos/create":
             self.answer({"url": f"{hub.url}/ours/lines"})
@@ -49,7 +49,7 @@ class Answer(BaseHTTPRequestHandler):
                 if line["key"] == "file":
                     hub.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
             self.answer({"commitUrl": f"{hub.url}/ours/lines/commit/{COMMIT}", "commitOid": COMMIT})
-        else:  # such as the check of the card's first lines
+        else:  # for example the validation of the card's YAML header
             self.answer({"errors": [], "warnings": []})
 
     def answer(self, value, status=200):
@@ -74,7 +74,7 @@ def hub():
 
 @pytest.fixture
 def publishes(tiny_installed, tmp_path):
-    """`zoo weights publish` of a run in the folder ``here``, with the hub at an address."""
+    """A function that runs `zoo weights publish` in the folder ``here`` with the Hub at a URL."""
     tiny.train(tmp_path / "run", "run.steps=10")
     (tmp_path / "here").mkdir()
 
@@ -89,7 +89,7 @@ def publishes(tiny_installed, tmp_path):
     return publishes
 
 
-def test_file_card_and_picture_arrive_to_the_byte_in_one_commit(hub, publishes, tmp_path):
+def test_weights_card_and_preview_are_uploaded_unchanged_in_one_commit(hub, publishes, tmp_path):
     done = publishes(hub.url, "--to", "hf://ours/lines", "--name", "my-line")
     assert done.returncode == 0, done.stderr
     here = tmp_path / "here"
@@ -99,7 +99,7 @@ def test_file_card_and_picture_arrive_to_the_byte_in_one_commit(hub, publishes, 
         "my-line.png": (here / "my-line.png").read_bytes(),
     }
     assert hub.tokens == {"Bearer hf_secret"}
-    assert [path for path in hub.asked if path.endswith(("create", "commit/main"))] == [
+    assert [path for path in hub.requests if path.endswith(("create", "commit/main"))] == [
         "/api/repos/create",
         "/api/models/ours/lines/commit/main",
     ]
@@ -109,25 +109,25 @@ def test_file_card_and_picture_arrive_to_the_byte_in_one_commit(hub, publishes, 
     assert "hf_secret" not in done.stdout + done.stderr
 
 
-def test_a_hub_that_does_not_take_them_says_why_and_what_to_do(hub, publishes):
-    hub.takes = False
+def test_an_upload_that_the_hub_refuses_is_reported_with_reason_and_hint(hub, publishes):
+    hub.accepts = False
     done = publishes(hub.url, "--to", "hf://ours/lines/short.safetensors")
     assert (done.returncode, done.stdout) == (2, "")
-    problem, hint = done.stderr.splitlines()[-2:]
-    assert problem.startswith("error: hf://ours/lines/short.safetensors did not take the weights: ")
-    assert "403" in problem
+    message, hint = done.stderr.splitlines()[-2:]
+    assert message.startswith("error: the upload to hf://ours/lines/short.safetensors failed: ")
+    assert "403" in message
     assert "hf auth login" in hint
     assert hub.files == {}
 
 
-def test_a_hub_that_is_not_there_says_so(publishes):
+def test_an_unreachable_hub_is_reported(publishes):
     done = publishes("http://127.0.0.1:9", "--to", "hf://ours/lines")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "error: hf://ours/lines did not take the weights: " in done.stderr
+    assert "error: the upload to hf://ours/lines failed: " in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_target_is_read_as_repository_and_file():
+def test_a_target_is_split_into_repository_and_file():
     assert read_target("hf://ours/lines") == ("ours/lines", None)
     assert read_target("hf://ours/lines/fine/a.safetensors") == ("ours/lines", "fine/a.safetensors")
 
@@ -136,6 +136,6 @@ def test_a_target_is_read_as_repository_and_file():
     "target", ["ours/lines", "hf://ours", "hf://ours/", "hf://", "https://a.b/c", "hf://ours/lines@main", "hf://a//b"]
 )
 def test_a_target_of_another_form_is_refused(target):
-    with pytest.raises(BadSetting, match="is no place to publish to") as refused:
+    with pytest.raises(BadSetting, match="is not a Hugging Face repository") as refused:
         read_target(target)
     assert refused.value.hint == "Write --to hf://owner/repo"

@@ -1,4 +1,4 @@
-"""A run that is killed and resumed is the run that was not; and what is not, is found."""
+"""A run that is killed and resumed equals an uninterrupted one, and every difference is found."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ FORGETFUL = """
 
     @zoo.hookimpl
     def zoo_register(registry):
-        registry.trainer("forgetful", f"{__name__}:Forgetful", summary="Counts in an attribute that is not kept")
+        registry.trainer("forgetful", f"{__name__}:Forgetful", summary="Counts in an attribute that is not saved")
         run = {"steps": 16, "batch_size": 8, "checkpoint_every": 2}
         parts = {"model": "digit-classifier", "dataset": "mnist", "trainer": "forgetful"}
         registry.recipe("forgetful", __file__, **{part: {"name": name} for part, name in parts.items()}, run=run)
@@ -88,7 +88,7 @@ def test_the_command_names_the_first_tensor_and_step_that_differ(tmp_path):
     assert "without a leading underscore" in done.stdout
 
 
-def test_a_run_that_fails_is_told_with_its_reason(tmp_path):
+def test_a_failing_run_is_reported_with_its_reason(tmp_path):
     with pytest.raises(RunFailed, match=r"ended with exit code 1: .*'no-such-recipe'"):
         verify("no-such-recipe", [], 1, tmp_path, random.Random(0))  # noqa: S311
 
@@ -101,11 +101,11 @@ def pair(tmp_path_factory) -> tuple[Path, Path]:
     return folder / "one", folder / "other"
 
 
-def test_two_runs_that_are_the_same_have_no_difference(pair):
+def test_two_equal_runs_have_no_difference(pair):
     assert compare(*pair) == ""
 
 
-def test_one_bit_of_an_optimizer_is_named_with_its_step(pair):
+def test_a_changed_bit_of_the_optimizer_state_is_reported_with_its_step(pair):
     path = pair[1] / "checkpoints" / "step-000000020" / "optimizer.safetensors"
     before, state = path.read_bytes(), (path.parent / "state.json").read_text()
     tensors = load_file(path)
@@ -122,7 +122,7 @@ def test_one_bit_of_an_optimizer_is_named_with_its_step(pair):
     (path.parent / "state.json").write_text(state)
 
 
-def test_a_line_of_metrics_that_is_missing_is_named(pair):
+def test_a_missing_line_of_metrics_is_reported(pair):
     path = pair[1] / "metrics.jsonl"
     before = path.read_text()
     path.write_text("".join(before.splitlines(keepends=True)[:-1]))

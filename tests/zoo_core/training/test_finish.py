@@ -7,7 +7,7 @@ import tiny
 
 import zoo_core as zoo
 from zoo_core.tools.publish import publish
-from zoo_core.tools.report.read import gather
+from zoo_core.tools.report.read import read_run
 from zoo_core.weights.header import read_header
 
 
@@ -31,7 +31,7 @@ def test_it_makes_one_more_step_is_measured_and_can_be_published(tmp_path):
     assert watcher.heard[-2:] == ["evaluated 11", "finished"]
     (session,) = json.loads((tmp_path / "run" / "sessions.json").read_text())
     assert (session["step"], session["steps"], session["ended"]) == (11, 11, "done: patience is out")
-    state = gather(tmp_path / "run", tiny.catalog()).state
+    state = read_run(tmp_path / "run", tiny.catalog()).state
     assert (state.word, state.why) == ("done", "patience is out")
     done = publish(tmp_path / "run", "Apache-2.0", tmp_path / "line.safetensors", tiny.catalog())
     assert read_header(done.weights).metadata["step"] == 11

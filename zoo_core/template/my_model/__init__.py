@@ -1,4 +1,4 @@
-"""my-model, a plugin for zoo. This module is imported by `zoo list`, so it imports nothing heavy."""
+"""my-model, a plugin for zoo. `zoo list` imports this module, so it imports nothing heavy."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.model(
         "my-model",
         "my_model.model:MyModel",
-        summary="A small network that tells points of the plane apart",
+        summary="A multilayer perceptron that classifies points of the plane",
         paper="Lang & Witbrock 1988",
         license="Apache-2.0",
         tags=("classification",),
@@ -27,7 +27,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.dataset(
         "my-model-spirals",
         "my_model.dataset:Spirals",
-        summary="Points on two interleaved spirals, made on the spot",
+        summary="Points on two interleaved spirals, generated in memory",
         paper="Lang & Witbrock 1988",
         license="Apache-2.0",
     )

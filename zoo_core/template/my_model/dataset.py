@@ -14,20 +14,20 @@ class Spirals(zoo.Dataset):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        points: int = zoo.setting(2000, "points to train on; a quarter as many to measure on", ge=4)
-        turns: float = zoo.setting(1.5, "how often a spiral goes round", gt=0)
-        noise: float = zoo.setting(0.02, "standard deviation of a point from its spiral", ge=0)
+        points: int = zoo.setting(2000, "points in the train split; the test split has a quarter of that", ge=4)
+        turns: float = zoo.setting(1.5, "turns of each spiral", gt=0)
+        noise: float = zoo.setting(0.02, "standard deviation of the noise added to each point", ge=0)
 
     config: Config
 
     def train(self) -> zoo.InMemory:
-        return self._drawn(self.config.points, seed=0)
+        return self._sample(self.config.points, seed=0)
 
     def test(self) -> zoo.InMemory:
-        return self._drawn(self.config.points // 4, seed=1)
+        return self._sample(self.config.points // 4, seed=1)
 
-    def _drawn(self, count: int, seed: int) -> zoo.InMemory:
-        """The same points every time: whatever is random comes from a generator of its own."""
+    def _sample(self, count: int, seed: int) -> zoo.InMemory:
+        """Points (count, 2) and labels (count,), which depend on ``seed`` only."""
         generator = torch.Generator().manual_seed(seed)
         label = torch.arange(count) % 2
         radius = torch.rand(count, generator=generator).sqrt()

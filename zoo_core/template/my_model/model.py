@@ -1,4 +1,4 @@
-"""A small network that tells points of the plane apart."""
+"""A small network that classifies points of the plane."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 
 class MyModel(zoo.Model):
-    """Points (N, 2) to scores (N, 2) of the two spirals."""
+    """Multilayer perceptron from points (N, 2) to the logits (N, 2) of the two spirals."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        width: int = zoo.setting(64, "numbers in a hidden layer", ge=1)
-        depth: int = zoo.setting(3, "hidden layers", ge=1, le=100)
+        width: int = zoo.setting(64, "units in each hidden layer", ge=1)
+        depth: int = zoo.setting(3, "number of hidden layers", ge=1, le=100)
 
     config: Config
     outputs: ClassVar[Mapping[str, str]] = {"score": "(N, 2) in [0, 1]"}
@@ -30,12 +30,13 @@ class MyModel(zoo.Model):
         self.layers = nn.Sequential(*hidden, nn.Linear(widths[-1], 2))
 
     def forward(self, point: Tensor) -> Tensor:
-        score: Tensor = self.layers(point)
-        return score
+        """(N, 2) to logits (N, 2)."""
+        logits: Tensor = self.layers(point)
+        return logits
 
     @torch.no_grad()
     def predict(self, points: Sequence[Sequence[float]]) -> dict[str, Any]:
-        """Which spiral each point lies on, ``{"label": N numbers, "score": (N, 2) in [0, 1]}``."""
+        """The spiral of each point: ``{"label": N integers, "score": probabilities (N, 2) in [0, 1]}``."""
         score = self(torch.tensor(points, dtype=torch.float32)).softmax(dim=1)
         return {"label": score.argmax(dim=1).tolist(), "score": score}
 

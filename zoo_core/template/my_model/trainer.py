@@ -1,4 +1,4 @@
-"""How the network is trained: the script of a paper, without what surrounds it."""
+"""The training step, the evaluation and the preview."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import torch.nn.functional as F
 import zoo_core as zoo
 from torch import Tensor
 
-_SIDE = 96
+_PREVIEW_SIZE = 96
 
 
 class MyModelTrainer(zoo.Trainer):
-    """Cross-entropy with Adam, on ``point`` (N, 2) and ``label`` (N,)."""
+    """Minimizes the cross-entropy with Adam, on ``point`` (N, 2) and ``label`` (N,)."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        learning_rate: float = zoo.setting(3e-3, "Adam step size", gt=0)
+        learning_rate: float = zoo.setting(3e-3, "learning rate of Adam", gt=0)
 
     config: Config
-    protocol = "accuracy: share of the evaluation points whose higher score is their spiral's."
+    protocol = "accuracy: fraction of the test points that are classified correctly."
 
     def setup(self, model: torch.nn.Module, engine: zoo.Engine) -> None:
         adam = torch.optim.Adam(model.parameters(), lr=self.config.learning_rate)
@@ -38,16 +38,16 @@ class MyModelTrainer(zoo.Trainer):
     @torch.no_grad()
     def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:
         self.model.eval()
-        right = [self.model(batch["point"]).argmax(dim=1) == batch["label"] for batch in evaluation]
+        correct = [self.model(batch["point"]).argmax(dim=1) == batch["label"] for batch in evaluation]
         self.model.train()
-        return {"accuracy": float(torch.cat(right).float().mean())}
+        return {"accuracy": float(torch.cat(correct).float().mean())}
 
     @torch.no_grad()
     def preview(self, batch: zoo.Batch) -> Tensor:
-        """The plane from -1 to 1, bright where the network sees the second spiral: (1, 1, 96, 96)."""
-        line = torch.linspace(-1, 1, _SIDE, device=self.engine.device)
+        """The probability of the second spiral on the square from -1 to 1: (1, 1, 96, 96) in [0, 1]."""
+        line = torch.linspace(-1, 1, _PREVIEW_SIZE, device=self.engine.device)
         points = torch.cartesian_prod(line, line).flip(1)
         self.model.eval()
         score: Tensor = self.model(points).softmax(dim=1)[:, 1]
         self.model.train()
-        return score.reshape(1, 1, _SIDE, _SIDE)
+        return score.reshape(1, 1, _PREVIEW_SIZE, _PREVIEW_SIZE)

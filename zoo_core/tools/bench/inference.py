@@ -1,4 +1,4 @@
-"""A model's forward pass, and its predictions as a user asks for them."""
+"""Benchmark of a model's forward pass and of its ``predict`` method."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from zoo_core.model import Model
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import build
 from zoo_core.tools.bench.machine import matrix_products, synchronize
-from zoo_core.tools.bench.measurement import Bench, Measured
+from zoo_core.tools.bench.measurement import Bench, Measurement
 from zoo_core.weights.load import load
 
-_WARM_SHARE = 0.2  # of the seconds
-_FEWEST = 3
+_WARMUP_FRACTION = 0.2  # of the given seconds
+_MIN_CALLS = 3
 
 
-def bench_predicting(
+def bench_inference(
     name: str,
-    words: Iterable[str],
+    overrides: Iterable[str],
     catalog: Catalog,
     seconds: float,
     *,
@@ -37,82 +37,83 @@ def bench_predicting(
     device_name: str = "auto",
     dtype: str = "float32",
 ) -> Bench:
-    """Time the model that ``name`` stands for: its forward pass on random input for about so many ``seconds``, and, in
-    as much time, ``predict`` with the model's own example where it has one.
+    """Time the forward pass of the model ``name`` on random input for about ``seconds``, then ``predict`` for as long.
 
-    ``name`` is a recipe or a registered model, whose weights are then random, since a speed does not depend on them; or
-    a weights file, a run's folder or a published name. ``words`` change a recipe's settings, or a model's.
+    ``predict`` is timed with the model's ``example()`` and skipped if there is none. ``name`` is a recipe or a
+    registered model, which then gets random weights, since speed does not depend on them; or a weights file, a run
+    folder or the name of published weights. ``overrides`` change the settings of the recipe or of the model.
 
     Raises:
-        ZooError: if there is no such thing, or the model does not take ``size``.
+        ZooError: if the name is unknown, or the model does not accept ``size``.
     """
     device = find_device(device_name, "device")
     before, peak = memory_now(device), matrix_products(device, dtype)
-    kind, model = _model(name, list(words), catalog)
+    model_name, model = _find_model(name, list(overrides), catalog)
     example = declared(model)
     if size is not None and example.size is None:
-        raise BadSetting(f"{type(model).__name__} takes no pictures, so --size cannot be given.", "Leave it out.")
+        raise BadSetting(f"{type(model).__name__} takes no images, so --size does not apply.", "Leave it out.")
     model = model.eval().to(device, getattr(torch, dtype))
-    inputs = {key: _on(value, device, dtype) for key, value in example.sample(batch_size, size).items()}
+    inputs = {key: _to_device(value, device, dtype) for key, value in example.sample(batch_size, size).items()}
     count = batch_size or example.count
     calls: list[tuple[str, int, Callable[[], Any]]] = [("forward", count, lambda: model(**inputs))]
-    if given := model.example():
-        calls.append(("predict", 0, lambda: model.predict(**given)))
-    found = []
+    if predict_inputs := model.example():
+        calls.append(("predict", 0, lambda: model.predict(**predict_inputs)))
+    timed = []
     for what, examples, call in calls:
         with torch.inference_mode():
-            operations = _operations(call)
-            times = _time(call, seconds, device)
-        found.append((what, times, examples, operations))
-    most, peak = peak_memory(device), max(peak, matrix_products(device, dtype))
-    return Bench.of(name, kind, model, device, dtype, before, most, [Measured(*one, peak) for one in found])
+            operations = _count_operations(call)
+            times = _time_calls(call, seconds, device)
+        timed.append((what, times, examples, operations))
+    memory, peak = peak_memory(device), max(peak, matrix_products(device, dtype))
+    measurements = [Measurement(*one, peak) for one in timed]
+    return Bench.of_model(name, model_name, model, device, dtype, before, memory, measurements)
 
 
-def _model(name: str, words: list[str], catalog: Catalog) -> tuple[str, Model]:
-    """What the model is registered as, and one."""
+def _find_model(name: str, overrides: list[str], catalog: Catalog) -> tuple[str, Model]:
+    """The name that the model is registered by, and an instance of it."""
     if Path(name).exists() or name.endswith(".safetensors"):
-        return _loaded(Path(name), words, catalog)
+        return _load_model(Path(name), overrides, catalog)
     if name in catalog.recipes:
-        recipe = catalog.recipe(name, *words)
-        kind = recipe.component("model")
-        return kind, build("model", kind, recipe.settings("model"), catalog)
+        recipe = catalog.recipe(name, *overrides)
+        model_name = recipe.component("model")
+        return model_name, build("model", model_name, recipe.settings("model"), catalog)
     if any(entry.kind == "model" for entry in catalog.kinds_of(name)):
-        return name, build("model", name, parse_arguments(words), catalog)
+        return name, build("model", name, parse_arguments(overrides), catalog)
     if name in catalog.weights:
-        return _loaded(name, words, catalog)
+        return _load_model(name, overrides, catalog)
     known = [row["name"] for kind in ("recipes", "models", "weights") for row in catalog.rows(kind)]
     raise UnknownName(
-        f"'{name}' is no recipe, model, weights, file or run.", did_you_mean(name, known, "`zoo list` shows them.")
+        f"there is no recipe, model, weights, file or run '{name}'.", did_you_mean(name, known, "See `zoo list`.")
     )
 
 
-def _loaded(source: str | Path, words: list[str], catalog: Catalog) -> tuple[str, Model]:
-    if words:
-        raise BadSetting(f"{source} has its settings, so {words[0]} cannot be given.", "Leave it out.")
+def _load_model(source: str | Path, overrides: list[str], catalog: Catalog) -> tuple[str, Model]:
+    if overrides:
+        raise BadSetting(f"the settings of {source} are fixed, so {overrides[0]} does not apply.", "Leave it out.")
     model, _ = load(source, catalog)
     return type(model).__name__, model
 
 
-def _on(value: torch.Tensor, device: torch.device, dtype: str) -> torch.Tensor:
+def _to_device(value: torch.Tensor, device: torch.device, dtype: str) -> torch.Tensor:
     return value.to(device, getattr(torch, dtype) if value.is_floating_point() else value.dtype)
 
 
-def _operations(call: Callable[[], Any]) -> int:
+def _count_operations(call: Callable[[], Any]) -> int:
     with FlopCounterMode(display=False) as counter:
         call()
     return int(counter.get_total_flops())
 
 
-def _time(call: Callable[[], Any], seconds: float, device: torch.device) -> list[float]:
-    """Seconds of each call, once those have been left out in which caches fill and clocks rise."""
+def _time_calls(call: Callable[[], Any], seconds: float, device: torch.device) -> list[float]:
+    """Seconds of each call after a warm-up, during which caches fill and clock rates rise."""
     times: list[float] = []
-    began = time.perf_counter()
-    while len(times) < _FEWEST or time.perf_counter() - began < seconds:
+    start = time.perf_counter()
+    while len(times) < _MIN_CALLS or time.perf_counter() - start < seconds:
         synchronize(device)
-        started = time.perf_counter()
+        call_start = time.perf_counter()
         call()
         synchronize(device)
-        ended = time.perf_counter()
-        if ended - began > _WARM_SHARE * seconds:
-            times.append(ended - started)
+        call_end = time.perf_counter()
+        if call_end - start > _WARMUP_FRACTION * seconds:
+            times.append(call_end - call_start)
     return times

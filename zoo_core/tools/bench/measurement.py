@@ -1,4 +1,4 @@
-"""What a measurement found, and what follows from it."""
+"""The result of a benchmark, and the statistics derived from it."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from torch import nn
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Calls of one kind, on one device."""
+class Measurement:
+    """The times of repeated calls of one function on one device."""
 
-    what: str
+    name: str
     """``training step``, ``forward`` or ``predict``."""
     times: Sequence[float]
-    """Seconds that each call took."""
+    """Seconds of each call."""
     examples: int
-    """Examples of a call; 0 where that has no number."""
+    """Examples per call; 0 if unknown."""
     operations: int
-    """Floating-point operations of a call, as PyTorch counts them: matrix products and convolutions; 0 where it found
-    none or could not count."""
+    """Floating-point operations per call, as PyTorch counts them (matrix products and convolutions); 0 if there are
+    none, or they could not be counted."""
     peak: float
-    """Operations a second of the same device's matrix products in the same precision, at their best."""
+    """Operations per second of the fastest matrix products on the same device in the same precision."""
 
     def __post_init__(self) -> None:
         if not self.times:
-            raise ValueError("nothing was measured")
+            raise ValueError("no times were measured")
 
     @property
     def per_second(self) -> float:
         return len(self.times) / math.fsum(self.times)
 
-    def percentile(self, share: float) -> float:
-        """The least time that ``share`` of the calls did not exceed, in seconds (the nearest-rank percentile)."""
-        return sorted(self.times)[max(0, math.ceil(share * len(self.times)) - 1)]
+    def percentile(self, fraction: float) -> float:
+        """The smallest time in seconds that ``fraction`` of the calls did not exceed (nearest-rank percentile)."""
+        return sorted(self.times)[max(0, math.ceil(fraction * len(self.times)) - 1)]
 
-    def figures(self) -> dict[str, Any]:
-        """Everything by name, times in seconds; None where there is no such figure."""
+    def as_dict(self) -> dict[str, Any]:
+        """All statistics by name, times in seconds; None for those that could not be measured."""
         rate = self.operations * self.per_second
         return {
             "calls": len(self.times),
@@ -54,56 +54,56 @@ class Measured:
             "flops": self.operations or None,
             "flops_per_second": rate or None,
             "peak_flops_per_second": self.peak,
-            "share_of_peak": rate / self.peak or None,
+            "peak_fraction": rate / self.peak or None,
         }
 
 
 @dataclass(frozen=True)
 class Bench:
-    """All that was measured of one model."""
+    """All measurements of one model, with its size and memory."""
 
     name: str
     model: str
     device: str
     precision: str
     threads: int | None
-    """Threads of a CPU; None on an accelerator."""
+    """Number of CPU threads; None on an accelerator."""
     parameters: int
     weights_bytes: int
     peak_memory: int
-    """The most memory at a time, in bytes: what PyTorch held of an accelerator, else the whole process's."""
+    """Peak memory in bytes: what PyTorch allocated on an accelerator, otherwise that of the whole process."""
     memory_before: int
-    """What of it was taken before anything was built."""
-    measured: Sequence[Measured]
+    """Memory in use before the model was built, in bytes."""
+    measurements: Sequence[Measurement]
 
     @classmethod
-    def of(
+    def of_model(
         cls,
         name: str,
-        kind: str,
+        model_name: str,
         model: nn.Module,
         device: torch.device,
         precision: str,
-        before: int,
-        most: int,
-        measured: Sequence[Measured],
+        memory_before: int,
+        peak: int,
+        measurements: Sequence[Measurement],
     ) -> Bench:
-        """What was measured of ``model``, registered as ``kind``, with what it is and took."""
+        """The benchmark of ``model``, which is registered as ``model_name``; memory is in bytes."""
         tensors = [*model.parameters(), *model.buffers()]
         return cls(
             name,
-            kind,
+            model_name,
             str(device),
             precision,
             torch.get_num_threads() if device.type == "cpu" else None,
             sum(parameter.numel() for parameter in model.parameters()),
             sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-            most,
-            before,
-            measured,
+            peak,
+            memory_before,
+            measurements,
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        told = {name: value for name, value in vars(self).items() if name != "measured"}
-        return told | {"measured": {one.what: one.figures() for one in self.measured}}
+        """All values, with the statistics of each measurement by its name; can be written as JSON."""
+        values = {name: value for name, value in vars(self).items() if name != "measurements"}
+        return values | {"measurements": {one.name: one.as_dict() for one in self.measurements}}

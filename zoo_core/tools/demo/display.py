@@ -1,4 +1,4 @@
-"""What a model was given and what it gave, as HTML that refers to nothing outside itself. Knows no Gradio."""
+"""Render the inputs and outputs of ``predict`` as self-contained HTML."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo_core.data import image_output as pictures
+from zoo_core.data import image_output
 from zoo_core.data.image_io import read_frames, read_image
-from zoo_core.tools.demo.controls import Asked
+from zoo_core.tools.demo.controls import Form
 
-_MOST_VALUES = 200
-_MOST_CHARACTERS = 2000
+_MAX_VALUES = 200
+_MAX_CHARACTERS = 2000
 
 
-def shown(asked: Asked, given: Mapping[str, Any], predicted: Mapping[str, Any]) -> str:
-    """The pictures and clips of ``given``, and beside them those of ``predicted``; below, its other values."""
-    files = {name: control.kind for name, control in asked.controls.items() if control.kind in ("picture", "clip")}
-    read = {name: _read(value, files.get(name, "")) for name, value in given.items()}
-    figures = [figure for name, value in read.items() for figure in _figures(f"given: {name}", value)]
-    figures += [figure for name, value in predicted.items() for figure in _figures(name, value)]
-    rows = [_row(name, value) for name, value in predicted.items() if not pictures.can_be_drawn(value)]
+def render(form: Form, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
+    """The images and videos of ``inputs`` and ``outputs`` as figures, and the other outputs as a table below."""
+    kinds = {name: control.kind for name, control in form.controls.items() if control.kind in ("image", "video")}
+    loaded = {name: _read(value, kinds.get(name, "")) for name, value in inputs.items()}
+    figures = [figure for name, value in loaded.items() for figure in _figures(f"input: {name}", value)]
+    figures += [figure for name, value in outputs.items() for figure in _figures(name, value)]
+    rows = [_row(name, value) for name, value in outputs.items() if not image_output.can_be_drawn(value)]
     table = f'<table class="zoo-values">{"".join(rows)}</table>' if rows else ""
     return f'<div class="zoo-figures">{"".join(figures)}</div>{table}'
 
@@ -38,19 +38,19 @@ def _read(value: Any, kind: str) -> Any:
 
 
 def _figures(name: str, value: Any) -> Iterator[str]:
-    if not pictures.can_be_drawn(value):
+    if not image_output.can_be_drawn(value):
         return
     with TemporaryDirectory() as folder:
         if value.ndim == 2:
-            pictures.save_classes(value, Path(folder, "classes.png"))
+            image_output.save_classes(value, Path(folder, "classes.png"))
             yield _figure(name, Path(folder, "classes.png"))
             return
         if value.ndim == 5:
-            pictures.save_clips(value, Path(folder, "clip.gif"))
+            image_output.save_clips(value, Path(folder, "clip.gif"))
             yield _figure(f"{name}, {value.shape[1]} frames", Path(folder, "clip.gif"))
-        pictures.save(value, Path(folder, "picture.png"), columns=_columns(value))
+        image_output.save(value, Path(folder, "image.png"), columns=_columns(value))
         wide = value.ndim == 5
-        yield _figure(f"{name}, one by one" if wide else name, Path(folder, "picture.png"), wide)
+        yield _figure(f"{name}, frame by frame" if wide else name, Path(folder, "image.png"), wide)
 
 
 def _columns(value: Tensor) -> int:
@@ -67,14 +67,14 @@ def _figure(name: str, path: Path, wide: bool = False) -> str:
 
 
 def _row(name: str, value: Any) -> str:
-    return f"<tr><th>{escape(name)}</th><td>{_told(value)}</td></tr>"
+    return f"<tr><th>{escape(name)}</th><td>{_format(value)}</td></tr>"
 
 
-def _told(value: Any) -> str:
+def _format(value: Any) -> str:
     value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, Mapping):
-        return "<br>".join(f"{escape(str(key))}: {_told(one)}" for key, one in islice(value.items(), _MOST_VALUES))
+        return "<br>".join(f"{escape(str(key))}: {_format(one)}" for key, one in islice(value.items(), _MAX_VALUES))
     if isinstance(value, (list, tuple)):
-        more = ", …" if len(value) > _MOST_VALUES else ""
-        return ", ".join(map(_told, value[:_MOST_VALUES])) + more
-    return escape(f"{value:.4g}" if isinstance(value, float) else str(value)[:_MOST_CHARACTERS])
+        more = ", …" if len(value) > _MAX_VALUES else ""
+        return ", ".join(map(_format, value[:_MAX_VALUES])) + more
+    return escape(f"{value:.4g}" if isinstance(value, float) else str(value)[:_MAX_CHARACTERS])

@@ -1,4 +1,4 @@
-"""From models and their controls to a Gradio page: a tab for each, what is set left, what comes out beside it."""
+"""The Gradio page: a tab for each model, with its controls on the left, the output next to them, and its card."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from zoo_core.config.control import Control
 from zoo_core.errors import ZooError
-from zoo_core.tools.demo.display import shown
+from zoo_core.tools.demo.display import render
 from zoo_core.tools.demo.predict import arguments, predict
 from zoo_core.tools.demo.source import Source
 
@@ -32,62 +32,62 @@ CSS = """
 .zoo-card h1 {font-size: 1.3em}
 .zoo-card h2 {font-size: 1.1em}
 """
-_WAITING = 20  # users; one more is told that it is too many
-_FILES = {"image": [".png", ".jpg", ".jpeg", ".gif", ".bmp", ".npy"], "video": [".gif", ".npy", ".npz"]}
-_KEPT = 3600  # seconds that an upload stays on the disk
+_MAX_QUEUE = 20  # requests; further ones are refused
+_EXTENSIONS = {"image": [".png", ".jpg", ".jpeg", ".gif", ".bmp", ".npy"], "video": [".gif", ".npy", ".npz"]}
+_UPLOAD_LIFETIME = 3600  # seconds until an upload is deleted
 
 
 def build(sources: Sequence[Source]) -> gr.Blocks:
-    """The page for ``sources``, in their order."""
+    """The page with a tab for each of ``sources``."""
     title = ", ".join(source.name for source in sources)
-    with gr.Blocks(title=f"zoo demo: {title}", analytics_enabled=False, delete_cache=(_KEPT, _KEPT)) as page:
-        for number, source in enumerate(sources):  # tabs that follow one another are one row of them
+    with gr.Blocks(title=f"zoo demo: {title}", analytics_enabled=False, delete_cache=(_UPLOAD_LIFETIME,) * 2) as page:
+        for number, source in enumerate(sources):  # Gradio puts consecutive tabs into one row
             with gr.Tab(source.name):
                 _tab(page, source, f"model{number}")
-    page.queue(max_size=_WAITING, default_concurrency_limit=1, api_open=False)
+    page.queue(max_size=_MAX_QUEUE, default_concurrency_limit=1, api_open=False)
     return page
 
 
 def theme() -> gr.themes.Base:
-    """Gradio's own look, with the fonts of the machine: the page fetches none."""
+    """The default theme of Gradio with system fonts, so that the page downloads none."""
     fonts = ["system-ui", "sans-serif"]
     return gr.themes.Default(font=fonts, font_mono=["ui-monospace", "monospace"])
 
 
-def _tab(page: gr.Blocks, source: Source, place: str) -> None:
-    listen = {"concurrency_limit": 1, "concurrency_id": place, "api_visibility": "private"}
+def _tab(page: gr.Blocks, source: Source, tab_id: str) -> None:
+    event_options = {"concurrency_limit": 1, "concurrency_id": tab_id, "api_visibility": "private"}
     gr.Markdown(source.summary)
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
-            fields = {name: _field(name, control) for name, control in source.asked.controls.items()}
-            sizes = {name: control.draw for name, control in source.asked.controls.items() if control.draw}
+            fields = {name: _field(name, control) for name, control in source.form.controls.items()}
+            sizes = {name: control.draw for name, control in source.form.controls.items() if control.draw}
             drawings = {name: _drawing() for name in sizes}
-            ask = gr.Button("Predict", variant="primary", visible=not source.asked.unasked)
-            example = gr.Button("Try its example", visible=bool(source.model.example()))
+            button = gr.Button("Predict", variant="primary", visible=not source.form.missing)
+            example = gr.Button("Run the example", visible=bool(source.model.example()))
         with gr.Column(scale=4, min_width=320):
-            result = gr.HTML(_hint(source), label="What comes out", elem_classes=["zoo-result"])
-        with gr.Column(scale=3, min_width=300), gr.Accordion("Card", open=True):
+            output = gr.HTML(_initial_output(source), label="Output", elem_classes=["zoo-result"])
+        with gr.Column(scale=3, min_width=300), gr.Accordion("Model card", open=True):
             gr.Markdown(source.card, elem_classes=["zoo-card"])
-    answer = partial(_answered, source)
+    run = partial(_predict, source)
     inputs = list(fields.values())
-    gr.on([ask.click], answer, inputs, result, **listen)
-    example.click(lambda: _example(source), None, result, **listen)
-    quiet = partial(_answered, source, quietly=True)
+    gr.on([button.click], run, inputs, output, **event_options)
+    example.click(lambda: _run_example(source), None, output, **event_options)
+    run_if_complete = partial(_predict, source, skip_incomplete=True)
     for field in inputs:
-        change = _change(field)
-        change(quiet, inputs, result, trigger_mode="always_last", **listen)
+        change = _change_event(field)
+        change(run_if_complete, inputs, output, trigger_mode="always_last", **event_options)
     for name, (pad, use) in drawings.items():
-        drawn = use.click(partial(_file_of_drawing, sizes[name]), pad, fields[name], **listen)
-        drawn.success(answer, inputs, result, **listen)
-    if not source.asked.required:
-        page.load(answer, inputs, result, **listen)
+        drawn = use.click(partial(_save_drawing, sizes[name]), pad, fields[name], **event_options)
+        drawn.success(run, inputs, output, **event_options)
+    if not source.form.required:
+        page.load(run, inputs, output, **event_options)
 
 
-def _hint(source: Source) -> str:
-    if source.asked.unasked:
-        names = escape(", ".join(source.asked.unasked))
-        return f"<p>No control gives what this model takes: {names}. Its author may declare Model.controls.</p>"
-    return "<p>Nothing yet.</p>"
+def _initial_output(source: Source) -> str:
+    if source.form.missing:
+        names = escape(", ".join(source.form.missing))
+        return f"<p>There is no control for: {names}. The author of the model can declare it in Model.controls.</p>"
+    return "<p>No output yet.</p>"
 
 
 def _field(name: str, control: Control) -> Any:
@@ -107,7 +107,7 @@ def _field(name: str, control: Control) -> Any:
         return gr.CheckboxGroup(_pairs(control), value=list(control.value or []), label=label)
     if control.kind == "text":
         return gr.Textbox(control.value, label=label, max_length=10_000)
-    return gr.File(label=label, file_types=_FILES[control.kind], height=140)
+    return gr.File(label=label, file_types=_EXTENSIONS[control.kind], height=140)
 
 
 def _pairs(control: Control) -> list[tuple[str, Any]]:
@@ -116,7 +116,7 @@ def _pairs(control: Control) -> list[tuple[str, Any]]:
 
 def _drawing() -> tuple[Any, Any]:
     pad = gr.Sketchpad(
-        label="Or draw it",
+        label="Or draw an image",
         canvas_size=(320, 320),
         type="pil",
         image_mode="RGBA",
@@ -128,8 +128,8 @@ def _drawing() -> tuple[Any, Any]:
     return pad, gr.Button("Use the drawing")
 
 
-def _change(field: Any) -> Any:
-    """The event after which a person wants to see what comes out: not every step of a slider that is dragged."""
+def _change_event(field: Any) -> Any:
+    """The event that triggers a prediction; for a slider its release, so that dragging it triggers only one."""
     if isinstance(field, gr.Slider):
         return field.release
     if isinstance(field, gr.File):
@@ -137,39 +137,39 @@ def _change(field: Any) -> Any:
     return field.submit if isinstance(field, (gr.Textbox, gr.Number)) else field.input
 
 
-def _answered(source: Source, *values: Any, quietly: bool = False) -> Any:
-    """What comes out, as HTML; ``quietly`` nothing, where something that is needed is still missing."""
-    named = dict(zip(source.asked.controls, values, strict=True))
-    if quietly and any(named.get(name) in (None, "") for name in source.asked.required):
+def _predict(source: Source, *values: Any, skip_incomplete: bool = False) -> Any:
+    """The prediction as HTML; with ``skip_incomplete`` no update if a required argument is missing."""
+    named = dict(zip(source.form.controls, values, strict=True))
+    if skip_incomplete and any(named.get(name) in (None, "") for name in source.form.required):
         return gr.skip()
     try:
-        given = arguments(source.asked, named)
-        return shown(source.asked, given, predict(source.model, given))
+        inputs = arguments(source.form, named)
+        return render(source.form, inputs, predict(source.model, inputs))
     except ZooError as error:
-        raise _said(error) from error
+        raise _as_gradio_error(error) from error
 
 
-def _example(source: Source) -> str:
+def _run_example(source: Source) -> str:
     try:
-        given = source.model.example()
-        return shown(source.asked, given, predict(source.model, given))
+        inputs = source.model.example()
+        return render(source.form, inputs, predict(source.model, inputs))
     except ZooError as error:
-        raise _said(error) from error
+        raise _as_gradio_error(error) from error
 
 
-def _said(error: ZooError) -> gr.Error:
+def _as_gradio_error(error: ZooError) -> gr.Error:
     return gr.Error(escape(" ".join(filter(None, [error.message, error.hint]))), print_exception=False)
 
 
-def _file_of_drawing(size: tuple[int, int], drawn: dict[str, Any] | None) -> str:
-    """The ink of a drawing as a PNG, white on black, of ``size`` (height, width)."""
+def _save_drawing(size: tuple[int, int], drawn: dict[str, Any] | None) -> str:
+    """Save a drawing as a PNG of ``size`` (height, width), white on black; returns its path."""
     composite: Image.Image | None = (drawn or {}).get("composite")
     ink = None
-    if composite is not None:  # its paper is white or transparent
+    if composite is not None:  # the background is white or transparent
         drawing = composite.convert("RGBA")
         ink = ImageOps.invert(Image.alpha_composite(Image.new("RGBA", drawing.size, "white"), drawing).convert("L"))
     if ink is None or ink.getbbox() is None:
-        raise gr.Error("Nothing is drawn yet.", print_exception=False)
+        raise gr.Error("The drawing is empty.", print_exception=False)
     height, width = size
     path = Path(mkdtemp(dir=gr.utils.get_upload_folder()), "drawing.png")
     ink.resize((width, height), Image.Resampling.BOX).save(path)

@@ -1,4 +1,4 @@
-"""From what a page sent to what ``predict`` is called with, and to what it gives, within limits. Knows no Gradio."""
+"""Check the values that the page sent, and call ``predict`` with them within limits of size and time."""
 
 from __future__ import annotations
 
@@ -13,50 +13,50 @@ from zoo_core.config.control import Control
 from zoo_core.data.image_io import clip_shape, read_frames, read_image
 from zoo_core.errors import BadFile, ZooError, one_line
 from zoo_core.model import Model
-from zoo_core.tools.demo.controls import Asked
+from zoo_core.tools.demo.controls import Form
 
-MOST_BYTES = 10 * 2**20
-"""Of one upload."""
-MOST_PIXELS = 2**20
-"""Of one picture, or one frame."""
-MOST_CLIP_PIXELS = 2**23
-"""Of all frames of a clip together."""
-MOST_SECONDS = 60.0
-"""For one prediction."""
+MAX_BYTES = 10 * 2**20
+"""Size of one upload."""
+MAX_PIXELS = 2**20
+"""Pixels of one image or frame."""
+MAX_VIDEO_PIXELS = 2**23
+"""Pixels of all frames of a video together."""
+MAX_SECONDS = 60.0
+"""Time limit of one prediction."""
 
 
-def arguments(asked: Asked, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``predict`` is called with: ``values`` checked, without those left empty.
+def arguments(form: Form, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments for ``predict``: ``values``, checked, without those left empty.
 
     Raises:
-        ZooError: if one is missing, or is not what its control takes; says which and why.
+        ZooError: if a required one is missing, or one is not valid for its control.
     """
-    read = {name: _read(name, control, values.get(name)) for name, control in asked.controls.items()}
-    missing = [name for name in asked.controls if name in asked.required and read[name] is None]
+    checked = {name: _check_value(name, control, values.get(name)) for name, control in form.controls.items()}
+    missing = [name for name in form.controls if name in form.required and checked[name] is None]
     if missing:
-        control = asked.controls[missing[0]]
+        control = form.controls[missing[0]]
         verb = "Upload" if control.kind in ("image", "video") else "Set"
         raise ZooError(f"{missing[0]} is missing.", f"{verb} it first.")
-    return {name: value for name, value in read.items() if value is not None}
+    return {name: value for name, value in checked.items() if value is not None}
 
 
-def predict(model: Model, given: Mapping[str, Any], seconds: float = MOST_SECONDS) -> dict[str, Any]:
-    """``model.predict(**given)``, ended before the next of its tensor operations when ``seconds`` have passed.
+def predict(model: Model, inputs: Mapping[str, Any], seconds: float = MAX_SECONDS) -> dict[str, Any]:
+    """``model.predict(**inputs)``, aborted at the first tensor operation after ``seconds``.
 
     Raises:
-        ZooError: if that takes longer, or ``predict`` raises anything: its code is a plugin's.
+        ZooError: if the time limit is exceeded, or ``predict``, which is code of a plugin, raises any exception.
     """
     try:
         with _Deadline(seconds):
-            return model.predict(**given)
+            return model.predict(**inputs)
     except ZooError as error:
-        raise ZooError(_without_folders(error.message, given), error.hint) from error
+        raise ZooError(_without_folders(error.message, inputs), error.hint) from error
     except Exception as error:
-        reason = _without_folders(one_line(f"{type(error).__name__}: {error}"), given)
+        reason = _without_folders(one_line(f"{type(error).__name__}: {error}"), inputs)
         raise ZooError(f"{type(model).__name__}.predict failed: {reason}") from error
 
 
-def _read(name: str, control: Control, value: Any) -> Any:
+def _check_value(name: str, control: Control, value: Any) -> Any:
     value = control.read(name, value)
     if value is not None and control.kind in ("image", "video"):
         _check_file(Path(value), control)
@@ -64,36 +64,40 @@ def _read(name: str, control: Control, value: Any) -> Any:
 
 
 def _check_file(path: Path, control: Control) -> None:
-    """Read it once, headers first: a small file can be a picture of any size."""
+    """Check the size in the header before the pixels are decoded: a small file can contain an image of any size."""
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise BadFile(f"{path} is larger than {MOST_BYTES // 2**20} MB.", "Choose a smaller file.")
+        if path.stat().st_size > MAX_BYTES:
+            raise BadFile(f"{path} is larger than {MAX_BYTES // 2**20} MB.", "Choose a smaller file.")
         if control.kind == "image" and path.suffix.lower() == ".npy":
             read_image(path, 1)
             return
         length, height, width = clip_shape(path)
-        if height * width > MOST_PIXELS:
+        if height * width > MAX_PIXELS:
             raise BadFile(
-                f"{path} is {height} x {width} pixels, but at most {MOST_PIXELS:,} are taken here.",
-                "Make it smaller first.",
+                f"{path} has {height} x {width} pixels, but at most {MAX_PIXELS:,} are allowed here.",
+                "Resize it first.",
             )
-        if control.kind == "video" and length * height * width > MOST_CLIP_PIXELS:
-            raise BadFile(f"{path} has {length} frames of {height} x {width} pixels.", "Cut it, or make it smaller.")
+        if control.kind == "video" and length * height * width > MAX_VIDEO_PIXELS:
+            raise BadFile(
+                f"{path} has {length} frames of {height} x {width} pixels, but at most {MAX_VIDEO_PIXELS:,} pixels in "
+                "all are allowed here.",
+                "Shorten or resize it first.",
+            )
         read_frames(path, 1) if control.kind == "video" else read_image(path, 1)
     except BadFile as error:
         raise BadFile(error.message.replace(str(path), path.name), error.hint) from error
 
 
-def _without_folders(text: str, given: Mapping[str, Any]) -> str:
-    """An uploaded file is called as its owner called it, not as where it lies here."""
-    for value in given.values():
+def _without_folders(text: str, inputs: Mapping[str, Any]) -> str:
+    """``text`` with the paths of uploaded files reduced to their names."""
+    for value in inputs.values():
         if isinstance(value, str) and Path(value).is_absolute():
             text = text.replace(value, Path(value).name)
     return text
 
 
 class _Deadline(TorchFunctionMode):
-    """Inside, in this thread, tensor operations raise when the time has passed. Python can't end a thread otherwise."""
+    """Makes tensor operations of this thread raise after the time limit; Python has no other way to stop a thread."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -102,5 +106,5 @@ class _Deadline(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if time.monotonic() > self._end:
-            raise ZooError(f"this took longer than {self._seconds:g} seconds, and was ended.", "Ask for less.")
+            raise ZooError(f"the prediction took longer than {self._seconds:g} seconds.", "Use smaller inputs.")
         return func(*args, **(kwargs or {}))

@@ -1,4 +1,4 @@
-"""What is asked of a demo before anything heavy is imported: its packages, and a port that is free."""
+"""Requirements of a demo, checked before anything heavy is imported: its packages and a free port."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoo_core.tools import extras
 
 
 def check_packages() -> None:
-    """Refuse to begin without the packages of the extra ``demo``.
+    """Check that the packages of the extra ``demo`` are installed.
 
     Raises:
         ZooError: if one is missing.
@@ -18,20 +18,20 @@ def check_packages() -> None:
 
 
 def check_free(host: str, port: int) -> None:
-    """Refuse a port that is in use, or a host that is not this machine.
+    """Check that the port is free and that ``host`` is an address of this machine.
 
     Raises:
-        BadSetting: says which, and what to type.
+        BadSetting: if not.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that has just ended keeps it a while
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection keeps the port for a while
         try:
-            tried.bind((host, port))
+            probe.bind((host, port))
         except OSError as error:
             if isinstance(error, socket.gaierror):
                 raise BadSetting(
-                    f"--host {host} is no address of this machine.", "Leave it out for 127.0.0.1."
+                    f"--host {host} is not an address of this machine.", "Leave it out for 127.0.0.1."
                 ) from None
             raise BadSetting(
                 f"port {port} of {host} can't be used: {error.strerror or error}.",

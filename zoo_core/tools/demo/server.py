@@ -1,4 +1,4 @@
-"""A page on this machine: on loopback unless told, without telemetry, sharing, or anything fetched from elsewhere."""
+"""The server of the page: without telemetry, sharing, or resources from other servers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from zoo_core.tools.demo.predict import MOST_BYTES
+from zoo_core.tools.demo.predict import MAX_BYTES
 from zoo_core.tools.demo.source import Source
 
-# What the page may load: this server, and what it carries in itself. A browser refuses the rest.
+# The page may load resources from this server and inline ones; the browser refuses all others.
 _POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; connect-src 'self' data: blob:"
@@ -22,11 +22,11 @@ _SECONDS_TO_CLOSE = 2
 
 
 class Server:
-    """Shows the page of ``sources`` from now on. ``address`` is where; ``wait`` deletes uploads."""
+    """Serves the page of ``sources`` at ``address``, starting at once; ``wait`` blocks, and deletes the uploads."""
 
     def __init__(self, sources: Sequence[Source], host: str, port: int) -> None:
         self._uploads = TemporaryDirectory(prefix="zoo-demo-")
-        _settle(self._uploads.name)
+        _set_environment(self._uploads.name)
         from zoo_core.tools.demo import page
 
         self._page = page.build(sources)
@@ -37,7 +37,7 @@ class Server:
             inbrowser=False,
             prevent_thread_lock=True,
             quiet=True,
-            max_file_size=MOST_BYTES,
+            max_file_size=MAX_BYTES,
             app_kwargs={"middleware": [_middleware()]},
             ssr_mode=False,
             mcp_server=False,
@@ -49,20 +49,20 @@ class Server:
         )
 
     def wait(self) -> None:
-        """Until KeyboardInterrupt."""
+        """Wait for KeyboardInterrupt, then stop the server."""
         try:
             threading.Event().wait()
         finally:
-            # Pages that are open hold connections: Gradio waits five seconds for them and uvicorn for ever, in threads
-            # that Python waits for. What is cut off is no error of anybody's.
+            # Open pages hold connections: Gradio waits five seconds for them and uvicorn without limit, in threads that
+            # Python joins at exit. The errors that uvicorn logs for the closed connections are of no use.
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             self._page.server.config.timeout_graceful_shutdown = _SECONDS_TO_CLOSE
             self._page.close(verbose=False)
             self._uploads.cleanup()
 
 
-def _settle(folder: str) -> None:
-    """What Gradio reads from the environment as it is imported."""
+def _set_environment(folder: str) -> None:
+    """Set the environment variables that Gradio reads at import."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = folder
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -75,16 +75,16 @@ def _middleware() -> Any:
 
 
 class _Policy:
-    """Adds the policy to every answer."""
+    """Adds the content security policy to every response."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
-        async def sent(message: Any) -> None:
+        async def send_with_policy(message: Any) -> None:
             if message["type"] == "http.response.start":
                 added = [(b"content-security-policy", _POLICY.encode()), (b"referrer-policy", b"no-referrer")]
                 message["headers"] = [*message.get("headers", []), *added]
             await send(message)
 
-        await self._app(scope, receive, sent)
+        await self._app(scope, receive, send_with_policy)

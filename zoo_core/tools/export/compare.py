@@ -1,4 +1,4 @@
-"""How far what one network gives is from what another gives for the same input."""
+"""Compare the outputs of two networks for the same input."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from torch.utils import _pytree
 
 
 def tensors_of(output: Any) -> list[Tensor]:
-    """The tensors of a tuple, list or mapping, however nested, in a fixed order."""
+    """The tensors in a nested structure of tuples, lists and mappings, in a fixed order."""
     return [leaf for leaf in _pytree.tree_leaves(output) if isinstance(leaf, Tensor)]
 
 
 def names_of(output: Any) -> list[str]:
-    """What an exported file calls them: by the keys of a mapping, else ``output`` or ``output_0``, ``output_1``."""
+    """The names of the outputs in an exported file: the keys of a mapping, else ``output`` or ``output_0``, …"""
     tensors = tensors_of(output)
     if isinstance(output, dict) and len(tensors) == len(output):
         return [str(key) for key in output]
     return ["output"] if len(tensors) == 1 else [f"output_{number}" for number in range(len(tensors))]
 
 
-def largest_difference(wanted: Sequence[Tensor], found: Sequence[Tensor]) -> float:
-    """The largest absolute difference; infinite where shapes differ, or one has NaN or infinity and the other not."""
-    if [tuple(one.shape) for one in wanted] != [tuple(one.shape) for one in found]:
+def largest_difference(expected: Sequence[Tensor], actual: Sequence[Tensor]) -> float:
+    """The largest absolute difference; infinite if the shapes differ, or only one of two values is finite."""
+    if [tuple(one.shape) for one in expected] != [tuple(one.shape) for one in actual]:
         return math.inf
     largest = 0.0
-    for one, other in zip(wanted, found, strict=True):
+    for one, other in zip(expected, actual, strict=True):
         first, second = one.detach().double(), other.detach().double()
-        apart = (first - second).abs().masked_fill((first == second) | (first.isnan() & second.isnan()), 0.0)
-        if apart.numel():
-            largest = max(largest, float(apart.nan_to_num(nan=math.inf).max()))
+        difference = (first - second).abs().masked_fill((first == second) | (first.isnan() & second.isnan()), 0.0)
+        if difference.numel():
+            largest = max(largest, float(difference.nan_to_num(nan=math.inf).max()))
     return largest
 
 
-def largest_number(tensors: Sequence[Tensor]) -> float:
-    """The largest absolute value that is no infinity; 0 where there is none."""
-    finite_metrics = (one[one.isfinite()].abs() for one in tensors)
-    return max((float(one.max()) for one in finite_metrics if one.numel()), default=0.0)
+def largest_magnitude(tensors: Sequence[Tensor]) -> float:
+    """The largest finite absolute value; 0 if there is none."""
+    finite = (one[one.isfinite()].abs() for one in tensors)
+    return max((float(one.max()) for one in finite if one.numel()), default=0.0)

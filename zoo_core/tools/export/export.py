@@ -1,4 +1,4 @@
-"""From weights to a file for other programs that gives what the model gives."""
+"""Export weights to a file for other programs, and check that it computes what the model computes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoo_core.files import move_synced
 from zoo_core.model import Model
 from zoo_core.registry.catalog import Catalog
 from zoo_core.tools.export import program_file
-from zoo_core.tools.export.compare import largest_difference, largest_number, names_of, tensors_of
+from zoo_core.tools.export.compare import largest_difference, largest_magnitude, names_of, tensors_of
 from zoo_core.tools.export.program import Traced, axes, trace
 from zoo_core.tools.export.program import run as run_program
 from zoo_core.tools.export.real_inputs import real_inputs
@@ -30,32 +30,33 @@ from zoo_core.weights.load import load, locate
 
 
 class ExportDiffers(ZooError):
-    """What was exported does not give what the model gives. No file is left."""
+    """The exported file does not compute what the model computes; no file is written."""
 
     exit_code: ClassVar[int] = 1
 
 
 @dataclass(frozen=True)
 class Check:
-    """One input, and the largest difference of what each runner made of it from what the model gave."""
+    """A comparison with the model for one input."""
 
     input: str
     differences: dict[str, float]
+    """The largest difference from the output of the model, by runner."""
     scale: float
-    """The largest number that the model gave, but at least 1: what the tolerance is multiplied by."""
+    """The factor of the tolerance: the largest magnitude in the output of the model, at least 1."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and how it was checked."""
+    """The file that was written, and how it was checked."""
 
     file: Path
     header: Header
     facts: dict[str, Any]
-    """What the file says of itself beside the weights' header."""
+    """The metadata that the export adds to those of the weights."""
     checks: list[Check]
-    unchecked: str
-    """Why no real input was tried, or ""."""
+    skipped_real_input: str
+    """Why no real input was tried; "" if one was."""
 
     @property
     def largest(self) -> float:
@@ -63,11 +64,11 @@ class Exported:
 
 
 def export(source: str | Path, catalog: Catalog, format: str, output: Path, tolerance: float) -> Exported:
-    """Write the forward of the model that ``source`` holds to ``output``, which appears only if it gives the same.
+    """Export the forward of the model with the weights ``source`` to ``output``, which is written only if it matches.
 
     Raises:
-        ExportDiffers: if it differs by more than ``tolerance`` on any input, or than so much of the
-            largest output where that is larger than 1.
+        ExportDiffers: if an output differs by more than ``tolerance``, times the largest magnitude of the model's
+            output if that is above 1.
         ZooError: if the model declares no inputs, or can't be exported.
     """
     check_free(output)
@@ -79,14 +80,14 @@ def export(source: str | Path, catalog: Catalog, format: str, output: Path, tole
         first = model(**traced.example.tensors)
     facts = _facts(header, format, traced, first)
     inputs = list(_inputs(traced))
-    real, told = real_inputs(header, traced, catalog)
+    real, description = real_inputs(header, traced, catalog)
     if real is not None:
-        inputs.append((f"real: {told}, {_shapes(real)}", real))
+        inputs.append((f"real: {description}, {_shapes(real)}", real))
     runners: dict[str, Callable[[Inputs], Any]] = {"exported program": run_program(traced.program)}
-    # Beside its place and under its own name, which a .pt2 file repeats inside.
+    # In a temporary folder, but under the final name, which a .pt2 file contains.
     with TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
         aside = Path(folder, output.name)
-        _write(format, traced, names_of(first), _notes(header, facts), aside)
+        _write(format, traced, names_of(first), _metadata(header, facts), aside)
         if format == "onnx":
             from zoo_core.tools.export import onnx_file
 
@@ -95,20 +96,20 @@ def export(source: str | Path, catalog: Catalog, format: str, output: Path, tole
         _refuse_different(output, checks, tolerance)
         check_free(output)
         move_synced(aside, output)
-    return Exported(output, header, facts, checks, "" if real is not None else told)
+    return Exported(output, header, facts, checks, "" if real is not None else description)
 
 
-def _write(format: str, traced: Traced, outputs: Sequence[str], notes: dict[str, str], path: Path) -> None:
+def _write(format: str, traced: Traced, outputs: Sequence[str], metadata: dict[str, str], path: Path) -> None:
     if format == "onnx":
         from zoo_core.tools.export import onnx_file
 
-        onnx_file.write(traced, outputs, notes, path)
+        onnx_file.write(traced, outputs, metadata, path)
     else:
-        program_file.write(traced, notes, path)
+        program_file.write(traced, metadata, path)
 
 
 def _inputs(traced: Traced) -> Iterator[tuple[str, Inputs]]:
-    """The example, random input of its shape, and of every other shape that was left open."""
+    """The example, random input of its shape, and random input of the other shapes that the program accepts."""
     example = traced.example
     yield f"the example, {_shapes(example.tensors)}", example.tensors
     drawn = [example.sample(seed=1)]
@@ -118,24 +119,24 @@ def _inputs(traced: Traced) -> Iterator[tuple[str, Inputs]]:
 
 
 def _shapes(inputs: Inputs) -> str:
-    return " and ".join("x".join(map(str, tensor.shape)) or "one number" for tensor in inputs.values())
+    return " and ".join("x".join(map(str, tensor.shape)) or "a scalar" for tensor in inputs.values())
 
 
 def _check(model: Model, runners: dict[str, Callable[[Inputs], Any]], name: str, inputs: Inputs) -> Check:
     with torch.no_grad():
-        wanted = tensors_of(model(**inputs))
-        found = {}
+        expected = tensors_of(model(**inputs))
+        differences = {}
         for runner, call in runners.items():
             try:
-                given = tensors_of(call(inputs))
-            except Exception as error:  # each runner has kinds of its own
+                actual = tensors_of(call(inputs))
+            except Exception as error:  # each runner has its own exceptions
                 reason = one_line(str(error) or type(error).__name__)
                 raise ExportDiffers(
-                    f"nothing is written: an input that the model takes is refused ({runner}; {name}): {reason}",
-                    "Try the other --format; --traceback shows where.",
+                    f"nothing is written: {runner} fails on an input that the model accepts ({name}): {reason}",
+                    "Try the other --format; --traceback shows where it fails.",
                 ) from error
-            found[runner] = largest_difference(wanted, given)
-    return Check(name, found, max(1.0, largest_number(wanted)))
+            differences[runner] = largest_difference(expected, actual)
+    return Check(name, differences, max(1.0, largest_magnitude(expected)))
 
 
 def _refuse_different(output: Path, checks: list[Check], tolerance: float) -> None:
@@ -143,34 +144,35 @@ def _refuse_different(output: Path, checks: list[Check], tolerance: float) -> No
         for name, difference in one.differences.items():
             if not difference <= tolerance * one.scale:
                 raise ExportDiffers(
-                    f"{output} is not written: it differs from the model by {difference:.3g} ({name}), but "
+                    f"{output} is not written: it differs from the model by {difference:.3g} ({name}), but at most "
                     f"{tolerance * one.scale:.3g} is allowed; input: {one.input}.",
-                    f"If that is near enough: --tolerance {2 * difference / one.scale:.1g}"
+                    f"To accept the difference: --tolerance {2 * difference / one.scale:.1g}"
                     if difference < math.inf
-                    else "It has another shape, or NaN or infinity where the model gives numbers.",
+                    else "An output has another shape, or values that are not finite where the model's are.",
                 )
 
 
 def _facts(header: Header, format: str, traced: Traced, first: Any) -> dict[str, Any]:
-    called = axes(traced.example, "batch" in traced.dynamic, "height" in traced.dynamic)
+    axis_names = axes(traced.example, "batch" in traced.dynamic, "height" in traced.dynamic)
     return {
         "source": header.path.name,
         "sha256": check(header.path).sha256,
         "license": header.metadata.get("license"),
         "format": format,
-        "inputs": {name: _kind(tensor, called[name]) for name, tensor in traced.example.tensors.items()},
-        "outputs": {name: _kind(tensor, {}) for name, tensor in zip(names_of(first), tensors_of(first), strict=True)},
+        "inputs": {name: _describe(tensor, axis_names[name]) for name, tensor in traced.example.tensors.items()},
+        "outputs": {name: _describe(one, {}) for name, one in zip(names_of(first), tensors_of(first), strict=True)},
         "dynamic": list(traced.dynamic),
         "fixed": traced.fixed,
         "torch": torch.__version__,
     }
 
 
-def _kind(tensor: Tensor, called: dict[int, str]) -> str:
-    sides = ", ".join(called.get(number, str(side)) for number, side in enumerate(tensor.shape))
-    return f"{str(tensor.dtype).removeprefix('torch.')} ({sides})"
+def _describe(tensor: Tensor, axis_names: dict[int, str]) -> str:
+    """The dtype and shape of a tensor, such as ``float32 (batch, 1, 28, 28)``."""
+    shape = ", ".join(axis_names.get(number, str(length)) for number, length in enumerate(tensor.shape))
+    return f"{str(tensor.dtype).removeprefix('torch.')} ({shape})"
 
 
-def _notes(header: Header, facts: dict[str, Any]) -> dict[str, str]:
-    """The weights' header as it is, and what the export adds, both as JSON."""
+def _metadata(header: Header, facts: dict[str, Any]) -> dict[str, str]:
+    """The metadata of the weights and those that the export adds, both as JSON."""
     return {"zoo": json.dumps(dict(header.metadata), sort_keys=True), "zoo_export": json.dumps(facts, sort_keys=True)}

@@ -1,4 +1,4 @@
-"""A model's forward as a program: followed once by torch.export, for as many shapes as it can be."""
+"""Trace a model's forward with torch.export, with as many dynamic dimensions as possible."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from zoo_core.model import Model
 
 @dataclass(frozen=True)
 class Shape:
-    """Another number of examples, or another height and width, that the model itself takes."""
+    """Another number of examples, or another height and width, that the model accepts."""
 
     count: int | None = None
     size: Size | None = None
@@ -29,41 +29,45 @@ class Shape:
 
 @dataclass(frozen=True)
 class Traced:
-    """The program, what may change in its inputs, and why the rest may not."""
+    """A traced program, with its dynamic and fixed dimensions."""
 
     program: ExportedProgram
     example: Example
     dynamic: tuple[str, ...]
+    """The dynamic dimensions: ``batch``, ``height``, ``width``."""
     fixed: dict[str, str]
+    """Why ``batch`` or ``size`` is fixed."""
     shapes: list[Shape]
-    """Shapes beside the example's that it takes: of each kind that may change."""
+    """Shapes other than the example's that the program accepts, some for each dynamic dimension."""
 
 
 def trace(model: Model, example: Example) -> Traced:
-    """Follow ``model`` with ``example``: with any number of examples and any size, if the model takes them.
+    """Trace ``model`` with ``example``: for any number of examples and any size, if the model accepts them.
 
-    What can't be left open is closed and named with the reason, never silently.
+    A dimension that can't be dynamic is fixed, and the reason is recorded in ``fixed``.
 
     Raises:
-        ZooError: if it can't be followed even for the example's own shape.
+        ZooError: if the model can't be traced even for the shape of the example.
     """
     counts = [shape for shape in _counts(example) if _runs(model, example.sample(shape.count, shape.size))]
     sizes = [shape for shape in _sizes(example) if _runs(model, example.sample(shape.count, shape.size))]
     fixed = {}
     if not counts:
-        fixed["batch"] = "the model takes no other number of examples" if example.count else "its inputs have no batch"
+        fixed["batch"] = (
+            "the model accepts only this number of examples" if example.count else "the inputs have no batch"
+        )
     if example.size and not sizes:
-        fixed["size"] = f"the model takes {example.size[0]} x {example.size[1]} and no other size"
+        fixed["size"] = f"the model accepts only the size {example.size[0]} x {example.size[1]}"
     reason = ""
     for batch, size in _attempts(bool(counts), bool(sizes)):
         shapes = [*(counts if batch else []), *(sizes if size else [])]
-        program, reason = _try(model, example, shapes)
+        program, reason = _try_export(model, example, shapes)
         if program is not None:
             return Traced(program, example, _dynamic(batch, size), fixed, shapes)
-        fixed["size" if size else "batch"] = f"it can't be left open: {reason}"
+        fixed["size" if size else "batch"] = f"it can't be dynamic: {reason}"
     raise ZooError(
         f"{type(model).__name__} can't be exported: {reason}",
-        "torch.export has to follow its forward without the values of its tensors: see docs/export.md.",
+        "torch.export traces forward without the values of its tensors: see docs/export.md.",
     )
 
 
@@ -78,7 +82,7 @@ def _counts(example: Example) -> list[Shape]:
 
 
 def _sizes(example: Example) -> list[Shape]:
-    """Even and odd ones, larger and smaller."""
+    """Even and odd, larger and smaller sizes."""
     if example.size is None:
         return []
     height, width = example.size
@@ -98,42 +102,42 @@ def _dynamic(batch: bool, size: bool) -> tuple[str, ...]:
     return (*(("batch",) if batch else ()), *(("height", "width") if size else ()))
 
 
-def _try(model: Model, example: Example, shapes: list[Shape]) -> tuple[ExportedProgram | None, str]:
-    """The program for all ``shapes``, or why there is none."""
+def _try_export(model: Model, example: Example, shapes: list[Shape]) -> tuple[ExportedProgram | None, str]:
+    """The program that accepts all ``shapes``, or the reason why there is none."""
     try:
         program = _export(model, example, shapes)
         call = run(program)
         with torch.no_grad():
             for shape in shapes:
                 call(example.sample(shape.count, shape.size))
-    except Exception as error:  # the exporter's own kinds, and whatever a plugin's forward raises as it is followed
-        lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()] or ["it gave no reason"]
+    except Exception as error:  # exceptions of the exporter, and of the plugin's forward while it is traced
+        lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()] or ["no reason given"]
         return None, f"{type(error).__name__}: {one_line(' '.join(lines[:2]), 300)}"
     return program, ""
 
 
 def _export(model: Model, example: Example, shapes: list[Shape]) -> ExportedProgram:
     dynamic = axes(example, any(shape.count for shape in shapes), any(shape.size for shape in shapes))
-    open_axes: Any = {name: dict.fromkeys(found, Dim.DYNAMIC) for name, found in dynamic.items()}
-    # Sizes of 0 and 1 are taken for any other, as torch.onnx does: else a network that halves a picture until one
-    # pixel is left would be two programs. What the program then asks of sizes is asked as it runs.
-    with _quiet(), _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]  # the module gets it as it is loaded
+    dynamic_shapes: Any = {name: dict.fromkeys(found, Dim.DYNAMIC) for name, found in dynamic.items()}
+    # Sizes of 0 and 1 are not specialized, as in torch.onnx: otherwise a network that halves an image down to one pixel
+    # would need two programs. Conditions on sizes are checked at run time instead.
+    with _quiet(), _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]  # added to the module at import
         program = torch.export.export(
             model,
             (),
             dict(example.tensors),
-            dynamic_shapes=open_axes,
+            dynamic_shapes=dynamic_shapes,
             prefer_deferred_runtime_asserts_over_guards=True,
         )
-    _leave_out_unused(program)
+    _remove_unused_weights(program)
     for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # names folders of this machine, which a file for others should not tell
+        node.meta.pop("stack_trace", None)  # contains paths of this machine
     return program
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Inside, the exporter prints no graphs of what it can't follow: its error is told in one line."""
+    """A context in which the exporter does not print the graphs that it can't trace: its error becomes one line."""
     logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -145,7 +149,7 @@ def _quiet() -> Iterator[None]:
 
 
 def axes(example: Example, batch: bool, size: bool) -> dict[str, dict[int, str]]:
-    """By the name of each input, the dimensions that may change, and what they are called."""
+    """The dynamic dimensions of each input, with their names."""
     found: dict[str, dict[int, str]] = {}
     for name, tensor in example.tensors.items():
         found[name] = {0: "batch"} if batch else {}
@@ -154,8 +158,8 @@ def axes(example: Example, batch: bool, size: bool) -> dict[str, dict[int, str]]
     return found
 
 
-def _leave_out_unused(program: ExportedProgram) -> None:
-    """Parameters and buffers that forward does not use, such as a discriminator's, are not part of the program."""
+def _remove_unused_weights(program: ExportedProgram) -> None:
+    """Remove parameters and buffers that forward does not use, such as those of a discriminator."""
     specs = program.graph_signature.input_specs
     nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
     for spec in list(specs):
@@ -172,6 +176,6 @@ def _runs(model: Model, inputs: Inputs) -> bool:
     try:
         with torch.no_grad():
             model(**inputs)
-    except Exception:  # whatever a plugin's forward raises: then it does not take them
+    except Exception:  # the plugin's forward may raise anything for inputs that it does not accept
         return False
     return True

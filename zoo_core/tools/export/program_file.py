@@ -1,4 +1,4 @@
-"""A ``.pt2`` file of a program. It is written and never read here: torch.export.load may unpickle what it finds."""
+"""Write a program as a ``.pt2`` file. zoo never reads such files: torch.export.load may unpickle their contents."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from zoo_core.errors import BadFile
 from zoo_core.tools.export.program import Traced
 
 
-def write(traced: Traced, notes: Mapping[str, str], path: Path) -> None:
-    """Write the program with ``notes`` beside it, each as a file ``NAME.json`` in the archive.
+def write(traced: Traced, metadata: Mapping[str, str], path: Path) -> None:
+    """Write the program, and each entry of ``metadata`` as a file ``NAME.json`` in the archive.
 
-    The example it was followed with is left out: it is all that would be pickled.
+    The example inputs are left out: they are the only part that would be pickled.
     """
     traced.program.example_inputs = None
-    extra = {f"{name}.json": text for name, text in notes.items()}
+    extra = {f"{name}.json": text for name, text in metadata.items()}
     try:
         torch.export.save(traced.program, path, extra_files=extra)
     except (OSError, RuntimeError) as error:  # RuntimeError: torch's archive writer

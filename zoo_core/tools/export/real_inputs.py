@@ -1,4 +1,4 @@
-"""Real input for a network: evaluation examples of the data set that its weights were measured on."""
+"""Real inputs for a network: test examples of the dataset that its weights were evaluated on."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _COUNT = 4
 
 
 def real_inputs(header: Header, traced: Traced, catalog: Catalog) -> tuple[Inputs | None, str]:
-    """Examples of the data set in the weights' recipe, and what they are; or None, and why there are none.
+    """Inputs from the dataset in the weights' recipe, with a description; or None and the reason why there are none.
 
-    What forward takes and the data set does not have (a GAN's noise) is drawn. Nothing is downloaded for it, as far as
-    the data set has a setting ``download`` to say so with.
+    Inputs that the dataset does not have, such as the noise of a GAN, are random. Nothing is downloaded if the dataset
+    has a setting ``download``.
     """
     example = traced.example
     count = _COUNT if "batch" in traced.dynamic else max(1, example.count)
@@ -31,16 +31,17 @@ def real_inputs(header: Header, traced: Traced, catalog: Catalog) -> tuple[Input
         recipe = recipe_of(header)
         name = recipe.component("dataset")
         batch = _batch(name, recipe.settings("dataset"), count, catalog)
-    except Exception as error:  # a data set is a plugin's, and may not be here; the check goes on without
-        return None, f"no data set of the weights' recipe: {one_line(str(error) or type(error).__name__)}"
+    except Exception as error:  # the dataset is a plugin, which may raise anything; the check is then skipped
+        reason = one_line(str(error) or type(error).__name__)
+        return None, f"the dataset of the weights' recipe is not available: {reason}"
     any_size = "height" in traced.dynamic
-    taken = {wanted: _taken(wanted, like, batch, any_size) for wanted, like in example.tensors.items()}
-    found = {wanted: tensor for wanted, tensor in taken.items() if tensor is not None}
+    matches = {argument: _matching(argument, like, batch, any_size) for argument, like in example.tensors.items()}
+    found = {argument: tensor for argument, tensor in matches.items() if tensor is not None}
     if not found:
-        return None, f"the data set '{name}' has {', '.join(batch)}, none of which fits forward"
-    size = next((tensor.shape[-2:] for wanted, tensor in found.items() if example.is_image(wanted)), None)
+        return None, f"the dataset '{name}' has {', '.join(batch)}, none of which fits forward"
+    size = next((tensor.shape[-2:] for argument, tensor in found.items() if example.is_image(argument)), None)
     drawn = example.sample(count if example.count else None, (size[0], size[1]) if size else None)
-    rest = " and ".join(wanted for wanted in example.tensors if wanted not in found)
+    rest = " and ".join(argument for argument in example.tensors if argument not in found)
     return {**drawn, **found}, f"{name}, {rest} random" if rest else name
 
 
@@ -48,7 +49,7 @@ def _batch(name: str, settings: dict[str, Any], count: int, catalog: Catalog) ->
     if "download" in catalog.find("dataset", name).load().Config.__dataclass_fields__:
         settings = {**settings, "download": False}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that these are fewer digits than the weights were measured on
+        warnings.simplefilter("ignore", UserWarning)  # for example that a subset is used
         examples = build("dataset", name, settings, catalog).test()
         numbers = range(min(count, len(examples)))
         if hasattr(examples, "__getitems__"):
@@ -57,13 +58,13 @@ def _batch(name: str, settings: dict[str, Any], count: int, catalog: Catalog) ->
         return dict(default_collate([dict(examples[number]) for number in numbers]))
 
 
-def _taken(wanted: str, like: Tensor, batch: dict[str, Any], any_size: bool) -> Tensor | None:
-    """The tensor of that name, or else pictures that fit: as they are, or a clip's frames as channels."""
-    named = [batch[wanted]] if wanted in batch else list(batch.values()) if like.ndim in (4, 5) else []
+def _matching(argument: str, like: Tensor, batch: dict[str, Any], any_size: bool) -> Tensor | None:
+    """The tensor of that name, or else images of a fitting shape; the frames of a clip may become channels."""
+    named = [batch[argument]] if argument in batch else list(batch.values()) if like.ndim in (4, 5) else []
     for tensor in (one for one in named if isinstance(one, Tensor)):
-        for shown in (tensor, tensor.flatten(1, 2) if tensor.ndim == 5 and like.ndim == 4 else None):
-            if shown is not None and _fits(shown, like, any_size):
-                return shown.contiguous()
+        for candidate in (tensor, tensor.flatten(1, 2) if tensor.ndim == 5 and like.ndim == 4 else None):
+            if candidate is not None and _fits(candidate, like, any_size):
+                return candidate.contiguous()
     return None
 
 

@@ -1,4 +1,4 @@
-"""The curves of ``metrics.jsonl``, thinned down to what a screen can show."""
+"""The curves of ``metrics.jsonl``, downsampled for display."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MOST_POINTS = 2000
+MAX_POINTS = 2000
 _NO_METRICS = ("step", "epoch", "evaluation")
 Point = tuple[int, float | None]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A metric over the steps. A value of None is a gap: there it was NaN or infinite."""
+    """A metric over the steps. A value of None is a gap, where the metric was not finite."""
 
     name: str
     evaluation: bool
@@ -26,11 +26,11 @@ class Curve:
 
 
 def read_curves(path: Path, notes: list[str]) -> list[Curve]:
-    """Every metric of the file, those of the training first. Lines that are none are counted in ``notes``."""
+    """Every metric of the file, train metrics first. The number of unreadable lines is added to ``notes``."""
     found: dict[tuple[bool, str], list[Point]] = {}
     damaged = 0
     for line in _lines(path, notes):
-        parsed = _parsed(line)
+        parsed = _parse(line)
         if parsed is None:
             damaged += 1
             continue
@@ -45,11 +45,11 @@ def read_curves(path: Path, notes: list[str]) -> list[Curve]:
     return [_curve(name, evaluation, points) for (evaluation, name), points in ordered]
 
 
-def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
-    """At most about ``most`` points: of each stretch of steps its least, its greatest, and a gap if it has one."""
-    if len(points) <= most:
+def downsample(points: Sequence[Point], max_points: int = MAX_POINTS) -> list[Point]:
+    """About ``max_points`` points at most: the minimum, the maximum and one gap of each interval of steps."""
+    if len(points) <= max_points:
         return list(points)
-    size = math.ceil(3 * len(points) / most)
+    size = math.ceil(3 * len(points) / max_points)
     kept: list[Point] = []
     for first in range(0, len(points), size):
         kept += _extremes(points[first : first + size])
@@ -58,10 +58,10 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
 
 
 def _extremes(points: Sequence[Point]) -> list[Point]:
-    numbers = [(value, step) for step, value in points if value is not None]
+    finite = [(value, step) for step, value in points if value is not None]
     chosen: dict[int, float | None] = {}
-    if numbers:
-        for value, step in {min(numbers), max(numbers)}:
+    if finite:
+        for value, step in {min(finite), max(finite)}:
             chosen[step] = value
     gap = next((step for step, value in points if value is None), None)
     if gap is not None:
@@ -71,7 +71,7 @@ def _extremes(points: Sequence[Point]) -> list[Point]:
 
 def _curve(name: str, evaluation: bool, points: list[Point]) -> Curve:
     in_order = sorted(dict(points).items())
-    shown = thinned(in_order)
+    shown = downsample(in_order)
     return Curve(name, evaluation, [step for step, _ in shown], [value for _, value in shown], in_order[-1][1])
 
 
@@ -80,12 +80,12 @@ def _lines(path: Path, notes: list[str]) -> Iterable[str]:
         with path.open(encoding="utf-8", errors="replace") as file:
             yield from file
     except FileNotFoundError:
-        notes.append("It has logged no metrics.")
+        notes.append("The run has logged no metrics.")
     except OSError as error:
         notes.append(f"{path} can't be read: {error.strerror}.")
 
 
-def _parsed(line: str) -> dict[str, Any] | None:
+def _parse(line: str) -> dict[str, Any] | None:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):

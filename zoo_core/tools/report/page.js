@@ -5,23 +5,24 @@
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const short = (value) => (value == null ? "–" : String(Number(value.toPrecision(4))));
 
-  // Every run brings its own steps. Where another one has none, its value is undefined, which the line passes over;
-  // null is a gap, for what was no number.
+  // Runs have different steps. A missing value is undefined, and the line connects its neighbors; null is a gap, where
+  // the metric was not finite.
   function joined(chart) {
-    const held = chart.curves.map((curve, run) => ({ curve, run })).filter(({ curve }) => curve);
-    return { runs: held.map(({ run }) => run), columns: uPlot.join(held.map(({ curve }) => [curve.steps, curve.values])) };
+    const present = chart.curves.map((curve, run) => ({ curve, run })).filter(({ curve }) => curve);
+    const columns = uPlot.join(present.map(({ curve }) => [curve.steps, curve.values]));
+    return { runs: present.map(({ run }) => run), columns };
   }
 
   function draw(figure) {
     const { runs, columns } = joined(data.charts[figure.dataset.chart]);
-    const place = figure.querySelector(".plot");
-    const read = figure.querySelector("output");
-    // A logarithm needs numbers above 0; a chart that has others stays as it is.
+    const container = figure.querySelector(".plot");
+    const readout = figure.querySelector("output");
+    // A logarithmic scale needs positive values; a chart with other values stays linear.
     const logarithmic = log.checked && columns.slice(1).flat().every((value) => value == null || value > 0);
     const axis = { stroke: color("--quiet"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     const options = {
-      width: place.clientWidth,
-      height: place.clientHeight,
+      width: container.clientWidth,
+      height: container.clientHeight,
       legend: { show: false },
       scales: { x: { time: false }, y: { distr: logarithmic ? 3 : 1 } },
       axes: [
@@ -32,12 +33,12 @@
       hooks: {
         setCursor: [(plot) => {
           const at = plot.cursor.idx;
-          read.textContent = at == null ? "" : `step ${columns[0][at].toLocaleString("en")}: ${columns.slice(1).map((column) => short(column[at])).join(", ")}`;
+          readout.textContent = at == null ? "" : `step ${columns[0][at].toLocaleString("en")}: ${columns.slice(1).map((column) => short(column[at])).join(", ")}`;
         }],
       },
     };
     if (figure.plot) figure.plot.destroy();
-    figure.plot = new uPlot(options, columns, place);
+    figure.plot = new uPlot(options, columns, container);
   }
 
   const log = document.getElementById("log");
@@ -46,7 +47,7 @@
   const resized = new ResizeObserver((entries) => {
     for (const { target } of entries) {
       const figure = target.parentElement;
-      if (!target.clientWidth) continue; // in details that are shut
+      if (!target.clientWidth) continue; // inside a closed <details>
       if (figure.plot) figure.plot.setSize({ width: target.clientWidth, height: target.clientHeight });
       else draw(figure);
     }
@@ -57,16 +58,16 @@
 
   const scrub = document.getElementById("scrub");
   if (scrub) {
-    const steps = [...new Set(data.films.flat().map((frame) => frame.step))].sort((one, other) => one - other);
+    const steps = [...new Set(data.previews.flat().map((frame) => frame.step))].sort((one, other) => one - other);
     const show = () => {
       const step = steps[scrub.value];
       document.getElementById("scrubbed").textContent = step.toLocaleString("en");
       scrub.setAttribute("aria-valuetext", `step ${step}`);
-      for (const image of document.querySelectorAll("[data-film]")) {
-        const film = data.films[image.dataset.film];
-        const frame = film.filter((one) => one.step <= step).at(-1) ?? film[0];
+      for (const image of document.querySelectorAll("[data-preview]")) {
+        const preview = data.previews[image.dataset.preview];
+        const frame = preview.filter((one) => one.step <= step).at(-1) ?? preview[0];
         image.src = frame.source;
-        image.alt = `Preview of ${data.runs[image.dataset.film]} at step ${frame.step}`;
+        image.alt = `Preview of ${data.runs[image.dataset.preview]} at step ${frame.step}`;
       }
     };
     scrub.max = steps.length - 1;

@@ -1,4 +1,4 @@
-"""The pictures that a run drew of itself, small enough for a page."""
+"""The preview images of a run, reduced in size and number for the page."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 
 from zoo_core.errors import one_line
 
-MOST_PICTURES = 24
-MOST_BYTES = 6 * 2**20  # of all pictures of a page
-_MOST_SIDE = 800  # pixels
+MAX_IMAGES = 24
+MAX_BYTES = 6 * 2**20  # of all images of a page
+_MAX_SIDE = 800  # pixels
 _NAME = re.compile(r"step-(\d+)\.(?:png|jpe?g|webp)")
 
 
 @dataclass(frozen=True)
-class Picture:
-    """``source`` is a data URI; ``width`` and ``height`` are in pixels."""
+class PreviewImage:
+    """One preview as a data URI ``source``; ``width`` and ``height`` are in pixels."""
 
     step: int
     source: str
@@ -29,40 +29,40 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Film:
-    """The pictures in the order of their steps, and what is said of those that are not among them."""
+class Previews:
+    """The images in the order of their steps, and a note on those that are left out."""
 
-    pictures: list[Picture]
+    images: list[PreviewImage]
     note: str
 
 
-def read_film(folder: Path, most_bytes: int = MOST_BYTES) -> Film:
-    """The pictures ``step-NUMBER.png`` in ``folder``, evenly chosen if there are many, always with first and last."""
+def read_previews(folder: Path, max_bytes: int = MAX_BYTES) -> Previews:
+    """The images ``step-NUMBER.png`` in ``folder``; of many, evenly spaced ones with the first and last."""
     found = sorted(_numbered(folder))
-    chosen = evenly(found, MOST_PICTURES)
-    pictures: list[Picture] = []
-    damaged, held = 0, 0
+    chosen = evenly_spaced(found, MAX_IMAGES)
+    images: list[PreviewImage] = []
+    damaged, total_bytes = 0, 0
     for step, path in chosen:
-        picture = _picture(step, path)
-        if picture is None:
+        image = _read_image(step, path)
+        if image is None:
             damaged += 1
-        elif held + len(picture.source) <= most_bytes:
-            pictures.append(picture)
-            held += len(picture.source)
+        elif total_bytes + len(image.source) <= max_bytes:
+            images.append(image)
+            total_bytes += len(image.source)
     notes = []
-    left = len(found) - len(pictures) - damaged
-    if left:
-        notes.append(f"{left:,} of {len(found):,} pictures are left out, to keep the page small.")
+    left_out = len(found) - len(images) - damaged
+    if left_out:
+        notes.append(f"{left_out:,} of {len(found):,} images are left out to limit the size of the page.")
     if damaged:
         notes.append(f"{damaged:,} could not be read.")
-    return Film(pictures, " ".join(notes))
+    return Previews(images, " ".join(notes))
 
 
-def evenly(items: Sequence[tuple[int, Path]], most: int) -> list[tuple[int, Path]]:
-    """At most ``most`` of the items, the first and the last among them."""
-    if len(items) <= most:
+def evenly_spaced(items: Sequence[tuple[int, Path]], count: int) -> list[tuple[int, Path]]:
+    """At most ``count`` of the items, including the first and the last."""
+    if len(items) <= count:
         return list(items)
-    return [items[round(number * (len(items) - 1) / (most - 1))] for number in range(most)]
+    return [items[round(number * (len(items) - 1) / (count - 1))] for number in range(count)]
 
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:
@@ -72,8 +72,8 @@ def _numbered(folder: Path) -> list[tuple[int, Path]]:
     return [(int(match[1]), path) for match, path in named if match]
 
 
-def _picture(step: int, path: Path) -> Picture | None:
-    """The file as it is if it is a small PNG, else made smaller; None, and a warning, if it is no picture."""
+def _read_image(step: int, path: Path) -> PreviewImage | None:
+    """The image as a PNG of limited size; None, and a warning, if the file can't be read as an image."""
     from PIL import Image
 
     try:
@@ -81,12 +81,12 @@ def _picture(step: int, path: Path) -> Picture | None:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 image.load()
-                image.thumbnail((_MOST_SIDE, _MOST_SIDE))
-                kept = io.BytesIO()
-                image.save(kept, "PNG", optimize=True)
+                image.thumbnail((_MAX_SIDE, _MAX_SIDE))
+                buffer = io.BytesIO()
+                image.save(buffer, "PNG", optimize=True)
                 width, height = image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        warnings.warn(f"{path} is no picture that can be read: {one_line(str(error))}.", stacklevel=2)
+        warnings.warn(f"{path} can't be read as an image: {one_line(str(error))}.", stacklevel=2)
         return None
-    source = "data:image/png;base64," + base64.b64encode(kept.getvalue()).decode("ascii")
-    return Picture(step, source, width, height)
+    source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return PreviewImage(step, source, width, height)

@@ -1,4 +1,4 @@
-"""What the folder of a run holds, as plain values. Files that are missing or damaged are said, and cost only theirs."""
+"""Read the folder of a run. A missing or damaged file adds a note, and the other files are read all the same."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from zoo_core.tools.report.differences import Setting, settings_of
 
 @dataclass(frozen=True)
 class Published:
-    """Weights of the same recipe, as a registry lists them."""
+    """Published weights of the same recipe, from a registry."""
 
     name: str
     metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Story:
-    """A run, as its report tells it."""
+class RunReport:
+    """The contents of a run's report."""
 
     path: Path
     recipe: str
@@ -39,16 +39,16 @@ class Story:
     sessions: list[Session]
     published: list[Published]
     notes: list[str] = field(default_factory=list)
-    """What could not be read, and what else a reader should know."""
+    """Files that could not be read, warnings, and changes of settings."""
 
     @property
-    def figures(self) -> dict[str, float | None]:
-        """The last evaluation; None is what was no number."""
+    def test_metrics(self) -> dict[str, float | None]:
+        """The metrics of the last evaluation; None for a value that is not finite."""
         return self._last(evaluation=True)
 
     @property
-    def metrics(self) -> dict[str, float | None]:
-        """The last logged means of the training."""
+    def train_metrics(self) -> dict[str, float | None]:
+        """The last logged metrics of the training; None for a value that is not finite."""
         return self._last(evaluation=False)
 
     def _last(self, evaluation: bool) -> dict[str, float | None]:
@@ -56,25 +56,25 @@ class Story:
 
     @property
     def seconds(self) -> float | None:
-        """How long it was at work, over all its sessions."""
+        """The total duration of all sessions."""
         return sum(one.seconds for one in self.sessions) if self.sessions else None
 
     @property
     def peak_memory(self) -> int | None:
-        """The most of all its sessions, in bytes."""
+        """The highest peak memory of all sessions, in bytes."""
         return max((one.peak_memory for one in self.sessions), default=None)
 
     @property
     def total_steps(self) -> int | None:
-        """The steps that the run is to make; None where its folder does not say."""
+        """The planned number of steps; None if the folder has no sessions."""
         return self.sessions[-1].steps if self.sessions else None
 
 
-def gather(path: Path, catalog: Catalog) -> Story:
-    """Read the run in the folder ``path``, and what ``catalog`` knows of its recipe.
+def read_run(path: Path, catalog: Catalog) -> RunReport:
+    """Read the run in the folder ``path``, and its recipe and published weights from ``catalog``.
 
     Raises:
-        BadFile, BadSetting: if its ``config.yaml`` is not one.
+        BadFile, BadSetting: if its ``config.yaml`` is not valid.
     """
     folder = RunFolder(path)
     notes: list[str] = []
@@ -86,12 +86,12 @@ def gather(path: Path, catalog: Catalog) -> Story:
     settings = settings_of(config, recipe, environment.get("command"))
     published = _published(config.name, catalog)
     if published and any(one.differs and one.key.startswith("dataset.") for one in settings):
-        notes.append("The data's settings are not the recipe's, so that the published figures do not compare exactly.")
+        notes.append("The dataset settings differ from the recipe, so the published metrics are not fully comparable.")
     step = max([curve.steps[-1] for curve in curves], default=0)
     step = max([step, *(one.step for one in sessions)])
     notes += [f"Warning: {note}" for note in environment.get("warnings") or []]
-    notes += [_changed(one) for one in environment.get("changed") or [] if isinstance(one, dict)]
-    return Story(
+    notes += [_describe_change(one) for one in environment.get("changed") or [] if isinstance(one, dict)]
+    return RunReport(
         path=path,
         recipe=config.name,
         summary=config.summary,
@@ -113,7 +113,7 @@ def _environment(folder: RunFolder, notes: list[str]) -> dict[str, Any]:
         notes.append(error.message)
         return {}
     if not isinstance(found, dict):
-        notes.append(f"{folder.environment} holds no mapping.")
+        notes.append(f"{folder.environment} does not contain a mapping.")
         return {}
     return found
 
@@ -130,7 +130,7 @@ def _recipe(config: Recipe, catalog: Catalog, notes: list[str]) -> Recipe | None
     try:
         return catalog.recipe(config.name)
     except ZooError as error:
-        notes.append(f"What differs from the recipe is not known: {error.message}")
+        notes.append(f"The settings can't be compared with the recipe: {error.message}")
         return None
 
 
@@ -139,14 +139,14 @@ def _published(recipe: str, catalog: Catalog) -> list[Published]:
     for plugin, name in catalog.weights:
         try:
             entry = catalog.weights.get(plugin, name)
-        except ZooError:  # `zoo weights list` says what is wrong with it; it is not this run's
+        except ZooError:  # an invalid entry; `zoo weights list` reports it
             continue
-        of = (entry.listed.recipe or "").rpartition("/")[2]
-        if entry.listed.alias is None and of == recipe and entry.listed.metrics:
+        entry_recipe = (entry.listed.recipe or "").rpartition("/")[2]
+        if entry.listed.alias is None and entry_recipe == recipe and entry.listed.metrics:
             found.append(Published(entry.full_name, entry.listed.metrics))
     return found
 
 
-def _changed(change: Mapping[str, Any]) -> str:
+def _describe_change(change: Mapping[str, Any]) -> str:
     pairs = (f"{key} from {pair[0]} to {pair[1]}" for key, pair in change.items() if key != "step")
     return f"Resumed at step {change.get('step')} with other settings: {', '.join(pairs)}."

@@ -1,4 +1,4 @@
-"""The layout of a sweep on disk, and who works on what. See docs/sweeps.md."""
+"""The layout of a sweep on disk, and the locks that assign trials to processes. See docs/sweeps.md."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SWEEPS = Path("sweeps")
 
 
 class SweepFolder:
-    """``sweep.yaml``, the runs ``trial-0000`` …, the database unless it lies elsewhere, and the results."""
+    """``sweep.yaml``, the runs ``trial-0000`` …, the results, and the database unless ``--storage`` was given."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / "sweep.yaml"
         self.database = path / "study.db"
         self.table = path / "trials.csv"
-        self.picture = path / "sweep.png"
+        self.plot = path / "sweep.png"
         self._identity = path / ".identity"
         self._locks = path / ".locks"
 
@@ -36,7 +36,7 @@ class SweepFolder:
         """Make the folder.
 
         Raises:
-            NameTaken: if it is there already.
+            NameTaken: if it already exists.
             BadFile: if it cannot be made.
         """
         try:
@@ -44,43 +44,43 @@ class SweepFolder:
             self._locks.mkdir()
             write_atomically(self._identity, uuid4().hex)
         except FileExistsError:
-            raise self.taken() from None
+            raise self.taken_error() from None
         except OSError as error:
             raise BadFile(
-                f"the folder {self.path} could not be made: {error.strerror}.", "Choose another --folder."
+                f"the folder {self.path} could not be created: {error.strerror}.", "Choose another --folder."
             ) from error
 
-    def taken(self) -> NameTaken:
-        """What is said where the folder is there already."""
+    def taken_error(self) -> NameTaken:
+        """The error to raise if the folder already exists."""
         return NameTaken(
-            f"the folder {self.path} is there already, and a sweep never overwrites another.",
-            f"Choose another --folder, or go on with it: zoo sweep --resume {self.path}",
+            f"the folder {self.path} already exists, and a sweep is never overwritten.",
+            f"Choose another --folder, or resume the sweep: zoo sweep --resume {self.path}",
         )
 
     def write(self, planned: Plan, study: str, storage: str | None) -> None:
-        """Last of all as a sweep begins: a folder that has its ``sweep.yaml`` can be gone on with.
+        """Write ``sweep.yaml``, the last step of creating a sweep: a folder that has it can be resumed.
 
         Without ``storage`` the study lies in the folder itself, which may then be moved. A password is not written.
         """
-        held = planned.as_values()
-        held["sweep"] |= {"trials": planned.trials, "study": study, "storage": storage and without_password(storage)}
-        write_atomically(self.config, as_text(held))
+        values = planned.as_values()
+        values["sweep"] |= {"trials": planned.trials, "study": study, "storage": storage and without_password(storage)}
+        write_atomically(self.config, as_text(values))
 
     def read(self, trials: int | None = None) -> tuple[Plan, str, str | None]:
-        """What ``write`` wrote, with another number of trials if one is given.
+        """The plan, the name of the study and the storage from ``sweep.yaml``; ``trials`` replaces their number.
 
         Raises:
-            ZooError: if it was altered, and is no sweep any more.
+            ZooError: if the file is not a valid sweep.
         """
         recipe = read_config(self.config)
         section = recipe.settings("sweep")
-        words, study, storage = (section.pop(key, None) for key in ("words", "study", "storage"))
+        overrides, study, storage = (section.pop(key, None) for key in ("overrides", "study", "storage"))
         own = Recipe(recipe.name, {**recipe.values, "sweep": section}, "", recipe.sources)
-        return plan(own, words or (), trials=trials), str(study), storage
+        return plan(own, overrides or (), trials=trials), str(study), storage
 
     @property
     def identity(self) -> str:
-        """What tells this folder from those of other machines that share its storage."""
+        """A unique ID that distinguishes this folder from those of other machines that share its storage."""
         return self._identity.read_text(encoding="utf-8")
 
     def trial(self, number: int) -> RunFolder:
@@ -88,13 +88,13 @@ class SweepFolder:
         return RunFolder(self.path / f"trial-{number:04d}")
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Inside, no other process gives out trials of this folder or writes its results."""
+    def exclusive(self) -> Iterator[None]:
+        """A context in which no other process starts trials of this folder or writes its results."""
         with FileLock(self._locks / "sweep.lock"):
             yield
 
     def lock(self, number: int) -> FileLock | None:
-        """Locked by the process that works on the trial; None if another holds it. A killed process leaves none."""
+        """Acquire the lock of a trial; None if another process holds it. The lock of a killed process is released."""
         lock = FileLock(self._locks / f"trial-{number:04d}.lock", timeout=0)
         try:
             lock.acquire()
@@ -102,7 +102,7 @@ class SweepFolder:
             return None
         try:
             if self.trial(number).config.is_file():
-                with self.trial(number).locked():  # `zoo run --resume` may be at it
+                with self.trial(number).locked():  # `zoo run --resume` may be training it
                     return lock
         except NameTaken:
             lock.release()
@@ -111,33 +111,33 @@ class SweepFolder:
 
 
 def without_password(storage: str) -> str:
-    """``storage`` as it may be shown and kept."""
+    """``storage`` with the password masked, as it may be printed and stored."""
     password = urlsplit(storage).password
     return storage.replace(f":{password}@", ":***@") if password else storage
 
 
-def database_of(folder: SweepFolder) -> str:
-    """The embedded default: a file of SQLite."""
+def default_storage(folder: SweepFolder) -> str:
+    """The URL of the default storage, a SQLite file in the folder."""
     return f"sqlite:///{folder.database.resolve()}"
 
 
 def find_sweep(given: str) -> SweepFolder:
-    """The sweep in the folder ``given``, or for ``last`` the one below the working folder that began last.
+    """The sweep in the folder ``given``; ``last`` is the most recently changed one in ``sweeps``.
 
     Raises:
         BadSetting: if there is none.
     """
     if given == "last":
-        began = [path.parent for path in SWEEPS.glob("*/*/sweep.yaml")]
-        if not began:
-            raise BadSetting(f"no sweep lies below {SWEEPS} here.", "Name its folder, or begin one: zoo sweep RECIPE")
-        return SweepFolder(max(began, key=_at_work))
+        folders = [path.parent for path in SWEEPS.glob("*/*/sweep.yaml")]
+        if not folders:
+            raise BadSetting(f"there is no sweep in {SWEEPS}.", "Name its folder, or start one: zoo sweep RECIPE")
+        return SweepFolder(max(folders, key=_last_change))
     if not (Path(given) / "sweep.yaml").is_file():
         raise BadSetting(
-            f"{given} is no sweep's folder: it holds no sweep.yaml.", f"`ls {SWEEPS}` shows where sweeps lie."
+            f"{given} is not the folder of a sweep: it has no sweep.yaml.", f"`ls {SWEEPS}` lists the sweeps."
         )
     return SweepFolder(Path(given))
 
 
-def _at_work(sweep: Path) -> float:
+def _last_change(sweep: Path) -> float:
     return max(path.stat().st_mtime for path in (sweep, *sweep.iterdir()))

@@ -1,4 +1,4 @@
-"""What a sweep is to do, from a recipe's section ``sweep``, the words behind it, and the command's options."""
+"""The plan of a sweep, from the recipe's section ``sweep``, the overrides and the options of the command."""
 
 from __future__ import annotations
 
@@ -10,44 +10,45 @@ from typing import TYPE_CHECKING, Any, Literal
 from zoo_core.config.recipe import Recipe
 from zoo_core.config.settings import read, setting
 from zoo_core.errors import BadSetting, ZooError, in_yaml
-from zoo_core.tools.sweep.space import Axis, Space, as_words, grid_size, laid_over, parse_axis
+from zoo_core.tools.sweep.space import Axis, Space, as_overrides, grid_size, merge_axes, parse_axis
 
 if TYPE_CHECKING:
     from zoo_core.registry.catalog import Catalog
 
-_OF_THE_PLACE = ("summary", "run.device", "run.threads", "run.workers", "sweep.trials")
+# May differ between the machines that work on one sweep.
+_PER_MACHINE = ("summary", "run.device", "run.threads", "run.workers", "sweep.trials")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepSettings:
-    """The section ``sweep`` of a recipe. Options of the command line win over it."""
+    """The section ``sweep`` of a recipe. Options of the command line override it."""
 
-    metric: str = setting("", "figure whose highest value is the best; -mse: whose lowest; else that of run.monitor")
-    trials: int | None = setting(None, "runs in all; null tries every combination", ge=1)
+    metric: str = setting("", "metric to maximize, or -NAME to minimize it; otherwise that of run.monitor")
+    trials: int | None = setting(None, "number of runs; null runs every combination", ge=1)
     sampler: Literal["auto", "grid", "random", "tpe"] = setting(
-        "auto", "who chooses; auto: grid where every combination is tried, else tpe"
+        "auto", "how settings are chosen; auto: grid if every combination is run, otherwise tpe"
     )
-    pruner: Literal["none", "median"] = setting("none", "who stops runs that go badly")
-    seed: int = setting(0, "what is drawn follows from it, and not the seed of the runs", ge=0)
-    space: dict[str, Any] = setting({}, "choices or a range by key")
+    pruner: Literal["none", "median"] = setting("none", "how unpromising runs are stopped early")
+    seed: int = setting(0, "seed of the sampler; it does not affect the seed of the runs", ge=0)
+    space: dict[str, Any] = setting({}, "choices or a range for each key")
 
     @property
     def name(self) -> str:
-        """The figure's name."""
+        """The name of the metric."""
         return self.metric.removeprefix("-")
 
     @property
-    def lowest(self) -> bool:
-        """Whether the lowest value is the best."""
+    def minimize(self) -> bool:
+        """Whether the lowest value of the metric is the best."""
         return self.metric.startswith("-")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep: the recipe, the words that hold for every trial, what is tried, and how."""
+    """A sweep: the recipe, the overrides of every trial, the search space, and how it is searched."""
 
     recipe: Recipe
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     space: Space
     settings: SweepSettings
 
@@ -55,81 +56,82 @@ class Plan:
     def trials(self) -> int:
         return self.settings.trials or 0
 
-    def recipe_of(self, texts: Mapping[str, str]) -> Recipe:
+    def recipe_of(self, params: Mapping[str, str]) -> Recipe:
         """The recipe of the trial with these settings."""
-        # Another name drops its part's settings, so that names come first, and what the user typed lies over them.
-        names = [key for key in texts if key.endswith(".name")]
-        others = {key: text for key, text in texts.items() if key not in names}
-        words = as_words({key: texts[key] for key in names})
-        return self.recipe.with_overrides([*words, *self.words, *as_words(others)])
+        # A new component name drops the settings of that component, so names come first and the user's overrides next.
+        names = [key for key in params if key.endswith(".name")]
+        others = {key: text for key, text in params.items() if key not in names}
+        name_overrides = as_overrides({key: params[key] for key in names})
+        return self.recipe.with_overrides([*name_overrides, *self.overrides, *as_overrides(others)])
 
     def as_values(self) -> dict[str, Any]:
-        """As a file of the form of a run's ``config.yaml``, which ``zoo run --config`` reads, too."""
-        own = {**asdict(self.settings), "words": list(self.words)}
-        return {"recipe": self.recipe.name, **self.recipe.values, "sweep": own}
+        """The content of ``sweep.yaml``, which has the form of ``config.yaml``: ``zoo run --config`` can read it."""
+        section = {**asdict(self.settings), "overrides": list(self.overrides)}
+        return {"recipe": self.recipe.name, **self.recipe.values, "sweep": section}
 
     def definition(self) -> dict[str, str]:
-        """What must be the same wherever the same sweep is worked on, by full key."""
+        """The values, by full key, that must be equal on all machines that work on the same sweep."""
         values = self.as_values()
-        values["sweep"]["words"] = [word for word in self.words if word.partition("=")[0] not in _OF_THE_PLACE]
-        return {key: value for key, value in _flat(values) if key not in _OF_THE_PLACE}
+        shared = [override for override in self.overrides if override.partition("=")[0] not in _PER_MACHINE]
+        values["sweep"]["overrides"] = shared
+        return {key: value for key, value in _flat(values) if key not in _PER_MACHINE}
 
 
-def plan(recipe: Recipe, words: Iterable[str], **options: Any) -> Plan:
-    """The sweep of ``recipe`` with ``key=value`` words, and with the command's ``options`` that are not None.
+def plan(recipe: Recipe, overrides: Iterable[str], **options: Any) -> Plan:
+    """The sweep of ``recipe`` with ``key=value`` overrides and with those command ``options`` that are not None.
 
     Raises:
-        BadSetting: if it is no sweep, or lacks what it needs.
+        BadSetting: if no setting has several values, or something that a sweep needs is missing.
     """
     given = {key: value for key, value in options.items() if value is not None}
     section = {**recipe.settings("sweep"), **given}
     settings = read(SweepSettings, section, f"the sweep of '{recipe.name}'", "sweep", recipe.where)
-    typed: dict[str, Axis | None] = {}
+    axes: dict[str, Axis | None] = {}
     fixed: dict[str, str] = {}
-    for word in words:
-        key, _, text = word.partition("=")
-        typed[key] = parse_axis(key, text) if key != "summary" else None
+    for override in overrides:
+        key, _, text = override.partition("=")
+        axes[key] = parse_axis(key, text) if key != "summary" else None
         fixed.pop(key, None)
-        if typed[key] is None:
-            fixed[key] = word
+        if axes[key] is None:
+            fixed[key] = override
     own = {key: _axis_of_recipe(recipe, key, text) for key, text in settings.space.items() if text is not None}
-    space = laid_over(own, typed)
+    space = merge_axes(own, axes)
     values = {key: value for key, value in recipe.values.items() if key != "sweep"}
     base = Recipe(recipe.name, values, recipe.plugin, recipe.sources).with_overrides(fixed.values())
     if not space:
         raise BadSetting(
-            "nothing is to be tried: no setting has several values.",
+            "the sweep has an empty search space: no setting has several values.",
             "Write for example trainer.learning_rate=1e-4,3e-4 or trainer.learning_rate=log:1e-4..1e-2.",
         )
-    return Plan(base, tuple(fixed.values()), space, _settled(settings, space, base))
+    return Plan(base, tuple(fixed.values()), space, _complete_settings(settings, space, base))
 
 
-def checked(planned: Plan, catalog: Catalog) -> Plan:
-    """``planned`` with every default written out, after each choice, and the ends of each range, were looked at.
+def check_plan(planned: Plan, catalog: Catalog) -> Plan:
+    """Check every choice and the ends of every range; returns ``planned`` with all defaults of the recipe written out.
 
     Raises:
-        ZooError: if a trial would ask for what is not there.
+        ZooError: if a trial would have an invalid recipe.
     """
     from zoo_core.engine.devices import find_device
     from zoo_core.registry.resolve import ResolvedRecipe, resolve
 
-    def looked_at(texts: Mapping[str, str]) -> ResolvedRecipe:
-        resolved = resolve(planned.recipe_of(texts), catalog)
-        resolved.load()  # its classes can be imported
+    def check_trial(params: Mapping[str, str]) -> ResolvedRecipe:
+        resolved = resolve(planned.recipe_of(params), catalog)
+        resolved.load()  # imports the classes
         find_device(resolved.settings.device)
         return resolved
 
     firsts = {key: axis.ends[0] for key, axis in planned.space.items()}
     others = [{**firsts, key: end} for key, axis in planned.space.items() for end in axis.ends[1:]]
     try:
-        first, *_ = [looked_at(texts) for texts in (firsts, *others)]
+        first, *_ = [check_trial(params) for params in (firsts, *others)]
     except ZooError as error:
         named = next((key for key in planned.space if re.match(rf"{re.escape(key)}\b", error.message)), "")
         error.message = f"{_where(planned.recipe, named)}{error.message}"
         raise
     if planned.settings.pruner != "none" and not first.settings.evaluate_every:
         raise BadSetting(
-            "a pruner looks at the evaluations of run.evaluate_every, which is 0.",
+            "a pruner needs evaluations during training, but run.evaluate_every is 0.",
             "Add for example run.evaluate_every=100, or leave --pruner out.",
         )
     return replace(planned, recipe=first.recipe)
@@ -142,24 +144,24 @@ def _axis_of_recipe(recipe: Recipe, key: str, text: Any) -> Axis:
         raise BadSetting(f"{_where(recipe, key)}{error.message}", error.hint) from None
     if found is None:
         raise BadSetting(
-            f"{_where(recipe, key)}sweep.space.{key} is {in_yaml(text)}, which is one value.",
-            "Write choices with commas, or a range, as text: '1e-4,3e-4' or 'log:1e-4..1e-2'.",
+            f"{_where(recipe, key)}sweep.space.{key} is {in_yaml(text)}, which is a single value.",
+            "Write choices separated by commas, or a range, as text: '1e-4,3e-4' or 'log:1e-4..1e-2'.",
         )
     return found
 
 
-def _settled(settings: SweepSettings, space: Space, recipe: Recipe) -> SweepSettings:
-    """``settings`` in which nothing is left open."""
+def _complete_settings(settings: SweepSettings, space: Space, recipe: Recipe) -> SweepSettings:
+    """``settings`` with metric, trials and sampler filled in."""
     metric = settings.metric or recipe.run_settings().monitor
     if not metric.removeprefix("-"):
         raise BadSetting(
-            "the sweep names no figure to judge by.",
-            "Add --metric accuracy for the highest, or --metric=-mse for the lowest; a run's end prints its figures.",
+            "the sweep has no metric to compare trials by.",
+            "Add --metric accuracy to maximize it, or --metric=-mse to minimize it; `zoo run` prints all metrics.",
         )
     size = grid_size(space)
     trials = settings.trials or size
     if trials is None:
-        raise BadSetting("with a range there is no end of combinations.", "Say how many to try: --trials 20")
+        raise BadSetting("a range has infinitely many values.", "Give the number of trials: --trials 20")
     sampler = settings.sampler
     if sampler == "auto":
         sampler = "grid" if size is not None and trials >= size else "tpe"
@@ -167,15 +169,15 @@ def _settled(settings: SweepSettings, space: Space, recipe: Recipe) -> SweepSett
         raise BadSetting(
             f"{trials} trials are more than the {size} combinations."
             if size
-            else "a grid is made of choices, and not of ranges.",
-            "Leave --trials out to try each once." if size else "Write choices (1e-4,3e-4), or take --sampler tpe.",
+            else "the grid sampler needs choices, but the search space has a range.",
+            "Leave --trials out to run each once." if size else "Write choices (1e-4,3e-4), or use --sampler tpe.",
         )
-    texts = {key: axis.text for key, axis in space.items()}
-    return replace(settings, metric=metric, trials=trials, sampler=sampler, space=texts)
+    params = {key: axis.text for key, axis in space.items()}
+    return replace(settings, metric=metric, trials=trials, sampler=sampler, space=params)
 
 
 def _where(recipe: Recipe, key: str) -> str:
-    """The file and line of a key of the recipe's section ``sweep``, or "" for one of the command line."""
+    """The file and line of a key in the recipe's section ``sweep``; "" for one from the command line."""
     source = recipe.sources.get(("sweep", "space", key))
     return f"{source}: " if source and source.file else ""
 

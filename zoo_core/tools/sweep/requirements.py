@@ -1,4 +1,4 @@
-"""What a sweep needs that zoo itself does not."""
+"""Requirements of a sweep, checked before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoo_core.tools import extras
 
 
 def check_packages() -> None:
-    """Refuse to begin without the packages of the extra ``sweep``.
+    """Check that the packages of the extra ``sweep`` are installed.
 
     Raises:
         ZooError: if one is missing.
@@ -18,13 +18,13 @@ def check_packages() -> None:
 
 
 def check_single_process() -> None:
-    """Refuse to be one of several processes of one training: each would begin trials of its own.
+    """Check that this is not one of several processes of a distributed run: each would start its own trials.
 
     Raises:
-        BadSetting: if this is one.
+        BadSetting: if it is.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise BadSetting(
-            "a sweep's trials run in one process each, but this is one of several (WORLD_SIZE is set).",
-            "Start `zoo sweep` without torchrun; several of them share the trials of one sweep with --resume.",
+            "each trial of a sweep runs in one process, but WORLD_SIZE is set to more than 1.",
+            "Start `zoo sweep` without torchrun; use --resume to let several processes share the trials.",
         )

@@ -1,4 +1,4 @@
-"""What a sweep tries: for each key of a recipe some choices, or a range. One syntax for words and for recipe files."""
+"""The search space of a sweep: choices or a range for each key. Command line and recipe files use the same syntax."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from zoo_core.errors import BadSetting
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"(log:)?({_NUMBER})\.\.({_NUMBER})")
 _WHOLE = re.compile(r"[-+]?\d+")
-_MEANT_AS_RANGE = re.compile(r"log:.*|(?=.*\d)[-+.\deE]*\.\.[-+.\deE]*")
-_HOW = "Write 'low..high', or 'log:low..high', for example log:1e-4..1e-2."
+_LIKE_A_RANGE = re.compile(r"log:.*|(?=.*\d)[-+.\deE]*\.\.[-+.\deE]*")
+_RANGE_HINT = "Write 'low..high', or 'log:low..high', for example log:1e-4..1e-2."
 
 
 @dataclass(frozen=True)
 class Choices:
-    """``1e-4,3e-4``: each as it was written, so that it can be written again, and as YAML reads it."""
+    """``1e-4,3e-4``: the choices as text, as the user wrote them, and as values parsed from YAML."""
 
     texts: tuple[str, ...]
     values: tuple[Any, ...]
@@ -31,20 +31,20 @@ class Choices:
 
     @property
     def ends(self) -> tuple[str, ...]:
-        """The values that are looked at before anything is run."""
+        """The values that are checked before the first trial."""
         return self.texts
 
 
 @dataclass(frozen=True)
 class Range:
-    """``1e-4..1e-2``: any number from ``low`` to ``high``, of whole numbers a whole one; ``log:``: any magnitude."""
+    """``1e-4..1e-2``: a number from ``low`` to ``high``, an int if both are; ``log:`` draws it on a log scale."""
 
     low: float
     high: float
     log: bool
 
     @property
-    def whole(self) -> bool:
+    def is_int(self) -> bool:
         return isinstance(self.low, int)
 
     @property
@@ -56,8 +56,8 @@ class Range:
         return repr(self.low), repr(self.high)
 
     def rounded(self, value: float) -> float:
-        """``value`` with as many digits as tell a thousand apart in this range: people read and paste it."""
-        if self.whole:
+        """``value`` rounded to about a thousandth of the range, so that it is short enough to read and paste."""
+        if self.is_int:
             return int(value)
         scale = min(self.high - self.low, abs(value) if self.log else math.inf)
         digits = 3 - math.floor(math.log10(scale))
@@ -69,10 +69,10 @@ Space = Mapping[str, Axis]
 
 
 def parse_axis(key: str, text: str) -> Axis | None:
-    """What ``text`` offers for ``key``, or None where it is one value.
+    """The choices or the range that ``text`` describes for ``key``; None if it is a single value.
 
     Raises:
-        BadSetting: if it is neither.
+        BadSetting: if it looks like choices or a range, but is not valid.
     """
     pieces = _split(text)
     if len(pieces) > 1:
@@ -80,34 +80,34 @@ def parse_axis(key: str, text: str) -> Axis | None:
     found = _RANGE.fullmatch(text)
     if found:
         return _range(key, text, *found.groups())
-    if _MEANT_AS_RANGE.fullmatch(text):
-        raise BadSetting(f"{key}={text} is no range.", _HOW)
+    if _LIKE_A_RANGE.fullmatch(text):
+        raise BadSetting(f"{key}={text} is not a valid range.", _RANGE_HINT)
     return None
 
 
 def grid_size(space: Space) -> int | None:
-    """How many combinations there are; None with a range, which has no end of them."""
+    """The number of combinations; None if there is a range, which has infinitely many values."""
     sizes = [len(axis.texts) for axis in space.values() if isinstance(axis, Choices)]
     return math.prod(sizes) if len(sizes) == len(space) else None
 
 
-def grid_cell(space: Space, number: int) -> dict[str, str]:
-    """The combination ``number`` of a grid, counted as an odometer counts: the last key changes fastest."""
-    cell: dict[str, str] = {}
+def grid_point(space: Space, number: int) -> dict[str, str]:
+    """The combination ``number`` of the grid; the last key changes fastest."""
+    point: dict[str, str] = {}
     for key, axis in reversed(list(space.items())):
         number, index = divmod(number, len(axis.ends))
-        cell[key] = axis.ends[index]
-    return {key: cell[key] for key in space}
+        point[key] = axis.ends[index]
+    return {key: point[key] for key in space}
 
 
-def laid_over(space: Space, over: Mapping[str, Axis | None]) -> dict[str, Axis]:
-    """``space`` with other axes for some keys; a key that has one value is none of it."""
-    return {key: axis for key, axis in {**space, **over}.items() if axis is not None}
+def merge_axes(space: Space, changes: Mapping[str, Axis | None]) -> dict[str, Axis]:
+    """``space`` updated with ``changes``; None, which stands for a single value, removes a key."""
+    return {key: axis for key, axis in {**space, **changes}.items() if axis is not None}
 
 
-def as_words(texts: Mapping[str, str]) -> list[str]:
-    """What to type for these settings."""
-    return [f"{key}={text}" for key, text in texts.items()]
+def as_overrides(params: Mapping[str, str]) -> list[str]:
+    """The settings as ``key=value`` overrides."""
+    return [f"{key}={text}" for key, text in params.items()]
 
 
 def value_of(key: str, text: str) -> Any:
@@ -118,10 +118,10 @@ def _choices(key: str, pieces: list[str]) -> Choices:
     values: list[Any] = []
     for piece in pieces:
         if not piece:
-            raise BadSetting(f"{key}={','.join(pieces)} has an empty choice.", "Write null, or '' for an empty text.")
+            raise BadSetting(f"{key}={','.join(pieces)} has an empty choice.", "Write null, or '' for an empty string.")
         value = value_of(key, piece)
         if any(value == other for other in values):
-            raise BadSetting(f"{key}={','.join(pieces)} has the choice {piece} twice.", "Leave one of them out.")
+            raise BadSetting(f"{key}={','.join(pieces)} has the duplicate choice {piece}.", "Remove one of them.")
         values.append(value)
     return Choices(tuple(pieces), tuple(values))
 
@@ -130,14 +130,14 @@ def _range(key: str, text: str, log: str | None, low: str, high: str) -> Range:
     kind = int if _WHOLE.fullmatch(low) and _WHOLE.fullmatch(high) else float
     found = Range(kind(low), kind(high), bool(log))
     if not found.low < found.high < math.inf:
-        raise BadSetting(f"{key}={text} does not go from a lower number to a higher one.", _HOW)
+        raise BadSetting(f"{key}={text}: the lower end should be less than the upper end.", _RANGE_HINT)
     if found.log and found.low <= 0:
-        raise BadSetting(f"{key}={text} begins at {low}, but a range of magnitudes lies above 0.", _HOW)
+        raise BadSetting(f"{key}={text} starts at {low}, but a log range should start above 0.", _RANGE_HINT)
     return found
 
 
 def _split(text: str) -> list[str]:
-    """The parts between commas that stand in no brackets and no quotes."""
+    """``text`` split at the commas that are outside brackets and quotes."""
     pieces, depth, quote = [""], 0, ""
     for character in text:
         if quote:

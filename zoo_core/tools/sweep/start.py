@@ -1,4 +1,4 @@
-"""A sweep's folder and its study: made, found again, or opened to be looked at."""
+"""Create a sweep, resume one, or open one to read it: its folder, its plan and its study."""
 
 from __future__ import annotations
 
@@ -11,96 +11,96 @@ from typing import Any
 from zoo_core.errors import BadFile, BadSetting
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.paths import new_path
-from zoo_core.tools.sweep.folder import SWEEPS, SweepFolder, database_of, find_sweep
-from zoo_core.tools.sweep.plan import Plan, checked, plan
+from zoo_core.tools.sweep.folder import SWEEPS, SweepFolder, default_storage, find_sweep
+from zoo_core.tools.sweep.plan import Plan, check_plan, plan
 from zoo_core.tools.sweep.study import Study
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep that is on disk."""
+    """A sweep on disk."""
 
     folder: SweepFolder
     plan: Plan
     study: Study
 
 
-def begun(
+def create_sweep(
     catalog: Catalog,
     recipe: str,
-    words: Iterable[str],
+    overrides: Iterable[str],
     folder: Path | None = None,
     storage: str | None = None,
     name: str | None = None,
     **options: Any,
 ) -> Sweep:
-    """A new sweep; or, in a storage that has it, a further folder of the same one.
+    """Create a sweep; if the shared ``storage`` already has it, create another folder that works on the same trials.
 
     Raises:
-        ZooError: for a mistake, before anything is written.
+        ZooError: for an invalid argument, before anything is written.
     """
     if name is not None and storage is None:
-        raise BadSetting("--name is that of a sweep in a shared --storage, which is not given.", "Leave it out.")
-    planned = checked(plan(catalog.recipe(recipe), words, **options), catalog)
-    place = SweepFolder(folder or new_path(SWEEPS, planned.recipe.name))
-    if place.path.exists():
-        raise place.taken()
-    called = name or planned.recipe.name
-    shared = _joined(storage, called, planned) if storage else None
-    place.create()
+        raise BadSetting("--name names a sweep in a shared storage, but --storage is not given.", "Leave it out.")
+    planned = check_plan(plan(catalog.recipe(recipe), overrides, **options), catalog)
+    sweep_folder = SweepFolder(folder or new_path(SWEEPS, planned.recipe.name))
+    if sweep_folder.path.exists():
+        raise sweep_folder.taken_error()
+    study_name = name or planned.recipe.name
+    shared = _open_shared(storage, study_name, planned) if storage else None
+    sweep_folder.create()
     try:
-        study = shared or Study(database_of(place), called, planned)
-        place.write(planned, called, storage)
+        study = shared or Study(default_storage(sweep_folder), study_name, planned)
+        sweep_folder.write(planned, study_name, storage)
     except BaseException:
-        shutil.rmtree(place.path)
+        shutil.rmtree(sweep_folder.path)
         raise
-    return Sweep(place, planned, study)
+    return Sweep(sweep_folder, planned, study)
 
 
-def resumed(given: str, storage: str | None, trials: int | None, device: str | None) -> Sweep:
-    """The sweep in the folder ``given``, or the last one, to be gone on with; perhaps with more trials.
+def resume_sweep(given: str, storage: str | None, trials: int | None, device: str | None) -> Sweep:
+    """Open the sweep in the folder ``given``, or the ``last`` one, to resume it; ``trials`` may raise their number.
 
     Raises:
         ZooError: if there is none.
     """
-    found = opened(given, storage, trials)
+    sweep = open_sweep(given, storage, trials)
     if trials is not None:
-        if trials < found.study.count():
+        if trials < sweep.study.count():
             raise BadSetting(
-                f"--trials is {trials}, but {found.study.count()} were begun already.", "Give more, or leave it out."
+                f"--trials is {trials}, but {sweep.study.count()} have already started.", "Give more, or leave it out."
             )
-        kept = found.folder.read()[2]
-        with found.folder.alone():
-            found.folder.write(found.plan, found.study.name, kept)
+        stored = sweep.folder.read()[2]
+        with sweep.folder.exclusive():
+            sweep.folder.write(sweep.plan, sweep.study.name, stored)
     if device:
-        recipe = found.plan.recipe.with_overrides([f"run.device={device}"])
-        words = (*found.plan.words, f"run.device={device}")
-        return replace(found, plan=replace(found.plan, recipe=recipe, words=words))
-    return found
+        recipe = sweep.plan.recipe.with_overrides([f"run.device={device}"])
+        overrides = (*sweep.plan.overrides, f"run.device={device}")
+        return replace(sweep, plan=replace(sweep.plan, recipe=recipe, overrides=overrides))
+    return sweep
 
 
-def opened(given: str, storage: str | None, trials: int | None = None) -> Sweep:
-    """The sweep in the folder ``given``, or the last one; nothing is written.
+def open_sweep(given: str, storage: str | None, trials: int | None = None) -> Sweep:
+    """Open the sweep in the folder ``given``, or the ``last`` one, without writing anything.
 
     Raises:
-        ZooError: if there is none, or its storage is not to be had.
+        ZooError: if there is none, or its storage cannot be opened.
     """
-    place = find_sweep(given)
-    planned, called, kept = place.read(trials)
-    if kept is None and storage is not None:
+    folder = find_sweep(given)
+    planned, study_name, stored = folder.read(trials)
+    if stored is None and storage is not None:
         raise BadSetting(
-            f"the sweep in {place.path} keeps its study there, so --storage cannot be given.", "Leave it out."
+            f"the sweep in {folder.path} stores its trials there, so --storage does not apply.", "Leave it out."
         )
-    if kept is None and not place.database.is_file():
-        raise BadFile(f"{place.database} is missing, which holds the trials.", "Bring it back, or begin anew.")
-    if kept is not None and storage is None and ":***@" in kept:
+    if stored is None and not folder.database.is_file():
+        raise BadFile(f"{folder.database}, which stores the trials, is missing.", "Restore it, or start a new sweep.")
+    if stored is not None and storage is None and ":***@" in stored:
         raise BadSetting(
-            f"the sweep's storage is {kept}, and its password is not kept.", "Give it again with --storage URL."
+            f"the storage of the sweep is {stored}, and its password is not stored.", "Give it with --storage URL."
         )
-    return Sweep(place, planned, Study(storage or kept or database_of(place), called, planned))
+    return Sweep(folder, planned, Study(storage or stored or default_storage(folder), study_name, planned))
 
 
-def _joined(storage: str, name: str, planned: Plan) -> Study:
+def _open_shared(storage: str, name: str, planned: Plan) -> Study:
     study = Study(storage, name, planned)
-    study.check_same()
+    study.check_definition()
     return study

@@ -1,4 +1,4 @@
-"""What a sweep hears of a trial's run: it writes down each evaluation, and stops a run that goes badly."""
+"""The callback of a sweep in the run of a trial: it stores each evaluation, and stops an unpromising run."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from zoo_core.training.signals import EXIT_CODES
 PRUNED = "the pruner"
 
 
-class Follow:
-    """An callback of one trial's run."""
+class TrialCallback:
+    """Stores the evaluations of one trial's run, and stops the run if the pruner says so."""
 
     def __init__(self, study: Study, trial: Trial, settings: SweepSettings) -> None:
         self._study, self._number, self._settings = study, trial.number, settings
-        self._known = max(trial.reported, default=-1)
-        self.message: ZooError | None = None
-        """What ends the whole sweep: hooks may not raise."""
+        self._known = max(trial.intermediate_values, default=-1)
+        self.error: ZooError | None = None
+        """An error that ends the whole sweep; it is kept here because hooks may not raise."""
         self.signal = ""
-        """A signal that came while the finished run was measured, which stops no run but the sweep."""
+        """A signal that arrived during the final evaluation: the run is complete, but the sweep stops."""
 
     @hookimpl
     def zoo_run_started(self, run: Run) -> None:
-        """A process that was killed may have written an evaluation down, and not acted on it."""
+        """Prune at once if a killed process had stored the last evaluation without acting on it."""
         if 0 <= self._known <= run.step < run.total_steps:
             self._stop_if_unpromising(run)
 
@@ -38,11 +38,11 @@ class Follow:
             if step < run.total_steps:
                 self._study.report(self._number, step, value)
         except ZooError as error:
-            self.message = error
-            run.stop("a mistake")
+            self.error = error
+            run.stop("an error")
             return
         if step < run.total_steps:
-            # Of those before the kill it was decided then, with what was known then.
+            # Evaluations before a kill were decided on then, with the trials known at the time.
             if step >= self._known:
                 self._stop_if_unpromising(run)
         elif run.stopping in EXIT_CODES:
@@ -50,23 +50,23 @@ class Follow:
 
     def _stop_if_unpromising(self, run: Run) -> None:
         try:
-            if self._study.unpromising(self._number):
+            if self._study.should_prune(self._number):
                 run.stop(PRUNED)
         except ZooError as error:
-            self.message = error
-            run.stop("a mistake")
+            self.error = error
+            run.stop("an error")
 
 
 def monitored(metrics: Mapping[str, float], settings: SweepSettings) -> float:
-    """The figure that a sweep goes by.
+    """The value of the metric that the sweep optimizes.
 
     Raises:
-        BadSetting: if the evaluation has none of that name.
+        BadSetting: if the evaluation has no metric of that name.
     """
     if settings.name not in metrics:
-        known = f"The evaluation gives {', '.join(metrics) or 'nothing'}."
+        known = f"The evaluation returns {', '.join(metrics) or 'no metrics'}."
         raise BadSetting(
             f"the metric of the sweep: there is no metric '{settings.name}'.",
-            f"{did_you_mean(settings.name, metrics) or known} Begin the sweep again with another --metric.",
+            f"{did_you_mean(settings.name, metrics) or known} Start the sweep again with another --metric.",
         )
     return metrics[settings.name]

@@ -1,4 +1,4 @@
-"""The table, drawn anew every second until q or Ctrl-C."""
+"""The live table, updated every second until q or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.live import Live
 
-from zoo_core.tools.top.read import Seen
+from zoo_core.tools.top.read import RunStatus
 from zoo_core.tools.top.table import table
 
 
-def watch(look: Callable[[], Sequence[Seen]], console: Console, every: float = 1.0) -> None:
-    """Draw what ``look`` gives, every so many seconds."""
-    with _keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
+def watch(read: Callable[[], Sequence[RunStatus]], console: Console, interval: float = 1.0) -> None:
+    """Show the runs that ``read`` returns, updated every ``interval`` seconds."""
+    with _keyboard() as read_key, Live(console=console, screen=True, auto_refresh=False) as live:
         try:
             while True:
-                live.update(table(look(), max(1, console.height // 2 - 1)), refresh=True)
-                if pressed(every) == "q":
+                live.update(table(read(), max(1, console.height // 2 - 1)), refresh=True)
+                if read_key(interval) == "q":
                     return
         except KeyboardInterrupt:
             return
 
 
 @contextmanager
-def _keys() -> Iterator[Callable[[float], str]]:
-    """A function that waits for a key for so many seconds; without a terminal to read from it only waits."""
+def _keyboard() -> Iterator[Callable[[float], str]]:
+    """A function that waits up to the given seconds for a key; if stdin is not a terminal, it only waits."""
     try:
         import termios
         import tty
@@ -44,12 +44,12 @@ def _keys() -> Iterator[Callable[[float], str]]:
         yield wait
         return
 
-    def pressed(seconds: float) -> str:
+    def read_key(seconds: float) -> str:
         ready, _, _ = select.select([sys.stdin], [], [], seconds)
         return sys.stdin.read(1) if ready else ""
 
     tty.setcbreak(sys.stdin)
     try:
-        yield pressed
+        yield read_key
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)

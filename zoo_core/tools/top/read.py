@@ -1,4 +1,4 @@
-"""What a run's folder says of the run. A few kilobytes are read, however long it is."""
+"""The status of a run, read from its folder. Only a few kilobytes are read, whatever the length of the run."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from zoo_core.errors import BadFile
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.sessions import read_sessions, state_of
 
-_TAIL = 16 * 1024  # bytes of metrics.jsonl, some hundred lines
-_DEPTH = 3  # folders below the one that is named
+_TAIL = 16 * 1024  # bytes of metrics.jsonl, a few hundred lines
+_DEPTH = 3  # levels of subfolders that are searched
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One run, as it is at this moment."""
+class RunStatus:
+    """The current status of one run."""
 
     folder: str
     state: str
@@ -29,46 +29,46 @@ class Seen:
     recipe: str = ""
     step: int | None = None
     steps: int | None = None
-    rate: float | None = None
-    """Steps a second on average since the process began to train."""
-    left: float | None = None
-    """Seconds to the last step at that rate; only of a run that is under way."""
+    steps_per_second: float | None = None
+    """Average since the process started to train."""
+    seconds_left: float | None = None
+    """Estimated time to the last step at that rate; None unless the run is running."""
     losses: dict[str, list[float]] = field(default_factory=dict)
     """The last logged values of each metric with "loss" in its name, oldest first."""
-    written: float = 0.0
-    """When it last wrote something, in seconds since 1970."""
+    last_written: float = 0.0
+    """Time of the last write to the folder, in seconds since the epoch."""
     note: str = ""
 
 
-def runs_in(roots: Iterable[Path]) -> list[Seen]:
-    """The runs in and below ``roots``, those under way first, then the one that last wrote something."""
-    seen = [read_run(path) for root in roots for path in _folders(root, _DEPTH)]
-    return sorted(seen, key=lambda run: (run.state != "running", -run.written))
+def runs_in(roots: Iterable[Path]) -> list[RunStatus]:
+    """The runs in and below ``roots``, running ones first, then by the time of the last write."""
+    found = [read_run(path) for root in roots for path in _run_folders(root, _DEPTH)]
+    return sorted(found, key=lambda run: (run.state != "running", -run.last_written))
 
 
-def read_run(path: Path) -> Seen:
-    """The run in the folder ``path``. Nothing in it raises: what can't be read is said in ``note``."""
-    place = RunFolder(path)
-    under_way = place.is_locked()
-    written = _written(place)
-    lines, note = _tail(place.metrics)
-    recipe, step = _recipe(place), _step(lines)
+def read_run(path: Path) -> RunStatus:
+    """The status of the run in the folder ``path``. It never raises: ``note`` names a file that can't be read."""
+    folder = RunFolder(path)
+    running = folder.is_locked()
+    written = _last_written(folder)
+    lines, note = _tail(folder.metrics)
+    recipe, step = _recipe(folder), _step(lines)
     try:
-        sessions = read_sessions(place.sessions)
+        sessions = read_sessions(folder.sessions)
     except BadFile:
-        return Seen(str(path), "damaged", recipe, written=written, note="sessions.json can't be read")
-    state = state_of(sessions, under_way)
+        return RunStatus(str(path), "damaged", recipe, last_written=written, note="sessions.json can't be read")
+    state = state_of(sessions, running)
     note = note or state.why
     if not sessions:
-        return Seen(str(path), state.word, recipe, step, losses=_losses(lines), written=written, note=note)
-    now = sessions[-1]
-    step = max(now.step, step or 0) if state.word in ("running", "killed") else now.step
-    rate = _rate(step - now.from_step, written - now.began.timestamp())
-    left = (now.steps - step) / rate if rate and state.word == "running" else None
-    return Seen(str(path), state.word, recipe, step, now.steps, rate, left, _losses(lines), written, note)
+        return RunStatus(str(path), state.word, recipe, step, losses=_losses(lines), last_written=written, note=note)
+    current = sessions[-1]
+    step = max(current.step, step or 0) if state.word in ("running", "killed") else current.step
+    rate = _rate(step - current.from_step, written - current.began.timestamp())
+    left = (current.steps - step) / rate if rate and state.word == "running" else None
+    return RunStatus(str(path), state.word, recipe, step, current.steps, rate, left, _losses(lines), written, note)
 
 
-def _folders(root: Path, depth: int) -> Iterator[Path]:
+def _run_folders(root: Path, depth: int) -> Iterator[Path]:
     try:
         inside = sorted(os.scandir(root), key=lambda entry: entry.name)
     except OSError:
@@ -78,11 +78,11 @@ def _folders(root: Path, depth: int) -> Iterator[Path]:
     elif depth:
         for entry in inside:
             if entry.is_dir(follow_symlinks=False):
-                yield from _folders(Path(entry.path), depth - 1)
+                yield from _run_folders(Path(entry.path), depth - 1)
 
 
 def _tail(path: Path) -> tuple[list[dict[str, Any]], str]:
-    """The last whole lines, and what is wrong with them."""
+    """The last complete lines, and a note if some of them can't be read."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -92,15 +92,15 @@ def _tail(path: Path) -> tuple[list[dict[str, Any]], str]:
         return [], ""
     except OSError as error:
         return [], f"metrics.jsonl can't be read: {error.strerror}"
-    whole = text.split(b"\n")[1 if size > _TAIL else 0 : -1]  # the last may be half written
-    found, wrong = [], 0
-    for line in whole:
+    complete = text.split(b"\n")[1 if size > _TAIL else 0 : -1]  # the last line may be incomplete
+    found, damaged = [], 0
+    for line in complete:
         try:
             value = json.loads(line)
             found.append({**value, "step": int(value["step"])})
         except (ValueError, KeyError, TypeError):
-            wrong += 1
-    return found, f"metrics.jsonl: {wrong} of the last lines can't be read" if wrong else ""
+            damaged += 1
+    return found, f"metrics.jsonl: {damaged} of the last lines can't be read" if damaged else ""
 
 
 def _step(lines: list[dict[str, Any]]) -> int | None:
@@ -121,9 +121,9 @@ def _rate(steps: int, seconds: float) -> float | None:
     return steps / seconds if steps > 0 and seconds > 0 else None
 
 
-def _written(place: RunFolder) -> float:
+def _last_written(folder: RunFolder) -> float:
     times = []
-    for path in (place.metrics, place.sessions, place.config):
+    for path in (folder.metrics, folder.sessions, folder.config):
         try:
             times.append(path.stat().st_mtime)
         except OSError:
@@ -131,10 +131,10 @@ def _written(place: RunFolder) -> float:
     return times[0] if times else time.time()
 
 
-def _recipe(place: RunFolder) -> str:
-    """From the first line of ``config.yaml``, which names it; YAML is slow to read."""
+def _recipe(folder: RunFolder) -> str:
+    """The name of the recipe, from the first line of ``config.yaml``: parsing the YAML would be slow."""
     try:
-        with place.config.open(encoding="utf-8") as file:
+        with folder.config.open(encoding="utf-8") as file:
             key, _, name = file.readline().strip().partition(": ")
     except (OSError, UnicodeDecodeError):
         return ""

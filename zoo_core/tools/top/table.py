@@ -1,4 +1,4 @@
-"""Runs as a table for the terminal."""
+"""A table of runs for the terminal."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ from datetime import timedelta
 from rich.table import Table
 from rich.text import Text
 
-from zoo_core.tools.top.read import Seen
+from zoo_core.tools.top.read import RunStatus
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 20
-_COLOURS = {"running": "green", "failed": "red", "damaged": "red", "killed": "yellow", "stopped": "yellow"}
+_COLORS = {"running": "green", "failed": "red", "damaged": "red", "killed": "yellow", "stopped": "yellow"}
 
 
-def table(runs: Sequence[Seen], rows: int | None = None) -> Table:
-    """``rows`` is how many runs are shown; the rest are counted."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("state", "recipe", "step", "steps/s", "left", "written"):
-        made.add_column(heading, justify="left" if heading in ("state", "recipe") else "right", no_wrap=True)
-    made.add_column("loss", no_wrap=True)
-    made.add_column("run", overflow="fold")
+def table(runs: Sequence[RunStatus], rows: int | None = None) -> Table:
+    """The table of ``runs``; at most ``rows`` are shown, and the others are counted."""
+    result = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("state", "recipe", "step", "steps/s", "time left", "last write"):
+        result.add_column(heading, justify="left" if heading in ("state", "recipe") else "right", no_wrap=True)
+    result.add_column("loss", no_wrap=True)
+    result.add_column("run", overflow="fold")
     if not runs:
-        made.add_row(Text("no runs yet", style="dim"))
+        result.add_row(Text("no runs yet", style="dim"))
     shown = runs if rows is None else runs[:rows]
     for run in shown:
         last = Text(run.folder)
         if run.note:
             last.append(f"  {run.note}", style="dim")
-        made.add_row(
-            Text(run.state, style=_COLOURS.get(run.state, "")),
+        result.add_row(
+            Text(run.state, style=_COLORS.get(run.state, "")),
             Text(run.recipe or "?"),
             _steps(run),
-            "" if run.rate is None else f"{run.rate:.1f}",
-            "" if run.left is None else str(timedelta(seconds=round(run.left))),
-            f"{_ago(time.time() - run.written)} ago",
+            "" if run.steps_per_second is None else f"{run.steps_per_second:.1f}",
+            "" if run.seconds_left is None else str(timedelta(seconds=round(run.seconds_left))),
+            f"{_ago(time.time() - run.last_written)} ago",
             Text("\n".join(f"{sparkline(values)} {values[-1]:.4g} {name}" for name, values in run.losses.items())),
             last,
         )
     if len(shown) < len(runs):
-        made.add_row(Text(f"… {len(runs) - len(shown)} more", style="dim"))
-    return made
+        result.add_row(Text(f"… {len(runs) - len(shown)} more", style="dim"))
+    return result
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """The last values as bars, the lowest value the lowest bar; all equal: the lowest."""
+    """The last values as bars from the lowest to the highest value; equal values give the lowest bars."""
     last = values[-_WIDTH:]
     low, high = min(last), max(last)
     return "".join(_BARS[round((value - low) / (high - low) * 7) if high > low else 0] for value in last)
 
 
-def _steps(run: Seen) -> str:
+def _steps(run: RunStatus) -> str:
     done = "?" if run.step is None else f"{run.step:,}"
     return done if run.steps is None else f"{done}/{run.steps:,}"
 

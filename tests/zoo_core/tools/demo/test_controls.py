@@ -1,4 +1,4 @@
-"""The controls of a page: what a model declares, otherwise what its `predict` says of itself."""
+"""The controls of a page: those that a model declares, otherwise those for the signature of `predict`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from PIL import Image
 
 import zoo_core as zoo
 from zoo_core.errors import BadSetting, ZooError
-from zoo_core.tools.demo.controls import asked
-from zoo_core.tools.demo.display import shown
+from zoo_core.tools.demo.controls import build_form
+from zoo_core.tools.demo.display import render
 from zoo_core.tools.demo.predict import arguments, predict
 
 
-class Stranger(zoo.Model):
+class ThirdParty(zoo.Model):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         pass
@@ -38,12 +38,12 @@ class Stranger(zoo.Model):
         return {"image": torch.zeros(2, 1, 4, 4), "<note>": [strength, steps]}
 
 
-class Declaring(Stranger):
+class Declaring(ThirdParty):
     def controls(self) -> dict[str, zoo.Control]:
         return {"image": zoo.Control("image", draw=(8, 8)), "strength": zoo.Control("float", minimum=0, maximum=1)}
 
 
-class Slow(Stranger):
+class Slow(ThirdParty):
     def predict(self, steps: int = 1) -> dict[str, Any]:  # type: ignore[override]
         while True:
             torch.zeros(1).add(1)
@@ -54,58 +54,58 @@ def of(model: type[zoo.Model]) -> zoo.Model:
     return model.from_settings({})
 
 
-def picture(path: Path, size: tuple[int, int] = (6, 5), mode: str = "L") -> str:
+def save_image(path: Path, size: tuple[int, int] = (6, 5), mode: str = "L") -> str:
     Image.new(mode, size).save(path)
     return str(path)
 
 
-def test_a_stranger_who_declares_nothing_gets_controls_from_the_signature() -> None:
-    controls = asked(of(Stranger)).controls
+def test_a_model_without_controls_gets_them_from_the_signature_of_predict() -> None:
+    controls = build_form(of(ThirdParty)).controls
 
     assert {name: one.kind for name, one in controls.items()} == {
-        "image": "picture",
-        "kind": "choice",
-        "strength": "number",
-        "steps": "whole",
-        "loud": "switch",
+        "image": "image",
+        "kind": "select",
+        "strength": "float",
+        "steps": "int",
+        "loud": "bool",
         "note": "text",
     }
     assert controls["kind"].choices == ("soft", "hard")
     assert (controls["strength"].value, controls["steps"].value) == (0.5, 3)
-    assert asked(of(Stranger)).required == {"image"}
+    assert build_form(of(ThirdParty)).required == {"image"}
 
 
-def test_what_is_declared_replaces_the_signature_and_keeps_its_defaults() -> None:
-    controls = asked(of(Declaring)).controls
+def test_declared_controls_replace_the_signature_and_take_its_defaults() -> None:
+    controls = build_form(of(Declaring)).controls
 
     assert list(controls) == ["image", "strength"]
     assert controls["strength"].value == 0.5
 
 
-def test_a_control_for_no_argument_is_refused_by_name() -> None:
-    class Wrong(Stranger):
+def test_a_control_without_an_argument_is_refused_by_name() -> None:
+    class Wrong(ThirdParty):
         def controls(self) -> dict[str, zoo.Control]:
             return {"strenght": zoo.Control("float")}
 
     with pytest.raises(BadSetting, match="'strenght'"):
-        asked(of(Wrong))
+        build_form(of(Wrong))
 
 
 @pytest.mark.parametrize(
-    ("name", "seen"),
+    ("name", "controls"),
     [
         ("clsgan", ["labels", "count", "seed", "target_seed", "interpolation"]),
         ("unet", ["frames", "ahead"]),
         ("digit-classifier", ["image"]),
     ],
 )
-def test_the_models_that_come_with_zoo_declare_theirs(name: str, seen: list[str]) -> None:
-    assert list(asked(zoo.build(name)).controls) == seen
+def test_the_bundled_models_declare_their_controls(name: str, controls: list[str]) -> None:
+    assert list(build_form(zoo.build(name)).controls) == controls
 
 
-def test_values_are_checked_by_the_server_too(tmp_path: Path) -> None:
-    declared = asked(of(Declaring))
-    image = picture(tmp_path / "a.png")
+def test_values_are_checked_on_the_server(tmp_path: Path) -> None:
+    declared = build_form(of(Declaring))
+    image = save_image(tmp_path / "a.png")
 
     assert arguments(declared, {"image": image, "strength": 0.25}) == {"image": image, "strength": 0.25}
     with pytest.raises(BadSetting, match="at most 1"):
@@ -114,11 +114,11 @@ def test_values_are_checked_by_the_server_too(tmp_path: Path) -> None:
         arguments(declared, {"strength": 0.5})
 
 
-def test_bad_uploads_get_a_sentence_that_names_the_file_alone(tmp_path: Path) -> None:
-    (tmp_path / "text.png").write_text("no picture")
+def test_errors_of_uploads_name_the_file_without_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("not an image")
     (tmp_path / "empty.gif").write_bytes(b"GIF89a")
-    picture(tmp_path / "bomb.png", (9000, 9000), "1")
-    declared = asked(of(Declaring))
+    save_image(tmp_path / "bomb.png", (9000, 9000), "1")
+    declared = build_form(of(Declaring))
 
     for name in ("text.png", "empty.gif", "bomb.png"):
         with pytest.raises(ZooError, match=f"^{name} ") as caught:
@@ -126,18 +126,18 @@ def test_bad_uploads_get_a_sentence_that_names_the_file_alone(tmp_path: Path) ->
         assert str(tmp_path) not in str(caught.value)
 
 
-def test_a_prediction_that_takes_too_long_is_ended() -> None:
-    begin = time.monotonic()
+def test_a_prediction_that_exceeds_the_time_limit_is_aborted() -> None:
+    start = time.monotonic()
     with pytest.raises(ZooError, match="longer than"):
         predict(of(Slow), {}, seconds=0.2)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - start < 5
 
 
-def test_what_came_out_stands_beside_what_was_given(tmp_path: Path) -> None:
-    given = {"image": picture(tmp_path / "a.png")}
-    html = shown(asked(of(Stranger)), given, predict(of(Stranger), given))
+def test_the_html_has_the_inputs_before_the_outputs_and_is_escaped(tmp_path: Path) -> None:
+    inputs = {"image": save_image(tmp_path / "a.png")}
+    html = render(build_form(of(ThirdParty)), inputs, predict(of(ThirdParty), inputs))
 
-    assert html.index('alt="given: image"') < html.index('alt="image"')
+    assert html.index('alt="input: image"') < html.index('alt="image"')
     assert "&lt;note&gt;" in html
     assert "<note>" not in html
     assert "http" not in html

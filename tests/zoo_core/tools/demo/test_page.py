@@ -1,4 +1,4 @@
-"""`zoo demo` as a person has it: a real server, a real Chromium, every control clicked, and the pictures looked at."""
+"""`zoo demo` from end to end: a real server and a real Chromium, every control used, and the images checked."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ SHORT = 20_000  # milliseconds
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    with served(*NAMES) as begun:
-        yield begun
+    with served(*NAMES) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def asked() -> list[str]:
-    """Every address that the page asked for."""
+def requests() -> list[str]:
+    """The URLs of all requests of the page."""
     return []
 
 
 @pytest.fixture(scope="module")
-def page(server: Any, chromium: Any, asked: list[str]) -> Any:  # noqa: F811
+def page(server: Any, chromium: Any, requests: list[str]) -> Any:  # noqa: F811
     page = chromium.new_page(viewport={"width": 1400, "height": 1000})
     page.set_default_timeout(SHORT)
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(server[0])
     return page
 
@@ -57,72 +57,72 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frames[0].save(folder / "clip.gif", save_all=True, append_images=frames[1:], duration=100)
     frames[0].save(folder / "short.gif", save_all=True, append_images=frames[1:3], duration=100)
     Image.fromarray(scene[0].mul(255).byte().numpy()).save(folder / "scene.png")
-    (folder / "text.png").write_text("no picture")
+    (folder / "text.png").write_text("not an image")
     Image.new("1", (9000, 9000)).save(folder / "bomb.png")
     return folder
 
 
 def tab(page: Any, name: str) -> Any:
     page.get_by_role("tab", name=name).click()
-    page.wait_for_timeout(1500)  # a tab is made when it is first shown, and listens a little later
+    page.wait_for_timeout(1500)  # a tab is rendered when it is first shown, and handles events a little later
     return page.locator("[role=tabpanel]:visible").first
 
 
-def picture(panel: Any, name: str) -> Any:
+def image(panel: Any, name: str) -> Any:
     return np.asarray(opened(panel, name).convert("RGB"))
 
 
-def other_than(page: Any, panel: Any, name: str, before: Any) -> Any:
+def changed_image(page: Any, panel: Any, name: str, before: Any) -> Any:
     for _ in range(SHORT // 100):
-        now = picture(panel, name)
+        now = image(panel, name)
         if now.shape != before.shape or (now != before).any():
             return now
         page.wait_for_timeout(100)
-    raise AssertionError(f"{name} stays as it was")
+    raise AssertionError(f"{name} does not change")
 
 
 def test_the_gan_draws_the_digits_asked_for_and_walks_between_two_noises(page: Any) -> None:
     page.reload()
     panel = tab(page, "clsgan-mnist")
     panel.locator("img[alt='image']").wait_for()
-    all_digits = picture(panel, "image")
+    all_digits = image(panel, "image")
     assert all_digits.shape == (4 * 30 + 2, 10 * 30 + 2, 3)
 
     panel.get_by_label("3", exact=True).check()
-    threes = other_than(page, panel, "image", all_digits)
+    threes = changed_image(page, panel, "image", all_digits)
     assert set(panel.locator(".zoo-values td").inner_text().split(", ")) == {"3"}
     number = panel.get_by_label("number input for seed of the noise")
     number.fill("5")
     number.press("Tab")
     panel.get_by_role("button", name="Predict").click()
-    seeded = other_than(page, panel, "image", threes)
+    seeded = changed_image(page, panel, "image", threes)
     panel.get_by_label("number input for walk").fill("0.5")
     panel.get_by_role("button", name="Predict").click()
-    half = other_than(page, panel, "image", seeded)
+    half = changed_image(page, panel, "image", seeded)
     panel.get_by_label("number input for walk").fill("1")
     panel.get_by_role("button", name="Predict").click()
-    walked = other_than(page, panel, "image", half)
+    walked = changed_image(page, panel, "image", half)
     assert walked.mean() > 10
     panel.get_by_label("number input for seed of another noise").fill("9")
     panel.get_by_role("button", name="Predict").click()
-    walked = other_than(page, panel, "image", walked)
+    walked = changed_image(page, panel, "image", walked)
     panel.get_by_label("number input for pictures").fill("7")
     panel.get_by_role("button", name="Predict").click()
-    assert other_than(page, panel, "image", walked).shape == (30 + 2, 7 * 30 + 2, 3)
+    assert changed_image(page, panel, "image", walked).shape == (30 + 2, 7 * 30 + 2, 3)
 
 
-def test_a_slider_that_is_dragged_walks_from_noise_to_noise(page: Any) -> None:
+def test_dragging_the_slider_interpolates_between_two_seeds(page: Any) -> None:
     page.reload()
     panel = tab(page, "clsgan-mnist")
     panel.locator("img[alt='image']").wait_for()
-    before = picture(panel, "image")
+    before = image(panel, "image")
     slider = panel.get_by_label("range slider for walk")
     box = slider.bounding_box()
     page.mouse.move(box["x"] + 8, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=10)
     page.mouse.up()
-    half = other_than(page, panel, "image", before)
+    half = changed_image(page, panel, "image", before)
     assert 0.4 < float(slider.input_value()) < 0.6
     slider.focus()
     for _ in range(5):
@@ -130,44 +130,44 @@ def test_a_slider_that_is_dragged_walks_from_noise_to_noise(page: Any) -> None:
     page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.up()
-    assert (other_than(page, panel, "image", half) != before).any()
+    assert (changed_image(page, panel, "image", half) != before).any()
 
 
-def test_a_model_with_an_example_is_tried_by_it(page: Any) -> None:
+def test_a_model_with_an_example_has_a_button_to_run_it(page: Any) -> None:
     panel = tab(page, "clsgan-mnist")
-    panel.get_by_role("button", name="Try its example").click()
+    panel.get_by_role("button", name="Run the example").click()
     panel.locator(".zoo-values td", has_text="3, 1, 4").wait_for()
     panel = tab(page, "digit-classifier-mnist")
-    panel.get_by_role("button", name="Try its example").click()
+    panel.get_by_role("button", name="Run the example").click()
     panel.locator(".zoo-values td").first.wait_for()
-    assert not tab(page, "unet-digit-scenes").get_by_role("button", name="Try its example").is_visible()
+    assert not tab(page, "unet-digit-scenes").get_by_role("button", name="Run the example").is_visible()
     page.reload()
 
 
-def test_the_next_frames_stand_beside_the_clip(page: Any, files: Path) -> None:
+def test_the_predicted_frames_are_shown_next_to_the_uploaded_clip(page: Any, files: Path) -> None:
     panel = tab(page, "unet-moving-mnist")
     panel.locator("input[type=file]").first.set_input_files(files / "clip.gif")
     panel.locator("img[alt='clip, 10 frames']").wait_for()
     with opened(panel, "clip, 10 frames") as clip:
         assert clip.n_frames == 10
-    assert picture(panel, "given: frames, one by one").mean() > 5
+    assert image(panel, "input: frames, frame by frame").mean() > 5
     ssim = zoo.info("unet-moving-mnist")["weights"]["metrics"]["ssim"]
     assert str(ssim) in panel.locator(".prose.zoo-card").inner_text()
 
 
-def test_the_mask_stands_beside_the_picture(page: Any, files: Path) -> None:
+def test_the_mask_is_shown_next_to_the_uploaded_image(page: Any, files: Path) -> None:
     panel = tab(page, "unet-digit-scenes")
     panel.locator("input[type=file]").first.set_input_files(files / "scene.png")
     panel.locator("img[alt='mask']").wait_for()
-    given, mask = picture(panel, "given: image"), picture(panel, "mask")
+    given, mask = image(panel, "input: image"), image(panel, "mask")
     bright = given.max(axis=2) > 128
     assert mask.shape == given.shape
-    assert mask.any(axis=2)[bright].mean() > 0.8  # most of the digits' ink is of some class
+    assert mask.any(axis=2)[bright].mean() > 0.8  # most bright pixels have a class other than background
     assert mask.any(axis=2).mean() < 0.5
     assert "background" in panel.locator(".zoo-values").inner_text()
 
 
-def test_a_drawn_digit_is_read(page: Any) -> None:
+def test_a_drawn_digit_is_classified(page: Any) -> None:
     panel = tab(page, "digit-classifier-mnist")
     panel.get_by_role("button", name="Use the drawing").scroll_into_view_if_needed()
     page.wait_for_timeout(2000)
@@ -181,32 +181,32 @@ def test_a_drawn_digit_is_read(page: Any) -> None:
     page.mouse.up()
     page.wait_for_timeout(1000)
     panel.get_by_role("button", name="Use the drawing").click()
-    panel.locator("img[alt='given: image']").wait_for()
+    panel.locator("img[alt='input: image']").wait_for()
     assert panel.locator(".zoo-values td").first.inner_text() == "1"
 
 
 @pytest.mark.parametrize(
-    ("name", "upload", "sentence"),
+    ("name", "upload", "message"),
     [
         ("unet-digit-scenes", "text.png", "text.png is not a supported image file."),
         ("unet-digit-scenes", "bomb.png", "bomb.png is 9000 x 9000 pixels"),
         ("unet-moving-mnist", "short.gif", "short.gif has 3 frames, but this model takes 10"),
     ],
 )
-def test_a_bad_upload_gets_a_sentence(page: Any, files: Path, name: str, upload: str, sentence: str) -> None:
+def test_an_invalid_upload_is_reported(page: Any, files: Path, name: str, upload: str, message: str) -> None:
     page.reload()
     panel = tab(page, name)
     panel.locator("input[type=file]").first.set_input_files(files / upload)
-    page.get_by_text(sentence).first.wait_for()
+    page.get_by_text(message).first.wait_for()
 
 
-def test_nothing_but_this_machine_was_asked(page: Any, asked: list[str]) -> None:
-    elsewhere = [one for one in asked if not one.startswith(("http://127.0.0.1:", "data:", "blob:"))]
-    assert len(asked) > 20
+def test_the_page_sends_requests_to_this_machine_only(page: Any, requests: list[str]) -> None:
+    elsewhere = [url for url in requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
+    assert len(requests) > 20
     assert elsewhere == []
 
 
-def test_a_port_in_use_says_which_other_to_type(server: tuple[str, Any]) -> None:
+def test_a_port_in_use_is_refused_and_another_one_is_suggested(server: tuple[str, Any]) -> None:
     port = server[0].rstrip("/").rpartition(":")[2]
     words = [sys.executable, "-m", "zoo_core", "demo", NAMES[0], "--port", port, "--no-browser"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120)
@@ -224,12 +224,12 @@ def test_ctrl_c_ends_it_though_a_page_is_open_and_an_upload_under_way(chromium: 
 
 
 def end_by_ctrl_c(process: subprocess.Popen[str], port: int) -> None:
-    begun = (
+    incomplete = (
         "POST /gradio_api/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n"
         "Content-Type: multipart/form-data; boundary=abc\r\n\r\n--abc\r\n"
     )
     with socket.create_connection(("127.0.0.1", port)) as upload:
-        upload.sendall(begun.encode())
+        upload.sendall(incomplete.encode())
         time.sleep(1)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130

@@ -1,4 +1,4 @@
-"""A model that zoo has never seen gets a page by what its `predict` says of itself, and every control is clicked."""
+"""The page of a third-party model, whose controls are derived from `predict`, and every control is used."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ PLUGIN = '''
 
 
     class Waves(zoo.Model):
-        """Waves over a picture, to be looked at and counted."""
+        """Draws a number of waves."""
 
         @dataclass(frozen=True, kw_only=True)
         class Config:
-            size: int = zoo.setting(64, "height and width of a picture", ge=1)
+            size: int = zoo.setting(64, "height and width of the image", ge=1)
 
         def __init__(self, config):
             super().__init__(config)
@@ -58,7 +58,7 @@ PLUGIN = '''
             image = image * 0.25 if dark else image
             if over is not None:
                 image = image * zoo.read_image(over, 1)
-            return {"image": image, "said": f"{name} of {waves}"}
+            return {"image": image, "text": f"{name} of {waves}"}
 
 
     @zoo.hookimpl
@@ -69,7 +69,7 @@ PLUGIN = '''
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("stranger")
+    folder = tmp_path_factory.mktemp("third-party")
     (folder / "waves.py").write_text(textwrap.dedent(PLUGIN))
     metadata = {"model": "waves", "config": {"size": 64}, "license": "MIT", "metrics": {"height": 1.0}}
     write(folder / "sea.safetensors", {"strength": torch.ones(())}, metadata)
@@ -94,7 +94,7 @@ def page(address: tuple[str, Path], only_page: Any) -> Any:
 
 
 def wave(page: Any) -> Any:
-    """The middle row of the picture, without its frame."""
+    """The middle row of the image, without its border."""
     shown = np.asarray(opened(page, "image").convert("L"))
     return shown[len(shown) // 2, 2:-2].astype(float)
 
@@ -104,21 +104,21 @@ def crests(row: Any) -> int:
     return int((bright[:-1] & ~bright[1:]).sum())
 
 
-def until(page: Any, holds: Any) -> None:
+def until(page: Any, condition: Any) -> None:
     for _ in range(200):
-        if holds():
+        if condition():
             return
         page.wait_for_timeout(100)
-    raise AssertionError("the page does not come to show it")
+    raise AssertionError("the page does not show the expected result")
 
 
-def test_the_page_opens_with_the_defaults_and_the_files_own_story(page: Any) -> None:
+def test_the_page_opens_with_a_prediction_for_the_defaults_and_the_metadata(page: Any) -> None:
     assert crests(wave(page)) == 2
     assert "MIT" in page.locator(".prose.zoo-card").inner_text()
     assert page.locator(".zoo-values td").inner_text() == "a sea of 2"
 
 
-def test_every_control_does_what_it_is_for(page: Any, address: tuple[str, Path]) -> None:
+def test_every_control_sets_its_argument(page: Any, address: tuple[str, Path]) -> None:
     page.get_by_label("waves", exact=True).fill("5")
     page.keyboard.press("Enter")
     until(page, lambda: crests(wave(page)) == 5)
@@ -143,18 +143,18 @@ def test_every_control_does_what_it_is_for(page: Any, address: tuple[str, Path])
     until(page, lambda: page.locator(".zoo-values td").inner_text() == "<b>a lake</b> of 5")
 
     page.locator("input[type=file]").first.set_input_files(address[1] / "half.png")
-    page.locator("img[alt='given: over']").wait_for()
+    page.locator("img[alt='input: over']").wait_for()
     until(page, lambda: wave(page)[40:].max() == 0)
     assert wave(page)[:30].max() > 200
 
 
-def test_what_the_model_refuses_is_told_in_its_words(page: Any) -> None:
+def test_an_error_of_the_model_is_shown_with_its_hint(page: Any) -> None:
     page.get_by_label("waves", exact=True).fill("21")
     page.get_by_role("button", name="Predict").click()
     page.get_by_text("21 waves are too many. Ask for 20 or fewer.").first.wait_for()
 
 
-def test_a_telephone_shows_it_without_scrolling_sideways(address: tuple[str, Path], chromium: Any) -> None:  # noqa: F811
+def test_the_page_fits_a_narrow_screen(address: tuple[str, Path], chromium: Any) -> None:  # noqa: F811
     page = chromium.new_page(viewport={"width": 360, "height": 740})
     page.set_default_timeout(20_000)
     page.goto(address[0])

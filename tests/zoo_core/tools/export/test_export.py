@@ -1,4 +1,4 @@
-"""Weights that ship with zoo, exported for real, give in onnxruntime and in PyTorch what the model gives."""
+"""Bundled weights, exported and run by onnxruntime and PyTorch, give the outputs of the model."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Ex
 
 
 def inputs_of(name: str, model: zoo.Model) -> list[dict[str, torch.Tensor]]:
-    """More than what the export itself tries."""
+    """More inputs than the export itself checks."""
     example = declared(model)
     sizes = [(64, 64), (48, 80), (33, 70), (16, 17), (5, 100)] if name in LARGE else [None]
     return [example.sample(count, size, seed=count) for count in (1, 2, 7) for size in sizes]
@@ -57,14 +57,14 @@ def test_an_onnx_file_gives_what_the_model_gives(name: str, exports: Any) -> Non
     exported = exports(name, "onnx")
 
     assert exported.facts["dynamic"] == OPEN[name]
-    assert exported.unchecked == ""
+    assert exported.skipped_real_input == ""
     assert exported.checks[-1].input.startswith("real: ")
     assert set(exported.checks[0].differences) == {"exported program", "onnxruntime"}
     model, call = zoo.load(name), onnx_file.run(exported.file)
     with torch.no_grad():
         for inputs in inputs_of(name, model):
-            wanted = model(**inputs)
-            assert largest_difference([wanted], call(inputs)) < TOLERANCE * max(1, wanted.abs().max())
+            expected = model(**inputs)
+            assert largest_difference([expected], call(inputs)) < TOLERANCE * max(1, expected.abs().max())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -72,28 +72,28 @@ def test_an_exported_program_gives_what_the_model_gives(name: str, exports: Any)
     exported = exports(name, "torch-export")
 
     assert exported.facts["dynamic"] == OPEN[name]
-    told = {"zoo.json": "", "zoo_export.json": ""}
-    program = torch.export.load(exported.file, extra_files=told)
-    assert json.loads(told["zoo.json"]) == exported.header.metadata
-    assert json.loads(told["zoo_export.json"]) == exported.facts
+    metadata = {"zoo.json": "", "zoo_export.json": ""}
+    program = torch.export.load(exported.file, extra_files=metadata)
+    assert json.loads(metadata["zoo.json"]) == exported.header.metadata
+    assert json.loads(metadata["zoo_export.json"]) == exported.facts
     model, call = zoo.load(name), program.module()
     with torch.no_grad():
         for inputs in inputs_of(name, model):
-            wanted = model(**inputs)
-            assert largest_difference([wanted], [call(**inputs)]) < TOLERANCE * max(1, wanted.abs().max())
+            expected = model(**inputs)
+            assert largest_difference([expected], [call(**inputs)]) < TOLERANCE * max(1, expected.abs().max())
 
 
 def test_an_onnx_file_says_whose_it_is_and_nothing_of_this_machine(exports: Any) -> None:
     exported = exports("clsgan-mnist", "onnx")
 
     model = onnx.load(str(exported.file))
-    notes = {one.key: json.loads(one.value) for one in model.metadata_props}
-    assert notes == {"zoo": exported.header.metadata, "zoo_export": exported.facts}
-    assert notes["zoo_export"]["sha256"] == Catalog().weights.find("clsgan-mnist").listed.sha256
-    assert (notes["zoo"]["license"], notes["zoo"]["recipe"]["name"]) == ("Apache-2.0", "clsgan-mnist")
-    sides = {one.name: [side.dim_param or side.dim_value for side in one.type.tensor_type.shape.dim]
-             for one in [*model.graph.input, *model.graph.output]}  # fmt: skip
-    assert sides == {"noise": ["batch", 96], "label": ["batch"], "output": ["batch", 1, 28, 28]}
+    metadata = {one.key: json.loads(one.value) for one in model.metadata_props}
+    assert metadata == {"zoo": exported.header.metadata, "zoo_export": exported.facts}
+    assert metadata["zoo_export"]["sha256"] == Catalog().weights.find("clsgan-mnist").listed.sha256
+    assert (metadata["zoo"]["license"], metadata["zoo"]["recipe"]["name"]) == ("Apache-2.0", "clsgan-mnist")
+    shapes = {one.name: [dim.dim_param or dim.dim_value for dim in one.type.tensor_type.shape.dim]
+              for one in [*model.graph.input, *model.graph.output]}  # fmt: skip
+    assert shapes == {"noise": ["batch", 96], "label": ["batch"], "output": ["batch", 1, 28, 28]}
     assert not any("discriminator" in one.name for one in model.graph.initializer)
     assert str(ROOT).encode() not in exported.file.read_bytes()
 
@@ -119,7 +119,7 @@ seen = []
 def watch(event, arguments):
     seen.append(event)
     if event == "pickle.find_class":
-        raise AssertionError(f"a pickle asks for {arguments[0]}.{arguments[1]}")
+        raise AssertionError(f"a pickle loads {arguments[0]}.{arguments[1]}")
 
 
 sys.addaudithook(watch)

@@ -1,4 +1,4 @@
-"""A model of anybody's is exported by what it declares; what can't be is an error that says what to add."""
+"""Exporting third-party models by what they declare; one that can't be exported is refused with a hint."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Base(zoo.Model):
 
 
 class Silent(Base):
-    """Declares nothing."""
+    """Declares no inputs."""
 
 
 class Aside(Base):
-    """Its predict does not call it."""
+    """Its predict does not call forward."""
 
     def predict(self, side: int) -> dict[str, Any]:
         return {"image": self.layer(torch.zeros(1, 1, side, side))}
@@ -46,7 +46,7 @@ class Aside(Base):
 
 
 class Convolution(Base):
-    """What its predict calls it with is all it declares; it has two outputs, and takes sizes from three on."""
+    """Its inputs are known from predict only; it has two outputs, and accepts sizes of at least three."""
 
     def forward(self, image: Tensor, scale: Tensor | None = None) -> dict[str, Tensor]:
         features = self.layer(image)
@@ -61,7 +61,7 @@ class Convolution(Base):
 
 
 class Branching(Base):
-    """The values of its tensors decide what it does."""
+    """Its control flow depends on the values of tensors."""
 
     def forward(self, image: Tensor) -> Tensor:
         return self.layer(image) if image.sum() > 0 else self.layer(-image)
@@ -71,7 +71,7 @@ class Branching(Base):
 
 
 class EvenOnly(Base):
-    """Takes any size, but another network for sizes that are no multiples of four, which no program follows."""
+    """Accepts any size, but computes something else for sizes that are not multiples of four, which can't be traced."""
 
     def forward(self, image: Tensor) -> Tensor:
         return self.layer(image) if int(image.shape[-1]) % 4 == 0 else self.layer(image) * 2
@@ -81,7 +81,7 @@ class EvenOnly(Base):
 
 
 class OneBatch(Base):
-    """Takes two examples and no other number."""
+    """Accepts exactly two examples."""
 
     def forward(self, image: Tensor) -> Tensor:
         return self.layer(image.view(2, 1, 8, 8))
@@ -98,18 +98,18 @@ class WithText(Base):
         return {"words": "three"}
 
 
-class Strangers:
+class Plugin:
     @zoo.hookimpl
     def zoo_register(self, registry: zoo.Registry) -> None:
         for kind in (Silent, Aside, Convolution, Branching, EvenOnly, OneBatch, WithText):
-            registry.model(kind.__name__.lower(), f"{__name__}:{kind.__name__}", summary="A stranger's")
+            registry.model(kind.__name__.lower(), f"{__name__}:{kind.__name__}", summary="A third-party model")
 
 
 @pytest.fixture
 def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Exported]:
     monkeypatch.syspath_prepend(Path(__file__).parent)
     here = Catalog(installed=False)
-    here.plugins.add("strangers", Strangers())
+    here.plugins.add("third-party", Plugin())
 
     def export(kind: type[Base], format: str = "torch-export", tolerance: float = 1e-4) -> Exported:
         torch.manual_seed(0)
@@ -123,19 +123,19 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Exp
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_what_predict_calls_the_model_with_is_enough(export: Callable[..., Exported]) -> None:
+def test_the_inputs_can_be_derived_from_predict(export: Callable[..., Exported]) -> None:
     exported = export(Convolution, "onnx")
 
     assert list(exported.facts["outputs"]) == ["features", "mean"]
     assert exported.facts["inputs"] == {"image": "float32 (batch, 1, height, width)"}
-    assert exported.unchecked.startswith("no data set of the weights' recipe: ")
+    assert exported.skipped_real_input.startswith("the dataset of the weights' recipe is not available: ")
     model, call = Convolution.from_settings({}), onnx_file.run(exported.file)
     assert [tuple(one.shape) for one in call({"image": torch.rand(5, 1, 9, 31)})] == [(5, 2, 7, 29), (5,)]
-    assert model.example()["image"].shape[0] == 1  # an example of one is no reason to fix the batch
+    assert model.example()["image"].shape[0] == 1  # a batch of one does not fix the batch size
 
 
 @pytest.mark.parametrize(
-    ("kind", "problem"),
+    ("kind", "message"),
     [
         (Silent, "Silent does not declare the inputs of its forward: it has no example()."),
         (
@@ -146,14 +146,14 @@ def test_what_predict_calls_the_model_with_is_enough(export: Callable[..., Expor
         (WithText, "WithText's forward takes 'words' as str, but should take tensors only."),
     ],
 )
-def test_what_declares_nothing_is_told_what_to_add(export, kind, problem: str) -> None:
+def test_a_model_without_declared_inputs_is_refused_with_a_hint(export, kind, message: str) -> None:
     with pytest.raises(ZooError) as caught:
         export(kind)
-    assert caught.value.message == problem
+    assert caught.value.message == message
     assert "forward_example()" in str(caught.value.hint)
 
 
-def test_a_network_that_cannot_be_followed_is_an_error_and_leaves_no_file(export, tmp_path: Path, capfd) -> None:
+def test_a_network_that_cannot_be_traced_is_an_error_and_leaves_no_file(export, tmp_path: Path, capfd) -> None:
     with pytest.raises(ZooError, match="Branching can't be exported: ") as caught:
         export(Branching)
     assert tuple(capfd.readouterr()) == ("", "")
@@ -161,47 +161,50 @@ def test_a_network_that_cannot_be_followed_is_an_error_and_leaves_no_file(export
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
-def test_a_size_that_cannot_be_left_open_is_fixed_and_said(export) -> None:
+def test_a_size_that_cannot_be_dynamic_is_fixed_with_the_reason(export) -> None:
     exported = export(EvenOnly)
     assert exported.facts["dynamic"] == ["batch"]
-    assert exported.facts["fixed"]["size"].startswith("it can't be left open: ")
+    assert exported.facts["fixed"]["size"].startswith("it can't be dynamic: ")
 
 
-def test_a_number_of_examples_that_the_model_insists_on_is_fixed_and_said(export) -> None:
+def test_a_batch_size_that_the_model_requires_is_fixed_with_the_reason(export) -> None:
     exported = export(OneBatch)
     assert exported.facts["dynamic"] == []
-    assert exported.facts["fixed"]["batch"] == "the model takes no other number of examples"
+    assert exported.facts["fixed"]["batch"] == "the model accepts only this number of examples"
 
 
 @pytest.mark.parametrize("format", ["onnx", "torch-export"])
-def test_what_differs_too_much_leaves_no_file(export, tmp_path: Path, monkeypatch, format: str) -> None:
+def test_an_export_that_differs_too_much_leaves_no_file(export, tmp_path: Path, monkeypatch, format: str) -> None:
     runner = {"onnx": onnx_file, "torch-export": exporting}[format]
     name = {"onnx": "run", "torch-export": "run_program"}[format]
-    right = getattr(runner, name)
+    original = getattr(runner, name)
 
-    def wrong(given: Any) -> Callable[..., Any]:
-        call = right(given)
+    def shifted(program: Any) -> Callable[..., Any]:
+        call = original(program)
         return lambda inputs: [one + 0.25 for one in exporting.tensors_of(call(inputs))]
 
-    monkeypatch.setattr(runner, name, wrong)
-    with pytest.raises(ExportDiffers, match=r"differs from the model by 0\.25 \(.*\), but 0\.0001 is") as caught:
+    monkeypatch.setattr(runner, name, shifted)
+    expected = r"differs from the model by 0\.25 \(.*\), but at most 0\.0001 is"
+    with pytest.raises(ExportDiffers, match=expected) as caught:
         export(Convolution, format)
     assert caught.value.exit_code == 1
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
     assert export(Convolution, format, tolerance=0.3).largest == pytest.approx(0.25, abs=1e-4)
 
 
-def test_what_refuses_an_input_of_the_models_leaves_no_file(export, tmp_path: Path, monkeypatch) -> None:
+def test_an_export_that_fails_on_an_input_of_the_model_leaves_no_file(export, tmp_path: Path, monkeypatch) -> None:
     def refuse(inputs: Any) -> None:
         raise RuntimeError("no such shape")
 
     monkeypatch.setattr(exporting, "run_program", lambda program: refuse)
-    with pytest.raises(ExportDiffers, match=r"an input that the model takes is refused .*: no such shape"):
+    with pytest.raises(
+        ExportDiffers, match=r"exported program fails on an input that the model accepts .*: no such shape"
+    ):
         export(Convolution)
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
-def test_a_run_is_exported_and_checked_on_its_data_set(tmp_path: Path, monkeypatch) -> None:
+def test_a_run_is_exported_and_checked_on_its_dataset(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(tiny.Line, "forward_example", lambda self: {"point": torch.rand(2, 3)})
     tiny.train(tmp_path / "run", "run.steps=3")
     exported = exporting.export(tmp_path / "run", tiny.catalog(), "torch-export", tmp_path / "line.pt2", 1e-5)

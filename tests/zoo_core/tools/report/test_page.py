@@ -1,4 +1,4 @@
-"""``zoo report``: what of a run's folder comes into the page, and what may not."""
+"""``zoo report``: the contents of the page, and what is kept out of it."""
 
 import json
 import re
@@ -14,10 +14,10 @@ from click.testing import CliRunner
 from zoo_core.cli import cli
 from zoo_core.errors import BadSetting, NameTaken, RunFailed
 from zoo_core.registry.catalog import Catalog
-from zoo_core.tools.report.curves import MOST_POINTS, read_curves, thinned
+from zoo_core.tools.report.curves import MAX_POINTS, downsample, read_curves
 from zoo_core.tools.report.page import render
-from zoo_core.tools.report.previews import MOST_PICTURES, read_film
-from zoo_core.tools.report.read import gather
+from zoo_core.tools.report.previews import MAX_IMAGES, read_previews
+from zoo_core.tools.report.read import read_run
 
 REGISTRY = """
 recipes:
@@ -37,7 +37,7 @@ weights:
 
 
 class Page(HTMLParser):
-    """What a page refers to, its scripts, and its text."""
+    """The references, tags, text and embedded data of a page."""
 
     def __init__(self, html):
         super().__init__()
@@ -75,31 +75,41 @@ def registry(tmp_path):
 
 def page_of(*folders, registries=()):
     here = Catalog(registries, installed=False)
-    return Page(render([gather(folder, here) for folder in folders]))
+    return Page(render([read_run(folder, here) for folder in folders]))
 
 
-def test_a_finished_run_has_its_curves_pictures_settings_environment_time_and_memory(done):
+def test_the_page_of_a_completed_run_has_all_sections(done):
     page = page_of(done)
     data = json.loads(page.data)
     assert {chart["name"] for chart in data["charts"]} == {"loss"}
     assert data["charts"][0]["curves"][0]["steps"] == [5, 10, 15, 20, 25, 30]
-    assert [frame["step"] for frame in data["films"][0]] == [10, 20, 30]
-    for said in ("done", "trainer.learning_rate", "versions torch", "peak memory", "error", "data fingerprint"):
-        assert said in page.text, said
+    assert [frame["step"] for frame in data["previews"][0]] == [10, 20, 30]
+    for part in ("done", "trainer.learning_rate", "versions torch", "peak memory", "error", "data fingerprint"):
+        assert part in page.text, part
 
 
-def test_the_page_asks_for_nothing_else(done):
+def test_the_evaluation_table_has_the_test_metrics_and_not_the_train_metrics(done):
+    report = read_run(done, Catalog(installed=False))
+    assert {"error", "error/points"} == report.test_metrics.keys()
+    assert report.train_metrics.keys() == {"loss"}
+    table = render([report]).partition('<h2 id="evaluation">')[2].partition("</section>")[0]
+    assert '<th scope="row">error</th>' in table
+    assert f"{report.test_metrics['error']:.4g}" in table
+    assert "loss" not in table
+
+
+def test_the_page_loads_no_other_resources(done):
     page = page_of(done)
     assert page.references
     assert all(reference.startswith("data:") for reference in page.references)
     assert not {"iframe", "object", "embed"} & set(page.tags)
-    html = render([gather(done, Catalog(installed=False))])
+    html = render([read_run(done, Catalog(installed=False))])
     assert not re.search(r"url\(|@import|\bfetch\(|XMLHttpRequest", html)
 
 
-def test_what_differs_from_the_recipe_and_published_figures_are_shown(done, registry):
-    metadata = gather(done, Catalog([registry], installed=False))
-    differing = {one.key: (one.value, one.recipe) for one in metadata.settings if one.differs}
+def test_settings_that_differ_from_the_recipe_and_published_metrics_are_shown(done, registry):
+    report = read_run(done, Catalog([registry], installed=False))
+    differing = {one.key: (one.value, one.recipe) for one in report.settings if one.differs}
     assert differing["trainer.learning_rate"] == ("0.01", "0.5")
     assert differing["run.batch_size"] == ("8", "64")
     assert "run.steps" not in differing
@@ -108,7 +118,7 @@ def test_what_differs_from_the_recipe_and_published_figures_are_shown(done, regi
     assert "0.125" in page.text
 
 
-def test_two_runs_are_laid_over_each_other(done, tmp_path):
+def test_two_runs_share_their_charts(done, tmp_path):
     other = tmp_path / "second"
     tiny.train(other, "trainer.learning_rate=0.05")
     page = page_of(done, other)
@@ -118,7 +128,7 @@ def test_two_runs_are_laid_over_each_other(done, tmp_path):
     assert "0.05" in page.text
 
 
-def test_what_a_stranger_wrote_runs_no_script(done, tmp_path):
+def test_html_in_the_files_of_a_run_is_escaped(done, tmp_path):
     hostile = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
     folder = tmp_path / "hostile"
     folder.mkdir()
@@ -133,56 +143,56 @@ def test_what_a_stranger_wrote_runs_no_script(done, tmp_path):
     assert hostile in page.text
 
 
-def test_a_run_that_failed_says_why(tmp_path):
+def test_a_failed_run_shows_the_reason(tmp_path):
     with pytest.raises(RunFailed):
         tiny.train(tmp_path / "run", "trainer.raise_at=7")
-    metadata = gather(tmp_path / "run", Catalog(installed=False))
-    assert metadata.state.word == "failed"
-    assert metadata.state.why
+    report = read_run(tmp_path / "run", Catalog(installed=False))
+    assert report.state.word == "failed"
+    assert report.state.why
     assert "failed" in page_of(tmp_path / "run").text
 
 
-def test_a_run_with_nothing_but_its_settings_has_a_page(done, tmp_path):
+def test_a_run_with_only_its_config_has_a_page(done, tmp_path):
     (tmp_path / "config.yaml").write_bytes((done / "config.yaml").read_bytes())
     page = page_of(tmp_path)
-    for said in ("unknown", "No metrics are logged", "has drawn no pictures", "None of it yet"):
-        assert said in page.text, said
+    for part in ("unknown", "No metrics have been logged", "has no preview images", "No evaluation yet"):
+        assert part in page.text, part
 
 
-def test_how_a_run_ended_is_unknown_where_its_sessions_are_damaged(done, tmp_path):
+def test_the_state_of_a_run_with_damaged_sessions_is_unknown(done, tmp_path):
     (tmp_path / "config.yaml").write_bytes((done / "config.yaml").read_bytes())
     (tmp_path / "sessions.json").write_text('[{"ended": "eaten"}]')
-    metadata = gather(tmp_path, Catalog(installed=False))
-    assert (metadata.state.word, metadata.total_steps) == ("unknown", None)
-    assert any("sessions.json can't be read: a session cannot end with 'eaten'" in note for note in metadata.notes)
+    report = read_run(tmp_path, Catalog(installed=False))
+    assert (report.state.word, report.total_steps) == ("unknown", None)
+    assert any("sessions.json can't be read: a session cannot end with 'eaten'" in note for note in report.notes)
 
 
-def test_a_run_that_is_under_way_says_so(done, tmp_path):
+def test_a_locked_run_is_running(done, tmp_path):
     (tmp_path / "config.yaml").write_bytes((done / "config.yaml").read_bytes())
     from zoo_core.runs.folder import RunFolder
 
-    hold = (
+    lock_folder = (
         "import sys, pathlib; from zoo_core.runs.folder import RunFolder\n"
         "with RunFolder(pathlib.Path(sys.argv[1])).locked(): print('held', flush=True); sys.stdin.read()"
     )
-    command = [sys.executable, "-c", hold, str(tmp_path)]
+    command = [sys.executable, "-c", lock_folder, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         holder.stdout.readline()
-        assert gather(tmp_path, Catalog(installed=False)).state.word == "running"
+        assert read_run(tmp_path, Catalog(installed=False)).state.word == "running"
         holder.communicate()
     assert RunFolder(tmp_path).is_locked() is False
 
 
-def test_a_resumed_run_has_a_line_for_each_session(tmp_path, stops_at):
+def test_a_resumed_run_has_a_row_for_each_session(tmp_path, stops_at):
     tiny.train(tmp_path / "run", callbacks=[stops_at(12)])
-    assert gather(tmp_path / "run", Catalog(installed=False)).state.word == "stopped"
+    assert read_run(tmp_path / "run", Catalog(installed=False)).state.word == "stopped"
     tiny.resume(tmp_path / "run")
-    metadata = gather(tmp_path / "run", Catalog(installed=False))
-    assert [(one.from_step, one.step) for one in metadata.sessions] == [(0, 12), (12, 30)]
-    assert metadata.state.word == "done"
+    report = read_run(tmp_path / "run", Catalog(installed=False))
+    assert [(one.from_step, one.step) for one in report.sessions] == [(0, 12), (12, 30)]
+    assert report.state.word == "done"
 
 
-def test_what_is_no_number_is_a_gap_and_a_damaged_line_is_said(tmp_path):
+def test_a_value_that_is_not_finite_is_a_gap_and_a_damaged_line_adds_a_note(tmp_path):
     path, notes = tmp_path / "metrics.jsonl", []
     whole = [f'{{"step": {step}, "loss": {loss}}}\n' for step, loss in ((1, 1.0), (2, "NaN"), (3, "Infinity"))]
     path.write_text("".join([*whole, '{"step": 4, "lo']))
@@ -191,44 +201,44 @@ def test_what_is_no_number_is_a_gap_and_a_damaged_line_is_said(tmp_path):
     assert notes == ["1 line of metrics.jsonl could not be read and is left out."]
 
 
-def test_a_curve_of_200_000_steps_keeps_its_extremes_and_takes_seconds(tmp_path):
+def test_a_curve_of_200_000_steps_keeps_its_extremes_and_is_read_within_seconds(tmp_path):
     path = tmp_path / "metrics.jsonl"
     values = {77_777: 99.0, 123_456: -99.0}
     path.write_text("".join(f'{{"step": {step}, "loss": {values.get(step, step % 7)}}}\n' for step in range(200_000)))
-    began = time.perf_counter()
+    start = time.perf_counter()
     (curve,) = read_curves(path, [])
-    assert time.perf_counter() - began < 10
-    assert len(curve.steps) <= MOST_POINTS
+    assert time.perf_counter() - start < 10
+    assert len(curve.steps) <= MAX_POINTS
     assert (max(curve.values), min(curve.values)) == (99.0, -99.0)
     assert (curve.steps[0], curve.steps[-1]) == (0, 199_999)
 
 
-def test_a_gap_outlives_thinning():
+def test_downsampling_keeps_gaps():
     points = [(step, None if step == 5000 else 1.0) for step in range(10_000)]
-    assert (5000, None) in thinned(points)
+    assert (5000, None) in downsample(points)
 
 
-def test_many_pictures_are_thinned_and_a_damaged_one_is_said(done, tmp_path):
-    picture = (done / "previews" / "step-000010.png").read_bytes()
+def test_of_many_previews_some_are_left_out_and_a_damaged_one_adds_a_note(done, tmp_path):
+    image = (done / "previews" / "step-000010.png").read_bytes()
     for step in range(100):
-        (tmp_path / f"step-{step:06d}.png").write_bytes(picture)
-    film = read_film(tmp_path)
-    assert len(film.pictures) == MOST_PICTURES
-    assert (film.pictures[0].step, film.pictures[-1].step) == (0, 99)
-    assert film.note.startswith("76 of 100 pictures are left out")
-    (tmp_path / "step-000099.png").write_bytes(b"no picture")
-    with pytest.warns(UserWarning, match="no picture that can be read"):
-        assert "1 could not be read" in read_film(tmp_path).note
+        (tmp_path / f"step-{step:06d}.png").write_bytes(image)
+    previews = read_previews(tmp_path)
+    assert len(previews.images) == MAX_IMAGES
+    assert (previews.images[0].step, previews.images[-1].step) == (0, 99)
+    assert previews.note.startswith("76 of 100 images are left out")
+    (tmp_path / "step-000099.png").write_bytes(b"not an image")
+    with pytest.warns(UserWarning, match="can't be read as an image"):
+        assert "1 could not be read" in read_previews(tmp_path).note
 
 
-def test_the_command_writes_into_the_run_and_over_its_own_page_only(done, tmp_path, monkeypatch):
+def test_the_command_overwrites_only_its_own_page(done, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     place = tmp_path / "page.html"
     for _ in range(2):
         result = CliRunner().invoke(cli, ["report", str(done), "-o", str(place)], catch_exceptions=False)
         assert result.output == f"wrote {place}\n"
     place.write_text("my own")
-    with pytest.raises(NameTaken, match="no report of zoo's"):
+    with pytest.raises(NameTaken, match="was not written by zoo report"):
         CliRunner().invoke(cli, ["report", str(done), "-o", str(place)], catch_exceptions=False)
     assert place.read_text() == "my own"
     with pytest.raises(BadSetting, match=r"has no config\.yaml"):

@@ -1,4 +1,4 @@
-"""The page as a browser shows it, from a file and without a network."""
+"""The page in a browser, opened as a file and without network access."""
 
 import pytest
 import tiny
@@ -7,7 +7,7 @@ from PIL import Image
 
 from zoo_core.registry.catalog import Catalog
 from zoo_core.tools.report.page import write_report
-from zoo_core.tools.report.read import gather
+from zoo_core.tools.report.read import read_run
 
 pytestmark = pytest.mark.xdist_group("chromium")
 DRAWN = """canvas => {
@@ -25,14 +25,14 @@ def page_file(tmp_path_factory):
     tiny.train(folder / "one")
     Image.new("RGB", (40, 20), "red").save(folder / "one" / "previews" / "step-000020.png")
     tiny.train(folder / "two", "trainer.learning_rate=0.05")
-    write_report([gather(folder / name, here) for name in ("one", "two")], folder / "report.html")
+    write_report([read_run(folder / name, here) for name in ("one", "two")], folder / "report.html")
     return folder / "report.html"
 
 
 SCALES = "document.querySelector('[data-chart]').plot.scales"
 
 
-def test_a_curve_is_looked_at_closer_and_on_a_logarithmic_scale(chromium, page_file):  # noqa: F811
+def test_a_chart_can_be_zoomed_and_has_a_logarithmic_scale(chromium, page_file):  # noqa: F811
     page = chromium.new_page(viewport={"width": 1000, "height": 900})
     page.goto(page_file.as_uri())
     page.wait_for_selector(".plot canvas")
@@ -60,24 +60,24 @@ def test_a_curve_is_looked_at_closer_and_on_a_logarithmic_scale(chromium, page_f
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1920])
-def test_the_page_fits_draws_and_scrubs(chromium, page_file, width, scheme):  # noqa: F811
+def test_the_page_fits_the_screen_draws_charts_and_steps_through_previews(chromium, page_file, width, scheme):  # noqa: F811
     page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    said, asked = [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
+    messages, requests = [], []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(page_file.as_uri())
     page.wait_for_selector(".plot canvas")
     page.wait_for_timeout(100)  # uPlot draws in the next frame
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert messages == []
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.eval_on_selector(".plot canvas", DRAWN) > 3
-    film = page.locator("[data-film]").first
-    last = film.get_attribute("src")
+    preview = page.locator("[data-preview]").first
+    last = preview.get_attribute("src")
     page.locator("#scrub").focus()
     page.keyboard.press("ArrowLeft")
-    assert film.get_attribute("src") != last
+    assert preview.get_attribute("src") != last
     assert page.inner_text("#scrubbed") == "20"
-    assert film.get_attribute("alt") == "Preview of one at step 20"
+    assert preview.get_attribute("alt") == "Preview of one at step 20"
     page.close()

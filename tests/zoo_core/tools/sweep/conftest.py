@@ -1,4 +1,4 @@
-"""The command ``zoo sweep`` on runs of milliseconds."""
+"""Fixtures that run ``zoo sweep`` on a recipe whose runs take milliseconds."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from zoo_core.cli import _exit_code
 
 @dataclass
 class Swept:
-    """How ``zoo sweep`` ended, and what it said."""
+    """The exit code, the output and the folder of ``zoo sweep``."""
 
     code: int
     out: str
     err: str
     folder: Path
-    told: dict[str, Any] = field(default_factory=dict)
-    """What --json printed."""
+    result: dict[str, Any] = field(default_factory=dict)
+    """The parsed output of --json."""
 
     @property
     def trials(self) -> list[dict[str, Any]]:
-        return self.told["trials"]
+        return self.result["trials"]
 
     @property
     def values(self) -> list[float | None]:
@@ -37,34 +37,34 @@ class Swept:
 
 
 class Sweeps:
-    """Sweeps in an empty working folder, whose registry.yaml has the recipe ``line``."""
+    """Runs ``zoo sweep`` in a working folder whose registry.yaml has the recipe ``line``."""
 
     def __init__(self, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.place, self.capsys = place, capsys
         self.started: list[subprocess.Popen[str]] = []
 
     def __call__(self, *words: str, folder: str = "swept") -> Swept:
-        """In this process, with what it says."""
+        """Run the command in this process."""
         placed = words if "--resume" in words or "--show" in words else (*words, "--folder", folder)
         code = _exit_code(["sweep", *map(str, placed)])
         return Swept(code, *self.capsys.readouterr(), self.place / folder)
 
     def json(self, *words: str, folder: str = "swept") -> Swept:
-        """In this process, with --json."""
+        """Run the command in this process with --json."""
         done = self(*words, "--json", folder=folder)
         assert done.out, done.err
-        done.told = json.loads(done.out)
+        done.result = json.loads(done.out)
         return done
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """In a process of its own."""
+        """Start the command in a process of its own."""
         command = [sys.executable, "-m", "zoo_core", "sweep", *map(str, words)]
         started = subprocess.Popen(command, cwd=self.place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.started.append(started)
         return started
 
     def end(self) -> None:
-        """Leave no process and no pipe of one behind."""
+        """Kill all started processes and close their pipes."""
         for process in self.started:
             process.kill()
             process.communicate()

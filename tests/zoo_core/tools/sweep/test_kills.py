@@ -1,4 +1,4 @@
-"""A sweep that is killed, stopped or worked on by several processes ends as one that was not."""
+"""A sweep that is killed, stopped or shared by several processes gives the results of one that is not."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ LONG = ("run.steps=800", "run.checkpoint_every=100", "run.log_every=100")
 DRAWN = ("line", "trainer.learning_rate=log:1e-3..1e-1", "run.batch_size=4..16", "--metric=-error", "--trials", "3")
 
 
-def wait_until(holds: Callable[[], object], process: subprocess.Popen[str]) -> None:
+def wait_until(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
     ends = time.monotonic() + 120
-    while not holds():
+    while not condition():
         assert process.poll() is None, process.stderr and process.stderr.read()
         assert time.monotonic() < ends
         time.sleep(0.005)
@@ -38,15 +38,15 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 def same(one, other) -> bool:
-    """Whether two sweeps tried the same and came to the same."""
-    kept = ("trial", "state", "value", "settings", "step", "metrics", "reported")
+    """Whether two sweeps have the same trials with the same results."""
+    kept = ("trial", "state", "value", "settings", "step", "metrics", "intermediate_values")
     return [[trial[key] for key in kept] for trial in one.trials] == [
         [trial[key] for key in kept] for trial in other.trials
     ]
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_of_a_trial_it_goes_on_with_the_same_one_from_its_checkpoint(sweep):
+def test_a_sweep_killed_during_a_trial_resumes_that_trial_from_its_checkpoint(sweep):
     whole = sweep.json(*DRAWN, *LONG, folder="whole")
     process = sweep.start(*DRAWN, *LONG, "--folder", "killed")
     place = sweep.place / "killed"
@@ -66,7 +66,7 @@ def test_killed_in_the_middle_of_a_trial_it_goes_on_with_the_same_one_from_its_c
 
 
 @pytest.mark.long
-def test_killed_at_random_moments_with_a_pruner_it_ends_the_same(sweep):
+def test_a_sweep_with_a_pruner_killed_at_random_moments_gives_the_same_result(sweep):
     rates = ",".join(["3e-2", "3.1e-2", "3.2e-2", "2.9e-2", "2.8e-2", "1e-9", "2e-9"])
     words = ("line", f"trainer.learning_rate={rates}", "--metric=-error", "--pruner", "median")
     words = (*words, "run.steps=300", "run.checkpoint_every=50", "run.evaluate_every=30", "run.log_every=50")
@@ -92,7 +92,7 @@ def test_killed_at_random_moments_with_a_pruner_it_ends_the_same(sweep):
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)]
 )
-def test_a_signal_stops_the_trial_with_its_checkpoint_and_the_sweep(sweep, number, code):
+def test_a_signal_saves_a_checkpoint_of_the_trial_and_stops_the_sweep(sweep, number, code):
     process = sweep.start(*DRAWN, *LONG, "--folder", "stopped")
     place = sweep.place / "stopped"
     wait_until(lambda: checkpoints(place / "trial-0000"), process)
@@ -106,7 +106,7 @@ def test_a_signal_stops_the_trial_with_its_checkpoint_and_the_sweep(sweep, numbe
     assert same(sweep.json("--resume", "stopped"), sweep.json(*DRAWN, *LONG, folder="whole"))
 
 
-def test_the_time_limit_stops_it_and_it_goes_on_from_there(sweep):
+def test_a_sweep_stopped_by_the_time_limit_resumes_the_same_trial(sweep):
     words = ("line", "trainer.learning_rate=1e-3,1e-2", "--metric=-error", "run.steps=1000000")
     stopped = sweep.json(*words, "--time-limit", "1s")
     assert stopped.code == 124
@@ -119,32 +119,32 @@ def test_the_time_limit_stops_it_and_it_goes_on_from_there(sweep):
 
 
 @pytest.mark.slow
-def test_two_processes_work_on_different_trials_of_one_folder(sweep):
+def test_two_processes_run_different_trials_of_one_folder(sweep):
     words = ("line", "trainer.learning_rate=1e-3,1e-2,2e-2,3e-2", "--metric=-error", *LONG)
     whole = sweep.json(*words, folder="whole")
     first = sweep.start(*words, "--folder", "shared")
     place = sweep.place / "shared"
     wait_until(lambda: (place / "trial-0000" / "config.yaml").exists(), first)
     second = sweep.start("--resume", "shared")
-    said = [ended(process) for process in (first, second)]
-    assert [code for code, _, _ in said] == [0, 0], said
-    begun = [
+    results = [ended(process) for process in (first, second)]
+    assert [code for code, _, _ in results] == [0, 0], results
+    started = [
         {line.split()[1] for line in err.splitlines() if line.startswith("trial ") and "(" in line}
-        for _, _, err in said
+        for _, _, err in results
     ]
-    assert begun[0] & begun[1] == set()
-    assert begun[0] | begun[1] == {"0", "1", "2", "3"}
-    assert all(begun)
+    assert started[0] & started[1] == set()
+    assert started[0] | started[1] == {"0", "1", "2", "3"}
+    assert all(started)
     assert same(sweep.json("--show", "shared"), whole)
 
 
 @pytest.mark.slow
-def test_machines_with_folders_of_their_own_share_the_trials_by_a_storage(sweep):
+def test_machines_with_separate_folders_share_trials_through_a_storage(sweep):
     words = ("line", "trainer.learning_rate=1e-3,1e-2,2e-2,3e-2", "--metric=-error", *LONG)
     words = (*words, "--storage", f"sqlite:///{sweep.place}/shared.db")
     processes = [sweep.start(*words, "--folder", folder) for folder in ("here", "there")]
-    said = [ended(process) for process in processes]
-    assert [code for code, _, _ in said] == [0, 0], said
+    results = [ended(process) for process in processes]
+    assert [code for code, _, _ in results] == [0, 0], results
     here, there = (sorted(path.name for path in (sweep.place / one).glob("trial-*")) for one in ("here", "there"))
     assert sorted([*here, *there]) == [f"trial-{number:04d}" for number in range(4)]
     shown = sweep.json("--show", "here")
@@ -159,7 +159,7 @@ def test_machines_with_folders_of_their_own_share_the_trials_by_a_storage(sweep)
     assert not other.folder.exists()
 
 
-def test_a_trial_that_a_person_goes_on_with_by_hand_is_left_to_them(sweep):
+def test_a_trial_that_is_resumed_by_hand_is_skipped_by_the_sweep(sweep):
     words = ("line", "trainer.learning_rate=1e-3,1e-2", "--metric=-error", "run.steps=20000")
     stopped = sweep.json(*words, "--time-limit", "1s")
     assert [trial["state"] for trial in stopped.trials] == ["running"]
@@ -170,8 +170,8 @@ def test_a_trial_that_a_person_goes_on_with_by_hand_is_left_to_them(sweep):
 
 
 @pytest.mark.long
-def test_digits_are_learned_the_same_through_a_kill(sweep):
-    """A recipe that zoo ships, on the digits that it ships."""
+def test_a_killed_sweep_of_a_bundled_recipe_gives_the_same_result(sweep):
+    """On the MNIST subset that is included in the package."""
     words = (
         "digit-classifier-mnist",
         "trainer.learning_rate=1e-3,1e-2",
@@ -191,8 +191,8 @@ def test_digits_are_learned_the_same_through_a_kill(sweep):
     assert resumed.trials[1]["value"] > 0.5
 
 
-def test_a_trial_that_ends_as_another_process_looks_for_one_is_not_run_again(sweep, monkeypatch):
-    """Between the look at the record and the lock, the process that had the trial may have finished it."""
+def test_a_trial_that_another_process_has_just_finished_is_not_run_again(sweep, monkeypatch):
+    """The other process may finish the trial between reading the study and acquiring the lock."""
     sweep.json("line", "trainer.learning_rate=1e-3,1e-2", "--metric=-error")
     really = Study.trials
     monkeypatch.setattr(Study, "trials", lambda study: [replace(one, state="running") for one in really(study)])

@@ -1,4 +1,4 @@
-"""The trials of a sweep: what is tried, what came of it, and what is kept."""
+"""The trials of a sweep: their settings, their results, and what is saved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def evaluation(run: Path) -> dict[str, float]:
     return json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
 
 
-def test_every_combination_of_choices_is_tried_and_each_trial_is_a_run(sweep):
+def test_every_combination_of_choices_is_a_trial_and_each_trial_is_a_run(sweep):
     done = sweep.json(*RATES, "run.batch_size=4,8")
     assert done.code == 0
     assert [tuple(trial["settings"].values()) for trial in done.trials] == [
@@ -38,14 +38,14 @@ def test_every_combination_of_choices_is_tried_and_each_trial_is_a_run(sweep):
         assert (run / "model.safetensors").is_file()
 
 
-def test_the_best_is_the_lowest_or_the_highest_as_asked_for(sweep):
+def test_the_best_trial_has_the_lowest_or_highest_value_as_requested(sweep):
     low, high = sweep.json(*RATES), sweep.json(*RATES[:2], "--metric", "error", folder="other")
     assert low.values == high.values
-    assert low.values[low.told["best"]] == min(low.values)
-    assert high.values[high.told["best"]] == max(high.values)
+    assert low.values[low.result["best"]] == min(low.values)
+    assert high.values[high.result["best"]] == max(high.values)
 
 
-def test_a_trial_is_the_run_that_its_words_start(sweep):
+def test_the_printed_command_repeats_the_best_trial(sweep):
     done = sweep(*RATES, "run.steps=12")
     (line,) = [line for line in done.out.splitlines() if line.startswith("  train ")]
     assert line.split()[1:6] == ["zoo", "run", "line", "run.steps=12", line.split()[5]]
@@ -62,7 +62,7 @@ def test_choices_may_be_names_and_lists(sweep, capsys):
     assert [trial["settings"] for trial in done.trials] == [{"dataset.apart": True}, {"dataset.apart": False}]
 
 
-def test_another_name_of_a_part_keeps_what_was_typed_for_it(sweep):
+def test_overrides_of_a_component_apply_to_every_choice_of_its_name(sweep):
     sweep.write(
         "second.py",
         "import tiny\nimport zoo_core as zoo\n\n\nclass Second(tiny.LineTrainer):\n    pass\n\n\n@zoo.hookimpl\n"
@@ -81,7 +81,7 @@ def test_another_name_of_a_part_keeps_what_was_typed_for_it(sweep):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("sampler", "trials"), [("random", 4), ("tpe", 13)])
-def test_what_is_drawn_follows_from_the_seed(sweep, sampler, trials):
+def test_the_sampled_settings_depend_on_the_seed_alone(sweep, sampler, trials):
     words = (*RANGE, "--sampler", sampler, "--trials", trials, "run.steps=5")
     one, same, other = (
         sweep.json(*words, "--seed", seed, folder=folder) for seed, folder in (("1", "a"), ("1", "b"), ("2", "c"))
@@ -97,17 +97,17 @@ def test_what_is_drawn_follows_from_the_seed(sweep, sampler, trials):
 
 
 @pytest.mark.slow
-def test_tpe_comes_to_look_where_it_is_good(sweep):
+def test_tpe_samples_more_often_near_the_best_trial(sweep):
     words = ("line", "trainer.learning_rate=log:1e-6..1", "--metric=-error", "--trials", "40", "run.steps=10")
     done = sweep.json(*words)
     rates = [trial["settings"]["trainer.learning_rate"] for trial in done.trials]
-    assert done.told["trials"][done.told["best"]]["value"] == min(done.values)
-    best = rates[done.told["best"]]
+    assert done.result["trials"][done.result["best"]]["value"] == min(done.values)
+    best = rates[done.result["best"]]
     near = [sum(best / 10 < rate < best * 10 for rate in part) / len(part) for part in (rates[:10], rates[10:])]
     assert near[1] > near[0]
 
 
-def test_a_trial_that_fails_is_kept_with_its_reason_and_the_sweep_goes_on(sweep):
+def test_a_failed_trial_is_saved_with_its_reason_and_the_sweep_continues(sweep):
     done = sweep.json("line", "trainer.nan_at=0,7", "trainer.raise_at=0,9", "--metric", "error")
     assert done.code == 0
     assert [trial["state"] for trial in done.trials] == ["done", "failed", "failed", "failed"]
@@ -117,37 +117,37 @@ def test_a_trial_that_fails_is_kept_with_its_reason_and_the_sweep_goes_on(sweep)
     assert "trial 1 failed: the trainer 'line' raised ValueError: this trainer fails" in done.err
 
 
-def test_one_that_cannot_even_be_built_fails_alone(sweep):
+def test_a_trial_that_cannot_be_built_does_not_end_the_sweep(sweep):
     done = sweep("line", "trainer.break_setup=true,false", "--metric", "error")
     assert done.code == 0
     assert "trial 0 failed: the trainer 'line' raised RuntimeError: this trainer cannot be set up" in done.out
     assert "Traceback" not in done.out + done.err
 
 
-def test_where_all_fail_the_exit_code_says_so(sweep):
+def test_a_sweep_whose_trials_all_fail_exits_with_1(sweep):
     done = sweep("line", "trainer.nan_at=7,8", "--metric", "error")
     assert done.code == 1
     assert "line: 2 failed, of 2 trials" in done.out
     assert "best" not in done.out
 
 
-def test_a_figure_that_is_not_there_ends_the_sweep_and_names_those_that_are(sweep):
+def test_an_unknown_metric_ends_the_sweep_with_a_suggestion(sweep):
     done = sweep(*RATES[:2], "--metric", "eror")
     assert done.code == 2
     assert done.err.splitlines()[-2:] == [
         "error: the metric of the sweep: there is no metric 'eror'.",
-        "  Did you mean 'error'? Begin the sweep again with another --metric.",
+        "  Did you mean 'error'? Start the sweep again with another --metric.",
     ]
     assert not (done.folder / "trial-0001").exists()
 
 
-def test_it_is_judged_by_the_examples_for_validation_where_there_are_some(sweep):
+def test_trials_are_compared_on_the_validation_split_if_there_is_one(sweep):
     done = sweep.json("line", "trainer.learning_rate=1e-3,1e-2", "dataset.apart=true", "--metric", "error/points")
     assert done.values == [3, 3]
     assert [trial["metrics"]["error/points"] for trial in done.trials] == [12, 12]
 
 
-def test_a_pruner_stops_what_goes_badly_and_keeps_its_run(sweep):
+def test_the_pruner_stops_unpromising_trials_and_keeps_their_runs(sweep):
     rates = ",".join(["3e-2", "3.1e-2", "3.2e-2", "2.9e-2", "2.8e-2", "1e-9", "2e-9"])
     words = ("line", f"trainer.learning_rate={rates}", "run.evaluate_every=10", "--pruner", "median")
     done = sweep.json(*words, "--metric=-error")
@@ -155,32 +155,32 @@ def test_a_pruner_stops_what_goes_badly_and_keeps_its_run(sweep):
     for trial in done.trials[5:]:
         assert trial["state"] == "pruned"
         assert trial["step"] in (10, 20)
-        assert trial["value"] == trial["reported"][str(trial["step"])]
+        assert trial["value"] == trial["intermediate_values"][str(trial["step"])]
         run = done.folder / f"trial-{trial['trial']:04d}"
         assert evaluation(run)["step"] == trial["step"]
         assert sorted((run / "checkpoints").iterdir())[-1].name == f"step-{trial['step']:09d}"
-    assert done.told["best"] < 5
+    assert done.result["best"] < 5
 
 
-def test_a_pruner_needs_evaluations(sweep):
+def test_a_pruner_requires_evaluations_during_training(sweep):
     done = sweep(*RATES, "--pruner", "median")
     assert done.code == 2
-    assert "run.evaluate_every, which is 0" in done.err
+    assert "a pruner needs evaluations during training, but run.evaluate_every is 0" in done.err
     assert not done.folder.exists()
 
 
-def test_the_folder_holds_a_table_and_a_picture(sweep):
+def test_the_folder_has_a_table_and_a_plot(sweep):
     done = sweep.json(*RATES)
     with (done.folder / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["value"]) for row in rows] == done.values
     assert [row["trainer.learning_rate"] for row in rows] == ["1e-3", "1e-2", "1e-1"]
     assert [row["state"] for row in rows] == ["done"] * 3
-    with Image.open(done.folder / "sweep.png") as picture:
-        assert picture.size[0] > 500
+    with Image.open(done.folder / "sweep.png") as plot:
+        assert plot.size[0] > 500
 
 
-def test_what_a_sweep_wrote_is_a_recipe_that_runs(sweep, capsys):
+def test_sweep_yaml_can_be_run_as_a_config(sweep, capsys):
     done = sweep(*RATES)
     from zoo_core.cli import _exit_code
 
@@ -188,14 +188,14 @@ def test_what_a_sweep_wrote_is_a_recipe_that_runs(sweep, capsys):
     assert capsys.readouterr().out == (done.folder / "trial-0000" / "config.yaml").read_text()
 
 
-def test_a_sweep_that_is_shown_runs_nothing(sweep):
+def test_showing_a_sweep_runs_no_trial(sweep):
     done = sweep.json(*RATES)
-    assert sweep.json("--show", "swept").told == done.told
+    assert sweep.json("--show", "swept").result == done.result
     heading = sweep("--show", "swept").out.splitlines()[0]
     assert heading.split() == ["trial", "state", "error", "trainer.learning_rate", "steps", "time", "folder"]
 
 
-def test_a_sweep_that_is_done_may_get_more_trials(sweep):
+def test_a_completed_sweep_can_be_resumed_with_more_trials(sweep):
     words = (*RANGE, "--sampler", "random", "run.steps=5")
     whole = sweep.json(*words, "--trials", "4", folder="whole")
     sweep.json(*words, "--trials", "2", folder="less")
@@ -204,7 +204,7 @@ def test_a_sweep_that_is_done_may_get_more_trials(sweep):
     assert sweep.json("--show", "less").values == whole.values
     fewer = sweep("--resume", "less", "--trials", "3")
     assert (fewer.code, fewer.out) == (2, "")
-    assert "error: --trials is 3, but 4 were begun already." in fewer.err
+    assert "error: --trials is 3, but 4 have already started." in fewer.err
 
 
 LATE = """
@@ -228,7 +228,7 @@ def zoo_register(registry):
 """
 
 
-def test_a_signal_while_a_trial_is_measured_at_its_end_stops_the_sweep_behind_it(sweep):
+def test_a_signal_during_the_final_evaluation_completes_the_trial_and_stops_the_sweep(sweep):
     sweep.write("late.py", LATE)
     sweep.write("more.yaml", "plugins: [late.py]\n")
     done = sweep.json("line", "trainer.name=late", "run.seed=1,2", "--metric=-error", "--registry", "more.yaml")
@@ -236,7 +236,7 @@ def test_a_signal_while_a_trial_is_measured_at_its_end_stops_the_sweep_behind_it
     assert [trial["state"] for trial in done.trials] == ["done"]
 
 
-def test_the_threads_of_one_trial_are_not_those_of_the_next(sweep):
+def test_the_number_of_threads_of_a_trial_does_not_affect_the_next_one(sweep):
     import torch
 
     before = torch.get_num_threads()
