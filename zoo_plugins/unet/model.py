@@ -145,9 +145,7 @@ class UNet(zoo.Model):
                 raise zoo.ZooError("this model segments an image and takes `image` only.", f"Write {self.usage()}")
             return predict_classes(self, image)
         if frames is None or image is not None:
-            raise zoo.ZooError(
-                "this model predicts frames and takes `frames`, and not `image`.", f"Write {self.usage()}"
-            )
+            raise zoo.ZooError("this model predicts frames: it takes `frames`, not `image`.", f"Write {self.usage()}")
         return predict_frames(self, frames, ahead)
 
     def controls(self) -> dict[str, zoo.Control]:
