@@ -18,7 +18,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.dataset(
         "moving-mnist",
         "zoo_plugins.datasets.moving_mnist:MovingMNIST",
-        summary="Clips of two bouncing digits, 64 x 64; the training clips are generated from a seed without end",
+        summary="Clips of two digits that bounce in 64 x 64, generated from a seed; the training split is endless",
         paper="Srivastava et al. 2015",
         license="CC-BY-SA-3.0",
         tags=("digits", "video"),
@@ -26,7 +26,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.dataset(
         "digit-scenes",
         "zoo_plugins.datasets.digit_scenes:DigitScenes",
-        summary="Up to three digits in 64 x 84 and their segmentation masks; generated from a seed without end",
+        summary="Segmentation of up to three digits in 64 x 84, generated from a seed; the training split is endless",
         paper="LeCun et al. 1998 (the digits)",
         license="CC-BY-SA-3.0",
         tags=("digits", "segmentation"),

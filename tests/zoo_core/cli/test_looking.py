@@ -80,7 +80,7 @@ def test_info_of_a_recipe_shows_what_it_sets_first_and_then_what_it_leaves(outpu
     assert told[second].split() == ["setting", "default", "type", "meaning"]
     (written,) = [line for line in told[first:second] if line.startswith("model.normalize_input ")]
     assert "registry.yaml:" in written
-    assert "whether the discriminator sees pixels scaled to [-1, 1]" in written
+    assert "scale the discriminator's input from [0, 1] to [-1, 1]" in written
     (left,) = [line for line in told[second:] if line.startswith("model.latent_dim ")]
     assert left.split()[1:3] == ["96", "int"]
 

@@ -124,7 +124,7 @@ def test_a_bad_recipe_is_listed_with_what_is_wrong_and_the_others_are_there(tmp_
 
     assert summaries["bad"].startswith("(broken: ")
     assert "mine.yaml:2: no recipe is called 'nowhere-to-be-found'" in summaries["bad"]
-    assert summaries["clsgan-mnist"].startswith("Digits on demand")
+    assert summaries["clsgan-mnist"].startswith("Class-conditional digit generation")
 
 
 def test_info_of_a_recipe_gives_every_value_and_where_it_was_set(shipped: Catalog) -> None:
