@@ -7,7 +7,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 
 class OneCycle(OneCycleLR):
-    """``torch.optim.lr_scheduler.OneCycleLR`` for any ``total_steps``, including 0 and 1.
+    """``torch.optim.lr_scheduler.OneCycleLR`` (Smith & Topin 2018) for any ``total_steps``, including 0 and 1.
 
     After ``total_steps`` steps the learning rate stays at its final value instead of raising an error.
     """

@@ -42,7 +42,7 @@ class SegmentationTrainer(UNetTrainer):
 
     def setup(self, model: Any, engine: zoo.Engine) -> None:
         _check_model(model.config, self.config)
-        self._weights = (
+        self._class_weights = (
             torch.tensor(self.config.class_weights, device=engine.device) if self.config.class_weights else None
         )
         self._num_classes = model.config.out_channels
@@ -55,7 +55,7 @@ class SegmentationTrainer(UNetTrainer):
         score = self.network(batch["image"]).float()  # (N, K, H, W)
         terms = {}
         if self.config.loss != "dice":
-            terms["cross_entropy"] = cross_entropy(score, mask, self._weights, self.config.ignore_index)
+            terms["cross_entropy"] = cross_entropy(score, mask, self._class_weights, self.config.ignore_index)
         if self.config.loss != "cross-entropy":
             terms["dice_loss"] = soft_dice_loss(score, mask, self.config.ignore_index)
         loss = torch.stack(list(terms.values())).sum()
