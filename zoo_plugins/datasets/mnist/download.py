@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import zoo_core as zoo
 from zoo_plugins.datasets.mnist import idx
 
-_TIMEOUT = 15
+_TIMEOUT = 15  # seconds
 
 
 class DownloadFailed(Exception):

@@ -105,7 +105,7 @@ def test_the_gan_draws_the_digits_asked_for_and_walks_between_two_noises(page: A
     panel.get_by_label("number input for seed of the second noise").fill("9")
     panel.get_by_role("button", name="Predict").click()
     walked = other_than(page, panel, "image", walked)
-    panel.get_by_label("number input for pictures").fill("7")
+    panel.get_by_label("number input for number of images").fill("7")
     panel.get_by_role("button", name="Predict").click()
     assert other_than(page, panel, "image", walked).shape == (30 + 2, 7 * 30 + 2, 3)
 
