@@ -33,7 +33,7 @@ from zoo_core.registry import catalog
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import resolve
 from zoo_core.training.assemble import try_out
-from zoo_plugins.unet.fuse import folded
+from zoo_plugins.unet.fuse import fuse_batch_norm
 
 Work = tuple[int, Callable[[], object]]
 ROUNDS = 3
@@ -53,7 +53,7 @@ def batch() -> Iterator[Work]:
 
 
 def pixels() -> Iterator[Work]:
-    model = folded(zoo.build("unet", {"base_channels": 16}))  # as in `zoo predict`
+    model = fuse_batch_norm(zoo.build("unet", {"base_channels": 16}))  # as `zoo predict` has it
     for height, width in ((64, 64), (128, 128), (240, 272), (480, 560)):
         sample = torch.rand(1, 60, height, width).contiguous(memory_format=torch.channels_last)
 

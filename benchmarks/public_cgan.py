@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo_core as zoo
-from zoo_plugins.clsgan.model import CLSGAN, PICTURE, PIXELS
+from zoo_plugins.clsgan.model import CLSGAN, IMAGE_SHAPE, NUM_PIXELS
 
 SLOPE = 0.2
 CLASSES = 10
@@ -73,12 +73,12 @@ class Generator(nn.Module):
         layers = [nn.Linear(config.latent_dim + config.num_classes, self.WIDTHS[0]), nn.LeakyReLU(SLOPE)]
         for i, o in pairwise(self.WIDTHS):
             layers += [nn.Linear(i, o), nn.BatchNorm1d(o, eps=0.8), nn.LeakyReLU(SLOPE)]
-        self.layers = nn.Sequential(*layers, nn.Linear(self.WIDTHS[-1], PIXELS), nn.Tanh())
+        self.layers = nn.Sequential(*layers, nn.Linear(self.WIDTHS[-1], NUM_PIXELS), nn.Tanh())
 
     def forward(self, noise: Tensor, label: Tensor) -> Tensor:
         """(N, latent_dim) and (N,) to (N, 1, 28, 28) in [0, 1]."""
         pixels = self.layers(torch.cat([self.embedding(label), noise], dim=1))
-        return (pixels.view(-1, *PICTURE) + 1) / 2
+        return (pixels.view(-1, *IMAGE_SHAPE) + 1) / 2
 
 
 class Discriminator(nn.Module):
@@ -87,7 +87,7 @@ class Discriminator(nn.Module):
     def __init__(self, config: PublicCGAN.Config) -> None:
         super().__init__()
         self.embedding = nn.Embedding(config.num_classes, config.num_classes)
-        layers = [nn.Linear(PIXELS + config.num_classes, self.WIDTH), nn.LeakyReLU(SLOPE)]
+        layers = [nn.Linear(NUM_PIXELS + config.num_classes, self.WIDTH), nn.LeakyReLU(SLOPE)]
         for _ in range(2):
             layers += [nn.Linear(self.WIDTH, self.WIDTH), nn.Dropout(self.DROPOUT), nn.LeakyReLU(SLOPE)]
         self.layers = nn.Sequential(*layers, nn.Linear(self.WIDTH, 1))

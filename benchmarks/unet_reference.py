@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import zoo_core as zoo
 from zoo_core.tools.bench.machine import matrix_products
-from zoo_plugins.unet.fuse import folded
+from zoo_plugins.unet.fuse import fuse_batch_norm
 
 SIZE = (1, 60, 480, 560)
 
@@ -37,7 +37,7 @@ def forward(rounds: int) -> dict[str, Any]:
         for _ in range(2):  # changes the running statistics from their initial values
             plain(torch.rand(1, 60, 96, 112))
     plain.eval()
-    fast = folded(plain)
+    fast = fuse_batch_norm(plain)
     sample = torch.rand(SIZE)
     times: dict[str, list[float]] = {"plain": [], "zoo": []}
     peaks: list[float] = []

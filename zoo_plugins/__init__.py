@@ -1,1 +1,1 @@
-"""Plugins that ship with zoo, written as a stranger would: they use zoo_core's public names only."""
+"""The bundled plugins. Like third-party plugins, they use the public names of ``zoo_core`` only."""

@@ -1,4 +1,4 @@
-"""Hands over registry.yaml, the recipes and weights that come with zoo."""
+"""Registers the recipes of registry.yaml."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ import zoo_core as zoo
 @zoo.hookimpl
 def zoo_register(registry: zoo.Registry) -> None:
     here = Path(__file__).parent
-    shipped = here / "registry.yaml"  # in a wheel; in an editable install it lies one level up
-    registry.recipes(shipped if shipped.is_file() else here.parent / "registry.yaml")
+    bundled = here / "registry.yaml"  # in a wheel; in an editable install it is one folder up
+    registry.recipes(bundled if bundled.is_file() else here.parent / "registry.yaml")

@@ -107,7 +107,7 @@ def test_labels_are_asked_for_by_the_recipes_name(place, done):
 
     wrong = zoo(place, "predict", "clsgan-mnist", "labels=[12]", "-o", "twelve.png")
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr.splitlines()[0] == "error: labels has 12, but should lie in 0..9."
+    assert wrong.stderr.splitlines()[0] == "error: labels contains 12, but should contain integers from 0 to 9."
     assert not (place / "twelve.png").exists()
 
 

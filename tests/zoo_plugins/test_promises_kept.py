@@ -1,4 +1,4 @@
-"""zoo's own plugins keep what zoo promises of every plugin."""
+"""The bundled plugins and recipes pass the conformance checks."""
 
 from __future__ import annotations
 

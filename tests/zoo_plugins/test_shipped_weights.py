@@ -1,4 +1,4 @@
-"""The weights that come with zoo are what the registries say, and do what they are for."""
+"""The bundled weights: their files match the registry, they load, and the GAN's digits have the given labels."""
 
 import subprocess
 import sys
@@ -16,17 +16,17 @@ WEIGHTS = Catalog().weights
 ENTRIES = [entry for entry in (WEIGHTS.get(*key) for key in WEIGHTS) if "zoo_plugins" in entry.file.parts]
 
 
-def test_the_models_people_ask_for_are_there():
+def test_the_expected_weights_are_bundled():
     names = {"clsgan-mnist", "digit-classifier-mnist", "unet-moving-mnist", "unet-digit-scenes"}
     assert names <= {entry.name for entry in ENTRIES}
 
 
-def test_all_together_fit_into_a_wheel():
+def test_all_files_together_have_at_most_15_mib():
     assert sum(local_path(entry).stat().st_size for entry in ENTRIES) <= 15 * 2**20
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_a_file_says_what_its_entry_says(entry):
+def test_the_metadata_of_a_file_match_its_registry_entry(entry):
     metadata = read_header(local_path(entry)).metadata
     listed = entry.listed
     assert (metadata["model"], metadata["recipe"]["name"], metadata["license"]) == (
@@ -43,7 +43,7 @@ def test_a_file_says_what_its_entry_says(entry):
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_a_recipe_in_a_file_still_resolves(entry):
+def test_the_recipe_in_a_file_resolves(entry):
     from zoo_core.registry.catalog import default
     from zoo_core.registry.resolve import resolve
     from zoo_core.tools.evaluate import recipe_of
@@ -52,23 +52,23 @@ def test_a_recipe_in_a_file_still_resolves(entry):
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_loaded_they_are_ready_for_use(entry):
+def test_loaded_models_are_in_eval_mode_finite_and_float32(entry):
     model = zoo.load(entry.name)
     assert not model.training
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
 
 
-def test_the_digits_drawn_are_those_asked_for():
+def test_generated_digits_have_the_given_labels_and_differ():
     labels = [label for label in range(10) for _ in range(20)]
     images = zoo.load("clsgan-mnist").predict(labels=labels, seed=3)["image"]
-    read = zoo.load("digit-classifier-mnist").predict(images)["label"]
-    assert sum(one == other for one, other in zip(read, labels, strict=True)) >= 190
+    predicted = zoo.load("digit-classifier-mnist").predict(images)["label"]
+    assert sum(one == other for one, other in zip(predicted, labels, strict=True)) >= 190
     fives = images[100:120].flatten(1)
-    assert torch.cdist(fives, fives).add(torch.eye(20) * 100).min() > 2, "two fives are nearly the same"
+    assert torch.cdist(fives, fives).add(torch.eye(20) * 100).min() > 2, "two fives are almost identical"
 
 
-def test_the_page_of_models_is_what_the_registries_say():
-    words = [sys.executable, str(ROOT / "scripts" / "make_model_table.py"), "--check"]
-    done = subprocess.run(words, cwd=ROOT)
-    assert done.returncode == 0, "write it anew: python scripts/make_model_table.py"
+def test_the_table_in_docs_models_matches_the_registry():
+    command = [sys.executable, str(ROOT / "scripts" / "make_model_table.py"), "--check"]
+    done = subprocess.run(command, cwd=ROOT)
+    assert done.returncode == 0, "write it again: python scripts/make_model_table.py"

@@ -1,4 +1,4 @@
-"""Five convolutions, 64 features, ten scores."""
+"""A convolutional classifier of 28 x 28 digits: five convolutions, one hidden layer."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ import zoo_core as zoo
 
 
 class DigitClassifier(zoo.Model):
-    """Pictures (N, 1, 28, 28) in [0, 1] to scores (N, num_classes), by way of features (N, num_features)."""
+    """Images (N, 1, 28, 28) in [0, 1] to logits (N, num_classes), computed from features (N, num_features)."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        num_classes: int = zoo.setting(10, "classes it tells apart", ge=2)
-        num_features: int = zoo.setting(64, "length of the features before the last layer", ge=1)
+        num_classes: int = zoo.setting(10, "number of classes", ge=2)
+        num_features: int = zoo.setting(64, "dimension of the features before the last layer", ge=1)
 
     config: Config
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.layers = nn.Sequential(
-            *_convolution(1, 16),
+            *_conv_block(1, 16),
             nn.MaxPool2d(2),  # (N, 16, 14, 14)
-            *_convolution(16, 32),
-            *_convolution(32, 48),
+            *_conv_block(16, 32),
+            *_conv_block(32, 48),
             nn.MaxPool2d(2),  # (N, 48, 7, 7)
-            *_convolution(48, 64),
-            *_convolution(64, 64),
+            *_conv_block(48, 64),
+            *_conv_block(64, 64),
             nn.MaxPool2d(2),  # (N, 64, 3, 3)
-            nn.Flatten(),
+            nn.Flatten(),  # (N, 576)
             nn.Linear(64 * 3 * 3, config.num_features),
             nn.ReLU(),
         )
         self.head = nn.Linear(config.num_features, config.num_classes)
 
     def features(self, image: Tensor) -> Tensor:
-        """What the network knows of a picture before it decides: (N, num_features), none negative."""
+        """The activations before the last layer, (N, num_features), after ReLU."""
         return self.layers(image)  # type: ignore[no-any-return]
 
     def forward(self, image: Tensor) -> Tensor:
@@ -49,21 +49,24 @@ class DigitClassifier(zoo.Model):
 
     @torch.no_grad()
     def predict(self, image: str | Path | Tensor) -> dict[str, Any]:
-        """``{"label": …, "probability": …}`` of a picture file, or of pictures (N, 1, 28, 28) in [0, 1].
+        """``{"label": N integers, "probability": N floats}`` for an image file, or for images (N, 1, 28, 28) in [0, 1].
 
-        A file should show a white digit on black; it is brought to 28 x 28 gray pixels.
+        A file should show a white digit on black. It is converted to grayscale and resized to 28 x 28.
+
+        Raises:
+            zoo.ZooError: if the file can't be read, or the tensor has another shape or dtype.
         """
-        pictures = image if isinstance(image, Tensor) else _read(Path(image))
-        if pictures.ndim != 4 or pictures.shape[1:] != (1, 28, 28) or not pictures.is_floating_point():
+        images = image if isinstance(image, Tensor) else _read(Path(image))
+        if images.ndim != 4 or images.shape[1:] != (1, 28, 28) or not images.is_floating_point():
             raise zoo.ZooError(
-                f"image is a tensor {tuple(pictures.shape)} of {pictures.dtype}, but should be (N, 1, 28, 28) of "
-                "floating-point numbers in [0, 1].",
-                "Give a picture's file, or scale it before.",
+                f"image is a tensor {tuple(images.shape)} of {images.dtype}, but should be (N, 1, 28, 28) of "
+                "floating-point values in [0, 1].",
+                "Pass the path of an image file, or resize and scale the tensor first.",
             )
         parameter = next(self.parameters())
-        score = self(pictures.to(parameter.device, parameter.dtype)).float()
+        score = self(images.to(parameter.device, parameter.dtype)).float()  # (N, num_classes)
         probability, label = score.softmax(dim=1).max(dim=1)
-        return {"label": label.tolist(), "probability": [round(float(one), 4) for one in probability]}
+        return {"label": label.tolist(), "probability": [round(float(value), 4) for value in probability]}
 
     def controls(self) -> dict[str, zoo.Control]:
         return {"image": zoo.Control("image", "a white digit on black", draw=(28, 28))}
@@ -72,12 +75,12 @@ class DigitClassifier(zoo.Model):
         return {"image": torch.linspace(0, 1, 2 * 784).reshape(2, 1, 28, 28)}
 
 
-def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+def _conv_block(in_channels: int, out_channels: int) -> list[nn.Module]:
+    return [nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False), nn.BatchNorm2d(out_channels), nn.ReLU()]
 
 
 def _read(path: Path) -> Tensor:
-    picture = zoo.read_image(path, 1).unsqueeze(0)
-    if picture.shape[-2:] == (28, 28):
-        return picture
-    return F.interpolate(picture, (28, 28), mode="bicubic", antialias=True).clamp(0, 1)
+    image = zoo.read_image(path, 1).unsqueeze(0)  # (1, 1, H, W)
+    if image.shape[-2:] == (28, 28):
+        return image
+    return F.interpolate(image, (28, 28), mode="bicubic", antialias=True).clamp(0, 1)

@@ -12,7 +12,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.model(
         "digit-classifier",
         "zoo_plugins.classifier.model:DigitClassifier",
-        summary="A small convolutional network that reads 28 x 28 digits",
+        summary="Small convolutional classifier of 28 x 28 digits",
         paper="LeCun et al. 1998",
         license="Apache-2.0",
         tags=("classification", "image"),
@@ -20,7 +20,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.trainer(
         "classifier",
         "zoo_plugins.classifier.trainer:ClassifierTrainer",
-        summary="Cross-entropy with AdamW, one cycle of the step size, and slightly moved pictures",
+        summary="Cross-entropy with AdamW, a one-cycle schedule and random affine augmentation",
         paper="Loshchilov & Hutter 2019 (AdamW), Smith & Topin 2018 (one cycle)",
         license="Apache-2.0",
         tags=("classification", "image"),

@@ -1,1 +1,1 @@
-"""Generative adversarial networks on digits: C-LSGAN and its family (GAN, CGAN, LSGAN)."""
+"""GAN, CGAN, LSGAN and C-LSGAN on 28 x 28 images."""

@@ -1,7 +1,13 @@
-"""Pictures moved a little before the discriminator sees them, so that it cannot learn a small data set by heart.
+"""Adaptive discriminator augmentation (Karras et al. 2020, section 3) with rotation, scaling and translation.
 
-After Karras et al. 2020 (adaptive discriminator augmentation): real and generated pictures are moved alike, and only as
-large a share of them as it takes to keep the discriminator from telling them apart too well.
+Real and generated images are augmented with the same probability p before the discriminator sees them. p is adapted
+while the discriminator overfits, with two differences from the paper:
+
+- Overfitting is measured by the discriminator's loss on real images, which ``ada_target`` is compared with. The paper
+  uses r_t = E[sign(D(x_real))], derived from the fraction of real images with a positive output; a least-squares
+  discriminator has no such decision threshold. So a *lower* value than the target means overfitting here, and a
+  *higher* one in the paper.
+- One draw per image decides whether all transforms are applied; in the paper every transform has its own draw.
 """
 
 from __future__ import annotations
@@ -9,26 +15,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo_plugins.common.transforms import transformed
+from zoo_plugins.common.transforms import affine
 
-MOST = 0.8  # the share from which, in the paper, the generator begins to draw what augmentation does
-EVERY = 16  # steps between two looks at how well it tells them apart
-_CHANGE = 1 / 100  # of the share, at each look
-_ANGLE, _SCALE, _SHIFT = 10.0, 0.1, 2.0  # degrees, share, pixels: at most, either way
+MAX_AUGMENT_P = 0.8  # above it augmentations leak into the generated images (Karras et al. 2020, section 2)
+UPDATE_INTERVAL = 16  # steps
+_UPDATE_STEP = 1 / 100  # change of p at each update
+_MAX_ROTATION, _MAX_SCALING, _MAX_SHIFT = 10.0, 0.1, 2.0  # degrees, fraction, pixels; in both directions
 
 
-def augment(image: Tensor, share: float) -> Tensor:
-    """Of the pictures (N, 1, H, W) about ``share`` turned, scaled and shifted, each differently."""
-    if share <= 0:
+def augment(image: Tensor, p: float) -> Tensor:
+    """Images (N, 1, H, W), each randomly rotated, scaled and translated with probability ``p``."""
+    if p <= 0:
         return image
     count, side = len(image), image.shape[-1]
-    draws = torch.rand(5, count, device=image.device)
-    chosen, draws = (draws[0] < share).float(), 2 * draws[1:] - 1
-    angle, scale = chosen * draws[0] * torch.pi * _ANGLE / 180, 1 + chosen * draws[1] * _SCALE
-    across, down = chosen * draws[2:] * 2 * _SHIFT / side
-    return transformed(image, angle, scale, across, down)
+    draws = torch.rand(5, count, device=image.device)  # rows: selection, rotation, scaling, shift in x, shift in y
+    selected, draws = (draws[0] < p).float(), 2 * draws[1:] - 1  # (N,), (4, N) in [-1, 1)
+    angle, scale = selected * draws[0] * torch.pi * _MAX_ROTATION / 180, 1 + selected * draws[1] * _MAX_SCALING
+    shift_x, shift_y = selected * draws[2:] * 2 * _MAX_SHIFT / side  # in half widths and half heights
+    return affine(image, angle, scale, shift_x, shift_y)
 
 
-def update_augment_p(share: float, real_loss: float, target: float) -> float:
-    """The share from here on: more where the discriminator's loss on real pictures is below ``target``, else less."""
-    return min(max(share + (_CHANGE if real_loss < target else -_CHANGE), 0.0), MOST)
+def update_augment_p(p: float, real_loss: float, target: float) -> float:
+    """The next augmentation probability: higher if ``real_loss`` is below ``target``, otherwise lower."""
+    return min(max(p + (_UPDATE_STEP if real_loss < target else -_UPDATE_STEP), 0.0), MAX_AUGMENT_P)

@@ -1,7 +1,7 @@
-"""How good generated pictures are to learn from: the classification accuracy score (Ravuri & Vinyals 2019).
+"""Classification accuracy score (CAS, Ravuri & Vinyals 2019).
 
-A new classifier is trained on labeled pictures and tested on real ones. Trained on generated pictures, it shows what
-they lack; trained on as many real ones, what could be had.
+A classifier is trained from scratch on generated images and tested on real ones. The same with real training images
+is the reference value.
 """
 
 from __future__ import annotations
@@ -16,35 +16,34 @@ from torch.optim.lr_scheduler import OneCycleLR
 import zoo_core as zoo
 
 EPOCHS = 5
-_BATCH = 128
-_CHUNK = 1000
-_LEARNING_RATE = 4e-3
+_BATCH_SIZE = 128
+_TEST_BATCH_SIZE = 1000
+_MAX_LR = 4e-3
 
 
 @torch.enable_grad()
 def train_and_score(
-    model: str, image: Tensor, label: Tensor, test_image: Tensor, test_label: Tensor, classes: int
+    model: str, image: Tensor, label: Tensor, test_image: Tensor, test_label: Tensor, num_classes: int
 ) -> float:
-    """The accuracy on ``test_image`` (M, C, H, W) of a new ``model`` that learnt ``image`` (N, C, H, W) and its labels.
+    """Test accuracy of a new ``model`` trained on ``image`` (N, C, H, W) and ``label`` (N,).
 
-    AdamW in one cycle, ``EPOCHS`` passes in batches of 128; nothing is chosen by the test pictures.
+    AdamW with a one-cycle schedule, ``EPOCHS`` epochs, batch size 128. ``test_image`` is (M, C, H, W); nothing is
+    selected on it.
     """
-    cas_classifier: Any = (
-        zoo.build(model, {"num_classes": classes}).to(image.device).to(memory_format=torch.channels_last)
-    )
-    cas_classifier.train()
-    batches = max(len(image) // _BATCH, 1)
-    adam = torch.optim.AdamW(cas_classifier.parameters(), lr=_LEARNING_RATE, fused=True)
-    schedule = OneCycleLR(adam, _LEARNING_RATE, total_steps=EPOCHS * batches + 1)
+    classifier: Any = zoo.build(model, {"num_classes": num_classes}).to(image.device)
+    classifier.to(memory_format=torch.channels_last).train()
+    num_batches = max(len(image) // _BATCH_SIZE, 1)
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=_MAX_LR, fused=True)
+    schedule = OneCycleLR(optimizer, _MAX_LR, total_steps=EPOCHS * num_batches + 1)
     for _ in range(EPOCHS):
         order = torch.randperm(len(image)).to(image.device)
-        for part in order.tensor_split(batches):
-            loss = F.cross_entropy(cas_classifier(image[part]), label[part])
-            adam.zero_grad()
+        for indices in order.tensor_split(num_batches):
+            loss = F.cross_entropy(classifier(image[indices]), label[indices])
+            optimizer.zero_grad()
             loss.backward()
-            adam.step()
+            optimizer.step()
             schedule.step()
-    cas_classifier.eval()
+    classifier.eval()
     with torch.no_grad():
-        read = torch.cat([cas_classifier(part).argmax(dim=1) for part in test_image.split(_CHUNK)])
-    return float((read == test_label).float().mean())
+        predicted = torch.cat([classifier(batch).argmax(dim=1) for batch in test_image.split(_TEST_BATCH_SIZE)])
+    return float((predicted == test_label).float().mean())

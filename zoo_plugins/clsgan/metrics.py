@@ -1,11 +1,13 @@
-"""How good generated digits are, as an independent classifier sees them.
+"""Metrics of generated images, computed with an independent classifier.
 
-Accuracy: the share that the classifier reads as the label asked for. Diversity: the pixels' standard deviation within
-a class, over that of real pictures, averaged over the classes; 1 is right, 0 is one picture for each label. Distance:
-Fréchet distance (Heusel et al. 2017, eq. 6) between generated and evaluation pictures in the classifier's features;
-its floor is that of the first training pictures, as many as are generated, from the evaluation pictures. Pupil: the
-accuracy on the evaluation pictures of a new classifier that learnt the generated pictures, and of one that learnt the
-first training pictures instead.
+- ``accuracy``: fraction of the generated images that the classifier assigns to the label they were conditioned on.
+- ``intra_class_std_ratio``: standard deviation of the pixels within a class, divided by that of the test images and
+  averaged over the classes. 1 is the diversity of the test images, 0 is one image per class.
+- ``frechet_distance``: Fréchet distance (Heusel et al. 2017, eq. 6) between generated and test images in the
+  classifier's feature space. ``frechet_distance_real``: the same for as many training images instead of the generated
+  ones, the first of the training split. ``frechet_ratio``: their quotient.
+- ``min_class_fraction`` (unconditional models): fraction of the least frequent class.
+- ``cas``: classification accuracy score (Ravuri & Vinyals 2019). ``cas_real``: the same for those training images.
 """
 
 from __future__ import annotations
@@ -19,17 +21,20 @@ from torch import Tensor, nn
 
 import zoo_core as zoo
 from zoo_plugins.clsgan.cas import train_and_score
-from zoo_plugins.clsgan.model import CLSGAN, PICTURE
+from zoo_plugins.clsgan.model import CLSGAN, IMAGE_SHAPE
 
-PER_CLASS = 1000
-_CHUNK = 1000
+IMAGES_PER_CLASS = 1000
+_BATCH_SIZE = 1000
 
 
 @dataclass
 class GANEvaluator:
-    """Evaluates generators with the published classifier ``judge``, and with a new one of the model ``pupil``.
+    """Computes the metrics of generators against the same real images, whose statistics are computed once.
 
-    Real pictures are measured once.
+    ``eval_classifier`` names published weights; ``cas_classifier`` a model that is trained for the CAS, or None.
+
+    Raises:
+        zoo.ZooError: on construction, if the weights of ``eval_classifier`` can't be loaded.
     """
 
     eval_classifier: str
@@ -38,37 +43,36 @@ class GANEvaluator:
     config: CLSGAN.Config
 
     def __post_init__(self) -> None:
-        # Loaded before the first step: a judge that is not there should not be found out at the end.
+        # Loaded before the first step, so that missing weights are an error at the start and not at the end of a run.
         self.classifier: Any = zoo.load(self.eval_classifier).to(self.device)
         self._frechet: Any = None
 
     @torch.no_grad()
-    def of(
-        self, generator: nn.Module, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]
+    def evaluate(
+        self, generator: nn.Module, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch]
     ) -> dict[str, float]:
-        """The figures of ``generator`` on ``PER_CLASS`` pictures of every class."""
-        count = PER_CLASS * self.config.num_classes
+        """The metrics of ``generator`` with ``IMAGES_PER_CLASS`` generated images of every class.
+
+        ``batches`` are the real examples it is compared with, ``train_batches`` the training examples in stored order.
+        """
+        count = IMAGES_PER_CLASS * self.config.num_classes
         label = torch.arange(count, device=self.device) % self.config.num_classes
-        was_training = generator.training
-        generator.eval()
-        image = torch.cat([generator(self._noise(len(part)), self._given(part)) for part in label.split(_CHUNK)])
-        generator.train(was_training)
+        image = self._generate(generator, label)  # (count, 1, 28, 28)
         if self._frechet is None:
-            self._measure_real(evaluation, training, count)
+            self._update_real(batches, train_batches, count)
         metrics = {
             "frechet_distance": self._frechet_distance(image),
             "frechet_distance_real": self._frechet_distance_real,
         }
         metrics["frechet_ratio"] = metrics["frechet_distance"] / self._frechet_distance_real
-        read = torch.cat([self.classifier(part).argmax(dim=1) for part in image.split(_CHUNK)])
+        predicted = torch.cat([self.classifier(batch).argmax(dim=1) for batch in image.split(_BATCH_SIZE)])  # (count,)
         if not self.config.conditional:
-            shares = read.bincount(minlength=self.config.num_classes) / count
-            return {**metrics, "min_class_fraction": float(shares.min())}
-        deviation = _std_by_class(image, label, self.config.num_classes)
-        intra_class_std_ratio = float((deviation / self._real_std).mean())
+            class_fractions = predicted.bincount(minlength=self.config.num_classes) / count
+            return {**metrics, "min_class_fraction": float(class_fractions.min())}
+        std_ratio = _intra_class_std(image, label, self.config.num_classes) / self._real_std
         metrics = {
-            "accuracy": float((read == label).float().mean()),
-            "intra_class_std_ratio": intra_class_std_ratio,
+            "accuracy": float((predicted == label).float().mean()),
+            "intra_class_std_ratio": float(std_ratio.mean()),
             **metrics,
         }
         if self.cas_classifier:
@@ -76,57 +80,58 @@ class GANEvaluator:
             metrics["cas_real"] = self._cas_real
         return metrics
 
-    def _measure_real(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch], count: int) -> None:
-        from torchmetrics.image.fid import (
-            FrechetInceptionDistance,
-        )  # seconds to import, and needed at the end only
+    def _generate(self, generator: nn.Module, label: Tensor) -> Tensor:
+        was_training = generator.training
+        generator.eval()
+        images = []
+        for part in label.split(_BATCH_SIZE):
+            noise = torch.randn(len(part), self.config.latent_dim, device=self.device)  # (n, latent_dim)
+            images.append(generator(noise, part if self.config.conditional else None))
+        generator.train(was_training)
+        return torch.cat(images)
 
-        batches = list(evaluation)
-        image, label = (torch.cat([batch[name] for batch in batches]) for name in ("image", "label"))
+    def _update_real(self, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch], count: int) -> None:
+        from torchmetrics.image.fid import FrechetInceptionDistance  # seconds to import, and used by evaluation only
+
+        stored = list(batches)
+        image, label = (torch.cat([batch[name] for batch in stored]) for name in ("image", "label"))
         self._real = image, label
-        self._real_std = _std_by_class(image, label, self.config.num_classes)
+        self._real_std = _intra_class_std(image, label, self.config.num_classes)
         self._frechet = FrechetInceptionDistance(
-            _Features(self.classifier), reset_real_features=False, normalize=True, input_img_size=PICTURE
+            _Features(self.classifier), reset_real_features=False, normalize=True, input_img_size=IMAGE_SHAPE
         ).to(self.device)
-        for part in image.split(_CHUNK):
+        for part in image.split(_BATCH_SIZE):
             self._frechet.update(part, real=True)
-        first_image, first_label = _first(training, count)
-        self._frechet_distance_real = self._frechet_distance(first_image)
+        train_image, train_label = _first_examples(train_batches, count)
+        self._frechet_distance_real = self._frechet_distance(train_image)
         if self.cas_classifier and self.config.conditional:
-            self._cas_real = self._train_and_score(first_image, first_label)
+            self._cas_real = self._train_and_score(train_image, train_label)
 
     def _train_and_score(self, image: Tensor, label: Tensor) -> float:
         return train_and_score(self.cas_classifier or "", image, label, *self._real, self.config.num_classes)
 
     def _frechet_distance(self, image: Tensor) -> float:
         self._frechet.reset()
-        for part in image.split(_CHUNK):
+        for part in image.split(_BATCH_SIZE):
             self._frechet.update(part, real=False)
         return float(self._frechet.compute())
 
-    def _noise(self, count: int) -> Tensor:
-        return torch.randn(count, self.config.latent_dim, device=self.device)
-
-    def _given(self, label: Tensor) -> Tensor | None:
-        return label if self.config.conditional else None
-
 
 class _Features(nn.Module):
-    """The classifier's features (N, F), as torchmetrics asks for them."""
+    """The classifier's features (N, F), with the interface that torchmetrics expects of a feature extractor."""
 
     def __init__(self, classifier: Any) -> None:
         super().__init__()
         self.classifier = classifier
-        self.num_features = classifier.features(
-            torch.zeros(1, *PICTURE, device=next(classifier.parameters()).device)
-        ).shape[1]
+        device = next(classifier.parameters()).device
+        self.num_features = classifier.features(torch.zeros(1, *IMAGE_SHAPE, device=device)).shape[1]
 
     def forward(self, image: Tensor) -> Tensor:
         return self.classifier.features(image)  # type: ignore[no-any-return]
 
 
-def _first(batches: Iterable[zoo.Batch], count: int) -> tuple[Tensor, Tensor]:
-    """The first ``count`` pictures and their labels."""
+def _first_examples(batches: Iterable[zoo.Batch], count: int) -> tuple[Tensor, Tensor]:
+    """The first ``count`` images and their labels."""
     taken: list[zoo.Batch] = []
     for batch in batches:
         taken.append(batch)
@@ -136,6 +141,6 @@ def _first(batches: Iterable[zoo.Batch], count: int) -> tuple[Tensor, Tensor]:
     return image, label
 
 
-def _std_by_class(image: Tensor, label: Tensor, num_classes: int) -> Tensor:
-    """The pixels' standard deviation over a class's pictures, averaged over the pixels: (num_classes,)."""
-    return torch.stack([image[label == one].std(dim=0).mean() for one in range(num_classes)])
+def _intra_class_std(image: Tensor, label: Tensor, num_classes: int) -> Tensor:
+    """Standard deviation of each pixel over the images of a class, averaged over the pixels: (num_classes,)."""
+    return torch.stack([image[label == index].std(dim=0).mean() for index in range(num_classes)])

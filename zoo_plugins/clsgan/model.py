@@ -1,4 +1,4 @@
-"""The two networks of a (conditional, least-squares) GAN on 28 x 28 pictures, both of fully connected layers."""
+"""Generator and discriminator of a (conditional) GAN on 28 x 28 images; both are fully connected."""
 
 from __future__ import annotations
 
@@ -13,29 +13,25 @@ from torch import Tensor, nn
 
 import zoo_core as zoo
 
-PICTURE = (1, 28, 28)
-PIXELS = 28 * 28
-_COUNT = 80
+IMAGE_SHAPE = (1, 28, 28)
+NUM_PIXELS = 28 * 28
+_DEFAULT_COUNT = 80  # images that predict generates without labels and count
 
 
 class CLSGAN(zoo.Model):
-    """Holds ``generator`` and ``discriminator``. The default settings are those of ``clsgan-mnist-reference``."""
+    """``generator`` and ``discriminator``. The default settings are those of ``clsgan-mnist-reference``."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        latent_dim: int = zoo.setting(96, "length of the noise, and of each label's embedding", ge=1)
-        num_classes: int = zoo.setting(10, "labels; a conditional model takes one with every picture", ge=1)
-        conditional: bool = zoo.setting(True, "whether both networks are told the label (Mirza & Osindero 2014)")
-        sigmoid: bool = zoo.setting(True, "whether the discriminator's score is squeezed into (0, 1)")
-        normalize_input: bool = zoo.setting(False, "whether the discriminator sees pixels scaled to [-1, 1]")
+        latent_dim: int = zoo.setting(96, "dimension of the noise, and of the label embeddings", ge=1)
+        num_classes: int = zoo.setting(10, "number of classes; used by conditional models", ge=1)
+        conditional: bool = zoo.setting(True, "condition both networks on the label (Mirza & Osindero 2014)")
+        sigmoid: bool = zoo.setting(True, "end the discriminator in a sigmoid")
+        normalize_input: bool = zoo.setting(False, "scale the discriminator's input from [0, 1] to [-1, 1]")
         minibatch_std_group_size: int = zoo.setting(
-            0,
-            "give the discriminator the pixels' mean deviation over groups of so many pictures; 0 does not",
-            ge=0,
+            0, "group size of the minibatch standard deviation (Karras et al. 2018); 0 disables it", ge=0
         )
-        minibatch_std_scale: float = zoo.setting(
-            1.0, "what that deviation is multiplied by, so that it is heeded", gt=0
-        )
+        minibatch_std_scale: float = zoo.setting(1.0, "factor of the minibatch standard deviation", gt=0)
 
     config: Config
     outputs: ClassVar[Mapping[str, str]] = {"image": "(N, 1, 28, 28) in [0, 1]"}
@@ -46,7 +42,7 @@ class CLSGAN(zoo.Model):
         self.discriminator = Discriminator(config)
 
     def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
-        """Noise (N, latent_dim), standard normal, and labels (N,) to pictures (N, 1, 28, 28) in [0, 1]."""
+        """Standard normal noise (N, latent_dim) and labels (N,) to images (N, 1, 28, 28) in [0, 1]."""
         return self.generator(noise, label)  # type: ignore[no-any-return]
 
     @torch.no_grad()
@@ -58,36 +54,25 @@ class CLSGAN(zoo.Model):
         target_seed: int | None = None,
         interpolation: float = 0.0,
     ) -> dict[str, Any]:
-        """Pictures of the labels asked for: ``{"image": (N, 1, 28, 28) in [0, 1], "label": N numbers}``.
+        """Generates images: ``{"image": (N, 1, 28, 28) in [0, 1], "label": N integers}``.
 
-        ``count`` pictures, of the labels in turn; otherwise one for each label, or 80 where none are given: of a
-        conditional model each label in turn. The same seed draws the same pictures. With ``target_seed`` the noise is
-        that of ``seed`` (``interpolation=0``), that of ``target_seed`` (``interpolation=1``), or between them.
+        Without ``count`` there is one image for each label, or 80 if ``labels`` is not given. With it the labels are
+        repeated in order; a conditional model without ``labels`` uses all classes. The same ``seed`` gives the same
+        images. ``interpolation`` from 0 to 1 interpolates between the noise of ``seed`` and that of ``target_seed``.
+
+        Raises:
+            zoo.ZooError: if an argument is invalid.
         """
-        wholes = [("seed", seed, 0), ("count", 1 if count is None else count, 1)]
-        for name, value, least in (*wholes, ("target_seed", 0 if target_seed is None else target_seed, 0)):
-            if type(value) is not int or not least <= value < 2**63:
-                raise zoo.ZooError(
-                    f"{name} is {value!r}, but should be a whole number from {least} to 2**63 - 1.",
-                    f"Write for example {name}=8.",
-                )
-        if (
-            isinstance(interpolation, bool)
-            or not isinstance(interpolation, (int, float))
-            or not 0 <= interpolation <= 1
-        ):
-            raise zoo.ZooError(
-                f"walk is {interpolation!r}, but should lie in 0..1.", "Write for example interpolation=0.5."
-            )
-        if interpolation and target_seed is None:
-            raise zoo.ZooError(
-                "walk leads from one noise to another, but target_seed is missing.", "Add target_seed=1."
-            )
+        _check_integer("seed", seed, 0)
+        _check_integer("count", 1 if count is None else count, 1)
+        _check_integer("target_seed", 0 if target_seed is None else target_seed, 0)
+        _check_interpolation(interpolation, target_seed)
         label = self._labels(labels, count)
-        count = (count or _COUNT) if label is None else len(label)
-        noise = (
-            self._noise(seed, count) if target_seed is None else self._between(seed, target_seed, interpolation, count)
-        )
+        count = (count or _DEFAULT_COUNT) if label is None else len(label)
+        if target_seed is None:
+            noise = self._noise(seed, count)
+        else:
+            noise = self._interpolated_noise(seed, target_seed, interpolation, count)
         device = next(self.parameters()).device
         image = self(noise.to(device), None if label is None else label.to(device))
         return {"image": image.cpu(), **({} if label is None else {"label": label.tolist()})}
@@ -96,54 +81,72 @@ class CLSGAN(zoo.Model):
         return {"labels": [3, 1, 4] if self.config.conditional else None, "seed": 1, "count": 3}
 
     def controls(self) -> dict[str, zoo.Control]:
-        digits = {
-            "labels": zoo.Control("multiselect", "labels; without any, all", choices=range(self.config.num_classes))
-        }
+        labels = zoo.Control("multiselect", "labels; all if none is selected", choices=range(self.config.num_classes))
         return {
-            **(digits if self.config.conditional else {}),
-            "count": zoo.Control("int", "pictures", minimum=1, maximum=100, value=40),
+            **({"labels": labels} if self.config.conditional else {}),
+            "count": zoo.Control("int", "number of images", minimum=1, maximum=100, value=40),
             "seed": zoo.Control("int", "seed of the noise", minimum=0, maximum=999),
-            "target_seed": zoo.Control("int", "seed of another noise", minimum=0, maximum=999, value=1),
+            "target_seed": zoo.Control("int", "seed of the second noise", minimum=0, maximum=999, value=1),
             "interpolation": zoo.Control(
-                "float", "walk from the one noise to the other", minimum=0.0, maximum=1.0, step=0.05
+                "float", "interpolation to the second noise", minimum=0.0, maximum=1.0, step=0.05
             ),
         }
 
     def _noise(self, seed: int, count: int) -> Tensor:
         return torch.randn(count, self.config.latent_dim, generator=torch.Generator().manual_seed(seed))
 
-    def _between(self, seed: int, target_seed: int, interpolation: float, count: int) -> Tensor:
-        """Along an arc, on which noise stays as long as the noise that the generator knows; a line would pass nearer
-        to zero, where its pictures are alike."""
+    def _interpolated_noise(self, seed: int, target_seed: int, interpolation: float, count: int) -> Tensor:
+        """Noise (count, latent_dim) on the arc between the noise of two seeds.
+
+        On the arc it is standard normal, too; linear interpolation would reduce its norm, and images generated from
+        noise of a small norm are less diverse.
+        """
         angle = torch.tensor(interpolation * math.pi / 2)
         return angle.cos() * self._noise(seed, count) + angle.sin() * self._noise(target_seed, count)
 
     def _labels(self, labels: Sequence[int] | int | None, count: int | None) -> Tensor | None:
-        known = self.config.num_classes
+        num_classes = self.config.num_classes
         if not self.config.conditional:
             if labels is not None:
                 raise zoo.ZooError(
-                    "this model draws without labels.", "Leave labels out, and say count=… for how many."
+                    "this model is unconditional, but labels were given.", "Leave out labels and write count=8."
                 )
             return None
         if labels is None:
-            return torch.arange(count or _COUNT) % known
-        asked = [labels] if isinstance(labels, int) else labels
-        if not isinstance(asked, (list, tuple)) or not asked or any(type(label) is not int for label in asked):
+            return torch.arange(count or _DEFAULT_COUNT) % num_classes
+        given = [labels] if isinstance(labels, int) else labels
+        if not isinstance(given, (list, tuple)) or not given or any(type(label) is not int for label in given):
+            raise zoo.ZooError(f"labels is {labels!r}, but should be integers.", "Write for example labels=[5,5,5,5].")
+        invalid = [label for label in given if not 0 <= label < num_classes]
+        if invalid:
             raise zoo.ZooError(
-                f"labels is {labels!r}, but should be whole numbers.", "Write for example labels=[5,5,5,5]."
-            )
-        wrong = [label for label in asked if not 0 <= label < known]
-        if wrong:
-            raise zoo.ZooError(
-                f"labels has {wrong[0]}, but should lie in 0..{known - 1}.",
+                f"labels contains {invalid[0]}, but should contain integers from 0 to {num_classes - 1}.",
                 "Write for example labels=[5,5,5,5].",
             )
-        return torch.tensor([asked[number % len(asked)] for number in range(count or len(asked))])
+        return torch.tensor([given[index % len(given)] for index in range(count or len(given))])
+
+
+def _check_integer(name: str, value: Any, minimum: int) -> None:
+    if type(value) is not int or not minimum <= value < 2**63:
+        raise zoo.ZooError(
+            f"{name} is {value!r}, but should be an integer from {minimum} to 2**63 - 1.",
+            f"Write for example {name}=8.",
+        )
+
+
+def _check_interpolation(interpolation: Any, target_seed: int | None) -> None:
+    is_number = isinstance(interpolation, (int, float)) and not isinstance(interpolation, bool)
+    if not is_number or not 0 <= interpolation <= 1:
+        raise zoo.ZooError(
+            f"interpolation is {interpolation!r}, but should be a number from 0 to 1.",
+            "Write for example interpolation=0.5.",
+        )
+    if interpolation and target_seed is None:
+        raise zoo.ZooError("interpolation needs target_seed, which is missing.", "Add target_seed=1.")
 
 
 class Generator(nn.Module):
-    """Noise, and a label's embedding behind it, to a picture."""
+    """Maps noise, concatenated with a label embedding, to an image."""
 
     WIDTHS = (128, 256, 512, 1024)
 
@@ -156,31 +159,27 @@ class Generator(nn.Module):
             for i, o in pairwise((inputs, *self.WIDTHS))
             for layer in (nn.Linear(i, o), nn.BatchNorm1d(o), nn.GELU())
         ]
-        self.layers = nn.Sequential(*hidden, nn.Linear(self.WIDTHS[-1], PIXELS), nn.Sigmoid())
+        self.layers = nn.Sequential(*hidden, nn.Linear(self.WIDTHS[-1], NUM_PIXELS), nn.Sigmoid())
 
     def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
         """(N, latent_dim) and (N,) to (N, 1, 28, 28) in [0, 1]."""
         if self.embedding is not None:
-            noise = torch.cat([noise, self.embedding(label)], dim=1)
-        return self.layers(noise).view(-1, *PICTURE)  # type: ignore[no-any-return]
+            noise = torch.cat([noise, self.embedding(label)], dim=1)  # (N, 2 * latent_dim)
+        return self.layers(noise).view(-1, *IMAGE_SHAPE)  # type: ignore[no-any-return]  # (N, 784) to (N, 1, 28, 28)
 
 
 class Discriminator(nn.Module):
-    """A picture, and a label's embedding behind it, to a score: 1 for real, 0 for generated."""
+    """Maps an image, concatenated with a label embedding, to a score; the target is 1 if real, 0 if generated."""
 
     WIDTHS = (512, 256, 128, 64, 32)
 
     def __init__(self, config: CLSGAN.Config) -> None:
         super().__init__()
         self.normalize_input = config.normalize_input
-        self.minibatch_std_group_size, self.minibatch_std_scale = (
-            config.minibatch_std_group_size,
-            config.minibatch_std_scale,
-        )
+        self.minibatch_std_group_size = config.minibatch_std_group_size
+        self.minibatch_std_scale = config.minibatch_std_scale
         self.embedding = nn.Embedding(config.num_classes, config.latent_dim) if config.conditional else None
-        inputs = (
-            PIXELS + (config.latent_dim if config.conditional else 0) + (1 if config.minibatch_std_group_size else 0)
-        )
+        inputs = NUM_PIXELS + config.latent_dim * config.conditional + bool(config.minibatch_std_group_size)
         hidden = [layer for i, o in pairwise((inputs, *self.WIDTHS)) for layer in (nn.Linear(i, o), nn.GELU())]
         score: list[nn.Module] = [nn.Linear(self.WIDTHS[-1], 1), *([nn.Sigmoid()] if config.sigmoid else [])]
         self.layers = nn.Sequential(*hidden, *score)
@@ -190,27 +189,29 @@ class Discriminator(nn.Module):
         pixels = image.flatten(1)  # (N, 784)
         if self.normalize_input:
             pixels = 2 * pixels - 1
-        inputs = [pixels]
+        inputs = [pixels]  # (N, 784), then (N, latent_dim), then (N, 1)
         if self.embedding is not None:
             inputs.append(self.embedding(label))
         if self.minibatch_std_group_size:
-            inputs.append(self._deviation(pixels))
+            inputs.append(self._minibatch_std(pixels))
         return self.layers(torch.cat(inputs, dim=1)).squeeze(1)  # type: ignore[no-any-return]
 
-    def _deviation(self, pixels: Tensor) -> Tensor:
-        """How different the pictures of a group are, told to each of them (N, 1); after Karras et al. 2018, section 3.
+    def _minibatch_std(self, pixels: Tensor) -> Tensor:
+        """Minibatch standard deviation (N, 1) of ``pixels`` (N, 784); Karras et al. 2018, section 3.
 
-        A generator that gives one picture for a label is found out by it.
+        The standard deviation of every pixel within a group of images, averaged over the pixels. It lets the
+        discriminator detect mode collapse; with groups of one label, also within a class.
         """
-        if len(pixels) % self.minibatch_std_group_size:
+        group_size = self.minibatch_std_group_size
+        if len(pixels) % group_size:
             raise zoo.ZooError(
-                f"the discriminator compares {self.minibatch_std_group_size} pictures with one another, but was given "
-                f"{len(pixels)}.",
-                f"Let `run.batch_size`, divided by `run.grad_accumulation_steps` and by the number of processes, "
-                f"be a multiple of {self.minibatch_std_group_size}. Or write `model.minibatch_std_group_size=0`.",
+                f"the discriminator was given {len(pixels)} images, which is not a multiple of "
+                f"model.minibatch_std_group_size={group_size}.",
+                "Choose `run.batch_size` such that, divided by `run.grad_accumulation_steps` and by the number of "
+                f"processes, it is a multiple of {group_size}; or write `model.minibatch_std_group_size=0`.",
             )
-        groups = pixels.view(-1, self.minibatch_std_group_size, PIXELS)  # (N / group, group, 784)
+        groups = pixels.view(-1, group_size, NUM_PIXELS)  # (N / group_size, group_size, 784)
         # Not Tensor.var: over this dimension it is many times slower on a CPU.
-        variance = (groups - groups.mean(dim=1, keepdim=True)).square().mean(dim=1)
-        deviation = self.minibatch_std_scale * (variance + 1e-8).sqrt().mean(dim=1)  # (N / group,)
-        return deviation.repeat_interleave(self.minibatch_std_group_size).unsqueeze(1)
+        variance = (groups - groups.mean(dim=1, keepdim=True)).square().mean(dim=1)  # (N / group_size, 784)
+        std = self.minibatch_std_scale * (variance + 1e-8).sqrt().mean(dim=1)  # (N / group_size,)
+        return std.repeat_interleave(group_size).unsqueeze(1)  # (N, 1)

@@ -1,4 +1,4 @@
-"""Registers the model and its trainer."""
+"""Registers the model, its trainer and its weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.model(
         "clsgan",
         "zoo_plugins.clsgan.model:CLSGAN",
-        summary="Generator and discriminator of 28 x 28 pictures, conditional or not",
+        summary="GAN on 28 x 28 images with fully connected layers, conditional or not",
         paper=_PAPERS,
         license="Apache-2.0",
         tags=("gan", "generation", "image"),
@@ -22,7 +22,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.trainer(
         "clsgan",
         "zoo_plugins.clsgan.trainer:CLSGANTrainer",
-        summary="Adversarial training with least squares or cross-entropy",
+        summary="Adversarial training with the least-squares or the non-saturating cross-entropy loss",
         paper=_PAPERS,
         license="Apache-2.0",
         tags=("gan", "generation", "image"),

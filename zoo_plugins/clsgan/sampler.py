@@ -1,4 +1,4 @@
-"""The order of an epoch in which neighbors share a label."""
+"""Order of the training examples in groups of one label."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from torch import Tensor
 import zoo_core as zoo
 
 
-def same_label_order(examples: zoo.Examples, group: int, generator: torch.Generator) -> Tensor:
-    """Indices (L,) in which every ``group`` neighbors have one label, the groups shuffled.
+def same_label_order(examples: zoo.Examples, group_size: int, generator: torch.Generator) -> Tensor:
+    """Indices (L,) in which every ``group_size`` consecutive examples have the same label; the groups are shuffled.
 
-    Up to ``group - 1`` examples of each label are left out, other ones in each epoch.
+    Up to ``group_size - 1`` examples of each label are dropped, different ones in each epoch.
 
     Raises:
-        zoo.ZooError: if no label has so many.
+        zoo.ZooError: if every label has fewer than ``group_size`` examples.
     """
     labels = _labels(examples)
     groups = []
     for label in labels.unique():
-        indices = (labels == label).nonzero().squeeze(1)
+        indices = (labels == label).nonzero().squeeze(1)  # (n, 1) to (n,)
         shuffled = indices[torch.randperm(len(indices), generator=generator)]
-        groups.append(shuffled[: len(shuffled) // group * group].view(-1, group))
-    stacked = torch.cat(groups)  # (L / group, group)
+        groups.append(shuffled[: len(shuffled) // group_size * group_size].view(-1, group_size))
+    stacked = torch.cat(groups)  # (L / group_size, group_size)
     if not len(stacked):
-        most = int(labels.unique(return_counts=True)[1].max())
+        largest = int(labels.unique(return_counts=True)[1].max())
         raise zoo.ZooError(
-            f"trainer.same_label_group_size is {group}, but no label has more than {most} pictures.",
-            f"Write `trainer.same_label_group_size={most}` or less.",
+            f"trainer.same_label_group_size is {group_size}, but no label has more than {largest} images.",
+            f"Write `trainer.same_label_group_size={largest}` or less.",
         )
-    return stacked[torch.randperm(len(stacked), generator=generator)].flatten()
+    return stacked[torch.randperm(len(stacked), generator=generator)].flatten()  # (L,)
 
 
 def _labels(examples: zoo.Examples) -> Tensor:

@@ -1,4 +1,4 @@
-"""Adversarial training: first the generator, then the discriminator on the same generated pictures."""
+"""Adversarial training: one generator update, then one discriminator update on the same generated images."""
 
 from __future__ import annotations
 
@@ -13,81 +13,80 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 import zoo_core as zoo
-from zoo_plugins.clsgan.augment import EVERY, augment, update_augment_p
+from zoo_plugins.clsgan.augment import UPDATE_INTERVAL, augment, update_augment_p
 from zoo_plugins.clsgan.metrics import GANEvaluator
 from zoo_plugins.clsgan.model import CLSGAN
 from zoo_plugins.clsgan.sampler import same_label_order
 from zoo_plugins.common.ema import make_ema, update_ema
-from zoo_plugins.common.labels import refuse_unknown
+from zoo_plugins.common.labels import check_labels
 
 
 class CLSGANTrainer(zoo.Trainer):
-    """GAN, CGAN, LSGAN and C-LSGAN by their settings; the defaults are those of ``clsgan-mnist-reference``."""
+    """Trains GAN, CGAN, LSGAN and C-LSGAN, depending on the settings.
+
+    The default settings are those of ``clsgan-mnist-reference``.
+    """
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
         loss: Literal["least-squares", "cross-entropy"] = zoo.setting(
             "least-squares",
-            "Mao et al. 2017, eq. 9 without its halves, a = 0, b = c = 1; or Goodfellow et al. 2014, non-saturating",
+            "least squares (Mao et al. 2017), or non-saturating cross-entropy (Goodfellow et al. 2014)",
         )
-        l1_weight: float = zoo.setting(0.05, "weight of mean|generated - real| in the generator's loss", ge=0)
-        generator_learning_rate: float = zoo.setting(3e-4, "Adam step size of the generator", gt=0)
-        discriminator_learning_rate: float = zoo.setting(3e-4, "Adam step size of the discriminator", gt=0)
-        betas: tuple[float, float] = zoo.setting((0.4, 0.8), "Adam's moment decays", ge=0, lt=1)
-        weight_decay: float = zoo.setting(1e-4, "Adam's L2 penalty", ge=0)
+        l1_weight: float = zoo.setting(0.05, "weight of the L1 loss in the generator's loss (Isola et al. 2017)", ge=0)
+        generator_learning_rate: float = zoo.setting(3e-4, "learning rate of the generator (Adam)", gt=0)
+        discriminator_learning_rate: float = zoo.setting(3e-4, "learning rate of the discriminator (Adam)", gt=0)
+        betas: tuple[float, float] = zoo.setting((0.4, 0.8), "coefficients of Adam's running averages", ge=0, lt=1)
+        weight_decay: float = zoo.setting(1e-4, "weight decay (L2 penalty) of Adam", ge=0)
         lr_decay_start: float = zoo.setting(
-            1.0, "share of the run before the step sizes fall linearly to zero", ge=0, le=1
+            1.0, "fraction of the run after which the learning rates decay linearly to zero", ge=0, le=1
         )
         ema_decay: float = zoo.setting(
-            0.0, "decay of the generator's averaged weights, which are published", ge=0, lt=1
+            0.0, "decay of the EMA of the generator's weights, which are published; 0 disables it", ge=0, lt=1
         )
         ada_target: float = zoo.setting(
             0.0,
-            "while the discriminator's loss on real pictures is below this, more and more pictures are moved a little "
-            "before it sees them; 0 never does",
+            "adaptive discriminator augmentation: discriminator's loss on real images below which the augmentation "
+            "probability rises; 0 disables it",
             ge=0,
         )
         ada_start: float = zoo.setting(
-            0.25,
-            "share of the run from which that is heeded: a young generator is told apart with nothing learnt by heart",
-            ge=0,
-            le=1,
+            0.25, "fraction of the run after which the augmentation probability is adapted", ge=0, le=1
         )
-        same_label_group_size: int = zoo.setting(1, "batches are made of groups of so many pictures of one label", ge=1)
+        same_label_group_size: int = zoo.setting(1, "consecutive training images with the same label", ge=1)
         eval_classifier: str | None = zoo.setting(
-            "digit-classifier-mnist", "weights of the classifier that evaluates; null evaluates nothing"
+            "digit-classifier-mnist", "weights of the classifier for the evaluation; null disables the evaluation"
         )
         cas_classifier: str | None = zoo.setting(
-            None, "model of a classifier that is trained on generated pictures and tested on real ones; null: none"
+            None, "model to train for the classification accuracy score (CAS); null disables it"
         )
 
     config: Config
     supports_grad_accumulation = True
     protocol = (
         "1,000 generated digits per class against the test digits; the classifier is trainer.eval_classifier. "
-        "accuracy: fraction classified as the label asked for. intra_class_std_ratio: standard deviation of the pixels "
-        "within a class over that of the test digits, averaged over the classes. frechet_distance: in the classifier's "
-        "features; frechet_distance_real: of as many training digits, the first ones; frechet_ratio: their quotient. "
-        "min_class_fraction (models without labels): fraction of the least frequent class. cas: accuracy on the test "
-        "digits of a new classifier trained on the generated digits; cas_real: trained on those training digits."
+        "accuracy: fraction classified as the label conditioned on. intra_class_std_ratio: standard deviation of the "
+        "pixels within a class over that of the test digits, averaged over the classes. frechet_distance: in the "
+        "classifier's feature space; frechet_distance_real: of as many training digits, the first ones; frechet_ratio: "
+        "their quotient. min_class_fraction (unconditional models): fraction of the least frequent class. cas: "
+        "accuracy on the test digits of a new classifier trained on the generated digits; cas_real: trained on those "
+        "training digits."
     )
 
     def setup(self, model: CLSGAN, engine: zoo.Engine) -> None:
         adam = partial(torch.optim.Adam, betas=self.config.betas, weight_decay=self.config.weight_decay, fused=True)
-        of_generator = adam(model.generator.parameters(), lr=self.config.generator_learning_rate)
-        of_discriminator = adam(model.discriminator.parameters(), lr=self.config.discriminator_learning_rate)
+        generator_optimizer = adam(model.generator.parameters(), lr=self.config.generator_learning_rate)
+        discriminator_optimizer = adam(model.discriminator.parameters(), lr=self.config.discriminator_learning_rate)
         if self.config.lr_decay_start < 1:
-            falling = partial(
-                linear_decay, start=self.config.lr_decay_start * engine.total_steps, end=engine.total_steps
-            )
-            self.generator_schedule = LambdaLR(of_generator, falling)
-            self.discriminator_schedule = LambdaLR(of_discriminator, falling)
+            decay = partial(linear_decay, start=self.config.lr_decay_start * engine.total_steps, end=engine.total_steps)
+            self.generator_schedule = LambdaLR(generator_optimizer, decay)
+            self.discriminator_schedule = LambdaLR(discriminator_optimizer, decay)
         if self.config.ema_decay:
             self.ema = make_ema(model.generator)
-        self.generator, self.generator_optimizer = engine.prepare(model.generator, of_generator)
-        self.discriminator, self.discriminator_optimizer = engine.prepare(model.discriminator, of_discriminator)
+        self.generator, self.generator_optimizer = engine.prepare(model.generator, generator_optimizer)
+        self.discriminator, self.discriminator_optimizer = engine.prepare(model.discriminator, discriminator_optimizer)
         self.steps, self.augment_p = 0, 0.0
-        self._heeded_from = self.config.ada_start * engine.total_steps
+        self._ada_start_step = self.config.ada_start * engine.total_steps
         self.engine, self._model = engine, model
         self._generator_parameters = list(model.generator.parameters())
         self._evaluator = (
@@ -99,11 +98,11 @@ class CLSGANTrainer(zoo.Trainer):
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         image, label = batch["image"], self._label(batch)  # (N, 1, 28, 28) in [0, 1], (N,)
         if self.steps == 0 and label is not None:
-            refuse_unknown(label, self._model.config.num_classes)
-        noise = torch.randn(len(image), self._model.config.latent_dim, device=image.device)
-        generated = self.generator(noise, label)
+            check_labels(label, self._model.config.num_classes)
+        noise = torch.randn(len(image), self._model.config.latent_dim, device=image.device)  # (N, latent_dim)
+        generated = self.generator(noise, label)  # (N, 1, 28, 28)
 
-        # Only the generator's gradients are asked for, so the discriminator's wrapper must not wait for its own.
+        # Only the generator's gradients are computed here. DDP's wrapper would wait for the discriminator's gradients.
         score = self.engine.unwrap(self.discriminator)(augment(generated, self.augment_p), label)
         generator_loss = self._loss(score, real=True)
         metrics = {}
@@ -114,8 +113,8 @@ class CLSGANTrainer(zoo.Trainer):
         self.engine.backward(generator_loss, inputs=self._generator_parameters)
         self.generator_optimizer.step()
 
-        # One pass for real and generated pictures: the discriminator has no batch statistics across the two.
-        both = augment(torch.cat([image, generated.detach()]), self.augment_p)
+        # One pass over real and generated images: the discriminator has no batch normalization that would mix them.
+        both = augment(torch.cat([image, generated.detach()]), self.augment_p)  # (2 N, 1, 28, 28)
         real_score, fake_score = self.discriminator(both, None if label is None else label.repeat(2)).chunk(2)
         real_loss, fake_loss = self._loss(real_score, real=True), self._loss(fake_score, real=False)
         discriminator_loss = real_loss + fake_loss
@@ -136,17 +135,17 @@ class CLSGANTrainer(zoo.Trainer):
             return super().order(examples, generator)
         return same_label_order(examples, self.config.same_label_group_size, generator)
 
-    def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:
+    def evaluate(self, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch]) -> Mapping[str, float]:
         if self._evaluator is None:
             return {}
-        return self._evaluator.of(self._published, evaluation, training)
+        return self._evaluator.evaluate(self._eval_generator, batches, train_batches)
 
     @torch.no_grad()
     def preview(self, batch: zoo.Batch) -> Tensor:
-        """Each real picture with a generated one of the same label to its right: (N, 1, 28, 56)."""
+        """Real images, each with a generated image of the same label to its right: (N, 1, 28, 56)."""
         image, label = batch["image"], self._label(batch)
         noise = torch.randn(len(image), self._model.config.latent_dim, device=image.device)
-        generator = self._published.eval()
+        generator = self._eval_generator.eval()
         generated = generator(noise, label)
         generator.train()
         return torch.cat([image, generated], dim=3)
@@ -156,13 +155,19 @@ class CLSGANTrainer(zoo.Trainer):
             self._model.generator.load_state_dict(self.ema.module.state_dict())
 
     @property
-    def _published(self) -> Any:
+    def _eval_generator(self) -> Any:
+        """The generator that is evaluated and published: the EMA if enabled, otherwise the trained one."""
         return self.ema.module if self.config.ema_decay else self._model.generator
 
     def _label(self, batch: zoo.Batch) -> Tensor | None:
         return batch["label"] if self._model.config.conditional else None
 
     def _loss(self, score: Tensor, *, real: bool) -> Tensor:
+        """The loss of scores (N,) for the target real or generated.
+
+        With "least-squares": Mao et al. 2017, eq. 9 without the factor 1/2, with a = 0 and b = c = 1. With
+        "cross-entropy": Goodfellow et al. 2014, eq. 1, and the non-saturating generator loss of its section 3.
+        """
         if self.config.loss == "least-squares":
             return (score - float(real)).square().mean()
         target = torch.full_like(score, float(real))
@@ -172,8 +177,8 @@ class CLSGANTrainer(zoo.Trainer):
 
     def _after_step(self, real_loss: Tensor) -> None:
         self.steps += 1
-        heeded = self.config.ada_target and self.steps >= self._heeded_from
-        if heeded and self.steps % EVERY == 0:
+        adapts = self.config.ada_target and self.steps >= self._ada_start_step
+        if adapts and self.steps % UPDATE_INTERVAL == 0:
             loss = float(self.engine.gather(real_loss.detach().view(1)).mean())
             self.augment_p = update_augment_p(self.augment_p, loss, self.config.ada_target)
         if self.config.ema_decay:

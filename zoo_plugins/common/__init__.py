@@ -1,1 +1,1 @@
-"""What the trainers of several bundled plugins share. It registers nothing and imports only ``zoo_core``."""
+"""Code shared by the trainers of several bundled plugins. It registers nothing and imports only ``zoo_core``."""

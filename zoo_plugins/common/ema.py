@@ -1,4 +1,4 @@
-"""Averages of weights along a run, as several trainers publish them."""
+"""Exponential moving average (EMA) of a module's weights."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 def make_ema(module: nn.Module, *, buffers: bool = False) -> AveragedModel:
-    """A copy of ``module`` that :func:`update` brings nearer to it, with its buffers if asked."""
+    """A copy of ``module`` for :func:`update_ema`, which averages the buffers too if ``buffers`` is set."""
     return AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(0.0), use_buffers=buffers)
 
 
-def update_ema(average: AveragedModel, module: nn.Module, steps: int, decay: float) -> None:
-    """Add what ``module`` is after ``steps`` steps to its exponential average.
+def update_ema(ema: AveragedModel, module: nn.Module, step: int, decay: float) -> None:
+    """``ema = d * ema + (1 - d) * module`` with ``d = min(decay, step / (9 + step))``; ``step`` counts from 1.
 
-    The decay begins small: a long average of few steps would mostly be the untrained network.
+    The decay is warmed up because a full-length average after a few steps would mostly be the initial weights.
     """
-    average.multi_avg_fn = get_ema_multi_avg_fn(min(decay, steps / (9 + steps)))
-    average.update_parameters(module)
+    ema.multi_avg_fn = get_ema_multi_avg_fn(min(decay, step / (9 + step)))
+    ema.update_parameters(module)

@@ -1,4 +1,4 @@
-"""What several trainers ask of labels."""
+"""Checks of labels."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor
 import zoo_core as zoo
 
 
-def refuse_unknown(label: Tensor, classes: int) -> None:
-    """Raises ZooError if one of ``label`` (N,) is not below ``classes``. Waits for the device."""
+def check_labels(label: Tensor, num_classes: int) -> None:
+    """Raises ZooError if a label in ``label`` (N,) is ``num_classes`` or more. Synchronizes with the device."""
     highest = int(label.max())
-    if highest >= classes:
+    if highest >= num_classes:
         raise zoo.ZooError(
-            f"a picture has label {highest}, but the model has {classes} classes, numbered from 0.",
+            f"an image has label {highest}, but the model has {num_classes} classes, numbered from 0.",
             f"Write `model.num_classes={highest + 1}` or more.",
         )

@@ -1,4 +1,4 @@
-"""A schedule that several trainers have."""
+"""Learning rate schedules."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 
 class OneCycle(OneCycleLR):
-    """PyTorch's, for a run of any length: of one step or none, and of more than planned, with the last step size."""
+    """``torch.optim.lr_scheduler.OneCycleLR`` (Smith & Topin 2018) for any ``total_steps``, including 0 and 1.
+
+    After ``total_steps`` steps the learning rate stays at its final value instead of raising an error.
+    """
 
     def __init__(self, optimizer: Optimizer, max_lr: float, total_steps: int, warmup_fraction: float) -> None:
         total_steps = max(total_steps, 1)
-        if warmup_fraction * total_steps == 1:  # PyTorch's would divide by the no steps from the first to the top
+        if warmup_fraction * total_steps == 1:  # a warmup of exactly one step makes OneCycleLR divide by zero
             warmup_fraction *= 1 + 1e-6
         super().__init__(optimizer, max_lr, total_steps=total_steps, pct_start=warmup_fraction)
 

@@ -1,1 +1,1 @@
-"""Data sets that ship with zoo."""
+"""The bundled datasets."""

@@ -1,4 +1,4 @@
-"""Moving MNIST: digits that bounce in a square (Srivastava et al. 2015, section 3.2), made as they are asked for."""
+"""Moving MNIST: digits that bounce in a square (Srivastava et al. 2015, section 3.2); generated on the fly."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ import zoo_core as zoo
 from zoo_plugins.datasets.paths import data_root
 from zoo_plugins.datasets.sprites import Digits
 
-CANONICAL = Path("MovingMNIST", "mnist_test_seq.npy")
-_STEP = 0.1  # of the way from edge to edge, per frame
+TEST_SET_PATH = Path("MovingMNIST", "mnist_test_seq.npy")
+_SPEED = 0.1  # distance per frame, as a fraction of the distance between the edges
 _TRAIN, _VALIDATION, _TEST = range(3)
 
 
 class MovingMNIST(zoo.Dataset):
     """Clips as ``{"past": (N, frames_in, 1, size, size), "future": (N, frames_out, 1, size, size)}`` in [0, 1].
 
-    Training clips are endless: clip k of a seed is the same in every run. They are made of the training digits but for
-    the last twelfth, of which the validation clips are made; the test clips are made of the test digits. Where
-    the published test set, ``MovingMNIST/mnist_test_seq.npy``, lies under the data root, that is measured on instead.
+    Any number of training clips can be generated; clip k of a seed is the same in every run. Training, validation and
+    test clips are composed of different digits; those of the validation clips are the last twelfth of MNIST's training
+    digits. If the published test set ``MovingMNIST/mnist_test_seq.npy`` exists below the data root, it is the test
+    split.
 
     Raises (from each method):
         zoo.ZooError: if the digits can't be read, or the published test set is damaged.
@@ -38,18 +39,18 @@ class MovingMNIST(zoo.Dataset):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        frames_in: int = zoo.setting(10, "frames that are given", ge=1)
-        frames_out: int = zoo.setting(10, "frames to be predicted", ge=1)
-        digits: int = zoo.setting(2, "digits in a clip", ge=1)
-        size: int = zoo.setting(64, "height and width of a frame, in pixels", ge=29)
-        seed: int = zoo.setting(0, "another seed gives other training clips", ge=0)
-        epoch_size: int = zoo.setting(10_000, "training clips that are called an epoch", ge=1)
-        validation_clips: int = zoo.setting(1_000, "clips of held-out training digits", ge=1)
-        test_clips: int = zoo.setting(10_000, "clips of test digits", ge=1)
-        published: bool = zoo.setting(True, "measure on the published test set where it lies under the data root")
-        source: Literal["auto", "full", "subset"] = zoo.setting("auto", "which digits, as of the data set 'mnist'")
-        root: str | None = zoo.setting(None, "data root, as of the data set 'mnist'")
-        download: bool = zoo.setting(True, "bring missing files from the network")
+        frames_in: int = zoo.setting(10, "number of past frames", ge=1)
+        frames_out: int = zoo.setting(10, "number of future frames", ge=1)
+        num_digits: int = zoo.setting(2, "number of digits in a clip", ge=1)
+        size: int = zoo.setting(64, "height and width of a frame in pixels", ge=29)
+        seed: int = zoo.setting(0, "seed of the training clips", ge=0)
+        epoch_size: int = zoo.setting(10_000, "training clips per epoch", ge=1)
+        validation_clips: int = zoo.setting(1_000, "number of validation clips", ge=1)
+        test_clips: int = zoo.setting(10_000, "number of test clips, if generated", ge=1)
+        use_published_test_set: bool = zoo.setting(True, "test on the published test set if it is below the data root")
+        source: Literal["auto", "full", "subset"] = zoo.setting("auto", "source of the digits, see dataset 'mnist'")
+        root: str | None = zoo.setting(None, "data root, see dataset 'mnist'")
+        download: bool = zoo.setting(True, "download missing files")
 
     config: Config
 
@@ -58,19 +59,19 @@ class MovingMNIST(zoo.Dataset):
         return zoo.GeneratedExamples(clips, self.config.epoch_size, endless=True)
 
     def validation(self) -> zoo.GeneratedExamples:
-        return zoo.GeneratedExamples(self._clips(self._digits.held_out[0], _VALIDATION), self.config.validation_clips)
+        return zoo.GeneratedExamples(self._clips(self._digits.validation[0], _VALIDATION), self.config.validation_clips)
 
     def test(self) -> zoo.GeneratedExamples:
-        if self._published is not None:
-            return zoo.GeneratedExamples(self._published, len(self._published))
+        if self._published_test_set is not None:
+            return zoo.GeneratedExamples(self._published_test_set, len(self._published_test_set))
         return zoo.GeneratedExamples(self._clips(self._digits.test[0], _TEST), self.config.test_clips)
 
     def fingerprint(self) -> str:
-        """Of the digits, the settings that matter, and the test set: ``made-…`` or ``published-…``."""
+        """``made-`` or ``published-`` and a hash: of the digits, the settings that affect the clips, the test set."""
         digest = self._digits.fingerprint(self.config)
-        if self._published is not None:
-            digest.update(self._published.sample())
-        return f"{'made' if self._published is None else 'published'}-{digest.hexdigest()[:16]}"
+        if self._published_test_set is not None:
+            digest.update(self._published_test_set.sample())
+        return f"{'made' if self._published_test_set is None else 'published'}-{digest.hexdigest()[:16]}"
 
     def _clips(self, digits: Tensor, stream: int) -> BouncingDigits:
         seed = self.config.seed if stream == _TRAIN else 0
@@ -81,49 +82,52 @@ class MovingMNIST(zoo.Dataset):
         return Digits(self.config.source, self.config.root, self.config.download)
 
     @cached_property
-    def _published(self) -> Published | None:
+    def _published_test_set(self) -> PublishedTestSet | None:
         config = self.config
-        path = data_root(config.root) / CANONICAL
-        fits = (config.frames_in + config.frames_out, config.size, config.digits) == (20, 64, 2)
-        if not (config.published and fits and path.is_file()):
+        path = data_root(config.root) / TEST_SET_PATH
+        matches = (config.frames_in + config.frames_out, config.size, config.num_digits) == (20, 64, 2)
+        if not (config.use_published_test_set and matches and path.is_file()):
             return None
-        warnings.warn(f"moving-mnist: measured on the published test set in {path}.", stacklevel=4)
-        return Published(path, config.frames_in)
+        warnings.warn(f"moving-mnist: the test split is the published test set in {path}.", stacklevel=4)
+        return PublishedTestSet(path, config.frames_in)
 
 
 @dataclass
 class BouncingDigits:
-    """Makes clips of ``digits`` (N, 28, 28) uint8; clip k follows from ``key`` and k alone."""
+    """Generates clips of ``digits`` (N, 28, 28) uint8; clip k depends on ``key`` and k only."""
 
     digits: NDArray[np.uint8]
     config: MovingMNIST.Config
     key: tuple[int, int]
 
-    def __call__(self, numbers: Sequence[int]) -> zoo.Batch:
-        drawn = [np.random.default_rng([*self.key, number]) for number in numbers]
-        count = self.config.digits
-        chosen = np.stack([random.integers(len(self.digits), size=count) for random in drawn])  # (N, digits)
-        place = np.stack([random.random((count, 2)) for random in drawn])  # (N, digits, 2), in [0, 1)
-        angle = np.stack([random.random(count) for random in drawn]) * 2 * np.pi
-        corners = _trajectory(place, angle, self.config.frames_in + self.config.frames_out, self.config.size - 28)
+    def __call__(self, indices: Sequence[int]) -> zoo.Batch:
+        generators = [np.random.default_rng([*self.key, index]) for index in indices]
+        count = self.config.num_digits
+        chosen = np.stack([random.integers(len(self.digits), size=count) for random in generators])  # (N, digits)
+        position = np.stack([random.random((count, 2)) for random in generators])  # (N, digits, 2) in [0, 1)
+        angle = np.stack([random.random(count) for random in generators]) * 2 * np.pi  # (N, digits)
+        length = self.config.frames_in + self.config.frames_out
+        corners = _trajectories(position, angle, length, self.config.size - 28)  # (N, T, digits, 2)
         frames = self._draw(self.digits[chosen], corners)  # (N, T, size, size) uint8
-        return _split(frames, self.config.frames_in)
+        return _split_clips(frames, self.config.frames_in)
 
-    def _draw(self, pictures: NDArray[np.uint8], corners: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The brighter pixel wins where digits overlap."""
+    def _draw(self, digits: NDArray[np.uint8], corners: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Digits (N, digits, 28, 28) at ``corners`` (N, T, digits, 2); the pixel maximum where digits overlap."""
         clips, length, count, _ = corners.shape
         frames = np.zeros((clips * length, self.config.size, self.config.size), np.uint8)
-        windows = sliding_window_view(frames, (28, 28), axis=(1, 2), writeable=True)
-        number = np.arange(clips * length)
-        for digit in range(count):
-            y, x = corners[:, :, digit].reshape(-1, 2).T
-            picture = np.repeat(pictures[:, digit], length, axis=0)
-            windows[number, y, x] = np.maximum(windows[number, y, x], picture)
-        return frames.reshape(clips, length, *frames.shape[1:])
+        windows = sliding_window_view(
+            frames, (28, 28), axis=(1, 2), writeable=True
+        )  # (N T, size - 27, size - 27, 28, 28)
+        index = np.arange(clips * length)
+        for number in range(count):
+            y, x = corners[:, :, number].reshape(-1, 2).T  # each (N T,)
+            digit = np.repeat(digits[:, number], length, axis=0)  # (N T, 28, 28)
+            windows[index, y, x] = np.maximum(windows[index, y, x], digit)
+        return frames.reshape(clips, length, *frames.shape[1:])  # (N, T, size, size)
 
 
-class Published:
-    """The published test set (20, 10000, 64, 64) uint8, read from the file as it is asked for."""
+class PublishedTestSet:
+    """The published test set (20, 10000, 64, 64) uint8, memory-mapped."""
 
     def __init__(self, path: Path, frames_in: int) -> None:
         self.path, self.frames_in = path, frames_in
@@ -132,40 +136,41 @@ class Published:
     def __len__(self) -> int:
         return int(self._open().shape[1])
 
-    def __call__(self, numbers: Sequence[int]) -> zoo.Batch:
-        frames = self._open()[:, list(numbers)].transpose(1, 0, 2, 3)
-        return _split(frames, self.frames_in)
+    def __call__(self, indices: Sequence[int]) -> zoo.Batch:
+        frames = self._open()[:, list(indices)].transpose(1, 0, 2, 3)  # (20, N, 64, 64) to (N, 20, 64, 64)
+        return _split_clips(frames, self.frames_in)
 
     def sample(self) -> bytes:
+        """Every thousandth clip, for the fingerprint."""
         return self._open()[:, ::1000].tobytes()
 
     def _open(self) -> NDArray[np.uint8]:
         try:
             frames: NDArray[Any] = np.lib.format.open_memmap(self.path, mode="r")
-        except (OSError, ValueError, TokenError) as error:  # the last for a header that is no Python
-            raise zoo.ZooError(f"{self.path} can't be read: {error}.", "Delete it, or bring it anew.") from error
+        except (OSError, ValueError, TokenError) as error:  # TokenError: the header is not a Python literal
+            raise zoo.ZooError(f"{self.path} can't be read: {error}.", "Delete it or download it again.") from error
         length, clips, *size = frames.shape if frames.ndim == 4 else (0, 0)
         if length != 20 or clips == 0 or size != [64, 64] or frames.dtype != np.uint8:
             raise zoo.ZooError(
-                f"{self.path} holds {frames.dtype} {frames.shape}, but should hold uint8 (20, N, 64, 64).",
-                "Delete it, or bring it anew.",
+                f"{self.path} contains {frames.dtype} {frames.shape}, but should contain uint8 (20, N, 64, 64).",
+                "Delete it or download it again.",
             )
         return frames
 
 
-def _trajectory(place: NDArray[Any], angle: NDArray[Any], length: int, room: int) -> NDArray[np.int64]:
-    """Upper left corners (N, T, digits, 2) in pixels; a digit that reaches an edge turns back there."""
-    velocity = np.stack([np.sin(angle), np.cos(angle)], axis=-1)
+def _trajectories(position: NDArray[Any], angle: NDArray[Any], length: int, limit: int) -> NDArray[np.int64]:
+    """Upper left corners (N, T, digits, 2) in 0..``limit`` pixels; digits are reflected at the edges."""
+    velocity = np.stack([np.sin(angle), np.cos(angle)], axis=-1)  # (N, digits, 2)
     corners = []
     for _ in range(length):
-        place = place + velocity * _STEP
-        beyond = (place <= 0) | (place >= 1)
-        place = place.clip(0, 1)
-        velocity = np.where(beyond, -velocity, velocity)
-        corners.append(place)
-    return (room * np.stack(corners, axis=1)).astype(np.int64)
+        position = position + velocity * _SPEED
+        reflected = (position <= 0) | (position >= 1)
+        position = position.clip(0, 1)
+        velocity = np.where(reflected, -velocity, velocity)
+        corners.append(position)
+    return (limit * np.stack(corners, axis=1)).astype(np.int64)
 
 
-def _split(frames: NDArray[np.uint8], frames_in: int) -> zoo.Batch:
+def _split_clips(frames: NDArray[np.uint8], frames_in: int) -> zoo.Batch:
     clip = torch.from_numpy(np.ascontiguousarray(frames)).unsqueeze(2).float().div_(255)  # (N, T, 1, H, W)
     return zoo.Batch(past=clip[:, :frames_in], future=clip[:, frames_in:])

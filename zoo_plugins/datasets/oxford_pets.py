@@ -1,4 +1,4 @@
-"""Oxford-IIIT Pet (Parkhi et al. 2012): cats and dogs, and which pixels are the animal's."""
+"""Oxford-IIIT Pet (Parkhi et al. 2012): segmentation of cats and dogs."""
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ from torchvision.datasets import OxfordIIITPet
 from torchvision.transforms.v2 import functional as transforms
 
 import zoo_core as zoo
-from zoo_plugins.datasets.mask_folder import scaled
+from zoo_plugins.datasets.mask_folder import resize
 from zoo_plugins.datasets.paths import data_root
 
-_VALIDATION = 10  # one in so many training pictures
+_VALIDATION_INTERVAL = 10  # every tenth image of trainval is for validation
 
 
 class OxfordPets(zoo.Dataset):
-    """Pictures as ``{"image": (3, H, W) in [0, 1], "mask": (H, W)}``: 0 animal, 1 background, 2 border of the two.
+    """Images as ``{"image": (3, H, W) in [0, 1], "mask": (H, W)}``: 0 animal, 1 background, 2 border.
 
-    torchvision's data set, in its layout (``oxford-iiit-pet`` below the data root) and brought by its downloader.
-    Every tenth picture of ``trainval`` is for validation.
+    Reads the files of torchvision's dataset (``oxford-iiit-pet`` below the data root) and downloads them with
+    torchvision. Every tenth image of ``trainval`` is for validation.
 
     Raises (from each method):
-        zoo.ZooError: if the files are not there and can't be downloaded.
+        zoo.ZooError: if files are missing and can't be downloaded.
     """
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        height: int = zoo.setting(128, "pictures are scaled to this height", ge=1)
-        width: int = zoo.setting(128, "pictures are scaled to this width", ge=1)
+        height: int = zoo.setting(128, "height that images and masks are resized to", ge=1)
+        width: int = zoo.setting(128, "width that images and masks are resized to", ge=1)
         root: str | None = zoo.setting(
-            None, "data root; null uses ZOO_DATA, else ZOO_HOME/data, else the platform's folder"
+            None, "data root; null: ZOO_DATA, otherwise ZOO_HOME/data, otherwise the platform's data folder"
         )
-        download: bool = zoo.setting(True, "bring missing files from the network (800 MB)")
+        download: bool = zoo.setting(True, "download missing files (800 MB)")
 
     config: Config
 
     def train(self) -> Pets:
-        kept = [number for number in range(len(self._trainval)) if number % _VALIDATION]
-        return Pets(self._trainval, kept, self.config)
+        indices = [index for index in range(len(self._trainval)) if index % _VALIDATION_INTERVAL]
+        return Pets(self._trainval, indices, self.config)
 
     def validation(self) -> Pets:
-        return Pets(self._trainval, list(range(0, len(self._trainval), _VALIDATION)), self.config)
+        return Pets(self._trainval, list(range(0, len(self._trainval), _VALIDATION_INTERVAL)), self.config)
 
     def test(self) -> Pets:
         return Pets(self._test, list(range(len(self._test))), self.config)
 
     def fingerprint(self) -> str:
-        """Of the size and of both splits' names."""
+        """Hash of the size and of the file names of both splits."""
         names = [str(path.name) for split in (self._trainval, self._test) for path in split._images]
-        described = json.dumps([self.config.height, self.config.width, names])
-        return hashlib.sha256(described.encode()).hexdigest()[:16]
+        contents = json.dumps([self.config.height, self.config.width, names])
+        return hashlib.sha256(contents.encode()).hexdigest()[:16]
 
     @cached_property
     def _trainval(self) -> Any:
@@ -69,29 +69,30 @@ class OxfordPets(zoo.Dataset):
     def _read(self, split: str) -> Any:
         root = data_root(self.config.root)
         try:
-            pictures = OxfordIIITPet(root, split=split, target_types="segmentation", download=self.config.download)
-            for path in (*pictures._images, *pictures._segs):
+            images = OxfordIIITPet(root, split=split, target_types="segmentation", download=self.config.download)
+            for path in (*images._images, *images._segs):
                 path.stat()
-        except (OSError, RuntimeError, ValueError) as error:  # the last for a list that is no such list
+        except (OSError, RuntimeError, ValueError) as error:  # ValueError: a list of images in another format
+            folder = root / "oxford-iiit-pet"
             raise zoo.ZooError(
-                f"Oxford-IIIT Pet is not in {root / 'oxford-iiit-pet'}, or not whole: {error}.",
-                f"Delete {root / 'oxford-iiit-pet'}: what is half there is not downloaded again, and with "
-                "`dataset.download=true` all of it is. Or put its `images` and `annotations` there.",
+                f"Oxford-IIIT Pet is missing or incomplete in {folder}: {error}.",
+                f"Delete {folder} and set `dataset.download=true`, since torchvision does not complete a partial "
+                "download. Or copy the folders `images` and `annotations` there.",
             ) from error
-        return pictures
+        return images
 
 
 class Pets:
-    """Some of torchvision's pictures, scaled."""
+    """The examples at ``indices`` of torchvision's dataset, resized."""
 
-    def __init__(self, pictures: Any, numbers: list[int], config: OxfordPets.Config) -> None:
-        self.pictures, self.numbers, self.config = pictures, numbers, config
+    def __init__(self, images: Any, indices: list[int], config: OxfordPets.Config) -> None:
+        self.images, self.indices, self.config = images, indices, config
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.indices)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        picture, trimap = self.pictures[self.numbers[index]]
-        image = transforms.to_dtype(transforms.pil_to_tensor(picture.convert("RGB")), torch.float32, scale=True)
-        mask = torch.from_numpy(np.array(trimap).astype(np.int64)) - 1  # the files have 1, 2, 3
-        return scaled(image, mask, self.config.height, self.config.width)
+        photo, trimap = self.images[self.indices[index]]
+        image = transforms.to_dtype(transforms.pil_to_tensor(photo.convert("RGB")), torch.float32, scale=True)
+        mask = torch.from_numpy(np.array(trimap).astype(np.int64)) - 1  # the files contain 1, 2 and 3
+        return resize(image, mask, self.config.height, self.config.width)

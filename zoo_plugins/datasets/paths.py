@@ -1,4 +1,4 @@
-"""Where a data set's files lie."""
+"""The data root."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import zoo_core as zoo
 
 
 def data_root(setting: str | None) -> Path:
-    """The folder that the setting ``root`` names, or the user's data root."""
+    """The folder given by the setting ``root``, otherwise the user's data root."""
     return Path(setting).expanduser() if setting else zoo.data_root()

@@ -1,4 +1,4 @@
-"""A user's files dealt out to training, validation and evaluation."""
+"""Random split of a user's files into train, validation and test."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ T = TypeVar("T")
 def split(
     items: Sequence[T], validation_fraction: float, test_fraction: float, seed: int
 ) -> tuple[list[T], list[T], list[T]]:
-    """At least three ``items`` in an order that ``seed`` shuffles: for training, validation and evaluation.
+    """Shuffle at least three ``items`` with ``seed`` and split them into train, validation and test.
 
-    Each gets one at least.
+    Each split has at least one item.
     """
     order = np.random.default_rng(seed).permutation(len(items))
-    shuffled = [items[number] for number in order]
-    validation = min(max(1, round(validation_fraction * len(items))), len(items) - 2)
-    evaluation = min(max(1, round(test_fraction * len(items))), len(items) - 1 - validation)
-    rest = len(items) - validation - evaluation
-    return shuffled[:rest], shuffled[rest : rest + validation], shuffled[rest + validation :]
+    shuffled = [items[index] for index in order]
+    num_validation = min(max(1, round(validation_fraction * len(items))), len(items) - 2)
+    num_test = min(max(1, round(test_fraction * len(items))), len(items) - 1 - num_validation)
+    num_train = len(items) - num_validation - num_test
+    test_start = num_train + num_validation
+    return shuffled[:num_train], shuffled[num_train:test_start], shuffled[test_start:]

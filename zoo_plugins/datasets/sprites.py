@@ -1,4 +1,4 @@
-"""MNIST's digits as material for other pictures."""
+"""MNIST digits as sprites of composed images."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor
 
 from zoo_plugins.datasets.mnist import digits as mnist_digits
 
-_HELD_OUT = 12  # one in so many training digits is held out: the last 5,000 of 60,000
-_PLACE = ("source", "root", "download")  # settings that say where the digits are, and not what is made of them
+_VALIDATION_DIVISOR = 12  # the last 1/12 of the training digits is for validation: 5,000 of 60,000
+_LOCATION_SETTINGS = ("source", "root", "download")  # where the digits are read from; not part of the fingerprint
 
 
 class Digits:
-    """``train``, ``held_out`` and ``test``, each as pictures (N, 28, 28) uint8 and labels (N,) int64.
+    """``train``, ``validation`` and ``test``, each as images (N, 28, 28) uint8 and labels (N,) int64.
 
-    ``held_out`` are the last twelfth of the training digits.
+    ``validation`` is the last twelfth of MNIST's training digits.
     """
 
     def __init__(self, source: mnist_digits.Source, root: str | None, download: bool) -> None:
@@ -27,21 +27,21 @@ class Digits:
 
     @property
     def train(self) -> tuple[Tensor, Tensor]:
-        pictures, labels = self._database.train
-        return pictures[: self._boundary], labels[: self._boundary]
+        images, labels = self._database.train
+        return images[: self._num_train], labels[: self._num_train]
 
     @property
-    def held_out(self) -> tuple[Tensor, Tensor]:
-        pictures, labels = self._database.train
-        return pictures[self._boundary :], labels[self._boundary :]
+    def validation(self) -> tuple[Tensor, Tensor]:
+        images, labels = self._database.train
+        return images[self._num_train :], labels[self._num_train :]
 
     @property
     def test(self) -> tuple[Tensor, Tensor]:
-        return self._database.evaluation
+        return self._database.test
 
     def fingerprint(self, config: Any) -> Any:
-        """A hash, which can be added to, of the digits and of those settings of what is made of them that matter."""
-        settings = {key: value for key, value in asdict(config).items() if key not in _PLACE}
+        """A hash object, which can be updated, of the digits and of the settings that affect the examples."""
+        settings = {key: value for key, value in asdict(config).items() if key not in _LOCATION_SETTINGS}
         return hashlib.sha256(json.dumps([self._database.fingerprint, settings]).encode())
 
     @cached_property
@@ -49,6 +49,6 @@ class Digits:
         return mnist_digits.read(self._source, self._root, self._download)
 
     @property
-    def _boundary(self) -> int:
+    def _num_train(self) -> int:
         count = len(self._database.train[1])
-        return count - count // _HELD_OUT
+        return count - count // _VALIDATION_DIVISOR

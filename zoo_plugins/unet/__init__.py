@@ -1,1 +1,1 @@
-"""A U-Net, trained to predict the next frames of a clip or to segment a picture."""
+"""A U-Net for next-frame prediction and semantic segmentation."""

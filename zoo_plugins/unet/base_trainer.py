@@ -1,4 +1,4 @@
-"""What the trainers of a U-Net share: AdamW in one cycle, and averaged weights."""
+"""Base class of the U-Net trainers: AdamW with a one-cycle schedule and EMA."""
 
 from __future__ import annotations
 
@@ -15,33 +15,35 @@ from zoo_plugins.common.schedules import OneCycle
 
 
 class UNetTrainer(zoo.Trainer):
-    """Minimizes a loss; a trainer on it says which."""
+    """Optimizer, schedule, gradient clipping and EMA. A subclass computes the loss and calls :meth:`minimize`."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        learning_rate: float = zoo.setting(1e-3, "AdamW step size at the top of the cycle", gt=0)
-        warmup_fraction: float = zoo.setting(0.1, "share of the run in which the step size rises", gt=0, lt=1)
-        weight_decay: float = zoo.setting(1e-2, "AdamW's decay of weights", ge=0)
-        max_grad_norm: float = zoo.setting(0.0, "gradients are scaled down to this norm; 0 leaves them", ge=0)
-        ema_decay: float = zoo.setting(0.0, "decay of averaged weights, which are published; 0: none", ge=0, lt=1)
+        learning_rate: float = zoo.setting(1e-3, "maximum learning rate of the one-cycle schedule (AdamW)", gt=0)
+        warmup_fraction: float = zoo.setting(0.1, "fraction of the run in which the learning rate rises", gt=0, lt=1)
+        weight_decay: float = zoo.setting(1e-2, "weight decay of AdamW", ge=0)
+        max_grad_norm: float = zoo.setting(0.0, "maximum norm of the gradients; 0 disables clipping", ge=0)
+        ema_decay: float = zoo.setting(
+            0.0, "decay of the EMA of the weights, which are published; 0 disables it", ge=0, lt=1
+        )
 
     config: Config
     supports_grad_accumulation = distributed_evaluation = True
 
     def setup(self, model: Any, engine: zoo.Engine) -> None:
         model.to(memory_format=torch.channels_last)
-        adam = torch.optim.AdamW(
+        optimizer = torch.optim.AdamW(
             model.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
         )
-        self.schedule = OneCycle(adam, self.config.learning_rate, engine.total_steps, self.config.warmup_fraction)
+        self.schedule = OneCycle(optimizer, self.config.learning_rate, engine.total_steps, self.config.warmup_fraction)
         if self.config.ema_decay:
             self.ema = make_ema(model, buffers=True)
         self.steps = 0
-        self.network, self.optimizer = engine.prepare(model, adam)
+        self.network, self.optimizer = engine.prepare(model, optimizer)
         self.engine, self._model = engine, model
 
     def minimize(self, loss: Tensor, terms: Mapping[str, Tensor]) -> zoo.Metrics:
-        """One step down ``loss``. Gives what to report: it, and where there are several, the terms it is made of."""
+        """One optimizer step. Returns the metrics to log: the loss, and its ``terms`` if there are several."""
         self.optimizer.zero_grad()
         self.engine.backward(loss)
         if self.config.max_grad_norm:
@@ -49,8 +51,8 @@ class UNetTrainer(zoo.Trainer):
         self.optimizer.step()
         if self.engine.updating:
             self._after_step()
-        reported = {"loss": loss, **terms} if len(terms) > 1 else {"loss": loss}
-        return {name: value.detach() for name, value in reported.items()}
+        metrics = {"loss": loss, **terms} if len(terms) > 1 else {"loss": loss}
+        return {name: value.detach() for name, value in metrics.items()}
 
     def _after_step(self) -> None:
         self.steps += 1
@@ -59,10 +61,10 @@ class UNetTrainer(zoo.Trainer):
             update_ema(self.ema, self._model, self.steps, self.config.ema_decay)
 
     @property
-    def published(self) -> nn.Module:
-        """The network whose weights are published: the averaged one, if there is one."""
-        network: Any = self.ema.module if self.config.ema_decay else self._model
-        return network  # type: ignore[no-any-return]
+    def eval_model(self) -> nn.Module:
+        """The model that is evaluated and published: the EMA if enabled, otherwise the trained model."""
+        model: Any = self.ema.module if self.config.ema_decay else self._model
+        return model  # type: ignore[no-any-return]
 
     def finalize(self) -> None:
         if self.config.ema_decay:

@@ -1,4 +1,4 @@
-"""What a U-Net is made of, on every level: two convolutions, and blocks that see further."""
+"""Building blocks of the U-Net: stages of two convolutions, and ConvNeXt blocks."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from torch.utils.checkpoint import checkpoint
 
 
 class Stage(nn.Sequential):
-    """Twice: 3 x 3 convolution, batch normalization, activation. Then so many blocks."""
+    """Twice 3 x 3 convolution, batch normalization and activation, then ``num_blocks`` ConvNeXt blocks."""
 
-    def __init__(self, inputs: int, outputs: int, activation: type[nn.Module], blocks: int = 0) -> None:
+    def __init__(self, in_channels: int, channels: int, activation: type[nn.Module], num_blocks: int = 0) -> None:
         layers: list[Any] = []
-        for i, o in ((inputs, outputs), (outputs, outputs)):
+        for i, o in ((in_channels, channels), (channels, channels)):
             layers += [nn.Conv2d(i, o, 3, padding=1), nn.BatchNorm2d(o), activation()]
-        super().__init__(*layers, *(Block(outputs) for _ in range(blocks)))
+        super().__init__(*layers, *(Block(channels) for _ in range(num_blocks)))
 
 
 class Block(nn.Module):
-    """What ConvNeXt is made of (Liu et al. 2022, figure 4), narrower, and with batch normalization: it can be folded.
+    """ConvNeXt block (Liu et al. 2022, figure 4) with an expansion of 2 instead of 4.
 
-    x + scale * (1 x 1 convolutions to twice the channels and back, GELU between them, of a 7 x 7 one of each channel)
+    Batch normalization replaces layer normalization, since it can be fused into the depthwise convolution.
+    ``x + scale * conv1x1(gelu(conv1x1(batch_norm(depthwise_conv7x7(x)))))``
     """
 
     def __init__(self, channels: int) -> None:
@@ -39,15 +40,15 @@ class Block(nn.Module):
         self.scale = nn.Parameter(torch.full((channels, 1, 1), 0.1))
 
     def forward(self, tensor: Tensor) -> Tensor:
-        change: Tensor = self.path(tensor)
-        return tensor + self.scale * change
+        residual: Tensor = self.path(tensor)  # (N, C, H, W)
+        return tensor + self.scale * residual
 
 
 def checkpointed(layer: nn.Module, tensor: Tensor) -> Tensor:
-    """``layer(tensor)``, whose inner results are computed again in the backward pass instead of being kept."""
+    """``layer(tensor)``; its activations are recomputed in the backward pass instead of stored."""
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _statistics_kept(layer)
+        return nullcontext(), _frozen_statistics(layer)
 
     if not torch.is_grad_enabled():
         return layer(tensor)  # type: ignore[no-any-return]
@@ -55,14 +56,14 @@ def checkpointed(layer: nn.Module, tensor: Tensor) -> Tensor:
 
 
 @contextmanager
-def _statistics_kept(layer: nn.Module) -> Iterator[None]:
-    """Inside, batch normalizations see a batch that their running statistics have seen already."""
+def _frozen_statistics(layer: nn.Module) -> Iterator[None]:
+    """Disables the update of running statistics, which the first forward pass has already made for this batch."""
     norms = [module for module in layer.modules() if isinstance(module, nn.BatchNorm2d)]
-    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    saved = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
         norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for norm, (momentum, tracked) in zip(norms, before, strict=True):
+        for norm, (momentum, tracked) in zip(norms, saved, strict=True):
             norm.momentum, norm.num_batches_tracked = momentum, tracked

@@ -1,4 +1,4 @@
-"""The network as it is fastest for predictions."""
+"""Fusion of batch normalization for inference."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
-def folded(network: nn.Module) -> nn.Module:
-    """A copy in eval mode with every normalization folded into the convolution before it, in channels-last memory.
+def fuse_batch_norm(network: nn.Module) -> nn.Module:
+    """A copy in eval mode with each batch normalization fused into the convolution before it, in channels-last memory.
 
-    It gives what ``network`` gives in eval mode, up to rounding.
+    Its output equals that of ``network`` in eval mode up to rounding.
     """
     copy = deepcopy(network).eval().requires_grad_(False)
     for layers in [module for module in copy.modules() if isinstance(module, nn.Sequential)]:
-        for place, layer in enumerate(layers):
+        for index, layer in enumerate(layers):
             if isinstance(layer, nn.BatchNorm2d):
-                convolution: Any = layers[place - 1]
-                layers[place - 1] = fuse_conv_bn_eval(convolution, layer)
-                layers[place] = nn.Identity()
+                convolution: Any = layers[index - 1]
+                layers[index - 1] = fuse_conv_bn_eval(convolution, layer)
+                layers[index] = nn.Identity()
     for module in copy.modules():
-        if hasattr(module, "inplace"):  # an activation: what it is given is a convolution's, and needed by nothing else
-            setattr(module, "inplace", True)  # noqa: B010  # not every module's attribute, says its type
+        if hasattr(module, "inplace"):  # an activation: its input is a convolution's output, which nothing else uses
+            setattr(module, "inplace", True)  # noqa: B010  # nn.Module does not declare it
     return copy.to(memory_format=torch.channels_last)

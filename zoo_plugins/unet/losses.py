@@ -1,4 +1,4 @@
-"""Losses between frames, alone or as a weighted sum."""
+"""Losses between predicted and true frames, and weighted sums of them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 
 import zoo_core as zoo
 
-# Each takes the network's output, the frames it stands for, and the true frames.
+# Takes the network's output, the frames computed from it, and the true frames, each (N, T, C, H, W).
 _Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 _TERM = re.compile(r"(?:(?P<weight>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e-?[0-9]+)?)\*)?(?P<name>[a-z0-9]+)")
-_CHARBONNIER_WIDTH = 1e-3
+_CHARBONNIER_EPSILON = 1e-3
 
 
 def _charbonnier(output: Tensor, frames: Tensor, target: Tensor) -> Tensor:
-    """mean sqrt((x - y)^2 + e^2), a smooth l1 (Charbonnier et al. 1994), with e = 0.001."""
-    return ((frames - target).square() + _CHARBONNIER_WIDTH**2).sqrt().mean()
+    """mean(sqrt((x - y)^2 + eps^2)) with eps = 0.001 (Charbonnier et al. 1994), a smooth L1 loss."""
+    return ((frames - target).square() + _CHARBONNIER_EPSILON**2).sqrt().mean()
 
 
 LOSSES: dict[str, _Loss] = {
@@ -29,11 +29,11 @@ LOSSES: dict[str, _Loss] = {
 }
 
 
-def read_loss(text: str, *, logits: bool) -> dict[str, tuple[float, _Loss]]:
-    """``"mse"`` or ``"0.5*mse+0.5*l1"`` as weights and losses by name.
+def parse_loss(text: str, *, logits: bool) -> dict[str, tuple[float, _Loss]]:
+    """Parses ``"mse"`` or ``"0.5*mse+0.5*l1"`` into weights and losses by name.
 
     Raises:
-        zoo.ZooError: if it is not such a sum, or has 'bce' for a model whose output is no logits.
+        zoo.ZooError: if it is not such a sum, or contains 'bce' but the model's output are not logits (``logits``).
     """
     terms: dict[str, tuple[float, _Loss]] = {}
     for part in text.replace(" ", "").split("+"):
@@ -47,7 +47,7 @@ def read_loss(text: str, *, logits: bool) -> dict[str, tuple[float, _Loss]]:
         terms[name] = (float(match["weight"] or 1), LOSSES[name])
     if "bce" in terms and not logits:
         raise zoo.ZooError(
-            "trainer.loss has 'bce', but the model gives frames and not their logits.",
+            "trainer.loss contains 'bce', but the model's output are frames, not logits.",
             "Write `model.output=frame_logits model.head=linear`.",
         )
     return terms

@@ -1,4 +1,4 @@
-"""Registers the network and its trainers."""
+"""Registers the model, its trainers and its weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.model(
         "unet",
         "zoo_plugins.unet.model:UNet",
-        summary="Pictures to pictures of the same size, of any size: next frames, or classes of pixels",
+        summary="U-Net for images of any size: next-frame prediction or semantic segmentation",
         paper=_PAPER,
         license="Apache-2.0",
         tags=("image",),
@@ -22,7 +22,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.trainer(
         "next-frame",
         "zoo_plugins.unet.next_frame:NextFrameTrainer",
-        summary="Predicts the frames that follow, in one pass or rolled out",
+        summary="Next-frame prediction, in one forward pass or autoregressively",
         paper=_PAPER,
         license="Apache-2.0",
         tags=("video", "prediction"),
@@ -30,7 +30,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.trainer(
         "segmentation",
         "zoo_plugins.unet.segmentation:SegmentationTrainer",
-        summary="Finds the class of every pixel, by cross-entropy, Dice or both",
+        summary="Semantic segmentation with cross-entropy, Dice loss or both",
         paper=_PAPER,
         license="Apache-2.0",
         tags=("segmentation",),

@@ -1,4 +1,4 @@
-"""From a user's files to predictions."""
+"""Prediction from files."""
 
 from __future__ import annotations
 
@@ -8,59 +8,60 @@ import torch
 from torch import Tensor
 
 import zoo_core as zoo
-from zoo_plugins.unet.fuse import folded
-from zoo_plugins.unet.rollout import frames_of, roll_out
+from zoo_plugins.unet.fuse import fuse_batch_norm
+from zoo_plugins.unet.rollout import roll_out, to_frames
 from zoo_plugins.unet.visualize import class_names, overlay
 
 if TYPE_CHECKING:
     from zoo_plugins.unet.model import UNet
 
-_MOST_CLASSES = 256  # a mask is written in bytes
+_MAX_CLASSES = 256  # masks are uint8
 
 
-def frames_after_clip(model: UNet, path: str, ahead: int | None) -> dict[str, Any]:
-    """``{"clip": (1, T, C, H, W) in [0, 1]}``; of a longer clip, what follows its last frames."""
+def predict_frames(model: UNet, path: str, ahead: int | None) -> dict[str, Any]:
+    """``{"clip": (1, T, C, H, W) in [0, 1]}``, the ``ahead`` frames after the last frame of the clip at ``path``."""
     config = model.config
     if config.frame_channels not in (1, 3):
-        raise zoo.ZooError(f"this model takes frames of {config.frame_channels} channels, which no file gives.")
+        raise zoo.ZooError(f"this model takes frames with {config.frame_channels} channels, but files have 1 or 3.")
     for name in ("in_channels", "out_channels"):
         if getattr(config, name) % config.frame_channels:
             raise zoo.ZooError(
-                f"this model's {name} is {getattr(config, name)}, which is no number of frames of "
-                f"{config.frame_channels} channels."
+                f"this model's {name} is {getattr(config, name)}, which is not a multiple of frame_channels="
+                f"{config.frame_channels}."
             )
-    needed, given = config.in_channels // config.frame_channels, config.out_channels // config.frame_channels
-    count = given if ahead is None else ahead
+    frames_in, frames_out = config.in_channels // config.frame_channels, config.out_channels // config.frame_channels
+    count = frames_out if ahead is None else ahead
     if type(count) is not int or count < 1:
-        raise zoo.ZooError(f"ahead is {ahead!r}, but should be a whole number of at least 1.", f"Write ahead={given}.")
-    clip = zoo.read_frames(path, config.frame_channels)
-    if len(clip) < needed:
-        raise zoo.ZooError(
-            f"{path} has {len(clip)} frames, but this model takes {needed}.", "Give a longer clip, or a GIF of it."
-        )
-    past = _like(model, clip[-needed:].unsqueeze(0))
-    output = roll_out(folded(model), past, count, config)
-    return {"clip": frames_of(output, config).clamp(0, 1).cpu()}
+        raise zoo.ZooError(f"ahead is {ahead!r}, but should be an integer of at least 1.", f"Write ahead={frames_out}.")
+    clip = zoo.read_frames(path, config.frame_channels)  # (T, C, H, W)
+    if len(clip) < frames_in:
+        raise zoo.ZooError(f"{path} has {len(clip)} frames, but this model takes {frames_in}.", "Give a longer clip.")
+    past = _like_parameters(model, clip[-frames_in:].unsqueeze(0))  # (1, frames_in, C, H, W)
+    output = roll_out(fuse_batch_norm(model), past, count, config)
+    return {"clip": to_frames(output, config).clamp(0, 1).cpu()}
 
 
-def classes_of_picture(model: UNet, path: str) -> dict[str, Any]:
-    """``{"mask": (H, W) uint8, "overlay": (1, 3, H, W) in [0, 1], "share": {class: of all pixels}}``."""
+def predict_classes(model: UNet, path: str) -> dict[str, Any]:
+    """``{"mask": (H, W) uint8, "overlay": (1, 3, H, W) in [0, 1], "fraction": {class: fraction of the pixels}}``."""
     config = model.config
     if config.in_channels not in (1, 3):
-        raise zoo.ZooError(f"this model takes pictures of {config.in_channels} channels, which no file gives.")
-    if not 2 <= config.out_channels <= _MOST_CLASSES:
-        raise zoo.ZooError(f"this model has {config.out_channels} classes, but a mask shows 2 to {_MOST_CLASSES}.")
-    picture = zoo.read_image(path, config.in_channels)
-    mask = folded(model)(_like(model, picture.unsqueeze(0))).argmax(dim=1)[0].cpu()
-    counts = mask.flatten().bincount(minlength=config.out_channels) / mask.numel()
+        raise zoo.ZooError(f"this model takes images with {config.in_channels} channels, but files have 1 or 3.")
+    if not 2 <= config.out_channels <= _MAX_CLASSES:
+        raise zoo.ZooError(
+            f"this model has {config.out_channels} classes, but a mask file can store 2 to {_MAX_CLASSES}."
+        )
+    image = zoo.read_image(path, config.in_channels)  # (C, H, W)
+    score = fuse_batch_norm(model)(_like_parameters(model, image.unsqueeze(0)))  # (1, K, H, W)
+    mask = score.argmax(dim=1)[0].cpu()  # (H, W)
+    fractions = mask.flatten().bincount(minlength=config.out_channels) / mask.numel()  # (K,)
     names = class_names(config)
     return {
         "mask": mask.to(torch.uint8),
-        "overlay": overlay(picture, mask, config.out_channels).unsqueeze(0),
-        "share": {names[number]: round(share, 4) for number, share in enumerate(counts.tolist()) if share},
+        "overlay": overlay(image, mask, config.out_channels).unsqueeze(0),
+        "fraction": {names[k]: round(fraction, 4) for k, fraction in enumerate(fractions.tolist()) if fraction},
     }
 
 
-def _like(model: UNet, tensor: Tensor) -> Tensor:
+def _like_parameters(model: UNet, tensor: Tensor) -> Tensor:
     parameter = next(model.parameters())
     return tensor.to(parameter.device, parameter.dtype)

@@ -1,4 +1,4 @@
-"""Frames out of frames, in one pass of the network or in several."""
+"""Autoregressive prediction of frames."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ if TYPE_CHECKING:
 
 
 def roll_out(network: Any, past: Tensor, count: int, config: UNet.Config) -> Tensor:
-    """``count`` frames after ``past``, as the network gives them: (N, T, C, H, W) to (N, count, C, H, W).
+    """The network's output for ``count`` frames after ``past``: (N, T, C, H, W) to (N, count, C, H, W).
 
-    Where one pass gives fewer, the next one starts from the frames of the last.
+    If one forward pass gives fewer than ``count`` frames, the next one takes the predicted frames as input.
     """
-    passes = math.ceil(count / (config.out_channels // config.frame_channels))
+    num_passes = math.ceil(count / (config.out_channels // config.frame_channels))
     outputs: list[Tensor] = []
-    for number in range(passes):
-        if number:
-            past = torch.cat([past, frames_of(outputs[-1], config)], dim=1)[:, -past.shape[1] :]
-        outputs.append(network(past.flatten(1, 2)).unflatten(1, (-1, config.frame_channels)))
-    return torch.cat(outputs, dim=1)[:, :count] if passes > 1 else outputs[0][:, :count]
+    for index in range(num_passes):
+        if index:
+            past = torch.cat([past, to_frames(outputs[-1], config)], dim=1)[:, -past.shape[1] :]  # (N, T, C, H, W)
+        output = network(past.flatten(1, 2))  # (N, T C, H, W) to (N, T' C, H, W)
+        outputs.append(output.unflatten(1, (-1, config.frame_channels)))  # (N, T', C, H, W)
+    return torch.cat(outputs, dim=1)[:, :count] if num_passes > 1 else outputs[0][:, :count]
 
 
-def frames_of(output: Tensor, config: UNet.Config) -> Tensor:
-    """The frames that the network's output stands for; not clipped to [0, 1] unless it is made of logits."""
+def to_frames(output: Tensor, config: UNet.Config) -> Tensor:
+    """The frames of the network's output, which may be logits; frames are not clipped to [0, 1]."""
     return output.sigmoid() if config.output == "frame_logits" else output

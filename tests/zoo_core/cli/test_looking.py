@@ -80,7 +80,7 @@ def test_info_of_a_recipe_shows_its_own_settings_before_the_default_ones(output:
     assert shown[second].split() == ["setting", "default", "type", "meaning"]
     (written,) = [line for line in shown[first:second] if line.startswith("model.normalize_input ")]
     assert "registry.yaml:" in written
-    assert "whether the discriminator sees pixels scaled to [-1, 1]" in written
+    assert "scale the discriminator's input from [0, 1] to [-1, 1]" in written
     (unset,) = [line for line in shown[second:] if line.startswith("model.latent_dim ")]
     assert unset.split()[1:3] == ["96", "int"]
 

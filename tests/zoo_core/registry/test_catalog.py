@@ -124,7 +124,7 @@ def test_a_broken_recipe_is_listed_with_its_error_among_the_others(tmp_path: Pat
 
     assert summaries["bad"].startswith("(broken: ")
     assert "mine.yaml:2: no recipe is called 'nowhere-to-be-found'" in summaries["bad"]
-    assert summaries["clsgan-mnist"].startswith("Digits on demand")
+    assert summaries["clsgan-mnist"].startswith("Class-conditional digit generation")
 
 
 def test_info_of_a_recipe_contains_every_value_and_its_origin(shipped: Catalog) -> None:

@@ -1,4 +1,4 @@
-"""The judge of the GANs: its size, what it learns, what it says."""
+"""The digit classifier and its trainer: parameter count, training, augmentation and predict."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def trained(digits):
-    """A trainer after sixty steps of 64 digits."""
+    """A trainer after 60 steps with batches of 64 digits."""
     trainer = make(60)
     train = digits.train()
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
@@ -38,11 +38,11 @@ def trained(digits):
     return trainer
 
 
-def test_it_has_exactly_so_many_parameters():
+def test_it_has_121114_parameters():
     assert DigitClassifier.count_parameters() == 121_114
 
 
-def test_features_are_64_numbers_and_none_is_negative():
+def test_features_have_dimension_64_and_are_not_negative():
     model = DigitClassifier(DigitClassifier.Config()).eval()
     image = torch.rand(5, 1, 28, 28)
     features = model.features(image)
@@ -53,39 +53,39 @@ def test_features_are_64_numbers_and_none_is_negative():
     assert model(image).shape == (5, 10)
 
 
-def test_sixty_steps_teach_it_most_digits(trained, digits):
-    evaluation = digits.test()
-    batches = [evaluation.__getitems__(range(start, start + 200)) for start in range(0, 1000, 200)]
+def test_60_steps_give_an_accuracy_above_0_9(trained, digits):
+    test = digits.test()
+    batches = [test.__getitems__(range(start, start + 200)) for start in range(0, 1000, 200)]
     metrics = trained.evaluate(batches, [])
     assert metrics["accuracy"] > 0.9
     assert metrics["loss"] < 0.4
     assert trained.model.training
 
     model = trained.model.eval()
-    right = sum(int((model(batch["image"]).argmax(dim=1) == batch["label"]).sum()) for batch in batches)
-    assert metrics["accuracy"] == right / 1000
+    correct = sum(int((model(batch["image"]).argmax(dim=1) == batch["label"]).sum()) for batch in batches)
+    assert metrics["accuracy"] == correct / 1000
     model.train()
 
 
-def test_it_reads_a_picture_file_and_a_tensor_alike(trained, digits, tmp_path):
+def test_predict_gives_the_same_for_a_file_and_a_tensor(trained, digits, tmp_path):
     model = trained.model.eval()
-    picture = digits.test()[500]
-    save_image(picture["image"], tmp_path / "digit.png")
-    of_file, of_tensor = model.predict(tmp_path / "digit.png"), model.predict(picture["image"][None])
-    assert of_file == of_tensor
-    assert of_file["label"] == [int(picture["label"])]
-    assert 0.5 < of_file["probability"][0] <= 1
+    example = digits.test()[500]
+    save_image(example["image"], tmp_path / "digit.png")
+    from_file, from_tensor = model.predict(tmp_path / "digit.png"), model.predict(example["image"][None])
+    assert from_file == from_tensor
+    assert from_file["label"] == [int(example["label"])]
+    assert 0.5 < from_file["probability"][0] <= 1
     model.train()
 
 
-def test_a_picture_of_another_size_and_in_colour_is_brought_to_28_grey_pixels(tmp_path):
+def test_a_color_image_of_another_size_is_converted(tmp_path):
     save_image(torch.rand(3, 50, 70), tmp_path / "large.jpg")
     predicted = DigitClassifier(DigitClassifier.Config()).eval().predict(str(tmp_path / "large.jpg"))
     assert 0 <= predicted["label"][0] <= 9
 
 
 @pytest.mark.parametrize("content", [None, b"no picture", b"\x89PNG\r\n\x1a\nhalf a picture"])
-def test_a_file_that_is_no_picture_is_a_clear_error(tmp_path, content):
+def test_a_file_that_is_not_an_image_is_an_error(tmp_path, content):
     path = tmp_path / "digit.png"
     if content is not None:
         path.write_bytes(content)
@@ -94,31 +94,31 @@ def test_a_file_that_is_no_picture_is_a_clear_error(tmp_path, content):
     assert error.value.hint == "Give a PNG, JPEG, GIF or .npy file."
 
 
-def test_a_digit_on_nothing_or_in_sixteen_bits_is_the_same_digit(trained, digits, tmp_path):
+def test_transparent_and_16_bit_images_are_read_alike(trained, digits, tmp_path):
     model = trained.model.eval()
     gray = digits.test()[500]["image"][0].mul(255).round().byte().numpy()
     Image.fromarray(gray).save(tmp_path / "plain.png")
-    Image.merge("LA", [Image.new("L", (28, 28), 255), Image.fromarray(gray)]).save(tmp_path / "on-nothing.png")
+    Image.merge("LA", [Image.new("L", (28, 28), 255), Image.fromarray(gray)]).save(tmp_path / "transparent.png")
     Image.fromarray(gray.astype("uint16") * 257).save(tmp_path / "deep.png")
-    plain, on_nothing, deep = (model.predict(tmp_path / f"{name}.png") for name in ("plain", "on-nothing", "deep"))
-    assert plain == on_nothing == deep
+    plain, transparent, deep = (model.predict(tmp_path / f"{name}.png") for name in ("plain", "transparent", "deep"))
+    assert plain == transparent == deep
     model.train()
 
 
-def test_the_step_size_rises_and_falls_and_more_steps_than_planned_do_no_harm():
+def test_the_learning_rate_rises_and_falls_and_stays_after_the_planned_steps():
     trainer = make(10, learning_rate=4e-3, warmup_fraction=0.2)
     batch = zoo.Batch(image=torch.rand(8, 1, 28, 28), label=torch.arange(8))
-    seen = []
+    learning_rates = []
     for _ in range(12):
-        seen.append(trainer.optimizer.param_groups[0]["lr"])
+        learning_rates.append(trainer.optimizer.param_groups[0]["lr"])
         trainer.step(batch)
-    assert max(seen) == pytest.approx(4e-3)
-    assert 0 < seen.index(max(seen)) <= 3
-    assert seen[9] < 1e-6
-    assert seen[10:] == [seen[9]] * 2
+    assert max(learning_rates) == pytest.approx(4e-3)
+    assert 0 < learning_rates.index(max(learning_rates)) <= 3
+    assert learning_rates[9] < 1e-6
+    assert learning_rates[10:] == [learning_rates[9]] * 2
 
 
-def test_a_run_of_one_step_or_none_can_be_set_up():
+def test_a_run_may_have_one_step_or_none():
     make(0)
     trainer = make(1)
     metrics = trainer.step(zoo.Batch(image=torch.rand(4, 1, 28, 28), label=torch.arange(4)))
@@ -126,66 +126,66 @@ def test_a_run_of_one_step_or_none_can_be_set_up():
     assert not metrics["loss"].requires_grad
 
 
-def test_pictures_are_moved_a_little_and_not_at_all_if_told_so():
+def test_images_are_augmented_unless_all_limits_are_zero():
     image = torch.rand(6, 1, 28, 28)
-    moved = make(1)._move(image)
-    assert moved.shape == image.shape
-    assert not torch.allclose(moved, image, atol=1e-2)
-    still = make(1, rotation=0, scaling=0, shift=0)._move(image)
-    torch.testing.assert_close(still, image, rtol=1e-4, atol=1e-4)
-    down = make(1, rotation=0, scaling=0, shift=28)._move(torch.ones(200, 1, 28, 28))
-    assert 0.1 < down.mean() < 0.5  # up to a whole picture away, each differently
+    augmented = make(1)._augment(image)
+    assert augmented.shape == image.shape
+    assert not torch.allclose(augmented, image, atol=1e-2)
+    unchanged = make(1, rotation=0, scaling=0, shift=0)._augment(image)
+    torch.testing.assert_close(unchanged, image, rtol=1e-4, atol=1e-4)
+    shifted = make(1, rotation=0, scaling=0, shift=28)._augment(torch.ones(200, 1, 28, 28))
+    assert 0.1 < shifted.mean() < 0.5  # shifted by up to the whole image, each differently
 
 
-def test_pictures_that_are_no_squares_are_moved_as_far_down_as_across_and_turned_without_being_bent():
+def test_shift_and_rotation_of_a_wide_image_are_in_pixels_in_both_directions():
     wide = torch.zeros(300, 1, 32, 128)
     wide[:, :, 14:18, 62:66] = 1  # a small square in the middle
 
-    def center(moved):
-        mass = moved.sum(dim=(1, 2, 3))
-        down = (moved.sum(dim=(1, 3)) * torch.arange(32)).sum(dim=1) / mass
-        across = (moved.sum(dim=(1, 2)) * torch.arange(128)).sum(dim=1) / mass
-        return down - 15.5, across - 63.5
+    def center(image):
+        mass = image.sum(dim=(1, 2, 3))
+        y = (image.sum(dim=(1, 3)) * torch.arange(32)).sum(dim=1) / mass
+        x = (image.sum(dim=(1, 2)) * torch.arange(128)).sum(dim=1) / mass
+        return y - 15.5, x - 63.5
 
-    down, across = center(make(1, rotation=0, scaling=0, shift=8)._move(wide))
-    assert 7 < down.abs().max() <= 8.01
-    assert 7 < across.abs().max() <= 8.01
-    apart = torch.zeros(300, 1, 32, 128)
-    apart[:, :, 14:18, 94:98] = 1  # 32 to the right of the middle
-    down, across = center(make(1, rotation=20, scaling=0, shift=0)._move(apart))
-    assert down.abs().max() > 8
-    torch.testing.assert_close((down**2 + across**2).sqrt(), torch.full((300,), 32.0), atol=0.3, rtol=0)
+    y, x = center(make(1, rotation=0, scaling=0, shift=8)._augment(wide))
+    assert 7 < y.abs().max() <= 8.01
+    assert 7 < x.abs().max() <= 8.01
+    off_center = torch.zeros(300, 1, 32, 128)
+    off_center[:, :, 14:18, 94:98] = 1  # 32 to the right of the middle
+    y, x = center(make(1, rotation=20, scaling=0, shift=0)._augment(off_center))
+    assert y.abs().max() > 8
+    torch.testing.assert_close((y**2 + x**2).sqrt(), torch.full((300,), 32.0), atol=0.3, rtol=0)
 
 
 @pytest.mark.parametrize("image", [torch.rand(1, 28, 28), torch.rand(2, 3, 28, 28), torch.zeros(1, 1, 28, 28).byte()])
-def test_a_tensor_that_is_no_pictures_is_a_clear_error(image):
+def test_a_tensor_of_another_shape_or_dtype_is_an_error(image):
     with pytest.raises(zoo.ZooError, match=r"but should be \(N, 1, 28, 28\)"):
         zoo.build("digit-classifier").predict(image)
 
 
-def test_it_reads_in_half_precision():
-    found = zoo.build("digit-classifier").eval().to(torch.bfloat16).predict(torch.rand(2, 1, 28, 28))
-    assert len(found["label"]) == 2
+def test_predict_works_in_bfloat16():
+    predicted = zoo.build("digit-classifier").eval().to(torch.bfloat16).predict(torch.rand(2, 1, 28, 28))
+    assert len(predicted["label"]) == 2
 
 
-def test_a_label_that_no_score_is_for_is_refused(digits):
+def test_an_unknown_label_is_an_error(digits):
     trainer = make(5)
     batch = digits.train().__getitems__(range(4))
-    with pytest.raises(zoo.ZooError, match="a picture has label 12, but the model has 10 classes"):
+    with pytest.raises(zoo.ZooError, match="an image has label 12, but the model has 10 classes"):
         trainer.step(zoo.Batch(image=batch["image"], label=batch["label"] * 0 + 12))
 
 
-def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(stops_at, tmp_path):
-    words = ["dataset.source=subset", "run.steps=8", "run.batch_size=8", "run.device=cpu"]
-    zoo.run("digit-classifier-mnist", *words, folder=tmp_path / "whole")
-    zoo.run("digit-classifier-mnist", *words, folder=tmp_path / "stopped", callbacks=[stops_at(3)])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(stops_at, tmp_path):
+    overrides = ["dataset.source=subset", "run.steps=8", "run.batch_size=8", "run.device=cpu"]
+    zoo.run("digit-classifier-mnist", *overrides, folder=tmp_path / "uninterrupted")
+    zoo.run("digit-classifier-mnist", *overrides, folder=tmp_path / "stopped", callbacks=[stops_at(3)])
     assert _exit_code(["run", "--resume", str(tmp_path / "stopped")]) == 0
-    files = [tmp_path / run / "model.safetensors" for run in ("whole", "stopped")]
+    files = [tmp_path / run / "model.safetensors" for run in ("uninterrupted", "stopped")]
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_a_run_whose_step_size_rises_for_one_step_only_is_a_run_as_well(digits):
-    trainer = make(5)  # a warm-up of a fifth
+def test_the_warmup_may_last_one_step(digits):
+    trainer = make(5)  # a warmup of one fifth
     for _ in range(5):
         metrics = trainer.step(digits.train().__getitems__(range(4)))
     assert metrics["loss"].isfinite()

@@ -1,4 +1,4 @@
-"""The two networks: their sizes, their parameters' order, and what they compute."""
+"""Generator and discriminator: parameter counts, order of the parameters, outputs, and predict."""
 
 import pytest
 import torch
@@ -13,8 +13,8 @@ def make(**settings):
     return CLSGAN(CLSGAN.Config(**settings))
 
 
-def settled(model):
-    """The model in eval mode, its batch statistics no longer those of a new one."""
+def with_batch_statistics(model):
+    """The model in eval mode, with running statistics that are not the initial ones."""
     model.train()
     with torch.no_grad():
         for _ in range(5):
@@ -26,14 +26,14 @@ def count(module):
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def test_the_networks_have_exactly_the_parameters_of_the_reference():
+def test_the_networks_have_the_parameter_counts_of_the_reference():
     model = make()
     assert count(model.generator) == 1_523_024
     assert count(model.discriminator) == 626_625
     assert CLSGAN.count_parameters() == 1_523_024 + 626_625
 
 
-def test_parameters_come_in_the_order_described():
+def test_parameters_have_the_order_of_the_reference():
     generator = [tuple(parameter.shape) for parameter in make().generator.parameters()]
     expected = [(10, 96)]
     for inputs, outputs in [(192, 128), (128, 256), (256, 512), (512, 1024)]:
@@ -49,7 +49,7 @@ def test_parameters_come_in_the_order_described():
 
 
 def plain_generator(state, noise, label, training):
-    """The paper's generator, written out on the bare tensors."""
+    """The reference generator as tensor operations."""
     tensors = iter(state)
     x = torch.cat([noise, next(tensors)[label]], dim=1)
     for _ in range(4):
@@ -70,8 +70,8 @@ def plain_discriminator(state, image, label):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_both_networks_compute_what_a_plain_implementation_does(training):
-    model = settled(make())
+def test_both_networks_equal_a_plain_implementation(training):
+    model = with_batch_statistics(make())
     noise, label = torch.randn(16, 96), torch.arange(16) % 10
     expected = plain_generator(model.generator.state_dict().values(), noise, label, training)
     model.train(training)
@@ -85,7 +85,7 @@ def test_both_networks_compute_what_a_plain_implementation_does(training):
     torch.testing.assert_close(score, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_the_labels_embedding_stands_behind_noise_and_pixels():
+def test_label_embeddings_are_concatenated_after_noise_and_pixels():
     model, label = make(), torch.tensor([3])
     seen = {}
     for name, network in (("generator", model.generator.eval()), ("discriminator", model.discriminator)):
@@ -98,25 +98,25 @@ def test_the_labels_embedding_stands_behind_noise_and_pixels():
     assert torch.equal(seen["discriminator"], torch.cat([image.flatten(), embedding[1]])[None])
 
 
-def test_the_options_change_only_what_they_say():
+def test_each_setting_changes_only_what_it_describes():
     image, label = torch.rand(8, 1, 28, 28), torch.arange(8) // 4
     plain = make().discriminator
-    open_ended = make(sigmoid=False).discriminator
-    torch.testing.assert_close(torch.sigmoid(open_ended(image, label)), plain(image, label))
-    normalize_input = make(normalize_input=True).discriminator
-    torch.testing.assert_close(normalize_input((image + 1) / 2, label), plain(image, label))
+    without_sigmoid = make(sigmoid=False).discriminator
+    torch.testing.assert_close(torch.sigmoid(without_sigmoid(image, label)), plain(image, label))
+    normalized = make(normalize_input=True).discriminator
+    torch.testing.assert_close(normalized((image + 1) / 2, label), plain(image, label))
     unconditional = make(conditional=False)
     assert unconditional.discriminator(image).shape == (8,)
     assert count(unconditional.generator) == 1_523_024 - 960 - 96 * 128
 
 
 @pytest.mark.parametrize("normalize_input", [False, True])
-def test_the_deviation_is_the_mean_over_pixels_of_a_groups_deviation(normalize_input):
+def test_minibatch_std_is_the_std_within_a_group_averaged_over_the_pixels(normalize_input):
     model = make(minibatch_std_group_size=4, normalize_input=normalize_input).discriminator
     seen = []
     model.layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     image = torch.rand(8, 1, 28, 28)
-    image[4:] = image[4]  # a group of one picture, four times
+    image[4:] = image[4]  # a group of four identical images
     model(image, torch.arange(8) // 4)
     pixels = 2 * image - 1 if normalize_input else image
     expected = [float(group.flatten(1).std(dim=0, unbiased=False).mean()) for group in pixels.split(4)]
@@ -125,8 +125,8 @@ def test_the_deviation_is_the_mean_over_pixels_of_a_groups_deviation(normalize_i
     assert expected[1] == 0 < expected[0]
 
 
-def test_predicting_draws_the_same_pictures_for_the_same_seed():
-    model = settled(make())
+def test_predict_gives_the_same_images_for_the_same_seed():
+    model = with_batch_statistics(make())
     before = torch.get_rng_state()
     one, same, other = (model.predict(labels=[5, 5, 5, 5], seed=seed)["image"] for seed in (1, 1, 2))
     assert torch.equal(one, same)
@@ -136,15 +136,15 @@ def test_predicting_draws_the_same_pictures_for_the_same_seed():
     assert 0 <= one.min() < one.max() <= 1
 
 
-def test_four_fives_are_four_pictures():
-    image = settled(make()).predict(labels=[5, 5, 5, 5])["image"]
+def test_images_of_the_same_label_differ():
+    image = with_batch_statistics(make()).predict(labels=[5, 5, 5, 5])["image"]
     for first in range(4):
         for second in range(first):
             assert (image[first] - image[second]).abs().max() > 1e-3
 
 
-def test_predicting_says_which_labels_it_drew():
-    model = settled(make())
+def test_predict_returns_the_labels_of_its_images():
+    model = with_batch_statistics(make())
     assert model.predict(labels=[7, 1])["label"] == [7, 1]
     assert model.predict(labels=3)["label"] == [3]
     assert model.predict(count=12)["label"] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
@@ -156,28 +156,28 @@ def test_predicting_says_which_labels_it_drew():
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([5, 10], r"labels has 10, but should lie in 0\.\.9"),
-        ([-1], r"labels has -1, but should lie in 0\.\.9"),
-        ("five", "labels is 'five', but should be whole numbers"),
-        ([5.0], r"labels is \[5\.0\], but should be whole numbers"),
-        ([True], "should be whole numbers"),
-        ([], "should be whole numbers"),
-        ([[1]], "should be whole numbers"),
+        ([5, 10], r"labels contains 10, but should contain integers from 0 to 9"),
+        ([-1], r"labels contains -1, but should contain integers from 0 to 9"),
+        ("five", "labels is 'five', but should be integers"),
+        ([5.0], r"labels is \[5\.0\], but should be integers"),
+        ([True], "should be integers"),
+        ([], "should be integers"),
+        ([[1]], "should be integers"),
     ],
 )
-def test_labels_that_cannot_be_drawn_are_a_clear_error(labels, message):
+def test_invalid_labels_are_an_error(labels, message):
     with pytest.raises(zoo.ZooError, match=message) as error:
         make().predict(labels=labels)
     assert error.value.hint == "Write for example labels=[5,5,5,5]."
 
 
 @pytest.mark.parametrize("named", [{"count": 0}, {"count": -3}, {"count": "many"}, {"seed": "x"}, {"seed": 1.5}])
-def test_a_count_or_seed_that_is_no_number_is_a_clear_error(named):
+def test_an_invalid_count_or_seed_is_an_error(named):
     (name,) = named
     with pytest.raises(zoo.ZooError, match=f"{name} is"):
-        settled(make()).predict(**named)
+        with_batch_statistics(make()).predict(**named)
 
 
-def test_a_model_without_labels_refuses_them():
-    with pytest.raises(zoo.ZooError, match="this model draws without labels"):
+def test_an_unconditional_model_accepts_no_labels():
+    with pytest.raises(zoo.ZooError, match="this model is unconditional, but labels were given"):
         make(conditional=False).predict(labels=[5])

@@ -1,4 +1,4 @@
-"""Epochs whose neighbors share a label."""
+"""Order of the training examples in groups of one label."""
 
 import pytest
 import torch
@@ -16,31 +16,33 @@ def seeded(seed):
     return torch.Generator().manual_seed(seed)
 
 
-@given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=40), group=st.integers(1, 5), seed=st.integers(0, 99))
-def test_every_group_has_one_label_and_each_label_leaves_out_less_than_a_group(labels, group, seed):
+@given(
+    labels=st.lists(st.integers(0, 3), min_size=1, max_size=40), group_size=st.integers(1, 5), seed=st.integers(0, 99)
+)
+def test_every_group_has_one_label_and_less_than_a_group_of_each_label_is_dropped(labels, group_size, seed):
     labels = torch.tensor(labels)
-    if labels.bincount().max() < group:
-        with pytest.raises(zoo.ZooError, match=f"same_label_group_size is {group}, but no label has more than"):
-            same_label_order(zoo.InMemory(label=labels), group, seeded(seed))
+    if labels.bincount().max() < group_size:
+        with pytest.raises(zoo.ZooError, match=f"same_label_group_size is {group_size}, but no label has more than"):
+            same_label_order(zoo.InMemory(label=labels), group_size, seeded(seed))
         return
-    order = same_label_order(zoo.InMemory(label=labels), group, seeded(seed))
-    assert len(order) % group == 0
+    order = same_label_order(zoo.InMemory(label=labels), group_size, seeded(seed))
+    assert len(order) % group_size == 0
     assert len(order.unique()) == len(order)
-    for members in labels[order].view(-1, group):
-        assert len(members.unique()) == 1
+    for group in labels[order].view(-1, group_size):
+        assert len(group.unique()) == 1
     for label in labels.unique():
-        left_out = (labels == label).sum() - (labels[order] == label).sum()
-        assert 0 <= left_out < group
+        dropped = (labels == label).sum() - (labels[order] == label).sum()
+        assert 0 <= dropped < group_size
 
 
-def test_other_examples_are_left_out_in_another_epoch():
+def test_different_examples_are_dropped_in_different_epochs():
     examples = zoo.InMemory(label=LABELS)
-    left_out = {frozenset(range(22)) - frozenset(same_label_order(examples, 4, seeded(s)).tolist()) for s in range(9)}
-    assert len(left_out) > 1
-    assert {len(one) for one in left_out} == {22 - 8 - 4 - 0 - 4}
+    dropped = {frozenset(range(22)) - frozenset(same_label_order(examples, 4, seeded(s)).tolist()) for s in range(9)}
+    assert len(dropped) > 1
+    assert {len(one) for one in dropped} == {22 - 8 - 4 - 0 - 4}
 
 
-def test_the_order_follows_from_the_generator_alone():
+def test_the_order_depends_on_the_generator_only():
     examples = zoo.InMemory(label=LABELS)
     torch.manual_seed(0)
     one = same_label_order(examples, 2, seeded(1))
@@ -49,13 +51,13 @@ def test_the_order_follows_from_the_generator_alone():
     assert not torch.equal(same_label_order(examples, 2, seeded(2)), one)
 
 
-def test_any_examples_with_labels_will_do():
+def test_examples_may_be_any_sequence_with_labels():
     examples = [{"label": int(label)} for label in LABELS]
     in_memory = same_label_order(zoo.InMemory(label=LABELS), 3, seeded(1))
     assert torch.equal(same_label_order(examples, 3, seeded(1)), in_memory)
 
 
-def test_the_trainer_orders_by_its_label_group():
+def test_the_trainer_uses_same_label_group_size():
     examples = zoo.InMemory(label=LABELS)
     grouped = CLSGANTrainer(CLSGANTrainer.Config(same_label_group_size=3, eval_classifier=None)).order(
         examples, seeded(5)

@@ -1,4 +1,4 @@
-"""One step of the trainer against the paper's, written out; and what is around it."""
+"""The trainer's step against a plain implementation; schedules, EMA, preview and evaluation."""
 
 import copy
 
@@ -13,7 +13,7 @@ from zoo_plugins.clsgan.trainer import CLSGANTrainer
 
 
 def make(steps=10, model=None, **settings):
-    """A trainer that is set up, on the CPU and without a judge."""
+    """A trainer after setup, on the CPU and without evaluation."""
     torch.manual_seed(0)
     engine = AccelerateEngine(RunSettings(steps=steps, device="cpu"))
     engine.total_steps = steps
@@ -28,22 +28,22 @@ def batch(count=16, seed=1):
     return zoo.Batch(image=image, label=torch.arange(count) // 4 % 10)
 
 
-def reference_step(model, of_generator, of_discriminator, image, label):
-    """The training step as the issue describes it: two separate passes of the discriminator, plain losses."""
+def reference_step(model, generator_optimizer, discriminator_optimizer, image, label):
+    """The training step with separate passes of the discriminator over real and generated images."""
     generated = model.generator(torch.randn(len(image), 96), label)
-    l1_weight = (generated - image).abs().mean()
-    generator_loss = 0.05 * l1_weight + ((model.discriminator(generated, label) - 1) ** 2).mean()
-    of_generator.zero_grad()
+    l1_loss = (generated - image).abs().mean()
+    generator_loss = 0.05 * l1_loss + ((model.discriminator(generated, label) - 1) ** 2).mean()
+    generator_optimizer.zero_grad()
     generator_loss.backward()
-    of_generator.step()
+    generator_optimizer.step()
 
     real_loss = ((model.discriminator(image, label) - 1) ** 2).mean()
     fake_loss = (model.discriminator(generated.detach(), label) ** 2).mean()
-    of_discriminator.zero_grad()
+    discriminator_optimizer.zero_grad()
     (real_loss + fake_loss).backward()
-    of_discriminator.step()
+    discriminator_optimizer.step()
     return {
-        "l1_loss": l1_weight.item(),
+        "l1_loss": l1_loss.item(),
         "generator_loss": generator_loss.item(),
         "discriminator_loss": real_loss.item() + fake_loss.item(),
         "real_loss": real_loss.item(),
@@ -51,7 +51,7 @@ def reference_step(model, of_generator, of_discriminator, image, label):
     }
 
 
-def test_steps_with_the_default_settings_are_those_of_the_reference():
+def test_steps_with_the_default_settings_equal_the_reference():
     trainer = make()
     model = copy.deepcopy(trainer._model)
     optimizers = [
@@ -65,13 +65,13 @@ def test_steps_with_the_default_settings_are_those_of_the_reference():
         torch.manual_seed(step)
         expected = reference_step(model, *optimizers, one["image"], one["label"])
         assert {name: value.item() for name, value in metrics.items()} == pytest.approx(expected, abs=1e-6)
-        if step == 0:  # later, Adam's division magnifies what rounding did to the smallest gradients
+        if step == 0:  # later steps amplify rounding errors of small gradients, since Adam divides by their magnitude
             for name, tensor in trainer._model.state_dict().items():
                 torch.testing.assert_close(tensor, model.state_dict()[name], rtol=0, atol=1e-6, msg=name)
 
 
-def test_a_label_that_the_model_does_not_have_is_refused_at_the_first_step():
-    with pytest.raises(zoo.ZooError, match="a picture has label 3, but the model has 3 classes") as error:
+def test_an_unknown_label_is_an_error_at_the_first_step():
+    with pytest.raises(zoo.ZooError, match="an image has label 3, but the model has 3 classes") as error:
         make(model={"num_classes": 3}).step(batch())
     assert error.value.hint == "Write `model.num_classes=4` or more."
 
@@ -84,13 +84,13 @@ def test_cross_entropy_is_the_non_saturating_loss():
         metrics = trainer.step(one)
         torch.manual_seed(5)
         score = model.discriminator(model.generator(torch.randn(16, 96), one["label"]), one["label"])
-        chance = score if sigmoid else torch.sigmoid(score)
-        assert float(metrics["generator_loss"]) == pytest.approx(-chance.log().mean().item(), abs=1e-5)
+        probability = score if sigmoid else torch.sigmoid(score)
+        assert float(metrics["generator_loss"]) == pytest.approx(-probability.log().mean().item(), abs=1e-5)
         assert "l1_loss" not in metrics
 
 
 @pytest.mark.parametrize("frozen", ["generator", "discriminator"])
-def test_each_network_learns_from_its_own_loss_alone(frozen):
+def test_each_network_is_updated_by_its_own_optimizer_only(frozen):
     trainer, free = make(), {"generator": "discriminator", "discriminator": "generator"}[frozen]
     untouched = copy.deepcopy(getattr(trainer._model, frozen))
     before = copy.deepcopy(getattr(trainer._model, free))
@@ -105,7 +105,7 @@ def test_each_network_learns_from_its_own_loss_alone(frozen):
     )
 
 
-def test_no_gradient_of_one_networks_step_reaches_the_other():
+def test_the_discriminators_loss_adds_nothing_to_the_generators_gradients():
     trainer = make()
     model, one = copy.deepcopy(trainer._model), batch()
     torch.manual_seed(5)
@@ -118,14 +118,14 @@ def test_no_gradient_of_one_networks_step_reaches_the_other():
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-7)
 
 
-def test_step_sizes_stay_and_then_fall_to_zero():
+def test_learning_rates_are_constant_and_then_decay_to_zero():
     trainer = make(steps=10, lr_decay_start=0.5, generator_learning_rate=2e-4, discriminator_learning_rate=4e-4)
     seen = []
     for _ in range(10):
         seen.append([optimizer.param_groups[0]["lr"] for optimizer in optimizers_of(trainer)])
         trainer.step(batch(8))
-    share = [1, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2]
-    assert seen == [pytest.approx([2e-4 * part, 4e-4 * part]) for part in share]
+    fractions = [1, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2]
+    assert seen == [pytest.approx([2e-4 * fraction, 4e-4 * fraction]) for fraction in fractions]
     assert [optimizer.param_groups[0]["lr"] for optimizer in optimizers_of(trainer)] == [0, 0]
 
 
@@ -133,11 +133,11 @@ def optimizers_of(trainer):
     return trainer.generator_optimizer, trainer.discriminator_optimizer
 
 
-def test_a_run_of_no_steps_has_a_schedule_too():
+def test_a_run_of_zero_steps_has_a_schedule():
     assert make(steps=0, lr_decay_start=0.5).generator_schedule.get_last_lr() == [3e-4]
 
 
-def test_what_is_published_is_the_average_of_the_generators_weights():
+def test_finalize_loads_the_ema_into_the_generator():
     trainer = make(ema_decay=0.1)
     expected = copy.deepcopy(trainer._model.generator.layers[0].weight.detach())
     for step in range(4):
@@ -150,32 +150,32 @@ def test_what_is_published_is_the_average_of_the_generators_weights():
 
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
-def test_a_preview_shows_real_beside_generated_and_leaves_the_training_as_it_was(ema_decay):
+def test_the_preview_shows_real_next_to_generated_images_and_changes_no_state(ema_decay):
     trainer, one = make(ema_decay=ema_decay), batch()
     trainer.step(one)
     before = copy.deepcopy(trainer._model.state_dict())
-    pictures = trainer.preview(one)
-    assert pictures.shape == (16, 1, 28, 56)
-    assert torch.equal(pictures[..., :28], one["image"])
-    assert 0 <= pictures.min() <= pictures.max() <= 1
-    assert not pictures.requires_grad
+    preview = trainer.preview(one)
+    assert preview.shape == (16, 1, 28, 56)
+    assert torch.equal(preview[..., :28], one["image"])
+    assert 0 <= preview.min() <= preview.max() <= 1
+    assert not preview.requires_grad
     assert all(module.training for module in trainer._model.modules())
     for name, tensor in trainer._model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
 
 
-def test_without_labels_a_batch_needs_none():
+def test_an_unconditional_model_needs_no_labels_in_the_batch():
     trainer = make(model={"conditional": False})
     image = batch()["image"]
     assert trainer.step(zoo.Batch(image=image)).keys() >= {"generator_loss", "discriminator_loss"}
     assert trainer.preview(zoo.Batch(image=image)).shape == (16, 1, 28, 56)
 
 
-def test_without_a_judge_nothing_is_evaluated():
+def test_without_an_evaluation_classifier_there_are_no_metrics():
     assert make().evaluate([batch()], [batch()]) == {}
 
 
-def test_training_on_one_batch_brings_the_generated_pictures_nearer_to_it():
+def test_training_on_one_batch_reduces_the_l1_loss():
     trainer = make(steps=60, l1_weight=1.0)
     one = batch()
     losses = [float(trainer.step(one)["l1_loss"]) for _ in range(60)]

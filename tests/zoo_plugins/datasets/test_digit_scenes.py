@@ -1,4 +1,4 @@
-"""Scenes of the shipped digits: that masks agree with pictures, and that a scene is always the same scene."""
+"""Digit scenes: the masks match the images, and scene k of a seed is always the same."""
 
 import numpy as np
 import pytest
@@ -14,10 +14,10 @@ def make(**settings):
     return DigitScenes(DigitScenes.Config(**{"source": "subset", **settings}))
 
 
-def cropped(picture):
-    """What of ``picture`` is not black, as bytes and shape."""
-    (y, *_, bottom), (x, *_, right) = (np.flatnonzero(picture.any(axis=axis)) for axis in (1, 0))
-    crop = picture[y : bottom + 1, x : right + 1]
+def cropped(image):
+    """The bounding box of the nonzero pixels of ``image``, as bytes and shape."""
+    (y, *_, bottom), (x, *_, right) = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+    crop = image[y : bottom + 1, x : right + 1]
     return crop.tobytes(), crop.shape
 
 
@@ -29,15 +29,15 @@ def collated(batch):
     return batch
 
 
-def plain_scene(pictures, labels, height, width, digits, key):
-    """Digit after digit and pixel after pixel, drawn as the data set draws."""
+def plain_scene(digits, labels, height, width, max_digits, key):
+    """A scene drawn pixel by pixel, with the random numbers in the order of the dataset."""
     random = np.random.default_rng(key)
     image, mask = np.zeros((height, width), np.uint8), np.zeros((height, width), np.int64)
-    for _ in range(random.integers(1, digits, endpoint=True)):
-        chosen = random.integers(len(pictures))
+    for _ in range(random.integers(1, max_digits, endpoint=True)):
+        chosen = random.integers(len(digits))
         top, left = (random.integers(side - 28, endpoint=True) for side in (height, width))
         for y, x in np.ndindex(28, 28):
-            value = pictures[chosen, y, x]
+            value = digits[chosen, y, x]
             if value >= 128:
                 image[top + y, left + x], mask[top + y, left + x] = value, labels[chosen] + 1
             else:
@@ -45,7 +45,7 @@ def plain_scene(pictures, labels, height, width, digits, key):
     return image, mask
 
 
-def test_scenes_are_pictures_in_0_to_1_with_a_class_for_every_pixel():
+def test_scenes_are_images_in_0_to_1_with_a_class_index_for_every_pixel():
     batch = make().train().__getitems__(range(30))
     assert type(batch) is zoo.Batch
     image, mask = batch["image"], batch["mask"]
@@ -55,24 +55,24 @@ def test_scenes_are_pictures_in_0_to_1_with_a_class_for_every_pixel():
     assert mask.unique().tolist() == list(range(11))
 
 
-def test_a_pixel_belongs_to_a_digit_where_it_is_bright_and_only_there():
+def test_pixels_of_at_least_half_brightness_belong_to_a_digit():
     batch = make().train().__getitems__(range(50))
     bright = batch["image"][:, 0] >= 128 / 255
     assert torch.equal(batch["mask"] > 0, bright)
 
 
-def test_a_scene_of_one_digit_has_that_digit_and_its_class():
+def test_each_split_has_its_own_digits_with_their_classes():
     digits, known = Digits("subset", None, True), {}
-    for part in ("train", "held_out", "test"):
-        pictures, labels = getattr(digits, part)
-        known |= {cropped(one): (part, int(label)) for one, label in zip(pictures.numpy(), labels, strict=True)}
-    data = make(digits=1, validation_scenes=40, test_scenes=40)
-    for part, examples in {"train": data.train(), "held_out": data.validation(), "test": data.test()}.items():
+    for split in ("train", "validation", "test"):
+        images, labels = getattr(digits, split)
+        known |= {cropped(one): (split, int(label)) for one, label in zip(images.numpy(), labels, strict=True)}
+    data = make(max_digits=1, validation_scenes=40, test_scenes=40)
+    for split, examples in {"train": data.train(), "validation": data.validation(), "test": data.test()}.items():
         labels = set()
-        for number in range(40):
-            scene = examples[number]
-            of_part, label = known[cropped(bytes_of(scene["image"][0]))]
-            assert of_part == part
+        for index in range(40):
+            scene = examples[index]
+            split_of_digit, label = known[cropped(bytes_of(scene["image"][0]))]
+            assert split_of_digit == split
             assert scene["mask"].unique().tolist() == [0, label + 1]
             labels.add(label)
         assert len(labels) > 5
@@ -80,19 +80,19 @@ def test_a_scene_of_one_digit_has_that_digit_and_its_class():
 
 @pytest.mark.parametrize("size", [(64, 84), (28, 40)])
 def test_a_later_digit_covers_an_earlier_one(size):
-    pictures, labels = (part.numpy() for part in Digits("subset", None, True).test)
-    config = DigitScenes.Config(height=size[0], width=size[1], digits=4)
-    batch = Scenes(pictures, labels, config, (7, 1))(range(12))
-    most = 0
+    digits, labels = (tensor.numpy() for tensor in Digits("subset", None, True).test)
+    config = DigitScenes.Config(height=size[0], width=size[1], max_digits=4)
+    batch = Scenes(digits, labels, config, (7, 1))(range(12))
+    most_digits = 0
     for number in range(12):
-        image, mask = plain_scene(pictures, labels, *size, 4, [7, 1, number])
+        image, mask = plain_scene(digits, labels, *size, 4, [7, 1, number])
         assert np.array_equal(bytes_of(batch["image"][number, 0]), image)
         assert np.array_equal(batch["mask"][number].numpy(), mask)
-        most = max(most, len(np.unique(mask)) - 1)
-    assert most >= 3
+        most_digits = max(most_digits, len(np.unique(mask)) - 1)
+    assert most_digits >= 3
 
 
-def test_digits_lie_anywhere_up_to_the_edges():
+def test_digits_may_be_anywhere_up_to_the_edges():
     covered = (make().train().__getitems__(range(400))["image"] > 0).any(dim=0)[0]
     ys, xs = covered.any(dim=1).nonzero(), covered.any(dim=0).nonzero()
     assert (int(ys.min()) <= 4, int(ys.max()) >= 59) == (True, True)  # digits have a black border of four pixels
@@ -100,11 +100,11 @@ def test_digits_lie_anywhere_up_to_the_edges():
 
 
 def test_a_scene_may_be_as_small_as_a_digit():
-    scene = make(height=28, width=28, digits=1).train()[0]
+    scene = make(height=28, width=28, max_digits=1).train()[0]
     assert scene["image"].shape == (1, 28, 28)
 
 
-def test_scene_k_of_a_seed_is_the_same_in_any_batch_any_instance_and_any_process():
+def test_scene_k_of_a_seed_is_the_same_in_any_batch_instance_and_process():
     examples = make(seed=3).train()
     expected = examples[7]
     others = [
@@ -118,19 +118,19 @@ def test_scene_k_of_a_seed_is_the_same_in_any_batch_any_instance_and_any_process
             assert torch.equal(batch[name][1], tensor)
 
 
-def test_training_scenes_never_end_and_another_seed_gives_others_but_the_same_test():
+def test_training_scenes_are_endless_and_depend_on_the_seed_unlike_the_other_splits():
     one, other = make(epoch_size=10), make(epoch_size=10, seed=1)
     assert one.train().endless
     assert len(one.train()) == 10
     scenes = [one.train()[0], one.train()[10], one.train()[10**9], other.train()[0]]
     assert len({bytes_of(scene["image"]).tobytes() for scene in scenes}) == 4
-    for part in ("validation", "evaluation"):
-        ours, theirs = getattr(one, part)(), getattr(other, part)()
+    for split in ("validation", "test"):
+        ours, theirs = getattr(one, split)(), getattr(other, split)()
         assert torch.equal(ours[4]["mask"], theirs[4]["mask"])
     assert (len(one.validation()), len(one.test())) == (1_000, 5_000)
 
 
-def test_the_fingerprint_follows_the_settings_that_matter(tmp_path):
+def test_the_fingerprint_depends_on_the_settings_that_affect_the_scenes(tmp_path):
     one = make().fingerprint()
     assert one == make(root=str(tmp_path), download=False).fingerprint()
-    assert len({one, make(seed=1).fingerprint(), make(digits=2).fingerprint()}) == 3
+    assert len({one, make(seed=1).fingerprint(), make(max_digits=2).fingerprint()}) == 3

@@ -1,4 +1,4 @@
-"""Clips in a folder: pictures, GIF files and arrays of the shipped digits, and what windows are cut from them."""
+"""A folder of clips (images, GIF files and arrays of digits) and the windows cut from them."""
 
 import os
 import warnings
@@ -39,10 +39,10 @@ def save_gif(frames, path):
     first.save(path, save_all=True, append_images=others, duration=100)
 
 
-def save_pictures(frames, folder, ending="png"):
+def save_images(frames, folder, suffix="png"):
     folder.mkdir()
     for number, frame in enumerate(frames):
-        Image.fromarray(frame).save(folder / f"{number:03d}.{ending}")
+        Image.fromarray(frame).save(folder / f"{number:03d}.{suffix}")
 
 
 @pytest.fixture
@@ -53,10 +53,10 @@ def clips(digits):
 
 @pytest.fixture
 def folder(tmp_path, clips):
-    """A clip of every kind."""
+    """One clip of each kind."""
     folder = tmp_path / "clips"
     folder.mkdir()
-    save_pictures(clips[0], folder / "pictures")
+    save_images(clips[0], folder / "images")
     save_gif(clips[1], folder / "animation.gif")
     np.save(folder / "array.npy", clips[2])
     np.savez(folder / "packed.npz", clips[3][..., None])
@@ -71,12 +71,12 @@ def ten(tmp_path, digits):
     return tmp_path
 
 
-def parts(data):
+def splits(data):
     return data.train(), data.validation(), data.test()
 
 
 def windows_of(examples):
-    """Every window as bytes, past and future together."""
+    """All windows as bytes, past and future concatenated."""
     return [
         torch.cat([window["past"], window["future"]]).mul(255).round().byte().numpy().tobytes()
         for window in (examples[number] for number in range(len(examples)))
@@ -91,14 +91,14 @@ def collated(examples):
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])
-def test_every_window_of_every_kind_of_clip_is_there_once(folder, clips, stride):
+def test_the_splits_contain_every_window_of_every_kind_of_clip_once(folder, clips, stride):
     expected = [clip[start : start + 3].tobytes() for clip in clips for start in range(0, len(clip) - 2, stride)]
-    found = [window for part in parts(make(folder, stride=stride)) for window in windows_of(part)]
+    found = [window for split in splits(make(folder, stride=stride)) for window in windows_of(split)]
     assert sorted(found) == sorted(expected)
 
 
 @pytest.mark.parametrize(("stride", "count"), [(1, 18), (2, 9), (3, 6), (5, 4), (17, 2), (18, 1), (1000, 1)])
-def test_windows_start_a_stride_apart_and_lie_wholly_in_the_clip(tmp_path, digits, stride, count):
+def test_windows_start_a_stride_apart_and_are_inside_the_clip(tmp_path, digits, stride, count):
     for name in "abc":
         np.save(tmp_path / f"{name}.npy", digits[:20])
     examples = make(tmp_path, stride=stride).train()
@@ -113,50 +113,50 @@ def test_windows_start_a_stride_apart_and_lie_wholly_in_the_clip(tmp_path, digit
         examples[count]
 
 
-def test_a_clip_as_long_as_a_window_has_one(tmp_path, digits):
+def test_a_clip_of_the_length_of_a_window_has_one_window(tmp_path, digits):
     for name in "abc":
         np.save(tmp_path / f"{name}.npy", digits[:7])
-    assert [len(part) for part in parts(make(tmp_path, frames_in=4, frames_out=3))] == [1, 1, 1]
+    assert [len(split) for split in splits(make(tmp_path, frames_in=4, frames_out=3))] == [1, 1, 1]
 
 
-def test_pictures_follow_one_another_in_the_order_of_their_names(tmp_path, digits):
+def test_frames_are_sorted_by_file_name(tmp_path, digits):
     for name in "abc":
         (tmp_path / name).mkdir()
-        for place, number in enumerate(("010", "009", "2")):
-            Image.fromarray(digits[place]).save(tmp_path / name / f"{number}.png")
+        for index, stem in enumerate(("010", "009", "2")):
+            Image.fromarray(digits[index]).save(tmp_path / name / f"{stem}.png")
     window = make(tmp_path).train()[0]
     torch.testing.assert_close(window["past"][:, 0], torch.from_numpy(digits[[1, 0]]) / 255)
     torch.testing.assert_close(window["future"][:, 0], torch.from_numpy(digits[[2]]) / 255)
 
 
-def test_hidden_files_and_what_is_no_clip_are_passed_over(folder):
-    before = [len(part) for part in parts(make(folder))]
+def test_hidden_files_and_other_files_are_ignored(folder):
+    before = [len(split) for split in splits(make(folder))]
     (folder / ".DS_Store").write_bytes(b"\0")
     (folder / ".hidden").mkdir()
-    (folder / "notes.txt").write_text("which clip is which")
-    (folder / "pictures" / "notes.txt").write_text("which frame is which")
-    (folder / "pictures" / ".000.png.swp").write_bytes(b"\0")
-    assert [len(part) for part in parts(make(folder))] == before
+    (folder / "notes.txt").write_text("notes on the clips")
+    (folder / "images" / "notes.txt").write_text("notes on the frames")
+    (folder / "images" / ".000.png.swp").write_bytes(b"\0")
+    assert [len(split) for split in splits(make(folder))] == before
 
 
 # -- the split ---------------------------------------------------------------
 
 
 def clips_of(examples):
-    return {clip.path.stem for clip, _ in examples.places}
+    return {clip.path.stem for clip, _ in examples.starts}
 
 
-def test_a_clip_is_wholly_for_training_for_validation_or_for_evaluation(ten):
+def test_all_windows_of_a_clip_are_in_one_split(ten):
     data = make(ten, validation_fraction=0.2, test_fraction=0.3)
-    train, validation, evaluation = (set(windows_of(part)) for part in parts(data))
-    assert [len(part) for part in (train, validation, evaluation)] == [5 * 4, 2 * 4, 3 * 4]
-    assert len(train | validation | evaluation) == 40
-    names = [clips_of(part) for part in parts(data)]
-    assert [len(part) for part in names] == [5, 2, 3]
+    train, validation, test = (set(windows_of(split)) for split in splits(data))
+    assert [len(split) for split in (train, validation, test)] == [5 * 4, 2 * 4, 3 * 4]
+    assert len(train | validation | test) == 40
+    names = [clips_of(split) for split in splits(data)]
+    assert [len(split) for split in names] == [5, 2, 3]
     assert set.union(*names) == set("0123456789")
 
 
-def test_the_split_follows_from_its_seed_alone(ten):
+def test_the_split_depends_on_the_split_seed_only(ten):
     one, same, other = (make(ten, split_seed=seed) for seed in (1, 1, 2))
     assert windows_of(one.train()) == windows_of(same.train())
     assert set(windows_of(one.train())) != set(windows_of(other.train()))
@@ -164,26 +164,28 @@ def test_the_split_follows_from_its_seed_alone(ten):
     assert clips_of(again.test()) == clips_of(one.test())
 
 
-@pytest.mark.parametrize(("validation", "evaluation"), [(0.01, 0.01), (0.5, 0.5), (0.9, 0.1), (0.9, 0.9), (0.1, 0.99)])
-def test_every_part_has_a_clip_whatever_its_share(ten, validation, evaluation):
-    data = make(ten, validation_fraction=validation, test_fraction=evaluation)
-    names = [clips_of(part) for part in parts(data)]
-    assert min(len(part) for part in names) >= 1
-    assert sum(len(part) for part in names) == len(set.union(*names)) == 10
+@pytest.mark.parametrize(
+    ("validation_fraction", "test_fraction"), [(0.01, 0.01), (0.5, 0.5), (0.9, 0.1), (0.9, 0.9), (0.1, 0.99)]
+)
+def test_every_split_has_a_clip_for_any_fractions(ten, validation_fraction, test_fraction):
+    data = make(ten, validation_fraction=validation_fraction, test_fraction=test_fraction)
+    names = [clips_of(split) for split in splits(data)]
+    assert min(len(split) for split in names) >= 1
+    assert sum(len(split) for split in names) == len(set.union(*names)) == 10
 
 
 # -- color and size ---------------------------------------------------------
 
 
 def colored(digits, count):
-    """(T, 28, 28, 3): another digit in each channel."""
+    """(T, 28, 28, 3), with a different digit in each channel."""
     return np.stack([digits[:count], digits[100 : 100 + count], digits[200 : 200 + count]], axis=-1)
 
 
-def test_colour_is_kept_or_becomes_grey(tmp_path, digits):
+def test_color_is_kept_or_converted_to_gray(tmp_path, digits):
     frames = colored(digits, 3)
     for name in "abc":
-        save_pictures(frames, tmp_path / name)
+        save_images(frames, tmp_path / name)
     rgb = make(tmp_path, color="rgb").train()[0]
     expected = torch.from_numpy(frames).permute(0, 3, 1, 2) / 255
     torch.testing.assert_close(rgb["past"], expected[:2])
@@ -192,7 +194,7 @@ def test_colour_is_kept_or_becomes_grey(tmp_path, digits):
     torch.testing.assert_close(gray["past"], (expected[:2] * luma).sum(dim=1, keepdim=True), rtol=0, atol=1 / 128)
 
 
-def test_grey_clips_fill_all_three_channels(folder):
+def test_gray_clips_fill_all_three_channels(folder):
     window = make(folder, color="rgb").train()[0]
     assert window["past"].shape == (2, 3, 28, 28)
     assert torch.equal(window["past"][:, 0], window["past"][:, 2])
@@ -200,45 +202,45 @@ def test_grey_clips_fill_all_three_channels(folder):
 
 
 @pytest.mark.parametrize(("height", "width"), [(14, 20), (56, 40), (0, 14), (14, 0)])
-def test_frames_are_scaled_to_the_size_asked_for(folder, height, width):
-    plain, scaled = make(folder).train()[0], make(folder, height=height, width=width).train()[0]
+def test_frames_are_resized_to_the_given_size(folder, height, width):
+    original, resized = make(folder).train()[0], make(folder, height=height, width=width).train()[0]
     size = (height or 28, width or 28)
-    assert scaled["past"].shape == (2, 1, *size)
-    expected = F.interpolate(plain["past"], size, mode="bilinear", antialias=True)
-    torch.testing.assert_close(scaled["past"], expected.clamp(0, 1))
-    assert 0 <= scaled["past"].min() <= scaled["past"].max() <= 1
-    assert float(scaled["past"].mean()) == pytest.approx(float(plain["past"].mean()), rel=0.1)
+    assert resized["past"].shape == (2, 1, *size)
+    expected = F.interpolate(original["past"], size, mode="bilinear", antialias=True)
+    torch.testing.assert_close(resized["past"], expected.clamp(0, 1))
+    assert 0 <= resized["past"].min() <= resized["past"].max() <= 1
+    assert float(resized["past"].mean()) == pytest.approx(float(original["past"].mean()), rel=0.1)
 
 
-def test_clips_of_different_sizes_are_refused_unless_all_are_scaled(folder, digits):
+def test_clips_of_different_sizes_are_an_error_unless_they_are_resized(folder, digits):
     np.save(folder / "wide.npy", np.concatenate([digits[:5], digits[5:10]], axis=2))
     with pytest.raises(zoo.ZooError, match=r"is 28 x (56|28), but .* is 28 x (28|56)") as error:
         make(folder, height=20).train()
     assert "dataset.height=128 dataset.width=128" in error.value.hint
     data = make(folder, height=20, width=24)
-    assert {part[number]["past"].shape for part in parts(data) for number in range(len(part))} == {(2, 1, 20, 24)}
+    assert {split[number]["past"].shape for split in splits(data) for number in range(len(split))} == {(2, 1, 20, 24)}
 
 
 # -- reading -----------------------------------------------------------------
 
 
-def test_frames_are_read_when_a_window_is_asked_for(folder, clips, digits):
+def test_frames_are_read_on_access(folder, clips, digits):
     data = make(folder)
-    examples = {clip.path.name: (part, number) for part in parts(data) for number, (clip, start) in
-                enumerate(part.places) if start == 0}  # fmt: skip
+    examples = {clip.path.name: (split, number) for split in splits(data) for number, (clip, start) in
+                enumerate(split.starts) if start == 0}  # fmt: skip
     other = digits[500:508]
-    Image.fromarray(other[0]).save(folder / "pictures" / "000.png")
+    Image.fromarray(other[0]).save(folder / "images" / "000.png")
     save_gif(other[:6], folder / "animation.gif")
     np.save(folder / "array.npy", other[:7])
     np.savez(folder / "packed.npz", other)
     assert len(examples) == 4
-    for part, number in examples.values():
-        torch.testing.assert_close(part[number]["past"][0, 0], torch.from_numpy(other[0]) / 255)
+    for split, number in examples.values():
+        torch.testing.assert_close(split[number]["past"][0, 0], torch.from_numpy(other[0]) / 255)
 
 
 @pytest.fixture
-def enormous(tmp_path, digits):
-    """A folder of three clips of 131 GB each, of which the file system keeps only the frames that were written."""
+def sparse_clips(tmp_path, digits):
+    """A folder of three sparse files of 131 GB each; the file system stores only the frames that were written."""
     count, frame = 2_000_000, 256 * 256
     header = {"descr": "|u1", "fortran_order": False, "shape": (count, 256, 256)}
     path = tmp_path / "a.npy"
@@ -258,8 +260,8 @@ def enormous(tmp_path, digits):
         (tmp_path / f"{name}.npy").unlink()
 
 
-def test_a_clip_may_be_larger_than_memory(enormous, digits):
-    examples = make(enormous, stride=5).train()
+def test_a_clip_may_be_larger_than_memory(sparse_clips, digits):
+    examples = make(sparse_clips, stride=5).train()
     assert len(examples) == 400_000
     assert torch.equal(examples[399_999]["past"][0, 0, :28, :28], torch.from_numpy(digits[0]) / 255)
 
@@ -274,7 +276,7 @@ def test_workers_give_the_same_windows(folder):
             assert torch.equal(batch, one)
 
 
-def test_the_fingerprint_follows_settings_and_files_but_not_their_place(folder, tmp_path):
+def test_the_fingerprint_depends_on_settings_and_files_but_not_on_the_folder(folder, tmp_path):
     one = make(folder).fingerprint()
     moved = folder.rename(tmp_path / "moved")
     assert make(moved).fingerprint() == one
@@ -283,7 +285,7 @@ def test_the_fingerprint_follows_settings_and_files_but_not_their_place(folder, 
     assert make(moved).fingerprint() != one
 
 
-def test_twenty_frames_in_and_twenty_out_are_trained_on_from_a_folder(tmp_path, digits):
+def test_its_recipe_trains_on_a_folder_of_clips(tmp_path, digits):
     (tmp_path / "clips").mkdir()
     for number in range(3):
         save_gif(digits[50 * number : 50 * number + 41], tmp_path / "clips" / f"{number}.gif")
@@ -298,52 +300,54 @@ def test_twenty_frames_in_and_twenty_out_are_trained_on_from_a_folder(tmp_path, 
         assert preview.size == (3 * 50 + 2, 32 + 4)
 
 
-# -- refusals ----------------------------------------------------------------
+# -- errors ----------------------------------------------------------------
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
+def test_a_missing_folder_is_an_error(tmp_path):
     for path in (tmp_path / "absent", tmp_path / "file"):
-        (tmp_path / "file").write_text("no folder")
+        (tmp_path / "file").write_text("not a folder")
         with pytest.raises(zoo.ZooError, match=r"dataset\.folder is .*, which can't be read: ") as error:
             make(path).train()
         assert str(path) in error.value.message
         assert error.value.hint == "Write `dataset.folder=FOLDER`."
 
 
-def test_fewer_than_three_clips_that_are_long_enough_are_refused(tmp_path, digits):
-    with pytest.raises(zoo.ZooError, match="has 0 sequences"):
+def test_fewer_than_three_clips_of_sufficient_length_are_an_error(tmp_path, digits):
+    with pytest.raises(zoo.ZooError, match="contains 0 clips"):
         make(tmp_path).train()
     for number, length in enumerate((5, 5, 2, 1)):
         np.save(tmp_path / f"{number}.npy", digits[:length])
-    with pytest.raises(zoo.ZooError, match="has 4 sequences, 2 of them of at least 3 frames; it takes 3") as error:
+    with pytest.raises(
+        zoo.ZooError, match="contains 4 clips, 2 of them with at least 3 frames, but at least 3 such"
+    ) as error:
         make(tmp_path).test()
     assert "dataset.frames_in" in error.value.hint
-    with pytest.warns(UserWarning, match="1 of 4 sequences"):
+    with pytest.warns(UserWarning, match="1 of 4 clips"):
         assert len(make(tmp_path, frames_in=1).train()) > 0
 
 
-def test_clips_that_are_too_short_are_left_out_and_said_so(ten, digits):
+def test_clips_that_are_too_short_are_skipped_with_a_warning(ten, digits):
     for name in ("short", "shorter"):
         np.save(ten / f"{name}.npy", digits[:2])
     (ten / "empty").mkdir()
     data = make(ten)
-    with pytest.warns(UserWarning, match="3 of 13 sequences have fewer than 3 frames and are left out: ") as said:
+    with pytest.warns(UserWarning, match="3 of 13 clips have fewer than 3 frames and are skipped: ") as warned:
         data.train()
-    assert str(said[0].message).endswith("empty, short.npy, shorter.npy.")
+    assert str(warned[0].message).endswith("empty, short.npy, shorter.npy.")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert set.union(*(clips_of(part) for part in parts(data))) == set("0123456789")
+        assert set.union(*(clips_of(split) for split in splits(data))) == set("0123456789")
 
 
 @pytest.mark.parametrize("name", ["broken.gif", "broken.npy", "broken.npz"])
-def test_a_damaged_file_is_named(folder, name):
-    (folder / name).write_bytes(b"nothing of the kind")
+def test_a_damaged_file_is_an_error_that_names_it(folder, name):
+    (folder / name).write_bytes(b"neither a GIF nor an array")
     with pytest.raises(zoo.ZooError) as error:
         make(folder).train()
     assert str(folder / name) in error.value.message
 
 
-def test_an_array_that_is_no_clip_is_named(folder, digits):
+def test_an_array_of_another_shape_is_an_error_that_names_it(folder, digits):
     np.save(folder / "still.npy", digits[0])
     with pytest.raises(zoo.ZooError, match=r"still\.npy holds \(28, 28\), but should hold \(T, H, W\)"):
         make(folder).train()
@@ -353,13 +357,13 @@ def test_an_array_that_is_no_clip_is_named(folder, digits):
         make(folder).train()
 
 
-def test_frames_that_do_not_fit_are_named_as_they_are_read(tmp_path, digits):
+def test_a_frame_of_another_size_is_an_error_that_names_it(tmp_path, digits):
     for name in "abc":
-        save_pictures([digits[0], digits[1][:20], digits[2]], tmp_path / name)
+        save_images([digits[0], digits[1][:20], digits[2]], tmp_path / name)
     examples = make(tmp_path).train()
     with pytest.raises(zoo.ZooError, match=r"001\.png is 20 x 28, but the first frame is 28 x 28"):
         examples[0]
     for name in "abc":
-        (tmp_path / name / "001.png").write_bytes(b"no picture")
+        (tmp_path / name / "001.png").write_bytes(b"not an image")
     with pytest.raises(zoo.ZooError, match=r"001\.png"):
         examples[0]

@@ -1,4 +1,4 @@
-"""Pictures and masks in a folder: scenes of the shipped digits, saved as people save theirs."""
+"""Folders of images and masks, made from digit scenes in the file formats that users have."""
 
 import numpy as np
 import pytest
@@ -11,12 +11,12 @@ from zoo_plugins.datasets.mask_folder import MaskFolder, read_mask
 
 
 def make(folder, **settings):
-    return MaskFolder(MaskFolder.Config(**{"folder": str(folder), "classes": 11, "color": "gray", **settings}))
+    return MaskFolder(MaskFolder.Config(**{"folder": str(folder), "num_classes": 11, "color": "gray", **settings}))
 
 
 @pytest.fixture(scope="module")
 def scenes():
-    """Ten pictures and masks (N, 32, 40) uint8."""
+    """Ten images and masks (N, 32, 40) uint8."""
     batch = (
         zoo.build("digit-scenes", {"source": "subset", "height": 32, "width": 40}, kind="dataset")
         .test()
@@ -26,15 +26,15 @@ def scenes():
 
 
 def save_palette(mask, path):
-    picture = Image.fromarray(mask)
-    picture.putpalette([value for number in range(256) for value in (number, 255 - number, 7)])
-    assert picture.mode == "P"
-    picture.save(path)
+    image = Image.fromarray(mask)
+    image.putpalette([value for number in range(256) for value in (number, 255 - number, 7)])
+    assert image.mode == "P"
+    image.save(path)
 
 
 @pytest.fixture
 def folder(tmp_path, scenes):
-    """Ten pairs: pictures as PNG, masks with a palette and gray by turns."""
+    """Ten pairs: images as PNG, masks alternately as palette and grayscale PNG."""
     for name in ("images", "masks"):
         (tmp_path / name).mkdir()
     for number, (image, mask) in enumerate(zip(*scenes, strict=True)):
@@ -44,13 +44,13 @@ def folder(tmp_path, scenes):
     return tmp_path
 
 
-def parts(data):
+def splits(data):
     return data.train(), data.validation(), data.test()
 
 
 def by_name(data):
-    """Every pair by its name, from whatever part it is in."""
-    return {part.pairs[number][0].stem: part[number] for part in parts(data) for number in range(len(part))}
+    """The pairs of all splits by their names."""
+    return {split.pairs[number][0].stem: split[number] for split in splits(data) for number in range(len(split))}
 
 
 def collated(examples):
@@ -60,7 +60,7 @@ def collated(examples):
 # -- pairs -------------------------------------------------------------------
 
 
-def test_masks_with_a_palette_and_grey_ones_are_numbers_of_classes(folder, scenes):
+def test_palette_and_grayscale_masks_contain_class_indices(folder, scenes):
     images, masks = scenes
     pairs = by_name(make(folder))
     assert len(pairs) == 10
@@ -71,21 +71,21 @@ def test_masks_with_a_palette_and_grey_ones_are_numbers_of_classes(folder, scene
         assert np.array_equal(pair["mask"].numpy(), masks[number])
 
 
-def test_a_mask_of_two_colours_may_be_black_and_white(folder, scenes):
+def test_a_mask_of_two_classes_may_be_black_and_white(folder, scenes):
     for number, mask in enumerate(scenes[1]):
         Image.fromarray(mask > 0).save(folder / "masks" / f"{number}.png")
-    with Image.open(folder / "masks" / "0.png") as picture:
-        assert picture.mode == "1"
-    pairs = by_name(make(folder, classes=2))
+    with Image.open(folder / "masks" / "0.png") as file:
+        assert file.mode == "1"
+    pairs = by_name(make(folder, num_classes=2))
     for number, mask in enumerate(scenes[1]):
         assert np.array_equal(pairs[str(number)]["mask"].numpy(), mask > 0)
 
 
-def test_pictures_are_paired_by_name_whatever_their_ending(folder, scenes):
+def test_images_are_paired_with_masks_by_name_for_any_suffix(folder, scenes):
     for number in range(0, 10, 2):
         (folder / "images" / f"{number}.png").unlink()
         Image.fromarray(scenes[0][number]).save(folder / "images" / f"{number}.JPG", quality=95)
-    (folder / "images" / "notes.txt").write_text("not a picture")
+    (folder / "images" / "notes.txt").write_text("not an image")
     (folder / "masks" / ".hidden.png").write_bytes(b"\0")
     pairs = by_name(make(folder, color="rgb"))
     for number in range(10):
@@ -94,7 +94,7 @@ def test_pictures_are_paired_by_name_whatever_their_ending(folder, scenes):
 
 
 @pytest.mark.parametrize("ignore_index", [255, 77, 0])
-def test_the_ignored_number_is_no_class_whatever_it_is_in_the_files(folder, scenes, ignore_index):
+def test_the_ignore_index_of_the_files_becomes_255(folder, scenes, ignore_index):
     for number, mask in enumerate(scenes[1]):
         changed = mask.copy()
         changed[:5] = ignore_index
@@ -104,13 +104,13 @@ def test_the_ignored_number_is_no_class_whatever_it_is_in_the_files(folder, scen
         assert not (pair["mask"] == ignore_index).any() or ignore_index == 255
 
 
-def test_a_photograph_that_lies_on_its_side_is_paired_with_the_mask_of_what_is_seen(folder, scenes):
+def test_the_exif_orientation_of_an_image_is_applied(folder, scenes):
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be seen, turn it right by a quarter
+    exif[0x0112] = 6  # orientation: rotate by 90 degrees clockwise
     for number, image in enumerate(scenes[0]):
-        lying = Image.fromarray(image).transpose(Image.Transpose.ROTATE_90)
+        rotated = Image.fromarray(image).transpose(Image.Transpose.ROTATE_90)
         (folder / "images" / f"{number}.png").unlink()
-        lying.save(folder / "images" / f"{number}.jpg", exif=exif, quality=100)
+        rotated.save(folder / "images" / f"{number}.jpg", exif=exif, quality=100)
     for name, pair in by_name(make(folder)).items():
         assert pair["image"].shape == (1, 32, 40)
         assert np.array_equal(pair["mask"].numpy(), scenes[1][int(name)])
@@ -118,13 +118,13 @@ def test_a_photograph_that_lies_on_its_side_is_paired_with_the_mask_of_what_is_s
         torch.testing.assert_close(pair["image"], upright, rtol=0, atol=0.05)
 
 
-# -- scaling -----------------------------------------------------------------
+# -- resizing ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 20), (64, 80), (33, 17), (0, 20), (16, 0)])
-def test_scaling_makes_no_new_numbers(folder, scenes, height, width):
-    scaled = by_name(make(folder, height=height, width=width))
-    for name, pair in scaled.items():
+def test_resizing_adds_no_class_indices(folder, scenes, height, width):
+    resized = by_name(make(folder, height=height, width=width))
+    for name, pair in resized.items():
         mask = scenes[1][int(name)]
         size = (height or 32, width or 40)
         assert pair["image"].shape == (1, *size)
@@ -134,7 +134,7 @@ def test_scaling_makes_no_new_numbers(folder, scenes, height, width):
         assert 0 <= pair["image"].min() <= pair["image"].max() <= 1
 
 
-def test_a_mask_that_is_doubled_has_every_number_four_times(folder, scenes):
+def test_doubling_the_size_repeats_each_pixel_of_the_mask_four_times(folder, scenes):
     for name, pair in by_name(make(folder, height=64, width=80)).items():
         assert np.array_equal(pair["mask"].numpy(), np.kron(scenes[1][int(name)], np.ones((2, 2), np.uint8)))
 
@@ -142,20 +142,21 @@ def test_a_mask_that_is_doubled_has_every_number_four_times(folder, scenes):
 # -- the split ---------------------------------------------------------------
 
 
-def test_the_split_follows_from_its_seed_and_its_shares(folder):
+def test_the_split_depends_on_its_seed_and_fractions(folder):
     def names(**settings):
-        return [[pair[0].stem for pair in part.pairs] for part in parts(make(folder, **settings))]
+        return [[pair[0].stem for pair in split.pairs] for split in splits(make(folder, **settings))]
 
     assert list(map(len, names())) == [8, 1, 1]
     assert list(map(len, names(validation_fraction=0.3, test_fraction=0.2))) == [5, 3, 2]
-    assert sorted(name for part in names() for name in part) == [str(number) for number in range(10)]
+    assert sorted(name for split in names() for name in split) == [str(number) for number in range(10)]
     assert names() == names()
     assert names() != names(split_seed=1)
 
 
-@pytest.mark.parametrize(("validation", "evaluation"), [(0.01, 0.01), (0.5, 0.5), (0.9, 0.9), (0.1, 0.99)])
-def test_every_part_has_a_pair_whatever_its_share(folder, validation, evaluation):
-    lengths = [len(part) for part in parts(make(folder, validation_fraction=validation, test_fraction=evaluation))]
+@pytest.mark.parametrize(("validation_fraction", "test_fraction"), [(0.01, 0.01), (0.5, 0.5), (0.9, 0.9), (0.1, 0.99)])
+def test_every_split_has_a_pair_for_any_fractions(folder, validation_fraction, test_fraction):
+    data = make(folder, validation_fraction=validation_fraction, test_fraction=test_fraction)
+    lengths = [len(split) for split in splits(data)]
     assert min(lengths) >= 1
     assert sum(lengths) == 10
 
@@ -163,7 +164,7 @@ def test_every_part_has_a_pair_whatever_its_share(folder, validation, evaluation
 # -- reading -----------------------------------------------------------------
 
 
-def test_files_are_read_when_a_pair_is_asked_for(folder, scenes):
+def test_files_are_read_on_access(folder, scenes):
     train = make(folder).train()
     image, mask = train.pairs[0]
     Image.fromarray(255 - scenes[0][0]).save(image)
@@ -181,7 +182,7 @@ def test_workers_give_the_same_pairs(folder):
             assert torch.equal(batch[name], tensor)
 
 
-def test_the_fingerprint_follows_settings_and_files_but_not_their_place(folder, tmp_path_factory, scenes):
+def test_the_fingerprint_depends_on_settings_and_files_but_not_on_the_folder(folder, tmp_path_factory, scenes):
     one = make(folder).fingerprint()
     moved = folder.rename(tmp_path_factory.mktemp("moved") / "pairs")
     assert make(moved).fingerprint() == one
@@ -190,9 +191,9 @@ def test_the_fingerprint_follows_settings_and_files_but_not_their_place(folder, 
     assert make(moved).fingerprint() != one
 
 
-def test_pictures_of_ones_own_are_trained_on(folder):
+def test_its_recipe_trains_on_it(folder):
     run = zoo.run(
-        "unet-masks", f"dataset.folder={folder}", "dataset.classes=11", "dataset.height=32", "dataset.width=32",
+        "unet-masks", f"dataset.folder={folder}", "dataset.num_classes=11", "dataset.height=32", "dataset.width=32",
         "model.out_channels=11", "model.base_channels=4", "model.depth=2", "run.epochs=1", "run.batch_size=4",
         "run.workers=2", "run.device=cpu", "run.precision=float32", "run.preview_every=2", folder=folder / "run",
     )  # fmt: skip
@@ -201,95 +202,96 @@ def test_pictures_of_ones_own_are_trained_on(folder):
     assert (folder / "run" / "previews" / "step-000002.png").is_file()
 
 
-# -- refusals ----------------------------------------------------------------
+# -- errors ----------------------------------------------------------------
 
 
-def refusal(folder, **settings):
+def error_of(folder, **settings):
     with pytest.raises(zoo.ZooError) as error:
         by_name(make(folder, **settings))
     return error.value
 
 
 @pytest.mark.parametrize("name", ["images", "masks"])
-def test_a_missing_folder_is_named(folder, name):
+def test_a_missing_folder_is_an_error_that_names_it(folder, name):
     (folder / name).rename(folder / "elsewhere")
-    assert str(folder / name) in refusal(folder).message
-    assert "`images` and `masks`" in refusal(folder).hint
+    assert str(folder / name) in error_of(folder).message
+    assert "`images` and `masks`" in error_of(folder).hint
 
 
-def test_a_picture_without_a_mask_is_named(folder):
+def test_an_image_without_a_mask_is_an_error_that_names_it(folder):
     (folder / "masks" / "3.png").unlink()
-    error = refusal(folder)
+    error = error_of(folder)
     assert error.message == f"{folder / 'images' / '3.png'} has no mask in {folder / 'masks'}."
     assert "same name" in error.hint
     (folder / "masks" / "5.png").unlink()
-    assert "nor have 1 others" in refusal(folder).message
+    assert "and 1 more have none" in error_of(folder).message
 
 
-def test_a_mask_without_a_picture_is_named(folder):
+def test_a_mask_without_an_image_is_an_error_that_names_it(folder):
     (folder / "images" / "3.png").unlink()
-    assert refusal(folder).message == f"{folder / 'masks' / '3.png'} has no picture in {folder / 'images'}."
+    assert error_of(folder).message == f"{folder / 'masks' / '3.png'} has no image in {folder / 'images'}."
 
 
-def test_two_pictures_of_one_name_are_named(folder, scenes):
+def test_two_images_of_one_name_are_an_error_that_names_them(folder, scenes):
     Image.fromarray(scenes[0][3]).save(folder / "images" / "3.jpg")
-    problem = refusal(folder).message
-    assert "3.jpg" in problem
-    assert "3.png" in problem
+    message = error_of(folder).message
+    assert "3.jpg" in message
+    assert "3.png" in message
 
 
-def test_fewer_than_three_pairs_are_refused(folder):
+def test_fewer_than_three_pairs_are_an_error(folder):
     for number in range(2, 10):
         for name in ("images", "masks"):
             (folder / name / f"{number}.png").unlink()
-    assert "has 2 pairs of picture and mask; it takes 3" in refusal(folder).message
+    assert "contains 2 pairs of image and mask, but at least 3 are needed" in error_of(folder).message
 
 
-def test_a_mask_of_another_size_than_its_picture_is_named_with_both_sizes(folder, scenes):
+def test_a_mask_of_another_size_than_its_image_is_an_error_that_names_both_sizes(folder, scenes):
     Image.fromarray(scenes[1][3].T.copy()).save(folder / "masks" / "3.png")
     for settings in ({}, {"height": 16, "width": 16}):
-        problem = refusal(folder, **settings).message
-        assert f"{folder / 'images' / '3.png'} is 32 x 40" in problem
-        assert f"its mask {folder / 'masks' / '3.png'} is 40 x 32" in problem
+        message = error_of(folder, **settings).message
+        assert f"{folder / 'images' / '3.png'} is 32 x 40" in message
+        assert f"its mask {folder / 'masks' / '3.png'} is 40 x 32" in message
 
 
-def test_pictures_of_different_sizes_are_refused_unless_all_are_scaled(folder, scenes):
+def test_images_of_different_sizes_are_an_error_unless_they_are_resized(folder, scenes):
     Image.fromarray(scenes[0][3][:20].copy()).save(folder / "images" / "3.png")
     Image.fromarray(scenes[1][3][:20].copy()).save(folder / "masks" / "3.png")
-    error = refusal(folder, height=16)
+    error = error_of(folder, height=16)
     assert "3.png is 20 x 40, but 0.png is 32 x 40" in error.message
     assert "dataset.height=128 dataset.width=128" in error.hint
     assert {pair["mask"].shape for pair in by_name(make(folder, height=16, width=24)).values()} == {(16, 24)}
 
 
-def test_an_unknown_class_is_named_with_its_mask(folder, scenes):
+def test_an_unknown_class_index_is_an_error_that_names_the_mask(folder, scenes):
     changed = scenes[1][3].copy()
     changed[:2, :4] = [[11, 12, 13, 254], [99, 98, 97, 96]]
     save_palette(changed, folder / "masks" / "3.png")
-    error = refusal(folder)
-    assert f"{folder / 'masks' / '3.png'} has the number 11, 12, 13, 96, 97," in error.message
-    assert "the 11 classes are 0 to 10, and 255 is ignored" in error.message
-    assert "dataset.classes" in error.hint
+    error = error_of(folder)
+    assert f"{folder / 'masks' / '3.png'} contains 11, 12, 13, 96, 97," in error.message
+    assert "but class indices are 0 to 10, and 255 is ignored" in error.message
+    assert "dataset.num_classes" in error.hint
     assert read_mask(folder / "masks" / "3.png", 255, 255).max() == 254
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "I;16"])
-def test_a_mask_of_colours_is_refused(folder, scenes, mode):
+def test_a_mask_with_color_channels_is_an_error(folder, scenes, mode):
     if mode == "I;16":
         Image.fromarray(scenes[1][3].astype(np.uint16)).save(folder / "masks" / "3.png")
     else:
         Image.fromarray(scenes[1][3]).convert(mode).save(folder / "masks" / "3.png")
-    error = refusal(folder)
+    error = error_of(folder)
     assert (
-        f"{folder / 'masks' / '3.png'} has pixels of mode {mode}, but should have numbers of classes" in error.message
+        f"{folder / 'masks' / '3.png'} is an image of mode {mode}, but its pixels should be class indices"
+        in error.message
     )
     assert "palette" in error.hint
 
 
 @pytest.mark.parametrize("place", ["images", "masks"])
 @pytest.mark.parametrize("damage", ["nonsense", "half", "empty"])
-def test_a_damaged_file_is_named(folder, place, damage):
+def test_a_damaged_file_is_an_error_that_names_it(folder, place, damage):
     path = folder / place / "3.png"
     whole = path.read_bytes()
-    path.write_bytes({"nonsense": b"no picture", "half": whole[: len(whole) // 2], "empty": b""}[damage])
-    assert str(path) in refusal(folder).message
+    path.write_bytes({"nonsense": b"not an image", "half": whole[: len(whole) // 2], "empty": b""}[damage])
+    assert str(path) in error_of(folder).message

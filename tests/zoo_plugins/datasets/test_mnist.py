@@ -1,6 +1,6 @@
-"""MNIST from files, from a server and from the shipped subset. The server is real and on the loopback.
+"""MNIST from files, from a server on the loopback interface, and from the bundled subset.
 
-The sums that a file must have are fixed, so most tests put a tiny database, with its sums, in MNIST's place.
+The checksums of the files are fixed, so most tests replace them with those of a small database.
 """
 
 import errno
@@ -48,7 +48,7 @@ def idx_bytes(tensor):
 
 @pytest.fixture
 def database(monkeypatch):
-    """Twelve training and five test digits, as IDX contents by file name; they are what MNIST should be."""
+    """IDX contents, by file name, of twelve training and five test digits that replace MNIST."""
     generator = torch.Generator().manual_seed(0)
     contents = {}
     for count, images, labels in ((12, TRAIN_IMAGES, TRAIN_LABELS), (5, TEST_IMAGES, TEST_LABELS)):
@@ -71,7 +71,7 @@ def raw(tmp_path):
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """The only mirror is a port at which nobody listens."""
+    """The only mirror is a port that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     use_mirrors(monkeypatch, f"http://127.0.0.1:{port}/")
@@ -79,14 +79,14 @@ def no_network(monkeypatch):
 
 @pytest.fixture
 def serve(monkeypatch):
-    """Start a server that sends ``files`` by name, or with ``half`` announces a file and sends half of it."""
+    """Start a server that sends ``files`` by name; with ``half`` only the first half of a file of the full length."""
     servers = []
 
     def start(files, *, half=False):
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 name = self.path.lstrip("/")
-                asked.append(name)
+                requests.append(name)
                 if name not in files:
                     self.send_error(404)
                     return
@@ -100,16 +100,16 @@ def serve(monkeypatch):
 
         class Server(ThreadingHTTPServer):
             def handle_error(self, request, address):
-                pass  # torchvision hangs up on its first, redirect-probing request
+                pass  # torchvision closes the connection of its first request, which follows redirects
 
-        asked = []
+        requests = []
         server = Server(("127.0.0.1", 0), Handler)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         servers.append((server, thread))
         url = f"http://127.0.0.1:{server.server_port}/"
         use_mirrors(monkeypatch, url)
-        return url, asked
+        return url, requests
 
     yield start
     for server, thread in servers:
@@ -142,7 +142,7 @@ def check_examples(examples, count):
 
 
 def full_set_root(tmp_path):
-    """A data root with the real database, or skip."""
+    """A data root with the original database; skips the test if there is none."""
     candidates = [Path(os.environ["ZOO_DATA"]) / "MNIST" / "raw"] if os.environ.get("ZOO_DATA") else []
     candidates.append(REPOSITORY.parent / "shared" / "data" / "mnist")
     for folder in candidates:
@@ -159,7 +159,7 @@ def full_set_root(tmp_path):
 # -- files on disk -----------------------------------------------------------
 
 
-def test_the_plugin_offers_mnist():
+def test_the_plugin_registers_mnist():
     registry = zoo.Registry()
     with registry.owned_by("datasets"):
         plugin.zoo_register(registry)
@@ -168,8 +168,13 @@ def test_the_plugin_offers_mnist():
     assert (entry.paper, entry.license) == ("LeCun et al. 1998", "CC-BY-SA-3.0")
 
 
-def test_every_setting_says_what_it_means():
-    assert [info.name for info in describe(MNIST.Config) if info.help] == ["source", "root", "download", "validation"]
+def test_every_setting_has_a_help_text():
+    assert [info.name for info in describe(MNIST.Config) if info.help] == [
+        "source",
+        "root",
+        "download",
+        "validation_size",
+    ]
 
 
 def test_gzipped_and_plain_files_give_the_same_digits(database, raw, tmp_path):
@@ -191,9 +196,9 @@ def test_gzipped_and_plain_files_give_the_same_digits(database, raw, tmp_path):
     assert from_gzipped.fingerprint() == from_plain.fingerprint()
 
 
-def test_digits_are_kept_apart_to_choose_by_from_the_end_of_those_to_train_on(database, raw, tmp_path):
+def test_the_validation_split_is_the_last_training_digits(database, raw, tmp_path):
     put(raw, database)
-    whole, divided = make(root=str(tmp_path)), make(root=str(tmp_path), validation=5)
+    whole, divided = make(root=str(tmp_path)), make(root=str(tmp_path), validation_size=5)
 
     assert whole.validation() is whole.test()
     assert [len(divided.train()), len(divided.validation()), len(divided.test())] == [7, 5, 5]
@@ -203,20 +208,22 @@ def test_digits_are_kept_apart_to_choose_by_from_the_end_of_those_to_train_on(da
 
 
 @pytest.mark.parametrize("source", ["full", "subset"])
-def test_digits_kept_apart_leave_some_to_train_on(database, raw, tmp_path, source):
+def test_a_validation_split_of_all_training_digits_is_an_error(database, raw, tmp_path, source):
     put(raw, database)
     known = {"full": 12, "subset": 4000}[source]
-    with pytest.raises(zoo.ZooError, match=f"dataset.validation is {known}, but there are {known} digits") as told:
-        make(root=str(tmp_path), source=source, validation=known).train()
-    assert told.value.hint == f"Write `dataset.validation={known // 10}`, say."
+    with pytest.raises(
+        zoo.ZooError, match=f"dataset.validation_size is {known}, but there are only {known} train"
+    ) as error:
+        make(root=str(tmp_path), source=source, validation_size=known).train()
+    assert error.value.hint == f"Write for example `dataset.validation_size={known // 10}`."
 
 
-def test_how_a_copy_is_compressed_does_not_matter(database, raw, tmp_path):
+def test_files_may_be_compressed_at_any_level(database, raw, tmp_path):
     put(raw, {f"{name}.gz": gzip.compress(content, 1, mtime=7) for name, content in database.items()})
     assert len(make(root=str(tmp_path), source="full").train()) == 12
 
 
-def test_an_unpacked_file_that_kept_the_name_gz_is_read(database, raw, tmp_path):
+def test_an_uncompressed_file_with_the_suffix_gz_is_read(database, raw, tmp_path):
     put(raw, {f"{name}.gz": content for name, content in database.items()})
     assert len(make(root=str(tmp_path), source="full").train()) == 12
 
@@ -227,7 +234,7 @@ def test_the_data_root_comes_from_the_environment(database, raw, tmp_path, monke
     assert len(make().train()) == 12
 
 
-def test_the_constructor_touches_nothing(tmp_path, monkeypatch):
+def test_the_constructor_reads_and_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_DATA", str(tmp_path / "absent"))
     make()
     assert list(tmp_path.iterdir()) == []
@@ -244,53 +251,55 @@ def test_files_are_read_once(database, raw, tmp_path):
 
 
 @pytest.mark.parametrize("source", ["auto", "full"])
-def test_an_altered_file_is_named_with_both_sums(database, raw, tmp_path, source, no_network):
+def test_a_modified_file_is_an_error_that_names_it_and_both_checksums(database, raw, tmp_path, source, no_network):
     put(raw, database)
-    altered = bytearray(database[TEST_LABELS])
-    altered[-1] ^= 1
-    (raw / TEST_LABELS).write_bytes(altered)
+    modified = bytearray(database[TEST_LABELS])
+    modified[-1] ^= 1
+    (raw / TEST_LABELS).write_bytes(modified)
     with pytest.raises(zoo.ZooError) as caught:
         make(root=str(tmp_path), source=source).train()
-    for part in (str(raw / TEST_LABELS), md5(altered), mnist_files.FULL[TEST_LABELS]):
+    for part in (str(raw / TEST_LABELS), md5(modified), mnist_files.FULL[TEST_LABELS]):
         assert part in caught.value.message
     assert "Delete it" in caught.value.hint
 
 
 @pytest.mark.parametrize("damage", ["half", "empty", "flipped"])
-def test_a_damaged_archive_is_named_with_both_sums(database, raw, tmp_path, damage, no_network):
+def test_a_damaged_archive_is_an_error_that_names_it_and_both_checksums(database, raw, tmp_path, damage, no_network):
     put(raw, packed(database))
     path = raw / f"{TRAIN_IMAGES}.gz"
     whole = bytearray(path.read_bytes())
     if damage == "flipped":
         whole[len(whole) // 2] ^= 0xFF
     path.write_bytes({"half": whole[: len(whole) // 2], "empty": b"", "flipped": whole}[damage])
-    with pytest.raises(zoo.ZooError, match="truncated" if damage != "flipped" else "altered") as caught:
+    with pytest.raises(zoo.ZooError, match="truncated" if damage != "flipped" else "modified") as caught:
         make(root=str(tmp_path)).train()
     assert str(path) in caught.value.message
     assert mnist_files.FULL[TRAIN_IMAGES] in caught.value.message
     assert len(re.findall("[0-9a-f]{32}", caught.value.message)) == 2
 
 
-def test_the_sum_of_a_truncated_archive_is_of_what_could_be_unpacked(database, raw, tmp_path, no_network):
+def test_the_checksum_of_a_truncated_archive_is_of_the_part_that_could_be_decompressed(
+    database, raw, tmp_path, no_network
+):
     content = database[TRAIN_LABELS]
     put(raw, packed(database))
     path = raw / f"{TRAIN_LABELS}.gz"
-    path.write_bytes(path.read_bytes()[:-8])  # all of the content, but neither its checksum nor its length
+    path.write_bytes(path.read_bytes()[:-8])  # without the trailer of CRC-32 and length
     assert len(make(root=str(tmp_path)).train()) == 12
     path.write_bytes(gzip.compress(content[:-1])[:-8])
     with pytest.raises(zoo.ZooError, match=md5(content[:-1])):
         make(root=str(tmp_path)).train()
 
 
-def test_a_damaged_file_is_an_error_even_where_the_others_are_missing_and_there_is_no_network(
+def test_a_damaged_file_is_an_error_even_if_the_others_are_missing_and_there_is_no_network(
     database, raw, tmp_path, no_network
 ):
-    (raw / TEST_IMAGES).write_bytes(b"not what it was")
+    (raw / TEST_IMAGES).write_bytes(b"something else")
     with pytest.raises(zoo.ZooError, match=TEST_IMAGES):
         make(root=str(tmp_path)).train()
 
 
-def test_a_folder_in_place_of_a_file_is_an_error(database, raw, tmp_path):
+def test_a_folder_with_the_name_of_a_file_is_an_error(database, raw, tmp_path):
     put(raw, database)
     (raw / TEST_IMAGES).unlink()
     (raw / TEST_IMAGES).mkdir()
@@ -301,16 +310,16 @@ def test_a_folder_in_place_of_a_file_is_an_error(database, raw, tmp_path):
 # -- the full set ------------------------------------------------------------
 
 
-def test_the_full_set_has_70000_digits_and_torchvision_reads_the_same(tmp_path):
+def test_the_full_set_has_70000_digits_equal_to_those_of_torchvision(tmp_path):
     root = full_set_root(tmp_path)
     dataset = make(root=str(root), source="full", download=False)
     check_examples(dataset.train(), 60_000)
     check_examples(dataset.test(), 10_000)
     assert dataset.fingerprint().startswith("full-")
 
-    unpacked = mnist_files.find(root / "MNIST" / "raw", mnist_files.FULL)
+    found = mnist_files.find(root / "MNIST" / "raw", mnist_files.FULL)
     for name in (TEST_IMAGES, TEST_LABELS):
-        content = mnist_files.read(unpacked[name], mnist_files.FULL[name], "")
+        content = mnist_files.read(found[name], mnist_files.FULL[name], "")
         (tmp_path / name).write_bytes(content)
     images = torchvision.datasets.mnist.read_image_file(tmp_path / TEST_IMAGES)
     assert torch.equal(dataset.test().tensors["image"], images[:, None] / 255)
@@ -327,13 +336,13 @@ def test_the_subset_is_part_of_the_training_set(tmp_path):
     subset = make(source="subset")
     for examples in (subset.train(), subset.test()):
         for image, label in zip(examples.tensors["image"], examples.tensors["label"], strict=True):
-            assert known.pop(image.numpy().tobytes()) == label  # pop: no digit is there twice
+            assert known.pop(image.numpy().tobytes()) == label  # pop: no digit occurs twice
 
 
-# -- the shipped subset ------------------------------------------------------
+# -- the bundled subset ------------------------------------------------------
 
 
-def test_the_subset_splits_into_400_and_100_a_class(tmp_path, monkeypatch):
+def test_the_subset_has_400_training_and_100_test_digits_per_class(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_DATA", str(tmp_path / "absent"))
     dataset = make(source="subset")
     check_examples(dataset.train(), 4000)
@@ -343,15 +352,15 @@ def test_the_subset_splits_into_400_and_100_a_class(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_training_and_evaluation_digits_of_the_subset_differ():
+def test_training_and_test_digits_of_the_subset_are_disjoint():
     dataset = make(source="subset")
     train = {image.numpy().tobytes() for image in dataset.train().tensors["image"]}
-    evaluation = {image.numpy().tobytes() for image in dataset.test().tensors["image"]}
+    test = {image.numpy().tobytes() for image in dataset.test().tensors["image"]}
     assert len(train) == 4000
-    assert len(evaluation - train) == 1000
+    assert len(test - train) == 1000
 
 
-def test_the_subset_weighs_about_a_megabyte_and_says_where_it_comes_from():
+def test_the_subset_is_smaller_than_a_megabyte_and_names_its_source_and_licenses():
     files = list(mnist_files.SUBSET_FOLDER.iterdir())
     assert sum(path.stat().st_size for path in files) < 1_000_000
     readme = (mnist_files.SUBSET_FOLDER / "README.md").read_text(encoding="utf-8")
@@ -359,7 +368,7 @@ def test_the_subset_weighs_about_a_megabyte_and_says_where_it_comes_from():
         assert part in readme
 
 
-def test_an_altered_subset_is_named(tmp_path, monkeypatch):
+def test_a_damaged_subset_is_an_error(tmp_path, monkeypatch):
     for path in mnist_files.SUBSET_FOLDER.glob("*.gz"):
         (tmp_path / path.name).write_bytes(path.read_bytes()[:-100])
     monkeypatch.setattr(mnist_files, "SUBSET_FOLDER", tmp_path)
@@ -368,7 +377,7 @@ def test_an_altered_subset_is_named(tmp_path, monkeypatch):
     assert "Install zoo-core again" in caught.value.hint
 
 
-def test_fingerprints_tell_the_full_set_from_the_subset_and_stay(database, raw, tmp_path):
+def test_fingerprints_of_the_full_set_and_the_subset_differ_and_are_stable(database, raw, tmp_path):
     put(raw, database)
     full, subset = make(root=str(tmp_path)).fingerprint(), make(source="subset").fingerprint()
     assert full.startswith("full-")
@@ -380,7 +389,7 @@ def test_fingerprints_tell_the_full_set_from_the_subset_and_stay(database, raw, 
 # -- no network --------------------------------------------------------------
 
 
-def test_without_a_network_the_subset_serves_with_one_warning_of_one_line(tmp_path, no_network):
+def test_without_a_network_the_subset_is_used_with_one_warning_of_one_line(tmp_path, no_network):
     dataset = make(root=str(tmp_path / "data"))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -395,7 +404,7 @@ def test_without_a_network_the_subset_serves_with_one_warning_of_one_line(tmp_pa
     assert list((tmp_path / "data").iterdir()) == []
 
 
-def test_without_a_network_source_full_is_an_error_with_a_cure(tmp_path, no_network):
+def test_without_a_network_source_full_is_an_error_with_a_hint(tmp_path, no_network):
     with pytest.raises(zoo.ZooError, match="was not downloaded") as caught:
         make(root=str(tmp_path), source="full").train()
     assert str(tmp_path / "MNIST" / "raw") in caught.value.message
@@ -403,18 +412,18 @@ def test_without_a_network_source_full_is_an_error_with_a_cure(tmp_path, no_netw
     assert list(tmp_path.iterdir()) == []
 
 
-def test_download_false_asks_no_server_and_makes_no_folder(tmp_path, serve, database):
-    _, asked = serve(packed(database))
+def test_download_false_sends_no_request_and_creates_no_folder(tmp_path, serve, database):
+    _, requests = serve(packed(database))
     with pytest.warns(UserWarning, match=r"dataset\.download is false"):
         assert len(make(root=str(tmp_path / "data"), download=False).train()) == 4000
     with pytest.raises(zoo.ZooError, match=r"dataset\.download is false"):
         make(root=str(tmp_path / "data"), download=False, source="full").train()
-    assert asked == []
+    assert requests == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_server_that_says_nothing_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(mnist_download, "_SECONDS_OF_SILENCE", 0.2)
+def test_a_server_that_does_not_answer_times_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(mnist_download, "_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         use_mirrors(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}/")
         with pytest.raises(zoo.ZooError, match="timed out"):
@@ -425,9 +434,9 @@ def test_a_server_that_says_nothing_is_given_up(tmp_path, monkeypatch):
 # -- downloads ---------------------------------------------------------------
 
 
-def test_missing_files_are_downloaded_and_kept(database, tmp_path, serve):
-    _, asked = serve(packed(database))
-    root = tmp_path / "not" / "yet" / "there"
+def test_missing_files_are_downloaded_once(database, tmp_path, serve):
+    _, requests = serve(packed(database))
+    root = tmp_path / "does" / "not" / "exist"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         dataset = make(root=str(root))
@@ -436,20 +445,20 @@ def test_missing_files_are_downloaded_and_kept(database, tmp_path, serve):
     raw = root / "MNIST" / "raw"
     assert {path.name: path.read_bytes() for path in raw.iterdir()}.keys() == packed(database).keys()
     assert list(root.iterdir()) == [root / "MNIST"]
-    asked.clear()
+    requests.clear()
     assert make(root=str(root)).fingerprint() == dataset.fingerprint()
-    assert asked == []
+    assert requests == []
 
 
-def test_only_what_is_missing_is_downloaded(database, raw, tmp_path, serve):
-    _, asked = serve(packed(database))
+def test_only_missing_files_are_downloaded(database, raw, tmp_path, serve):
+    _, requests = serve(packed(database))
     put(raw, {name: content for name, content in database.items() if name != TEST_LABELS})
     assert len(make(root=str(tmp_path)).test()) == 5
-    assert set(asked) == {f"{TEST_LABELS}.gz"}
+    assert set(requests) == {f"{TEST_LABELS}.gz"}
     assert (raw / f"{TEST_LABELS}.gz").exists()
 
 
-def test_the_next_mirror_serves_when_the_first_does_not(database, tmp_path, serve, monkeypatch):
+def test_the_next_mirror_is_used_if_the_first_fails(database, tmp_path, serve, monkeypatch):
     empty, _ = serve({})
     wrong, _ = serve({name: gzip.compress(b"another file") for name in packed(database)})
     good, _ = serve(packed(database))
@@ -457,34 +466,34 @@ def test_the_next_mirror_serves_when_the_first_does_not(database, tmp_path, serv
     assert len(make(root=str(tmp_path), source="full").train()) == 12
 
 
-def test_a_server_without_the_file_is_named_with_its_answer(tmp_path, serve):
+def test_a_missing_file_on_the_server_is_an_error_with_the_http_status(tmp_path, serve):
     serve({})
     with pytest.raises(zoo.ZooError, match="HTTP Error 404"):
         make(root=str(tmp_path), source="full").train()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_server_that_stops_half_way_leaves_nothing(database, tmp_path, serve):
+def test_an_incomplete_download_leaves_no_files(database, tmp_path, serve):
     serve(packed(database), half=True)
-    with pytest.raises(zoo.ZooError, match="broke off"):
+    with pytest.raises(zoo.ZooError, match="the transfer was incomplete"):
         make(root=str(tmp_path), source="full").train()
     assert list(tmp_path.iterdir()) == []
-    with pytest.warns(UserWarning, match="broke off"):
+    with pytest.warns(UserWarning, match="the transfer was incomplete"):
         assert len(make(root=str(tmp_path)).train()) == 4000
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("source", ["auto", "full"])
-def test_a_server_that_sends_other_bytes_is_an_error_and_nothing_is_kept(database, tmp_path, serve, source):
+def test_a_different_file_on_the_server_is_an_error_and_nothing_is_saved(database, tmp_path, serve, source):
     url, _ = serve({name: gzip.compress(b"another file") for name in packed(database)})
-    with pytest.raises(zoo.ZooError, match="sends another file") as caught:
+    with pytest.raises(zoo.ZooError, match="sends a different file") as caught:
         make(root=str(tmp_path), source=source).train()
     for part in (f"{url}{TRAIN_IMAGES}.gz", md5(b"another file"), mnist_files.FULL[TRAIN_IMAGES]):
         assert part in caught.value.message
     assert list(tmp_path.iterdir()) == []
 
 
-def test_all_missing_files_arrive_or_none(database, tmp_path, serve):
+def test_no_file_is_saved_if_one_can_not_be_downloaded(database, tmp_path, serve):
     files = packed(database)
     del files[f"{TEST_LABELS}.gz"]
     serve(files)
@@ -494,12 +503,12 @@ def test_all_missing_files_arrive_or_none(database, tmp_path, serve):
 
 
 @pytest.mark.slow
-def test_processes_may_download_at_once(database, tmp_path, serve):
+def test_processes_may_download_concurrently(database, tmp_path, serve):
     url, _ = serve(packed(database))
     program = f"""
         import torchvision
-        from zoo_plugins.datasets import mnist_files
-        from zoo_plugins.datasets.mnist import MNIST
+        from zoo_plugins.datasets.mnist import files as mnist_files
+        from zoo_plugins.datasets.mnist.dataset import MNIST
 
         torchvision.datasets.MNIST.mirrors = [{url!r}]
         mnist_files.FULL.update({mnist_files.FULL!r})
@@ -518,7 +527,7 @@ def test_processes_may_download_at_once(database, tmp_path, serve):
 
 @pytest.mark.parametrize("place", ["", "MNIST", "MNIST/raw"])
 @pytest.mark.parametrize("source", ["auto", "full"])
-def test_a_file_in_place_of_a_folder_of_the_data_root_is_an_error(tmp_path, place, source):
+def test_a_file_with_the_name_of_a_folder_of_the_data_root_is_an_error(tmp_path, place, source):
     blocked = tmp_path / "data" / place
     blocked.parent.mkdir(parents=True, exist_ok=True)
     blocked.write_text("mine")
@@ -528,21 +537,21 @@ def test_a_file_in_place_of_a_folder_of_the_data_root_is_an_error(tmp_path, plac
     assert blocked.read_text() == "mine"
 
 
-def test_a_data_root_that_cannot_be_made_is_an_error(no_network):
+def test_a_data_root_that_can_not_be_created_is_an_error(no_network):
     root = Path("/proc/zoo-data")
     if not root.parent.is_dir():
-        pytest.skip("needs /proc, where nobody may make a folder")
+        pytest.skip("needs /proc, where no folder can be created")
     with pytest.raises(zoo.ZooError, match=f"the data root {root} can't be written") as caught:
         make(root=str(root)).train()
     assert "dataset.source=subset" in caught.value.hint
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read and write everything")
-@pytest.mark.parametrize(("mode", "problem"), [(0o555, "can't be written"), (0o000, "can't be read")])
-def test_a_data_root_without_permission_is_an_error(tmp_path, mode, problem):
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not apply to root")
+@pytest.mark.parametrize(("mode", "message"), [(0o555, "can't be written"), (0o000, "can't be read")])
+def test_a_data_root_without_permission_is_an_error(tmp_path, mode, message):
     root = tmp_path / "data"
     root.mkdir(mode=mode)
-    with pytest.raises(zoo.ZooError, match=problem):
+    with pytest.raises(zoo.ZooError, match=message):
         make(root=str(root)).train()
     root.chmod(0o755)
     assert list(root.iterdir()) == []

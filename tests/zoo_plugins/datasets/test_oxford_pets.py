@@ -1,4 +1,4 @@
-"""Oxford-IIIT Pet, from a tiny tree in the layout that torchvision reads: its pictures are of digits."""
+"""Oxford-IIIT Pet, with a small folder in torchvision's layout whose images are digits."""
 
 import numpy as np
 import pytest
@@ -19,12 +19,12 @@ def make(root, **settings):
 @pytest.fixture(scope="module")
 def digits():
     """(15, 28, 28) uint8"""
-    pictures = zoo.build("mnist", {"source": "subset"}, kind="dataset").test().tensors["image"]
-    return pictures[: 15 * 60 : 60, 0].mul(255).round().byte().numpy()
+    images = zoo.build("mnist", {"source": "subset"}, kind="dataset").test().tensors["image"]
+    return images[: 15 * 60 : 60, 0].mul(255).round().byte().numpy()
 
 
 def trimap_of(digit):
-    """1 the animal, 2 what is around it, 3 the border."""
+    """1 animal, 2 background, 3 border."""
     return np.select([digit > 170, digit == 0], [1, 2], 3).astype(np.uint8)
 
 
@@ -34,7 +34,7 @@ def name_of(number):
 
 @pytest.fixture
 def root(tmp_path, digits):
-    """A data root with twelve pictures to train on and three to measure on."""
+    """A data root with twelve images in trainval and three in test."""
     base = tmp_path / "oxford-iiit-pet"
     (base / "images").mkdir(parents=True)
     (base / "annotations" / "trimaps").mkdir(parents=True)
@@ -48,11 +48,11 @@ def root(tmp_path, digits):
     return tmp_path
 
 
-def test_pictures_are_rgb_and_their_trimaps_have_classes_0_to_2(root, digits):
-    evaluation = make(root).test()
-    assert len(evaluation) == TEST
+def test_images_are_rgb_and_trimaps_have_classes_0_to_2(root, digits):
+    test = make(root).test()
+    assert len(test) == TEST
     for number in range(TEST):
-        example, digit = evaluation[number], digits[TRAINVAL + number]
+        example, digit = test[number], digits[TRAINVAL + number]
         assert (example["image"].dtype, example["mask"].dtype) == (torch.float32, torch.int64)
         assert example["image"].shape == (3, 28, 28)
         torch.testing.assert_close(example["image"][0], torch.from_numpy(digit) / 255, rtol=0, atol=0.05)
@@ -60,17 +60,17 @@ def test_pictures_are_rgb_and_their_trimaps_have_classes_0_to_2(root, digits):
         assert example["mask"].unique().tolist() == [0, 1, 2]
 
 
-def test_every_tenth_picture_of_trainval_is_for_validation_and_no_picture_in_two_parts(root):
+def test_every_tenth_image_of_trainval_is_for_validation_and_the_splits_are_disjoint(root):
     data = make(root)
-    numbers = [part.numbers for part in (data.train(), data.validation())]
-    assert numbers == [[1, 2, 3, 4, 5, 6, 7, 8, 9, 11], [0, 10]]
-    images = [part[k]["image"].numpy().tobytes() for part in (data.train(), data.validation(), data.test())
-              for k in range(len(part))]  # fmt: skip
+    indices = [split.indices for split in (data.train(), data.validation())]
+    assert indices == [[1, 2, 3, 4, 5, 6, 7, 8, 9, 11], [0, 10]]
+    images = [split[k]["image"].numpy().tobytes() for split in (data.train(), data.validation(), data.test())
+              for k in range(len(split))]  # fmt: skip
     assert len(images) == len(set(images)) == TRAINVAL + TEST
 
 
 @pytest.mark.parametrize(("height", "width"), [(14, 20), (56, 40), (28, 28)])
-def test_pictures_are_scaled_and_trimaps_keep_their_numbers(root, height, width):
+def test_images_are_resized_and_trimaps_keep_their_class_indices(root, height, width):
     example = make(root, height=height, width=width).train()[0]
     assert example["image"].shape == (3, height, width)
     assert example["mask"].shape == (height, width)
@@ -78,10 +78,12 @@ def test_pictures_are_scaled_and_trimaps_keep_their_numbers(root, height, width)
     assert 0 <= example["image"].min() <= example["image"].max() <= 1
 
 
-def test_grey_pictures_and_such_with_a_palette_become_rgb(root, digits):
+def test_grayscale_and_palette_images_become_rgb(root, digits):
     path = root / "oxford-iiit-pet" / "images" / f"{name_of(TRAINVAL)}.jpg"
     for mode in ("L", "P"):
-        Image.fromarray(digits[TRAINVAL]).convert(mode).save(path, format="PNG")  # a few files are no JPEG
+        Image.fromarray(digits[TRAINVAL]).convert(mode).save(
+            path, format="PNG"
+        )  # a few files of the dataset are not JPEG
         example = make(root).test()[0]
         torch.testing.assert_close(example["image"], torch.from_numpy(digits[TRAINVAL]).expand(3, -1, -1) / 255)
 
@@ -91,7 +93,7 @@ def test_the_data_root_comes_from_the_environment(root, monkeypatch):
     assert len(make(None).train()) == 10
 
 
-def test_the_fingerprint_follows_the_size_and_the_lists(root):
+def test_the_fingerprint_depends_on_the_size_and_the_file_lists(root):
     one = make(root).fingerprint()
     assert one == make(root).fingerprint()
     assert one != make(root, height=30).fingerprint()
@@ -100,7 +102,7 @@ def test_the_fingerprint_follows_the_size_and_the_lists(root):
     assert one != make(root).fingerprint()
 
 
-def test_it_is_trained_on_by_its_recipe(root, tmp_path):
+def test_its_recipe_trains_on_it(root, tmp_path):
     run = zoo.run(
         "unet-pets", f"dataset.root={root}", "dataset.height=32", "dataset.width=32", "dataset.download=false",
         "model.base_channels=4", "model.depth=2", "run.epochs=1", "run.batch_size=5", "run.device=cpu",
@@ -117,10 +119,10 @@ def test_it_is_trained_on_by_its_recipe(root, tmp_path):
         "annotations/trimaps/beagle_4.png",
     ],
 )  # fmt: skip
-def test_what_is_missing_is_an_error_where_nothing_may_be_downloaded(root, missing):
+def test_missing_files_are_an_error_if_download_is_false(root, missing):
     base = root / "oxford-iiit-pet"
     (base / missing).rename(root / "elsewhere")
-    with pytest.raises(zoo.ZooError, match="or not whole") as error:
+    with pytest.raises(zoo.ZooError, match="is missing or incomplete") as error:
         make(root).train()
     assert str(base) in error.value.message
     if missing.count("/") and "trimaps" not in missing.split("/")[-1]:
@@ -128,7 +130,7 @@ def test_what_is_missing_is_an_error_where_nothing_may_be_downloaded(root, missi
     assert "dataset.download=true" in error.value.hint
 
 
-def test_a_list_that_is_no_list_is_an_error(root):
+def test_a_malformed_file_list_is_an_error(root):
     (root / "oxford-iiit-pet" / "annotations" / "test.txt").write_text("Not a list of pictures at all\n")
-    with pytest.raises(zoo.ZooError, match="or not whole"):
+    with pytest.raises(zoo.ZooError, match="is missing or incomplete"):
         make(root).test()

@@ -1,13 +1,13 @@
-"""Losses between frames, each written out, and sums of them."""
+"""Losses between frames against NumPy implementations, and weighted sums."""
 
 import numpy as np
 import pytest
 import torch
 
 import zoo_core as zoo
-from zoo_plugins.unet.losses import LOSSES, read_loss
+from zoo_plugins.unet.losses import LOSSES, parse_loss
 
-BY_HAND = {
+EXPECTED = {
     "mse": lambda logits, frames, target: ((frames - target) ** 2).mean(),
     "l1": lambda logits, frames, target: np.abs(frames - target).mean(),
     "charbonnier": lambda logits, frames, target: np.sqrt((frames - target) ** 2 + 0.001**2).mean(),
@@ -28,15 +28,15 @@ def target():
 
 
 def test_there_are_four_losses():
-    assert list(LOSSES) == list(BY_HAND)
+    assert list(LOSSES) == list(EXPECTED)
 
 
-@pytest.mark.parametrize("name", BY_HAND)
-def test_a_loss_is_what_its_equation_says(name, logits, target):
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_loss_equals_its_equation(name, logits, target):
     frames = logits.sigmoid()
-    ((weight, loss),) = read_loss(name, logits=True).values()
+    ((weight, loss),) = parse_loss(name, logits=True).values()
     assert weight == 1
-    expected = BY_HAND[name](logits.numpy(), frames.numpy(), target.numpy())
+    expected = EXPECTED[name](logits.numpy(), frames.numpy(), target.numpy())
     assert float(loss(logits, frames, target)) == pytest.approx(expected, rel=1e-9)
 
 
@@ -49,13 +49,13 @@ def test_a_loss_is_what_its_equation_says(name, logits, target):
         ("bce+2*l1", {"bce": 1, "l1": 2}),
         (".25*bce", {"bce": 0.25}),
         ("3.*l1", {"l1": 3}),
-        ("mse+l1+charbonnier+bce", dict.fromkeys(BY_HAND, 1)),
+        ("mse+l1+charbonnier+bce", dict.fromkeys(EXPECTED, 1)),
     ],
 )
-def test_a_sum_gives_each_loss_its_weight(text, weights):
-    read = read_loss(text, logits=True)
-    assert {name: weight for name, (weight, _) in read.items()} == weights
-    assert all(loss is LOSSES[name] for name, (_, loss) in read.items())
+def test_a_sum_is_parsed_into_losses_and_weights(text, weights):
+    terms = parse_loss(text, logits=True)
+    assert {name: weight for name, (weight, _) in terms.items()} == weights
+    assert all(loss is LOSSES[name] for name, (_, loss) in terms.items())
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,15 @@ def test_a_sum_gives_each_loss_its_weight(text, weights):
     ["", "mes", "mse+", "+mse", "mse l1", "0.5mse", "mse*0.5", "-1*mse", "1.2.3*mse", ".*mse", "mse+0.1*mse", "MSE",
      "0.5*", "1*2*mse", "nan*mse"],
 )  # fmt: skip
-def test_what_is_no_such_sum_is_an_error_that_shows_one(text):
+def test_any_other_text_is_an_error_with_an_example(text):
     with pytest.raises(zoo.ZooError) as error:
-        read_loss(text, logits=True)
+        parse_loss(text, logits=True)
     assert error.value.message.startswith(f"trainer.loss is '{text}', but should be mse, l1, charbonnier, bce or a")
     assert "trainer.loss=0.8*mse+0.2*l1" in error.value.hint
 
 
 @pytest.mark.parametrize("text", ["bce", "mse+0.1*bce"])
-def test_cross_entropy_needs_a_model_of_logits(text):
-    with pytest.raises(zoo.ZooError, match="has 'bce', but the model gives frames and not their logits") as error:
-        read_loss(text, logits=False)
+def test_bce_needs_logits(text):
+    with pytest.raises(zoo.ZooError, match="contains 'bce', but the model's output are frames, not logits") as error:
+        parse_loss(text, logits=False)
     assert error.value.hint == "Write `model.output=frame_logits model.head=linear`."

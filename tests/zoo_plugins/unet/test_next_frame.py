@@ -1,4 +1,4 @@
-"""The trainer of next frames, on clips of the shipped digits."""
+"""The trainer for next-frame prediction, on Moving MNIST of the bundled digits."""
 
 import copy
 
@@ -19,7 +19,7 @@ LOGITS = {"output": "frame_logits", "head": "linear"}
 
 
 def make(steps=10, model=None, **settings):
-    """A trainer that is set up, on the CPU."""
+    """A trainer after setup, on the CPU."""
     torch.manual_seed(0)
     engine = AccelerateEngine(RunSettings(steps=steps, device="cpu"))
     engine.total_steps = steps
@@ -30,26 +30,30 @@ def make(steps=10, model=None, **settings):
 
 @pytest.fixture(scope="module")
 def clips():
-    """Training clips of four frames and four, 32 x 32."""
-    settings = {"frames_in": 4, "frames_out": 4, "size": 32, "source": "subset", "published": False}
-    return zoo.build("moving-mnist", settings, kind="dataset").train()
+    """Training clips with 4 past and 4 future frames, 32 x 32."""
+    settings = {"frames_in": 4, "frames_out": 4, "size": 32, "source": "subset", "use_published_test_set": False}
+    return zoo.build("moving-mnist", kind=settings, kind="dataset").train()
 
 
 @pytest.mark.parametrize(
-    ("model", "shape", "problem"),
+    ("model", "shape", "message"),
     [
-        ({"frame_channels": 2}, (4, 4, 1, 32, 32), "the clips have 4 frames of 1 channels, but the model takes 4"),
-        ({}, (4, 2, 3, 32, 32), "the clips have 2 frames of 3 channels"),
-        ({}, (4, 4, 1, 6, 32), "the frames are 6 x 32, but are measured in windows of 7 x 7"),
+        (
+            {"frame_channels": 2},
+            (4, 4, 1, 32, 32),
+            "the clips have 4 frames with 1 channels, but the model has in_channels=4",
+        ),
+        ({}, (4, 2, 3, 32, 32), "the clips have 2 frames with 3 channels"),
+        ({}, (4, 4, 1, 6, 32), "the frames are 6 x 32, but SSIM needs at least 7 x 7"),
     ],
 )
-def test_clips_that_are_not_what_the_model_takes_are_refused_at_the_first_step(model, shape, problem):
+def test_clips_that_do_not_fit_the_model_are_an_error_at_the_first_step(model, shape, message):
     trainer = make(model=model)
-    with pytest.raises(zoo.ZooError, match=problem):
+    with pytest.raises(zoo.ZooError, match=message):
         trainer.step(zoo.Batch(past=torch.rand(shape), future=torch.rand(shape)))
 
 
-def test_logits_out_of_an_activation_are_refused():
+def test_logits_need_a_linear_head():
     with pytest.raises(zoo.ZooError, match=r"with model\.head=reference the network ends in an activation"):
         make(model={"output": "frame_logits", "head": "reference"})
 
@@ -75,7 +79,7 @@ def test_the_loss_falls_within_thirty_steps(clips, loss, model):
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
 
 
-def test_a_step_minimises_the_weighted_sum_and_reports_each_term(clips):
+def test_a_step_minimizes_the_weighted_sum_and_returns_each_term(clips):
     trainer, batch = make(loss="0.25*mse+2*l1"), clips.__getitems__(range(4))
     model = copy.deepcopy(trainer._model).train()
     frames = model(batch["past"].flatten(1, 2)).unsqueeze(2)
@@ -90,11 +94,11 @@ def test_a_step_minimises_the_weighted_sum_and_reports_each_term(clips):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-5)
 
 
-def test_a_loss_alone_is_reported_once(clips):
+def test_a_single_loss_is_returned_once(clips):
     assert list(make().step(clips.__getitems__(range(2)))) == ["loss"]
 
 
-def test_where_a_pass_gives_fewer_frames_than_the_data_ask_for_training_is_rolled_out(clips):
+def test_training_is_autoregressive_if_the_model_outputs_fewer_frames_than_the_clips_have(clips):
     trainer = make(30, {"out_channels": 2, **LOGITS}, loss="bce", learning_rate=1e-2)
     model, batch = copy.deepcopy(trainer._model).train(), clips.__getitems__(range(8))
     first = model(batch["past"][:, :, 0])
@@ -108,13 +112,13 @@ def test_where_a_pass_gives_fewer_frames_than_the_data_ask_for_training_is_rolle
     assert trainer.preview(batch).shape == (9, 4, 1, 32, 32)
 
 
-def test_gradients_are_scaled_down_to_the_clip(clips):
+def test_gradients_are_clipped_to_max_grad_norm(clips):
     norms = {}
-    for clip in (0.0, 1e-3):
-        trainer = make(max_grad_norm=clip, loss="l1")
+    for max_grad_norm in (0.0, 1e-3):
+        trainer = make(max_grad_norm=max_grad_norm, loss="l1")
         trainer.step(clips.__getitems__(range(4)))
         gradients = [parameter.grad.flatten() for parameter in trainer._model.parameters()]
-        norms[clip] = float(torch.cat(gradients).norm())
+        norms[max_grad_norm] = float(torch.cat(gradients).norm())
     assert norms[1e-3] == pytest.approx(1e-3, rel=1e-3)
     assert norms[0.0] > 1e-2
 
@@ -122,15 +126,15 @@ def test_gradients_are_scaled_down_to_the_clip(clips):
 # -- the run -----------------------------------------------------------------
 
 
-def test_the_step_size_rises_and_falls_and_more_steps_than_planned_do_no_harm(clips):
-    trainer, seen = make(20, learning_rate=4e-3, warmup_fraction=0.25), []
+def test_the_learning_rate_rises_and_falls_and_stays_after_the_planned_steps(clips):
+    trainer, learning_rates = make(20, learning_rate=4e-3, warmup_fraction=0.25), []
     for _ in range(22):
-        seen.append(learning_rate(trainer))
+        learning_rates.append(learning_rate(trainer))
         trainer.step(clips.__getitems__(range(2)))
-    assert max(seen) == pytest.approx(4e-3)
-    assert seen.index(max(seen)) == 4
-    assert seen[19] < 1e-6
-    assert seen[20:] == [seen[19]] * 2
+    assert max(learning_rates) == pytest.approx(4e-3)
+    assert learning_rates.index(max(learning_rates)) == 4
+    assert learning_rates[19] < 1e-6
+    assert learning_rates[20:] == [learning_rates[19]] * 2
 
 
 @pytest.mark.parametrize(("steps", "warmup_fraction"), [(0, 0.1), (1, 0.1), (2, 0.5), (5, 0.2), (10, 0.1), (20, 0.05)])
@@ -141,28 +145,28 @@ def test_a_run_of_any_length_has_a_schedule(clips, steps, warmup_fraction):
         trainer.step(clips.__getitems__(range(2)))
 
 
-def test_what_is_published_are_the_averaged_weights(clips):
+def test_finalize_loads_the_ema_into_the_model(clips):
     trainer = make(ema_decay=0.3)
     expected = None
     for number in range(1, 7):
         trainer.step(clips.__getitems__(range(4 * number, 4 * number + 4)))
         current = {name: tensor.clone() for name, tensor in trainer._model.state_dict().items()}
-        decay = min(0.3, number / (9 + number))  # short averages at first
+        decay = min(0.3, number / (9 + number))  # warmup of the decay
         expected = current if expected is None else {
             name: decay * expected[name] + (1 - decay) * tensor if tensor.is_floating_point() else tensor
             for name, tensor in current.items()
         }  # fmt: skip
-    of_average = trainer.evaluate([clips.__getitems__(range(4))], [])
+    metrics_of_ema = trainer.evaluate([clips.__getitems__(range(4))], [])
     trainer.finalize()
     published = trainer._model.state_dict()
     for name, tensor in published.items():
         if tensor.is_floating_point():
             torch.testing.assert_close(tensor, expected[name], msg=name)
     assert any(not torch.equal(published[name], tensor) for name, tensor in current.items())
-    assert of_average == trainer.evaluate([clips.__getitems__(range(4))], [])
+    assert metrics_of_ema == trainer.evaluate([clips.__getitems__(range(4))], [])
 
 
-def test_without_averaging_the_trained_weights_are_published(clips):
+def test_without_ema_finalize_keeps_the_trained_weights(clips):
     trainer = make()
     trainer.step(clips.__getitems__(range(4)))
     before = copy.deepcopy(trainer._model.state_dict())
@@ -171,21 +175,21 @@ def test_without_averaging_the_trained_weights_are_published(clips):
         assert torch.equal(tensor, before[name]), name
 
 
-@pytest.mark.parametrize("stop", [2, 7])  # at the end of no epoch, of which there is one in six steps
-def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(stops_at, tmp_path, stop):
-    words = [
-        "dataset.source=subset", "dataset.size=32", "dataset.published=false", "dataset.epoch_size=24",
+@pytest.mark.parametrize("stop", [2, 7])  # within an epoch, which has six steps
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(stops_at, tmp_path, stop):
+    overrides = [
+        "dataset.source=subset", "dataset.size=32", "dataset.use_published_test_set=false", "dataset.epoch_size=24",
         "run.device=cpu",
         "dataset.test_clips=3", "dataset.validation_clips=3", "model.base_channels=4", "model.depth=2",
         "model.out_channels=5", "trainer.ema_decay=0.9", "run.steps=9", "run.batch_size=4", "run.preview_every=3",
         "run.precision=float32",
     ]  # fmt: skip
-    whole = zoo.run("unet-moving-mnist", *words, folder=tmp_path / "whole")
-    stopped = zoo.run("unet-moving-mnist", *words, folder=tmp_path / "stopped", callbacks=[stops_at(stop)])
-    assert (whole.step, stopped.step) == (9, stop)
+    uninterrupted = zoo.run("unet-moving-mnist", *overrides, folder=tmp_path / "uninterrupted")
+    stopped = zoo.run("unet-moving-mnist", *overrides, folder=tmp_path / "stopped", callbacks=[stops_at(stop)])
+    assert (uninterrupted.step, stopped.step) == (9, stop)
     assert _exit_code(["run", "--resume", str(tmp_path / "stopped")]) == 0
-    # A header holds the recipe and the figures, so equal bytes say that all of it is equal.
-    files = [tmp_path / run / "model.safetensors" for run in ("whole", "stopped")]
+    # The header contains the recipe and the metrics, so they are compared, too.
+    files = [tmp_path / run / "model.safetensors" for run in ("uninterrupted", "stopped")]
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
@@ -193,7 +197,7 @@ def test_a_run_that_was_stopped_and_resumed_is_bit_for_bit_the_run_that_was_not(
 
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.5])
-def test_it_is_measured_in_eval_mode_and_left_as_it_was(clips, ema_decay):
+def test_evaluation_uses_eval_mode_and_changes_no_state(clips, ema_decay):
     trainer = make(model=LOGITS, loss="bce", ema_decay=ema_decay)
     batches = [clips.__getitems__(range(k, k + 3)) for k in (0, 3)]
     for batch in batches:
@@ -201,47 +205,47 @@ def test_it_is_measured_in_eval_mode_and_left_as_it_was(clips, ema_decay):
     before = copy.deepcopy(trainer._model.state_dict())
     metrics = trainer.evaluate(batches, [])
 
-    published = copy.deepcopy(trainer.published).eval()
+    model = copy.deepcopy(trainer.eval_model).eval()
     expected = VideoMetrics()
     for batch in batches:
-        predicted = published(batch["past"][:, :, 0]).sigmoid().unsqueeze(2)
-        expected.add(batch["past"], predicted.detach(), batch["future"])
-    assert metrics == pytest.approx(expected.read(), rel=1e-4)
+        predicted = model(batch["past"][:, :, 0]).sigmoid().unsqueeze(2)
+        expected.update(batch["past"], predicted.detach(), batch["future"])
+    assert metrics == pytest.approx(expected.compute(), rel=1e-4)
     assert all(module.training for module in trainer._model.modules())
     for name, tensor in trainer._model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
 
 
-def test_a_preview_has_rows_of_past_target_and_prediction(clips):
+def test_the_preview_has_rows_of_past_future_and_prediction(clips):
     trainer, batch = make(model={"head": "linear"}), clips.__getitems__(range(5))
-    pictures = trainer.preview(batch)
-    assert pictures.shape == (9, 4, 1, 32, 32)  # of the first three clips
-    assert 0 <= pictures.min() <= pictures.max() <= 1
-    assert not pictures.requires_grad
-    assert torch.equal(pictures[0::3], batch["past"][:3])
-    assert torch.equal(pictures[1::3], batch["future"][:3])
+    preview = trainer.preview(batch)
+    assert preview.shape == (9, 4, 1, 32, 32)  # of the first three clips
+    assert 0 <= preview.min() <= preview.max() <= 1
+    assert not preview.requires_grad
+    assert torch.equal(preview[0::3], batch["past"][:3])
+    assert torch.equal(preview[1::3], batch["future"][:3])
     model = copy.deepcopy(trainer._model).eval()
     expected = model(batch["past"][:3, :, 0]).clamp(0, 1).unsqueeze(2)
-    torch.testing.assert_close(pictures[2::3], expected.detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(preview[2::3], expected.detach(), rtol=1e-4, atol=1e-5)
     assert all(module.training for module in trainer._model.modules())
 
 
-def test_in_a_preview_the_shorter_clip_stands_still_until_the_longer_ends(clips):
+def test_in_a_preview_the_last_frame_of_a_shorter_clip_is_repeated(clips):
     batch = clips.__getitems__(range(1))
     short_past = zoo.Batch(past=batch["past"][:, :2], future=batch["future"])
-    pictures = make(model={"in_channels": 2}).preview(short_past)
-    assert pictures.shape == (3, 4, 1, 32, 32)
-    assert torch.equal(pictures[0, :2], short_past["past"][0])
-    assert torch.equal(pictures[0, 2], pictures[0, 1])
-    assert torch.equal(pictures[0, 3], pictures[0, 1])
+    preview = make(model={"in_channels": 2}).preview(short_past)
+    assert preview.shape == (3, 4, 1, 32, 32)
+    assert torch.equal(preview[0, :2], short_past["past"][0])
+    assert torch.equal(preview[0, 2], preview[0, 1])
+    assert torch.equal(preview[0, 3], preview[0, 1])
     short_future = zoo.Batch(past=batch["past"], future=batch["future"][:, :1])
-    pictures = make(model={"out_channels": 1}).preview(short_future)
-    assert pictures.shape == (3, 4, 1, 32, 32)
+    preview = make(model={"out_channels": 1}).preview(short_future)
+    assert preview.shape == (3, 4, 1, 32, 32)
     for row in (1, 2):
-        assert torch.equal(pictures[row], pictures[row, :1].expand(4, -1, -1, -1))
+        assert torch.equal(preview[row], preview[row, :1].expand(4, -1, -1, -1))
 
 
-def test_frames_in_colour_are_predicted_in_colour(clips):
+def test_color_frames_are_predicted_in_color(clips):
     gray = clips.__getitems__(range(3))
     batch = zoo.Batch({name: torch.cat([clip, clip / 2, 1 - clip], dim=2) for name, clip in gray.items()})
     trainer = make(model={"in_channels": 12, "out_channels": 12, "frame_channels": 3})
@@ -250,29 +254,29 @@ def test_frames_in_colour_are_predicted_in_colour(clips):
     assert trainer.evaluate([batch], [])["mse"] > 0
 
 
-# -- refusals ----------------------------------------------------------------
+# -- errors ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("model", "problem"),
+    ("model", "message"),
     [
         ({"output": "class_logits", "head": "linear"}, "model.output is 'class_logits'"),
-        ({"out_channels": 4, "frame_channels": 3}, "its 4 channels are frames of 3"),
+        ({"out_channels": 4, "frame_channels": 3}, "model.out_channels 4 and model.frame_channels 3"),
     ],
 )
-def test_a_model_that_gives_no_whole_frames_is_refused(model, problem):
-    with pytest.raises(zoo.ZooError, match=r"the trainer 'next-frame' needs a model that gives whole frames") as error:
+def test_a_model_that_does_not_output_whole_frames_is_an_error(model, message):
+    with pytest.raises(zoo.ZooError, match=r"the trainer 'next-frame' needs a model that outputs frames") as error:
         make(model=model)
-    assert problem in error.value.message
+    assert message in error.value.message
     assert "model.frame_channels=1" in error.value.hint
 
 
-def test_cross_entropy_is_refused_where_the_output_is_no_logit():
-    with pytest.raises(zoo.ZooError, match="has 'bce'"):
+def test_bce_is_an_error_if_the_output_is_not_logits():
+    with pytest.raises(zoo.ZooError, match="contains 'bce'"):
         make(loss="bce")
     make(loss="bce", model=LOGITS)
 
 
-def test_clips_of_another_length_than_the_model_takes_are_an_error_that_names_both(clips):
-    with pytest.raises(zoo.ZooError, match="the clips have 4 frames of 1 channels, but the model takes 3"):
+def test_clips_of_another_length_are_an_error_that_names_both_lengths(clips):
+    with pytest.raises(zoo.ZooError, match="the clips have 4 frames with 1 channels, but the model has in_channels=3"):
         make(model={"in_channels": 3}).step(clips.__getitems__(range(2)))

@@ -1,4 +1,4 @@
-"""`zoo run` and `zoo predict` as a person types them: real processes, pictures and clips in files of many kinds."""
+"""`zoo run` and `zoo predict` with a U-Net, in processes of their own, on images and clips in many file formats."""
 
 import json
 import os
@@ -18,8 +18,8 @@ from zoo_core.cli import _exit_code
 ZOO = [sys.executable, "-m", "zoo_core"]
 SMALL = ["model.base_channels=4", "model.depth=2", "dataset.source=subset", "run.device=cpu", "run.precision=float32"]
 FRAMES = [
-    "unet-moving-mnist", *SMALL, "dataset.published=false", "dataset.test_clips=4", "dataset.validation_clips=4",
-    "run.batch_size=2", "run.steps=24", "run.checkpoint_every=3", "run.preview_every=12",
+    "unet-moving-mnist", *SMALL, "dataset.use_published_test_set=false", "dataset.test_clips=4",
+    "dataset.validation_clips=4", "run.batch_size=2", "run.steps=24", "run.checkpoint_every=3", "run.preview_every=12",
 ]  # fmt: skip
 SCENES = [
     "unet-digit-scenes", *SMALL, "dataset.test_scenes=4", "dataset.validation_scenes=4", "trainer.loss=both",
@@ -45,7 +45,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def frame_run(place):
-    """The folder of a short training on clips."""
+    """The folder of a short run on clips."""
     done = run_zoo(place, "run", *FRAMES, "--folder", "frames")
     assert done.returncode == 0, done.stderr
     assert "zoo predict frames frames=clip.gif -o next.gif" in done.stdout
@@ -54,7 +54,7 @@ def frame_run(place):
 
 @pytest.fixture(scope="module")
 def scene_run(place):
-    """The folder of a short training on scenes."""
+    """The folder of a short run on scenes."""
     done = run_zoo(place, "run", *SCENES, "--folder", "scenes")
     assert done.returncode == 0, done.stderr
     assert "zoo predict scenes image=photo.png -o mask.png" in done.stdout
@@ -63,30 +63,30 @@ def scene_run(place):
 
 @pytest.fixture(scope="module")
 def clip():
-    """Twelve frames (T, H, W) uint8 of bouncing digits that the trainings have not seen."""
-    settings = {"frames_in": 6, "frames_out": 6, "source": "subset", "published": False}
-    batch = zoo.build("moving-mnist", settings, kind="dataset").test()[20]
+    """Twelve frames (T, H, W) uint8 of a test clip."""
+    settings = {"frames_in": 6, "frames_out": 6, "source": "subset", "use_published_test_set": False}
+    batch = zoo.build("moving-mnist", kind=settings, kind="dataset").test()[20]
     return torch.cat([batch["past"], batch["future"]])[:, 0].mul(255).round().byte().numpy()
 
 
 @pytest.fixture(scope="module")
 def photo():
-    """A scene (H, W) uint8 that the trainings have not seen."""
+    """A test scene (H, W) uint8."""
     scene = zoo.build("digit-scenes", {"source": "subset", "height": 50, "width": 70}, kind="dataset").test()[20]
     return scene["image"][0].mul(255).round().byte().numpy()
 
 
 @pytest.fixture
 def predict(tmp_path, monkeypatch, capsys):
-    """The command ``zoo predict`` in this process, in an empty working folder; gives its errors."""
+    """Runs ``zoo predict`` in this process, in an empty working folder, and returns its standard error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ZOO_TRACEBACK", "")
 
     def predict(*words, code=0):
-        ended = _exit_code(["predict", *map(str, words)])
-        said = capsys.readouterr()
-        assert ended == code, said.err
-        return said.err
+        exit_code = _exit_code(["predict", *map(str, words)])
+        output = capsys.readouterr()
+        assert exit_code == code, output.err
+        return output.err
 
     return predict
 
@@ -97,14 +97,14 @@ def save_gif(frames, path):
 
 
 def frames_of_gif(path):
-    with Image.open(path) as picture:
-        assert picture.format == "GIF"
-        for number in range(picture.n_frames):
-            picture.seek(number)
-            yield np.asarray(picture.convert("RGB"))
+    with Image.open(path) as image:
+        assert image.format == "GIF"
+        for number in range(image.n_frames):
+            image.seek(number)
+            yield np.asarray(image.convert("RGB"))
 
 
-# -- what comes next ---------------------------------------------------------
+# -- next-frame prediction ---------------------------------------------------------
 
 
 def test_a_run_writes_previews_as_rows_of_frames_and_as_an_animation(frame_run):
@@ -112,21 +112,21 @@ def test_a_run_writes_previews_as_rows_of_frames_and_as_an_animation(frame_run):
     assert sorted(path.name for path in previews.iterdir()) == [
         "step-000012.gif", "step-000012.png", "step-000024.gif", "step-000024.png",
     ]  # fmt: skip
-    with Image.open(previews / "step-000024.png") as picture:
-        assert picture.size == (10 * 66 + 2, 6 * 66 + 2)  # past, target and prediction of two clips
+    with Image.open(previews / "step-000024.png") as image:
+        assert image.size == (10 * 66 + 2, 6 * 66 + 2)  # past, target and prediction of two clips
     frames = list(frames_of_gif(previews / "step-000024.gif"))
     assert len(frames) == 10
     assert frames[0].shape == (2 * 66 + 2, 3 * 66 + 2, 3)
 
 
-def test_a_run_records_its_figures_per_frame_ahead_and_beside_those_of_a_copy(frame_run):
+def test_a_run_logs_the_metrics_of_each_predicted_frame_and_of_the_baseline(frame_run):
     last = json.loads((frame_run / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["evaluation"]
     for name in ("mse", "mae", "ssim", "ssim_range_2", "psnr", "last_frame_mse", "last_frame_ssim"):
-        assert last[name] == pytest.approx(sum(last[f"{name}/{ahead}"] for ahead in range(1, 11)) / 10)
+        assert last[name] == pytest.approx(sum(last[f"{name}/{k}"] for k in range(1, 11)) / 10)
 
 
-def test_predicting_from_a_gif_writes_a_gif_of_the_ten_frames_that_follow(place, frame_run, clip):
+def test_predict_on_a_gif_writes_a_gif_of_the_next_ten_frames(place, frame_run, clip):
     save_gif(clip, place / "clip.gif")
     done = run_zoo(place, "predict", "frames", "frames=clip.gif", "-o", "next.gif")
     assert done.returncode == 0, done.stderr
@@ -135,15 +135,15 @@ def test_predicting_from_a_gif_writes_a_gif_of_the_ten_frames_that_follow(place,
     assert len(frames) == 10
     assert all(frame.shape == (64, 64, 3) for frame in frames)
 
-    given = torch.from_numpy(clip[-10:].copy()).float().div(255).unsqueeze(0)
+    past = torch.from_numpy(clip[-10:].copy()).float().div(255).unsqueeze(0)
     with torch.inference_mode():
-        expected = zoo.load(frame_run)(given).sigmoid()[0]
+        expected = zoo.load(frame_run)(past).sigmoid()[0]
     for frame, one in zip(frames, expected, strict=True):
         shown = torch.from_numpy(frame[..., 0].copy()).float() / 255
-        torch.testing.assert_close(shown, one, rtol=0, atol=0.02)  # a GIF has 256 levels of its own
+        torch.testing.assert_close(shown, one, rtol=0, atol=0.02)  # a GIF has a palette of 256 colors
 
 
-def test_a_clip_may_be_a_gif_an_array_or_a_folder_of_pictures(predict, tmp_path, frame_run, clip):
+def test_a_clip_may_be_a_gif_an_array_or_a_folder_of_images(predict, tmp_path, frame_run, clip):
     save_gif(clip, "clip.gif")
     np.save("clip.npy", clip)
     np.savez("clip.npz", clip[..., None])
@@ -162,7 +162,7 @@ def test_a_clip_may_be_a_gif_an_array_or_a_folder_of_pictures(predict, tmp_path,
 
 
 @pytest.mark.parametrize("ahead", [1, 10, 23])
-def test_as_many_frames_ahead_as_are_asked_for(predict, frame_run, clip, ahead):
+def test_ahead_is_the_number_of_predicted_frames(predict, frame_run, clip, ahead):
     np.save("clip.npy", clip)
     predict(frame_run, "frames=clip.npy", f"ahead={ahead}", "-o", "next.npy")
     predict(frame_run, "frames=clip.npy", "-o", "ten.npy")
@@ -171,7 +171,7 @@ def test_as_many_frames_ahead_as_are_asked_for(predict, frame_run, clip, ahead):
     np.testing.assert_allclose(frames[:, :10], ten[:, :ahead], atol=1e-5)
 
 
-def test_of_a_long_clip_the_last_frames_count(predict, frame_run, clip):
+def test_prediction_uses_the_last_frames_of_a_long_clip(predict, frame_run, clip):
     save_gif(clip, "long.gif")
     save_gif(clip[-10:], "short.gif")
     for name in ("long", "short"):
@@ -179,7 +179,7 @@ def test_of_a_long_clip_the_last_frames_count(predict, frame_run, clip):
     assert np.array_equal(np.load("after-long.npy"), np.load("after-short.npy"))
 
 
-def test_a_clip_of_another_size_and_in_colour_is_predicted_in_its_own_size(predict, frame_run, clip):
+def test_a_color_clip_of_another_size_is_predicted_in_its_size(predict, frame_run, clip):
     tall = np.repeat(clip[:, :45, :, None], 3, axis=3)
     save_gif(tall, "tall.gif")
     predict(frame_run, "frames=tall.gif", "-o", "next.gif")
@@ -187,14 +187,14 @@ def test_a_clip_of_another_size_and_in_colour_is_predicted_in_its_own_size(predi
     assert len(frames) == 10
     assert frames[0].shape == (45, 64, 3)
     predict(frame_run, "frames=tall.gif", "-o", "next.png")
-    with Image.open("next.png") as picture:
-        assert picture.size == (10 * 66 + 2, 45 + 4)
+    with Image.open("next.png") as image:
+        assert image.size == (10 * 66 + 2, 45 + 4)
 
 
-# -- which class -------------------------------------------------------------
+# -- segmentation -------------------------------------------------------------
 
 
-def test_predicting_from_a_picture_writes_a_mask_of_class_numbers_and_an_overlay(place, scene_run, photo):
+def test_predict_on_an_image_writes_a_mask_of_class_indices_and_an_overlay(place, scene_run, photo):
     Image.fromarray(photo).save(place / "photo.png")
     done = run_zoo(place, "predict", "scenes", "image=photo.png", "-o", "mask.png")
     assert done.returncode == 0, done.stderr
@@ -202,38 +202,38 @@ def test_predicting_from_a_picture_writes_a_mask_of_class_numbers_and_an_overlay
     assert "wrote mask-overlay.png" in done.stderr
     with torch.inference_mode():
         scores = zoo.load(scene_run)(torch.from_numpy(photo).float().div(255)[None, None])
-    with Image.open(place / "mask.png") as picture:
-        assert (picture.format, picture.mode, picture.size) == ("PNG", "P", (70, 50))
-        mask = np.asarray(picture)
-        colors = np.asarray(picture.convert("RGB"))
+    with Image.open(place / "mask.png") as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "P", (70, 50))
+        mask = np.asarray(image)
+        colors = np.asarray(image.convert("RGB"))
     expected = scores.argmax(dim=1)[0].numpy()
     assert mask.max() <= 10
-    assert (mask == expected).mean() > 0.99  # folded, two scores as good as equal may change places
+    assert (mask == expected).mean() > 0.99  # fusing may swap classes of almost equal logits
     for number in np.unique(mask):
         assert {tuple(color) for color in colors[mask == number].tolist()} == {zoo.palette(11)[number]}
-    with Image.open(place / "mask-overlay.png") as picture:
-        assert (picture.mode, picture.size) == ("RGB", (70, 50))
-        shown = np.asarray(picture)
+    with Image.open(place / "mask-overlay.png") as image:
+        assert (image.mode, image.size) == ("RGB", (70, 50))
+        shown = np.asarray(image)
     assert np.array_equal(shown[mask == 0], np.repeat(photo[mask == 0][:, None], 3, axis=1))
     for number in set(np.unique(mask)) - {0}:
         mixed = photo[mask == number][:, None] / 2 + np.array(zoo.palette(11)[number]) / 2
         assert np.abs(shown[mask == number] - mixed).max() <= 1.5
 
 
-def test_the_share_of_every_class_is_told_as_json(predict, scene_run, photo):
+def test_the_fraction_of_every_class_is_written_as_json(predict, scene_run, photo):
     Image.fromarray(photo).save("photo.png")
     predict(scene_run, "image=photo.png", "-o", "all.json")
     with open("all.json", encoding="utf-8") as file:
-        told = json.load(file)
-    assert list(told) == ["mask", "overlay", "share"]
-    mask = np.array(told["mask"])
+        output = json.load(file)
+    assert list(output) == ["mask", "overlay", "fraction"]
+    mask = np.array(output["mask"])
     names = ["background", *"0123456789"]
     expected = {names[number]: round(float((mask == number).mean()), 4) for number in np.unique(mask)}
-    assert told["share"] == pytest.approx(expected, abs=1e-4)
-    assert sum(told["share"].values()) == pytest.approx(1, abs=1e-3)
+    assert output["fraction"] == pytest.approx(expected, abs=1e-4)
+    assert sum(output["fraction"].values()) == pytest.approx(1, abs=1e-3)
 
 
-def test_a_picture_of_any_mode_and_ending_is_read(predict, scene_run, photo):
+def test_images_of_any_mode_and_format_are_read(predict, scene_run, photo):
     gray = Image.fromarray(photo)
     gray.save("gray.png")
     gray.convert("RGB").save("rgb.png")
@@ -248,47 +248,47 @@ def test_a_picture_of_any_mode_and_ending_is_read(predict, scene_run, photo):
     for name in ("gray.png", "rgb.png", "rgba.png", "palette.png", "gray.gif", "gray.bmp", "deep.png", "gray.npy",
                  "unit.npy"):  # fmt: skip
         predict(scene_run, f"image={name}", "-o", "mask.png")
-        with Image.open("mask.png") as picture:
-            masks[name] = np.asarray(picture)
+        with Image.open("mask.png") as image:
+            masks[name] = np.asarray(image)
     assert masks["gray.png"].shape == (50, 70)
     for name, mask in masks.items():
         assert (mask == masks["gray.png"]).mean() > 0.99, name
 
     gray.save("photo.jpg", quality=95)
     predict(scene_run, "image=photo.jpg", "-o", "mask.png")
-    with Image.open("mask.png") as picture:
-        assert picture.size == (70, 50)
+    with Image.open("mask.png") as image:
+        assert image.size == (70, 50)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 90), (131, 64)])
-def test_a_picture_of_any_size_gets_a_mask_of_that_size(predict, scene_run, photo, size):
+def test_the_mask_has_the_size_of_the_image(predict, scene_run, photo, size):
     Image.fromarray(photo).resize(size).save("photo.png")
     predict(scene_run, "image=photo.png", "-o", "mask.png")
-    with Image.open("mask.png") as picture:
-        assert picture.size == size
+    with Image.open("mask.png") as image:
+        assert image.size == size
 
 
-def test_a_photograph_that_lies_on_its_side_is_turned_as_its_camera_says(predict, scene_run, photo):
+def test_the_exif_orientation_is_applied(predict, scene_run, photo):
     upright = Image.fromarray(photo)
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be seen, turn it right by a quarter
-    upright.transpose(Image.Transpose.ROTATE_90).save("lying.png", exif=exif)
+    exif[0x0112] = 6  # orientation: rotate by 90 degrees clockwise
+    upright.transpose(Image.Transpose.ROTATE_90).save("rotated.png", exif=exif)
     upright.save("upright.png")
-    for name in ("lying", "upright"):
+    for name in ("rotated", "upright"):
         predict(scene_run, f"image={name}.png", "-o", f"{name}-mask.png")
-    with Image.open("lying-mask.png") as lying, Image.open("upright-mask.png") as expected:
-        assert np.array_equal(np.asarray(lying), np.asarray(expected))
+    with Image.open("rotated-mask.png") as rotated, Image.open("upright-mask.png") as expected:
+        assert np.array_equal(np.asarray(rotated), np.asarray(expected))
 
 
-# -- refusals ----------------------------------------------------------------
+# -- errors ----------------------------------------------------------------
 
 
-def test_a_mistake_on_the_command_line_gets_two_lines_and_writes_nothing(place, frame_run, clip):
+def test_an_error_is_two_lines_and_no_file_is_written(place, frame_run, clip):
     save_gif(clip[:9], place / "short.gif")
     failed = run_zoo(place, "predict", "frames", "frames=short.gif", "-o", "never.gif")
     assert (failed.returncode, failed.stdout) == (2, "")
-    problem, hint = failed.stderr.splitlines()
-    assert problem == "error: short.gif has 9 frames, but this model takes 10."
+    message, hint = failed.stderr.splitlines()
+    assert message == "error: short.gif has 9 frames, but this model takes 10."
     assert "longer clip" in hint
     assert not (place / "never.gif").exists()
 
@@ -296,7 +296,7 @@ def test_a_mistake_on_the_command_line_gets_two_lines_and_writes_nothing(place, 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["frames=clip.gif", "ahead=0"], "ahead is 0, but should be a whole number of at least 1"),
+        (["frames=clip.gif", "ahead=0"], "ahead is 0, but should be an integer of at least 1"),
         (["frames=clip.gif", "ahead=-2"], "ahead is -2, but"),
         (["frames=clip.gif", "ahead=2.5"], "ahead is 2.5, but"),
         (["frames=clip.gif", "ahead=true"], "ahead is True, but"),
@@ -308,17 +308,15 @@ def test_a_mistake_on_the_command_line_gets_two_lines_and_writes_nothing(place, 
         (["frames=loud.npy"], "loud.npy holds values from 0 to 255"),
         (["frames=empty"], "empty holds no images"),
         (["frames=mixed"], "mixed/1.png is 32 x 64, but the first frame is 64 x 64"),
-        (["image=still.png"], "this model predicts the frames after a clip"),
-        (["frames=clip.gif", "image=still.png"], "this model predicts the frames after a clip"),
-        ([], "this model predicts the frames after a clip"),
+        (["image=still.png"], "this model predicts frames: it takes `frames`, not `image`"),
+        (["frames=clip.gif", "image=still.png"], "this model predicts frames: it takes `frames`, not `image`"),
+        ([], "this model predicts frames: it takes `frames`, not `image`"),
     ],
 )
-def test_what_is_no_clip_for_a_model_of_frames_is_refused_with_the_reason(
-    predict, tmp_path, frame_run, clip, words, expected
-):
+def test_invalid_arguments_for_next_frame_prediction_are_an_error(predict, tmp_path, frame_run, clip, words, expected):
     save_gif(clip, "clip.gif")
     Image.fromarray(clip[0]).save("still.png")
-    (tmp_path / "text.gif").write_text("no picture")
+    (tmp_path / "text.gif").write_text("not an image")
     (tmp_path / "text.npy").write_text("no array")
     np.save("flat.npy", clip[0])
     np.save("loud.npy", np.clip(clip.astype(np.float32), 0, 255))
@@ -326,9 +324,9 @@ def test_what_is_no_clip_for_a_model_of_frames_is_refused_with_the_reason(
     (tmp_path / "mixed").mkdir()
     for number in range(10):
         Image.fromarray(clip[number, : 32 if number == 1 else 64]).save(tmp_path / "mixed" / f"{number}.png")
-    problem, *_ = predict(frame_run, *words, "-o", "next.gif", code=2).splitlines()
-    assert problem.startswith("error: ")
-    assert expected in problem
+    message, *_ = predict(frame_run, *words, "-o", "next.gif", code=2).splitlines()
+    assert message.startswith("error: ")
+    assert expected in message
     assert not (tmp_path / "next.gif").exists()
 
 
@@ -340,34 +338,32 @@ def test_what_is_no_clip_for_a_model_of_frames_is_refused_with_the_reason(
         (["image=half.png"], "half.png can't be read"),
         (["image=counts.npy"], "counts.npy holds int64"),
         (["image=deep.npy"], "deep.npy holds images of shape (20, 30, 5)"),
-        (["frames=photo.png"], "this model finds the classes of one picture's pixels"),
-        (["image=photo.png", "ahead=3"], "this model finds the classes of one picture's pixels"),
-        ([], "this model finds the classes of one picture's pixels"),
+        (["frames=photo.png"], "this model segments an image and takes `image` only"),
+        (["image=photo.png", "ahead=3"], "this model segments an image and takes `image` only"),
+        ([], "this model segments an image and takes `image` only"),
     ],
 )
-def test_what_is_no_picture_for_a_model_of_classes_is_refused_with_the_reason(
-    predict, tmp_path, scene_run, photo, words, expected
-):
+def test_invalid_arguments_for_segmentation_are_an_error(predict, tmp_path, scene_run, photo, words, expected):
     Image.fromarray(photo).save("photo.png")
-    whole = (tmp_path / "photo.png").read_bytes()
-    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "text.png").write_text("no picture")
+    content = (tmp_path / "photo.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(content[: len(content) // 2])
+    (tmp_path / "text.png").write_text("not an image")
     np.save("counts.npy", np.zeros((20, 30), np.int64))
     np.save("deep.npy", np.zeros((20, 30, 5), np.uint8))
-    problem, *_ = predict(scene_run, *words, "-o", "mask.png", code=2).splitlines()
-    assert problem.startswith("error: ")
-    assert expected in problem
+    message, *_ = predict(scene_run, *words, "-o", "mask.png", code=2).splitlines()
+    assert message.startswith("error: ")
+    assert expected in message
     assert not (tmp_path / "mask.png").exists()
 
 
-def test_a_mask_is_written_only_where_its_numbers_survive(predict, tmp_path, scene_run, photo):
+def test_a_mask_is_written_as_png_only(predict, tmp_path, scene_run, photo):
     Image.fromarray(photo).save("photo.png")
-    said = predict(scene_run, "image=photo.png", "-o", "mask.jpg", code=2)
-    assert "error: mask.jpg should end in .png: class indices are stored losslessly." in said.splitlines()
+    errors = predict(scene_run, "image=photo.png", "-o", "mask.jpg", code=2)
+    assert "error: mask.jpg should end in .png: class indices are stored losslessly." in errors.splitlines()
     assert not (tmp_path / "mask.jpg").exists()
 
 
-# -- a run that is killed ----------------------------------------------------
+# -- a killed run ----------------------------------------------------
 
 
 @pytest.mark.slow

@@ -1,10 +1,10 @@
-"""Frames out of frames: in one pass, and rolled out over several."""
+"""Autoregressive prediction in one and in several forward passes."""
 
 import pytest
 import torch
 
 from zoo_plugins.unet.model import UNet
-from zoo_plugins.unet.rollout import frames_of, roll_out
+from zoo_plugins.unet.rollout import roll_out, to_frames
 
 
 def make(frames_in, frames_out, channels=1, **settings):
@@ -26,7 +26,7 @@ def past(*size):
 
 
 @torch.no_grad()
-def test_one_pass_sees_frames_as_channels_in_their_order_and_gives_frames_so():
+def test_one_pass_concatenates_the_channels_of_the_frames_in_order():
     model = make(2, 3, channels=3)
     frames = past(4, 2, 3, 8, 6)
     channels = torch.cat([frames[:, 0], frames[:, 1]], dim=1)  # R0 G0 B0 R1 G1 B1
@@ -38,28 +38,28 @@ def test_one_pass_sees_frames_as_channels_in_their_order_and_gives_frames_so():
 
 @torch.no_grad()
 @pytest.mark.parametrize("output", ["frames", "frame_logits"])
-def test_a_further_pass_starts_from_the_frames_of_the_last(output):
+def test_a_further_pass_takes_the_predicted_frames_as_input(output):
     model = make(3, 2, head="linear", output=output)
     frames = past(2, 3, 1, 8, 6)
 
-    def passed(*three):
-        given = model(torch.cat(three, dim=1))
-        return given[:, :1], given[:, 1:]
+    def forward(*three):
+        result = model(torch.cat(three, dim=1))
+        return result[:, :1], result[:, 1:]
 
-    def shown(frame):
+    def to_frame(frame):
         return frame.sigmoid() if output == "frame_logits" else frame
 
     a, b, c = frames.unbind(dim=1)
-    d, e = passed(a, b, c)
-    f, g = passed(c, shown(d), shown(e))
-    h, _ = passed(shown(e), shown(f), shown(g))
+    d, e = forward(a, b, c)
+    f, g = forward(c, to_frame(d), to_frame(e))
+    h, _ = forward(to_frame(e), to_frame(f), to_frame(g))
     rolled = roll_out(model, frames, 5, model.config)
     assert rolled.shape == (2, 5, 1, 8, 6)
     torch.testing.assert_close(rolled, torch.stack([d, e, f, g, h], dim=1))
 
 
 @torch.no_grad()
-def test_a_model_that_gives_more_frames_than_it_takes_goes_on_from_its_last_ones():
+def test_a_model_with_more_output_than_input_frames_continues_from_its_last_frames():
     model = make(1, 2)
     (frame,) = past(1, 1, 1, 8, 8).unbind(dim=1)
     first = model(frame)
@@ -69,16 +69,16 @@ def test_a_model_that_gives_more_frames_than_it_takes_goes_on_from_its_last_ones
     )
 
 
-def test_gradients_flow_back_through_every_pass():
+def test_gradients_flow_through_all_passes():
     model, frames = make(2, 1), past(1, 2, 1, 8, 8).requires_grad_()
     last = roll_out(model, frames, 4, model.config)[:, -1]
     last.sum().backward()
-    assert frames.grad[:, 0].abs().max() > 0  # the fourth pass no longer sees it itself
+    assert frames.grad[:, 0].abs().max() > 0  # the fourth pass does not take it as input
 
 
-def test_frames_are_logits_through_a_sigmoid_or_the_output_itself_unclipped():
+def test_frames_are_the_sigmoid_of_logits_or_the_unclipped_output():
     output = torch.tensor([-3.0, 0.0, 3.0])
-    assert torch.equal(frames_of(output, UNet.Config(output="frames")), output)
+    assert torch.equal(to_frames(output, UNet.Config(output="frames")), output)
     torch.testing.assert_close(
-        frames_of(output, UNet.Config(output="frame_logits")), torch.tensor([0.0474, 0.5, 0.9526]), rtol=0, atol=1e-4
+        to_frames(output, UNet.Config(output="frame_logits")), torch.tensor([0.0474, 0.5, 0.9526]), rtol=0, atol=1e-4
     )

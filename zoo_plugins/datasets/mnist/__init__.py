@@ -1,1 +1,1 @@
-"""MNIST: its files, where they come from, and the data set. The subset that ships with zoo is in ``subset``."""
+"""MNIST: the dataset, its files and their download. ``subset`` contains the bundled subset."""

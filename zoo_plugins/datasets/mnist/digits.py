@@ -1,4 +1,4 @@
-"""The digits of MNIST as bytes: the original database, or the subset that ships with zoo."""
+"""The digits of MNIST as uint8 tensors, from the original database or from the bundled subset."""
 
 from __future__ import annotations
 
@@ -14,66 +14,66 @@ from torch import Tensor
 import zoo_core as zoo
 from zoo_plugins.datasets.mnist import files as mnist_files
 from zoo_plugins.datasets.mnist import idx
-from zoo_plugins.datasets.mnist.download import NotReached, download
+from zoo_plugins.datasets.mnist.download import DownloadFailed, download
 from zoo_plugins.datasets.paths import data_root
 
 Source = Literal["auto", "full", "subset"]
-_SUBSET_TRAIN = 4000  # of its digits, the first ones: 400 a class; the other 1,000 are to measure on
+_SUBSET_TRAIN = 4000  # the first 4,000 digits (400 per class) are for training, the other 1,000 for the test
 
 
 @dataclass(frozen=True)
 class Database:
-    """Pictures (N, 28, 28) uint8 and labels (N,) int64, to train on and to measure on."""
+    """``train`` and ``test``, each as images (N, 28, 28) uint8 and labels (N,) int64."""
 
     train: tuple[Tensor, Tensor]
-    evaluation: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
     fingerprint: str
 
 
 def read(source: Source, root: str | None, may_download: bool) -> Database:
-    """The digits that ``source`` stands for, those of ``auto`` with a warning where it has to be the subset.
+    """The digits of ``source``; "auto" falls back to the subset with a warning.
 
     Raises:
-        zoo.ZooError: if a file is damaged, the data root can't be read or written, a mirror sends another file, or
+        zoo.ZooError: if a file is damaged, the data root can't be read or written, a mirror sends a different file, or
             ``source`` is "full" and missing files can't be downloaded.
     """
     if source == "subset":
         return _subset()
-    place = data_root(root)
+    folder = data_root(root)
     try:
-        return _full(place, may_download)
-    except NotReached as error:
-        missing = f"the full MNIST is not in {place / 'MNIST' / 'raw'} and was not downloaded ({error})"
+        return _full(folder, may_download)
+    except DownloadFailed as error:
+        missing = f"the full MNIST is not in {folder / 'MNIST' / 'raw'} and was not downloaded ({error})"
         if source == "full":
-            hint = "Put its four IDX files there, or type `dataset.source=subset`."
+            hint = "Copy its four IDX files there, or write `dataset.source=subset`."
             raise zoo.ZooError(f"{missing}.", hint) from error
     warnings.warn(
-        f"mnist: this run uses the 5,000-digit subset that ships with zoo, because {missing}; "
-        "for all 70,000 digits put the four IDX files there, or let zoo download them.",
+        f"mnist: using the bundled subset of 5,000 digits, because {missing}; "
+        "for all 70,000 digits copy the four IDX files there, or allow the download.",
         stacklevel=5,
     )
     return _subset()
 
 
 def _full(root: Path, may_download: bool) -> Database:
-    """The original database. A file that is there is checked before the network is asked for the others.
+    """The original database. Existing files are checked before the missing ones are downloaded.
 
     Raises:
-        NotReached: if files are missing and can't be downloaded.
+        DownloadFailed: if files are missing and can't be downloaded.
         zoo.ZooError: if a file is damaged, or the data root can't be read or written.
     """
     folder = root / "MNIST" / "raw"
-    hint = "Delete it, and the next run downloads it again."
+    hint = "Delete it; the next run downloads it again."
     found = mnist_files.find(folder, mnist_files.FULL)
     contents = {name: mnist_files.read(path, mnist_files.FULL[name], hint) for name, path in found.items()}
     missing = {name: md5 for name, md5 in mnist_files.FULL.items() if name not in found}
     if missing:
         if not may_download:
-            raise NotReached("dataset.download is false")
+            raise DownloadFailed("dataset.download is false")
         contents |= download(missing, root, folder)
-    train_images, train_labels, images, labels = (idx.parse(contents[name]) for name in mnist_files.FULL)
+    train_images, train_labels, test_images, test_labels = (idx.parse(contents[name]) for name in mnist_files.FULL)
     fingerprint = _fingerprint("full", mnist_files.FULL.values())
-    return Database((train_images, train_labels.long()), (images, labels.long()), fingerprint)
+    return Database((train_images, train_labels.long()), (test_images, test_labels.long()), fingerprint)
 
 
 def _subset() -> Database:
@@ -83,9 +83,9 @@ def _subset() -> Database:
     )
     labels = labels.long()
     train = images[:_SUBSET_TRAIN], labels[:_SUBSET_TRAIN]
-    evaluation = images[_SUBSET_TRAIN:], labels[_SUBSET_TRAIN:]
-    return Database(train, evaluation, _fingerprint("subset", mnist_files.SUBSET.values()))
+    test = images[_SUBSET_TRAIN:], labels[_SUBSET_TRAIN:]
+    return Database(train, test, _fingerprint("subset", mnist_files.SUBSET.values()))
 
 
-def _fingerprint(source: str, sums: Iterable[str]) -> str:
-    return f"{source}-{hashlib.sha256(' '.join(sums).encode()).hexdigest()[:16]}"
+def _fingerprint(source: str, checksums: Iterable[str]) -> str:
+    return f"{source}-{hashlib.sha256(' '.join(checksums).encode()).hexdigest()[:16]}"

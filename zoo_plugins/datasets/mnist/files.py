@@ -1,4 +1,4 @@
-"""The files of the MNIST database: their names, what they must hold, and how they are read."""
+"""The files of the MNIST database: names, checksums, and reading them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import zoo_core as zoo
 from zoo_plugins.datasets.mnist import idx
 
-# MD5 sums of the decompressed contents: copies of the database are compressed differently.
+# MD5 of the decompressed contents, since copies of the database are compressed differently.
 FULL = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
@@ -23,15 +23,15 @@ SUBSET_FOLDER = Path(__file__).with_name("subset")
 
 
 def find(folder: Path, names: Iterable[str]) -> dict[str, Path]:
-    """Those of the files ``names`` that lie in ``folder``, unpacked ones first.
+    """The paths of those files ``names`` that exist in ``folder``; uncompressed files have priority over ``.gz``.
 
     Raises:
-        zoo.ZooError: if ``folder`` can't be looked into.
+        zoo.ZooError: if ``folder`` can't be read.
     """
     found = {}
     for name in names:
         for path in (folder / name, folder / f"{name}.gz"):
-            if name not in found and _is_there(path):
+            if name not in found and _exists(path):
                 found[name] = path
     return found
 
@@ -40,29 +40,29 @@ def read(path: Path, md5: str, hint: str) -> bytearray:
     """The decompressed content of ``path``.
 
     Raises:
-        zoo.ZooError: if it can't be read, or if its sum is not ``md5``, for which ``cure`` says what to do.
+        zoo.ZooError: if it can't be read, or its MD5 is not ``md5``; ``hint`` is the hint of the second error.
     """
     try:
         unpacked = idx.unpack(path)
     except OSError as error:
-        raise zoo.ZooError(f"{path} can't be read: {error.strerror}.", "Make it a file you can read.") from error
+        raise zoo.ZooError(f"{path} can't be read: {error.strerror}.", "Make it a readable file.") from error
     if unpacked.md5 != md5:
-        state = "truncated" if unpacked.breaks_off else "truncated or altered"
+        state = "truncated" if unpacked.truncated else "truncated or modified"
         raise zoo.ZooError(
-            f"{path} is {state}: its decompressed content has MD5 {unpacked.md5}, but should have {md5}.",
+            f"{path} is {state}: its decompressed content has MD5 {unpacked.md5}, but should have MD5 {md5}.",
             hint,
         )
     return unpacked.content
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
-        path.stat()  # exists() takes some faults for an absence and raises others, differently in each Python
+        path.stat()  # Path.exists() ignores some errors and raises others, depending on the Python version
     except FileNotFoundError:
         return False
     except OSError as error:
         raise zoo.ZooError(
             f"the data root can't be read: {path}: {error.strerror}.",
-            "Set ZOO_DATA or dataset.root to a folder, or type `dataset.source=subset`.",
+            "Set ZOO_DATA or dataset.root to a folder, or write `dataset.source=subset`.",
         ) from error
     return True

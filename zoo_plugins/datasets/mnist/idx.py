@@ -1,4 +1,4 @@
-"""The IDX format of the MNIST database, packed with gzip or not."""
+"""The IDX format of the MNIST database, gzipped or not."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_CHUNK = 1 << 20
+_CHUNK_SIZE = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"  # an IDX file starts with two zero bytes
 
 
 class Unpacked(NamedTuple):
-    """What a file holds once decompressed, as far as it could be."""
+    """The decompressed content of a file, as far as it could be decompressed."""
 
     content: bytearray
     md5: str
-    breaks_off: bool
+    truncated: bool
 
 
 def unpack(path: Path) -> Unpacked:
     """The decompressed content of ``path`` and its MD5 sum.
 
-    A damaged archive is no error here: its sum tells, and belongs in the message. Whether it is gzipped is
-    seen from its first bytes, since some browsers unpack a download and keep the name ``….gz``.
+    A damaged archive is not an error here, since the caller reports its MD5. Compression is detected from the first
+    bytes, since some browsers decompress a download and keep the name ``….gz``.
 
     Raises:
         OSError: if the file can't be read.
     """
-    content, breaks_off = bytearray(), False
+    content, truncated = bytearray(), False
     with path.open("rb") as file:
         if file.peek(2)[:2] == _GZIP_MAGIC:
-            unpacked = gzip.GzipFile(fileobj=file)
+            archive = gzip.GzipFile(fileobj=file)
             try:
-                while chunk := unpacked.read1(_CHUNK):  # read() would drop what precedes a fault
+                while chunk := archive.read1(_CHUNK_SIZE):  # read() would discard the data before an error
                     content += chunk
             except EOFError:
-                breaks_off = True
+                truncated = True
             except (zlib.error, gzip.BadGzipFile):
                 pass
         else:
             content += file.read()
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    return Unpacked(content, md5, breaks_off or not content)
+    return Unpacked(content, md5, truncated or not content)
 
 
 def parse(content: bytearray) -> Tensor:
-    """The uint8 tensor in ``content``, which has been checked: (N, 28, 28) for images, (N,) for labels.
+    """The uint8 tensor in ``content``, whose MD5 has been checked: (N, 28, 28) for images, (N,) for labels.
 
-    The tensor shares the memory of ``content``. torchvision's reader reads unpacked files only, and importing
-    it takes longer than reading all four files does here.
+    The tensor shares memory with ``content``. torchvision's reader reads only uncompressed files, and importing it
+    takes longer than reading all four files here.
     """
     num_dims = content[3]
     shape = struct.unpack_from(f">{num_dims}I", content, 4)
