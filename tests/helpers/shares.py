@@ -83,10 +83,10 @@ class _Telling(zoo.Trainer):
         if RANK == "1" and step + 1 == self.config.hang_at:
             raise ValueError("process 1 has its own trouble")
 
-    def evaluate(self, evaluation: Any, training: Any) -> dict[str, float]:
+    def evaluate(self, batches: Any, train_batches: Any) -> dict[str, float]:
         found = torch.zeros(2)
         with torch.no_grad():
-            for batch in evaluation:
+            for batch in batches:
                 self.tell("evaluated", batch["number"])
                 error = (self.first(batch["point"]) - batch["height"]).abs().sum()
                 found += torch.stack([torch.tensor(float(len(batch["point"]))), error])

@@ -58,11 +58,11 @@ class ClassifierTrainer(zoo.Trainer):
         return {"loss": loss.detach(), "accuracy": (score.argmax(dim=1) == label).float().mean()}
 
     @torch.no_grad()
-    def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:
+    def evaluate(self, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch]) -> Mapping[str, float]:
         self.model.eval()
         right, seen = 0.0, 0.0
         loss = 0.0
-        for batch in evaluation:
+        for batch in batches:
             score = self.model(batch["image"])
             right += int((score.argmax(dim=1) == batch["label"]).sum())
             loss += float(F.cross_entropy(score, batch["label"], reduction="sum"))

@@ -136,10 +136,10 @@ class CLSGANTrainer(zoo.Trainer):
             return super().order(examples, generator)
         return same_label_order(examples, self.config.same_label_group_size, generator)
 
-    def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:
+    def evaluate(self, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch]) -> Mapping[str, float]:
         if self._evaluator is None:
             return {}
-        return self._evaluator.of(self._published, evaluation, training)
+        return self._evaluator.of(self._published, batches, train_batches)
 
     @torch.no_grad()
     def preview(self, batch: zoo.Batch) -> Tensor:

@@ -49,9 +49,9 @@ class NextFrameTrainer(UNetTrainer):
         return self.minimize(loss, terms)
 
     @torch.no_grad()
-    def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:
+    def evaluate(self, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch]) -> Mapping[str, float]:
         metrics = VideoMetrics()
-        for batch in evaluation:
+        for batch in batches:
             metrics.add(batch["past"], self._predict(batch["past"], batch["future"].shape[1]), batch["future"])
         return metrics.read(self.engine.sum)
 

@@ -60,12 +60,12 @@ class SegmentationTrainer(UNetTrainer):
         return self.minimize(loss, terms)
 
     @torch.no_grad()
-    def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:
+    def evaluate(self, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch]) -> Mapping[str, float]:
         """Of all pixels of all pictures together: mean IoU, Dice and accuracy, and after a slash those of a class."""
         from torchmetrics.classification import MulticlassConfusionMatrix
 
         matrix = MulticlassConfusionMatrix(self._classes, ignore_index=self.config.ignore_index).to(self.engine.device)
-        for batch in evaluation:
+        for batch in batches:
             self._refuse_unknown(batch["mask"])
             matrix.update(self._predict(batch["image"]), batch["mask"])
         return figures_of(self.engine.sum(matrix.confmat), class_names(self._model.config))
