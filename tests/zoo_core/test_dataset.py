@@ -55,7 +55,7 @@ def test_pixels_are_kept_as_bytes_and_given_as_numbers_from_0_to_1():
 
 
 def test_tensors_of_different_lengths_are_refused():
-    with pytest.raises(ValueError, match=r"one length, but have \{'image': 3, 'label': 2\}"):
+    with pytest.raises(ValueError, match=r"should have the same length, but have \{'image': 3, 'label': 2\}"):
         zoo.InMemory(image=torch.zeros(3, 1), label=torch.zeros(2))
 
 
@@ -99,7 +99,7 @@ def test_a_fingerprint_is_of_whatever_an_example_holds():
         def train(self):
             return [(torch.ones(2), 1)] * 3
 
-    with pytest.raises(BadSetting, match="Pairs gives examples that are a tuple each"):
+    with pytest.raises(BadSetting, match="an example of Pairs is of type tuple, not a mapping"):
         Pairs(Pairs.Config()).fingerprint()
     one, same, other = (Odd(Odd.Config(word=word)).fingerprint() for word in "aab")
     assert one == same != other

@@ -14,7 +14,15 @@ def zoo_home() -> Path:
 
 
 def data_root() -> Path:
-    """Where data sets lie: ``$ZOO_DATA``, else ``$ZOO_HOME/data``, else the user's data folder."""
+    """Return the folder for downloaded datasets.
+
+    It is ``$ZOO_DATA`` if that is set, else ``$ZOO_HOME/data``, else ``zoo/data`` in the data folder of the user.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder; it may not exist yet.
+    """
     return Path(os.environ.get("ZOO_DATA") or zoo_home() / "data")
 
 

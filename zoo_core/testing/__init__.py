@@ -1,8 +1,9 @@
-"""For plugin authors: does a plugin keep what zoo promises of every plugin?
+"""Conformance checks for the authors of plugins.
 
-    from zoo_core.testing import conformance
+In a test module, one line makes a pytest test of each check:
 
-    test_conforms = conformance("my-plugin")     # a pytest test for each check
+>>> from zoo_core.testing import conformance
+>>> test_conformance = conformance("my-plugin")  # doctest: +SKIP
 
 ``zoo check my-plugin`` runs the same checks.
 """

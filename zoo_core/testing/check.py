@@ -1,4 +1,4 @@
-"""A check: what it guards, what to do where it fails, and the function that tries it."""
+"""Conformance checks: what a check guards, how to fix a failure, and the function that performs it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Kind = Literal["plugin", "model", "dataset", "recipe"]
 
 
 class Skip(Exception):
-    """Raised by a check that does not apply; says why."""
+    """Raised by a check that does not apply, with the reason as its message."""
 
 
 class Failed(AssertionError):
-    """Raised by a check that does not hold; says what was seen."""
+    """Raised by a check that fails, with what was observed as its message."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is checked: a plugin, or a model, data set or recipe. ``overrides`` are laid over every recipe."""
+    """What is checked: a plugin, model, dataset or recipe. ``overrides`` apply to each recipe."""
 
     kind: Kind
     name: str
@@ -31,7 +31,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Check:
-    """One promise. ``guards`` says what goes wrong where it is broken, ``cure`` what to do."""
+    """A conformance check. ``guards`` is the guarantee that it tests, ``hint`` how to fix a failure."""
 
     name: str
     kind: Kind
@@ -44,7 +44,7 @@ class Check:
 
 
 def check(kind: Kind, guards: str, hint: str) -> Callable[[Callable[[Subject], None]], Check]:
-    """Make a function of a subject a check, which is called as the function is."""
+    """Turn a function of a subject into a check with the name of the function."""
 
     def make(function: Callable[[Subject], None]) -> Check:
         return Check(function.__name__.replace("_", "-"), kind, guards, hint, function)
@@ -53,13 +53,13 @@ def check(kind: Kind, guards: str, hint: str) -> Callable[[Callable[[Subject], N
 
 
 def require(holds: bool, seen: str) -> None:
-    """Fail a check that does not hold, in words that say what was seen."""
+    """Fail the check with the message ``seen`` unless ``holds``."""
     if not holds:
         raise Failed(seen)
 
 
 def settings_of(subject: Subject) -> dict[str, Any]:
-    """No settings: a thing is checked with its defaults. One that needs some is left to its recipes."""
+    """Return no settings, since components are checked with their defaults; skip one with required settings."""
     from zoo_core.config.settings import describe
 
     loaded = subject.catalog.find(subject.kind, subject.name).load()  # type: ignore[arg-type]

@@ -142,7 +142,7 @@ def test_examples_that_are_no_mappings_are_a_clear_error():
 
 
 def test_a_key_that_the_data_set_does_not_have_is_a_clear_error():
-    with pytest.raises(BadSetting, match="asks for 'label', but the data set's examples have 'number'"):
+    with pytest.raises(BadSetting, match="reads 'label', but the dataset's examples have 'number'"):
         next(batches())["label"]
 
 

@@ -129,7 +129,7 @@ def test_backward_with_inputs_leaves_all_other_gradients_alone():
 def test_a_batch_on_the_device_is_a_batch():
     batch = engine().to_device({"image": torch.zeros(2)})
     assert type(batch) is Batch
-    with pytest.raises(BadSetting, match="asks for 'label'"):
+    with pytest.raises(BadSetting, match="the trainer reads 'label'"):
         batch["label"]
 
 

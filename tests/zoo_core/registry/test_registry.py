@@ -83,10 +83,10 @@ def test_nothing_of_a_plugin_that_raises_stays(registry: Registry) -> None:
     assert registry.recipe_files == []
 
 
-def test_names_are_handed_over_inside_the_hook_only(registry: Registry) -> None:
-    with pytest.raises(RuntimeError, match="inside the hook zoo_register"):
+def test_names_are_registered_within_the_hook_only(registry: Registry) -> None:
+    with pytest.raises(RuntimeError, match="within the hook zoo_register"):
         registry.model("late", "collections:deque", summary="Late")
-    with pytest.raises(RuntimeError, match="inside the hook zoo_register"):
+    with pytest.raises(RuntimeError, match="within the hook zoo_register"):
         registry.recipes("late.yaml")
 
 

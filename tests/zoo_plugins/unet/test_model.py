@@ -368,11 +368,11 @@ def test_a_folded_network_has_no_normalisation_and_gives_the_same_to_1e_4(settin
 @pytest.mark.parametrize("training", [True, False])
 def test_folding_leaves_the_network_alone(training):
     model = settled(make()).train(training)
-    before, description = copy.deepcopy(model.state_dict()), str(model)
+    before, modules = copy.deepcopy(model.state_dict()), nn.Module.__repr__(model)
     fast = folded(model)
     with torch.inference_mode():
         fast(images(1, 6, 32, 32))
-    assert str(model) == description
+    assert nn.Module.__repr__(model) == modules
     assert all(module.training == training for module in model.modules())
     assert all(parameter.requires_grad for parameter in model.parameters())
     for name, tensor in model.state_dict().items():
