@@ -118,7 +118,7 @@ class Dataset(ABC):
 
         Returns
         -------
-        Examples
+        zoo.Examples
             The training examples, in a fixed order. The training loop shuffles them with `Trainer.order`.
         """
 
@@ -128,7 +128,7 @@ class Dataset(ABC):
 
         Returns
         -------
-        Examples
+        zoo.Examples
             The test examples, in a fixed order, disjoint from the training examples.
         """
 
@@ -140,7 +140,7 @@ class Dataset(ABC):
 
         Returns
         -------
-        Examples
+        zoo.Examples
             The validation examples, in a fixed order, disjoint from the training examples.
         """
         return self.test()

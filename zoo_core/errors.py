@@ -101,19 +101,20 @@ class ProcessLost(RunFailed):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that ``name`` was most likely meant to be."""
+    """The known name that is most similar to ``name``, if one is similar enough."""
     import difflib  # half a millisecond that only a mistake needs
 
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
+    """A hint that names the known name that ``name`` resembles; ``otherwise`` if there is none."""
     match = nearest(name, known)
     return f"Did you mean '{match}'?" if match else otherwise
 
 
 def in_yaml(value: Any) -> str:
-    """``value`` as a recipe would say it, in one line: ``null``, ``'text'``, ``[1, true]``."""
+    """``value`` in one line of YAML, as in a recipe: ``null``, ``'text'``, ``[1, true]``."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -127,7 +128,7 @@ def in_yaml(value: Any) -> str:
 
 
 def one_line(text: str, most: int = 200) -> str:
-    """What a stranger wrote, as it may stand in a message: in one line that moves no terminal's cursor."""
+    """Untrusted text for use in a message: one line of at most ``most`` characters, control characters escaped."""
     words = " ".join(text[: 4 * most].split())
     shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in words)
     return shown if len(shown) <= most else f"{shown[:most]}…"

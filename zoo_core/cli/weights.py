@@ -53,7 +53,7 @@ def info(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
 
     here = Catalog(registry)
     entry = here.weights.find(name)
-    found = {"weights": here.describe_weights(entry)}
+    found: dict[str, Any] = {"weights": here.describe_weights(entry)}
     if place(entry).is_file():
         found["file"] = read_header(place(entry)).described()
     show_described(found, as_json)

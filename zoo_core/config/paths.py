@@ -1,4 +1,4 @@
-"""Where zoo keeps things on this machine: its home, the data root and downloaded weights."""
+"""Folders of zoo on this machine: its home, the data root and downloaded weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import platformdirs
 
 
 def zoo_home() -> Path:
-    """``$ZOO_HOME``, or the user's data folder by the platform's convention."""
+    """Return ``$ZOO_HOME``, or the data folder of the user on this platform."""
     return Path(os.environ.get("ZOO_HOME") or platformdirs.user_data_path("zoo"))
 
 
@@ -27,5 +27,5 @@ def data_root() -> Path:
 
 
 def weights_folder() -> Path:
-    """Where fetched weights are kept: ``$ZOO_HOME/weights``."""
+    """Return the folder for downloaded weights, ``$ZOO_HOME/weights``."""
     return zoo_home() / "weights"

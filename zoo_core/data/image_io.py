@@ -30,7 +30,7 @@ def read_image(path: str | Path, channels: int) -> Tensor:
 
     Parameters
     ----------
-    path : path-like
+    path : str or os.PathLike
         The file. An ``.npy`` file contains an array ``(H, W)`` or ``(H, W, C)`` of bytes, or of numbers in [0, 1].
     channels : {1, 3}
         1 for gray, 3 for RGB. Images with the other number of channels are converted.
@@ -60,7 +60,7 @@ def read_frames(path: str | Path, channels: int, start: int = 0, stop: int | Non
 
     Parameters
     ----------
-    path : path-like
+    path : str or os.PathLike
         The folder or file. An ``.npy`` file contains an array ``(T, H, W)`` or ``(T, H, W, C)`` of bytes, or of numbers
         in [0, 1]; an ``.npz`` file contains one such array. Of an ``.npy`` file only the requested frames are read.
     channels : {1, 3}
@@ -103,7 +103,7 @@ def clip_shape(path: str | Path) -> tuple[int, int, int]:
 
     Parameters
     ----------
-    path : path-like
+    path : str or os.PathLike
         A clip, as for `read_frames`, or an image.
 
     Returns

@@ -176,7 +176,7 @@ class Registry:
 
         Parameters
         ----------
-        path : path-like
+        path : str or os.PathLike
             The file, such as ``Path(__file__).parent / "registry.yaml"``.
         """
         self.recipe_files.append((self._owning_plugin(), Path(str(path))))

@@ -40,6 +40,7 @@ class Check:
     function: Callable[[Subject], None]
 
     def __call__(self, subject: Subject) -> None:
+        """Perform the check."""
         self.function(subject)
 
 
