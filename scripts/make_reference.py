@@ -75,7 +75,7 @@ def page() -> str:
     for title, names in SECTIONS.items():
         parts.append(f"## {title}")
         parts += [text for name in names for text in described(target(package[name]), f"zoo.{name}")]
-    parts += ["## Checks", *rendered(package["testing"].docstring)]
+    parts += ["## Checks", "`zoo check NAME` and `conformance(NAME)` in a test module run these conformance checks:"]
     parts.append("\n".join(["| check | of | guards | hint |", "| --- | --- | --- | --- |", *checks()]))
     for name in sorted(testing.__all__, key=str.swapcase):
         parts += described(target(package["testing"][name]), f"zoo_core.testing.{name}")

@@ -1,11 +1,10 @@
-"""zoo: models, how they are trained, and their data, by name.
+"""A model zoo for PyTorch: models, trainers, datasets and recipes by name.
 
-    import zoo_core as zoo
+>>> import zoo_core as zoo
+>>> run = zoo.run("clsgan-mnist", "run.steps=100")  # doctest: +SKIP
+>>> model = zoo.load(run.path)  # doctest: +SKIP
 
-    zoo.run("clsgan-mnist", "run.steps=100")
-    model = zoo.load("runs/clsgan-mnist/2026-11-24T02-15-33")
-
-Importing this module imports no torch; a name is imported when it is first used.
+Importing this module does not import torch. A public name is imported when it is first used.
 """
 
 from __future__ import annotations

@@ -173,7 +173,7 @@ def test_a_single_file_registers_what_its_page_says(zoo):
 def test_the_reference_is_what_the_docstrings_say():
     pytest.importorskip("griffe", reason="griffelib is not installed")
     done = subprocess.run([sys.executable, str(ROOT / "scripts" / "make_reference.py"), "--check"], check=False)
-    assert done.returncode == 0, "write it anew: python scripts/make_reference.py"
+    assert done.returncode == 0, "run: python scripts/make_reference.py"
 
 
 def test_the_tutorial_names_every_check():

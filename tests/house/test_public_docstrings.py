@@ -106,8 +106,8 @@ def test_the_examples_of_a_docstring_run(name: str, tmp_path: Path, monkeypatch:
     names = {"zoo": zoo, "torch": torch, "F": F, "click": click, "Path": Path, "dataclass": dataclasses.dataclass}
     names |= {"cases": testing.cases, "conformance": testing.conformance}
     (example,) = doctest.DocTestFinder(recurse=False).find(find(name), name, module=False, globs=names)
-    failed, tried = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example)
-    assert tried > 0
+    failed, _ = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example)
+    assert example.examples
     assert failed == 0
 
 

@@ -1,4 +1,4 @@
-"""The public surface: what it says of itself agrees, plugins use nothing else, and the documents know all of it."""
+"""The public API: its lists agree, plugins use nothing else, and all of it is documented."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import ast
 import importlib
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,11 +44,11 @@ def headings(path: Path, level: int) -> set[str]:
     return set(re.findall(rf"^{'#' * level} `(\w+)`", path.read_text(encoding="utf-8"), flags=re.MULTILINE))
 
 
-# zoo_core.testing is the second public module: a plugin's tests have its checks from there.
+# zoo_core.testing is public, too: the tests of plugins import the conformance checks from it.
 PUBLIC_IMPORTS = ("import zoo_core as zoo", "from zoo_core.testing import conformance")
 
 
-def test_the_list_of_names_their_homes_and_the_type_checkers_block_agree() -> None:
+def test_public_names_their_modules_and_the_imports_for_type_checkers_agree() -> None:
     assert zoo.__all__ == sorted(zoo.__all__)
     assert set(zoo._HOME) == set(zoo.__all__)
     assert type_checking_imports() == zoo._HOME
@@ -59,16 +61,16 @@ def test_every_public_name_comes_from_the_module_that_defines_it(name: str) -> N
     assert thing is getattr(importlib.import_module(f"zoo_core.{zoo._HOME[name]}"), name)
     if inspect.isclass(thing) or inspect.isfunction(thing):
         assert thing.__module__ == f"zoo_core.{zoo._HOME[name]}"
-        assert (thing.__doc__ or "").strip(), f"zoo.{name} says nothing of itself"
+        assert (thing.__doc__ or "").strip(), f"zoo.{name} has no docstring"
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'zoo_core' has no attribute 'trian'"):
         _ = zoo.trian
 
 
 @pytest.mark.parametrize("path", PLUGIN_FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_plugin_uses_the_public_names_and_nothing_else(path: Path) -> None:
+def test_a_plugin_uses_only_public_names(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in imports_of_zoo(tree):
         assert ast.unparse(node) in PUBLIC_IMPORTS, f"{path}:{node.lineno}"
@@ -81,7 +83,7 @@ def test_a_plugin_uses_the_public_names_and_nothing_else(path: Path) -> None:
     assert unknown == {}
 
 
-def test_no_bundled_plugin_imports_another_nor_does_what_they_share_import_one() -> None:
+def test_bundled_plugins_and_their_shared_modules_do_not_import_plugins() -> None:
     folder = ROOT / "zoo_plugins"
     plugins = {path.parent.name for path in folder.glob("*/plugin.py")}
     assert plugins >= {"datasets", "clsgan", "classifier", "unet"}
@@ -94,7 +96,7 @@ def test_no_bundled_plugin_imports_another_nor_does_what_they_share_import_one()
             assert not others, f"{path}:{node.lineno}"
 
 
-def test_every_error_has_a_heading_in_the_documents_and_no_heading_is_left_over() -> None:
+def test_every_error_is_documented_and_no_other() -> None:
     known = {
         name
         for name, thing in vars(errors).items()
@@ -114,13 +116,20 @@ def test_every_error_has_a_heading_in_the_documents_and_no_heading_is_left_over(
         ("RunFailed", RuntimeError, 1),
     ],
 )
-def test_an_error_is_a_zoo_error_and_the_built_in_that_fits(name: str, builtin: type[Exception], code: int) -> None:
-    error = getattr(errors, name)("what happened.", "What to type.")
+def test_an_error_is_a_zoo_error_and_a_built_in_error(name: str, builtin: type[Exception], code: int) -> None:
+    error = getattr(zoo, name)("what happened.", "What to type.")
     assert isinstance(error, zoo.ZooError)
     assert isinstance(error, builtin)
     assert error.exit_code == code
     assert str(error) == "what happened.\n  What to type."
-    assert str(getattr(errors, name)("what happened.")) == "what happened."
+    assert str(getattr(zoo, name)("what happened.")) == "what happened."
+
+
+def test_the_public_names_for_listing_and_catching_errors_import_no_torch() -> None:
+    names = [name for name, module in zoo._HOME.items() if module.split(".")[0] in ("config", "errors", "registry")]
+    assert {"BadFile", "Info", "Recipe", "Registry", "setting"} <= set(names)
+    program = f"import sys, zoo_core as zoo; [getattr(zoo, name) for name in {names}]; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def hooks() -> dict[str, list[str]]:
@@ -129,13 +138,13 @@ def hooks() -> dict[str, list[str]]:
     return {name: list(inspect.signature(thing).parameters) for name, thing in found.items()}
 
 
-def test_hooks_stand_in_the_reference_in_the_order_of_their_declaration() -> None:
+def test_the_reference_lists_hooks_in_the_order_of_their_declaration() -> None:
     text = (ROOT / "docs" / "plugins" / "reference.md").read_text(encoding="utf-8")
     assert re.findall(r"^### `(zoo_\w+)`", text, flags=re.MULTILINE) == list(hooks())
 
 
 @pytest.mark.parametrize("hook", hooks())
-def test_a_hook_is_in_the_reference_with_its_arguments_and_says_when_it_is_called(hook: str) -> None:
+def test_the_reference_documents_the_arguments_of_each_hook_and_when_it_is_called(hook: str) -> None:
     text = (ROOT / "docs" / "plugins" / "reference.md").read_text(encoding="utf-8")
     (declared,) = re.findall(rf"^def {hook}\((.*)\) -> ", text, flags=re.MULTILINE)
     assert re.findall(r"(\w+): ", declared) == hooks()[hook]

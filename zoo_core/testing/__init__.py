@@ -1,12 +1,6 @@
-"""Conformance checks for the authors of plugins.
-
-In a test module, one line makes a pytest test of each check:
-
->>> from zoo_core.testing import conformance
->>> test_conformance = conformance("my-plugin")  # doctest: +SKIP
-
-``zoo check my-plugin`` runs the same checks.
-"""
+"""The conformance checks for plugins, which ``zoo check`` runs, too. In the tests of a plugin, ``test_conforms =
+conformance("my-plugin")`` makes a pytest test of each check. Imports ``training`` and the packages below it; only
+``cli`` and tests may import it."""
 
 from __future__ import annotations
 

@@ -35,16 +35,16 @@ def conformance(name: str, overrides: Iterable[str] = ()) -> Callable[[Case], No
 
     Examples
     --------
-    >>> test_conformance = conformance("my-plugin", ["run.batch_size=8"])  # doctest: +SKIP
+    >>> test_conforms = conformance("my-plugin", ["run.batch_size=8"])  # doctest: +SKIP
     """
     import pytest
 
     @pytest.mark.parametrize("case", cases(name, overrides), ids=str)
-    def test_conformance(case: Case) -> None:
+    def test_conforms(case: Case) -> None:
         outcome = case.run()
         if outcome.state == "skipped":
             pytest.skip(outcome.why)
         if outcome.state == "failed":
             pytest.fail(f"{outcome.why}\n  Guards: {case.check.guards}\n  Hint: {case.check.hint}", pytrace=False)
 
-    return test_conformance
+    return test_conforms
