@@ -33,13 +33,13 @@ hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")
 
 
-def refuse_unmarked(manager: pluggy.PluginManager, plugin: object, whose: str) -> None:
+def refuse_unmarked(manager: pluggy.PluginManager, plugin: object, owner: str) -> None:
     """Raise BrokenPlugin if ``plugin`` has a function with the name of a hook that is not marked as one."""
     called = (name for name in dir(manager.hook) if name.startswith("zoo_") and callable(getattr(plugin, name, None)))
     for name in called:
         if all(one.plugin is not plugin for one in getattr(manager.hook, name).get_hookimpls()):
             raise BrokenPlugin(
-                f"{whose} has {name}, which is not marked as a hook, and would never be called.",
+                f"{owner} has {name}, which is not marked as a hook, and would never be called.",
                 "Write `@zoo.hookimpl` above it.",
             )
 
