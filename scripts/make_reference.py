@@ -1,37 +1,51 @@
-"""docs/plugins/reference.md, made from the docstrings of what plugins may use: python scripts/make_reference.py
+"""Write docs/plugins/reference.md from the docstrings of the public names: python scripts/make_reference.py
 
-With --check nothing is written, and the exit code is 1 if the page is not what the docstrings say.
+With --check nothing is written, and the exit code is 1 if the page is not up to date.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from textwrap import dedent
+from typing import Any
 
 import griffe
+from griffe import DocstringSectionKind as Kind
 
 import zoo_core as zoo
+from zoo_core import testing
 from zoo_core.testing.collect import all_checks
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "plugins" / "reference.md"
 SECTIONS = {
-    "What `zoo_register` is given": ["Registry"],
+    "Registration": ["Registry"],
     "Interfaces": ["Model", "Dataset", "Trainer", "Engine"],
     "Settings": ["setting"],
-    "A page to try a model on": ["Control"],
-    "Examples": ["Batch", "Examples", "InMemory", "Uint8Images", "GeneratedExamples", "data_root"],
-    "A run": ["Run", "Metrics", "ZooError"],
-    "Reading pictures": ["read_image", "read_frames", "clip_shape", "image_files", "palette"],
-    "By name": ["list", "info", "recipe", "build", "run", "load"],
+    "Controls of `zoo demo`": ["Control"],
+    "Examples and batches": ["Batch", "Examples", "InMemory", "Uint8Images", "GeneratedExamples", "data_root"],
+    "Runs": ["Run", "Recipe", "Metrics"],
+    "Errors": ["ZooError", "UnknownName", "NameTaken", "BadSetting", "BrokenPlugin", "BadFile", "RunFailed"],
+    "Reading images": ["read_image", "read_frames", "clip_shape", "image_files", "palette"],
+    "Functions": ["list", "info", "Info", "recipe", "build", "run", "load", "IncompatibleKeys"],
 }
-ELSEWHERE = {"hookimpl"}
-PRIVATE_TO_ZOO = {
-    "Registry": {"find", "of_kind", "owned_by", "entries", "recipe_files", "own_recipes"},
-    "Run": {"due", "folder"},
+NOT_SHOWN = {"hookimpl"}
+INTERNAL = {
+    "Control": {"read"},
+    "Recipe": {"run_settings", "where"},
+    "Registry": {"find", "of_kind", "owned_by"},
+    "Run": {"due"},
+}
+LITERAL = r"(?:[\"'][^\"']*[\"']|\d+)"
+TITLES = {
+    Kind.parameters: "Parameters",
+    Kind.other_parameters: "Other parameters",
+    Kind.attributes: "Attributes",
+    Kind.returns: "Returns",
+    Kind.yields: "Yields",
+    Kind.raises: "Raises",
 }
 
 
@@ -44,27 +58,27 @@ def main() -> int:
 
 
 def page() -> str:
-    package = griffe.load("zoo_core", search_paths=[ROOT], resolve_aliases=True)
-    listed = {name for names in SECTIONS.values() for name in names} | ELSEWHERE
+    package = griffe.load("zoo_core", search_paths=[ROOT], resolve_aliases=True, docstring_parser="numpy")
+    listed = {name for names in SECTIONS.values() for name in names} | NOT_SHOWN
     if listed != set(zoo.__all__):
         raise SystemExit(f"SECTIONS and zoo_core.__all__ differ in {sorted(listed ^ set(zoo.__all__))}.")
     parts = [
         "# Reference",
-        "<!-- Made from the docstrings by scripts/make_reference.py. -->",
-        "What a plugin may use: everything here, and nothing else of `zoo_core`. "
-        "[Versions](managing.md#versions) says how long it stays.",
+        "<!-- Generated from the docstrings by scripts/make_reference.py. -->",
+        "The public interface of zoo for plugins: everything on this page, and nothing else in `zoo_core`. "
+        "[Versions](managing.md#versions) says how long it is supported.",
         "## Hooks",
-        markdown(package["hookspecs"].docstring.value),
+        *rendered(package["hookspecs"].docstring),
     ]
     hooks = [one for name, one in package["hookspecs"].functions.items() if name.startswith("zoo_")]
     parts += [text for hook in hooks for text in described(hook, hook.name)]
     for title, names in SECTIONS.items():
         parts.append(f"## {title}")
         parts += [text for name in names for text in described(target(package[name]), f"zoo.{name}")]
-    parts += ["## Checks", "`zoo check NAME`, or `zoo_core.testing.conformance(NAME)` in a test, makes these:"]
+    parts += ["## Checks", "`zoo check NAME` and `conformance(NAME)` in a test module run these conformance checks:"]
     parts.append("\n".join(["| check | of | guards | hint |", "| --- | --- | --- | --- |", *checks()]))
-    parts += described(target(package["testing"]["conformance"]), "zoo_core.testing.conformance")
-    parts += described(target(package["testing"]["cases"]), "zoo_core.testing.cases")
+    for name in sorted(testing.__all__, key=str.swapcase):
+        parts += described(target(package["testing"][name]), f"zoo_core.testing.{name}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -73,33 +87,28 @@ def target(thing: griffe.Object | griffe.Alias) -> griffe.Object:
 
 
 def described(thing: griffe.Object, name: str) -> Iterator[str]:
-    """A heading, the signature, the docstring, and for a class what may be overridden, read or called."""
+    """A heading, the signature and the docstring; for a class also those of its methods and properties."""
     if not thing.docstring and not isinstance(thing, griffe.Attribute):
         raise SystemExit(f"{thing.path} has no docstring.")
     yield f"### `{name}`"
-    yield "```python\n" + signature(thing) + "\n```"
-    if thing.docstring:
-        yield markdown(thing.docstring.value)
+    yield f"```python\n{signature(thing)}\n```"
+    yield from rendered(thing.docstring)
     if isinstance(thing, griffe.Class):
-        hidden = PRIVATE_TO_ZOO.get(thing.name, set())
+        internal = INTERNAL.get(thing.name, set())
         for member in thing.members.values():
-            if member.name.startswith("_") or member.name in hidden or not member.docstring:
-                continue
-            yield f"#### `{name.removeprefix('zoo.')}.{member.name}`"
-            yield "```python\n" + signature(target(member)) + "\n```"
-            yield markdown(member.docstring.value)
+            if not member.name.startswith("_") and member.name not in internal and member.docstring:
+                yield f"#### `{thing.name}.{member.name}`"
+                yield f"```python\n{signature(target(member))}\n```"
+                yield from rendered(member.docstring)
 
 
 def signature(thing: griffe.Object) -> str:
-    """The line that declares it."""
+    """The line that declares a function, class or attribute."""
     if isinstance(thing, griffe.Function):
         arguments = list(written(thing.parameters))
         line = f"def {thing.name}({', '.join(arguments)}) -> {thing.returns}"
-        return (
-            line
-            if len(line) <= 100
-            else line.replace(", ".join(arguments), "\n    " + ",\n    ".join(arguments) + ",\n")
-        )
+        wrapped = "\n    " + ",\n    ".join(arguments) + ",\n"
+        return line if len(line) <= 100 else line.replace(", ".join(arguments), wrapped)
     if isinstance(thing, griffe.Class):
         bases = ", ".join(str(base) for base in thing.bases)
         return f"class {thing.name}({bases})" if bases else f"class {thing.name}"
@@ -108,7 +117,7 @@ def signature(thing: griffe.Object) -> str:
 
 
 def written(parameters: griffe.Parameters) -> Iterator[str]:
-    """Each parameter of a function as its author wrote it, but for ``self``."""
+    """Each parameter of a function as its author wrote it, except ``self``."""
     stars = {"variadic positional": "*", "variadic keyword": "**"}
     starred = False
     for one in parameters:
@@ -122,23 +131,59 @@ def written(parameters: griffe.Parameters) -> Iterator[str]:
         yield f"{stars.get(kind, '')}{one.name}: {one.annotation}{default}"
 
 
-def markdown(docstring: str) -> str:
-    """A docstring's text: code in single backticks, indented blocks fenced, what is raised as a list."""
-    text = re.sub(r":\w+:`~?([\w.]+)`", r"`\1`", docstring).replace("``", "`")
-    blocks = []
-    for block in re.split(r"\n\s*\n(?=\S)", text):
-        head, _, rest = block.partition("\n\n")
-        if head.startswith("Raises:"):
-            blocks.append("Raises:\n\n" + re.sub(r"^ {4}(\w+): ", r"- `\1` ", block.partition("\n")[2], flags=re.M))
-        elif rest.startswith("    "):
-            blocks += [head, "```python\n" + dedent(rest).rstrip() + "\n```"]
+def rendered(docstring: griffe.Docstring | None) -> Iterator[str]:
+    """The sections of a docstring as Markdown."""
+    for section in docstring.parsed if docstring else ():
+        if section.kind is Kind.text:
+            yield markdown(section.value)
+        elif section.kind is Kind.examples:
+            yield "**Examples**"
+            yield from map(example, section.value)
+        elif section.kind is Kind.admonition:
+            yield f"**{section.title}**"
+            see_also = section.title == "See Also"
+            yield references(section.value.description) if see_also else markdown(section.value.description)
+        elif section.kind in TITLES:
+            yield f"**{TITLES[section.kind]}**"
+            yield "\n".join(map(item, section.value))
         else:
-            blocks.append(block)
-    return "\n\n".join(blocks)
+            raise SystemExit(f"There is no layout for a section of the kind '{section.kind.value}'.")
 
 
-def checks() -> Iterator[str]:
-    for one in sorted(all_checks(), key=lambda check: ["plugin", "model", "dataset", "recipe"].index(check.kind)):
+def item(one: Any) -> str:
+    """One parameter, attribute, returned value or exception, as an item of a list."""
+    annotation = str(one.annotation)
+    if re.fullmatch(rf"[({{]?{LITERAL}(, {LITERAL})+[)}}]?", annotation):
+        annotation = f"one of {annotation.strip('(){}')}"
+    name = getattr(one, "name", "")
+    head = f"`{name}` (`{annotation}`)" if name else f"`{annotation}`"
+    return f"- {head}: " + markdown(one.description).replace("\n", "\n  ").replace("\n  \n", "\n\n")
+
+
+def references(text: str) -> str:
+    pairs = (line.split(" : ", 1) for line in text.splitlines() if line)
+    return "\n".join(f"- `{name}`: {markdown(said)}" for name, said in pairs)
+
+
+def example(part: tuple[Kind, str]) -> str:
+    kind, text = part
+    return markdown(text) if kind is Kind.text else f"```pycon\n{text}\n```"
+
+
+def markdown(text: str) -> str:
+    """Text with code in single backticks, and indented interpreter sessions fenced."""
+    text = re.sub(r":\w+:`~?([\w.]+)`", r"`\1`", text).replace("``", "`").strip()
+    return re.sub(
+        r"^>>> .*(?:\n(?:>>>|\.\.\.) .*)*",
+        lambda found: "```pycon\n" + re.sub(r" *# doctest: .*", "", found[0]) + "\n```",
+        text,
+        flags=re.M,
+    )
+
+
+def checks() -> Iterable[str]:
+    order = ["plugin", "model", "dataset", "recipe"]
+    for one in sorted(all_checks(), key=lambda check: order.index(check.kind)):
         yield f"| {one.name} | {one.kind} | {one.guards} | {one.hint} |"
 
 

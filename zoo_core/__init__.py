@@ -1,11 +1,10 @@
-"""zoo: models, how they are trained, and their data, by name.
+"""A model zoo for PyTorch: models, trainers, datasets and recipes by name.
 
-    import zoo_core as zoo
+>>> import zoo_core as zoo
+>>> run = zoo.run("clsgan-mnist", "run.steps=100")  # doctest: +SKIP
+>>> model = zoo.load(run.path)  # doctest: +SKIP
 
-    zoo.run("clsgan-mnist", "run.steps=100")
-    model = zoo.load("runs/clsgan-mnist/2026-11-24T02-15-33")
-
-Importing this module imports no torch; a name is imported when it is first used.
+Importing this module does not import torch. A public name is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from zoo_core.api import run as run
     from zoo_core.config.control import Control as Control
     from zoo_core.config.paths import data_root as data_root
+    from zoo_core.config.recipe import Recipe as Recipe
     from zoo_core.config.settings import setting as setting
     from zoo_core.data.image_io import clip_shape as clip_shape
     from zoo_core.data.image_io import image_files as image_files
@@ -34,39 +34,56 @@ if TYPE_CHECKING:
     from zoo_core.dataset import GeneratedExamples as GeneratedExamples
     from zoo_core.dataset import InMemory as InMemory
     from zoo_core.dataset import Uint8Images as Uint8Images
+    from zoo_core.errors import BadFile as BadFile
+    from zoo_core.errors import BadSetting as BadSetting
+    from zoo_core.errors import BrokenPlugin as BrokenPlugin
+    from zoo_core.errors import NameTaken as NameTaken
+    from zoo_core.errors import RunFailed as RunFailed
+    from zoo_core.errors import UnknownName as UnknownName
     from zoo_core.errors import ZooError as ZooError
     from zoo_core.hookspecs import hookimpl as hookimpl
     from zoo_core.model import Model as Model
+    from zoo_core.registry.info_types import Info as Info
     from zoo_core.registry.registry import Registry as Registry
     from zoo_core.runs.run import Run as Run
     from zoo_core.trainer import Engine as Engine
     from zoo_core.trainer import Metrics as Metrics
     from zoo_core.trainer import Trainer as Trainer
+    from zoo_core.weights.matching import IncompatibleKeys as IncompatibleKeys
 
 _HOME = {
+    "BadFile": "errors",
+    "BadSetting": "errors",
     "Batch": "dataset",
+    "BrokenPlugin": "errors",
     "Control": "config.control",
     "Dataset": "dataset",
     "Engine": "trainer",
     "Examples": "dataset",
+    "GeneratedExamples": "dataset",
     "InMemory": "dataset",
+    "IncompatibleKeys": "weights.matching",
+    "Info": "registry.info_types",
     "Metrics": "trainer",
     "Model": "model",
-    "GeneratedExamples": "dataset",
-    "Uint8Images": "dataset",
+    "NameTaken": "errors",
+    "Recipe": "config.recipe",
     "Registry": "registry.registry",
     "Run": "runs.run",
+    "RunFailed": "errors",
     "Trainer": "trainer",
+    "Uint8Images": "dataset",
+    "UnknownName": "errors",
     "ZooError": "errors",
     "build": "api",
     "clip_shape": "data.image_io",
     "data_root": "config.paths",
     "hookimpl": "hookspecs",
+    "image_files": "data.image_io",
     "info": "api",
     "list": "api",
     "load": "api",
     "palette": "data.image_output",
-    "image_files": "data.image_io",
     "read_frames": "data.image_io",
     "read_image": "data.image_io",
     "recipe": "api",
@@ -75,19 +92,28 @@ _HOME = {
 }
 
 __all__ = [
+    "BadFile",
+    "BadSetting",
     "Batch",
+    "BrokenPlugin",
     "Control",
     "Dataset",
     "Engine",
     "Examples",
     "GeneratedExamples",
     "InMemory",
+    "IncompatibleKeys",
+    "Info",
     "Metrics",
     "Model",
+    "NameTaken",
+    "Recipe",
     "Registry",
     "Run",
+    "RunFailed",
     "Trainer",
     "Uint8Images",
+    "UnknownName",
     "ZooError",
     "build",
     "clip_shape",

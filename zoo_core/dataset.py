@@ -1,4 +1,4 @@
-"""Where examples come from."""
+"""Where examples come from: the interface of datasets, and the kinds of examples that zoo provides."""
 
 from __future__ import annotations
 
@@ -19,20 +19,45 @@ Example = Mapping[str, Any]
 
 
 class Batch(dict[str, Tensor]):
-    """Named tensors whose first dimension counts examples: ``{"image": (N, C, H, W), "label": (N,)}``."""
+    """A dictionary of tensors whose first dimension is the batch dimension.
+
+    Raises
+    ------
+    BadSetting
+        If a key is read that the dataset does not provide.
+
+    Examples
+    --------
+    >>> batch = zoo.Batch(image=torch.zeros(8, 1, 28, 28), label=torch.arange(8))
+    >>> batch["image"].shape
+    torch.Size([8, 1, 28, 28])
+    """
 
     def __missing__(self, key: str) -> Tensor:
         raise BadSetting(
-            f"the trainer asks for '{key}', but the data set's examples have {', '.join(map(repr, self))}.",
-            "Choose a data set that has it: `zoo list datasets`.",
+            f"the trainer reads '{key}', but the dataset's examples have {', '.join(map(repr, self))}.",
+            "Choose a dataset that provides it: `zoo list datasets`.",
         )
 
 
 class Examples(Protocol):
-    """A map-style PyTorch data set whose examples are mappings.
+    """A map-style dataset of PyTorch whose examples are mappings of names to values.
 
-    If it has ``__getitems__``, that is asked for whole batches. If it has an attribute ``endless`` that is true, its
-    length is only what is called an epoch: the training takes examples 0, 1, 2, … on and on, each once.
+    `Dataset.train`, `Dataset.validation` and `Dataset.test` return one. Any object with ``__len__`` and
+    ``__getitem__`` will do.
+
+    See Also
+    --------
+    InMemory : Examples held as tensors.
+    GeneratedExamples : Examples computed from their index.
+
+    Notes
+    -----
+    Two optional members change how examples are loaded:
+
+    - ``__getitems__(indices)`` returns a whole `Batch`; it is called instead of ``__getitem__`` and a collate function.
+    - ``endless = True``: training reads examples 0, 1, 2, ... without an end, each of them once. The length is then the
+      number of examples that are counted as an epoch.
     """
 
     def __len__(self) -> int: ...
@@ -40,11 +65,45 @@ class Examples(Protocol):
 
 
 class Dataset(ABC):
-    """Two collections of examples, for training and for evaluation, from settings alone."""
+    """Base class of datasets: training, validation and test examples, created from settings alone.
+
+    A subclass defines a frozen, keyword-only dataclass ``Config`` whose fields are made with `setting`. The methods may
+    be called more than once, so keep what takes long to load.
+
+    Parameters
+    ----------
+    config : Dataset.Config
+        The settings, validated.
+
+    Attributes
+    ----------
+    config : Dataset.Config
+        The settings.
+
+    See Also
+    --------
+    InMemory : Examples held as tensors.
+    GeneratedExamples : Examples computed from their index.
+    data_root : Folder for downloaded data.
+
+    Examples
+    --------
+    >>> class Noise(zoo.Dataset):
+    ...     @dataclass(frozen=True, kw_only=True)
+    ...     class Config:
+    ...         size: int = zoo.setting(1000, "number of training examples", ge=1)
+    ...
+    ...     config: Config
+    ...
+    ...     def train(self) -> zoo.Examples:
+    ...         return zoo.InMemory(image=torch.rand(self.config.size, 1, 28, 28))
+    ...
+    ...     def test(self) -> zoo.Examples:
+    ...         return zoo.InMemory(image=torch.rand(100, 1, 28, 28))
+    """
 
     Config: ClassVar[type[Any]]
     config: Any
-    """The settings, each checked."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -55,19 +114,53 @@ class Dataset(ABC):
 
     @abstractmethod
     def train(self) -> Examples:
-        """The examples to train on. The loop shuffles them."""
+        """Return the training examples.
+
+        Returns
+        -------
+        zoo.Examples
+            The training examples, in a fixed order. The training loop shuffles them with `Trainer.order`.
+        """
 
     @abstractmethod
     def test(self) -> Examples:
-        """The examples to measure on, in a fixed order; never trained on."""
+        """Return the test examples, which are used once, after the last step.
+
+        Returns
+        -------
+        zoo.Examples
+            The test examples, in a fixed order, disjoint from the training examples.
+        """
 
     def validation(self) -> Examples:
-        """The examples to measure on while the training goes on (``run.evaluate_every``). Where choices are made by
-        them, they should not be those of ``evaluation``, which they are unless this is overridden."""
+        """Return the validation examples, which are used during training (``run.evaluate_every``) and for previews.
+
+        By default the test examples. Override it if choices depend on the validation metrics, such as the best
+        checkpoint (``run.monitor``) or the settings found by a sweep.
+
+        Returns
+        -------
+        zoo.Examples
+            The validation examples, in a fixed order, disjoint from the training examples.
+        """
         return self.test()
 
     def fingerprint(self) -> str:
-        """A hash that differs when the data do: of the settings, both lengths and a few examples."""
+        """Return a hash that changes with the data; it is recorded with each run.
+
+        By default it covers the settings, the number of training and of test examples, and the first, the middle and
+        the last example of both.
+
+        Returns
+        -------
+        str
+            16 hexadecimal digits.
+
+        Raises
+        ------
+        BadSetting
+            If an example is not a mapping.
+        """
         digest = hashlib.sha256(json.dumps(dataclasses.asdict(self.config), sort_keys=True, default=str).encode())
         for examples in (self.train(), self.test()):
             digest.update(str(len(examples)).encode())
@@ -75,17 +168,17 @@ class Dataset(ABC):
                 example = examples[index]
                 if not isinstance(example, Mapping):
                     raise BadSetting(
-                        f"{type(self).__name__} gives examples that are a {type(example).__name__} each.",
-                        'They should be mappings: `{"image": …, "label": …}`.',
+                        f"an example of {type(self).__name__} is of type {type(example).__name__}, not a mapping.",
+                        'Return for example `{"image": image, "label": label}`.',
                     )
                 for key, value in sorted(example.items()):
                     digest.update(key.encode())
-                    digest.update(_bytes(value))
+                    digest.update(_as_bytes(value))
         return digest.hexdigest()[:16]
 
 
-def _bytes(value: Any) -> bytes:
-    """The same for the same value: of a tensor, an array or a number its memory, of all else what it is shown as."""
+def _as_bytes(value: Any) -> bytes:
+    """The memory of a tensor, an array or a number, and the ``repr`` of anything else."""
     try:
         tensor = torch.as_tensor(value).detach().contiguous().cpu()
     except (TypeError, ValueError, RuntimeError):
@@ -94,13 +187,32 @@ def _bytes(value: Any) -> bytes:
 
 
 class GeneratedExamples:
-    """Examples that ``make`` makes from their numbers alone, so that example k is the same in every process and run.
+    """Examples computed from their index, so that example k is the same in every process and every run.
 
-        GeneratedExamples(make, length=10_000, endless=True)  # make([k, …]) -> Batch
+    Parameters
+    ----------
+    make : callable
+        ``make([k, ...])`` returns the `Batch` of the examples with these indices. Random numbers for example k come
+        from a generator seeded with k. With ``run.workers`` it is called in other processes, so it has to be picklable
+        on some platforms.
+    length : int
+        Number of examples; with ``endless`` the number that is counted as an epoch.
+    endless : bool, default False
+        Whether training reads examples 0, 1, 2, ... without an end, each of them once. `Trainer.order` is not called
+        then.
 
-    What is random in ``make`` is drawn from a generator seeded with k. With ``endless`` the training takes examples 0,
-    1, 2, … on and on, each once; ``length`` is then only what is called an epoch, and ``Trainer.order`` is not asked.
-    ``make`` may be called in other processes, which get a pickled copy of it on some platforms.
+    See Also
+    --------
+    InMemory : Examples held as tensors.
+
+    Examples
+    --------
+    >>> def make(indices):
+    ...     generators = [torch.Generator().manual_seed(index) for index in indices]
+    ...     return zoo.Batch(noise=torch.stack([torch.randn(3, generator=generator) for generator in generators]))
+    >>> examples = zoo.GeneratedExamples(make, length=10_000, endless=True)
+    >>> examples[7]["noise"].shape
+    torch.Size([3])
     """
 
     def __init__(self, make: Callable[[Sequence[int]], Batch], length: int, endless: bool = False) -> None:
@@ -113,48 +225,77 @@ class GeneratedExamples:
         return {name: tensor[0] for name, tensor in self.make([index]).items()}
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """A whole batch, as PyTorch's loader asks for it."""
+        """Return a whole batch; PyTorch's data loader calls this."""
         return self.make(indices)
 
 
 class InMemory:
-    """Examples kept as tensors and batched by index, much faster than one by one.
+    """Examples held as tensors and indexed a batch at a time, which is much faster than one by one.
 
-        InMemory(image=Uint8Images(images), label=labels)  # (N, 1, 28, 28) as bytes, (N,)
+    Parameters
+    ----------
+    **tensors : torch.Tensor or Uint8Images
+        The data by name, all with the same first dimension N.
 
-    Raises:
-        ValueError: if the tensors are not of one length.
+    Raises
+    ------
+    ValueError
+        If the tensors differ in their first dimension.
+
+    See Also
+    --------
+    GeneratedExamples : Examples computed from their index.
+
+    Examples
+    --------
+    >>> images = torch.randint(256, (100, 1, 28, 28), dtype=torch.uint8)
+    >>> examples = zoo.InMemory(image=zoo.Uint8Images(images), label=torch.arange(100) % 10)
+    >>> examples[3]["image"].dtype
+    torch.float32
     """
 
     def __init__(self, **tensors: Tensor | Uint8Images) -> None:
         lengths = {name: len(tensor) for name, tensor in tensors.items()}
         if len(set(lengths.values())) != 1:
-            raise ValueError(f"the tensors should be of one length, but have {lengths}.")
-        self._kept = tensors
+            raise ValueError(f"the tensors should have the same length, but have {lengths}.")
+        self._tensors = tensors
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:
-        """Every tensor by its name, whole."""
-        return _Whole(self._kept)
+        """All tensors by name, shape ``(N, ...)``; those of `Uint8Images` as float32 in [0, 1]."""
+        return _FloatTensors(self._tensors)
 
     def __len__(self) -> int:
-        return len(next(iter(self._kept.values())))
+        return len(next(iter(self._tensors.values())))
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {name: tensor[index] for name, tensor in self._kept.items()}
+        return {name: tensor[index] for name, tensor in self._tensors.items()}
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """A whole batch, as PyTorch's loader asks for it."""
+        """Return a whole batch; PyTorch's data loader calls this."""
         index = torch.as_tensor(indices)
-        return Batch({name: tensor.index_select(0, index) for name, tensor in self._kept.items()})
+        return Batch({name: tensor.index_select(0, index) for name, tensor in self._tensors.items()})
 
 
 class Uint8Images:
-    """Pictures that :class:`InMemory` keeps as the bytes they are, in a quarter of the memory of what it gives:
-    float32 in [0, 1].
+    """Images stored as bytes and returned as float32 in [0, 1]; needs a quarter of the memory.
 
-    Raises:
-        ValueError: if ``pixels`` are not of ``torch.uint8``.
+    For use in `InMemory`.
+
+    Parameters
+    ----------
+    pixels : torch.Tensor
+        Images, shape ``(N, C, H, W)`` or any other whose first dimension is N, of type ``torch.uint8``.
+
+    Attributes
+    ----------
+    pixels : torch.Tensor
+        The bytes.
+
+    Raises
+    ------
+    ValueError
+        If ``pixels`` are not of type ``torch.uint8``.
     """
 
     def __init__(self, pixels: Tensor) -> None:
@@ -169,21 +310,35 @@ class Uint8Images:
         return self.pixels[index].float().div_(255)
 
     def index_select(self, dimension: int, index: Tensor) -> Tensor:
+        """Select images as ``torch.index_select`` does.
+
+        Parameters
+        ----------
+        dimension : int
+            Dimension to select along; 0 selects images.
+        index : torch.Tensor
+            Indices, shape ``(M,)``, int64 or int32.
+
+        Returns
+        -------
+        torch.Tensor
+            The selected images, float32 in [0, 1].
+        """
         return self.pixels.index_select(dimension, index).float().div_(255)
 
 
-class _Whole(Mapping[str, Tensor]):
-    """Made when it is asked for: of what is kept as bytes, nothing else need be in memory."""
+class _FloatTensors(Mapping[str, Tensor]):
+    """The tensors of `InMemory`. Those stored as bytes are converted when they are read, to save memory."""
 
-    def __init__(self, kept: Mapping[str, Tensor | Uint8Images]) -> None:
-        self._kept = kept
+    def __init__(self, stored: Mapping[str, Tensor | Uint8Images]) -> None:
+        self._stored = stored
 
     def __getitem__(self, name: str) -> Tensor:
-        kept = self._kept[name]
-        return kept[:] if isinstance(kept, Uint8Images) else kept
+        stored = self._stored[name]
+        return stored[:] if isinstance(stored, Uint8Images) else stored
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._kept)
+        return iter(self._stored)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._stored)

@@ -1,4 +1,4 @@
-"""What can go wrong, said in two lines: what was given against what was expected, then what to type."""
+"""Exceptions of zoo: a message that says what is wrong, and a hint that says what to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,35 @@ from typing import Any, ClassVar
 
 
 class ZooError(Exception):
-    """A mistake that zoo can name. ``cure`` says what to type next; the command line prints both, and no traceback."""
+    """Base class of the errors that zoo and its plugins raise for a mistake of the user.
+
+    The command line prints the message and the hint without a traceback and exits with ``exit_code``. Each subclass
+    also derives from the built-in exception that fits it, so that ``except ValueError`` works as well.
+
+    Parameters
+    ----------
+    message : str
+        What was given, against what was expected.
+    hint : str, optional
+        What to type or to change next. It is printed on a line of its own.
+
+    Attributes
+    ----------
+    message : str
+        The message.
+    hint : str or None
+        The hint.
+    exit_code : int
+        Exit code of the command line: 1 for :class:`RunFailed`, 2 for every other error.
+
+    Examples
+    --------
+    >>> raise zoo.ZooError("the mask has class 12, but the model has 10.", "Write `model.num_classes=13`.")
+    Traceback (most recent call last):
+        ...
+    zoo_core.errors.ZooError: the mask has class 12, but the model has 10.
+      Write `model.num_classes=13`.
+    """
 
     exit_code: ClassVar[int] = 2
 
@@ -21,49 +49,72 @@ class ZooError(Exception):
 
 
 class UnknownName(ZooError, LookupError):
-    """No model, trainer, data set, recipe or weights have this name."""
+    """No model, trainer, dataset, recipe, plugin or weights have the given name.
+
+    The hint suggests the most similar name, if there is one. Also a ``LookupError``; the parameters are those of
+    :class:`ZooError`.
+    """
 
 
 class NameTaken(ZooError):
-    """Two plugins offer the same name, or a run's folder is there already."""
+    """A name is ambiguous or in use: two plugins register it, or the folder of a new run exists.
+
+    Write ``plugin/name`` for an ambiguous name, and choose another folder for the run. The parameters are those of
+    :class:`ZooError`.
+    """
 
 
 class BadSetting(ZooError, ValueError):
-    """A recipe or an override sets something that does not exist, or to a value that does not fit."""
+    """A recipe or an override has an unknown setting, a value of the wrong type or out of range, or lacks one.
+
+    The message starts with the file and the line of the value, where there is one. Also a ``ValueError``; the
+    parameters are those of :class:`ZooError`.
+    """
 
 
 class BrokenPlugin(ZooError, ImportError):
-    """A plugin is installed, but what it promised cannot be had."""
+    """A plugin is installed, but it could not be loaded, or a class that it registers is missing or unsuitable.
+
+    ``zoo plugins show NAME`` shows the reason. Also an ``ImportError``; the parameters are those of :class:`ZooError`.
+    """
 
 
 class BadFile(ZooError, OSError):
-    """A file or folder is missing, unreadable, or not what it claims to be."""
+    """A file or folder is missing, unreadable, not writable, or not in the expected format.
+
+    Also an ``OSError``; the parameters are those of :class:`ZooError`.
+    """
 
 
 class RunFailed(ZooError, RuntimeError):
-    """The training itself failed; what it had is on disk."""
+    """A run failed: its model, dataset or trainer raised an error, or a metric or a weight is not finite.
+
+    The last good checkpoint is kept. ``__cause__`` is the original exception, if there was one. Also a
+    ``RuntimeError``; the parameters are those of :class:`ZooError`. The exit code is 1.
+    """
 
     exit_code = 1
 
 
 class ProcessLost(RunFailed):
-    """Of the processes of a run another one ended, and this one could not go on."""
+    """Another process of the run ended, and this one could not continue alone."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that ``name`` was most likely meant to be."""
+    """The known name that is most similar to ``name``, if one is similar enough."""
     import difflib  # half a millisecond that only a mistake needs
 
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
+    """A hint that names the known name that ``name`` resembles; ``otherwise`` if there is none."""
     match = nearest(name, known)
     return f"Did you mean '{match}'?" if match else otherwise
 
 
 def in_yaml(value: Any) -> str:
-    """``value`` as a recipe would say it, in one line: ``null``, ``'text'``, ``[1, true]``."""
+    """``value`` in one line of YAML, as in a recipe: ``null``, ``'text'``, ``[1, true]``."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -77,7 +128,7 @@ def in_yaml(value: Any) -> str:
 
 
 def one_line(text: str, most: int = 200) -> str:
-    """What a stranger wrote, as it may stand in a message: in one line that moves no terminal's cursor."""
+    """Untrusted text for use in a message: one line of at most ``most`` characters, control characters escaped."""
     words = " ".join(text[: 4 * most].split())
     shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in words)
     return shown if len(shown) <= most else f"{shown[:most]}…"

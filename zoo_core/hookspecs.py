@@ -1,12 +1,15 @@
-"""Everything a plugin may do. A plugin is a module or object with some of these functions, marked ``@zoo.hookimpl``.
+"""The hooks that a plugin may implement.
 
-A function may leave out arguments it does not need. A misspelt hook is refused as the plugin is loaded; a hook of a
-newer zoo may be marked ``@zoo.hookimpl(optionalhook=True)``, and an older one passes over it.
+A plugin is a module or an object that has some of these functions, each marked with ``@zoo.hookimpl``. An
+implementation may leave out arguments that it does not use. A marked function whose name is not that of a hook is an
+error when the plugin is loaded, unless it is marked with ``@zoo.hookimpl(optionalhook=True)``: versions of zoo that do
+not have the hook then ignore it.
 
-The life-cycle hooks (``zoo_run_started`` and on) are called on the main process only, in the order they stand here.
-A plugin that raises in one of them is switched off for the rest of the run with a warning that names it; the training
-goes on, and checkpoints do not depend on any of them. Wrappers are not taken there. ``zoo.run(…, callbacks=[thing])``
-takes any object with such methods for one run; ``ZOO_TRACE=1`` prints each call.
+The life-cycle hooks, from `zoo_run_started` to `zoo_run_failed`, are called in the main process only (rank 0). If a
+plugin raises an error in one of them, a warning names the plugin, and none of its hooks is called again in this run;
+training and checkpoints are not affected. Wrappers (``wrapper=True``) are not supported there.
+
+``zoo.run(..., callbacks=[obj])`` adds an object with such methods to one run. ``ZOO_TRACE=1`` prints each call.
 """
 
 from __future__ import annotations
@@ -30,93 +33,191 @@ hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")
 
 
-def refuse_unmarked(manager: pluggy.PluginManager, plugin: object, whose: str) -> None:
-    """Raises BrokenPlugin if ``plugin`` has a function that is called as a hook, but not marked: it is never called."""
+def refuse_unmarked(manager: pluggy.PluginManager, plugin: object, owner: str) -> None:
+    """Raise BrokenPlugin if ``plugin`` has a function with the name of a hook that is not marked as one."""
     called = (name for name in dir(manager.hook) if name.startswith("zoo_") and callable(getattr(plugin, name, None)))
     for name in called:
         if all(one.plugin is not plugin for one in getattr(manager.hook, name).get_hookimpls()):
             raise BrokenPlugin(
-                f"{whose} has {name}, which is not marked as a hook, and would never be called.",
+                f"{owner} has {name}, which is not marked as a hook, and would never be called.",
                 "Write `@zoo.hookimpl` above it.",
             )
 
 
 @hookspec(historic=True)
 def zoo_register(registry: Registry) -> None:
-    """Hand over your names. Called once, as the plugin is loaded; must not import torch, since ``zoo list`` calls it.
+    """Called when the plugin is loaded, to register models, trainers, datasets and recipes.
 
-        @zoo.hookimpl
-        def zoo_register(registry):
-            registry.model("autoencoder", "zoo_autoencoder.model:Autoencoder", summary="A small denoising autoencoder")
-            registry.recipes(Path(__file__).parent / "registry.yaml")
+    Called once. Must not import torch, since ``zoo list`` calls it. If it raises an error, nothing that it registered
+    is kept.
 
-    If it raises, what it had handed over before is taken back.
+    Parameters
+    ----------
+    registry : Registry
+        The registry.
+
+    Examples
+    --------
+    >>> @zoo.hookimpl
+    ... def zoo_register(registry: zoo.Registry) -> None:
+    ...     registry.model("autoencoder", "zoo_autoencoder.model:Autoencoder", summary="A small autoencoder")
+    ...     registry.recipes(Path(__file__).parent / "registry.yaml")
     """
 
 
 @hookspec
 def zoo_commands(cli: click.Group) -> None:
-    """Add sub-commands to ``cli``. Called for ``zoo --help`` and when a command is not one of zoo's own."""
+    """Called for ``zoo --help`` and for an unknown command, to add sub-commands to ``zoo``.
+
+    Parameters
+    ----------
+    cli : click.Group
+        The command group.
+
+    Examples
+    --------
+    >>> @zoo.hookimpl
+    ... def zoo_commands(cli: click.Group) -> None:
+    ...     cli.add_command(click.Command("hello", callback=lambda: click.echo("Hello")))
+    """
 
 
 @hookspec
 def zoo_fetch(location: str, destination: Path, size: int) -> Path | None:
-    """Bring the weights file at ``location`` (``scheme://…``) to ``destination``; None if the scheme is not yours.
+    """Called to download a weights file from another location than ``https://`` and ``hf://``.
 
-    ``destination`` may hold the beginning of the file already, which an earlier call brought. What should come has
-    ``size`` bytes; its hash is compared afterwards. zoo itself brings https:// and hf://, for which nobody is asked.
+    The SHA-256 of the file is checked afterwards.
+
+    Parameters
+    ----------
+    location : str
+        Address of the file, ``scheme://...``.
+    destination : pathlib.Path
+        Where to write the file. It may contain the first part of the file, from an earlier call that was interrupted.
+    size : int
+        Expected size of the file in bytes.
+
+    Returns
+    -------
+    pathlib.Path or None
+        ``destination``, or None if the plugin does not handle the scheme.
     """
 
 
 @hookspec
 def zoo_run_started(run: Run) -> None:
-    """Model, data and trainer are built; no step is done. After a resume ``run.step`` is not 0."""
+    """Called before the first step, when model, dataset and trainer are set up.
+
+    Parameters
+    ----------
+    run : Run
+        The run. ``run.step`` is 0, or the number of completed steps in a resumed run.
+    """
 
 
 @hookspec
 def zoo_step_finished(run: Run, step: int, metrics: Mapping[str, Tensor]) -> None:
-    """One optimization step is done. ``metrics`` are 0-d tensors still on the device: reading one waits for it."""
+    """Called after each optimization step.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    step : int
+        Number of completed steps.
+    metrics : mapping of str to torch.Tensor
+        What `Trainer.step` returned: 0-d tensors on the device. Reading their values waits for the device; use
+        `zoo_logged` where that is enough.
+    """
 
 
 @hookspec
 def zoo_logged(run: Run, step: int, metrics: Mapping[str, float]) -> None:
-    """Every ``run.log_every`` steps and after the last: each metric's mean since the last call, read once for all.
+    """Called with the mean training metrics, every ``run.log_every`` steps and after the last step.
 
-    Reading from the device is what costs, so a logger listens here. A run that is stopped in between logs nothing then;
-    its checkpoint keeps what was reported, and resumed it logs the mean of the whole interval.
+    A run that is stopped between two calls logs nothing then. Its checkpoint contains the metrics so far, and the
+    resumed run logs the mean of the whole interval.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    step : int
+        Number of completed steps.
+    metrics : mapping of str to float
+        Mean of each metric since the previous call.
     """
 
 
 @hookspec
 def zoo_evaluated(run: Run, step: int, metrics: Mapping[str, float]) -> None:
-    """``trainer.evaluate`` has measured the model as it is after ``step`` steps.
+    """Called with the metrics that `Trainer.evaluate` returned.
 
-    Every ``run.evaluate_every`` steps on the data set's validation examples, at the end on its evaluation examples. A
-    name with a slash (``mse/3``) is a detail, which zoo's own listeners keep but do not print.
+    These are the validation metrics every ``run.evaluate_every`` steps, and the test metrics at the end of the run.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    step : int
+        Number of completed steps.
+    metrics : mapping of str to float
+        Metrics by name. Metrics with a slash in their names (``mse/3``) are details; zoo records them, but does not
+        print them.
     """
 
 
 @hookspec
 def zoo_preview(run: Run, step: int, images: Tensor) -> None:
-    """What ``trainer.preview`` drew: ``pictures`` (N, C, H, W), or clips (N, T, C, H, W), in [0, 1] on the CPU.
+    """Called with each preview that `Trainer.preview` returned.
 
-    A listener that wants pictures only looks at ``pictures.ndim``.
+    Parameters
+    ----------
+    run : Run
+        The run.
+    step : int
+        Number of completed steps.
+    images : torch.Tensor
+        Images ``(N, C, H, W)`` or clips ``(N, T, C, H, W)`` in [0, 1], on the CPU. ``images.ndim`` tells which.
     """
 
 
 @hookspec
 def zoo_checkpoint_saved(run: Run, step: int, path: Path) -> None:
-    """A whole checkpoint of ``step`` lies in the folder ``path``.
+    """Called when a checkpoint is complete.
 
-    It was written beside the training: ``run.step`` may be further on. ``path`` is gone when newer ones take its place.
+    Checkpoints are written in the background, so ``run.step`` may be greater than ``step``.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    step : int
+        Number of completed steps in the checkpoint.
+    path : pathlib.Path
+        Folder of the checkpoint. It is deleted when newer checkpoints replace it (``run.keep_checkpoints``).
     """
 
 
 @hookspec
 def zoo_run_finished(run: Run) -> None:
-    """The run has ended, or was stopped (``run.stopping`` says why); the result is on disk."""
+    """Called when the run is finished or was stopped, after its weights were written.
+
+    Parameters
+    ----------
+    run : Run
+        The run. ``run.stopping`` is the reason if it was stopped, otherwise empty.
+    """
 
 
 @hookspec
 def zoo_run_failed(run: Run, error: BaseException) -> None:
-    """The run ends on ``error``; what it had is already on disk."""
+    """Called when the run ends with an error.
+
+    Parameters
+    ----------
+    run : Run
+        The run. Its last checkpoint is on disk.
+    error : BaseException
+        The error.
+    """

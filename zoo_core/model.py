@@ -1,43 +1,75 @@
-"""What a model is to zoo: a network that its settings alone can build."""
+"""What a model is: a network that can be built from its settings alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping
 from inspect import signature
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from zoo_core.config.control import Control
 from zoo_core.config.settings import check_config_class, read
 from zoo_core.errors import ZooError
 
+_REPR_WIDTH = 100
+"""Characters of settings in the ``repr`` of a model."""
+
 
 class Model(nn.Module):
-    """A network built from its settings alone; ``zoo.load`` gives it back with its weights.
+    """Base class of models: a network that can be built from its settings alone.
 
-    A subclass nests a frozen ``Config`` whose fields are made with ``zoo.setting`` and passes it on. Where it can
-    compute again what it would keep for the backward pass, the setting is called ``checkpointing``: a run whose memory
-    ran out says to set it.
+    A subclass defines a frozen, keyword-only dataclass ``Config`` whose fields are made with `setting`, and passes the
+    config to ``super().__init__``. Weights files contain the settings, so that `load` can rebuild the network.
 
-        class Autoencoder(zoo.Model):
-            @dataclass(frozen=True, kw_only=True)
-            class Config:
-                width: int = zoo.setting(64, "length of the code", ge=1)
+    Parameters
+    ----------
+    config : Model.Config
+        The settings, validated.
 
-            config: Config
+    Attributes
+    ----------
+    config : Model.Config
+        The settings.
+    outputs : mapping of str to str
+        What `predict` returns, by name: ``{"image": "(N, 1, 28, 28) in [0, 1]"}``. A letter stands for any length.
 
-            def __init__(self, config: Config) -> None:
-                super().__init__(config)
-                self.encoder = nn.Linear(784, config.width)
+    See Also
+    --------
+    build : Build a model by name.
+    load : Load a model with its weights.
+    Trainer : Base class of trainers.
+
+    Notes
+    -----
+    The ``repr`` of a model is one line: the settings that differ from their defaults, the number of parameters, device
+    and dtype. ``torch.nn.Module.__repr__(model)`` returns the tree of modules.
+
+    If the network supports activation checkpointing, call the setting ``checkpointing``: the error message of a run
+    that is out of memory then suggests it.
+
+    Examples
+    --------
+    >>> class Autoencoder(zoo.Model):
+    ...     @dataclass(frozen=True, kw_only=True)
+    ...     class Config:
+    ...         width: int = zoo.setting(64, "length of the code", ge=1)
+    ...
+    ...     config: Config
+    ...
+    ...     def __init__(self, config: Config) -> None:
+    ...         super().__init__(config)
+    ...         self.encoder = torch.nn.Linear(784, config.width)
+    >>> Autoencoder.from_settings({"width": 32})
+    Autoencoder(width=32): 25,120 parameters on cpu, float32
     """
 
     Config: ClassVar[type[Any]]
     config: Any
-    """The settings the network was built with, each checked."""
     outputs: ClassVar[Mapping[str, str]] = {}
-    """What ``predict`` gives, by name: ``{"image": "(N, 1, 28, 28) in [0, 1]"}``; a letter stands for any length."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -47,57 +79,142 @@ class Model(nn.Module):
         super().__init__()
         self.config = config
 
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in _changed(self.config))
+        if len(settings) > _REPR_WIDTH:
+            settings = f"{settings[:_REPR_WIDTH]}…"
+        parameters = [parameter for parameter in self.parameters() if not is_lazy(parameter)]
+        if not parameters:
+            return f"{type(self).__name__}({settings}): no parameters"
+        count = sum(parameter.numel() for parameter in parameters)
+        devices = " and ".join(sorted({str(parameter.device) for parameter in parameters}))
+        dtypes = " and ".join(sorted({str(parameter.dtype).removeprefix("torch.") for parameter in parameters}))
+        return f"{type(self).__name__}({settings}): {count:,} parameters on {devices}, {dtypes}"
+
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Model:
-        """Build the network from a mapping of settings, each checked."""
+        """Build the network from a mapping of settings.
+
+        Parameters
+        ----------
+        settings : mapping of str to object
+            Settings by name; those left out have their defaults.
+
+        Returns
+        -------
+        Model
+            The network, with initial weights.
+
+        Raises
+        ------
+        BadSetting
+            If a setting is unknown, missing, or has a value of the wrong type or out of range.
+        """
         return cls(read(cls.Config, settings, f"model '{cls.__name__}'"))
 
     @classmethod
     def count_parameters(cls) -> int:
-        """Parameters of the network with its default settings, counted without allocating them."""
+        """Count the parameters of the network with its default settings, without allocating them.
+
+        Returns
+        -------
+        int
+            The number of parameters.
+        """
         with torch.device("meta"):
             return sum(parameter.numel() for parameter in cls.from_settings({}).parameters())
 
     def predict(self, *inputs: Any, **named: Any) -> dict[str, Any]:
-        """What a user wants from the model, by name: ``{"image": (N, C, H, W) in [0, 1]}``, ``{"label": [3]}``.
+        """Compute what a user wants from the model, from plain inputs.
 
-        ``zoo predict NAME key=value`` calls this with the values of its words. It may give pictures (N, C, H, W) and
-        clips (N, T, C, H, W) in [0, 1], classes of pixels (H, W) as ``torch.uint8``, or plain values. ``-o FILE`` takes
-        the first that can be drawn, as ``.png``, ``.gif`` or ``.npy``, and puts the others beside it (``mask.png``,
-        ``mask-overlay.png``).
+        ``zoo predict NAME key=value`` and ``zoo demo`` call it. Override it with named arguments of plain types:
+        numbers, strings, lists of them, and paths of image files.
+
+        Parameters
+        ----------
+        *inputs : object
+            Inputs, as the subclass defines them.
+        **named : object
+            Inputs by name.
+
+        Returns
+        -------
+        dict of str to object
+            Predictions by name. Each is either images ``(N, C, H, W)`` or clips ``(N, T, C, H, W)`` in [0, 1], a class
+            map ``(H, W)`` of type ``torch.uint8``, or a plain value such as ``[3]``. ``zoo predict -o mask.png`` writes
+            the first image, clip or class map to ``mask.png`` (or ``.gif``, ``.npy``) and the others next to it, with
+            their names (``mask-overlay.png``).
+
+        Raises
+        ------
+        ZooError
+            If the model does not override it, or an input is not suitable.
         """
-        raise ZooError(f"{type(self).__name__} offers no predictions.", "Call it as a module: model(inputs).")
+        raise ZooError(f"{type(self).__name__} does not support predict.", "Call it as a module: model(inputs).")
 
     def example(self) -> dict[str, Any]:
-        """Inputs to try ``predict`` with: what a check or a demonstration calls it with. None unless overridden."""
+        """Return example arguments of `predict`, for ``zoo check``, ``zoo export`` and ``zoo demo``.
+
+        Returns
+        -------
+        dict of str to object
+            Arguments by name. By default empty: there is no example.
+        """
         return {}
 
     def controls(self) -> Mapping[str, Control]:
-        """How ``zoo demo`` asks for the arguments of ``predict``, by their names; those left out keep their defaults.
+        """Return the controls with which ``zoo demo`` asks for the arguments of `predict`.
 
-            return {
-                "labels": zoo.Control("multiselect", "digits", choices=range(10)),
-                "seed": zoo.Control("int", minimum=0, maximum=999),
-                "walk": zoo.Control("float", "from the seed to the other", minimum=0.0, maximum=1.0),
-            }
+        By default they follow from the signature of `predict`: an ``int``, ``float``, ``bool`` or ``str``, a
+        ``Literal`` for a choice, a ``Path`` for an image.
 
-        Unless overridden, they are read off ``predict``: an ``int``, ``float``, ``bool`` or ``str``, a ``Literal`` to
-        choose from, a ``Path`` of a picture. What ``predict`` gives is shown as ``predict`` says it.
+        Returns
+        -------
+        mapping of str to Control
+            Controls by the name of the argument. Arguments that are left out keep their default values.
+
+        Examples
+        --------
+        >>> def controls(self):
+        ...     return {
+        ...         "labels": zoo.Control("multiselect", "digits", choices=range(10)),
+        ...         "seed": zoo.Control("int", minimum=0, maximum=999),
+        ...         "interpolation": zoo.Control("float", minimum=0.0, maximum=1.0),
+        ...     }
         """
         return {}
 
     def forward_example(self) -> dict[str, Any]:
-        """Tensors to call the model itself with, by the names of ``forward``'s arguments, one example a row.
+        """Return example arguments of ``forward``, with which ``zoo export`` traces the network.
 
-        ``zoo export`` follows the network with them. Needed where ``predict(**example())`` does not call the model
-        itself, ``self(…)``, or there is no ``example``; otherwise what ``predict`` calls it with is taken.
+        Override it if `predict` does not call the model as a module, ``self(...)``, or if `example` is empty. By
+        default the arguments with which ``predict(**example())`` calls the model are used.
+
+        Returns
+        -------
+        dict of str to torch.Tensor
+            Tensors by the name of the argument, the first dimension being the batch dimension.
         """
         return {}
 
     def usage(self) -> str:
-        """What ``zoo predict NAME`` should be followed by, as a run says at its end.
+        """Return the arguments to type after ``zoo predict NAME``, as shown at the end of a run.
 
-        Override it where the names of ``predict``'s arguments do not say enough.
+        Override it if the names of the arguments of `predict` are not enough.
+
+        Returns
+        -------
+        str
+            By default ``name=…`` for each argument without a default, or else ``-o image.png``.
         """
-        needed = [name for name, one in signature(self.predict).parameters.items() if one.default is one.empty]
-        return " ".join(f"{name}=…" for name in needed) or "-o picture.png"
+        required = [name for name, one in signature(self.predict).parameters.items() if one.default is one.empty]
+        return " ".join(f"{name}=…" for name in required) or "-o image.png"
+
+
+def _changed(config: Any) -> Iterator[tuple[str, Any]]:
+    """The settings that differ from their defaults, in the order of their definition."""
+    for field in dataclasses.fields(config) if dataclasses.is_dataclass(config) else ():
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        value = getattr(config, field.name)
+        if value != default:
+            yield field.name, value

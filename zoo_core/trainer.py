@@ -1,4 +1,4 @@
-"""How a model is trained, and what a trainer may ask of the machine."""
+"""How a model is trained: the interface of trainers, and of the engine that they use."""
 
 from __future__ import annotations
 
@@ -13,76 +13,206 @@ from zoo_core.config.settings import check_config_class
 from zoo_core.dataset import Batch, Examples
 
 Metrics = Mapping[str, Tensor]
-"""What a step reports, by name: detached 0-d tensors."""
+"""Metrics of one step by name: 0-d tensors, detached from the graph. What `Trainer.step` returns."""
 M = TypeVar("M", bound=nn.Module)
 Os = TypeVarTuple("Os")
 
 
 class Engine(Protocol):
-    """What a trainer may ask of the machine: the device, its precision and the processes, behind a few words."""
+    """The device, the precision and the processes of a run, as a trainer uses them.
+
+    `Trainer.setup` receives the engine. A trainer that uses it for the operations below runs unchanged on one device
+    or on several, in float32 or in mixed precision.
+
+    Attributes
+    ----------
+    device : torch.device
+        Device of the modules and the batches.
+    total_steps : int
+        Optimization steps of the whole run; for learning rate schedules.
+    is_rank_zero : bool
+        Whether this is the process that writes files. Always True in a run of one process.
+
+    See Also
+    --------
+    Trainer.setup : Where a trainer prepares its modules and optimizers.
+    """
 
     device: torch.device
-    """Where the networks and the batches are."""
     total_steps: int
-    """Steps of the whole run, for schedules."""
     is_rank_zero: bool
-    """Whether this process is the one that writes."""
 
     def prepare(self, module: M, *optimizers: *Os) -> tuple[M, *Os]:
-        """The module on the device, wrapped for precision and processes, and its optimizers."""
+        """Move a module to the device and wrap it and its optimizers for the run's precision and processes.
+
+        Call it once for each module that is trained, in `Trainer.setup`, and call the returned module in
+        `Trainer.step`.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The module to train.
+        *optimizers : torch.optim.Optimizer
+            The optimizers of its parameters.
+
+        Returns
+        -------
+        tuple of (torch.nn.Module, *torch.optim.Optimizer)
+            The module and the optimizers to use from now on, in the order given.
+        """
 
     def backward(self, loss: Tensor, inputs: Iterable[nn.Parameter] | None = None) -> None:
-        """``loss.backward()``, scaled where the precision needs it; with ``inputs``, gradients of those alone."""
+        """Compute gradients as ``loss.backward()`` does, with loss scaling where the precision needs it.
+
+        Parameters
+        ----------
+        loss : torch.Tensor
+            The loss, shape ``()``.
+        inputs : iterable of torch.nn.Parameter, optional
+            Parameters to accumulate gradients into. By default all leaves of the graph.
+        """
 
     def clip(self, module: nn.Module, max_norm: float) -> Tensor:
-        """Scale the gradients down to ``max_norm``; gives their norm before.
+        """Clip the gradients of a module to a maximum norm.
 
-        Where ``updating`` is false there is no norm yet, and it gives 0: report it only where it is true.
+        Parameters
+        ----------
+        module : torch.nn.Module
+            A module returned by `prepare`.
+        max_norm : float
+            Maximum of the L2 norm of all gradients together.
+
+        Returns
+        -------
+        torch.Tensor
+            The norm before clipping, shape ``()``; 0 where `updating` is False, since the gradients are not complete
+            then.
         """
 
     def unwrap(self, module: M) -> M:
-        """The module as it was before ``prepare``."""
+        """Return the original module of a module that `prepare` returned.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            A module returned by `prepare`.
+
+        Returns
+        -------
+        torch.nn.Module
+            The module as it was passed to `prepare`.
+        """
 
     @property
     def updating(self) -> bool:
-        """Whether this call of ``Trainer.step`` ends in an update of the weights.
+        """Whether this call of `Trainer.step` ends with an update of the parameters.
 
-        With ``run.grad_accumulation_steps`` only the last part of a batch does. Step schedules and averages only then.
+        With ``run.grad_accumulation_steps=N`` a batch is passed to `Trainer.step` in N parts, and only the last part
+        updates the parameters. Update schedules and moving averages only where this is True.
         """
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """The tensors of all processes, one behind the other along the first dimension."""
+        """Concatenate the tensors of all processes along the first dimension.
+
+        Parameters
+        ----------
+        tensor : torch.Tensor
+            Tensor of this process, shape ``(N, ...)``; the same shape in every process.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``(processes * N, ...)``, in the order of the ranks.
+        """
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum of all processes' tensors. In ``evaluate``, of what each found in its share of the examples."""
+        """Add up the tensors of all processes.
+
+        In `Trainer.evaluate` it adds up what the processes computed from their parts of the examples. If every process
+        evaluates all examples (`Trainer.distributed_evaluation` is False), it returns the tensor unchanged.
+
+        Parameters
+        ----------
+        tensor : torch.Tensor
+            Tensor of this process; the same shape in every process.
+
+        Returns
+        -------
+        torch.Tensor
+            The sum, of the same shape.
+        """
 
 
 class Trainer(ABC):
-    """The researcher's script without what surrounds it: no loop, device, seed, checkpoint or logging.
+    """Base class of trainers: how a model is trained on batches, without the training loop.
 
-    It holds networks and optimizers, takes a batch and makes a step; the framework does the rest.
+    A subclass creates optimizers in `setup` and performs one optimization step in `step`. The framework moves data to
+    the device, seeds, logs, evaluates, saves and resumes. A subclass defines a frozen, keyword-only dataclass
+    ``Config`` whose fields are made with `setting`.
 
-    What a trainer holds in its attributes is its state and is saved: modules, optimizers, schedules (anything with
+    Parameters
+    ----------
+    config : Trainer.Config
+        The settings, validated.
+
+    Attributes
+    ----------
+    config : Trainer.Config
+        The settings.
+    protocol : str
+        How `evaluate` measures, in one or two sentences. Published together with the metrics.
+    supports_grad_accumulation : bool
+        Whether `step` may be called with parts of a batch (``run.grad_accumulation_steps``). Set it to True if `step`
+        uses `Engine.updating` where that matters.
+    distributed_evaluation : bool
+        Whether `evaluate` adds up its results with `Engine.sum`. If True, each of several processes evaluates its own
+        part of the examples; if False, every process evaluates all of them.
+
+    See Also
+    --------
+    Model : Base class of models.
+    Engine : What `setup` receives.
+
+    Notes
+    -----
+    The attributes of a trainer are its state. Checkpoints contain modules, optimizers, schedules (anything with
     ``state_dict`` and ``load_state_dict``), tensors, numbers, strings, and lists, tuples and mappings of the last
-    three; of a module also what is frozen or in eval mode. Objects are made in ``setup``; numbers and tensors may come
-    later. An attribute with a leading underscore is not state and must be such that it can be made again; ``config``
-    and ``engine`` are not state either, nor are the model's own attributes: use its buffers. Something that could not
-    be saved stops the run before the first step, or behind it. Of several processes the first one's state is saved, so
-    it should be the same in all: what a process finds in its share of a batch goes through ``engine.sum`` or
-    ``gather``.
+    three. For modules they also contain which parameters require no gradient and which modules are in eval mode.
+
+    - Create objects with a ``state_dict`` in `setup`; numbers and tensors may be added later.
+    - ``config``, ``engine`` and attributes with a leading underscore are not part of the state; `setup` must be able
+      to create them again. Attributes of the model are not saved either: use its buffers.
+    - An attribute that cannot be saved stops the run before the first step or after it.
+    - In a run of several processes only the state of rank 0 is saved, so it should be the same in all of them. Pass
+      values that depend on a process's part of the batch through `Engine.sum` or `Engine.gather`.
+
+    Examples
+    --------
+    >>> class AutoencoderTrainer(zoo.Trainer):
+    ...     @dataclass(frozen=True, kw_only=True)
+    ...     class Config:
+    ...         learning_rate: float = zoo.setting(1e-3, "learning rate of Adam", gt=0)
+    ...
+    ...     config: Config
+    ...
+    ...     def setup(self, model: zoo.Model, engine: zoo.Engine) -> None:
+    ...         adam = torch.optim.Adam(model.parameters(), lr=self.config.learning_rate)
+    ...         self.engine = engine
+    ...         self.model, self.optimizer = engine.prepare(model, adam)
+    ...
+    ...     def step(self, batch: zoo.Batch) -> zoo.Metrics:
+    ...         loss = F.mse_loss(self.model(batch["image"]), batch["image"])
+    ...         self.optimizer.zero_grad()
+    ...         self.engine.backward(loss)
+    ...         self.optimizer.step()
+    ...         return {"loss": loss.detach()}
     """
 
     Config: ClassVar[type[Any]]
     config: Any
-    """The settings, each checked."""
     protocol: ClassVar[str] = ""
-    """How ``evaluate`` measures, in a sentence or two; it is published with the figures."""
     supports_grad_accumulation: ClassVar[bool] = False
-    """Whether ``step`` uses ``engine.updating``, so that it may be called with parts of a batch
-    (``run.grad_accumulation_steps``)."""
     distributed_evaluation: ClassVar[bool] = False
-    """Whether ``evaluate`` adds up with ``engine.sum``, so that of several processes each gets a share of the
-    evaluation examples, and no two of them the same; otherwise each gets all of them."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -93,37 +223,100 @@ class Trainer(ABC):
 
     @abstractmethod
     def setup(self, model: Any, engine: Engine) -> None:
-        """Make optimizers and schedules; hand networks to ``engine.prepare``. Called once."""
+        """Create optimizers and schedules, and pass the modules to `Engine.prepare`.
+
+        Called once, before the first step and before a checkpoint is restored.
+
+        Parameters
+        ----------
+        model : Model
+            The model to train, on the device.
+        engine : Engine
+            The device, the precision and the processes of the run.
+        """
 
     @abstractmethod
     def step(self, batch: Batch) -> Metrics:
-        """One optimization step on ``batch``, which is on the device. Gives detached 0-d tensors to report.
+        """Perform one optimization step.
 
-        Random draws are reproducible as they stand: every step is seeded from the run's seed and its number.
+        PyTorch's random number generators are seeded before each call, from the run's seed, the step and the rank.
+        Random draws are therefore reproducible, also after a resume.
+
+        Parameters
+        ----------
+        batch : Batch
+            A batch of training examples, on the device.
+
+        Returns
+        -------
+        Metrics
+            Metrics to log by name: 0-d tensors, detached.
         """
 
     def order(self, examples: Examples, generator: torch.Generator) -> Tensor:
-        """The order of an epoch: indices into the training examples (L,), drawn from ``generator`` alone.
+        """Return the order of the training examples in one epoch.
 
-        Override it for batches of a kind: groups of one label, balanced classes. L should not differ between epochs.
+        By default a random permutation. Override it for batches with a structure, such as groups of one label or
+        balanced classes. Not called for endless examples.
+
+        Parameters
+        ----------
+        examples : Examples
+            The training examples.
+        generator : torch.Generator
+            The only source of random numbers to use; seeded for each epoch.
+
+        Returns
+        -------
+        torch.Tensor
+            Indices of examples, shape ``(L,)``, int64. L should be the same in every epoch.
         """
         return torch.randperm(len(examples), generator=generator)
 
-    def evaluate(self, evaluation: Iterable[Batch], training: Iterable[Batch]) -> Mapping[str, float]:
-        """Measure the model on the evaluation examples. ``training`` gives the training examples in stored order,
-        for measures that compare with them; it costs nothing unless it is iterated.
+    def evaluate(self, batches: Iterable[Batch], train_batches: Iterable[Batch]) -> Mapping[str, float]:
+        """Compute metrics of the model.
 
-        A name with a slash, such as ``mse/3``, is a detail: it is kept with the others, but not printed.
+        Called every ``run.evaluate_every`` steps with the validation examples, and after the last step with the test
+        examples. Gradients are not disabled: decorate it with ``torch.no_grad()``. It must leave the model as it was,
+        including train and eval mode.
+
+        Parameters
+        ----------
+        batches : iterable of Batch
+            The examples to evaluate on, in their stored order, on the device. May be iterated more than once.
+        train_batches : iterable of Batch
+            The training examples in their stored order, for metrics that compare with them. They are loaded only if
+            they are iterated.
+
+        Returns
+        -------
+        mapping of str to float
+            Metrics by name; empty if there is nothing to measure. A metric with a slash in its name, such as
+            ``mse/3``, is a detail: it is recorded, but not printed.
         """
         return {}
 
     def preview(self, batch: Batch) -> Tensor | None:
-        """Pictures (N, C, H, W) in [0, 1] for a person to look at, from a fixed batch of validation examples.
+        """Return images or clips that show the state of the training.
 
-        Clips are (N, T, C, H, W): a picture with a row for each, and an animation, three side by side. What raises, or
-        is none of these, ends the pictures of a run with a warning, and not the run.
+        Called every ``run.preview_every`` steps with the same batch of validation examples and the same seed. If it
+        raises an error or returns anything else, a warning is shown and the run makes no more previews.
+
+        Parameters
+        ----------
+        batch : Batch
+            The first batch of validation examples, on the device.
+
+        Returns
+        -------
+        torch.Tensor or None
+            Images ``(N, C, H, W)`` or clips ``(N, T, C, H, W)`` in [0, 1], with 1 or 3 channels. Clips are stored as
+            an image with one row for each clip, and as an animation. None for no preview.
         """
         return None
 
     def finalize(self) -> None:  # noqa: B027  # nothing to do is the right default
-        """Put into the model what is to be published, such as averaged weights. Called once, after the last step."""
+        """Write the weights to publish into the model, such as those of a moving average.
+
+        Called once, after the last step or when the run is stopped, before the test metrics are computed.
+        """

@@ -143,7 +143,7 @@ class Thaws(tiny.LineTrainer):
 
 
 class LeavesEval(tiny.LineTrainer):
-    def evaluate(self, evaluation, training):
+    def evaluate(self, batches, train_batches):
         self.model.eval()
         return {}
 
@@ -151,8 +151,8 @@ class LeavesEval(tiny.LineTrainer):
 class MeasuresInTraining(tiny.LineTrainer):
     """Its batch statistics learn from what is measured on."""
 
-    def evaluate(self, evaluation, training):
-        for batch in evaluation:
+    def evaluate(self, batches, train_batches):
+        for batch in batches:
             self.model(batch["point"])
         return {}
 

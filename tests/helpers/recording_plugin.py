@@ -86,10 +86,10 @@ class _RecordingTrainer(zoo.Trainer):
         if RANK == "1" and step + 1 == self.config.raise_at:
             raise ValueError("process 1 fails")
 
-    def evaluate(self, evaluation: Any, training: Any) -> dict[str, float]:
+    def evaluate(self, batches: Any, train_batches: Any) -> dict[str, float]:
         totals = torch.zeros(2)
         with torch.no_grad():
-            for batch in evaluation:
+            for batch in batches:
                 self.write_indices("evaluated", batch["number"])
                 error = (self.first(batch["point"]) - batch["height"]).abs().sum()
                 totals += torch.stack([torch.tensor(float(len(batch["point"]))), error])

@@ -120,12 +120,12 @@ class LineTrainer(zoo.Trainer):
                 self.engine.unwrap(self.model).layers[0].weight.fill_(torch.nan)
         return {self.config.says: loss.detach() if self.done != self.config.nan_at else torch.tensor(torch.nan)}
 
-    def evaluate(self, evaluation: Any, training: Any) -> dict[str, float]:
+    def evaluate(self, batches: Any, train_batches: Any) -> dict[str, float]:
         model = self.engine.unwrap(self.model).eval()
         with torch.no_grad():
-            error = [float((model(batch["point"]) - batch["height"]).abs().mean()) for batch in evaluation]
+            error = [float((model(batch["point"]) - batch["height"]).abs().mean()) for batch in batches]
         model.train()
-        points = sum(len(batch["point"]) for batch in evaluation)
+        points = sum(len(batch["point"]) for batch in batches)
         if self.config.metric == "text":
             return {"error": "low"}  # type: ignore[dict-item]
         return {"error": sum(error) / len(error), "error/points": points}

@@ -6,6 +6,8 @@ import ast
 import importlib
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,12 +117,19 @@ def test_every_error_is_documented_and_no_other() -> None:
     ],
 )
 def test_an_error_is_a_zoo_error_and_a_built_in_error(name: str, builtin: type[Exception], code: int) -> None:
-    error = getattr(errors, name)("what happened.", "What to type.")
+    error = getattr(zoo, name)("what happened.", "What to type.")
     assert isinstance(error, zoo.ZooError)
     assert isinstance(error, builtin)
     assert error.exit_code == code
     assert str(error) == "what happened.\n  What to type."
-    assert str(getattr(errors, name)("what happened.")) == "what happened."
+    assert str(getattr(zoo, name)("what happened.")) == "what happened."
+
+
+def test_the_public_names_for_listing_and_catching_errors_import_no_torch() -> None:
+    names = [name for name, module in zoo._HOME.items() if module.split(".")[0] in ("config", "errors", "registry")]
+    assert {"BadFile", "Info", "Recipe", "Registry", "setting"} <= set(names)
+    program = f"import sys, zoo_core as zoo; [getattr(zoo, name) for name in {names}]; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def hooks() -> dict[str, list[str]]:

@@ -69,7 +69,7 @@ def test_a_run_ends_well_and_says_where_it_lies_how_it_went_and_what_to_type(pla
     assert last["step"] == 30
     for name in ("generator_loss", "discriminator_loss", "real_loss", "fake_loss"):
         assert f"{name} {last[name]:.4g}" in said["metrics"]
-    assert said["look"] == f"zoo predict {said['run']} -o picture.png"
+    assert said["look"] == f"zoo predict {said['run']} -o image.png"
     assert said["curves"] == f"tensorboard --logdir {said['run']}"
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["step-000000020", "step-000000030"]
     assert sorted(path.name for path in (run / "previews").iterdir()) == ["step-000015.png", "step-000030.png"]
@@ -88,7 +88,7 @@ def test_the_command_it_prints_writes_a_picture_of_digits(place, done):
     assert program == "zoo"
     looked = zoo(place, *arguments)
     assert looked.returncode == 0, looked.stderr
-    with Image.open(place / "picture.png") as picture:
+    with Image.open(place / "image.png") as picture:
         assert picture.format == "PNG"
         assert picture.size == (10 * 30 + 2, 8 * 30 + 2)  # eighty digits, two pixels between them
         assert picture.convert("L").getextrema()[1] > 50

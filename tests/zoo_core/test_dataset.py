@@ -1,4 +1,4 @@
-"""Data sets: collections of examples, made on the fly or kept in memory."""
+"""The base class of datasets, and examples that are generated or held in memory."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,6 @@ import torch
 
 import zoo_core as zoo
 from zoo_core.data.loader import in_order
-from zoo_core.errors import BadSetting
 
 
 def squares(indices):
@@ -15,7 +14,7 @@ def squares(indices):
     return zoo.Batch(number=number, square=number**2)
 
 
-def test_examples_made_on_the_fly_are_the_same_one_by_one_and_in_a_batch():
+def test_generated_examples_are_the_same_one_by_one_and_in_a_batch():
     examples = zoo.GeneratedExamples(squares, 5)
     assert len(examples) == 5
     assert {name: int(value) for name, value in examples[3].items()} == {"number": 3, "square": 9}
@@ -23,12 +22,12 @@ def test_examples_made_on_the_fly_are_the_same_one_by_one_and_in_a_batch():
     assert [batch["square"].tolist() for batch in in_order(examples, 2)] == [[0, 1], [4, 9], [16]]
 
 
-def test_examples_made_on_the_fly_are_endless_only_where_it_is_said():
+def test_generated_examples_are_endless_only_on_request():
     assert not zoo.GeneratedExamples(squares, 5).endless
     assert zoo.GeneratedExamples(squares, 5, endless=True).endless
 
 
-def test_evaluation_makes_examples_in_other_processes_too():
+def test_examples_are_generated_in_worker_processes_too():
     batches = in_order(zoo.GeneratedExamples(squares, 5), 2, workers=2)
     assert [batch["square"].tolist() for batch in batches] == [[0, 1], [4, 9], [16]]
 
@@ -41,28 +40,28 @@ def test_examples_in_memory_are_the_same_one_by_one_and_in_a_batch():
     assert batch["square"].tolist() == [16, 1]
 
 
-def test_pixels_are_kept_as_bytes_and_given_as_numbers_from_0_to_1():
-    bytes_ = torch.randint(0, 256, (5, 1, 3, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    numbers = bytes_.float() / 255
-    examples = zoo.InMemory(image=zoo.Uint8Images(bytes_), label=torch.arange(5))
-    assert torch.equal(examples[3]["image"], numbers[3])
-    assert torch.equal(examples.__getitems__([4, 1])["image"], numbers[[4, 1]])
-    assert torch.equal(examples.tensors["image"], numbers)
+def test_uint8_images_are_stored_as_bytes_and_returned_as_floats_in_0_to_1():
+    pixels = torch.randint(0, 256, (5, 1, 3, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = pixels.float() / 255
+    examples = zoo.InMemory(image=zoo.Uint8Images(pixels), label=torch.arange(5))
+    assert torch.equal(examples[3]["image"], images[3])
+    assert torch.equal(examples.__getitems__([4, 1])["image"], images[[4, 1]])
+    assert torch.equal(examples.tensors["image"], images)
     assert list(examples.tensors) == ["image", "label"]
     assert examples.tensors["label"] is examples.tensors["label"]
     with pytest.raises(ValueError, match=r"pixels are torch\.float32, but should be torch\.uint8"):
-        zoo.Uint8Images(numbers)
+        zoo.Uint8Images(images)
 
 
-def test_tensors_of_different_lengths_are_refused():
-    with pytest.raises(ValueError, match=r"one length, but have \{'image': 3, 'label': 2\}"):
+def test_tensors_of_different_lengths_are_an_error():
+    with pytest.raises(ValueError, match=r"should have the same length, but have \{'image': 3, 'label': 2\}"):
         zoo.InMemory(image=torch.zeros(3, 1), label=torch.zeros(2))
 
 
 class Numbers(zoo.Dataset):
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        count: int = zoo.setting(4, "examples to train on")
+        count: int = zoo.setting(4, "number of training examples")
 
     def train(self):
         return zoo.GeneratedExamples(squares, self.config.count)
@@ -71,20 +70,20 @@ class Numbers(zoo.Dataset):
         return zoo.GeneratedExamples(squares, 3)
 
 
-def test_a_data_set_validates_on_its_evaluation_unless_it_says_otherwise():
+def test_the_validation_examples_are_the_test_examples_by_default():
     assert len(Numbers(Numbers.Config()).validation()) == 3
 
 
-def test_a_fingerprint_is_that_of_the_data():
+def test_the_fingerprint_changes_with_the_data():
     one, same, other = (Numbers(Numbers.Config(count=count)).fingerprint() for count in (4, 4, 5))
     assert one == same != other
 
 
-def test_a_fingerprint_is_of_whatever_an_example_holds():
-    class Odd(zoo.Dataset):
+def test_the_fingerprint_covers_values_of_every_type():
+    class Mixed(zoo.Dataset):
         @dataclass(frozen=True, kw_only=True)
         class Config:
-            word: str = zoo.setting("a", "what each example says")
+            word: str = zoo.setting("a", "text of each example")
 
         config: Config
 
@@ -95,11 +94,11 @@ def test_a_fingerprint_is_of_whatever_an_example_holds():
         def test(self):
             return self.train()
 
-    class Pairs(Odd):
+    class Pairs(Mixed):
         def train(self):
             return [(torch.ones(2), 1)] * 3
 
-    with pytest.raises(BadSetting, match="Pairs gives examples that are a tuple each"):
+    with pytest.raises(zoo.BadSetting, match="an example of Pairs is of type tuple, not a mapping"):
         Pairs(Pairs.Config()).fingerprint()
-    one, same, other = (Odd(Odd.Config(word=word)).fingerprint() for word in "aab")
+    one, same, other = (Mixed(Mixed.Config(word=word)).fingerprint() for word in "aab")
     assert one == same != other

@@ -1,50 +1,78 @@
-"""A model: what it says of itself."""
+"""The base class of models: its usage line, its repr and its parameters."""
 
 from dataclasses import dataclass
 
 import pytest
+import torch
 from torch import nn
 
 import zoo_core as zoo
 
 
-class Silent(zoo.Model):
+class Plain(zoo.Model):
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        width: int = zoo.setting(3, "numbers of a point", ge=1)
+        width: int = zoo.setting(3, "dimension of a point", ge=1)
 
     def __init__(self, config):
         super().__init__(config)
         self.layer = nn.Linear(config.width, 2)
 
 
-class Reader(Silent):
+class Labeled(Plain):
     def predict(self, image, labels, seed=0):
         return {"label": [0]}
 
 
-class Drawer(Silent):
+class Generative(Plain):
     def predict(self, seed=0):
         return {"image": None}
 
 
-def of_default(kind):
+class Wordy(zoo.Model):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        words: list[str] = zoo.setting(help="words")
+
+
+def default_of(kind):
     return kind(kind.Config())
 
 
-def test_what_to_type_behind_predict_is_what_it_needs():
-    assert of_default(Reader).usage() == "image=… labels=…"
+def test_usage_lists_the_arguments_without_a_default():
+    assert default_of(Labeled).usage() == "image=… labels=…"
 
 
-def test_a_model_that_needs_nothing_is_asked_for_a_picture():
-    assert of_default(Drawer).usage() == "-o picture.png"
+def test_usage_of_a_model_without_required_arguments_asks_for_an_image():
+    assert default_of(Generative).usage() == "-o image.png"
 
 
-def test_a_model_without_predictions_says_so():
-    with pytest.raises(zoo.ZooError, match="Silent offers no predictions"):
-        of_default(Silent).predict()
+def test_predict_of_a_model_that_does_not_override_it_is_an_error():
+    with pytest.raises(zoo.ZooError, match="Plain does not support predict"):
+        default_of(Plain).predict()
 
 
-def test_parameters_are_counted_with_the_default_settings():
-    assert Silent.count_parameters() == 3 * 2 + 2
-    assert Silent.from_settings({"width": 5}).layer.weight.shape == (2, 5)
+def test_count_parameters_counts_those_of_the_default_settings():
+    assert Plain.count_parameters() == 3 * 2 + 2
+    assert Plain.from_settings({"width": 5}).layer.weight.shape == (2, 5)
+
+
+def test_repr_shows_changed_settings_parameters_device_and_dtype():
+    assert repr(Plain.from_settings({})) == "Plain(): 8 parameters on cpu, float32"
+    model = Plain.from_settings({"width": 600})
+    assert repr(model.bfloat16()) == "Plain(width=600): 1,202 parameters on cpu, bfloat16"
+    model.layer.bias.data = model.layer.bias.data.double()
+    assert repr(model).endswith("1,202 parameters on cpu, bfloat16 and float64")
+    with torch.device("meta"):
+        assert repr(Plain.from_settings({})) == "Plain(): 8 parameters on meta, float32"
+
+
+def test_repr_shows_required_settings_and_shortens_long_ones():
+    model = Wordy.from_settings({"words": ["zoological"] * 20})
+    assert repr(model).startswith("Wordy(words=['zoological', 'zoological'")
+    assert repr(model).endswith("…): no parameters")
+    assert len(repr(model)) < 130
+
+
+def test_the_tree_of_modules_is_still_available():
+    assert "(layer): Linear(in_features=3, out_features=2, bias=True)" in nn.Module.__repr__(default_of(Plain))

@@ -33,7 +33,7 @@ def command(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
         show_described(open_catalog(registry).info(name), as_json)
 
 
-def show_described(found: Mapping[str, Mapping[str, Any]], as_json: bool) -> None:
+def show_described(found: Mapping[str, Any], as_json: bool) -> None:
     """Print what a name refers to, one kind after the other."""
     if as_json:
         click.echo(json.dumps(found, indent=2, default=str))

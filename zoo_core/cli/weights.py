@@ -58,7 +58,7 @@ def info(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
 
     catalog = open_catalog(registry)
     entry = catalog.weights.find(name)
-    found = {"weights": catalog.describe_weights(entry)}
+    found: dict[str, Any] = {"weights": catalog.describe_weights(entry)}
     if local_path(entry).is_file():
         found["file"] = read_header(local_path(entry)).describe()
     show_described(found, as_json)

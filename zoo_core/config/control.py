@@ -15,30 +15,59 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Control:
-    """How ``zoo demo`` asks for one argument of ``predict``. ``Model.controls`` gives them by the arguments' names.
+    """A control of the page that ``zoo demo`` shows: how it asks for one argument of `Model.predict`.
 
-    ``int`` and ``float`` are sliders where both ``minimum`` and ``maximum`` are given, otherwise a field to type in;
-    ``bool`` is True or False; ``select`` is one of ``choices``, and ``multiselect`` a list of any of them; ``text`` is
-    a line of it. ``image`` and ``video`` are files that are uploaded, and ``predict`` is given their path; with
-    ``draw``, a height and a width, a picture may be drawn, too: a gray PNG of that size, white on black.
+    `Model.controls` returns the controls by the name of the argument.
 
-    Raises:
-        BadSetting: if the kind is another, or a choice has nothing to choose from.
+    Parameters
+    ----------
+    kind : {"int", "float", "bool", "select", "multiselect", "text", "image", "video"}
+        ``"int"`` and ``"float"`` are sliders if both ``minimum`` and ``maximum`` are given, otherwise number fields;
+        ``"bool"`` is a checkbox; ``"select"`` is one of ``choices``, and ``"multiselect"`` a list of them; ``"text"``
+        is one line of text. ``"image"`` and ``"video"`` are uploaded files; `Model.predict` receives their path.
+    label : str, default ""
+        Text shown with the control. By default the name of the argument.
+    minimum : float, optional
+        Smallest number allowed.
+    maximum : float, optional
+        Largest number allowed.
+    step : float, optional
+        Step of the slider.
+    choices : sequence of object, default ()
+        What to choose from; required for ``"select"`` and ``"multiselect"``.
+    value : object, optional
+        Initial value. By default the default value of the argument.
+    draw : tuple of (int, int), optional
+        Height and width in pixels of an image that can be drawn instead of uploaded: white on black, stored as a gray
+        PNG. For ``"image"``.
+    needed : bool, default False
+        Whether the argument must be given although `Model.predict` has a default for it.
+
+    Raises
+    ------
+    BadSetting
+        If the kind is unknown, or there are no choices where they are required.
+
+    See Also
+    --------
+    Model.controls : Where the controls of a model are defined.
+
+    Examples
+    --------
+    >>> control = zoo.Control("int", "seed", minimum=0, maximum=999)
+    >>> control.read("seed", 7.0)
+    7
     """
 
     kind: Kind
     label: str = ""
-    """What stands above it, otherwise the argument's name; may say more than a name can."""
     minimum: float | None = None
     maximum: float | None = None
     step: float | None = None
     choices: Sequence[Any] = ()
     value: Any = None
-    """What it shows at first. None: what ``predict`` takes by default."""
     draw: tuple[int, int] | None = None
-
     needed: bool = False
-    """Whether nothing can be predicted without it, though ``predict`` has a default for it."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -49,10 +78,24 @@ class Control:
             )
 
     def read(self, name: str, value: Any) -> Any:
-        """The value that the page sent, checked; None if the control was left empty.
+        """Check a value that the page sent.
 
-        Raises:
-            BadSetting: if this control does not accept the value.
+        Parameters
+        ----------
+        name : str
+            Name of the argument, for error messages.
+        value : object
+            The value; None or an empty string if the control was left empty.
+
+        Returns
+        -------
+        object
+            The value for `Model.predict`, or None if the control was left empty.
+
+        Raises
+        ------
+        BadSetting
+            If the value has the wrong type, is out of range, or is not one of the choices.
         """
         if value is None or value == "":
             return None
@@ -61,9 +104,9 @@ class Control:
         if self.kind == "bool" and not isinstance(value, bool):
             raise BadSetting(f"{name} is {value!r}, but should be true or false.")
         if self.kind == "select":
-            return self._chosen(name, value)
+            return self._choice(name, value)
         if self.kind == "multiselect":
-            return [self._chosen(name, one) for one in value] or None
+            return [self._choice(name, one) for one in value] or None
         return value
 
     def _number(self, name: str, value: Any) -> Any:
@@ -71,7 +114,7 @@ class Control:
             raise BadSetting(f"{name} is {value!r}, but should be a number.")
         if self.kind == "int":
             if value != int(value):
-                raise BadSetting(f"{name} is {value!r}, but should be a whole number.")
+                raise BadSetting(f"{name} is {value!r}, but should be an integer.")
             value = int(value)
         if self.minimum is not None and value < self.minimum:
             raise BadSetting(f"{name} is {value}, but should be at least {self.minimum}.")
@@ -79,7 +122,7 @@ class Control:
             raise BadSetting(f"{name} is {value}, but should be at most {self.maximum}.")
         return value
 
-    def _chosen(self, name: str, value: Any) -> Any:
+    def _choice(self, name: str, value: Any) -> Any:
         if value not in self.choices:
             raise BadSetting(f"{name} is {value!r}.", f"Choose from {', '.join(map(str, self.choices))}.")
         return value

@@ -9,15 +9,23 @@ import platformdirs
 
 
 def zoo_home() -> Path:
-    """``$ZOO_HOME``, else the platform's folder for user data."""
+    """Return ``$ZOO_HOME``, or the data folder of the user on this platform."""
     return Path(os.environ.get("ZOO_HOME") or platformdirs.user_data_path("zoo"))
 
 
 def data_root() -> Path:
-    """The folder of datasets: ``$ZOO_DATA``, else ``data`` in :func:`zoo_home`."""
+    """Return the folder for downloaded datasets.
+
+    It is ``$ZOO_DATA`` if that is set, else ``$ZOO_HOME/data``, else ``zoo/data`` in the data folder of the user.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder; it may not exist yet.
+    """
     return Path(os.environ.get("ZOO_DATA") or zoo_home() / "data")
 
 
 def weights_folder() -> Path:
-    """The folder of downloaded weights: ``weights`` in :func:`zoo_home`."""
+    """Return the folder for downloaded weights, ``$ZOO_HOME/weights``."""
     return zoo_home() / "weights"

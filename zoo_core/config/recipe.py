@@ -59,11 +59,36 @@ class RunSettings:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recipe:
-    """A resolved recipe. ``values`` holds plain Python values by part:
+    """A recipe: the names and settings of a model, a dataset and a trainer, and the settings of the run.
 
-    {"model": {"name": …, …}, "dataset": …, "trainer": …, "run": …}
+    `recipe` returns one. Recipes do not change; `with_overrides` returns a new one.
+
+    Attributes
+    ----------
+    name : str
+        Name of the recipe.
+    values : mapping of str to object
+        Plain values by part: ``{"model": {"name": "clsgan", "latent_dim": 96}, "dataset": ..., "trainer": ...,
+        "run": ...}``. Settings that no file and no override sets are left out.
+    plugin : str
+        The plugin that registered the recipe; empty for a recipe of the user.
+    sources : mapping
+        For each key of ``values``, as a tuple, the file and line that set it. For error messages.
+
+    See Also
+    --------
+    recipe : Look up a recipe by its name.
+    run : Train a recipe.
+
+    Examples
+    --------
+    >>> recipe = zoo.recipe("clsgan-mnist", "run.steps=100")
+    >>> recipe
+    <Recipe clsgan-mnist: model clsgan, dataset mnist, trainer clsgan>
+    >>> recipe.settings("run")["steps"]
+    100
     """
 
     name: str
@@ -71,12 +96,33 @@ class Recipe:
     plugin: str = ""
     sources: Mapping[Key, Source] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        names = ((part, (self.values.get(part) or {}).get("name")) for part in PARTS)
+        return f"<Recipe {self.name}: {', '.join(f'{part} {name}' for part, name in names if name)}>"
+
     @property
     def summary(self) -> str:
+        """Summary of the recipe in one line, or an empty string."""
         return str(self.values.get("summary", ""))
 
     def component(self, part: str) -> str:
-        """The registered name of the recipe's model, dataset or trainer."""
+        """Return the name of the model, dataset or trainer.
+
+        Parameters
+        ----------
+        part : {"model", "dataset", "trainer"}
+            Part of the recipe.
+
+        Returns
+        -------
+        str
+            The registered name.
+
+        Raises
+        ------
+        BadSetting
+            If the recipe does not name one.
+        """
         name = (self.values.get(part) or {}).get("name")
         if name is not None and not isinstance(name, str):
             raise BadSetting(
@@ -91,11 +137,34 @@ class Recipe:
         return name
 
     def settings(self, part: str) -> dict[str, Any]:
-        """The settings of a part, without its name."""
+        """Return the settings of a part.
+
+        Parameters
+        ----------
+        part : {"model", "dataset", "trainer", "run"}
+            Part of the recipe.
+
+        Returns
+        -------
+        dict of str to object
+            The settings that a file or an override sets, without the name of the component.
+        """
         return {key: value for key, value in (self.values.get(part) or {}).items() if key != "name"}
 
     def run_settings(self) -> RunSettings:
-        """The section ``run``, checked."""
+        """Return the settings of the part ``run``, validated and with their defaults.
+
+        Returns
+        -------
+        RunSettings
+            The settings, as attributes: ``batch_size``, ``seed`` and so on.
+
+        Raises
+        ------
+        BadSetting
+            If a setting is unknown, of the wrong type or out of range, or the length of the run is not given by either
+            ``run.steps`` or ``run.epochs``.
+        """
         settings = read(RunSettings, self.settings("run"), f"recipe '{self.name}'", "run", self.where)
         if (settings.steps is None) == (settings.epochs is None):
             raise BadSetting(
@@ -104,7 +173,18 @@ class Recipe:
         return settings
 
     def where(self, full_key: str) -> str:
-        """The source of a dotted key as the beginning of a message, ``"registry.yaml:14: "``; "" if it is unknown."""
+        """Return the source of a key, as the beginning of an error message.
+
+        Parameters
+        ----------
+        full_key : str
+            Dotted key, such as ``"trainer.learning_rate"``.
+
+        Returns
+        -------
+        str
+            For example ``"registry.yaml:14: "``; empty if the key is not set in a file.
+        """
         key = tuple(full_key.split("."))
         while key and key not in self.sources:
             key = key[:-1]
@@ -115,9 +195,24 @@ class Recipe:
     def with_overrides(
         self, overrides: Iterable[str], all_keys: Callable[[], Mapping[str, str]] = dict[str, str]
     ) -> Recipe:
-        """This recipe with ``key=value`` overrides applied in order.
+        """Return a copy with overrides applied in order.
 
-        ``all_keys`` returns the full key of every setting by its name; it is only called to suggest a key.
+        Parameters
+        ----------
+        overrides : iterable of str
+            Overrides ``key=value``, such as ``"run.steps=100"``.
+        all_keys : callable, optional
+            Returns the dotted key of every setting by its name. Called only to suggest a key in an error message.
+
+        Returns
+        -------
+        Recipe
+            The new recipe.
+
+        Raises
+        ------
+        BadSetting
+            If an override is not ``key=value`` or its key is not that of a setting.
         """
         values, sources = dict(self.values), dict(self.sources)
         for override in overrides:
@@ -126,7 +221,13 @@ class Recipe:
         return Recipe(self.name, values, self.plugin, sources)
 
     def as_yaml(self) -> str:
-        """The recipe as a file that ``zoo run --config`` reads."""
+        """Return the recipe as YAML, which ``zoo run --config`` reads.
+
+        Returns
+        -------
+        str
+            The text of the file.
+        """
         return as_text({"recipe": self.name, **self.values})
 
 

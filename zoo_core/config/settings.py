@@ -9,13 +9,14 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import EllipsisType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
 from zoo_core.config.types import Refused, article, convert, holds_text, is_supported, type_name
 from zoo_core.errors import BadSetting, BrokenPlugin, did_you_mean, in_yaml, nearest
 
 C = TypeVar("C")
-REQUIRED: Any = dataclasses.MISSING
+T = TypeVar("T")
 _BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "gt": ("above", lambda value, bound: value > bound),
     "ge": ("at least", lambda value, bound: value >= bound),
@@ -24,8 +25,32 @@ _BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
 }
 
 
+@overload
 def setting(
-    default: Any = REQUIRED,
+    default: EllipsisType = ...,
+    help: str = "",
+    *,
+    gt: float | None = None,
+    ge: float | None = None,
+    lt: float | None = None,
+    le: float | None = None,
+) -> Any: ...
+
+
+@overload
+def setting(
+    default: T,
+    help: str = "",
+    *,
+    gt: float | None = None,
+    ge: float | None = None,
+    lt: float | None = None,
+    le: float | None = None,
+) -> T: ...
+
+
+def setting(
+    default: Any = ...,
     help: str = "",
     *,
     gt: float | None = None,
@@ -33,13 +58,46 @@ def setting(
     lt: float | None = None,
     le: float | None = None,
 ) -> Any:
-    """A field of a ``Config``: its default, what it means, and the range it must lie in.
+    """Define a setting: a field of a ``Config``, with its default value, its meaning and its range.
 
-    Without a default the recipe must give it. ``gt`` and ``lt`` exclude their bound, ``ge`` and ``le``
-    include it; each holds for every element of a list or tuple.
+    The type of the field is that of its annotation: ``bool``, ``int``, ``float``, ``str``, ``None``, a ``Literal``,
+    unions of them, and lists, tuples and dicts of them. Values in recipes and overrides are checked against the type
+    and the range; ``zoo info`` shows both.
+
+    Parameters
+    ----------
+    default : object, optional
+        The default value; a list or dict is copied for each ``Config``. Without it the setting is required.
+    help : str
+        The meaning of the setting, in a few words. Must not be empty.
+    gt : float, optional
+        Lower bound, exclusive. In lists, tuples and dicts each number is checked.
+    ge : float, optional
+        Lower bound, inclusive.
+    lt : float, optional
+        Upper bound, exclusive; ``math.inf`` for finite numbers only.
+    le : float, optional
+        Upper bound, inclusive.
+
+    Returns
+    -------
+    dataclasses.Field
+        The field. Type checkers see the type of the default value.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class Config:
+    ...     width: int = zoo.setting(64, "length of the code", ge=1)
+    ...     dropout: float = zoo.setting(0.0, "probability that a unit is zeroed", ge=0, lt=1)
+    ...     folder: str = zoo.setting(help="folder of the images")
+    >>> Config(folder="photos").width
+    64
     """
     bounds = {"gt": gt, "ge": ge, "lt": lt, "le": le}
     metadata = {"help": help, "bounds": {key: bound for key, bound in bounds.items() if bound is not None}}
+    if default is ...:
+        return dataclasses.field(metadata=metadata)
     if isinstance(default, (list, dict)):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

@@ -23,13 +23,27 @@ _HINT = "Give a PNG, JPEG, GIF or .npy file."
 
 
 def read_image(path: str | Path, channels: int) -> Tensor:
-    """A picture file as (channels, H, W) in [0, 1]; ``channels`` is 1 for gray or 3 for RGB.
+    """Read an image file.
 
-    A PNG, JPEG, BMP or GIF (its first frame), of any mode; transparent pixels become black, and what a camera held
-    sideways is upright. Or an ``.npy`` array (H, W) or (H, W, C), bytes or numbers in [0, 1].
+    Formats are PNG, JPEG, BMP, GIF (the first frame) and ``.npy``. The EXIF orientation is applied, and transparent
+    pixels become black.
 
-    Raises:
-        BadFile: if it is not such a file; says why.
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file. An ``.npy`` file contains an array ``(H, W)`` or ``(H, W, C)`` of bytes, or of numbers in [0, 1].
+    channels : {1, 3}
+        1 for gray, 3 for RGB. Images with the other number of channels are converted.
+
+    Returns
+    -------
+    torch.Tensor
+        The image, shape ``(channels, H, W)``, float32 in [0, 1].
+
+    Raises
+    ------
+    BadFile
+        If the file is missing, damaged, or of another format.
     """
     path = Path(path)
     if path.suffix.lower() == ".npy":
@@ -40,13 +54,35 @@ def read_image(path: str | Path, channels: int) -> Tensor:
 
 
 def read_frames(path: str | Path, channels: int, start: int = 0, stop: int | None = None) -> Tensor:
-    """A clip's frames from ``start`` to ``stop`` as (T, channels, H, W) in [0, 1].
+    """Read the frames of a clip.
 
-    A clip is a folder of pictures in name order, a GIF, or an array (.npy, .npz) of (T, H, W) or (T, H, W, C), bytes or
-    numbers in [0, 1]; an ``.npz`` file holds one array. Of an ``.npy`` file only these frames are read.
+    A clip is a folder of images in the order of their names, a GIF, or an ``.npy`` or ``.npz`` file.
 
-    Raises:
-        BadFile: if it is none of these, or its frames differ in size; says why.
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The folder or file. An ``.npy`` file contains an array ``(T, H, W)`` or ``(T, H, W, C)`` of bytes, or of numbers
+        in [0, 1]; an ``.npz`` file contains one such array. Of an ``.npy`` file only the requested frames are read.
+    channels : {1, 3}
+        1 for gray, 3 for RGB. Frames with the other number of channels are converted.
+    start : int, default 0
+        Index of the first frame.
+    stop : int, optional
+        Index after the last frame. By default all frames are read.
+
+    Returns
+    -------
+    torch.Tensor
+        The frames, shape ``(T, channels, H, W)``, float32 in [0, 1].
+
+    Raises
+    ------
+    BadFile
+        If the clip is missing, damaged, or of another format, has no frame ``start``, or its frames differ in size.
+
+    See Also
+    --------
+    clip_shape : Read the size of a clip without its frames.
     """
     path = Path(path)
     if path.is_dir():
@@ -63,12 +99,26 @@ def read_frames(path: str | Path, channels: int, start: int = 0, stop: int | Non
 
 
 def clip_shape(path: str | Path) -> tuple[int, int, int]:
-    """A clip's length, and the height and width of its first frame; see read_frames. Of a picture, (1, H, W).
+    """Read the size of a clip from its headers.
 
-    Headers only are read. A folder without pictures is (0, 0, 0).
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A clip, as for `read_frames`, or an image.
 
-    Raises:
-        BadFile: if it is no clip; says why.
+    Returns
+    -------
+    tuple of (int, int, int)
+        Number of frames, and height and width of the first frame. ``(0, 0, 0)`` for a folder without images.
+
+    Raises
+    ------
+    BadFile
+        If the clip is missing, damaged, or of another format.
+
+    See Also
+    --------
+    read_frames : Read the frames of a clip.
     """
     path = Path(path)
     if path.is_dir():
@@ -82,7 +132,19 @@ def clip_shape(path: str | Path) -> tuple[int, int, int]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The picture files right in ``folder``, in name order."""
+    """List the image files in a folder, not in its subfolders.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The folder.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Files that end in ``.png``, ``.jpg``, ``.jpeg``, ``.gif`` or ``.bmp``, in the order of their names; without
+        hidden files.
+    """
     return sorted(
         file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
     )

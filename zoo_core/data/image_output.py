@@ -120,9 +120,25 @@ def save_array(tensor: Tensor, path: Path) -> None:
 
 
 def palette(count: int) -> list[tuple[int, int, int]]:
-    """Colors that tell ``count`` classes apart; the first is black, for what is none of the others.
+    """Return distinct colors for classes, such as those of a segmentation.
 
-    Hues a golden angle apart, so that neighbors differ and any number of classes has its own; all are bright.
+    The first color is black, for the background. The hues of the others are a golden angle apart, so that consecutive
+    classes differ clearly, and all of them are bright.
+
+    Parameters
+    ----------
+    count : int
+        Number of classes, including the background.
+
+    Returns
+    -------
+    list of tuple of (int, int, int)
+        ``count`` RGB colors, 0 to 255.
+
+    Examples
+    --------
+    >>> zoo.palette(3)
+    [(0, 0, 0), (255, 0, 0), (102, 147, 255)]
     """
     return [(0, 0, 0), *(_bright_color(number) for number in range(count - 1))]
 

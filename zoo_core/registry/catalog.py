@@ -15,6 +15,7 @@ from zoo_core.config.recipe_files import PARTS
 from zoo_core.config.settings import SettingInfo, describe
 from zoo_core.errors import BrokenPlugin, UnknownName, ZooError, did_you_mean
 from zoo_core.registry.config_source import config_class
+from zoo_core.registry.info_types import ComponentInfo, Info, RecipeInfo, WeightsInfo
 from zoo_core.registry.plugins import PluginInfo, Plugins
 from zoo_core.registry.registry import KINDS, Entry, Kind, Registry
 from zoo_core.registry.weights_index import Entries
@@ -104,7 +105,7 @@ class Catalog:
         chosen = [row for row in rows if tag is None or tag in row["tags"].split()]
         return sorted(chosen, key=lambda row: (row["name"], row["plugin"]))
 
-    def info(self, name: str) -> dict[str, Any]:
+    def info(self, name: str) -> Info:
         """What is known about ``name``, by kind: ``{"recipe": {…}, "model": {…}, …}``.
 
         Only counting a model's parameters imports torch, except for a ``Config`` that :mod:`.config_source` can't read.
@@ -112,15 +113,16 @@ class Catalog:
         Raises:
             UnknownName: if nothing has this name.
         """
-        found: dict[str, dict[str, Any]] = {}
+        found: Info = {}
         if name in self.recipes:
             found["recipe"] = self._describe_recipe(self.recipes.find(name))
         if name in self.weights:
             found["weights"] = self.describe_weights(self.weights.find(name))
         entries = self.kinds_of(name)
         for entry in entries:
-            self.find(entry.kind, name)  # raises if two plugins offer it
-        found |= {entry.kind: self._describe(entry) for entry in entries}
+            self.find(entry.kind, name)  # says so if two plugins offer it, and how to choose
+        for entry in entries:
+            found[entry.kind] = self._describe(entry)
         if not found:
             known = [row["name"] for kind in LISTED for row in self.rows(kind)]
             raise self._explained(
@@ -129,7 +131,7 @@ class Catalog:
             )
         return found
 
-    def _describe_recipe(self, recipe: Recipe) -> dict[str, Any]:
+    def _describe_recipe(self, recipe: Recipe) -> RecipeInfo:
         """A recipe with every setting of its parts: first those that a file sets, then those with default values."""
         known, problems = self._settings_of(recipe)
         written = [
@@ -147,13 +149,14 @@ class Catalog:
             for path, info in known.items()
             if path not in named
         ]
-        return {
+        described = {
             "name": recipe.name,
             "plugin": recipe.plugin or "yours",
             "summary": recipe.summary,
             **({"incomplete": " ".join(problems)} if problems else {}),
             "settings": rows,
         }
+        return cast(RecipeInfo, described)
 
     def _settings_of(self, recipe: Recipe) -> tuple[dict[tuple[str, ...], SettingInfo], list[str]]:
         """Every setting of a recipe by its full key, and the reasons why settings of some parts are not available."""
@@ -190,10 +193,10 @@ class Catalog:
                 tags.setdefault((entry.kind, name), {}).update(dict.fromkeys(entry.tags))
         return tags
 
-    def describe_weights(self, entry: WeightsEntry) -> dict[str, Any]:
+    def describe_weights(self, entry: WeightsEntry) -> WeightsInfo:
         listed = entry.listed
         facts = {key: getattr(listed, key) for key in ("model", "recipe", "license", "location", "size", "sha256")}
-        return {
+        described = {
             "name": entry.full_name,
             "summary": listed.summary,
             **{key: value for key, value in facts.items() if value is not None},
@@ -201,6 +204,7 @@ class Catalog:
             "metrics": dict(listed.metrics),
             "settings": [],
         }
+        return cast(WeightsInfo, described)
 
     def _weights_row(self, plugin: str, name: str, tags: Tags) -> dict[str, str]:
         try:
@@ -210,7 +214,7 @@ class Catalog:
         summary = listed.summary or (f"the same as {listed.alias}" if listed.alias else "")
         return _row(name, plugin, tags.get(("model", listed.model or ""), ()), summary)
 
-    def _describe(self, entry: Entry) -> dict[str, Any]:
+    def _describe(self, entry: Entry) -> ComponentInfo:
         config = config_class(entry)
         described: dict[str, Any] = {
             "name": entry.full_name,
@@ -222,7 +226,7 @@ class Catalog:
         }
         if entry.kind == "model" and not any(info["required"] for info in described["settings"]):
             described["parameters"] = entry.load().count_parameters()
-        return described
+        return cast(ComponentInfo, described)
 
     def _explained(self, error: UnknownName, name: str) -> UnknownName | BrokenPlugin:
         """``error`` with a better reason, if a plugin that is not loaded may offer ``name``."""

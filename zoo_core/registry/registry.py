@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, is_dataclass
 from importlib import import_module
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -69,7 +70,17 @@ class Entry:
 
 
 class Registry:
-    """What the plugins handed over. A plugin sees it in ``zoo_register`` and calls the methods below."""
+    """Registry of the models, trainers, datasets and recipes of the installed plugins.
+
+    The hook `zoo_register` receives it. The methods that register something work only within that hook.
+
+    Examples
+    --------
+    >>> @zoo.hookimpl
+    ... def zoo_register(registry: zoo.Registry) -> None:
+    ...     registry.model("autoencoder", "zoo_autoencoder.model:Autoencoder", summary="A small autoencoder")
+    ...     registry.recipes(Path(__file__).parent / "registry.yaml")
+    """
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -80,32 +91,114 @@ class Registry:
     def model(
         self, name: str, target: str, *, summary: str, paper: str = "", license: str = "", tags: Iterable[str] = ()
     ) -> None:
-        """Offer a :class:`zoo_core.Model` under ``name``; ``target`` is ``"package.module:Class"``.
+        """Register a model.
 
-        ``tags`` are words to find it by: ``zoo list models --tag gan``.
+        Parameters
+        ----------
+        name : str
+            Name of the model: lower-case words joined by ``-``, ``.`` or ``_``.
+        target : str
+            Its class, a subclass of `Model`, as ``"package.module:Class"``. Imported when it is first used.
+        summary : str
+            One line for ``zoo list models``.
+        paper : str, default ""
+            Publication, such as ``"Mao et al. 2017"``, or its address.
+        license : str, default ""
+            License of the code, as an SPDX identifier.
+        tags : iterable of str, default ()
+            Words to find it by: ``zoo list models --tag gan``.
+
+        Raises
+        ------
+        BrokenPlugin
+            If the name or the target is malformed, or the plugin has registered the name before.
         """
         self._add("model", name, target, summary, paper, license, tags)
 
     def trainer(
         self, name: str, target: str, *, summary: str, paper: str = "", license: str = "", tags: Iterable[str] = ()
     ) -> None:
-        """Offer a :class:`zoo_core.Trainer` under ``name``."""
+        """Register a trainer.
+
+        Parameters
+        ----------
+        name : str
+            Name of the trainer: lower-case words joined by ``-``, ``.`` or ``_``.
+        target : str
+            Its class, a subclass of `Trainer`, as ``"package.module:Class"``. Imported when it is first used.
+        summary : str
+            One line for ``zoo list trainers``.
+        paper : str, default ""
+            Publication, such as ``"Mao et al. 2017"``, or its address.
+        license : str, default ""
+            License of the code, as an SPDX identifier.
+        tags : iterable of str, default ()
+            Words to find it by: ``zoo list trainers --tag gan``.
+
+        Raises
+        ------
+        BrokenPlugin
+            If the name or the target is malformed, or the plugin has registered the name before.
+        """
         self._add("trainer", name, target, summary, paper, license, tags)
 
     def dataset(
         self, name: str, target: str, *, summary: str, paper: str = "", license: str = "", tags: Iterable[str] = ()
     ) -> None:
-        """Offer a :class:`zoo_core.Dataset` under ``name``."""
+        """Register a dataset.
+
+        Parameters
+        ----------
+        name : str
+            Name of the dataset: lower-case words joined by ``-``, ``.`` or ``_``.
+        target : str
+            Its class, a subclass of `Dataset`, as ``"package.module:Class"``. Imported when it is first used.
+        summary : str
+            One line for ``zoo list datasets``.
+        paper : str, default ""
+            Publication, such as ``"Mao et al. 2017"``, or its address.
+        license : str, default ""
+            License of the data, as an SPDX identifier.
+        tags : iterable of str, default ()
+            Words to find it by: ``zoo list datasets --tag video``.
+
+        Raises
+        ------
+        BrokenPlugin
+            If the name or the target is malformed, or the plugin has registered the name before.
+        """
         self._add("dataset", name, target, summary, paper, license, tags)
 
-    def recipes(self, path: Any) -> None:
-        """Offer the recipes and weights of a YAML file. It is read when a recipe is asked for, not now."""
+    def recipes(self, path: str | PathLike[str]) -> None:
+        """Register the recipes and the weights of a YAML file.
+
+        The file is read when a recipe is first looked up.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file, such as ``Path(__file__).parent / "registry.yaml"``.
+        """
         self.recipe_files.append((self._owning_plugin(), Path(str(path))))
 
     def recipe(self, name: str, file: str, **parts: Any) -> None:
-        """Offer one recipe without a file of its own: ``registry.recipe("mine", __file__, model={…}, run={…})``.
+        """Register one recipe that is written in Python.
 
-        ``parts`` are those of a recipe in YAML; ``file`` is the Python file that says them, for errors.
+        Parameters
+        ----------
+        name : str
+            Name of the recipe.
+        file : str
+            ``__file__`` of the module that defines the recipe, for error messages.
+        **parts : object
+            The parts of the recipe, as in YAML: ``model``, ``dataset``, ``trainer``, ``run``, ``summary``, ``extends``.
+
+        Examples
+        --------
+        >>> @zoo.hookimpl
+        ... def zoo_register(registry: zoo.Registry) -> None:
+        ...     parts = {"model": {"name": "mine"}, "dataset": {"name": "mnist"}, "trainer": {"name": "classifier"}}
+        ...     registry.recipe("mine-mnist", "plugin.py", **parts, run={"epochs": 1})
         """
         path = Path(file)
         if path not in self.own_recipes:
@@ -114,11 +207,26 @@ class Registry:
         self.own_recipes[path]["recipes"][name] = parts
 
     def find(self, kind: Kind, name: str) -> Entry:
-        """The entry called ``name``, or ``plugin/name``.
+        """Return the entry of a name.
 
-        Raises:
-            UnknownName: if nothing of this kind has the name.
-            NameTaken: if several plugins offer it and ``name`` does not say whose is meant.
+        Parameters
+        ----------
+        kind : {"model", "trainer", "dataset"}
+            Kind of the component.
+        name : str
+            Its name, or ``plugin/name``.
+
+        Returns
+        -------
+        Entry
+            The entry.
+
+        Raises
+        ------
+        UnknownName
+            If no component of this kind has the name.
+        NameTaken
+            If several plugins register it; then ``plugin/name`` is required.
         """
         found = [entry for entry in self.of_kind(kind) if name in (entry.name, entry.full_name)]
         if not found:
@@ -135,12 +243,34 @@ class Registry:
         return found[0]
 
     def of_kind(self, kind: Kind) -> list[Entry]:
-        """Every entry of a kind, in the order of registration."""
+        """Return all entries of a kind, in the order of their registration.
+
+        Parameters
+        ----------
+        kind : {"model", "trainer", "dataset"}
+            Kind of the components.
+
+        Returns
+        -------
+        list of Entry
+            The entries.
+        """
         return [entry for entry in self.entries if entry.kind == kind]
 
     @contextmanager
     def owned_by(self, plugin: str) -> Iterator[None]:
-        """Every name handed over inside belongs to ``plugin``; none of them stays if it raises."""
+        """Attribute everything registered in the context to a plugin; register nothing of it if an error is raised.
+
+        Parameters
+        ----------
+        plugin : str
+            Name of the plugin.
+
+        Yields
+        ------
+        None
+            Nothing.
+        """
         entries, files, owner = list(self.entries), list(self.recipe_files), self._owner
         own = dict(self.own_recipes)
         self._owner = plugin

@@ -135,7 +135,7 @@ class Run:
 
         Examples
         --------
-        >>> @zoo.hookimpl  # doctest: +SKIP
+        >>> @zoo.hookimpl
         ... def zoo_evaluated(self, run, step, metrics):
         ...     if metrics["loss"] > self.best:
         ...         run.finish("the loss no longer decreases")
@@ -150,18 +150,35 @@ class Run:
         return StopCode.FINISHED if self.finishing else StopCode.RUNNING
 
     def apply(self, code: StopCode) -> None:
-        """End as ``code`` says, which may be the code of another process."""
+        """Stop or finish the run for the reason of a code, which may be that of another process.
+
+        Parameters
+        ----------
+        code : StopCode
+            The code.
+        """
         if code is StopCode.FINISHED:
             self.finish(_REASONS[code])
         elif code is not StopCode.RUNNING:
             self.stop(_REASONS[code])
 
     def due(self, every: int) -> bool:
-        """Whether something that happens every ``every`` steps (0: only at the end) happens at this step."""
+        """Return whether an interval of steps ends with the current step.
+
+        Parameters
+        ----------
+        every : int
+            Interval in steps; 0 never ends.
+
+        Returns
+        -------
+        bool
+            Whether ``step`` is a multiple of ``every``.
+        """
         return bool(every) and self.step % every == 0
 
     def result(self) -> dict[str, Any]:
-        """The outcome of the run as plain values.
+        """Return the outcome of the run as plain values.
 
         Returns
         -------

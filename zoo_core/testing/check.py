@@ -1,4 +1,4 @@
-"""A check: what it guards, what to do where it fails, and the function that tries it."""
+"""Conformance checks: what a check guards, how to fix a failure, and the function that performs it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Failed(AssertionError):
 
 @dataclass(frozen=True)
 class Subject:
-    """What is checked: a plugin, or a model, data set or recipe. ``overrides`` are laid over every recipe."""
+    """What is checked: a plugin, model, dataset or recipe. ``overrides`` apply to each recipe."""
 
     kind: Kind
     name: str
@@ -31,7 +31,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Check:
-    """One promise. ``guards`` says what goes wrong where it is broken, ``cure`` what to do."""
+    """A conformance check. ``guards`` is the guarantee that it tests, ``hint`` how to fix a failure."""
 
     name: str
     kind: Kind
@@ -40,11 +40,12 @@ class Check:
     function: Callable[[Subject], None]
 
     def __call__(self, subject: Subject) -> None:
+        """Perform the check."""
         self.function(subject)
 
 
 def check(kind: Kind, guards: str, hint: str) -> Callable[[Callable[[Subject], None]], Check]:
-    """Make a function of a subject a check, which is called as the function is."""
+    """Turn a function of a subject into a check with the name of the function."""
 
     def make(function: Callable[[Subject], None]) -> Check:
         return Check(function.__name__.replace("_", "-"), kind, guards, hint, function)

@@ -1,4 +1,4 @@
-"""The cases of a name: each check that applies to a plugin, or to one of its models, data sets and recipes."""
+"""The checks that apply to a plugin, or to one of its models, datasets and recipes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,17 @@ State = Literal["passed", "failed", "skipped"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a check went."""
+    """Result of a check.
+
+    Attributes
+    ----------
+    state : {"passed", "failed", "skipped"}
+        Whether the check passed. It is skipped where it does not apply.
+    why : str
+        Reason for a failure or a skip, otherwise empty.
+    seconds : float
+        Duration of the check.
+    """
 
     state: State
     why: str = ""
@@ -27,7 +37,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Case:
-    """A check of one thing."""
+    """A check, applied to one plugin, model, dataset or recipe.
+
+    `cases` returns them. ``str(case)`` is a short identifier.
+
+    Attributes
+    ----------
+    check : Check
+        The check; ``check.name``, ``check.guards`` and ``check.hint`` describe it.
+    subject : Subject
+        What is checked; ``subject.kind`` and ``subject.name``.
+    """
 
     check: Check
     subject: Subject = field(repr=False)
@@ -36,7 +56,13 @@ class Case:
         return f"{self.subject.kind}-{self.subject.name}-{self.check.name}"
 
     def run(self) -> Outcome:
-        """Try it. Whatever is raised but Skip is a failure."""
+        """Run the check.
+
+        Returns
+        -------
+        Outcome
+            The result. An exception other than `Skip` is a failure and is not propagated.
+        """
         start = time.perf_counter()
         try:
             with warnings.catch_warnings():
@@ -52,16 +78,41 @@ class Case:
 
 
 def all_checks() -> list[Check]:
-    """Every check there is, in the order of its writing."""
+    """Return all checks, in the order of their definition."""
     modules = (dataset_checks, model_checks, plugin_checks, recipe_checks)
     return [one for module in modules for one in vars(module).values() if isinstance(one, Check)]
 
 
 def cases(name: str, overrides: Iterable[str] = (), catalog: Catalog | None = None) -> list[Case]:
-    """The checks of a plugin and all it brings, or of one model, data set or recipe.
+    """Return the checks of a plugin, or of one model, dataset or recipe.
 
-    Raises:
-        UnknownName: if nothing is called ``name``.
+    Parameters
+    ----------
+    name : str
+        Name of a plugin, model, dataset or recipe. The checks of a plugin include those of everything it registers.
+    overrides : iterable of str, default ()
+        Overrides ``key=value`` for each recipe that is checked.
+    catalog : Catalog, optional
+        Where to look up the name. By default the catalog of the installed plugins.
+
+    Returns
+    -------
+    list of Case
+        The checks, in a fixed order.
+
+    Raises
+    ------
+    UnknownName
+        If nothing has this name.
+
+    See Also
+    --------
+    conformance : The checks as a pytest test.
+
+    Examples
+    --------
+    >>> for case in cases("my-plugin"):  # doctest: +SKIP
+    ...     print(case, case.run().state)
     """
     here = catalog or Catalog()
     words = tuple(overrides)

@@ -1,4 +1,4 @@
-"""The checks as tests of pytest."""
+"""The conformance checks as pytest tests."""
 
 from __future__ import annotations
 
@@ -8,11 +8,34 @@ from zoo_core.testing.collect import Case, cases
 
 
 def conformance(name: str, overrides: Iterable[str] = ()) -> Callable[[Case], None]:
-    """A test for each check of the plugin, model, data set or recipe ``name``.
+    """Return a pytest test function that is parametrized by the checks of a plugin.
 
-        test_conforms = conformance("my-plugin", ["run.batch_size=8"])
+    Assign it to a name that starts with ``test_``.
 
-    ``overrides`` are laid over every recipe that is tried.
+    Parameters
+    ----------
+    name : str
+        Name of a plugin, model, dataset or recipe. The checks of a plugin include those of everything it registers.
+    overrides : iterable of str, default ()
+        Overrides ``key=value`` for each recipe that is checked.
+
+    Returns
+    -------
+    callable
+        The test function.
+
+    Raises
+    ------
+    UnknownName
+        If nothing has this name.
+
+    See Also
+    --------
+    cases : The checks without pytest.
+
+    Examples
+    --------
+    >>> test_conforms = conformance("my-plugin", ["run.batch_size=8"])  # doctest: +SKIP
     """
     import pytest
 

@@ -36,17 +36,28 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class IncompatibleKeys:
-    """Tensors that ``zoo.load(…, strict=False)`` did not load, by name with their shapes."""
+    """Tensors that `load` did not load with ``strict=False``: names and shapes.
+
+    True if there are any.
+
+    Attributes
+    ----------
+    missing : mapping of str to tuple of int
+        Tensors of the model that the file does not have, with their shapes. They keep their initial values.
+    unexpected : mapping of str to tuple of int
+        Tensors of the file that the model does not have, with their shapes.
+    mismatched : mapping of str to (tuple of int, tuple of int)
+        Tensors with another shape in the file than in the model, with both shapes in this order. They keep their
+        initial values.
+
+    See Also
+    --------
+    load : Load a model with its weights.
+    """
 
     missing: Mapping[str, Shape] = field(default_factory=dict)
-    """Tensors of the model that the file does not have; they keep their initial values."""
     unexpected: Mapping[str, Shape] = field(default_factory=dict)
-    """Tensors of the file that the model does not have."""
     mismatched: Mapping[str, tuple[Shape, Shape]] = field(default_factory=dict)
-    """Tensors whose shape in the file differs from that in the model, with both shapes in this order.
-
-    They keep the initial values of the model.
-    """
 
     def __bool__(self) -> bool:
         return bool(self.missing or self.unexpected or self.mismatched)

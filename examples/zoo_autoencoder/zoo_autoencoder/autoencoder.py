@@ -23,7 +23,8 @@ class Autoencoder(zoo.Model):
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, 1, 28, 28) to (N, 1, 28, 28), both in [0, 1]."""
-        return self.decoder(self.encoder(image)).view_as(image)
+        decoded: Tensor = self.decoder(self.encoder(image))
+        return decoded.view_as(image)
 
 
 class AutoencoderTrainer(zoo.Trainer):

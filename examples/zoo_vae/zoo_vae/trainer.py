@@ -49,10 +49,10 @@ class VAETrainer(zoo.Trainer):
         return {name: value.detach() for name, value in terms.items()}
 
     @torch.no_grad()
-    def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:
+    def evaluate(self, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch]) -> Mapping[str, float]:
         self.model.eval()
         sums, count = torch.zeros(2, dtype=torch.float64), 0
-        for batch in evaluation:
+        for batch in batches:
             terms = torch.stack(self._terms(batch["image"])).double().cpu()
             sums += len(batch["image"]) * terms
             count += len(batch["image"])

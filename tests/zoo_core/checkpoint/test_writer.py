@@ -149,7 +149,7 @@ def test_lines_of_metrics_that_can_not_be_written_come_with_the_next(tmp_path):
 class Figures(tiny.LineTrainer):
     """Its figure is the best in the middle."""
 
-    def evaluate(self, evaluation, training):
+    def evaluate(self, batches, train_batches):
         return {"error": abs(self.done - 14.0), "score": -abs(self.done - 14.0)}
 
 

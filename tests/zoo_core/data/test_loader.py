@@ -142,7 +142,7 @@ def test_examples_that_are_not_mappings_are_refused():
 
 
 def test_a_missing_key_is_reported_with_the_available_ones():
-    with pytest.raises(BadSetting, match="asks for 'label', but the data set's examples have 'number'"):
+    with pytest.raises(BadSetting, match="reads 'label', but the dataset's examples have 'number'"):
         next(batches())["label"]
 
 

@@ -134,7 +134,7 @@ def test_backward_with_inputs_computes_no_other_gradients():
 def test_to_device_returns_a_batch():
     batch = make_engine().to_device({"image": torch.zeros(2)})
     assert type(batch) is Batch
-    with pytest.raises(BadSetting, match="asks for 'label'"):
+    with pytest.raises(BadSetting, match="the trainer reads 'label'"):
         batch["label"]
 
 

@@ -374,11 +374,11 @@ def test_a_fused_network_has_no_batch_normalization_and_equals_the_original_with
 @pytest.mark.parametrize("training", [True, False])
 def test_fusing_does_not_change_the_original(training):
     model = with_batch_statistics(make()).train(training)
-    before, description = copy.deepcopy(model.state_dict()), str(model)
+    before, description = copy.deepcopy(model.state_dict()), nn.Module.__repr__(model)
     fused = fuse_batch_norm(model)
     with torch.inference_mode():
         fused(images(1, 6, 32, 32))
-    assert str(model) == description
+    assert nn.Module.__repr__(model) == description
     assert all(module.training == training for module in model.modules())
     assert all(parameter.requires_grad for parameter in model.parameters())
     for name, tensor in model.state_dict().items():

@@ -32,7 +32,7 @@ def make(steps=10, model=None, **settings):
 def clips():
     """Training clips with 4 past and 4 future frames, 32 x 32."""
     settings = {"frames_in": 4, "frames_out": 4, "size": 32, "source": "subset", "use_published_test_set": False}
-    return zoo.build("moving-mnist", kind=settings, kind="dataset").train()
+    return zoo.build("moving-mnist", settings, kind="dataset").train()
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def scene_run(place):
 def clip():
     """Twelve frames (T, H, W) uint8 of a test clip."""
     settings = {"frames_in": 6, "frames_out": 6, "source": "subset", "use_published_test_set": False}
-    batch = zoo.build("moving-mnist", kind=settings, kind="dataset").test()[20]
+    batch = zoo.build("moving-mnist", settings, kind="dataset").test()[20]
     return torch.cat([batch["past"], batch["future"]])[:, 0].mul(255).round().byte().numpy()
 
 

@@ -46,7 +46,7 @@ def plain_metrics(past, predicted, future):
 def clips():
     """Five clips of 3 past and 4 future frames, with predictions that exceed [0, 1]."""
     settings = {"source": "subset", "use_published_test_set": False, "frames_in": 3, "frames_out": 4, "size": 40}
-    data = zoo.build("moving-mnist", kind=settings, kind="dataset")
+    data = zoo.build("moving-mnist", settings, kind="dataset")
     batch = data.test().__getitems__(range(5))
     noise = torch.randn(batch["future"].shape, generator=torch.Generator().manual_seed(1))
     return batch["past"], batch["future"] + 0.2 * noise, batch["future"]

@@ -36,9 +36,9 @@ class MyModelTrainer(zoo.Trainer):
         return {"loss": loss.detach()}
 
     @torch.no_grad()
-    def evaluate(self, evaluation: Iterable[zoo.Batch], training: Iterable[zoo.Batch]) -> Mapping[str, float]:
+    def evaluate(self, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch]) -> Mapping[str, float]:
         self.model.eval()
-        correct = [self.model(batch["point"]).argmax(dim=1) == batch["label"] for batch in evaluation]
+        correct = [self.model(batch["point"]).argmax(dim=1) == batch["label"] for batch in batches]
         self.model.train()
         return {"accuracy": float(torch.cat(correct).float().mean())}
 
