@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from repository import ROOT
+from repository import HELPERS, ROOT
 
 FOLDERS = ("zoo_core", "zoo_plugins", "examples", "benchmarks", "scripts")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-THE_ONE_READER = ROOT / "zoo_core" / "weights" / "unpickle.py"
+THE_ONE_READER = ROOT / "zoo_core" / "tools" / "unpickle.py"
 THE_ONE_WRITER = ROOT / "benchmarks" / "saving_large.py"  # times torch.save beside zoo's own; nothing reads its file
 
 MODULES = {  # each reads or writes pickles, or code
@@ -210,10 +210,10 @@ from pathlib import Path
 
 warnings.simplefilter("error")
 import tiny
-from zoo_core.weights.evaluating import evaluate
+from zoo_core.tools.evaluate import evaluate
 from zoo_core.weights.header import read_header
-from zoo_core.weights.publish import publish
-from zoo_core.weights.store import load
+from zoo_core.tools.publish import publish
+from zoo_core.weights.load import load
 
 tiny.train(Path("run"), "run.steps=12", "run.workers=0", callbacks=(tiny.Watcher(stop_at=7),))
 run = tiny.resume(Path("run"))
@@ -223,13 +223,13 @@ assert model(tiny.torch.zeros(2, 3)).isfinite().all()
 assert evaluate(Path("run"), tiny.catalog(), [], 0).agree
 done = publish(Path("run"), "MIT", Path("line.safetensors"), tiny.catalog(), dtype="float16")
 load(done.weights, tiny.catalog(), dtype="bfloat16")
-print(read_header(done.weights).story["license"], "open" in seen, "import" in seen)
+print(read_header(done.weights).metadata["license"], "open" in seen, "import" in seen)
 """
 )
 
 
 def watched(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> subprocess.CompletedProcess[str]:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests" / "zoo_core"), prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", str(HELPERS), prepend=os.pathsep)
     return subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=300)
 
 
