@@ -63,7 +63,7 @@ def test_a_strangers_vae_trains_on_idx_files_of_ones_own(python: Path, tmp_path:
 def test_a_strangers_own_tests_pass(python: Path, tmp_path: Path) -> None:
     tests = EXAMPLES / "zoo_vae" / "tests"
     said = _python(
-        python, tmp_path, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "--rootdir", str(tests), str(tests)
+        python, tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tests), str(tests)
     )
     assert "passed" in said
 
