@@ -27,17 +27,11 @@ def variant(name: str, overrides: list[str]) -> Callable[[Case], None]:
 
 
 _SUBSET = "dataset.source=subset"
-test_digit_classifier_mnist = pytest.mark.slow(conformance("digit-classifier-mnist", [_SUBSET]))
-test_clsgan_mnist = pytest.mark.slow(conformance("clsgan-mnist", [_SUBSET, "trainer.cas_classifier=null"]))
-test_clsgan_mnist_reference = pytest.mark.slow(
-    variant("clsgan-mnist-reference", [_SUBSET, "trainer.eval_classifier=null"])
-)
-test_cgan_mnist = pytest.mark.slow(variant("cgan-mnist", [_SUBSET, "trainer.eval_classifier=null"]))
-test_lsgan_mnist = pytest.mark.slow(variant("lsgan-mnist", [_SUBSET, "trainer.eval_classifier=null"]))
-test_gan_mnist = pytest.mark.slow(conformance("gan-mnist", [_SUBSET, "trainer.eval_classifier=null"]))
-test_unet_moving_mnist = pytest.mark.slow(
-    conformance("unet-moving-mnist", [_SUBSET, "run.batch_size=2", "model.base_channels=4"])
-)
-test_unet_digit_scenes = pytest.mark.slow(
-    conformance("unet-digit-scenes", [_SUBSET, "run.batch_size=2", "model.base_channels=4"])
-)
+test_digit_classifier_mnist = conformance("digit-classifier-mnist", [_SUBSET])
+test_clsgan_mnist = conformance("clsgan-mnist", [_SUBSET, "trainer.cas_classifier=null"])
+test_clsgan_mnist_reference = variant("clsgan-mnist-reference", [_SUBSET, "trainer.eval_classifier=null"])
+test_cgan_mnist = variant("cgan-mnist", [_SUBSET, "trainer.eval_classifier=null"])
+test_lsgan_mnist = variant("lsgan-mnist", [_SUBSET, "trainer.eval_classifier=null"])
+test_gan_mnist = conformance("gan-mnist", [_SUBSET, "trainer.eval_classifier=null"])
+test_unet_moving_mnist = conformance("unet-moving-mnist", [_SUBSET, "run.batch_size=2", "model.base_channels=4"])
+test_unet_digit_scenes = conformance("unet-digit-scenes", [_SUBSET, "run.batch_size=2", "model.base_channels=4"])
