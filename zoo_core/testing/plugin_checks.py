@@ -18,7 +18,7 @@ from zoo_core.testing.check import Skip, Subject, check, require
 _MILLISECONDS = 50.0
 _LOADING = """
 import json, sys
-from zoo_core.catalog import Catalog
+from zoo_core.registry.catalog import Catalog
 infos = Catalog().plugins.infos
 told = [(info.milliseconds, info.state, info.why) for info in infos if info.name == sys.argv[1]]
 print(json.dumps([told, "torch" in sys.modules]))
