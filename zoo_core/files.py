@@ -27,7 +27,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give the path of a temporary file in the same folder, which takes the place of ``path`` at the end of the block.
+    """The path of a temporary file in the same folder, which replaces ``path`` at the end of the block.
 
     For writers that open the file themselves; see :func:`write_atomically`. If the block raises, the temporary file is
     deleted and ``path`` is left alone.

@@ -25,6 +25,7 @@ COVERED_ELSEWHERE = {
     "zoo_core/cli/new": ("system/test_new_plugin", "runs the command"),
     "zoo_core/cli/options": ("zoo_core/cli/test_looking", "uses the options"),
     "zoo_core/cli/plugins": ("zoo_core/cli/test_managing_plugins", "runs the command"),
+    "zoo_core/cli/publish": ("zoo_core/cli/test_weights", "runs the commands"),
     "zoo_core/cli/report": ("zoo_core/tools/report/test_page", "runs the command"),
     "zoo_core/cli/reproduce": ("zoo_core/cli/test_weights", "runs the command"),
     "zoo_core/cli/run": ("system/test_command", "runs the command"),

@@ -74,12 +74,12 @@ def command(
 
         if resume is not None:
             _refuse_others("resumed", options, {"storage", "trials"})
-            begun = beginning.resume_sweep(resume, options["storage"], options["trials"], device)
+            started = beginning.resume_sweep(resume, options["storage"], options["trials"], device)
         else:
-            begun = beginning.create_sweep(catalog, recipe or "", [*words, *_device_override(device)], **options)
+            started = beginning.create_sweep(catalog, recipe or "", [*words, *_device_override(device)], **options)
     from zoo_core.cli.sweep_report import SweepReporter
 
-    return SweepReporter(begun, catalog, as_json).run(time_limit)
+    return SweepReporter(started, catalog, as_json).run(time_limit)
 
 
 def _show(show: str, storage: str | None, as_json: bool) -> int:

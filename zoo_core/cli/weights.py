@@ -11,8 +11,8 @@ import click
 from zoo_core.cli import common_options, open_catalog, say_error
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.options import json_option, registry_option
+from zoo_core.cli.publish import convert, publish
 from zoo_core.cli.table import show
-from zoo_core.config.overrides import parse_arguments
 from zoo_core.errors import BadSetting, ZooError
 from zoo_core.registry.catalog import Catalog
 from zoo_core.training.signals import exits_on_interrupt
@@ -27,6 +27,10 @@ _names = click.argument("names", metavar="NAME...", nargs=-1, type=WeightsName()
 @common_options
 def command() -> None:
     """List, download, verify and publish weights."""
+
+
+for _command in (publish, convert):
+    command.add_command(_command)
 
 
 @command.command("list")
@@ -153,72 +157,6 @@ def remove(names: tuple[str, ...], registry: tuple[Path, ...]) -> None:
             )
         freed = remove_file(entry)
         click.echo(f"{entry.name}: {f'{freed:,} bytes freed' if freed else 'not downloaded'}")
-
-
-@command.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--license", "license", required=True, help="SPDX identifier of the license.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File; by default NAME.safetensors.")
-@click.option("--to", help="Also upload to the Hugging Face Hub, as hf://owner/repo.")
-@click.option("--name", help="Name in the registry; by default the recipe's.")
-@click.option("--dtype", help="Store as float16 or bfloat16, and evaluate again.")
-@click.option("--summary", default="", help="Description in one line.")
-@common_options
-def publish(
-    run: Path,
-    license: str,
-    output: Path | None,
-    to: str | None,
-    name: str | None,
-    dtype: str | None,
-    summary: str,
-) -> None:
-    """Write the weights of a finished RUN to a file.
-
-    A model card is written beside it, and the entry for a registry.yaml is printed.
-
-    \b
-    zoo weights publish runs/clsgan-mnist/2026-11-24T02-15-33 --license Apache-2.0
-    """
-    catalog = open_catalog()
-    with exits_on_interrupt():
-        from zoo_core.tools import publish as publishing
-        from zoo_core.tools import upload
-
-        if to:
-            upload.read_target(to)
-        name = name or publishing.name_of(run)
-        output = output or Path(f"{name}.safetensors")
-        published = publishing.publish(run, license, output, catalog, name=name, dtype=dtype, summary=summary)
-        for file in (published.weights, published.card, published.preview):
-            if file:
-                click.echo(f"wrote {file}", err=True)
-        if to:
-            published.entry["location"] = upload.upload(published, to)
-    click.echo(published.as_yaml(name), nl=False)
-
-
-@command.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("settings", metavar="[KEY=VALUE]...", nargs=-1)
-@click.option("--model", required=True, help="Registered name of the model.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The new .safetensors file.")
-@click.option("--key", default="", help="Key of the tensors in the file, such as state_dict.")
-@common_options
-def convert(source: Path, settings: tuple[str, ...], model: str, output: Path, key: str) -> None:
-    """Convert weights of another program.
-
-    SOURCE is a pickle (.pt, .pth, .bin, .ckpt) or a safetensors file. A pickle is read in a separate process, and only
-    tensors are taken from it.
-
-    \b
-    zoo weights convert unet.pt --model unet in_channels=1 -o unet.safetensors
-    """
-    catalog = open_catalog()
-    with exits_on_interrupt():
-        from zoo_core.tools.convert import convert as convert_file
-
-        click.echo(f"wrote {convert_file(source, output, model, parse_arguments(settings), catalog, key)}", err=True)
 
 
 def _named(catalog: Catalog, names: Iterable[str]) -> list[Entry]:

@@ -41,7 +41,7 @@ class Source:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that holds one mapping with string keys, as plain Python values.
+    """The mapping in a YAML file, with string keys, as plain Python values.
 
     Raises:
         BadFile: if it is missing, unreadable, not YAML, or not a mapping.
