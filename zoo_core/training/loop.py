@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from zoo_core.checkpoint.best import Best
-from zoo_core.checkpoint.serialize import Packed, kind_of, pack, unpack
+from zoo_core.checkpoint.serialize import Packed, describe_type, pack, unpack
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.checkpoint.writer import AsyncCheckpointWriter
 from zoo_core.data.image_output import drawable
@@ -87,7 +87,7 @@ class Loop:
                 self._preview()
             if run.due(settings.evaluate_every) and not last:
                 self.evaluate(self.validation)
-                better = self.best.beaten_by(run.test_metrics, settings.monitor, run.step)
+                better = self.best.update(run.test_metrics, settings.monitor, run.step)
                 if self._any(better and self.engine.is_rank_zero):
                     self._save()
             if not last and (run.due(settings.checkpoint_every) or self._overdue()):
@@ -161,7 +161,7 @@ class Loop:
 
     def _settle(self, last: bool = False) -> None:
         """Wait for the checkpoint that is being written. One that could not be is tried again at the next interval."""
-        saved = self.saver.settled()
+        saved = self.saver.wait()
         if saved is None:
             return
         if saved.path is not None:
@@ -217,7 +217,7 @@ def _metric(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError) as error:
         raise RunFailed(
-            f"the trainer's evaluate gives {kind_of(value)} as '{name}', but should give a number."
+            f"the trainer's evaluate gives {describe_type(value)} as '{name}', but should give a number."
         ) from error
 
 
