@@ -52,7 +52,7 @@ def by_zoo(trained: Trained, folder: Path) -> tuple[float, float]:
         started = time.perf_counter()
         saver.begin(1, trained.state.capture())
         waited = time.perf_counter() - started
-        saved = saver.settled()
+        saved = saver.wait()
         took = time.perf_counter() - started
     assert saved is not None  # noqa: S101  # a checkpoint was started
     assert saved.path is not None, saved.error  # noqa: S101

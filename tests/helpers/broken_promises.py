@@ -1,4 +1,4 @@
-"""Things that each break one promise, beside a plugin that keeps them all."""
+"""Models, datasets and trainers that each violate one conformance check, and one trainer that passes all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _calls = itertools.count()
 
 
 class KeptTrainer(tiny.LineTrainer):
-    """Keeps every promise."""
+    """Passes all checks."""
 
 
 class NotOnMeta(tiny.Line):
@@ -25,7 +25,7 @@ class NotOnMeta(tiny.Line):
 
 
 class ForgetsABuffer(tiny.Line):
-    """Its state is not all that it is built from: the width is drawn."""
+    """Its settings do not determine its shapes: the width differs from call to call."""
 
     def __init__(self, config):
         super().__init__(config)
@@ -33,7 +33,7 @@ class ForgetsABuffer(tiny.Line):
 
 
 class SaysNothing(tiny.Line):
-    """Its Config is put in after the class was looked at."""
+    """Its Config, which documents no setting, is assigned after the class was created."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +87,13 @@ class Listy(tiny.Points):
 
 
 class DrawsAnew(tiny.Points):
-    """An example is another each time."""
+    """Its examples differ at every access."""
 
     def train(self):
-        return _Drawn()
+        return _Changing()
 
 
-class _Drawn:
+class _Changing:
     def __len__(self):
         return 16
 
@@ -112,7 +112,7 @@ class Leaky(tiny.Points):
 
 
 class Idle(tiny.LineTrainer):
-    """Never steps."""
+    """Never updates the model."""
 
     def step(self, batch):
         return {"loss": (self.model(batch["point"]) - batch["height"]).square().mean().detach()}
@@ -149,7 +149,7 @@ class LeavesEval(tiny.LineTrainer):
 
 
 class MeasuresInTraining(tiny.LineTrainer):
-    """Its batch statistics learn from what is measured on."""
+    """Evaluates in training mode, which updates the batch statistics."""
 
     def evaluate(self, batches, train_batches):
         for batch in batches:
@@ -166,7 +166,7 @@ class Unseeded(tiny.LineTrainer):
 
 
 class Forgetful(tiny.LineTrainer):
-    """Counts in an attribute that is not kept."""
+    """Counts in a private attribute, which checkpoints do not store."""
 
     def setup(self, model, engine):
         super().setup(model, engine)
@@ -221,31 +221,31 @@ TRAINERS = [
 
 
 class Plugin:
-    """All of them, under their names in lower case, and a recipe for each."""
+    """Registers all of them under their names in lower case, and a recipe for each."""
 
     @zoo.hookimpl
     def zoo_register(self, registry):
         run = {"steps": 10, "batch_size": 8}
         for kind, classes in (("model", MODELS), ("dataset", DATASETS), ("trainer", TRAINERS)):
-            for one in classes:
-                name = one.__name__.lower()
-                getattr(registry, kind)(
-                    name, f"broken_promises:{one.__name__}", summary="Breaks a promise", license="MIT"
-                )
+            for cls in classes:
+                name = cls.__name__.lower()
+                getattr(registry, kind)(name, f"broken_promises:{cls.__name__}", summary="Fails a check", license="MIT")
                 parts = {"model": "line", "dataset": "points", "trainer": "line", kind: name}
-                if one is Thaws:
+                if cls is Thaws:
                     parts["model"] = "frozen"
-                registry.recipe(f"with-{name}", __file__, **{part: {"name": of} for part, of in parts.items()}, run=run)
+                registry.recipe(
+                    f"with-{name}", __file__, **{part: {"name": value} for part, value in parts.items()}, run=run
+                )
 
 
 @dataclass
 class Pickling:
-    """Only for its source: a plugin that would run a stranger's code."""
+    """Used for its source only: a plugin that unpickles a file."""
 
     path: str
 
     def read(self):
-        import pickle  # noqa: TID251  # what is looked for
+        import pickle  # noqa: TID251  # detected by the check
 
         with open(self.path, "rb") as file:
             return pickle.load(file)  # noqa: S301

@@ -1,4 +1,4 @@
-"""Chromium for tests of pages. `from browser import chromium  # noqa: F401` makes it a fixture of a test file."""
+"""A fixture with Chromium, for tests of web pages: `from browser import chromium  # noqa: F401`."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import pytest
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = [
-    "--no-sandbox",  # root, as in a container, has none
+    "--no-sandbox",  # not supported for root, as in a container
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -21,14 +21,14 @@ _FLAGS = [
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator:
-    """Playwright's ``Browser`` around the Chromium of this machine: ``chromium.new_page(viewport=…)``.
+    """Playwright's ``Browser`` with an installed Chromium: ``chromium.new_page(viewport=…)``.
 
-    It is ``$ZOO_CHROMIUM``, or the one on the path. Without one the tests are skipped, or fail if
+    Uses ``$ZOO_CHROMIUM``, or the one on the path. If there is none, tests are skipped, or fail if
     ``$ZOO_REQUIRE_CHROMIUM`` is set.
     """
     program = _program()
     if program is None:
-        missing = "no Chromium on this machine: install one, or name it in ZOO_CHROMIUM"
+        missing = "Chromium was not found: install it, or set ZOO_CHROMIUM to its path"
         if os.environ.get("ZOO_REQUIRE_CHROMIUM"):
             pytest.fail(missing)
         pytest.skip(missing)
@@ -41,7 +41,7 @@ def chromium() -> Iterator:
 
 
 def _program() -> str | None:
-    named = os.environ.get("ZOO_CHROMIUM")
-    if named:
-        return named if Path(named).is_file() else None
+    path = os.environ.get("ZOO_CHROMIUM")
+    if path:
+        return path if Path(path).is_file() else None
     return next((found for found in map(shutil.which, _NAMES) if found), None)

@@ -1,4 +1,4 @@
-"""`zoo demo` at work for tests of its page, and the pictures on it."""
+"""Start `zoo demo` for tests of its page, and read the images on it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from PIL import Image
 
 @contextmanager
 def served(*names: str, before: tuple[str, ...] = (), folder: Path | None = None) -> Iterator[tuple[str, Any]]:
-    """The address of ``zoo [before] demo NAMES``, begun in ``folder``, and its process."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    words = [sys.executable, "-m", "zoo_core", *before, "demo", *names, "--port", str(port), "--no-browser"]
-    surroundings = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    """Start ``zoo [before] demo NAMES`` in ``folder``; yields its URL and its process."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    command = [sys.executable, "-m", "zoo_core", *before, "demo", *names, "--port", str(port), "--no-browser"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
-        words,
+        command,
         cwd=folder,
         stdout=subprocess.PIPE,
         text=True,
-        env=surroundings,
-        preexec_fn=heeds_ctrl_c,
+        env=environment,
+        preexec_fn=_enable_sigint,
     )
     assert process.stdout is not None
     assert process.stdout.readline().startswith(f"http://127.0.0.1:{port}/ serves {', '.join(names)}")
@@ -41,12 +41,12 @@ def served(*names: str, before: tuple[str, ...] = (), folder: Path | None = None
     process.stdout.close()
 
 
-def heeds_ctrl_c() -> None:
-    """A shell that starts the tests behind an ``&`` has them, and what they start, ignore SIGINT."""
+def _enable_sigint() -> None:
+    """Restore the default handling of SIGINT, which is ignored if a shell started the tests in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def opened(place: Any, name: str) -> Image.Image:
-    """The picture that the page shows under ``name``."""
-    source = place.locator(f"img[alt='{name}']").get_attribute("src")
+def opened(page: Any, name: str) -> Image.Image:
+    """The image with the alternative text ``name`` on the page."""
+    source = page.locator(f"img[alt='{name}']").get_attribute("src")
     return Image.open(io.BytesIO(base64.b64decode(source.partition("base64,")[2])))

@@ -1,4 +1,4 @@
-"""Fake distributions: a folder on ``sys.path`` with a module and a ``*.dist-info``, as pip would have left it."""
+"""Fake installed distributions: a module and a ``*.dist-info`` in a folder on ``sys.path``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def install(site: Path, module: str, source: str, name: str | None = None, distribution: str | None = None) -> None:
-    """Put ``module`` with the text ``source`` into ``site``, as the plugin ``name`` of a distribution."""
+    """Install ``module`` with the text ``source`` into ``site``, as plugin ``name`` of a distribution."""
     distribution = distribution or f"zoo-{module}"
     (site / f"{module}.py").write_text(textwrap.dedent(source))
     info = site / f"{distribution.replace('-', '_')}-1.2.dist-info"
@@ -17,7 +17,7 @@ def install(site: Path, module: str, source: str, name: str | None = None, distr
 
 
 def good(model: str, recipes: Path | None = None) -> str:
-    """A plugin that offers a model, and perhaps a file of recipes."""
+    """Source of a plugin that registers a model and optionally a file of recipes."""
     return f"""
         import zoo_core as zoo
 

@@ -1,4 +1,4 @@
-"""The recipe that sweeps are tried on."""
+"""The recipe used in tests of sweeps."""
 
 RECIPE = """
 recipes:

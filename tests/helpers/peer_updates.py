@@ -1,6 +1,6 @@
-"""Two steps of a framework's script on fixed pictures, beside the same updates by hand.
+"""Two training steps of a framework's script on fixed images, compared with the same updates in plain PyTorch.
 
-Prints how far the weights of generator and discriminator are apart at most.
+Prints the maximal difference between the weights, for the generator and for the discriminator.
 
     python tests/benchmarks/peer_updates.py lightning
 """
@@ -29,11 +29,11 @@ STEPS = 2
 def main(framework: str) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(5)
-    pictures = TensorDataset(torch.rand(STEPS * BATCH, 1, 28, 28), torch.randint(10, (STEPS * BATCH,)))
+    images = TensorDataset(torch.rand(STEPS * BATCH, 1, 28, 28), torch.randint(10, (STEPS * BATCH,)))
     noises = [torch.randn(BATCH, LATENT) for _ in range(STEPS)]
-    loader = DataLoader(pictures, batch_size=BATCH)
-    for one, other in zip(by_hand(loader, noises), by_framework(framework, loader, noises), strict=True):
-        weights = zip(one.parameters(), other.parameters(), strict=True)
+    loader = DataLoader(images, batch_size=BATCH)
+    for plain, framed in zip(by_hand(loader, noises), by_framework(framework, loader, noises), strict=True):
+        weights = zip(plain.parameters(), framed.parameters(), strict=True)
         sys.stdout.write(f"{max(float((a - b).abs().max()) for a, b in weights)}\n")
 
 
@@ -57,16 +57,16 @@ def by_framework(framework: str, loader: DataLoader[Any], noises: list[Tensor]) 
     script: Any = import_module(f"{framework}_script")
     networks: list[nn.Module] = []
 
-    def kept(kind: type[nn.Module]) -> Any:
+    def recording(network: type[nn.Module]) -> Any:
         def make() -> nn.Module:
-            networks.append(kind())
+            networks.append(network())
             return networks[-1]
 
         return make
 
-    left = iter(noises)
-    script.batches, script.noise = lambda _: loader, lambda _: next(left)
-    script.Generator, script.Discriminator = kept(Generator), kept(Discriminator)
+    remaining = iter(noises)
+    script.batches, script.noise = lambda _: loader, lambda _: next(remaining)
+    script.Generator, script.Discriminator = recording(Generator), recording(Discriminator)
     torch.manual_seed(3)
     with TemporaryDirectory() as folder:
         script.train(STEPS, "loader", Path(folder))

@@ -1,4 +1,4 @@
-"""What strangers still send: pickles, good and bad, for tests that they are refused or converted."""
+"""Harmless and malicious pickles, for tests that they are refused or converted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 
 class Touches:
-    """A pickle of it makes a file as it is read."""
+    """Its pickle creates a file when it is loaded."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -21,7 +21,7 @@ class Touches:
 
 
 def save(value: object, path: Any, archive: bool = True) -> None:
-    """As ``torch.save`` does, or did."""
+    """Write with ``torch.save``, in its archive format or its legacy format."""
     torch.save(value, path, _use_new_zipfile_serialization=archive)  # noqa: TID251
 
 
@@ -30,5 +30,5 @@ def save_plain(value: object, path: Path) -> None:
 
 
 def read_trustingly(path: Path) -> None:
-    """As scripts do that know no better."""
+    """Unpickle without restrictions."""
     torch.load(path, weights_only=False)  # noqa: TID251

@@ -1,4 +1,4 @@
-"""Where the repository and the helpers of its tests are."""
+"""Paths of the repository and of the test helpers."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A plugin whose runs take milliseconds: a line through points, with all that a trainer may hold."""
+"""A plugin whose runs take milliseconds: linear regression by a trainer with every kind of state."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ METADATA = {"model": "line", "config": {"inputs": 3}}  # the minimal metadata of
 class Line(zoo.Model):
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        inputs: int = zoo.setting(3, "numbers of a point", ge=1)
+        inputs: int = zoo.setting(3, "coordinates of a point", ge=1)
 
     config: Config
 
@@ -51,8 +51,8 @@ class Points(zoo.Dataset):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         count: int = zoo.setting(50, "points to train on", ge=1)
-        warn: bool = zoo.setting(False, "say that these are not the real ones")
-        apart: bool = zoo.setting(False, "validate on three points that are not those of the evaluation")
+        warn: bool = zoo.setting(False, "warn that these are not the real points")
+        apart: bool = zoo.setting(False, "have a validation split of three points that differs from the test split")
 
     config: Config
 
@@ -77,17 +77,17 @@ class Points(zoo.Dataset):
 class LineTrainer(zoo.Trainer):
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        learning_rate: float = zoo.setting(1e-2, "Adam step size", gt=0)
+        learning_rate: float = zoo.setting(1e-2, "learning rate of Adam", gt=0)
         break_setup: bool = zoo.setting(False, "raise in setup")
-        raise_at: int = zoo.setting(0, "raise in this step; 0 never does")
-        nan_at: int = zoo.setting(0, "report a loss that is not a number in this step; 0 never does")
-        spoil_at: int = zoo.setting(0, "spoil the weights behind this step's loss; 0 never does")
-        ask_at: int = zoo.setting(0, "ask for more memory than there is in this step; 0 never does")
-        draws: Literal["pictures", "clips", "words", "nothing at all"] = zoo.setting(
-            "pictures", "what a preview is: pictures, clips of six frames, or a mistake"
+        raise_at: int = zoo.setting(0, "raise in this step; 0 disables it")
+        nan_at: int = zoo.setting(0, "return NaN as the loss in this step; 0 disables it")
+        spoil_at: int = zoo.setting(0, "set weights to NaN after computing the loss of this step; 0 disables it")
+        ask_at: int = zoo.setting(0, "allocate too much memory in this step; 0 disables it")
+        draws: Literal["images", "clips", "words", "nothing at all"] = zoo.setting(
+            "images", "what previews are: images, clips of six frames, or an error"
         )
-        says: Literal["loss", "step"] = zoo.setting("loss", "what the loss is called")
-        metric: Literal["number", "text"] = zoo.setting("number", "what the evaluation gives")
+        says: Literal["loss", "step"] = zoo.setting("loss", "name of the loss among the metrics")
+        metric: Literal["number", "text"] = zoo.setting("number", "type of the evaluation metric")
 
     config: Config
     protocol = "Mean absolute error of the heights"
@@ -123,18 +123,18 @@ class LineTrainer(zoo.Trainer):
     def evaluate(self, batches: Any, train_batches: Any) -> dict[str, float]:
         model = self.engine.unwrap(self.model).eval()
         with torch.no_grad():
-            error = [float((model(batch["point"]) - batch["height"]).abs().mean()) for batch in batches]
+            errors = [float((model(batch["point"]) - batch["height"]).abs().mean()) for batch in batches]
         model.train()
         points = sum(len(batch["point"]) for batch in batches)
         if self.config.metric == "text":
             return {"error": "low"}  # type: ignore[dict-item]
-        return {"error": sum(error) / len(error), "error/points": points}
+        return {"error": sum(errors) / len(errors), "error/points": points}
 
     def preview(self, batch: zoo.Batch) -> Tensor:
         count = min(4, len(batch["point"]))
         if self.config.draws == "nothing at all":
             raise ValueError("nothing can be drawn")
-        shapes = {"pictures": (count, 1, 5, 5), "clips": (count, 6, 1, 5, 5), "words": (count, 2)}
+        shapes = {"images": (count, 1, 5, 5), "clips": (count, 6, 1, 5, 5), "words": (count, 2)}
         return torch.rand(*shapes[self.config.draws])
 
     def finalize(self) -> None:
@@ -150,7 +150,7 @@ class Plugin:
 
 
 class Watcher:
-    """Keeps the names of the hooks that were called, and stops the run at a step."""
+    """Records the hooks that are called, and optionally stops the run at a step."""
 
     def __init__(self, stop_at: int = 0) -> None:
         self.heard: list[str] = []
@@ -185,14 +185,14 @@ class Watcher:
 
 
 def catalog(*registries: Path) -> Catalog:
-    """A catalog in which there is this plugin and nothing else, but what ``registries`` list."""
+    """A catalog with this plugin and ``registries`` only."""
     here = Catalog(registries, installed=False)
     here.plugins.add("tiny", Plugin())
     return here
 
 
 def train(folder: Path, *words: str, callbacks: tuple[object, ...] = (), recipe: Recipe = RECIPE) -> Run:
-    """The finished run of the recipe ``line`` in ``folder``, with ``key=value`` words laid over it."""
+    """The finished run of the recipe ``line`` in ``folder``, with ``key=value`` overrides."""
     here = catalog()
     resolved = resolve(recipe.with_overrides(["run.device=cpu", *words]), here)
     return run_recipe(resolved, [*standard(), *callbacks], folder)

@@ -1,4 +1,4 @@
-"""Real wheels of small plugins, made in a moment and installed by pip."""
+"""Build wheels of small plugins and install them with pip."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 def make_wheel(
     folder: Path, module: str, source: str, *, name: str = "", distribution: str = "", target: str = ""
 ) -> Path:
-    """A wheel with ``module`` of the text ``source``, as the plugin ``name`` of ``distribution``."""
+    """Write a wheel of ``distribution`` with ``module`` of the text ``source`` as plugin ``name``."""
     distribution = distribution or f"zoo-{module}"
     label = f"{distribution.replace('-', '_')}-1.2"
     info = f"{label}.dist-info"
@@ -32,6 +32,6 @@ def make_wheel(
 
 
 def pip_install(wheels: Iterable[Path], site: Path) -> None:
-    """Install ``wheels`` into the folder ``site``, as into an environment of their own."""
-    words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
-    subprocess.run([*words, "--disable-pip-version-check", "--target", str(site), *map(str, wheels)], check=True)
+    """Install ``wheels`` into the folder ``site``."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
+    subprocess.run([*command, "--disable-pip-version-check", "--target", str(site), *map(str, wheels)], check=True)

@@ -1,4 +1,4 @@
-"""Checkpoints: at every instant a whole one is on disk, and the newest that verifies is the one that counts."""
+"""Checkpoint folders: written atomically with checksums; a run resumes from the newest one that verifies."""
 
 from __future__ import annotations
 
@@ -21,22 +21,21 @@ from zoo_core.weights.format import apart, read_tensors
 FORMAT = 1
 
 
-def save(folder: Path, step: int, captured: Mapping[str, Packed], keep: int, spared: Collection[int] = ()) -> Path:
-    """Write ``folder/step-000001000``, aside first and renamed when it is whole, then drop all but the newest ``keep``
-    and those of the steps ``spared``.
+def save(folder: Path, step: int, packed: Mapping[str, Packed], keep: int, protected: Collection[int] = ()) -> Path:
+    """Write ``folder/step-000001000`` atomically, then delete all but the newest ``keep`` and the ``protected`` steps.
 
     Raises:
-        BadFile: if it cannot be written; earlier checkpoints are untouched.
+        BadFile: if the checkpoint cannot be written; earlier ones are left unchanged.
     """
     final = folder / _name(step)
     aside = folder / f".{final.name}.{os.getpid()}"
-    for unfinished in folder.glob(".step-*"):  # of a process that was killed as it saved
+    for unfinished in folder.glob(".step-*"):  # left by a process that was killed while saving
         shutil.rmtree(unfinished, ignore_errors=True)
     try:
         folder.mkdir(exist_ok=True)
         aside.mkdir()
-        files = _written(aside, {name: tensors for name, (tensors, _) in captured.items() if tensors})
-        held = {name: structure for name, (_, structure) in captured.items()}
+        files = _write_tensors(aside, {name: tensors for name, (tensors, _) in packed.items() if tensors})
+        held = {name: structure for name, (_, structure) in packed.items()}
         state = {"format": FORMAT, "step": step, "files": files, "held": held}
         (aside / "state.json").write_text(json.dumps(state) + "\n", encoding="utf-8")
         sync(aside / "state.json")
@@ -49,22 +48,22 @@ def save(folder: Path, step: int, captured: Mapping[str, Packed], keep: int, spa
         shutil.rmtree(aside, ignore_errors=True)
         reason = getattr(error, "strerror", None) or error
         raise BadFile(f"the checkpoint of step {step} could not be written to {folder}: {reason}.") from error
-    stay = {final.name, *map(_name, spared)}
-    for old in [path for path in _newest_first(folder) if path.name not in stay][keep - 1 :]:
-        shutil.rmtree(old, ignore_errors=True)  # one that can't be dropped now is dropped behind the next
+    kept = {final.name, *map(_name, protected)}
+    for old in [path for path in _newest_first(folder) if path.name not in kept][keep - 1 :]:
+        shutil.rmtree(old, ignore_errors=True)  # one that can't be deleted now is deleted after the next save
     return final
 
 
 def load(path: Path) -> tuple[int, dict[str, Packed]]:
-    """The step and state of one checkpoint, every file checked against its hash.
+    """The step and the state of a checkpoint, after verifying the SHA-256 of every file.
 
     Raises:
-        BadFile: if a file is missing, altered, or of another format.
+        BadFile: if a file is missing, modified, or of another format.
     """
     try:
         state = json.loads((path / "state.json").read_text(encoding="utf-8"))
         if state["format"] != FORMAT:
-            raise BadFile(f"{path} has format {state['format']}, but this zoo reads {FORMAT}.")
+            raise BadFile(f"{path} has format {state['format']}, but this version of zoo reads {FORMAT}.")
         for name, expected in state["files"].items():
             if sha256_of(path / f"{name}.safetensors") != expected:
                 raise BadFile(f"{path / name}.safetensors is damaged: its sha256 is not the one in state.json.")
@@ -73,14 +72,14 @@ def load(path: Path) -> tuple[int, dict[str, Packed]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, BadFile):
             raise
-        raise BadFile(f"{path} is no whole checkpoint: {error}.") from error
+        raise BadFile(f"{path} is not a complete checkpoint: {error}.") from error
 
 
 def load_newest(folder: Path) -> tuple[int, dict[str, Packed], list[str]]:
-    """The newest checkpoint that verifies, and what is wrong with each newer one.
+    """Step and state of the newest checkpoint that verifies, and the error messages of the newer ones.
 
     Raises:
-        BadFile: if there is none.
+        BadFile: if no checkpoint verifies.
     """
     damaged: list[str] = []
     for path in _newest_first(folder):
@@ -88,11 +87,11 @@ def load_newest(folder: Path) -> tuple[int, dict[str, Packed], list[str]]:
             return (*load(path), damaged)
         except BadFile as error:
             damaged.append(error.message)
-    raise BadFile(f"{folder} holds no whole checkpoint." + "".join(f" {problem}" for problem in damaged))
+    raise BadFile(f"{folder} holds no complete checkpoint." + "".join(f" {message}" for message in damaged))
 
 
 def any_in(folder: Path) -> bool:
-    """Whether a checkpoint was ever finished there."""
+    """Whether the folder contains a checkpoint."""
     return bool(_newest_first(folder))
 
 
@@ -104,9 +103,12 @@ def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), reverse=True)
 
 
-def _written(folder: Path, parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, str]:
-    """Write a file for each part, and give its hash by its name. The processor hashes one and the disk is waited for
-    while the next is written, the largest first: what takes longest should not begin last."""
+def _write_tensors(folder: Path, parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, str]:
+    """Write one file per part, and return the SHA-256 of each by its name.
+
+    Files are hashed and synced in other threads while the next one is written; the largest comes first, so that its
+    hash does not finish last.
+    """
     with ThreadPoolExecutor(2, "zoo-hash") as hashing, ThreadPoolExecutor(1, "zoo-sync") as syncing:
         hashes: dict[str, Future[str]] = {}
         syncs: list[Future[None]] = []

@@ -1,4 +1,4 @@
-"""Nested values as tensors and JSON, and back. Nothing is pickled."""
+"""Convert nested values to named tensors and JSON, and back. Nothing is pickled."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ from zoo_core.errors import ZooError
 from zoo_core.naming import unused_name
 
 Packed = tuple[dict[str, Tensor], Any]
+"""Tensors by name, and the JSON structure that refers to them."""
 _PLAIN = (bool, int, float, str, type(None))
 
 
 def pack(value: Any) -> Packed:
-    """A nested value as named tensors and JSON that refers to them. A tensor that appears twice is stored once."""
+    """Split a nested value into named tensors and JSON that refers to them; equal views are stored once.
+
+    Raises:
+        ZooError: if it contains a value other than tensors, numbers, strings, booleans, None, lists, tuples and dicts.
+    """
     tensors: dict[str, Tensor] = {}
     seen: dict[tuple[Any, ...], str] = {}
 
@@ -43,8 +48,8 @@ def pack(value: Any) -> Packed:
             elements = [plain(element, f"{path}.{index}") for index, element in enumerate(part)]
             return {"$tuple": elements} if isinstance(part, tuple) else elements
         raise ZooError(
-            f"a checkpoint cannot keep '{path}', a {type(part).__name__}.",
-            "Hold numbers, strings or tensors.",
+            f"a checkpoint cannot store '{path}', a {type(part).__name__}.",
+            "Use numbers, strings or tensors instead.",
         )
 
     structure = plain(value, "")
@@ -52,7 +57,10 @@ def pack(value: Any) -> Packed:
 
 
 def unpack(tensors: Mapping[str, Tensor], structure: Any, device: torch.device | None = None) -> Any:
-    """What :func:`pack` was given; with ``device``, the tensors that were on no CPU are on that."""
+    """Restore the value that was passed to :func:`pack`.
+
+    Tensors that were not on the CPU are moved to ``device``, if it is given.
+    """
     if isinstance(structure, list):
         return [unpack(tensors, element, device) for element in structure]
     if not isinstance(structure, dict):
@@ -70,19 +78,19 @@ def unpack(tensors: Mapping[str, Tensor], structure: Any, device: torch.device |
     return {key: unpack(tensors, element, device) for key, element in structure.items()}
 
 
-def odd_one(value: Any, path: str) -> tuple[str, Any] | None:
-    """What in ``value`` can't be packed, and where it is, as one would write it; None if all of it can."""
+def find_unserializable(value: Any, path: str) -> tuple[str, Any] | None:
+    """The first part of ``value`` that :func:`pack` does not support, with its path as a Python expression, or None."""
     if isinstance(value, (Tensor, *_PLAIN)):
         return None
     if isinstance(value, dict):
-        inner = [pair for key, one in value.items() for pair in ((f"a key of {path}", key), (f"{path}[{key!r}]", one))]
+        parts = [pair for key, one in value.items() for pair in ((f"a key of {path}", key), (f"{path}[{key!r}]", one))]
     elif isinstance(value, (list, tuple)):
-        inner = [(f"{path}[{index}]", one) for index, one in enumerate(value)]
+        parts = [(f"{path}[{index}]", one) for index, one in enumerate(value)]
     else:
         return path, value
-    return next((found for where, one in inner if (found := odd_one(one, where))), None)
+    return next((found for where, part in parts if (found := find_unserializable(part, where))), None)
 
 
-def kind_of(value: Any) -> str:
-    """What ``value`` is, for a message: ``a tensor (3, 4)``, ``a str``."""
+def describe_type(value: Any) -> str:
+    """Type of ``value`` for an error message, such as ``a tensor (3, 4)`` or ``a str``."""
     return f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

@@ -1,4 +1,4 @@
-"""What a run's model and trainer hold, as tensors and JSON, and back: nothing is left out in silence."""
+"""The state of a run's model and trainer as tensors and JSON; state that cannot be stored is an error."""
 
 from __future__ import annotations
 
@@ -8,132 +8,132 @@ from typing import Any, NoReturn, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from zoo_core.checkpoint.serialize import Packed, kind_of, odd_one, pack, unpack
+from zoo_core.checkpoint.serialize import Packed, describe_type, find_unserializable, pack, unpack
 from zoo_core.engine.fsdp import is_sharded, sharded_like
 from zoo_core.errors import BadFile, ZooError
 
 _NOT_STATE = ("config", "engine")
-_MODES = "model.modes"  # among what is captured; no attribute has a dot in its name
-_OBJECT = "$object"  # marks, in JSON, the state of an object, which a mapping may look like
+_MODES = "model.modes"  # key of the modes of modules; the dot rules out an attribute of this name
+_OBJECT = "$object"  # marks the state dict of an object in JSON, to distinguish it from a mapping
 
 
 @runtime_checkable
 class Stateful(Protocol):
-    """PyTorch's own protocol: modules, optimizers, schedulers, scalers."""
+    """PyTorch's protocol of modules, optimizers, schedulers and scalers."""
 
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state_dict: dict[str, Any], /) -> Any: ...
 
 
 class TrainerState:
-    """The state of a model and its trainer, found by looking at the trainer's attributes.
+    """The state of a model and its trainer, collected from the attributes of the trainer.
 
-    Kept are objects with ``state_dict``, tensors, and plain values (also in lists, tuples and mappings); of modules
-    also which parameters require no gradient, and which modules are in eval mode. A module inside the model is kept
-    with the model. Names with a leading underscore, ``config`` and ``engine`` are not state.
+    State are objects with ``state_dict``, tensors, and plain values (also in lists, tuples and mappings), and for
+    modules also which parameters are frozen and which submodules are in eval mode. Modules inside the model are stored
+    with the model. Attributes with a leading underscore, ``config`` and ``engine`` are not state.
 
     Raises:
-        ZooError: at once, if the trainer holds something that could not be kept.
+        ZooError: if the trainer has an attribute that a checkpoint cannot store.
     """
 
     def __init__(self, model: nn.Module, trainer: object, unwrap: Callable[[Any], Any] = lambda module: module) -> None:
         self.model, self.trainer, self.unwrap = model, trainer, unwrap
-        self._made: set[str] | None = None
-        self._made = {name for name in self.names() if isinstance(self._object(name), Stateful)}
+        self._created_in_setup: set[str] | None = None
+        self._created_in_setup = {name for name in self.names() if isinstance(self._object(name), Stateful)}
         self.check()
 
     def check(self) -> None:
-        """Raises ZooError for what a checkpoint could not keep, or not give back. Copies nothing."""
+        """Raise ZooError if the trainer has state that cannot be stored or restored. Copies nothing."""
         for name in self.names():
             self._state(name)
 
     def names(self) -> list[str]:
-        """``model``, then each attribute that is kept."""
-        inside = {id(module) for module in self.model.modules()}
-        kept = ["model"]
+        """``model``, followed by the attributes of the trainer that are state."""
+        model_modules = {id(module) for module in self.model.modules()}
+        names = ["model"]
         for name, value in vars(self.trainer).items():
             if name.startswith("_") or name in _NOT_STATE:
                 continue
-            if isinstance(value, nn.Module) and id(self.unwrap(value)) in inside:
+            if isinstance(value, nn.Module) and id(self.unwrap(value)) in model_modules:
                 continue
-            self._refuse_what_cannot_come_back(name, value)
-            kept.append(name)
-        return kept
+            self._check_attribute(name, value)
+            names.append(name)
+        return names
 
     def capture(self) -> dict[str, Packed]:
-        """Each kept thing by name, as tensors and JSON. The tensors are the live ones."""
-        captured = {name: self._packed(name) for name in self.names()}
-        return {**captured, _MODES: pack({name: _modes(module) for name, module in self._modules(captured)})}
+        """The state by name, as tensors and JSON. The tensors are not copied."""
+        state = {name: self._packed(name) for name in self.names()}
+        return {**state, _MODES: pack({name: _module_modes(module) for name, module in self._modules(state)})}
 
-    def restore(self, captured: Mapping[str, Packed]) -> None:
-        """Put back what :meth:`capture` gave.
+    def restore(self, state: Mapping[str, Packed]) -> None:
+        """Restore the state that :meth:`capture` returned.
 
         Raises:
-            BadFile: if it is not the state of this trainer.
+            BadFile: if it does not fit this model and trainer.
         """
-        names, given = self.names(), {name: packed for name, packed in captured.items() if name != _MODES}
-        begun = {name for name in given if name not in names and not _is_object(given[name][1])}
-        if set(names) | begun != set(given):
+        names, stored = self.names(), {name: packed for name, packed in state.items() if name != _MODES}
+        created_later = {name for name in stored if name not in names and not _is_object(stored[name][1])}
+        if set(names) | created_later != set(stored):
             raise BadFile(
-                f"the checkpoint holds {', '.join(sorted(given))}, "
+                f"the checkpoint holds {', '.join(sorted(stored))}, "
                 f"but {type(self.trainer).__name__} holds {', '.join(sorted(names))}.",
-                "Resume with the recipe and the plugin version it was made with.",
+                "Resume with the recipe and the plugin version that wrote the checkpoint.",
             )
         device = next((one.device for one in self.model.parameters()), torch.device("cpu"))
         filled: set[int] = set()
-        for name, (tensors, structure) in given.items():
+        for name, (tensors, structure) in stored.items():
             inner = structure[_OBJECT] if _is_object(structure) else structure
             try:
-                self._put_back(name, unpack(tensors, inner, device), filled)
-            except (RuntimeError, ValueError, KeyError) as error:  # what load_state_dict raises if it does not fit
+                self._restore_attribute(name, unpack(tensors, inner, device), filled)
+            except (RuntimeError, ValueError, KeyError) as error:  # raised by load_state_dict
                 raise BadFile(
                     f"the checkpoint's {name} does not fit: {error}",
-                    "Resume with the recipe and the plugin version it was made with.",
+                    "Resume with the recipe and the plugin version that wrote the checkpoint.",
                 ) from error
-        if _MODES in captured:
-            modes = unpack(*captured[_MODES])
+        if _MODES in state:
+            modes = unpack(*state[_MODES])
             for name, module in self._modules(modes):
-                _set_modes(module, modes[name])
+                _restore_modes(module, modes[name])
 
-    def _put_back(self, name: str, value: Any, filled: set[int]) -> None:
+    def _restore_attribute(self, name: str, value: Any, filled: set[int]) -> None:
         target = self._object(name)
         if isinstance(target, nn.Module):
-            now = target.state_dict()
-            target.load_state_dict({key: sharded_like(now.get(key, one), one) for key, one in value.items()})
+            current = target.state_dict()
+            target.load_state_dict({key: sharded_like(current.get(key, new), new) for key, new in value.items()})
         elif isinstance(target, Stateful) and isinstance(value, dict):
             target.load_state_dict(value)
-            optimizer = getattr(target, "optimizer", target)  # Accelerate's wrapper has it inside
+            optimizer = getattr(target, "optimizer", target)  # unwraps Accelerate's optimizer
             if isinstance(optimizer, torch.optim.Optimizer):
-                _lay_moments_as_weights(optimizer)
+                _match_memory_format(optimizer)
         else:
-            setattr(self.trainer, name, _returned(target, value, filled))
+            setattr(self.trainer, name, _restored(target, value, filled))
 
-    def _refuse_what_cannot_come_back(self, name: str, value: Any) -> None:
+    def _check_attribute(self, name: str, value: Any) -> None:
         holder = type(self.trainer).__name__
         if name == "model":
             raise ZooError(
-                f"{holder} holds self.model, a {type(value).__name__} that is not the run's model or in it.",
-                "Call it by another name: a checkpoint has the run's model by this one.",
+                f"{holder} holds self.model, a {type(value).__name__} that is neither the run's model nor part of it.",
+                "Rename the attribute: checkpoints store the run's model under this name.",
             )
         if isinstance(value, Stateful):
-            if self._made is not None and name not in self._made:
+            if self._created_in_setup is not None and name not in self._created_in_setup:
                 raise ZooError(
-                    f"{holder} was given self.{name}, a {type(value).__name__}, after setup: who goes on from a "
-                    "checkpoint could not make it again.",
-                    "Make it in setup().",
+                    f"{holder} created self.{name}, a {type(value).__name__}, after setup(); "
+                    "a resumed run could not restore it.",
+                    "Create it in setup().",
                 )
-        elif found := odd_one(value, f"self.{name}"):
+        elif found := find_unserializable(value, f"self.{name}"):
             self._refuse(name, *found)
 
-    def _refuse(self, name: str, place: str, odd: Any) -> NoReturn:
+    def _refuse(self, name: str, where: str, value: Any) -> NoReturn:
         hint = (
-            "Draw from torch's own generator: zoo seeds it for every step."
-            if isinstance(odd, torch.Generator)
-            else "Hold a number, a tensor or, as an attribute, something with state_dict(); "
-            f"or call it self._{name} if it can be made again."
+            "Use torch's global generator: zoo seeds it for every step."
+            if isinstance(value, torch.Generator)
+            else "Use a number, a tensor or, as an attribute, an object with state_dict(); "
+            f"or rename it to self._{name} if it need not be restored."
         )
-        kind = type(odd).__name__
-        raise ZooError(f"{type(self.trainer).__name__} holds {place}, a {kind}, which a checkpoint cannot keep.", hint)
+        trainer = type(self.trainer).__name__
+        raise ZooError(f"{trainer} holds {where}, a {type(value).__name__}, which a checkpoint cannot store.", hint)
 
     def _object(self, name: str) -> Any:
         if name == "model":
@@ -146,7 +146,7 @@ class TrainerState:
         if not isinstance(target, Stateful):
             return target
         state = target.state_dict()
-        if found := odd_one(state, f"self.{name}.state_dict()"):
+        if found := find_unserializable(state, f"self.{name}.state_dict()"):
             self._refuse(name, *found)
         return state
 
@@ -161,15 +161,20 @@ class TrainerState:
                 yield name, module
 
 
-def _returned(target: Any, value: Any, filled: set[int]) -> Any:
-    """``value`` in place of ``target``, and where the two are alike, in it: an optimizer, or another attribute, may
-    know it. ``filled`` are the tensors that have been given a value; they may have been one as the trainer was set up,
-    and no longer when it was saved."""
+def _restored(target: Any, value: Any, filled: set[int]) -> Any:
+    """``value`` as the new value of ``target``; restored in place where types and shapes are equal.
+
+    Optimizers and other attributes may refer to the same tensors, lists and mappings. ``filled`` collects the ids of
+    tensors that were restored, because attributes that share one tensor after setup may have had two when they were
+    saved.
+    """
     if isinstance(target, Tensor):
-        alike = isinstance(value, Tensor) and (value.shape, value.dtype) == (target.shape, target.dtype)
-        if not alike:
+        same_layout = isinstance(value, Tensor) and (value.shape, value.dtype) == (target.shape, target.dtype)
+        if not same_layout:
             if target.requires_grad:
-                raise ValueError(f"it is {kind_of(value)}, but should be {kind_of(target)}, which is learnt.")
+                raise ValueError(
+                    f"it is {describe_type(value)}, but should be {describe_type(target)}, which requires gradients."
+                )
             return value
         if id(target) in filled and not torch.equal(target.detach(), value.to(target.device)):
             return value
@@ -178,13 +183,13 @@ def _returned(target: Any, value: Any, filled: set[int]) -> Any:
             target.copy_(value)
         return target
     if isinstance(target, dict) and isinstance(value, dict):
-        back = {key: _returned(target.get(key), one, filled) for key, one in value.items()}
+        restored = {key: _restored(target.get(key), one, filled) for key, one in value.items()}
         target.clear()
-        target.update(back)
+        target.update(restored)
         return target
     if any(isinstance(target, kind) and isinstance(value, kind) for kind in (list, tuple)):
-        there = [*target[: len(value)], *[None] * (len(value) - len(target))]
-        items = [_returned(one, new, filled) for one, new in zip(there, value, strict=True)]
+        targets = [*target[: len(value)], *[None] * (len(value) - len(target))]
+        items = [_restored(one, new, filled) for one, new in zip(targets, value, strict=True)]
         if isinstance(target, list):
             target[:] = items
             return target
@@ -192,14 +197,14 @@ def _returned(target: Any, value: Any, filled: set[int]) -> Any:
     return value
 
 
-def _modes(module: nn.Module) -> dict[str, list[str]]:
+def _module_modes(module: nn.Module) -> dict[str, list[str]]:
     return {
         "frozen": [name for name, parameter in module.named_parameters() if not parameter.requires_grad],
         "eval": [name for name, inner in module.named_modules() if not inner.training],
     }
 
 
-def _set_modes(module: nn.Module, modes: Mapping[str, list[str]]) -> None:
+def _restore_modes(module: nn.Module, modes: Mapping[str, list[str]]) -> None:
     frozen, evaluating = set(modes["frozen"]), set(modes["eval"])
     for name, parameter in module.named_parameters():
         if parameter.requires_grad is (name in frozen):
@@ -212,9 +217,12 @@ def _is_object(structure: Any) -> bool:
     return isinstance(structure, dict) and _OBJECT in structure
 
 
-def _lay_moments_as_weights(optimizer: torch.optim.Optimizer) -> None:
-    """A checkpoint's tensors are contiguous, and a fused step, which goes by addresses, would take a weight in
-    channels-last memory together with another one's moments."""
+def _match_memory_format(optimizer: torch.optim.Optimizer) -> None:
+    """Give restored moments the memory format of their parameters.
+
+    The tensors of a checkpoint are contiguous. A fused optimizer step combines elements by their position in memory, so
+    that the moments of a parameter in channels-last format would be assigned to the wrong elements.
+    """
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:

@@ -1,4 +1,4 @@
-"""Checkpoints written beside the training: a step waits for the copy in memory, not for the disk."""
+"""Write checkpoints in the background: training waits for a copy in memory, not for the disk."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from zoo_core.errors import BadFile
 
 
 @dataclass(frozen=True)
-class Saved:
-    """How the writing of a checkpoint went: its folder, or what is wrong."""
+class SaveResult:
+    """The result of writing a checkpoint: its folder, or the error."""
 
     step: int
     path: Path | None = None
@@ -26,7 +26,10 @@ class Saved:
 
 
 class AsyncCheckpointWriter:
-    """Writes one checkpoint at a time into ``folder``, in a thread of its own; leaving the block waits for it."""
+    """Writes one checkpoint at a time into ``folder`` in a background thread; a context manager that waits at its end.
+
+    ``keep`` is the number of checkpoints to keep.
+    """
 
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self.keep = folder, keep
@@ -41,48 +44,48 @@ class AsyncCheckpointWriter:
         if self._thread is not None:
             self._thread.shutdown()
 
-    def begin(self, step: int, captured: Mapping[str, Packed], spared: Collection[int] = ()) -> None:
-        """Copy what was captured and write it. Where memory has no room for a copy, it is written before this returns.
+    def begin(self, step: int, state: Mapping[str, Packed], protected: Collection[int] = ()) -> None:
+        """Copy ``state`` and start to write it; without memory for a copy, write it before returning.
 
-        ``spared`` are steps whose checkpoints stay, however old. The one before should be :meth:`settled` first.
+        Checkpoints of the ``protected`` steps are not deleted. Call :meth:`wait` before the next call.
         """
-        assert self._writing is None  # noqa: S101  # one at a time
-        copied = _copied(captured) if _has_room_for(captured) else None
-        if self._thread is not None and copied is not None:
-            written = self._thread.submit(checkpoint.save, self.folder, step, copied, self.keep, spared)
+        assert self._writing is None  # noqa: S101  # call wait() first
+        copy = _copy_to_cpu(state) if _fits_in_memory(state) else None
+        if self._thread is not None and copy is not None:
+            future = self._thread.submit(checkpoint.save, self.folder, step, copy, self.keep, protected)
         else:
-            written = Future()
+            future = Future()
             try:
-                written.set_result(checkpoint.save(self.folder, step, captured, self.keep, spared))
+                future.set_result(checkpoint.save(self.folder, step, state, self.keep, protected))
             except BadFile as error:
-                written.set_exception(error)
-        self._writing = (step, written)
+                future.set_exception(error)
+        self._writing = (step, future)
 
     @property
     def done(self) -> bool:
-        """Whether there is one that has been written, or could not be, and was not settled."""
+        """Whether writing has finished or failed, and :meth:`wait` has not been called since."""
         return self._writing is not None and self._writing[1].done()
 
-    def settled(self) -> Saved | None:
-        """Wait for the one that is being written, if there is one, and say how it went."""
+    def wait(self) -> SaveResult | None:
+        """Wait for the checkpoint that is being written, and return its result; None if there is none."""
         if self._writing is None:
             return None
-        (step, written), self._writing = self._writing, None
+        (step, future), self._writing = self._writing, None
         try:
-            return Saved(step, path=written.result())
+            return SaveResult(step, path=future.result())
         except BadFile as error:
-            return Saved(step, error=error)
+            return SaveResult(step, error=error)
 
 
-def _copied(captured: Mapping[str, Packed]) -> dict[str, Packed]:
-    """The same, in tensors of its own on the CPU: the training goes on to change those it was captured from."""
+def _copy_to_cpu(state: Mapping[str, Packed]) -> dict[str, Packed]:
+    """A copy of ``state`` on the CPU, since training continues to modify the tensors."""
     return {
         name: ({key: tensor.to("cpu", copy=True) for key, tensor in tensors.items()}, structure)
-        for name, (tensors, structure) in captured.items()
+        for name, (tensors, structure) in state.items()
     }
 
 
-def _has_room_for(captured: Mapping[str, Packed]) -> bool:
-    """Half of the memory that is free is left to whatever else the training needs."""
-    tensors: list[Tensor] = [tensor for part, _ in captured.values() for tensor in part.values()]
+def _fits_in_memory(state: Mapping[str, Packed]) -> bool:
+    """Whether a copy of ``state`` needs at most half of the available memory."""
+    tensors: list[Tensor] = [tensor for part, _ in state.values() for tensor in part.values()]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors) < psutil.virtual_memory().available // 2

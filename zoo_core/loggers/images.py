@@ -1,4 +1,4 @@
-"""``previews/step-000400.png``: what a person looks at while it trains."""
+"""Writes preview images, such as ``previews/step-000400.png``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class Previews:
-    """Writes each preview as one PNG, its pictures in a grid eight wide.
+    """Writes each preview as a PNG with a grid of eight columns.
 
-    Clips become a PNG with a row for each, and beside it an animated GIF.
+    Clips are written as a PNG with one row per clip, and as an animated GIF.
     """
 
     @hookimpl

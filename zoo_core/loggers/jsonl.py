@@ -1,4 +1,4 @@
-"""``metrics.jsonl``: a line for every log interval and every evaluation."""
+"""Writes ``metrics.jsonl``: one line per log interval and per evaluation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo_core.runs.run import Run
 class MetricsFile:
     """Appends lines such as ``{"step": 50, "epoch": 0.05, "generator_loss": 0.3}``.
 
-    Those of evaluations carry ``"evaluation": true``.
+    Lines of evaluations have ``"evaluation": true``.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class MetricsFile:
     @hookimpl
     def zoo_run_started(self, run: Run) -> None:
         if run.folder.metrics.exists():
-            _drop_what_comes_again(run)
+            _drop_repeated_lines(run)
         else:
             run.folder.metrics.touch()
 
@@ -50,19 +50,19 @@ class MetricsFile:
         self._flush(run)
 
     def _flush(self, run: Run) -> None:
-        """Append the lines. Those that can't be written, on a disk that is full, say, are kept and tried again."""
+        """Append the pending lines; if that fails, for instance on a full disk, they are kept for the next attempt."""
         path, lines = run.folder.metrics, len(self._unwritten)
         try:
             _append(path, "".join(self._unwritten))
         except OSError as error:
             if lines == 1 or run.stopping or run.step >= run.total_steps:
-                warnings.warn(f"{path} can't be written: {error.strerror}. It lacks {lines} lines.", stacklevel=2)
+                warnings.warn(f"{path} can't be written: {error.strerror}; {lines} lines are missing.", stacklevel=2)
         else:
             self._unwritten.clear()
 
 
 def _append(path: Path, text: str) -> None:
-    """All of ``text``, or nothing."""
+    """Append all of ``text``, or nothing."""
     size = path.stat().st_size
     try:
         with path.open("a", encoding="utf-8") as file:
@@ -73,13 +73,13 @@ def _append(path: Path, text: str) -> None:
         raise
 
 
-def _drop_what_comes_again(run: Run) -> None:
-    """Steps that are run again write their lines anew, and a finished run its last evaluation."""
-    # A kill may have cut the last line short; what it said is said again.
+def _drop_repeated_lines(run: Run) -> None:
+    """Drop the lines that a resumed run writes again: of steps after its checkpoint, and of the final evaluation."""
+    # If the process was killed, the last line may be incomplete; it is written again.
     lines = run.folder.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith("\n") and not _comes_again(run, json.loads(line))]
+    kept = [line for line in lines if line.endswith("\n") and not _is_repeated(run, json.loads(line))]
     write_atomically(run.folder.metrics, "".join(kept))
 
 
-def _comes_again(run: Run, line: Mapping[str, int]) -> bool:
+def _is_repeated(run: Run, line: Mapping[str, int]) -> bool:
     return line["step"] > run.step or ("evaluation" in line and line["step"] == run.total_steps)

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a live line in a terminal, plain lines in a pipe or a log file."""
+"""Prints the progress of a run: a live line in a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from torch import Tensor
 
-_REDRAW = 0.1  # seconds
-_PLAIN_EVERY = 10.0  # seconds
+_REDRAW_INTERVAL = 0.1  # seconds
+_LINE_INTERVAL = 10.0  # seconds
 
 
 class Progress:
-    """Step, epoch, rate, losses and time left, on ``console``."""
+    """Prints step, epoch, speed, training metrics and remaining time to ``console``."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -44,20 +44,20 @@ class Progress:
     @hookimpl
     def zoo_step_finished(self, run: Run, step: int, metrics: Mapping[str, Tensor]) -> None:
         now = time.monotonic()
-        if self._live is not None and now - self._drawn >= _REDRAW:
+        if self._live is not None and now - self._drawn >= _REDRAW_INTERVAL:
             self._drawn = now
             self._live.update(self._line(run), refresh=True)
 
     @hookimpl
     def zoo_logged(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
         now = time.monotonic()
-        if self._live is None and (now - self._drawn >= _PLAIN_EVERY or step == run.total_steps):
+        if self._live is None and (now - self._drawn >= _LINE_INTERVAL or step == run.total_steps):
             self._drawn = now
-            self._say(self._line(run))
+            self._print(self._line(run))
 
     @hookimpl
     def zoo_evaluated(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
-        self._say(f"step {step:,} evaluation  {numbers(metrics)}")
+        self._print(f"step {step:,} evaluation  {numbers(metrics)}")
 
     @hookimpl
     def zoo_run_finished(self, run: Run) -> None:
@@ -76,7 +76,7 @@ class Progress:
             f"{numbers(run.train_metrics)}  left {left}"
         )
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._console.print(line, highlight=False, soft_wrap=True)
 
     def _stop(self) -> None:
@@ -85,5 +85,5 @@ class Progress:
 
 
 def numbers(metrics: Mapping[str, float]) -> str:
-    """``generator_loss 0.2931  real_loss 0.1``, without the details, whose names have a slash."""
+    """Metrics as ``generator_loss 0.2931  real_loss 0.1``, without those that have a slash in their name."""
     return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items() if "/" not in name)

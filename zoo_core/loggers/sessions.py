@@ -1,4 +1,4 @@
-"""Writes ``sessions.json``: each time that a run was at work, how long, with how much memory, and how it ended."""
+"""Writes ``sessions.json``: start, duration, memory and outcome of each session of a run."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from zoo_core.hookspecs import hookimpl
 from zoo_core.runs.run import Run
 from zoo_core.runs.sessions import Session, read_sessions
 
-_EVERY = 10.0  # seconds, at most, that a run which is killed leaves untold
+_WRITE_INTERVAL = 10.0  # seconds; a killed run loses at most this much of its record
 
 
 class Sessions:
-    """Adds a session when a run begins or goes on, and says of it from then on how far it is."""
+    """Adds a session when a run starts or resumes, and updates it regularly."""
 
     def __init__(self) -> None:
-        self._before: list[Session] = []
-        self._now = datetime.now().astimezone()
+        self._earlier: list[Session] = []
+        self._started_at = datetime.now().astimezone()
         self._from_step = 0
-        self._began = self._written = 0.0
+        self._start = self._last_write = 0.0
 
     @hookimpl
     def zoo_run_started(self, run: Run) -> None:
-        self._began = time.monotonic()
-        self._now, self._from_step = datetime.now().astimezone(), run.step
+        self._start = time.monotonic()
+        self._started_at, self._from_step = datetime.now().astimezone(), run.step
         try:
-            self._before = read_sessions(run.folder.sessions)
+            self._earlier = read_sessions(run.folder.sessions)
         except BadFile as error:
-            warnings.warn(f"{error.message} It is begun anew.", stacklevel=2)
+            warnings.warn(f"{error.message} A new file is started.", stacklevel=2)
         self._write(run, "running")
 
     @hookimpl
     def zoo_logged(self, run: Run) -> None:
-        if time.monotonic() - self._written >= _EVERY:
+        if time.monotonic() - self._last_write >= _WRITE_INTERVAL:
             self._write(run, "running")
 
     @hookimpl
@@ -48,18 +48,18 @@ class Sessions:
 
     @hookimpl
     def zoo_run_failed(self, run: Run, error: BaseException) -> None:
-        why = one_line(str(error) or type(error).__name__)
-        ended = "stopped: by SIGINT" if isinstance(error, KeyboardInterrupt) else f"failed: {why}"
+        reason = one_line(str(error) or type(error).__name__)
+        ended = "stopped: by SIGINT" if isinstance(error, KeyboardInterrupt) else f"failed: {reason}"
         self._write(run, ended, last=True)
 
     def _write(self, run: Run, ended: str, last: bool = False) -> None:
-        self._written = time.monotonic()
-        seconds = round(self._written - self._began, 3)
+        self._last_write = time.monotonic()
+        seconds = round(self._last_write - self._start, 3)
         memory = peak_memory(run.device)
-        session = Session(self._now, self._from_step, run.total_steps, run.step, seconds, memory, ended)
-        entries = [one.as_entry() for one in (*self._before, session)]
+        session = Session(self._started_at, self._from_step, run.total_steps, run.step, seconds, memory, ended)
+        entries = [one.as_entry() for one in (*self._earlier, session)]
         try:
             write_atomically(run.folder.sessions, json.dumps(entries, indent=2) + "\n")
         except OSError as error:
-            if last:  # until then, the next interval tries again
+            if last:  # before, the next interval tries again
                 warnings.warn(f"{run.folder.sessions} can't be written: {error.strerror}.", stacklevel=2)

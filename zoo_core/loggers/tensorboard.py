@@ -1,4 +1,4 @@
-"""TensorBoard events beside the metrics file: ``tensorboard --logdir runs``."""
+"""Writes TensorBoard events: ``tensorboard --logdir runs``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class TensorBoard:
-    """Scalars under ``train/`` and ``evaluation/``, and the preview pictures."""
+    """Writes scalars under ``train/`` and ``evaluation/``, and preview images."""
 
     def __init__(self) -> None:
         self._writer: Any = None
@@ -47,7 +47,7 @@ class TensorBoard:
 
     def _open(self, run: Run) -> Any:
         if self._writer is None:
-            # Imported with the first line to write: the first step should not wait for it.
+            # Imported when first needed, so that the first step does not wait for it.
             from torch.utils.tensorboard import SummaryWriter
 
             self._writer = SummaryWriter(str(run.path), purge_step=run.step + 1 if run.step else None)

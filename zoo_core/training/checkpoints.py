@@ -68,7 +68,7 @@ class Checkpoints:
 
     def save_if_best(self) -> None:
         """Save if the last validation is the best one yet by ``run.monitor``."""
-        better = self.best.beaten_by(self.run.validation_metrics, self.run.settings.monitor, self.run.step)
+        better = self.best.update(self.run.validation_metrics, self.run.settings.monitor, self.run.step)
         if self._any_process(better and self.engine.is_rank_zero):
             self.save()
 
@@ -88,7 +88,7 @@ class Checkpoints:
         Raises:
             RunFailed: if the last one could not be written.
         """
-        saved = self.writer.settled()
+        saved = self.writer.wait()
         if saved is None:
             return
         if saved.path is not None:

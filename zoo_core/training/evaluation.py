@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from zoo_core.checkpoint.serialize import kind_of
+from zoo_core.checkpoint.serialize import describe_type
 from zoo_core.data.image_output import drawable
 from zoo_core.data.seeding import seed_step
 from zoo_core.dataset import Batch
@@ -83,5 +83,5 @@ def _as_float(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError) as error:
         raise RunFailed(
-            f"the trainer's evaluate gives {kind_of(value)} as '{name}', but should give a number."
+            f"the trainer's evaluate gives {describe_type(value)} as '{name}', but should give a number."
         ) from error

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.checkpoint.serialize import kind_of
+from zoo_core.checkpoint.serialize import describe_type
 from zoo_core.errors import RunFailed
 from zoo_core.trainer import Metrics
 
@@ -46,7 +46,7 @@ class MetricAccumulator:
             return torch.tensor(float(value))
         if not isinstance(value, Tensor) or value.ndim:
             raise RunFailed(
-                f"the trainer's step gives {kind_of(value)} as '{name}', but should give one number.",
+                f"the trainer's step gives {describe_type(value)} as '{name}', but should give one number.",
                 "Give a tensor without dimensions: `loss.detach().mean()`, say.",
             )
         return value

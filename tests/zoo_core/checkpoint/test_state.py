@@ -1,4 +1,4 @@
-"""What a trainer holds, as tensors and JSON and back."""
+"""The state of a trainer as tensors and JSON, and back."""
 
 import copy
 import json
@@ -32,8 +32,8 @@ NESTED = st.recursive(
 )
 
 
-def same(one, other):
-    """Equal to the type and the bit, where NaN equals NaN."""
+def identical(one, other):
+    """Equal in type and value, where NaN equals NaN."""
     if type(one) is not type(other):
         return False
     if isinstance(one, torch.Tensor):
@@ -41,18 +41,18 @@ def same(one, other):
     if isinstance(one, float):
         return one == other or (math.isnan(one) and math.isnan(other))
     if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(identical, one, other))
     if isinstance(one, dict):
-        # 1 and True are one key, so the keys are compared in order, with their types.
-        return same(list(one), list(other)) and same(list(one.values()), list(other.values()))
+        # 1 and True are equal keys, so keys are compared in order and with their types.
+        return identical(list(one), list(other)) and identical(list(one.values()), list(other.values()))
     return one == other
 
 
 @given(NESTED)
-def test_what_is_packed_is_unpacked_the_same(value):
+def test_unpack_restores_what_was_packed(value):
     tensors, structure = pack(value)
     on_disk = json.loads(json.dumps(structure, allow_nan=False))
-    assert same(unpack(tensors, on_disk), value)
+    assert identical(unpack(tensors, on_disk), value)
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_what_is_packed_is_unpacked_the_same(value):
     [
         {"a.b": torch.tensor(1), "a": {"b": torch.tensor(2)}},
         {1: torch.tensor(1), "1": torch.tensor(2)},
-        {"$tensor": "not one"},
+        {"$tensor": "not a tensor"},
         [torch.empty(0), torch.empty(0, 3), torch.empty(0, dtype=torch.int64)],
         (math.inf, -math.inf, math.nan, (), [], {}),
     ],
 )
-def test_values_that_look_alike_are_told_apart(value):
+def test_values_with_similar_encodings_are_distinguished(value):
     tensors, structure = pack(value)
-    assert same(unpack(tensors, json.loads(json.dumps(structure))), value)
+    assert identical(unpack(tensors, json.loads(json.dumps(structure))), value)
 
 
 def test_tied_tensors_are_stored_once():
@@ -79,19 +79,19 @@ def test_tied_tensors_are_stored_once():
     assert torch.equal(back["view"], weight[:2])
 
 
-def test_a_value_deep_inside_that_cannot_be_kept_is_named():
-    with pytest.raises(ZooError, match=r"cannot keep 'state\.0\.buffer', a deque"):
+def test_a_nested_value_that_cannot_be_stored_is_named():
+    with pytest.raises(ZooError, match=r"cannot store 'state\.0\.buffer', a deque"):
         pack({"state": [{"buffer": deque()}]})
 
 
 class Trainer:
-    """A trainer with everything that counts as state."""
+    """A trainer with every kind of state."""
 
     def __init__(self, model, seed):
         torch.manual_seed(seed)
         self.config, self.engine = object(), object()
         self._cache = deque()
-        self.network = model[0]  # inside the model, so it is kept with the model
+        self.network = model[0]  # part of the model, so it is stored with the model
         self.critic = nn.Linear(3, 1)
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, betas=(0.5, 0.9), fused=True)
         self.critic_optimizer = torch.optim.SGD(self.critic.parameters(), lr=0.1, momentum=0.9)
@@ -114,34 +114,34 @@ class Trainer:
         self.best, self.pair, self.note = 1 / self.seen, (self.seen, "x"), "stepped"
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     left: int
     top: int
 
 
-def made(seed):
+def make(seed):
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
     return model, Trainer(model, seed + 1)
 
 
-def test_underscored_names_config_engine_and_the_models_own_modules_are_no_state_of_their_own():
-    model, trainer = made(0)
+def test_private_attributes_config_engine_and_modules_of_the_model_are_not_listed():
+    model, trainer = make(0)
     assert TrainerState(model, trainer).names() == [
         "model", "critic", "optimizer", "critic_optimizer", "schedule", "average",
         "best", "seen", "note", "pair", "by_label", "noise", "history",
     ]  # fmt: skip
 
 
-def test_a_trainer_that_is_restored_goes_on_bit_for_bit():
-    model, trainer = made(0)
+def test_a_restored_trainer_continues_bit_for_bit():
+    model, trainer = make(0)
     for _ in range(5):
         trainer.step(model)
-    captured = copy.deepcopy(TrainerState(model, trainer).capture())
-    captured = {name: (tensors, json.loads(json.dumps(held))) for name, (tensors, held) in captured.items()}
-    other_model, other = made(100)
+    state = copy.deepcopy(TrainerState(model, trainer).capture())
+    state = {name: (tensors, json.loads(json.dumps(structure))) for name, (tensors, structure) in state.items()}
+    other_model, other = make(100)
     other.step(other_model)
-    TrainerState(other_model, other).restore(captured)
+    TrainerState(other_model, other).restore(state)
 
     for one_model, one in ((model, trainer), (other_model, other)):
         torch.manual_seed(7)
@@ -150,15 +150,15 @@ def test_a_trainer_that_is_restored_goes_on_bit_for_bit():
     ours, theirs = TrainerState(model, trainer).capture(), TrainerState(other_model, other).capture()
     assert ours.keys() == theirs.keys()
     for name in ours:
-        assert same(unpack(*ours[name]), unpack(*theirs[name])), name
+        assert identical(unpack(*ours[name]), unpack(*theirs[name])), name
 
 
-def test_restoring_fills_the_tensor_that_is_there():
-    model, trainer = made(0)
-    captured = copy.deepcopy(TrainerState(model, trainer).capture())
+def test_tensors_are_restored_in_place():
+    model, trainer = make(0)
+    state = copy.deepcopy(TrainerState(model, trainer).capture())
     noise = trainer.noise
     noise.zero_()
-    TrainerState(model, trainer).restore(captured)
+    TrainerState(model, trainer).restore(state)
     assert trainer.noise is noise
     assert noise.abs().sum() > 0
 
@@ -167,144 +167,148 @@ OTHERS = [torch.zeros(1), torch.tensor(5.0), torch.zeros(1, 4), torch.zeros(2, 4
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_a_tensor_that_is_learnt_is_not_filled_with_another_shape_though_it_would_spread_over_it(other):
-    model, trainer = made(0)
+def test_a_trainable_tensor_of_another_shape_is_refused_even_if_it_could_be_broadcast(other):
+    model, trainer = make(0)
     trainer.noise.requires_grad_()
     noise = trainer.noise.clone()
-    captured = {**TrainerState(model, trainer).capture(), "noise": pack(other)}
-    held = f"a tensor {tuple(other.shape)}" if isinstance(other, torch.Tensor) else f"a {type(other).__name__}"
-    message = re.escape(f"the checkpoint's noise does not fit: it is {held}, but should be a tensor (4,), which is")
+    state = {**TrainerState(model, trainer).capture(), "noise": pack(other)}
+    stored = f"a tensor {tuple(other.shape)}" if isinstance(other, torch.Tensor) else f"a {type(other).__name__}"
+    message = re.escape(
+        f"the checkpoint's noise does not fit: it is {stored}, but should be a tensor (4,), which requires gradients."
+    )
     with pytest.raises(BadFile, match=message):
-        TrainerState(model, trainer).restore(captured)
+        TrainerState(model, trainer).restore(state)
     assert torch.equal(trainer.noise, noise)
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_any_other_tensor_comes_back_as_it_was_saved_though_it_grew_or_became_another_thing(other):
-    model, trainer = made(0)
+def test_any_other_tensor_is_restored_as_saved_even_with_another_shape_or_type(other):
+    model, trainer = make(0)
     trainer.noise = other
-    captured = TrainerState(model, trainer).capture()
-    model, trainer = made(0)
-    TrainerState(model, trainer).restore(captured)
-    assert same(trainer.noise, other)
+    state = TrainerState(model, trainer).capture()
+    model, trainer = make(0)
+    TrainerState(model, trainer).restore(state)
+    assert identical(trainer.noise, other)
 
 
-def test_tensors_in_lists_and_mappings_are_filled_where_an_optimizer_or_another_attribute_knows_them():
-    def with_inner():
-        model, trainer = made(0)
-        trainer.learnt = {"log_alpha": torch.zeros(1, requires_grad=True), "pair": (torch.zeros(2), [1])}
-        trainer.inner_optimizer = torch.optim.SGD([trainer.learnt["log_alpha"]], lr=0.1)
+def test_tensors_in_lists_and_mappings_are_restored_in_place():
+    def make_nested():
+        model, trainer = make(0)
+        trainer.trainable = {"log_alpha": torch.zeros(1, requires_grad=True), "pair": (torch.zeros(2), [1])}
+        trainer.inner_optimizer = torch.optim.SGD([trainer.trainable["log_alpha"]], lr=0.1)
         trainer.queue = [torch.zeros(2)]
         trainer.newest = trainer.queue[0]
         return model, trainer
 
     def step(trainer):
-        trainer.learnt["log_alpha"].exp().sum().backward()
+        trainer.trainable["log_alpha"].exp().sum().backward()
         trainer.inner_optimizer.step()
         trainer.inner_optimizer.zero_grad()
-        trainer.learnt["pair"][0].add_(1)
+        trainer.trainable["pair"][0].add_(1)
         trainer.newest.add_(1)
 
-    model, trainer = with_inner()
+    model, trainer = make_nested()
     step(trainer)
-    captured = copy.deepcopy(TrainerState(model, trainer).capture())
+    state = copy.deepcopy(TrainerState(model, trainer).capture())
     step(trainer)
-    other_model, other = with_inner()
-    TrainerState(other_model, other).restore(captured)
+    other_model, other = make_nested()
+    TrainerState(other_model, other).restore(state)
     step(other)
-    for name in ("learnt", "queue", "newest"):
-        assert same(unpack(*pack(getattr(other, name))), unpack(*pack(getattr(trainer, name)))), name
+    for name in ("trainable", "queue", "newest"):
+        assert identical(unpack(*pack(getattr(other, name))), unpack(*pack(getattr(trainer, name)))), name
 
 
-def test_attributes_that_were_one_tensor_at_setup_and_two_when_saved_are_two_again():
-    def twin():
-        model, trainer = made(0)
+def test_attributes_that_shared_a_tensor_at_setup_only_are_restored_separately():
+    def make_shared():
+        model, trainer = make(0)
         trainer.first = trainer.second = torch.zeros(2)
         return model, trainer
 
-    model, trainer = twin()
+    model, trainer = make_shared()
     trainer.second = torch.ones(2)
-    captured = copy.deepcopy(TrainerState(model, trainer).capture())
-    model, trainer = twin()
-    TrainerState(model, trainer).restore(captured)
+    state = copy.deepcopy(TrainerState(model, trainer).capture())
+    model, trainer = make_shared()
+    TrainerState(model, trainer).restore(state)
     assert (trainer.first.tolist(), trainer.second.tolist()) == ([0, 0], [1, 1])
 
 
-def test_what_was_frozen_or_set_to_evaluate_in_a_step_is_so_again():
-    model, trainer = made(0)
+def test_frozen_parameters_and_modules_in_eval_mode_are_restored():
+    model, trainer = make(0)
     model[0].requires_grad_(False)
     trainer.critic.weight.requires_grad_(False)
     model[1].eval()
-    captured = TrainerState(model, trainer).capture()
-    captured = {name: (tensors, json.loads(json.dumps(held))) for name, (tensors, held) in captured.items()}
-    model, trainer = made(0)
+    state = TrainerState(model, trainer).capture()
+    state = {name: (tensors, json.loads(json.dumps(structure))) for name, (tensors, structure) in state.items()}
+    model, trainer = make(0)
     model[2].requires_grad_(False)
-    TrainerState(model, trainer).restore(captured)
+    TrainerState(model, trainer).restore(state)
     assert [one.requires_grad for one in model.parameters()] == [False, False, True, True, True, True]
     assert (trainer.critic.weight.requires_grad, trainer.critic.bias.requires_grad) == (False, True)
     assert [inner.training for inner in model] == [True, False, True]
 
 
-def test_counters_and_named_tuples_come_back_as_what_they_were():
-    model, trainer = made(0)
-    trainer.counts, trainer.lists, trainer.place = Counter("aab"), defaultdict(list, {"x": [1]}), Place(1, 2)
-    captured = json.loads(
-        json.dumps({name: held for name, (_, held) in TrainerState(model, trainer).capture().items()})
+def test_counters_defaultdicts_and_named_tuples_keep_their_type():
+    model, trainer = make(0)
+    trainer.counts, trainer.lists, trainer.position = Counter("aab"), defaultdict(list, {"x": [1]}), Position(1, 2)
+    state = json.loads(
+        json.dumps({name: structure for name, (_, structure) in TrainerState(model, trainer).capture().items()})
     )
     tensors = {name: tensors for name, (tensors, _) in TrainerState(model, trainer).capture().items()}
-    trainer.counts, trainer.lists, trainer.place = Counter(), defaultdict(list), Place(0, 0)
-    TrainerState(model, trainer).restore({name: (tensors[name], captured[name]) for name in captured})
+    trainer.counts, trainer.lists, trainer.position = Counter(), defaultdict(list), Position(0, 0)
+    TrainerState(model, trainer).restore({name: (tensors[name], state[name]) for name in state})
     trainer.counts["b"] += 1
     trainer.lists["y"].append(2)
     assert trainer.counts == {"a": 2, "b": 2}
     assert trainer.lists == {"x": [1], "y": [2]}
-    assert trainer.place.left == 1
+    assert trainer.position.left == 1
 
 
-def test_what_a_step_gave_the_trainer_comes_back_though_it_was_not_there_at_setup():
-    model, trainer = made(0)
+def test_values_that_a_step_added_are_restored():
+    model, trainer = make(0)
     trainer.bank, trainer.turns, trainer.means = torch.ones(3, 2), 5, {"a": torch.zeros(1), (1, 2): 3}
-    captured = TrainerState(model, trainer).capture()
-    model, trainer = made(0)
-    TrainerState(model, trainer).restore(captured)
+    state = TrainerState(model, trainer).capture()
+    model, trainer = make(0)
+    TrainerState(model, trainer).restore(state)
     assert torch.equal(trainer.bank, torch.ones(3, 2))
     assert (trainer.turns, trainer.means) == (5, {"a": torch.zeros(1), (1, 2): 3})
 
 
-@pytest.mark.parametrize("before", ["not there", None])
-def test_an_object_that_a_step_makes_is_refused_as_soon_as_it_is_seen(before):
-    model, trainer = made(0)
+@pytest.mark.parametrize("before", ["missing", None])
+def test_an_object_created_after_setup_is_refused(before):
+    model, trainer = make(0)
     if before is None:
         trainer.later = None
-    held = TrainerState(model, trainer)
+    trainer_state = TrainerState(model, trainer)
     trainer.later = torch.optim.SGD(model.parameters(), lr=0.1)
-    with pytest.raises(ZooError, match=r"Trainer was given self\.later, a SGD, after setup") as error:
-        held.check()
-    assert error.value.hint == "Make it in setup()."
+    with pytest.raises(ZooError, match=r"Trainer created self\.later, a SGD, after setup") as error:
+        trainer_state.check()
+    assert error.value.hint == "Create it in setup()."
 
 
-def test_an_object_that_a_step_drops_is_dropped_again():
-    model, trainer = made(0)
-    held = TrainerState(model, trainer)
+def test_an_object_that_a_step_removed_stays_removed():
+    model, trainer = make(0)
+    trainer_state = TrainerState(model, trainer)
     trainer.schedule = None
-    captured = held.capture()
-    model, trainer = made(0)
-    TrainerState(model, trainer).restore(captured)
+    state = trainer_state.capture()
+    model, trainer = make(0)
+    TrainerState(model, trainer).restore(state)
     assert trainer.schedule is None
 
 
-def test_an_object_that_was_not_there_at_setup_is_not_made_up():
-    model, trainer = made(0)
+def test_an_object_that_setup_does_not_create_cannot_be_restored():
+    model, trainer = make(0)
     trainer.later = nn.Linear(2, 2)
-    captured = TrainerState(model, trainer).capture()
+    state = TrainerState(model, trainer).capture()
     with pytest.raises(BadFile, match=r"the checkpoint holds .*later"):
-        TrainerState(*made(0)).restore(captured)
+        TrainerState(*make(0)).restore(state)
 
 
-def test_a_trainer_that_holds_a_deque_is_refused_at_once_and_by_name():
-    model, trainer = made(0)
+def test_a_trainer_with_a_deque_is_refused():
+    model, trainer = make(0)
     trainer.replay = deque()
-    with pytest.raises(ZooError, match=r"Trainer holds self\.replay, a deque, which a checkpoint cannot keep") as error:
+    with pytest.raises(
+        ZooError, match=r"Trainer holds self\.replay, a deque, which a checkpoint cannot store"
+    ) as error:
         TrainerState(model, trainer)
     assert "self._replay" in error.value.hint
 
@@ -318,67 +322,69 @@ class Clock:
 
 
 @pytest.mark.parametrize(
-    ("value", "place"),
+    ("value", "where"),
     [
-        ({frozenset(): 3}, "a key of self.odd, a frozenset"),
-        ([1, deque()], "self.odd[1], a deque"),
-        ({"a": object()}, "self.odd['a'], a object"),
-        (lambda: 0, "self.odd, a function"),
-        ([nn.Linear(1, 1)], "self.odd[0], a Linear"),
-        (Clock(), "self.odd.state_dict()['ticks'][1], a set"),
-        (torch.Generator(), "self.odd, a Generator"),
+        ({frozenset(): 3}, "a key of self.unsupported, a frozenset"),
+        ([1, deque()], "self.unsupported[1], a deque"),
+        ({"a": object()}, "self.unsupported['a'], a object"),
+        (lambda: 0, "self.unsupported, a function"),
+        ([nn.Linear(1, 1)], "self.unsupported[0], a Linear"),
+        (Clock(), "self.unsupported.state_dict()['ticks'][1], a set"),
+        (torch.Generator(), "self.unsupported, a Generator"),
     ],
 )
-def test_what_only_a_pickle_could_keep_is_refused_at_once_and_where_it_is_said(value, place):
-    model, trainer = made(0)
-    trainer.odd = value
-    with pytest.raises(ZooError, match=re.escape(f"Trainer holds {place}, which a checkpoint cannot keep.")):
+def test_values_that_only_a_pickle_could_store_are_refused_with_their_path(value, where):
+    model, trainer = make(0)
+    trainer.unsupported = value
+    with pytest.raises(ZooError, match=re.escape(f"Trainer holds {where}, which a checkpoint cannot store.")):
         TrainerState(model, trainer)
 
 
-def test_another_module_by_the_name_of_the_model_is_refused():
-    model, trainer = made(0)
+def test_another_module_called_model_is_refused():
+    model, trainer = make(0)
     trainer.model = nn.Sequential(model, nn.Linear(1, 1))
-    with pytest.raises(ZooError, match=r"holds self\.model, a Sequential that is not the run's model or in it"):
+    with pytest.raises(
+        ZooError, match=r"holds self\.model, a Sequential that is neither the run's model nor part of it"
+    ):
         TrainerState(model, trainer)
 
 
-def test_a_checkpoint_of_another_trainer_says_what_each_holds():
-    model, trainer = made(0)
-    captured = TrainerState(model, trainer).capture()
+def test_a_checkpoint_of_another_trainer_is_refused_with_both_lists_of_state():
+    model, trainer = make(0)
+    state = TrainerState(model, trainer).capture()
     trainer.extra = 1
     with pytest.raises(BadFile, match=r"holds average, best, .* but Trainer holds average, .* extra,"):
-        TrainerState(model, trainer).restore(captured)
+        TrainerState(model, trainer).restore(state)
 
 
 @pytest.mark.parametrize("name", ["critic", "critic_optimizer"])
-def test_a_state_of_another_shape_is_a_bad_file_that_names_it(name):
-    model, trainer = made(0)
-    captured = TrainerState(model, trainer).capture()
+def test_state_of_another_shape_is_refused_by_name(name):
+    model, trainer = make(0)
+    state = TrainerState(model, trainer).capture()
     trainer.critic = nn.Linear(5, 1)
     trainer.critic_optimizer = torch.optim.SGD([{"params": [one]} for one in trainer.critic.parameters()])
     for other in {"critic", "critic_optimizer"} - {name}:
-        setattr(trainer, other, getattr(made(0)[1], other))
+        setattr(trainer, other, getattr(make(0)[1], other))
     with pytest.raises(BadFile, match=f"the checkpoint's {name} does not fit"):
-        TrainerState(model, trainer).restore(captured)
+        TrainerState(model, trainer).restore(state)
 
 
-def test_an_optimizer_gets_its_moments_back_in_the_memory_format_of_its_weights():
-    """A fused step goes by addresses: moments in another order would belong to other weights."""
+def test_moments_are_restored_in_the_memory_format_of_their_parameters():
+    """A fused step combines elements by position in memory, so that the formats must be equal."""
     network = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
     trainer = type("Trainer", (), {})()
     trainer.network, trainer.optimizer = network, torch.optim.AdamW(network.parameters(), fused=True)
     image = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     network(image).square().sum().backward()
     trainer.optimizer.step()
-    held = TrainerState(network, trainer, lambda module: module)
-    captured = {
+    trainer_state = TrainerState(network, trainer, lambda module: module)
+    state = {
         name: ({key: tensor.clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}, plain)
-        for name, (tensors, plain) in held.capture().items()
+        for name, (tensors, plain) in trainer_state.capture().items()
     }
     trainer.optimizer.step()
     expected = [parameter.detach().clone() for parameter in network.parameters()]
-    held.restore(captured)
+    trainer_state.restore(state)
     trainer.optimizer.step()
-    for parameter, wanted in zip(network.parameters(), expected, strict=True):
-        assert torch.equal(parameter, wanted)
+    for parameter, reference in zip(network.parameters(), expected, strict=True):
+        assert torch.equal(parameter, reference)

@@ -149,7 +149,7 @@ def test_resuming_what_has_no_checkpoint_or_another_shape_is_the_users_mistake(t
     (folder / "config.yaml").write_text(config)
     for path in (folder / "checkpoints").iterdir():
         (path / "state.json").unlink()
-    with pytest.raises(BadFile, match="holds no whole checkpoint"):
+    with pytest.raises(BadFile, match="holds no complete checkpoint"):
         tiny.resume(folder)
 
 
