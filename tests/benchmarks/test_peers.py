@@ -10,7 +10,6 @@ import pytest
 from repository import HELPERS
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("framework", ["accelerate", "lightning", "mmengine"])
 def test_two_steps_with_a_framework_give_the_weights_of_a_plain_loop(framework: str) -> None:
     if find_spec(framework) is None:

@@ -22,7 +22,6 @@ def test_the_page_names_every_format() -> None:
     assert all(f"`{ending}`" in PAGE or ending in PAGE for ending in EXTENSIONS.values())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("containing", "file"), [("onnxruntime", "unet-digit-scenes.onnx"), ("torch", "scenes.pt2")])
 def test_an_exported_file_runs_with_the_code_on_the_page(tmp_path: Path, containing: str, file: str) -> None:
     command = [sys.executable, "-m", "zoo_core", "export", "unet-digit-scenes", "-o", file]

@@ -127,7 +127,6 @@ WRAPPED = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("library", WRAPPED)
 def test_a_model_of_another_library_trains_predicts_and_passes_the_checks(commands, library, tmp_path):
     if find_spec(library) is None:

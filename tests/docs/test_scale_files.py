@@ -100,7 +100,6 @@ def steps(run):
     return [int(path.name.removeprefix("step-")) for path in (run / "checkpoints").iterdir()]
 
 
-@pytest.mark.slow
 def test_torchrun_sh_stops_on_both_machines_and_resumes_when_it_is_called_again(environment, tmp_path):
     def both():
         return [start(environment, "torchrun.sh", NODE_RANK=str(rank)) for rank in range(2)]
@@ -122,7 +121,6 @@ def test_torchrun_sh_stops_on_both_machines_and_resumes_when_it_is_called_again(
     assert wait_for(start(environment, "torchrun.sh", NODE_RANK="1")) == ([0], "")
 
 
-@pytest.mark.slow
 def test_torchrun_sh_exits_with_2_before_training_if_a_setting_is_unknown(environment):
     overrides = [*OVERRIDES, "run.stepz=3"]
     done = subprocess.run(
@@ -132,7 +130,6 @@ def test_torchrun_sh_exits_with_2_before_training_if_a_setting_is_unknown(enviro
     assert "run.stepz" in done.stderr
 
 
-@pytest.mark.slow
 def test_torchrun_sh_keeps_a_folder_that_does_not_belong_to_a_run(environment, tmp_path):
     kept = tmp_path / "run" / "thesis.tex"
     kept.touch()
@@ -144,7 +141,6 @@ def test_torchrun_sh_keeps_a_folder_that_does_not_belong_to_a_run(environment, t
     assert kept.exists()
 
 
-@pytest.mark.slow
 def test_slurm_requeues_a_stopped_job_which_then_resumes(environment, tmp_path):
     slurm = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "2", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_NODELIST": "here"}
     job = start(environment, "slurm.sbatch", **slurm)
@@ -214,7 +210,6 @@ def test_examples_are_read_from_a_storage_by_index(stored):
     assert batch["image"][:, 0, 0, 0].mul(255).round().tolist() == [11, 0]
 
 
-@pytest.mark.slow
 def test_a_run_reads_examples_from_a_storage_in_loader_processes(stored, tmp_path):
     store(f"file://{tmp_path}/train", 80)
     store(f"file://{tmp_path}/test", 20)

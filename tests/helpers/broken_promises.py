@@ -32,7 +32,7 @@ class ForgetsABuffer(tiny.Line):
         self.more = nn.Linear(1, 1 + next(_calls) % 7)
 
 
-class SaysNothing(tiny.Line):
+class Undocumented(tiny.Line):
     """Its Config, which documents no setting, is assigned after the class was created."""
 
 
@@ -41,10 +41,10 @@ class _Silent:
     width: int = zoo.setting(3, " ")
 
 
-SaysNothing.Config = _Silent
+Undocumented.Config = _Silent
 
 
-class StartsSpoilt(tiny.Line):
+class StartsWithNaN(tiny.Line):
     def __init__(self, config):
         super().__init__(config)
         self.register_buffer("scale", torch.tensor(torch.nan))
@@ -86,7 +86,7 @@ class Listy(tiny.Points):
         return [(torch.zeros(3), 1.0)] * 8
 
 
-class DrawsAnew(tiny.Points):
+class ChangesAtEveryAccess(tiny.Points):
     """Its examples differ at every access."""
 
     def train(self):
@@ -186,7 +186,7 @@ class OnlyEights(tiny.LineTrainer):
         return super().step(batch)
 
 
-class RefusesInWords(tiny.LineTrainer):
+class RaisesZooError(tiny.LineTrainer):
     def step(self, batch):
         if len(batch["point"]) % 2:
             raise zoo.ZooError("pairs are compared, but the number is odd.", "Write run.batch_size=8.")
@@ -194,17 +194,17 @@ class RefusesInWords(tiny.LineTrainer):
 
 
 MODELS = [
-    SaysNothing,
+    Undocumented,
     NotOnMeta,
     ForgetsABuffer,
-    StartsSpoilt,
+    StartsWithNaN,
     PredictsAtRandom,
     PredictsAnotherShape,
     PredictsBeyond,
     LeavesTraining,
     Frozen,
 ]
-DATASETS = [Listy, DrawsAnew, Restless, Leaky]
+DATASETS = [Listy, ChangesAtEveryAccess, Restless, Leaky]
 TRAINERS = [
     KeptTrainer,
     Idle,
@@ -216,7 +216,7 @@ TRAINERS = [
     Unseeded,
     Forgetful,
     OnlyEights,
-    RefusesInWords,
+    RaisesZooError,
 ]
 
 

@@ -81,8 +81,8 @@ class LineTrainer(zoo.Trainer):
         break_setup: bool = zoo.setting(False, "raise in setup")
         raise_at: int = zoo.setting(0, "raise in this step; 0 disables it")
         nan_at: int = zoo.setting(0, "return NaN as the loss in this step; 0 disables it")
-        spoil_at: int = zoo.setting(0, "set weights to NaN after computing the loss of this step; 0 disables it")
-        ask_at: int = zoo.setting(0, "allocate too much memory in this step; 0 disables it")
+        nan_weights_at: int = zoo.setting(0, "set weights to NaN after computing the loss of this step; 0 disables it")
+        allocate_at: int = zoo.setting(0, "allocate too much memory in this step; 0 disables it")
         draws: Literal["images", "clips", "words", "nothing at all"] = zoo.setting(
             "images", "what previews are: images, clips of six frames, or an error"
         )
@@ -105,7 +105,7 @@ class LineTrainer(zoo.Trainer):
         self.done += 1
         if self.done == self.config.raise_at:
             raise ValueError("this trainer fails")
-        if self.done == self.config.ask_at:
+        if self.done == self.config.allocate_at:
             torch.empty(2**50, dtype=torch.uint8)
         noise = torch.randn(3)
         self.drawn += noise
@@ -115,7 +115,7 @@ class LineTrainer(zoo.Trainer):
         self.optimizer.step()
         self.schedule.step()
         self.average.update_parameters(self.engine.unwrap(self.model))
-        if self.done == self.config.spoil_at:
+        if self.done == self.config.nan_weights_at:
             with torch.no_grad():
                 self.engine.unwrap(self.model).layers[0].weight.fill_(torch.nan)
         return {self.config.says: loss.detach() if self.done != self.config.nan_at else torch.tensor(torch.nan)}

@@ -233,7 +233,6 @@ def watched(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> subp
     return subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.slow
 def test_a_run_from_training_to_publication_unpickles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = watched(COMPLETE_RUN, tmp_path, monkeypatch)
     assert (done.returncode, done.stdout) == (0, "MIT True True\n"), done.stderr

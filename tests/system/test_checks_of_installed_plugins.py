@@ -112,7 +112,6 @@ def test_a_registration_that_is_not_light_is_found(site, name, reason):
     assert reason in line
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "state", "reason"),
     [

@@ -165,7 +165,6 @@ def uninterrupted(place):
     return tensors_of(place / "uninterrupted")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "words"),
     [

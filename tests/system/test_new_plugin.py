@@ -59,7 +59,6 @@ def test_the_name_is_used_for_class_and_entry_point(project):
     assert 'cool-gan = "cool_gan"' in (project / "pyproject.toml").read_text()
 
 
-@pytest.mark.slow
 def test_the_installed_plugin_trains(python, tmp_path):
     done = run([str(python), "-m", "zoo_core", "run", NAME, "run.threads=1", "--folder", "run"], tmp_path)
     assert "cool-gan: done, step 2,000" in done.stdout
@@ -70,14 +69,12 @@ def test_the_installed_plugin_trains(python, tmp_path):
     assert json.loads(predicted)["label"][0] in (0, 1)
 
 
-@pytest.mark.slow
 def test_the_tests_of_the_plugin_pass(python, project):
     done = run([str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"], project)
     assert "passed" in done.stdout
     assert "failed" not in done.stdout
 
 
-@pytest.mark.slow
 def test_every_conformance_check_passes_or_is_skipped(python, tmp_path):
     done = run([str(python), "-m", "zoo_core", "check", NAME, "--json"], tmp_path)
     rows = json.loads(done.stdout)

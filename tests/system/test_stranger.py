@@ -32,7 +32,6 @@ def python(tmp_path_factory) -> Path:
     return interpreter
 
 
-@pytest.mark.slow
 def test_an_installed_plugin_is_listed_trained_and_loaded(python: Path, tmp_path: Path) -> None:
     assert "autoencoder-mnist" in [row["name"] for row in json.loads(_zoo(python, tmp_path, "list", "--json"))]
     assert "--resume" in _zoo(python, tmp_path, "run", "--help")
@@ -46,7 +45,6 @@ def test_an_installed_plugin_is_listed_trained_and_loaded(python: Path, tmp_path
     assert _python(python, tmp_path, "-c", load).strip() == "zoo_autoencoder.autoencoder"
 
 
-@pytest.mark.slow
 def test_an_installed_vae_trains_on_idx_files(python: Path, tmp_path: Path) -> None:
     _write_idx_files(tmp_path / "fashion")
     arguments = ["run.epochs=2", "run.batch_size=64", "run.threads=1", "run.preview_every=50", "run.log_every=10"]
@@ -59,7 +57,6 @@ def test_an_installed_vae_trains_on_idx_files(python: Path, tmp_path: Path) -> N
     assert (tmp_path / "new.png").is_file()
 
 
-@pytest.mark.slow
 def test_the_tests_of_an_installed_plugin_pass(python: Path, tmp_path: Path) -> None:
     tests = EXAMPLES / "zoo_vae" / "tests"
     output = _python(

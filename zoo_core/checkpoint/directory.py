@@ -16,7 +16,7 @@ from torch import Tensor
 from zoo_core.checkpoint.serialize import Packed
 from zoo_core.errors import BadFile
 from zoo_core.files import sha256_of, sync
-from zoo_core.weights.format import apart, read_tensors
+from zoo_core.weights.format import read_tensors, without_shared_memory
 
 FORMAT = 1
 
@@ -114,7 +114,7 @@ def _write_tensors(folder: Path, parts: Mapping[str, Mapping[str, Tensor]]) -> d
         syncs: list[Future[None]] = []
         for name, tensors in sorted(parts.items(), key=lambda part: -sum(one.nbytes for one in part[1].values())):
             path = folder / f"{name}.safetensors"
-            save_file(apart(tensors), path)
+            save_file(without_shared_memory(tensors), path)
             hashes[name] = hashing.submit(sha256_of, path)
             syncs.append(syncing.submit(sync, path))
         for synced in syncs:

@@ -138,14 +138,14 @@ def _train(resolved: ResolvedRecipe, folder: Path | None, resume: bool, time_lim
 
 def _report(run: Run) -> None:
     """Print where the run is, its last metrics, and what to type to look at the result."""
-    from zoo_core.loggers.progress import numbers
+    from zoo_core.loggers.progress import format_metrics
 
     done = f"done ({run.finishing})," if run.finishing else "done,"
     done = f"stopped by {run.stopping} at" if run.stopping else done
-    rows = {"run": str(run.path), "train metrics": numbers(run.train_metrics)}
+    rows = {"run": str(run.path), "train metrics": format_metrics(run.train_metrics)}
     if not run.test_metrics:  # else the last validation is of an earlier step
-        rows["validation metrics"] = numbers(run.validation_metrics)
-    rows["test metrics"] = numbers(run.test_metrics)
+        rows["validation metrics"] = format_metrics(run.validation_metrics)
+    rows["test metrics"] = format_metrics(run.test_metrics)
     if run.stopping:
         rows["resume"] = f"zoo run --resume {run.path}"
     if type(run.model).predict.__qualname__ != "Model.predict":

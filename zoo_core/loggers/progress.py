@@ -57,7 +57,7 @@ class Progress:
 
     @hookimpl
     def zoo_evaluated(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
-        self._print(f"step {step:,} evaluation  {numbers(metrics)}")
+        self._print(f"step {step:,} evaluation  {format_metrics(metrics)}")
 
     @hookimpl
     def zoo_run_finished(self, run: Run) -> None:
@@ -73,7 +73,7 @@ class Progress:
         left = timedelta(seconds=round((run.total_steps - run.step) / rate)) if rate else "?"
         return (
             f"step {run.step:,}/{run.total_steps:,}  epoch {run.epoch:.2f}  {rate:.1f} steps/s  "
-            f"{numbers(run.train_metrics)}  left {left}"
+            f"{format_metrics(run.train_metrics)}  left {left}"
         )
 
     def _print(self, line: str) -> None:
@@ -84,6 +84,6 @@ class Progress:
             self._live.stop()
 
 
-def numbers(metrics: Mapping[str, float]) -> str:
+def format_metrics(metrics: Mapping[str, float]) -> str:
     """Metrics as ``generator_loss 0.2931  real_loss 0.1``, without those that have a slash in their name."""
     return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items() if "/" not in name)

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import resolve
 from zoo_core.training.assemble import try_out
-from zoo_core.weights.format import apart
+from zoo_core.weights.format import without_shared_memory
 
 
 def main(folder: str, recipe: str, *overrides: str) -> None:
@@ -22,7 +22,7 @@ def main(folder: str, recipe: str, *overrides: str) -> None:
     loop.train()
     captured = loop.state.capture()
     tensors = {f"{name}: {key}": one for name, (part, _) in captured.items() for key, one in part.items()}
-    save_file(apart(tensors), Path(folder, f"rank-{loop.engine.rank}.safetensors"))
+    save_file(without_shared_memory(tensors), Path(folder, f"rank-{loop.engine.rank}.safetensors"))
     structures = {name: structure for name, (_, structure) in captured.items()}
     Path(folder, f"rank-{loop.engine.rank}.json").write_text(json.dumps(structures))
     loop.engine.close()

@@ -106,7 +106,7 @@ def _fetch(entry: Entry, path: Path, catalog: Catalog) -> None:
             return
         _check_free_space(entry, partial)
         try:
-            _bring_whole(entry, partial, catalog)
+            _download_and_verify(entry, partial, catalog)
             move_synced(partial, path)
         except BadFile:
             raise
@@ -117,7 +117,7 @@ def _fetch(entry: Entry, path: Path, catalog: Catalog) -> None:
             ) from error
 
 
-def _bring_whole(entry: Entry, partial: Path, catalog: Catalog) -> None:
+def _download_and_verify(entry: Entry, partial: Path, catalog: Catalog) -> None:
     """Download the published file to ``partial``; on failure raise BadFile and keep only what can be resumed."""
     from zoo_core.weights.download import download
 

@@ -28,8 +28,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]
     metadata = {"zoo": json.dumps({"format": FORMAT, **metadata}, sort_keys=True)}
     try:
         with replacing(path) as temporary:
-            save_file(apart(tensors), temporary, metadata)
-    except KeyError as error:  # safetensors' table of types lacks it
+            save_file(without_shared_memory(tensors), temporary, metadata)
+    except KeyError as error:  # not in safetensors' table of types
         raise BadFile(f"{path} could not be written: safetensors does not support {error}.") from error
     except (OSError, SafetensorError) as error:
         raise BadFile(f"{path} could not be written: {error}.") from error
@@ -41,7 +41,7 @@ def check_ending(path: Path) -> None:
         raise BadSetting(f"{path} should end in .safetensors.", f"Write -o {path.stem or 'model'}.safetensors")
 
 
-def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def without_shared_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """``tensors`` as safetensors requires: on the CPU, contiguous, and with tied tensors cloned."""
     separate: dict[str, Tensor] = {}
     seen: set[int] = set()

@@ -43,17 +43,17 @@ def check(path: Path, again: bool = False) -> Checked:
     """
     refuse_irregular(path)
     status = path.stat()
-    note = weights_folder() / "checked" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
+    cache_file = weights_folder() / "checked" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
     now = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    known = None if again else _remembered(note)
+    known = None if again else _read_cache(cache_file)
     if known is not None and (known.size, known.modified, known.changed) == now:
         return known
-    found = Checked(*now, sha256_of(path), _spoilt(path))
-    _remember(note, found)
+    found = Checked(*now, sha256_of(path), _find_not_finite(path))
+    _write_cache(cache_file, found)
     return found
 
 
-def _spoilt(path: Path) -> str:
+def _find_not_finite(path: Path) -> str:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -75,17 +75,17 @@ def is_finite(tensor: Tensor) -> bool:
     return all(bool((chunk.float() if chunk.itemsize == 1 else chunk).isfinite().all()) for chunk in chunks)
 
 
-def _remembered(note: Path) -> Checked | None:
+def _read_cache(cache_file: Path) -> Checked | None:
     try:
-        values: Any = json.loads(note.read_text(encoding="utf-8"))
+        values: Any = json.loads(cache_file.read_text(encoding="utf-8"))
         return Checked(**values)
     except (OSError, ValueError, TypeError):
         return None
 
 
-def _remember(note: Path, found: Checked) -> None:
+def _write_cache(cache_file: Path, found: Checked) -> None:
     try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(note, json.dumps(asdict(found)))
+        cache_file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(cache_file, json.dumps(asdict(found)))
     except OSError:
         return

@@ -220,7 +220,6 @@ def test_settings_that_need_several_processes_are_refused_in_one():
         make_engine(sync_batch_norm=True)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler for a CPU")
 def test_a_compiled_network_has_the_same_parameter_names_and_results():
     module, points = network(), torch.randn(4, 8)

@@ -34,7 +34,7 @@ def allocate(run, count):
 def test_a_step_that_runs_out_of_memory_ends_the_run_and_names_what_to_lower(tmp_path):
     watcher = tiny.Watcher()
     with pytest.raises(RunFailed) as failed:
-        tiny.train(tmp_path / "run", "trainer.ask_at=13", callbacks=(watcher,))
+        tiny.train(tmp_path / "run", "trainer.allocate_at=13", callbacks=(watcher,))
     assert failed.value.message.startswith("out of memory on cpu after step 12: ")
     assert "1125899906842624 bytes" in failed.value.message
     assert failed.value.hint == (

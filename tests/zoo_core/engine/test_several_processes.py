@@ -18,7 +18,7 @@ from repository import HELPERS
 from safetensors.torch import load_file
 
 PLUGIN = HELPERS / "recording_plugin.py"
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes")]
+pytestmark = pytest.mark.xdist_group("processes")
 
 
 def command(*words):

@@ -7,7 +7,7 @@ import pytest
 import tiny
 from rich.console import Console
 
-from zoo_core.loggers.progress import Progress, numbers
+from zoo_core.loggers.progress import Progress, format_metrics
 
 
 @pytest.fixture(scope="module")
@@ -34,4 +34,4 @@ def test_the_last_metrics_are_printed(output):
 
 
 def test_numbers_are_rounded_and_keep_their_order():
-    assert numbers({"b": 0.123456, "a": 2.0, "a/0": 1.0}) == "b 0.1235  a 2"
+    assert format_metrics({"b": 0.123456, "a": 2.0, "a/0": 1.0}) == "b 0.1235  a 2"

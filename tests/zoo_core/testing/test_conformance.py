@@ -42,16 +42,16 @@ def test_a_correct_component_passes(catalog):
 @pytest.mark.parametrize(
     ("name", "check", "reason"),
     [
-        ("saysnothing", "every-setting-is-documented", "Config.width has no description"),
+        ("undocumented", "every-setting-is-documented", "Config.width has no description"),
         ("notonmeta", "builds-on-the-meta-device", "meta tensor"),
         ("forgetsabuffer", "weights-round-trip", "'more.weight' has shape"),
-        ("startsspoilt", "builds-on-the-cpu", "'scale' has NaN"),
+        ("startswithnan", "builds-on-the-cpu", "'scale' has NaN"),
         ("predictsatrandom", "predict-matches-declared-outputs", "'height' differs between two calls"),
         ("predictsanothershape", "predict-matches-declared-outputs", "has shape (3,), but (N, 1) is declared"),
         ("predictsbeyond", "predict-matches-declared-outputs", "is in [0, 0], but (N) in [1, 2] is declared"),
         ("leavestraining", "predict-matches-declared-outputs", "leaves it in training mode"),
         ("listy", "examples-are-mappings", "an example is a tuple"),
-        ("drawsanew", "examples-are-independent-of-workers", "'point' differs"),
+        ("changesateveryaccess", "examples-are-independent-of-workers", "'point' differs"),
         ("restless", "fingerprint-is-reproducible", "and then"),
         ("leaky", "train-and-test-splits-are-disjoint", "is one of the first train examples"),
         ("with-idle", "training-lowers-a-loss", "no loss decreases in 30 steps: loss from"),
@@ -76,7 +76,7 @@ def test_a_violation_fails_the_check_with_the_reason(catalog, name, check, reaso
 
 
 def test_a_batch_size_that_is_refused_with_an_error_skips_the_check(catalog):
-    state, why = outcomes(catalog, "with-refusesinwords", "odd-batch-sizes-work")["odd-batch-sizes-work"]
+    state, why = outcomes(catalog, "with-raiseszooerror", "odd-batch-sizes-work")["odd-batch-sizes-work"]
     expected = "it does not support a batch of 3 examples: pairs are compared, but the number is odd."
     assert (state, why) == ("skipped", expected)
 

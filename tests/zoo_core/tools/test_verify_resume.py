@@ -21,7 +21,6 @@ SUBSET = ["dataset.source=subset", "run.device=cpu", "run.threads=1", "run.keep_
 SHORT = [*SUBSET, "run.steps=16", "run.checkpoint_every=3", "run.log_every=4", "run.preview_every=5"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kills", [2, pytest.param(5, marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     ("recipe", "words"),
@@ -66,7 +65,6 @@ FORGETFUL = """
 """
 
 
-@pytest.mark.slow
 def test_the_command_names_the_first_tensor_and_step_that_differ(tmp_path):
     (tmp_path / "forgetful.py").write_text(textwrap.dedent(FORGETFUL))
     command = [

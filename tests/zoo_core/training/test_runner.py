@@ -220,7 +220,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
 
 def test_weights_that_are_no_numbers_are_never_saved_even_if_the_loss_still_was_one(tmp_path):
     with pytest.raises(RunFailed, match=r"layers\.0\.weight.* step 20"):
-        tiny.train(tmp_path / "run", "trainer.spoil_at=20")
+        tiny.train(tmp_path / "run", "trainer.nan_weights_at=20")
     assert checkpoint.load_newest(tmp_path / "run" / "checkpoints")[0] == 10
     assert not (tmp_path / "run" / "model.safetensors").exists()
 

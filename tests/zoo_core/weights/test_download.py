@@ -420,7 +420,6 @@ def start_loading(published, **options):
     return subprocess.Popen([sys.executable, "-c", LOAD, str(published.registry)], **options)
 
 
-@pytest.mark.slow
 def test_of_four_processes_one_downloads_and_all_load(published):
     def serve_slowly(request, data):
         request.wfile.flush()

@@ -304,7 +304,7 @@ def test_an_error_is_two_lines_and_no_file_is_written(place, frame_run, clip):
         (["frames=absent.gif"], "absent.gif can't be read: No such file or directory"),
         (["frames=text.gif"], "text.gif is not a supported image file"),
         (["frames=text.npy"], "text.npy can't be read"),
-        (["frames=flat.npy"], "flat.npy holds (64, 64), but should hold (T, H, W)"),
+        (["frames=flat.npy"], "flat.npy holds an array of shape (64, 64), but should hold (T, H, W)"),
         (["frames=loud.npy"], "loud.npy holds values from 0 to 255"),
         (["frames=empty"], "empty holds no images"),
         (["frames=mixed"], "mixed/1.png is 32 x 64, but the first frame is 64 x 64"),
@@ -366,7 +366,6 @@ def test_a_mask_is_written_as_png_only(predict, tmp_path, scene_run, photo):
 # -- a killed run ----------------------------------------------------
 
 
-@pytest.mark.slow
 def test_resume_after_kill_is_bit_identical(tmp_path, frame_run):
     process = subprocess.Popen(
         [*ZOO, "run", *FRAMES, "--folder", "killed"], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE

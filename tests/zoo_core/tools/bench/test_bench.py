@@ -109,7 +109,7 @@ def test_inference_in_bfloat16_reports_that_precision_and_the_smaller_weights() 
         ("predictin", [], {}, UnknownName, "no recipe, model, weights, file or run 'predictin'.\n  Did you mean"),
         ("predicting", ["widht=3"], {}, BadSetting, "widht"),
         ("predicting", [], {"size": (8, 8)}, BadSetting, "PredictingLine takes no images, so --size does not apply."),
-        ("line", [], {}, zoo.ZooError, "Line does not say what its forward takes"),
+        ("line", [], {}, zoo.ZooError, "Line does not declare the inputs of its forward"),
     ],
 )  # fmt: skip
 def test_a_model_that_cannot_be_timed_is_refused_with_the_reason(name, overrides, options, error, message) -> None:

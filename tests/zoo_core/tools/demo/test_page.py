@@ -20,7 +20,7 @@ from PIL import Image
 
 import zoo_core as zoo
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chromium")]
+pytestmark = pytest.mark.xdist_group("chromium")
 NAMES = ["clsgan-mnist", "unet-moving-mnist", "unet-digit-scenes", "digit-classifier-mnist"]
 SHORT = 20_000  # milliseconds
 

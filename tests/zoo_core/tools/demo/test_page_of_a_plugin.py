@@ -15,7 +15,7 @@ from PIL import Image
 
 from zoo_core.weights.format import write
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chromium")]
+pytestmark = pytest.mark.xdist_group("chromium")
 PLUGIN = '''
     from __future__ import annotations
 

@@ -45,7 +45,6 @@ def same(one, other) -> bool:
     ]
 
 
-@pytest.mark.slow
 def test_a_sweep_killed_during_a_trial_resumes_that_trial_from_its_checkpoint(sweep):
     whole = sweep.json(*DRAWN, *LONG, folder="whole")
     process = sweep.start(*DRAWN, *LONG, "--folder", "killed")
@@ -88,7 +87,6 @@ def test_a_sweep_with_a_pruner_killed_at_random_moments_gives_the_same_result(sw
     assert same(sweep.json("--show", "killed"), whole)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)]
 )
@@ -118,7 +116,6 @@ def test_a_sweep_stopped_by_the_time_limit_resumes_the_same_trial(sweep):
     assert len(list((sweep.place / "swept").glob("trial-*"))) == 1
 
 
-@pytest.mark.slow
 def test_two_processes_run_different_trials_of_one_folder(sweep):
     words = ("line", "trainer.learning_rate=1e-3,1e-2,2e-2,3e-2", "--metric=-error", *LONG)
     whole = sweep.json(*words, folder="whole")
@@ -138,7 +135,6 @@ def test_two_processes_run_different_trials_of_one_folder(sweep):
     assert same(sweep.json("--show", "shared"), whole)
 
 
-@pytest.mark.slow
 def test_machines_with_separate_folders_share_trials_through_a_storage(sweep):
     words = ("line", "trainer.learning_rate=1e-3,1e-2,2e-2,3e-2", "--metric=-error", *LONG)
     words = (*words, "--storage", f"sqlite:///{sweep.place}/shared.db")
