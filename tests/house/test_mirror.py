@@ -11,7 +11,6 @@ TESTS = ROOT / "tests"
 # Module: (the test file that covers it, what that file does with it).
 COVERED_ELSEWHERE = {
     "zoo_core/__main__": ("system/test_command", "runs `python -m zoo_core`"),
-    "zoo_core/api": ("docs/test_page_python", "runs the examples of the API"),
     "zoo_core/hookspecs": ("zoo_core/training/test_callbacks", "calls and refuses hooks"),
     "zoo_core/trainer": ("zoo_core/training/test_runner", "trains with a trainer"),
     "zoo_core/checkpoint/best": ("zoo_core/checkpoint/test_state", "keeps the best checkpoint"),
@@ -55,7 +54,6 @@ COVERED_ELSEWHERE = {
     "zoo_core/registry/selection": ("zoo_core/cli/test_managing_plugins", "enables and disables plugins"),
     "zoo_core/runs/environment": ("zoo_core/training/test_runner", "reads environment.json"),
     "zoo_core/runs/lock": ("zoo_core/runs/test_folder", "locks a folder"),
-    "zoo_core/runs/run": ("zoo_core/training/test_runner", "reads and stops runs"),
     "zoo_core/testing/check": ("zoo_core/testing/test_conformance", "runs checks"),
     "zoo_core/testing/collect": ("zoo_core/testing/test_conformance", "collects checks"),
     "zoo_core/testing/dataset_checks": ("zoo_core/testing/test_conformance", "violates each check"),
@@ -92,6 +90,7 @@ COVERED_ELSEWHERE = {
     "zoo_core/tools/sweep/study": ("zoo_core/tools/sweep/test_kills", "shares a study"),
     "zoo_core/tools/sweep/trial_hooks": ("zoo_core/tools/sweep/test_trials", "prunes trials"),
     "zoo_core/tools/top/read": ("zoo_core/tools/top/test_live", "reads folders of runs"),
+    "zoo_core/training/checkpoints": ("zoo_core/checkpoint/test_writer", "saves, fails to save and resumes"),
     "zoo_core/training/assemble": ("zoo_core/training/test_runner", "assembles runs"),
     "zoo_core/training/environment": ("zoo_core/training/test_runner", "reads environment.json"),
     "zoo_core/training/error_attribution": ("zoo_core/training/test_runner", "trains with a broken trainer"),

@@ -11,6 +11,7 @@ import click
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
+from zoo_core.cli.options import device_option, registry_option
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.engine.rank import end_with_launcher, is_launched, is_rank_zero
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
 @click.command("run")
 @click.argument("recipe", required=False, type=RecipeName())
 @click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
-@click.option("--device", help="cpu, cuda, cuda:1, mps, xpu; otherwise an accelerator if there is one.")
-@click.option("--registry", multiple=True, type=click.Path(path_type=Path), help="A further registry.yaml.")
-@click.option("--config", type=click.Path(path_type=Path), help="A run's config.yaml, in place of a recipe's name.")
-@click.option("--folder", type=click.Path(path_type=Path), help="Where the run goes; otherwise runs/RECIPE/TIME.")
-@click.option("--resume", metavar="RUN_DIR|last", help="Go on with the run in this folder, or with the last one.")
-@click.option("--time-limit", type=Duration(), help="Stop and save after so long (55m, 1h30m), with exit code 124.")
-@click.option("--processes", type=click.IntRange(1), help="Train in so many processes on this machine.")
-@click.option("--print-config", is_flag=True, help="Print the resolved recipe and stop.")
+@device_option
+@registry_option
+@click.option("--config", type=click.Path(path_type=Path), help="The config.yaml of a run, instead of a recipe's name.")
+@click.option("--folder", type=click.Path(path_type=Path), help="The folder of the run; by default runs/RECIPE/TIME.")
+@click.option("--resume", metavar="RUN_DIR|last", help="Resume the run in this folder, or the last one.")
+@click.option("--time-limit", type=Duration(), help="Save and stop after this time (55m, 1h30m), with exit code 124.")
+@click.option("--processes", type=click.IntRange(1), help="Train in this number of processes on this machine.")
+@click.option("--print-config", is_flag=True, help="Print the resolved recipe and exit.")
 @common_options
 def command(
     recipe: str | None,
@@ -49,7 +50,7 @@ def command(
     processes: int | None,
     print_config: bool,
 ) -> int:
-    """Train RECIPE, with settings of your own behind it.
+    """Train RECIPE, with its settings overridden by KEY=VALUE.
 
     \b
     zoo run clsgan-mnist
@@ -57,8 +58,8 @@ def command(
     zoo run --resume last
     zoo run unet-moving-mnist-large --processes 4
 
-    Exit codes: 0 done, 1 the run failed, 2 a mistake in what was asked for, 124 stopped by --time-limit, 130 by Ctrl-C,
-    143 by SIGTERM; what was stopped goes on with --resume.
+    Exit codes: 0 done, 1 the run failed, 2 invalid arguments or settings, 124 stopped by --time-limit, 130 by Ctrl-C,
+    143 by SIGTERM. A stopped run can be resumed with --resume.
     """
     if device:
         overrides = (*overrides, f"run.device={device}")
@@ -68,52 +69,46 @@ def command(
         raise click.UsageError("give one of RECIPE, --config FILE and --resume RUN_DIR; `zoo list` shows the recipes.")
     if resume and folder:
         raise BadSetting("a resumed run stays in its folder, so --folder cannot be given.", "Leave it out.")
-    here = open_catalog(registry)
-    warn_of_broken(here)
-    begun = _begun(resume)
-    chosen = _choose(here, recipe, config or (RunFolder(begun).config if begun else None), overrides)
+    catalog = open_catalog(registry)
+    warn_of_broken(catalog)
+    resumed = None if resume is None else run_called(resume, "zoo run --resume RUN_DIR")
+    chosen = _choose(catalog, recipe, config or (RunFolder(resumed).config if resumed else None), overrides)
 
     with exits_on_interrupt():
         from zoo_core.registry.resolve import resolve
 
-        resolved = resolve(chosen, here)
+        resolved = resolve(chosen, catalog)
     if print_config:
         click.echo(resolved.recipe.as_yaml(), nl=False)
         return 0
-    place = begun or folder
     if processes is None or processes == 1:
-        return _train(resolved, place, begun is not None, time_limit)
+        return _train(resolved, resumed or folder, resumed is not None, time_limit)
     from zoo_core.engine.launcher import launch
 
-    words = _words(recipe, overrides, registry, config, time_limit)
-    if begun is None:
-        return launch([*words, "--folder", str(place or new_path(RUNS, chosen.name))], processes)
-    return launch([*words, "--resume", str(begun)], processes)
+    arguments = _arguments(recipe, overrides, registry, config, time_limit)
+    if resumed is None:
+        return launch([*arguments, "--folder", str(folder or new_path(RUNS, chosen.name))], processes)
+    return launch([*arguments, "--resume", str(resumed)], processes)
 
 
-def _begun(resume: str | None) -> Path | None:
-    """The folder of the run to go on with."""
-    return None if resume is None else run_called(resume, "zoo run --resume RUN_DIR")
-
-
-def _choose(here: Catalog, recipe: str | None, config: Path | None, overrides: Iterable[str]) -> Recipe:
+def _choose(catalog: Catalog, recipe: str | None, config: Path | None, overrides: Iterable[str]) -> Recipe:
     if recipe is not None:
-        return here.recipe(recipe, *overrides)
+        return catalog.recipe(recipe, *overrides)
     return read_config(config or Path()).with_overrides(overrides)
 
 
-def _words(
+def _arguments(
     recipe: str | None,
     overrides: Iterable[str],
     registry: Iterable[Path],
     config: Path | None,
     time_limit: float | None,
 ) -> list[str]:
-    """What was typed, but for the processes and the folder, as each process is to be told it."""
-    words = ["run", *([recipe] if recipe else []), *overrides]
-    words += [word for file in registry for word in ("--registry", str(file))]
-    words += ["--config", str(config)] if config else []
-    return words + (["--time-limit", f"{time_limit:.0f}s"] if time_limit else [])
+    """The arguments of each process: those of this command, except the number of processes and the folder."""
+    arguments = ["run", *([recipe] if recipe else []), *overrides]
+    arguments += [word for file in registry for word in ("--registry", str(file))]
+    arguments += ["--config", str(config)] if config else []
+    return arguments + (["--time-limit", f"{time_limit:.0f}s"] if time_limit else [])
 
 
 def _train(resolved: ResolvedRecipe, folder: Path | None, resume: bool, time_limit: float | None) -> int:
@@ -130,7 +125,7 @@ def _train(resolved: ResolvedRecipe, folder: Path | None, resume: bool, time_lim
         end_with_launcher()
     callbacks = [*standard(), Progress(Console(stderr=True))]
     run = run_recipe(resolved, callbacks, folder, resume, time_limit)
-    if not is_rank_zero():  # a launcher would end the first one if another had a code that is not 0
+    if not is_rank_zero():  # a launcher would end the first process if another had an exit code that is not 0
         return 0
     _report(run)
     return EXIT_CODES.get(run.stopping, 0)
