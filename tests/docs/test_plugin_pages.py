@@ -86,7 +86,7 @@ def test_the_wandb_logger_logs_a_run(zoo, tmp_path):
         pytest.skip("wandb is not installed")
     source = block("loggers-and-commands.md", "import wandb")
     done = zoo(source, *TRAINING, "--folder", "run", WANDB_MODE="offline")
-    assert "switched off" not in done.stderr
+    assert "is disabled" not in done.stderr
     (log,) = tmp_path.glob("run/wandb/offline-run-*/run-digit-classifier-mnist-run.wandb")
     for key in (b"evaluation/accuracy", b"loss", b"learning_rate"):
         assert key in log.read_bytes()
@@ -97,7 +97,7 @@ def test_the_mlflow_logger_logs_a_run(zoo, tmp_path):
         pytest.skip("mlflow is not installed")
     source = block("loggers-and-commands.md", "import mlflow")
     done = zoo(source, *TRAINING, "--folder", "run", MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/mlflow.db")
-    assert "switched off" not in done.stderr
+    assert "is disabled" not in done.stderr
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     written = {("loss", line["step"], line["loss"]) for line in lines if "evaluation" not in line}
     (last,) = [line for line in lines if "evaluation" in line]

@@ -129,8 +129,8 @@ def test_a_broken_plugin_is_named_with_its_distribution_and_the_reason(told, nam
     (row,) = told[name]
     assert row["state"] == "broken"
     assert row["distribution"] == f"zoo-p-{name} 1.2".replace("_", "-") or row["distribution"] == f"zoo-p_{name} 1.2"
-    assert BROKEN[name][1] in row["brings"]
-    assert "\n" not in row["brings"]
+    assert BROKEN[name][1] in row["provides"]
+    assert "\n" not in row["provides"]
 
 
 def test_there_are_at_least_twenty_kinds():
@@ -145,11 +145,11 @@ def test_the_others_load_beside_them(told, name):
 def test_of_two_distributions_with_one_name_the_second_is_told_so(told):
     first, second = told["same"]
     assert (first["state"], second["state"]) == ("loaded", "broken")
-    assert "another distribution brings a plugin called 'same', too" in second["brings"]
+    assert "another distribution brings a plugin called 'same', too" in second["provides"]
 
 
 def test_an_entry_point_that_leads_nowhere_is_broken(told):
-    assert "No module named 'no_such_module_of_a_plugin'" in told["missing"][0]["brings"]
+    assert "No module named 'no_such_module_of_a_plugin'" in told["missing"][0]["provides"]
 
 
 def test_zoos_own_names_are_all_there_and_each_broken_plugin_has_one_line(site):
@@ -196,7 +196,7 @@ def test_a_training_goes_on_beside_all_of_them(site):
     words = ["digit-classifier-mnist", "run.steps=2", "dataset.source=subset", "run.batch_size=8"]
     done = zoo(site, "run", *words, "--folder", str(site.parent / "run"), without="")
     assert done.returncode == 0, done.stderr
-    assert "the plugin 'lifecycle' is switched off for this run" in done.stderr
+    assert "the plugin 'lifecycle' is disabled for the rest of the run" in done.stderr
     assert (site.parent / "run" / "model.safetensors").is_file()
 
 
@@ -210,7 +210,7 @@ def test_a_plugin_that_is_left_out_is_not_imported(site):
     done = zoo(site, "plugins", "--json")
     states = {row["name"]: row for row in json.loads(done.stdout)}
     assert states["hangs"]["state"] == "disabled"
-    assert "ZOO_DISABLE_PLUGINS names it" in states["hangs"]["brings"]
+    assert "ZOO_DISABLE_PLUGINS names it" in states["hangs"]["provides"]
 
 
 def test_only_what_is_named_is_loaded(site):

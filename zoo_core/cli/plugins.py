@@ -43,7 +43,7 @@ def show_(name: str, as_json: bool) -> None:
     for info in _find(catalog, name):
         details = {
             **_row(catalog, info),
-            "lies in": info.location,
+            "location": info.location,
             "names": _names(catalog, info.name),
             "traceback": info.traceback,
         }
@@ -107,12 +107,12 @@ def _row(catalog: Catalog, info: PluginInfo) -> dict[str, Any]:
         "distribution": f"{info.distribution} {info.version}".strip(),
         "from": info.target,
         "state": info.state,
-        "took": "" if info.state == "disabled" else f"{info.milliseconds:.0f} ms",
-        "brings": _brings(catalog, info),
+        "load time": "" if info.state == "disabled" else f"{info.milliseconds:.0f} ms",
+        "provides": _provides(catalog, info),
     }
 
 
-def _brings(catalog: Catalog, info: PluginInfo) -> str:
+def _provides(catalog: Catalog, info: PluginInfo) -> str:
     if info.state != "loaded":
         return info.why
     names = _names(catalog, info.name)

@@ -56,7 +56,7 @@ def changes(was: Recipe, now: Recipe) -> dict[str, tuple[str, str]]:
     return found
 
 
-def told(changed: Mapping[str, tuple[str, str]]) -> list[str]:
+def resume_warnings(changed: Mapping[str, tuple[str, str]]) -> list[str]:
     """A warning for each change after which the run may differ from an uninterrupted one."""
     return [
         f"{key} is now {new} (was {old}): from now on, the run may differ from an uninterrupted one in {_INEXACT[key]}."

@@ -1,4 +1,4 @@
-"""Calls the life-cycle hooks of plugins and callbacks; one that raises is switched off, and the training goes on."""
+"""Calls the life-cycle hooks of plugins and callbacks. One that raises is disabled, and the training continues."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo_core.naming import unused_name
 
 
 class CallbackList:
-    """The hooks of one run: those of the installed plugins, and of callbacks handed to it."""
+    """The hooks of one run: those of the installed plugins and those of its callbacks."""
 
     def __init__(self, plugins: pluggy.PluginManager, callbacks: Iterable[object] = ()) -> None:
         self._manager = pluggy.PluginManager("zoo")
@@ -29,40 +29,40 @@ class CallbackList:
         self._calls = {name: self._implementations(name) for name in dir(self._manager.hook) if name.startswith("zoo_")}
 
     def call(self, hook: str, **arguments: Any) -> None:
-        """Call every implementation of ``hook``, each by itself, so that one that fails costs no other its call."""
+        """Call every implementation of ``hook``, each by itself, so that the others are called if one fails."""
         if os.environ.get("ZOO_TRACE"):
-            print(f"{hook}({', '.join(map(str, arguments))})", file=sys.stderr)  # noqa: T201  # asked for
+            print(f"{hook}({', '.join(map(str, arguments))})", file=sys.stderr)  # noqa: T201  # requested by the user
         for implementation in list(self._calls[hook]):
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
-            except (Exception, SystemExit) as error:  # rich exits where a pipe's reader has gone
-                self._switch_off(implementation, hook, error)
+            except (Exception, SystemExit) as error:  # rich exits if the reader of a pipe has ended
+                self._disable(implementation, hook, error)
 
     def _implementations(self, hook: str) -> list[pluggy.HookImpl]:
         # pluggy keeps them in the order of registration and calls the last one first.
         found = list(reversed(getattr(self._manager.hook, hook).get_hookimpls()))
         for implementation in found:
             if implementation.hookwrapper or implementation.wrapper:
-                whose = f"the plugin '{implementation.plugin_name}'"
-                raise BrokenPlugin(f"{whose} wraps {hook}, which takes no wrappers.", "Write it as a plain hook.")
+                source = f"the plugin '{implementation.plugin_name}'"
+                raise BrokenPlugin(f"{source} wraps {hook}, which accepts no wrappers.", "Write it as a plain hook.")
         return found
 
     def _add(self, callback: object, name: str) -> None:
-        whose = f"the callback {name}"
+        source = f"the callback {name}"
         try:
             self._manager.register(callback, name=name)
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:
-            known = [one for one in dir(hookspecs) if one.startswith("zoo_")]  # the manager has the misspelt one, too
+            known = [one for one in dir(hookspecs) if one.startswith("zoo_")]  # not those of manager.hook
             wrong = next((one for one in dir(callback) if one.startswith("zoo_") and one not in known), "")
             raise BrokenPlugin(
-                f"{whose} does not fit the hooks: {one_line(str(error))}",
-                did_you_mean(wrong, known) if wrong else "docs/plugins/reference.md says what each hook is given.",
+                f"{source} does not fit the hooks: {one_line(str(error))}",
+                did_you_mean(wrong, known) if wrong else "docs/plugins/reference.md lists the arguments of each hook.",
             ) from error
-        hookspecs.refuse_unmarked(self._manager, callback, whose)
+        hookspecs.refuse_unmarked(self._manager, callback, source)
 
-    def _switch_off(self, failed: pluggy.HookImpl, hook: str, error: BaseException) -> None:
+    def _disable(self, failed: pluggy.HookImpl, hook: str, error: BaseException) -> None:
         for hook_name, implementations in self._calls.items():
             self._calls[hook_name] = [one for one in implementations if one.plugin is not failed.plugin]
         reason = f"{hook} raised {type(error).__name__}: {error}"
-        warnings.warn(f"the plugin '{failed.plugin_name}' is switched off for this run: {reason}", stacklevel=2)
+        warnings.warn(f"the plugin '{failed.plugin_name}' is disabled for the rest of the run: {reason}", stacklevel=2)

@@ -1,4 +1,4 @@
-"""What a run ran on, for ``environment.json``: versions, device, plugins, the state of the code, the data."""
+"""The content of ``environment.json``: versions, device, plugins, the state of the code, the data."""
 
 from __future__ import annotations
 

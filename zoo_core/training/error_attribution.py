@@ -1,4 +1,4 @@
-"""Whose code an error came from: a run's model, data set or trainer."""
+"""Attributes an error to the component of a run whose code raised it: the model, the dataset or the trainer."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from zoo_core.errors import RunFailed, ZooError
 def attribute_error(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
     """``"the trainer 'mine' raised ValueError: … (my_package/trainer.py, line 12)"``.
 
-    ``classes`` are a run's components by what to call them. The innermost frame in a file of one of their packages
-    says whose error it is; where there is none, only what was raised is told.
+    ``classes`` are the components of a run by their description. The error belongs to the one in whose package the
+    innermost such frame is. Without one, the result is only the error.
     """
     return _culprit(error, classes) or _raised(error)
 
 
 @contextmanager
 def attributing_errors(classes: Mapping[str, type[Any]], when: str = "") -> Iterator[None]:
-    """Raises RunFailed for what the code of one of them raises, and is no ZooError; what else is raised stays."""
+    """Raises RunFailed for an error in the code of a component that is not a ZooError; other errors are not changed."""
     try:
         yield
     except Exception as error:
@@ -35,9 +35,9 @@ def attributing_errors(classes: Mapping[str, type[Any]], when: str = "") -> Iter
 def _culprit(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
     place, raised = "", _raised(error)
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
-        ours = [whose for whose, component in classes.items() if _is_of(frame, component)]
-        # A file may hold several of them; the object whose method this is decides, or another that called it.
-        actor = [whose for whose in ours if isinstance(frame.f_locals.get("self"), classes[whose])]
+        ours = [name for name, component in classes.items() if _is_of(frame, component)]
+        # If a file contains several components, the object whose method this is decides, or the one that called it.
+        actor = [name for name in ours if isinstance(frame.f_locals.get("self"), classes[name])]
         place = place or (f"({_short(frame)}, line {line})" if ours else "")
         if actor or len(ours) == 1:
             return f"{(actor or ours)[0]} raised {raised} {place}"
@@ -54,7 +54,7 @@ def _short(frame: FrameType) -> str:
 
 
 def _is_of(frame: FrameType, component: type[Any]) -> bool:
-    """Whether the code of ``frame`` lies in the module of ``component``, or in its package."""
+    """Whether the code of ``frame`` is in the module of ``component`` or in its package."""
     module, home = str(frame.f_globals.get("__name__", "")), component.__module__
     package = home.rpartition(".")[0]
     return module == home or bool(package and (module == package or module.startswith(f"{package}.")))

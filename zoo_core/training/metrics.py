@@ -12,11 +12,11 @@ from zoo_core.checkpoint.serialize import describe_type
 from zoo_core.errors import RunFailed
 from zoo_core.trainer import Metrics
 
-_TAKEN = ("step", "epoch", "evaluation")  # what a line of metrics.jsonl says besides
+_RESERVED = ("step", "epoch", "evaluation")  # other keys of a line of metrics.jsonl
 
 
 class MetricAccumulator:
-    """Collects what steps report. Reading waits for the device, so it is done every ``run.log_every`` steps.
+    """Collects the metrics of steps. Reading waits for the device, so it is done every ``run.log_every`` steps.
 
     ``mean`` gives a tensor's mean over all processes, each of which reports what it found in its share of a batch.
     """
@@ -32,7 +32,7 @@ class MetricAccumulator:
         for name, value in metrics.items():
             if not isinstance(value, Tensor) or value.ndim or name not in self._values:
                 value = self._checked(name, value)
-            # One place step after step is a sum or average that the next step changes.
+            # A tensor at the same address in every step is updated in place by the next one.
             place = value.data_ptr()
             if self._places.get(name, place) == place:
                 value = value.detach().clone()
@@ -62,7 +62,7 @@ class MetricAccumulator:
         return {name: float(torch.tensor(values, dtype=torch.float32).mean()) for name, values in series.items()}
 
     def fetch(self) -> None:
-        """Bring what steps reported from the device, and keep it for :meth:`read`.
+        """Copy the collected metrics from the device, and keep them for :meth:`read`.
 
         Raises:
             RunFailed: if a value is NaN or infinite; it names the first such step and the metric.
@@ -77,14 +77,14 @@ class MetricAccumulator:
         if bad:
             step, name, value = min(bad)
             raise RunFailed(
-                f"{name} became {value} at step {step}.",
+                f"{name} is {value} at step {step}.",
                 "Lower the learning rate, or clip gradients; the last checkpoint is from before.",
             )
         for name, series in stacked.items():
             self._fetched.setdefault(name, []).extend(series.tolist())
 
     def state_dict(self) -> dict[str, Any]:
-        """What was fetched and not read: a run that is resumed logs the means that it would have logged."""
+        """What was fetched and not read, so that a resumed run logs the same means."""
         return dict(self._fetched)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -92,7 +92,7 @@ class MetricAccumulator:
 
 
 def check_metric(name: Any) -> None:
-    """Raises RunFailed for what can't be the name of a metric."""
-    if not isinstance(name, str) or name in _TAKEN:
-        why = "is what metrics.jsonl calls another thing" if name in _TAKEN else "is no text"
-        raise RunFailed(f"a metric is called {name!r}, which {why}.", "Give it another name in the trainer.")
+    """Raises RunFailed if ``name`` cannot be the name of a metric."""
+    if not isinstance(name, str) or name in _RESERVED:
+        why = "is reserved in metrics.jsonl" if name in _RESERVED else "is not a string"
+        raise RunFailed(f"the metric name {name!r} {why}.", "Use another name in the trainer.")

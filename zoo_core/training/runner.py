@@ -21,7 +21,7 @@ from zoo_core.model import Model
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.paths import RUNS, new_path
-from zoo_core.runs.resume_changes import changes, told
+from zoo_core.runs.resume_changes import changes, resume_warnings
 from zoo_core.runs.run import Run
 from zoo_core.training.assemble import Assembly, RunData, assemble, assemble_detached
 from zoo_core.training.callbacks import CallbackList
@@ -131,7 +131,7 @@ def _begin(
         notes = list(assembly.data.warnings)
         if resume:
             changed |= _changed_processes(place, engine)
-            notes += [*_restore(assembly.loop), *told(changed)]
+            notes += [*_restore(assembly.loop), *resume_warnings(changed)]
             _record_changes(assembly.loop, changed)
         elif engine.is_rank_zero:
             _describe(resolved, engine, place, assembly.data)

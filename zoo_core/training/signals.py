@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end a run after the step that is under way; a second one ends it at once."""
+"""SIGINT and SIGTERM stop a run after the current step; a second one ends it immediately."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, TIME_LIMIT: 124}  # 124 as timeout(
 
 @contextmanager
 def stops_on_signal(run: Run) -> Iterator[None]:
-    """Inside, a signal makes ``run.stopping`` its name. Outside the main thread Python cannot listen to signals."""
+    """Inside, a signal sets ``run.stopping`` to its name. Python handles signals in the main thread only."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         if run.stopping:
@@ -36,7 +36,7 @@ def stops_on_signal(run: Run) -> Iterator[None]:
 
 @contextmanager
 def stops_after(run: Run, seconds: float | None) -> Iterator[None]:
-    """Inside, ``run.stopping`` becomes the time limit when ``seconds`` have passed; None is no limit."""
+    """Inside, the run is stopped after ``seconds``; None is no limit."""
     if seconds is None:
         yield
         return
@@ -47,12 +47,12 @@ def stops_after(run: Run, seconds: float | None) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-        timer.join()  # a thread that is still ending while Python does aborts the process
+        timer.join()  # a thread that still runs when Python exits aborts the process
 
 
 @contextmanager
 def exits_on_interrupt() -> Iterator[None]:
-    """Inside, SIGINT ends the process at once, for where there is nothing to save.
+    """Inside, SIGINT ends the process immediately, because there is nothing to save.
 
     Python would raise KeyboardInterrupt in the middle of whatever is imported, and some modules lose it or are left
     half-made by it.

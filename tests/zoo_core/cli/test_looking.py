@@ -48,9 +48,9 @@ def test_a_list_as_json_contains_the_rows_of_the_table(output: Any, kind: str) -
 def test_plugins_are_listed_with_their_state_and_what_they_register(output: Any) -> None:
     rows = {row["name"]: row for row in json.loads(output("plugins", "--json"))}
 
-    assert "dataset mnist" in rows["datasets"]["brings"].split(", ")
-    assert rows["clsgan"]["brings"] == "model clsgan, trainer clsgan, weights clsgan-mnist"
-    assert rows["zoo"]["brings"].startswith("recipe clsgan-mnist, recipe clsgan-mnist-quick, ")
+    assert "dataset mnist" in rows["datasets"]["provides"].split(", ")
+    assert rows["clsgan"]["provides"] == "model clsgan, trainer clsgan, weights clsgan-mnist"
+    assert rows["zoo"]["provides"].startswith("recipe clsgan-mnist, recipe clsgan-mnist-quick, ")
     assert {row["state"] for row in rows.values()} == {"loaded"}
     assert rows["zoo"]["distribution"] == f"zoo-core {version('zoo-core')}"
     assert [row["name"] for row in json.loads(output("list", "plugins", "--json"))] == list(rows) == zoo.list("plugins")

@@ -69,7 +69,7 @@ def test_the_last_one_hears_it_first_as_pluggy_has_it():
 def test_one_that_raises_is_switched_off_with_one_warning_and_the_others_go_on():
     before, failing, after = Listener(), Failing(fails=True), Listener()
     callbacks = CallbackList(plugins(before), [failing, after])
-    said = "the plugin 'Failing' is switched off for this run: zoo_step_finished raised ValueError: no disk left"
+    said = "the plugin 'Failing' is disabled for the rest of the run: zoo_step_finished raised ValueError: no disk left"
     with pytest.warns(UserWarning, match=said) as shown:
         step(callbacks, 1)
     assert len(shown) == 1
@@ -82,7 +82,7 @@ def test_one_that_raises_is_switched_off_with_one_warning_and_the_others_go_on()
 def test_a_plugin_switched_off_in_one_run_is_there_in_the_next():
     failing = Failing(fails=True)
     installed = plugins(failing)
-    with pytest.warns(UserWarning, match="'installed-0' is switched off"):
+    with pytest.warns(UserWarning, match="'installed-0' is disabled"):
         step(CallbackList(installed), 1)
     failing.fails = False
     step(CallbackList(installed), 2)
@@ -106,7 +106,7 @@ def test_wrappers_are_refused(wrapping):
         def zoo_step_finished(self):
             yield
 
-    with pytest.raises(BrokenPlugin, match="wraps zoo_step_finished, which takes no wrappers"):
+    with pytest.raises(BrokenPlugin, match="wraps zoo_step_finished, which accepts no wrappers"):
         CallbackList(plugins(), [Wrapping()])
 
 

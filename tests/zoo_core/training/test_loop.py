@@ -51,7 +51,7 @@ def test_a_preview_that_cannot_be_drawn_costs_a_run_nothing_but_its_pictures(tmp
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        ("trainer.says=step", "a metric is called 'step', which is what metrics.jsonl calls another thing"),
+        ("trainer.says=step", "the metric name 'step' is reserved in metrics.jsonl"),
         ("trainer.metric=text", "the trainer's evaluate gives a str as 'error', but should give a number"),
     ],
 )

@@ -208,7 +208,7 @@ def test_a_trainer_that_fails_leaves_its_folder_and_tells_the_plugins(tmp_path):
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
     watcher = tiny.Watcher()
-    with pytest.raises(RunFailed, match="loss became nan at step 18") as failed:
+    with pytest.raises(RunFailed, match="loss is nan at step 18") as failed:
         tiny.train(tmp_path / "run", "trainer.nan_at=18", callbacks=(watcher,))
     assert str(tmp_path / "run") in failed.value.hint
     assert watcher.heard == ["started at 0", "saved 10", "failed"]
