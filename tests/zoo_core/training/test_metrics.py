@@ -58,7 +58,7 @@ def test_whole_numbers_half_precision_and_gradients_are_no_obstacle():
     [
         ({"fine": [1, 2, 3.0], "loss": [1, NAN, NAN]}, "loss is nan at step 12"),
         ({"late": [1, 2, NAN], "early": [1, INF, NAN]}, "early is inf at step 12"),
-        ({"loss": [-INF, 1, 1]}, "loss became -inf at step 11"),
+        ({"loss": [-INF, 1, 1]}, "loss is -inf at step 11"),
     ],
 )
 def test_the_first_step_and_metric_that_is_no_number_are_named(series, message):
