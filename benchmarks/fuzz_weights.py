@@ -132,7 +132,7 @@ def drafts() -> list[Draft]:
         ("unet", {"in_channels": 1, "out_channels": 1, "base_channels": 1, "depth": 1, "frame_channels": 1}),
         ("stack", {}),
     ):
-        model = Stack(Stack.Config()) if name == "stack" else zoo.build(name, kind=settings)
+        model = Stack(Stack.Config()) if name == "stack" else zoo.build(name, settings)
         config = vars(model.config)
         tensors: list[list[Any]] = []
         for key, tensor in model.state_dict().items():

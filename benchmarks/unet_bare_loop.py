@@ -33,7 +33,7 @@ def train(steps: int, base: int, batch_size: int, precision: str) -> None:
     pairs = [(batch["past"].flatten(1, 2), batch["future"].flatten(1, 2)) for batch in batches]
 
     torch.manual_seed(0)
-    model = zoo.build("unet", kind=recipe["model"]).to(memory_format=torch.channels_last)
+    model = zoo.build("unet", recipe["model"]).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-2, fused=True)
     schedule = OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)

@@ -37,7 +37,7 @@ def settings(base: int, batch_size: int, precision: str) -> dict[str, dict[str, 
 
 
 def zoo_unet(base: int) -> nn.Module:
-    return zoo.build("unet", kind=settings(base, 1, "float32")["model"])
+    return zoo.build("unet", settings(base, 1, "float32")["model"])
 
 
 def smp_unet(base: int) -> nn.Module:

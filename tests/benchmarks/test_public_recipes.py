@@ -31,6 +31,7 @@ def test_the_other_unet_has_the_same_number_of_operations_within_twenty_percent(
     assert all(0.8 <= ratio <= 1.2 for ratio in ratios), ratios
 
 
+@pytest.mark.long
 def test_the_published_gan_can_be_trained_and_evaluated_as_a_plugin(tmp_path: Path) -> None:
     words = ["run.steps=2", "run.device=cpu", "dataset.source=subset", "--folder", str(tmp_path / "run")]
     command = [sys.executable, "-m", "zoo_core", "--plugin", str(BENCHMARKS / "public_cgan.py"), "run", "public-cgan"]

@@ -63,21 +63,21 @@ def helped() -> dict[str, tuple[int, str]]:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.key)
-def test_every_script_of_the_suite_takes_the_arguments_it_is_given(helped, script) -> None:
+def test_every_script_of_the_suite_accepts_its_arguments(helped, script) -> None:
     code, text = helped[script.key]
     assert code == 0
     for word in script.arguments:
         assert not word.startswith("--") or word in text
 
 
-def test_a_row_says_on_which_side_of_its_bar_it_stands() -> None:
-    assert [Row("", "", 2).holds(value) for value in (1.99, 2, 2.01)] == [False, True, True]
-    assert [Row("", "", 2, at_least=False).holds(value) for value in (1.99, 2, 2.01)] == [True, True, False]
+def test_a_row_compares_a_ratio_with_its_target() -> None:
+    assert [Row("", "", 2).reaches_target(value) for value in (1.99, 2, 2.01)] == [False, True, True]
+    assert [Row("", "", 2, at_least=False).reaches_target(value) for value in (1.99, 2, 2.01)] == [True, True, False]
 
 
-def test_the_page_says_what_falls_short_and_what_was_not_measured() -> None:
+def test_the_page_shows_what_misses_its_target_and_what_was_not_measured() -> None:
     text = page(RESULTS)
-    assert "1 of 2 rows stand where they should." in text
+    assert "1 of 2 rows reach their target." in text
     assert "| zoo.load / meta device and load_file, seconds | 1.3 (1.2 to 1.4) | ≤ 1.1 | falls short |" in text
     assert "| timm.create_model / zoo.load, seconds | 4 (3.5 to 5) | ≥ 1 |  |" in text
     assert "| from_pretrained / zoo.load, seconds | not measured | ≥ 1 | |" in text

@@ -22,7 +22,10 @@ def test_the_page_names_every_format() -> None:
     assert all(f"`{ending}`" in PAGE or ending in PAGE for ending in EXTENSIONS.values())
 
 
-@pytest.mark.parametrize(("containing", "file"), [("onnxruntime", "unet-digit-scenes.onnx"), ("torch", "scenes.pt2")])
+@pytest.mark.parametrize(
+    ("containing", "file"),
+    [pytest.param("onnxruntime", "unet-digit-scenes.onnx", marks=pytest.mark.long), ("torch", "scenes.pt2")],
+)
 def test_an_exported_file_runs_with_the_code_on_the_page(tmp_path: Path, containing: str, file: str) -> None:
     command = [sys.executable, "-m", "zoo_core", "export", "unet-digit-scenes", "-o", file]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)

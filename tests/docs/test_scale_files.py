@@ -100,6 +100,7 @@ def steps(run):
     return [int(path.name.removeprefix("step-")) for path in (run / "checkpoints").iterdir()]
 
 
+@pytest.mark.long
 def test_torchrun_sh_stops_on_both_machines_and_resumes_when_it_is_called_again(environment, tmp_path):
     def both():
         return [start(environment, "torchrun.sh", NODE_RANK=str(rank)) for rank in range(2)]

@@ -220,7 +220,7 @@ run = tiny.resume(Path("run"))
 assert run.step == 12
 model, _ = load(Path("run"), tiny.catalog())
 assert model(tiny.torch.zeros(2, 3)).isfinite().all()
-assert evaluate(Path("run"), tiny.catalog(), [], 0).agree
+assert evaluate(Path("run"), tiny.catalog(), [], 0).match
 done = publish(Path("run"), "MIT", Path("line.safetensors"), tiny.catalog(), dtype="float16")
 load(done.weights, tiny.catalog(), dtype="bfloat16")
 print(read_header(done.weights).metadata["license"], "open" in seen, "import" in seen)

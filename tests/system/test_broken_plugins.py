@@ -35,7 +35,7 @@ BROKEN = {
     "newer": ("from zoo_core import a_name_of_the_future", "cannot import name 'a_name_of_the_future'"),
     "encoded": ("# -*- coding: no-such-encoding -*-", "SyntaxError"),
     "deep": ("def f(): f()\nf()", "RecursionError"),
-    "future": ("zoo_api_version = 99", "written for version 99 of what plugins may use, but this zoo has 1"),
+    "future": ("zoo_api_version = 99", "it needs version 99 of the plugin API, but this zoo has version 1"),
     "wordy": ("zoo_api_version = 'two'", "zoo_api_version is 'two', but should be a number"),
     "register": (registering("raise KeyError('gone')"), "KeyError: 'gone'"),
     "half": (
@@ -54,7 +54,7 @@ BROKEN = {
     ),
     "spaced": (registering(MODEL.format("two words", "collections:Counter")), "called 'two words'"),
     "climber": (registering(MODEL.format("../up", "collections:Counter")), "called '../up'"),
-    "path": (registering(MODEL.format("path", "os.path")), "should say 'package.module:Class'"),
+    "path": (registering(MODEL.format("path", "os.path")), "should have the form 'package.module:Class'"),
     "twice": (
         registering("[" + ", ".join([MODEL.format("twin", "collections:Counter")] * 2) + "]"),
         "registers the model 'twin' twice",
@@ -145,7 +145,7 @@ def test_the_others_load_beside_them(told, name):
 def test_of_two_distributions_with_one_name_the_second_is_told_so(told):
     first, second = told["same"]
     assert (first["state"], second["state"]) == ("loaded", "broken")
-    assert "another distribution brings a plugin called 'same', too" in second["provides"]
+    assert "another distribution also contains a plugin called 'same'" in second["provides"]
 
 
 def test_an_entry_point_that_leads_nowhere_is_broken(told):
@@ -163,7 +163,7 @@ def test_zoos_own_names_are_all_there_and_each_broken_plugin_has_one_line(site):
         lines = [line for line in done.stderr.splitlines() if line.startswith(f"warning: the plugin '{name}' (zoo-p")]
         assert len(lines) == 1, name
         hint = CURES.get(name, "Update it")
-        assert lines[0].endswith(f". {hint}, or leave it out: zoo plugins disable {name}")
+        assert lines[0].endswith(f". {hint}, or disable it: zoo plugins disable {name}")
 
 
 def test_asking_for_what_a_broken_plugin_would_have_brought_says_so(site):
@@ -210,7 +210,7 @@ def test_a_plugin_that_is_left_out_is_not_imported(site):
     done = zoo(site, "plugins", "--json")
     states = {row["name"]: row for row in json.loads(done.stdout)}
     assert states["hangs"]["state"] == "disabled"
-    assert "ZOO_DISABLE_PLUGINS names it" in states["hangs"]["provides"]
+    assert "ZOO_DISABLE_PLUGINS includes it" in states["hangs"]["provides"]
 
 
 def test_only_what_is_named_is_loaded(site):

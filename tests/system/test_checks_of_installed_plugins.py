@@ -104,10 +104,10 @@ def check(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
     ("name", "reason"),
     [("heavy", "torch is imported as plugins are registered"), ("slow", "ms to register, but should take under 50")],
 )
-def test_a_registration_that_is_not_light_is_found(site, name, reason):
+def test_a_registration_that_is_not_fast_is_found(site, name, reason):
     done = check(site, name)
     assert done.returncode == 1
-    (line,) = [line for line in done.stdout.splitlines() if "registration-is-light" in line]
+    (line,) = [line for line in done.stdout.splitlines() if "registration-is-fast" in line]
     assert line.startswith("failed")
     assert reason in line
 
@@ -115,13 +115,13 @@ def test_a_registration_that_is_not_light_is_found(site, name, reason):
 @pytest.mark.parametrize(
     ("name", "state", "reason"),
     [
-        ("apart", "failed", "differs between two processes"),
+        pytest.param("apart", "failed", "differs between two processes", marks=pytest.mark.long),
         ("keeping", "failed", "the trainer's self.kept differs between two processes"),
-        ("lonely", "failed", "two processes do not finish: "),
+        pytest.param("lonely", "failed", "two processes fail: ", marks=pytest.mark.long),
         ("together", "passed", "two-processes-agree"),
     ],
 )
-def test_two_processes_that_part_are_found(site, name, state, reason):
+def test_processes_with_different_results_are_found(site, name, state, reason):
     done = check(site, f"{name}-digits", "--only", "two-processes-agree")
     (line,) = [line for line in done.stdout.splitlines() if "two-processes-agree" in line]
     assert line.startswith(state), done.stdout

@@ -1,4 +1,4 @@
-"""The command as a person types it: real processes, real signals, the shipped digits."""
+"""The installed command: real processes, real signals, the bundled digits."""
 
 import json
 import os
@@ -32,9 +32,9 @@ def zoo(folder, *arguments):
 
 
 def report(done):
-    """What `zoo run` ends by saying, by its first word."""
-    lines = [line.split(maxsplit=1) for line in done.stdout.splitlines() if line.startswith("  ")]
-    return {word.replace("go", "go on"): text.removeprefix("on ").strip() for word, text in lines}
+    """The lines that `zoo run` prints at its end, by their label."""
+    lines = [line.strip() for line in done.stdout.splitlines() if line.startswith("  ")]
+    return dict(re.split(r" {2,}", line, maxsplit=1) for line in lines)
 
 
 def weights_of(run):
@@ -42,7 +42,7 @@ def weights_of(run):
 
 
 def tensors_of(run):
-    """The weights without what the file says of itself, in which other settings differ that change no weight."""
+    """The bytes of the tensors, without the metadata, which contain settings that do not change the weights."""
     whole = weights_of(run)
     return whole[8 + int.from_bytes(whole[:8], "little") :]
 
@@ -59,7 +59,7 @@ def done(place):
     return zoo(place, "run", *SMALL, *words)
 
 
-def test_a_run_ends_well_and_says_where_it_lies_how_it_went_and_what_to_type(place, done):
+def test_a_run_reports_its_folder_its_metrics_and_the_next_commands(place, done):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("clsgan-mnist: done, step 30\n")
     said = report(done)
@@ -68,8 +68,8 @@ def test_a_run_ends_well_and_says_where_it_lies_how_it_went_and_what_to_type(pla
     last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["step"] == 30
     for name in ("generator_loss", "discriminator_loss", "real_loss", "fake_loss"):
-        assert f"{name} {last[name]:.4g}" in said["metrics"]
-    assert said["look"] == f"zoo predict {said['run']} -o image.png"
+        assert f"{name} {last[name]:.4g}" in said["train metrics"]
+    assert said["predict"] == f"zoo predict {said['run']} -o image.png"
     assert said["curves"] == f"tensorboard --logdir {said['run']}"
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["step-000000020", "step-000000030"]
     assert sorted(path.name for path in (run / "previews").iterdir()) == ["step-000015.png", "step-000030.png"]
@@ -83,8 +83,8 @@ def test_a_pipe_gets_plain_lines(done):
     assert re.match(r"step 30/30  epoch 0\.12  [\d.]+ steps/s  .*generator_loss [\d.]+.*  left 0:00:00$", lines[-1])
 
 
-def test_the_command_it_prints_writes_a_picture_of_digits(place, done):
-    program, *arguments = shlex.split(report(done)["look"])
+def test_the_printed_predict_command_writes_an_image_of_digits(place, done):
+    program, *arguments = shlex.split(report(done)["predict"])
     assert program == "zoo"
     looked = zoo(place, *arguments)
     assert looked.returncode == 0, looked.stderr
@@ -94,7 +94,7 @@ def test_the_command_it_prints_writes_a_picture_of_digits(place, done):
         assert picture.convert("L").getextrema()[1] > 50
 
 
-def test_labels_are_asked_for_by_the_recipes_name(place, done):
+def test_predict_uses_the_newest_run_of_a_recipe(place, done):
     looked = zoo(place, "predict", "clsgan-mnist", "labels=[5,5,5,5]", "seed=1", "-o", "fives.png")
     assert looked.returncode == 0, looked.stderr
     assert looked.stdout == ""
@@ -103,7 +103,7 @@ def test_labels_are_asked_for_by_the_recipes_name(place, done):
         assert picture.size == (4 * 30 + 2, 30 + 2)
     lost = zoo(place, "predict", "clsgan-mnist", "labels=[5]")
     assert (lost.returncode, lost.stdout) == (2, "")
-    assert "no file is given for it" in lost.stderr
+    assert "no file is given" in lost.stderr
 
     wrong = zoo(place, "predict", "clsgan-mnist", "labels=[12]", "-o", "twelve.png")
     assert (wrong.returncode, wrong.stdout) == (2, "")
@@ -111,17 +111,17 @@ def test_labels_are_asked_for_by_the_recipes_name(place, done):
     assert not (place / "twelve.png").exists()
 
 
-def test_a_folder_that_is_there_is_never_written_over(place, done):
+def test_an_existing_folder_is_never_overwritten(place, done):
     run = place / report(done)["run"]
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     again = zoo(place, "run", *SMALL, "run.steps=1", "--folder", run)
     assert again.returncode == 2
     assert "Traceback" not in again.stderr
-    assert f"error: the run folder {run} is there already" in again.stderr
+    assert f"error: the run folder {run} already exists" in again.stderr
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_what_a_run_wrote_repeats_it(place, done):
+def test_the_config_of_a_run_repeats_it(place, done):
     run = place / report(done)["run"]
     again = zoo(place, "run", "--config", run / "config.yaml", "--folder", "again")
     assert again.returncode == 0, again.stderr
@@ -174,7 +174,7 @@ def uninterrupted(place):
         pytest.param(signal.SIGTERM, 143, [], id="SIGTERM", marks=pytest.mark.long),
     ],
 )
-def test_a_signal_ends_a_run_after_the_step_and_resuming_gives_what_it_would_have_been(
+def test_a_run_stopped_by_a_signal_and_resumed_has_the_weights_of_an_uninterrupted_one(
     tmp_path, uninterrupted, number, code, words
 ):
     stopped = stopped_by(number, tmp_path, words)
@@ -184,9 +184,9 @@ def test_a_signal_ends_a_run_after_the_step_and_resuming_gives_what_it_would_hav
     step = newest_checkpoint(run)
     assert 0 < step < STEPS
     assert stopped.stdout.startswith(f"clsgan-mnist: stopped by {number.name} at step {step}\n")
-    assert report(stopped)["go on"] == f"zoo run --resume {report(stopped)['run']}"
+    assert report(stopped)["resume"] == f"zoo run --resume {report(stopped)['run']}"
 
-    _, *arguments = shlex.split(report(stopped)["go on"])
+    _, *arguments = shlex.split(report(stopped)["resume"])
     finished = zoo(tmp_path, *arguments)
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout.startswith(f"clsgan-mnist: done, step {STEPS}\n")
@@ -220,10 +220,10 @@ def test_a_key_press_before_the_first_step_leaves_nothing(tmp_path):
         ([*SMALL, "run.step=3"], "run.step: recipe 'clsgan-mnist' has no such setting.", "Did you mean 'run.steps'?"),
         ([*SMALL, "run.batch_size=4001"], "the dataset has only 4000 training examples.", "run.batch_size=4000"),
         ([*SMALL, "run.device=cuda:99"], "run.device is 'cuda:99'", "--device cpu"),
-        (["--resume", "nowhere"], "nowhere is no run's folder: it holds no config.yaml.", "runs"),
+        (["--resume", "nowhere"], "nowhere is not the folder of a run: it has no config.yaml.", "runs"),
     ],
 )
-def test_a_mistake_gets_two_lines_and_writes_nothing(tmp_path, words, message, hint):
+def test_an_error_has_two_lines_and_writes_nothing(tmp_path, words, message, hint):
     failed = zoo(tmp_path, "run", *words)
     problem, advice = failed.stderr.splitlines()
     assert failed.returncode == 2

@@ -75,6 +75,7 @@ def test_the_tests_of_the_plugin_pass(python, project):
     assert "failed" not in done.stdout
 
 
+@pytest.mark.long
 def test_every_conformance_check_passes_or_is_skipped(python, tmp_path):
     done = run([str(python), "-m", "zoo_core", "check", NAME, "--json"], tmp_path)
     rows = json.loads(done.stdout)

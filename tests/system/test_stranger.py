@@ -57,6 +57,7 @@ def test_an_installed_vae_trains_on_idx_files(python: Path, tmp_path: Path) -> N
     assert (tmp_path / "new.png").is_file()
 
 
+@pytest.mark.long
 def test_the_tests_of_an_installed_plugin_pass(python: Path, tmp_path: Path) -> None:
     tests = EXAMPLES / "zoo_vae" / "tests"
     output = _python(

@@ -69,14 +69,14 @@ def here(*registries: Path) -> Catalog:
 
 def test_a_model_whose_settings_have_the_names_of_keyword_arguments_is_built() -> None:
     with here().active():
-        model = zoo.build("collisions", kind=KEYWORDS)
+        model = zoo.build("collisions", KEYWORDS)
     assert vars(model.config) == KEYWORDS
 
 
 def test_a_model_whose_settings_have_the_names_of_keyword_arguments_is_loaded(tmp_path: Path) -> None:
     file = tmp_path / "collisions.safetensors"
     with here().active():
-        write(file, zoo.build("collisions", kind=KEYWORDS).state_dict(), {"model": "collisions", "config": KEYWORDS})
+        write(file, zoo.build("collisions", KEYWORDS).state_dict(), {"model": "collisions", "config": KEYWORDS})
         assert vars(zoo.load(file).config) == KEYWORDS
         changed, keys = zoo.load(file, {"kind": 5, "device": 9}, strict=False, device="cpu", dtype="bfloat16")
     assert (changed.config.kind, changed.config.device) == (5, 9)
@@ -86,14 +86,14 @@ def test_a_model_whose_settings_have_the_names_of_keyword_arguments_is_loaded(tm
 
 def test_a_setting_given_as_a_keyword_is_refused() -> None:
     with pytest.raises(TypeError, match="latent_dim"):
-        zoo.build("clsgan", {"latent_dim": 3})  # type: ignore[call-overload]
+        zoo.build("clsgan", latent_dim=3)  # type: ignore[call-overload]
 
 
 @pytest.fixture
 def my_registry(tmp_path: Path) -> Path:
     """A registry file that lists weights called ``my-line``."""
     with tiny.catalog().active():
-        write(tmp_path / "line.safetensors", zoo.build("line").state_dict(), tiny.STORY)
+        write(tmp_path / "line.safetensors", zoo.build("line").state_dict(), tiny.METADATA)
     sha256 = hashlib.sha256((tmp_path / "line.safetensors").read_bytes()).hexdigest()
     listed = f"weights:\n  my-line: {{location: line.safetensors, sha256: {sha256}, license: MIT}}\n"
     (tmp_path / "my.yaml").write_text(listed)

@@ -48,7 +48,8 @@ def test_the_recipe_in_a_file_resolves(entry):
     from zoo_core.registry.resolve import resolve
     from zoo_core.tools.evaluate import recipe_of
 
-    assert resolve(recipe_of(read_header(local_path(entry))), default()).keys() == {"model", "dataset", "trainer"}
+    resolved = resolve(recipe_of(read_header(local_path(entry))), default())
+    assert resolved.load().keys() == {"model", "dataset", "trainer"}
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)

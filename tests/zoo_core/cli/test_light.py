@@ -74,7 +74,7 @@ LIGHT = [
     (["list", "weights"], ""),
     (["weights", "list"], "digit-classifier-mnist"),
     (["weights", "--help"], "publish"),
-    (["weights", "remove", "--help"], "fetched"),
+    (["weights", "remove", "--help"], "downloaded"),
     (["eval", "--help"], "--tolerance"),
     (["reproduce", "--help"], "--folder"),
     (["list", "plugins"], "zoo-core"),

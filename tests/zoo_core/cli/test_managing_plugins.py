@@ -129,6 +129,7 @@ def test_a_single_file_is_loaded_only_with_the_option(zoo, one_file, tmp_path):
     assert resumed.returncode == 0, resumed.stderr
 
 
+@pytest.mark.long
 def test_a_single_file_may_use_a_trainer_that_loads_weights(zoo, tmp_path):
     (tmp_path / "mine.py").write_text(
         "import zoo_core as zoo\n"

@@ -67,8 +67,8 @@ def sweep(tmp_path: Path, run_command):
         ([RECIPE, RATES, "--metric", "a", "--storage", "b"], "the storage b can't be opened", "postgresql://"),
         (["--resume", "nowhere"], "nowhere is not the folder of a sweep: it has no sweep.yaml.", "`ls sweeps`"),
         (["--resume", "last"], "there is no sweep in sweeps.", "zoo sweep RECIPE"),
-        (["--resume", "last", "--metric", "a"], "a sweep that is resumed keeps what it began with", "Leave it out."),
-        (["--show", "last", "--trials", "5"], "a sweep that is shown keeps what it began with", "Leave it out."),
+        (["--resume", "last", "--metric", "a"], "a sweep that is resumed keeps its settings", "Leave it out."),
+        (["--show", "last", "--trials", "5"], "a sweep that is shown keeps its settings", "Leave it out."),
     ],
 )
 def test_a_usage_error_has_a_hint_and_writes_nothing(sweep, arguments, message, hint):

@@ -37,9 +37,7 @@ def test_a_step_that_runs_out_of_memory_ends_the_run_and_names_what_to_lower(tmp
         tiny.train(tmp_path / "run", "trainer.allocate_at=13", callbacks=(watcher,))
     assert failed.value.message.startswith("out of memory on cpu after step 12: ")
     assert "1125899906842624 bytes" in failed.value.message
-    assert failed.value.hint == (
-        f"Lower run.batch_size (it is 8) or the image size. The run lies in {tmp_path / 'run'}."
-    )
+    assert failed.value.hint == (f"Lower run.batch_size (it is 8) or the image size. The run is in {tmp_path / 'run'}.")
     assert watcher.heard == ["started at 0", "saved 10", "failed"]
     assert checkpoint.load_newest(tmp_path / "run" / "checkpoints")[0] == 10
 

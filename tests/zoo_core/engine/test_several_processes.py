@@ -156,8 +156,9 @@ def test_a_sharded_network_trains_like_an_unsharded_one_and_resumes_either_way(f
 
 @pytest.mark.parametrize(
     "words",
-    [pytest.param(["run.precision=float32"], marks=pytest.mark.long), ["run.precision=bfloat16", "dataset.size=32"]],
+    [["run.precision=float32"], ["run.precision=bfloat16", "dataset.size=32"]],
 )
+@pytest.mark.long
 def test_a_large_unet_is_sharded_without_changes(tmp_path, words):
     done = run(
         "unet-moving-mnist", "dataset.source=subset", "run.steps=2", "run.batch_size=4", "dataset.test_clips=3",
@@ -172,7 +173,7 @@ def test_a_large_unet_is_sharded_without_changes(tmp_path, words):
     ("words", "message"),
     [
         (["two", "run.fsdp=true"], "the trainer has several networks"),
-        (["unet-moving-mnist", "dataset.source=subset", "run.fsdp=true"], "holds self.average, a whole copy"),
+        (["unet-moving-mnist", "dataset.source=subset", "run.fsdp=true"], "holds self.ema, a full copy"),
         (["one", "run.batch_size=7"], "should be divisible by 2 (processes: 2)"),
         pytest.param(["one", "run.sync_batch_norm=true"], "CPUs are not supported", marks=pytest.mark.long),
     ],
@@ -267,6 +268,7 @@ def test_a_script_under_torchrun_can_train_twice(folders, tmp_path):
         assert_same(tmp_path / name, folders / "one-together", 12)
 
 
+@pytest.mark.long
 def test_a_gan_with_batch_statistics_resumes_exactly_in_two_processes(tmp_path):
     words = ["clsgan-mnist", "dataset.source=subset", "run.device=cpu", "run.steps=120", "run.checkpoint_every=40",
              "run.log_every=20", "trainer.eval_classifier=", "trainer.cas_classifier=", "trainer.ada_start=0",
@@ -293,7 +295,9 @@ def wait_for(file):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("word", ["run.grad_accumulation_steps=4", "run.compile=true"])
+@pytest.mark.parametrize(
+    "word", ["run.grad_accumulation_steps=4", pytest.param("run.compile=true", marks=pytest.mark.long)]
+)
 def test_runs_with_accumulation_or_compilation_resume_exactly(tmp_path, word):
     if "compile" in word and shutil.which("g++") is None:
         pytest.skip("torch.compile needs a C++ compiler for a CPU")

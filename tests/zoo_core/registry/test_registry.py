@@ -86,7 +86,7 @@ def test_names_of_a_plugin_that_raises_are_removed(registry: Registry) -> None:
 def test_names_can_only_be_registered_inside_the_hook(registry: Registry) -> None:
     with pytest.raises(RuntimeError, match="inside the hook zoo_register"):
         registry.model("late", "collections:deque", summary="Late")
-    with pytest.raises(RuntimeError, match="within the hook zoo_register"):
+    with pytest.raises(RuntimeError, match="inside the hook zoo_register"):
         registry.recipes("late.yaml")
 
 

@@ -131,7 +131,7 @@ def test_the_card_has_usage_metrics_and_provenance(run, published):
         "zoo eval line.safetensors",
         "zoo reproduce line.safetensors",
         "seed 0, 20 steps",
-        "| data set | `points`, fingerprint " + metadata["dataset"],
+        "| dataset | `points`, fingerprint " + metadata["dataset"],
         "| license | CC-BY-4.0 |",
         "| model | `line`, ",
         f"torch {metadata['versions']['torch']}",
@@ -167,8 +167,8 @@ def test_an_existing_file_is_never_overwritten(published, tmp_path, there):
     ("arguments", "message"),
     [
         ({"dtype": "int8"}, "dtype is 'int8', but should be one of float32, float16, bfloat16."),
-        ({"name": "my line"}, "'my line' is no name"),
-        ({"name": "../line"}, "'../line' is no name"),
+        ({"name": "my line"}, "'my line' is not a valid name"),
+        ({"name": "../line"}, "'../line' is not a valid name"),
     ],
 )
 def test_an_invalid_argument_writes_nothing(published, tmp_path, arguments, message):

@@ -26,9 +26,10 @@ SHORT = [*SUBSET, "run.steps=16", "run.checkpoint_every=3", "run.log_every=4", "
     ("recipe", "words"),
     [
         ("clsgan-mnist", ["trainer.eval_classifier=", "trainer.cas_classifier="]),
-        (
+        pytest.param(
             "unet-digit-scenes",
             ["run.batch_size=2", "run.workers=1", "dataset.test_scenes=4", "dataset.validation_scenes=4"],
+            marks=pytest.mark.long,
         ),
     ],
 )

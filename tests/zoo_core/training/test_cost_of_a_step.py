@@ -77,7 +77,8 @@ print((Faults.seen[-2] - Faults.seen[59]) // 39)  # the first steps take what th
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc")
-def test_a_step_on_the_cpu_takes_no_memory_anew_from_the_system(tmp_path: Path) -> None:
+@pytest.mark.long
+def test_a_step_on_the_cpu_requests_no_new_memory_from_the_system(tmp_path: Path) -> None:
     """A page of memory that is handed out again costs a fault and is filled with zeros."""
 
     def faults(**more: str) -> int:

@@ -162,7 +162,7 @@ def test_config_repeats_the_run(done, tmp_path):
 def test_a_run_folder_that_exists_is_refused_and_untouched(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("three years of work")
-    with pytest.raises(NameTaken, match="is there already") as refused:
+    with pytest.raises(NameTaken, match="already exists") as refused:
         tiny.train(tmp_path / "mine")
     assert "--resume" in refused.value.hint
     assert files_of(tmp_path) == ["mine/thesis.txt"]

@@ -349,7 +349,9 @@ def test_a_damaged_file_is_an_error_that_names_it(folder, name):
 
 def test_an_array_of_another_shape_is_an_error_that_names_it(folder, digits):
     np.save(folder / "still.npy", digits[0])
-    with pytest.raises(zoo.ZooError, match=r"still\.npy holds \(28, 28\), but should hold \(T, H, W\)"):
+    with pytest.raises(
+        zoo.ZooError, match=r"still\.npy holds an array of shape \(28, 28\), but should hold \(T, H, W\)"
+    ):
         make(folder).train()
     (folder / "still.npy").unlink()
     np.savez(folder / "two.npz", a=digits[:5], b=digits[:5])

@@ -366,6 +366,7 @@ def test_a_mask_is_written_as_png_only(predict, tmp_path, scene_run, photo):
 # -- a killed run ----------------------------------------------------
 
 
+@pytest.mark.long
 def test_resume_after_kill_is_bit_identical(tmp_path, frame_run):
     process = subprocess.Popen(
         [*ZOO, "run", *FRAMES, "--folder", "killed"], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE

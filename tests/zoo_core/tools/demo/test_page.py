@@ -189,7 +189,7 @@ def test_a_drawn_digit_is_classified(page: Any) -> None:
     ("name", "upload", "message"),
     [
         ("unet-digit-scenes", "text.png", "text.png is not a supported image file."),
-        ("unet-digit-scenes", "bomb.png", "bomb.png is 9000 x 9000 pixels"),
+        ("unet-digit-scenes", "bomb.png", "bomb.png has 9000 x 9000 pixels"),
         ("unet-moving-mnist", "short.gif", "short.gif has 3 frames, but this model takes 10"),
     ],
 )

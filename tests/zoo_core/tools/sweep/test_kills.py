@@ -135,6 +135,7 @@ def test_two_processes_run_different_trials_of_one_folder(sweep):
     assert same(sweep.json("--show", "shared"), whole)
 
 
+@pytest.mark.long
 def test_machines_with_separate_folders_share_trials_through_a_storage(sweep):
     words = ("line", "trainer.learning_rate=1e-3,1e-2,2e-2,3e-2", "--metric=-error", *LONG)
     words = (*words, "--storage", f"sqlite:///{sweep.place}/shared.db")
