@@ -67,11 +67,11 @@ BROKEN = {
         "took longer than 2 s to load",
     ),
 }
-CURES = {
+HINTS = {
     "same": "Uninstall one of the two",
     "future": "Update zoo: pip install --upgrade zoo-core",
-    "hangs": "Give it more time: ZOO_PLUGIN_TIMEOUT=60",
-    "stubborn": "Give it more time: ZOO_PLUGIN_TIMEOUT=60",
+    "hangs": "Allow more time: ZOO_PLUGIN_TIMEOUT=60",
+    "stubborn": "Allow more time: ZOO_PLUGIN_TIMEOUT=60",
 }
 LOADED = {
     "good": registering(MODEL.format("good-counter", "collections:Counter")),
@@ -162,7 +162,7 @@ def test_zoos_own_names_are_all_there_and_each_broken_plugin_has_one_line(site):
     for name in [*BROKEN, "same", "missing"]:
         lines = [line for line in done.stderr.splitlines() if line.startswith(f"warning: the plugin '{name}' (zoo-p")]
         assert len(lines) == 1, name
-        hint = CURES.get(name, "Update it")
+        hint = HINTS.get(name, "Update it")
         assert lines[0].endswith(f". {hint}, or disable it: zoo plugins disable {name}")
 
 

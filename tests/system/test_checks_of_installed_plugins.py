@@ -102,7 +102,7 @@ def check(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("heavy", "torch is imported as plugins are registered"), ("slow", "ms to register, but should take under 50")],
+    [("heavy", "torch is imported during registration"), ("slow", "ms, but should take under 50 ms")],
 )
 def test_a_registration_that_is_not_fast_is_found(site, name, reason):
     done = check(site, name)
