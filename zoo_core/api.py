@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from zoo_core.trainer import Trainer
     from zoo_core.weights.matching import IncompatibleKeys
 
-RegistryFiles = Iterable[str | PathLike[str]]
+RegistryFiles = str | PathLike[str] | Iterable[str | PathLike[str]]
 
 
 def list(
@@ -237,8 +237,10 @@ def build(
     from zoo_core.registry.resolve import build as build_component
 
     if kind not in KINDS:
-        raise UnknownName(f"zoo builds no '{kind}'.", f"Choose from {', '.join(KINDS)}.")
-    return build_component(kind, name, settings or {}, _catalog(registry))
+        raise UnknownName(
+            f"kind is {kind!r}, but should be one of {', '.join(KINDS)}.", "Write for example kind='dataset'."
+        )
+    return build_component(kind, name, _checked(settings), _catalog(registry))
 
 
 @overload
@@ -320,11 +322,28 @@ def load(
     from zoo_core.weights.load import load as load_weights
 
     found = source if isinstance(source, str) else Path(source)
-    model, incompatible = load_weights(found, _catalog(registry), device, dtype, strict, settings)
+    model, incompatible = load_weights(found, _catalog(registry), device, dtype, strict, _checked(settings))
     return model if strict else (model, incompatible)
 
 
 def _catalog(registry: RegistryFiles) -> Catalog:
     """The current catalog, or one with further registry files."""
-    paths = [Path(path) for path in registry]
+    paths = [Path(path) for path in ([registry] if isinstance(registry, (str, PathLike)) else registry)]
     return Catalog(paths) if paths else current()
+
+
+def _checked(settings: Any) -> Mapping[str, Any]:
+    """``settings`` as a mapping.
+
+    Raises
+    ------
+    BadSetting
+        If they are something else, such as ``"key=value"``.
+    """
+    if settings is not None and not isinstance(settings, Mapping):
+        from zoo_core.errors import BadSetting
+
+        raise BadSetting(
+            f"settings is {settings!r}, but should be a mapping.", 'Write for example {"num_classes": 10}.'
+        )
+    return settings or {}

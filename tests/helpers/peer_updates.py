@@ -2,7 +2,7 @@
 
 Prints the maximal difference between the weights, for the generator and for the discriminator.
 
-    python tests/benchmarks/peer_updates.py lightning
+    python tests/helpers/peer_updates.py lightning
 """
 
 from __future__ import annotations

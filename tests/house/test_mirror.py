@@ -35,7 +35,7 @@ COVERED_ELSEWHERE = {
     "zoo_core/cli/top": ("zoo_core/tools/top/test_live", "runs the command"),
     "zoo_core/cli/verify_resume": ("zoo_core/tools/test_verify_resume", "runs the command"),
     "zoo_core/config/control": ("zoo_core/tools/demo/test_controls", "checks controls and their values"),
-    "zoo_core/config/overrides": ("zoo_core/cli/test_messages", "gives good and bad arguments"),
+    "zoo_core/config/arguments": ("zoo_core/cli/test_messages", "gives good and bad arguments"),
     "zoo_core/config/paths": ("zoo_core/config/test_layers", "reads files in ZOO_HOME"),
     "zoo_core/config/recipe": ("zoo_core/config/test_layers", "merges and overrides recipes"),
     "zoo_core/config/types": ("zoo_core/config/test_settings", "converts values"),

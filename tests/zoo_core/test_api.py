@@ -145,3 +145,29 @@ def test_settings_are_checked_once_for_a_run(tmp_path: Path, monkeypatch: pytest
 def test_the_repr_of_a_run_says_which_and_how_far(tmp_path: Path) -> None:
     run = tiny.train(tmp_path / "run", "run.steps=2")
     assert repr(run) == f"<Run line in {tmp_path / 'run'}: step 2 of 2>"
+
+
+def test_one_registry_file_may_be_given_by_itself(my_registry: Path) -> None:
+    assert "my-line" in zoo.list("weights", registry=str(my_registry))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: zoo.build("unet", "base_channels=8"), "settings is 'base_channels=8', but should be a mapping"),
+        (lambda: zoo.load("unet-digit-scenes", ["out_channels=27"]), "settings is ['out_channels=27'], but should be"),
+        (lambda: zoo.recipe("clsgan-mnist", {"run.steps": 4}), "the override {'run.steps': 4} should be text"),
+        (lambda: zoo.build("mnist", kind="data"), "kind is 'data', but should be one of model, trainer, dataset"),
+    ],
+)
+def test_an_argument_of_another_type_is_named_with_what_it_should_be(call: Any, message: str) -> None:
+    with pytest.raises(zoo.ZooError) as raised:
+        call()
+    assert message in raised.value.message
+
+
+def test_a_misspelled_setting_of_load_is_answered_with_a_name_that_works() -> None:
+    with pytest.raises(zoo.BadSetting) as raised:
+        zoo.load("unet-digit-scenes", {"out_channel": 27}, strict=False)
+    assert raised.value.hint == "Did you mean 'out_channels'?"
+    zoo.load("unet-digit-scenes", {"out_channels": 27}, strict=False)

@@ -10,7 +10,7 @@ import click
 
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import RecipeName
-from zoo_core.config.overrides import parse_arguments
+from zoo_core.config.arguments import parse_arguments
 from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.paths import RUNS, newest_run

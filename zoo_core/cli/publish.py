@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from zoo_core.cli import common_options, open_catalog
-from zoo_core.config.overrides import parse_arguments
+from zoo_core.config.arguments import parse_arguments
 from zoo_core.training.signals import exits_on_interrupt
 
 

@@ -17,7 +17,13 @@ from zoo_core.training.signals import EXIT_CODES, exits_on_interrupt
 @click.argument("source", metavar="NAME|FILE|RUN_DIR", type=WeightsName())
 @click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
 @device_option
-@click.option("--tolerance", default=0.05, show_default=True, help="Largest allowed relative difference of a metric.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=0.05,
+    show_default=True,
+    help="Largest allowed relative difference of a metric.",
+)
 @click.option("--folder", type=click.Path(path_type=Path), help="Folder of the run; by default runs/RECIPE/TIME.")
 @registry_option
 @json_option

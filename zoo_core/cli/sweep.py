@@ -49,7 +49,7 @@ def command(
 
     \b
     zoo sweep digit-classifier-mnist trainer.learning_rate=1e-4,1e-3,1e-2 --metric accuracy
-    zoo sweep unet-frames trainer.learning_rate=log:1e-4..1e-2 model.width=16..64 --metric=-mse --trials 30
+    zoo sweep unet-frames trainer.learning_rate=log:1e-4..1e-2 model.base_channels=16..64 --metric=-mse --trials 30
     zoo sweep --resume last
 
     a,b,c are choices, 1..8 and 0.0..0.5 ranges, log:1e-4..1e-2 is a logarithmic range; [1,2],[3,4] are two lists. All

@@ -274,6 +274,8 @@ def merge(
 
 def _parse_override(override: str, recipe: Recipe, all_keys: Callable[[], Mapping[str, str]]) -> dict[str, Any]:
     """``"trainer.learning_rate=1e-4"`` as a nested mapping."""
+    if not isinstance(override, str):
+        raise BadSetting(f"the override {override!r} should be text, key=value.", "Write for example 'run.steps=100'.")
     key, equals, text = override.partition("=")
     path = key.split(".")
     if not equals or not all(path):

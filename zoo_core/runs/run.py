@@ -67,7 +67,8 @@ class Run:
     train_metrics : dict of str to float
         The mean of every metric that a step reports, as last logged.
     validation_metrics : dict of str to float
-        The last evaluation on the validation split (``run.evaluate_every``).
+        The last evaluation on the validation split, which takes place every ``run.evaluate_every`` steps but not after
+        the last step. Empty until then.
     test_metrics : dict of str to float
         The evaluation on the test split at the end of the run. Empty until then.
     stopping : str

@@ -47,7 +47,7 @@ class MetricAccumulator:
         if not isinstance(value, Tensor) or value.ndim:
             raise RunFailed(
                 f"the trainer's step gives {describe_type(value)} as '{name}', but should give one number.",
-                "Give a tensor without dimensions: `loss.detach().mean()`, say.",
+                "Give a scalar tensor, for example `loss.detach().mean()`.",
             )
         return value
 

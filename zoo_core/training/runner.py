@@ -95,7 +95,7 @@ def evaluate(resolved: ResolvedRecipe, model: Model, step: int, *, validation: b
 def _agree_on_resuming(engine: AccelerateEngine, place: RunFolder, resume: bool) -> None:
     if not engine.process_group.all_equal(int(resume)):
         raise RunFailed(
-            "some processes resume a run, and others begin one.",
+            "some processes resume a run, and others start a new one.",
             f"{place.path} should be on a file system that all machines share.",
         )
 

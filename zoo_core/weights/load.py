@@ -121,7 +121,7 @@ def _config(header: Header, model_class: type[Any], name: str, changes: Mapping[
     known = getattr(model_class.Config, "__dataclass_fields__", {})
     for key in changes:
         if key not in known:
-            read(model_class.Config, {key: changes[key]}, f"model '{name}'", "model")  # raises with the nearest name
+            read(model_class.Config, {key: changes[key]}, f"model '{name}'")  # raises with the nearest name
     try:
         config = read(model_class.Config, header.metadata.get("config", {}), f"model '{name}'", "model")
     except BadSetting as error:
@@ -131,7 +131,7 @@ def _config(header: Header, model_class: type[Any], name: str, changes: Mapping[
         ) from error
     if not changes:
         return config
-    return read(model_class.Config, {**header.metadata.get("config", {}), **changes}, f"model '{name}'", "model")
+    return read(model_class.Config, {**header.metadata.get("config", {}), **changes}, f"model '{name}'")
 
 
 def _cast(model: Model, precision: torch.dtype, header: Header) -> None:

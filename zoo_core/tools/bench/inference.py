@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo_core.config.overrides import parse_arguments
+from zoo_core.config.arguments import parse_arguments
 from zoo_core.data.forward_inputs import Size, declared
 from zoo_core.engine.devices import find_device
 from zoo_core.engine.memory import memory_now, peak_memory
