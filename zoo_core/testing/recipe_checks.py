@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -248,8 +248,8 @@ def _step(loop: Loop, batch: Any, number: int) -> Any:
 def _measure_a_few(loop: Loop) -> None:
     """Let evaluations use two batches of each split."""
     splits = loop.splits
-    few = {
-        name: Subset(examples, range(min(len(examples), 2 * splits.batch_size)))
+    few: dict[str, Any] = {
+        name: Subset(cast(Any, examples), range(min(len(examples), 2 * splits.batch_size)))
         for name, examples in (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
     }
     loop.evaluator.splits = replace(splits, **few)
