@@ -170,6 +170,12 @@ class Recipe:
             raise BadSetting(
                 f"recipe '{self.name}' should give either run.steps or run.epochs.", "Add `run.steps=1000`."
             )
+        if settings.monitor and not settings.evaluate_every:
+            raise BadSetting(
+                f"{self.where('run.monitor')}run.monitor is '{settings.monitor}', but run.evaluate_every is 0, "
+                "so there is nothing to compare.",
+                "Write for example `run.evaluate_every=1000`.",
+            )
         return settings
 
     def where(self, full_key: str) -> str:

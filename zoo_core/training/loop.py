@@ -79,7 +79,8 @@ class Loop:
             self._log()
         if last or run.due(settings.preview_every):
             self.evaluator.preview()
-        if run.due(settings.evaluate_every) and not last:
+        # The last step is evaluated on the test split, and on the validation split only to compare it with the others.
+        if (run.due(settings.evaluate_every) and not last) or (last and settings.monitor):
             self.evaluator.validate()
             self.checkpoints.save_if_best()
         if not last and (run.due(settings.checkpoint_every) or self.checkpoints.overdue()):

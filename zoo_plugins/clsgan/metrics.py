@@ -29,7 +29,7 @@ _BATCH_SIZE = 1000
 
 @dataclass
 class GANEvaluator:
-    """Computes the metrics of generators against the same real images, whose statistics are computed once.
+    """Computes the metrics of generators. Statistics of real images are computed again only if the images change.
 
     ``eval_classifier`` names published weights; ``cas_classifier`` a model that is trained for the CAS, or None.
 
@@ -46,6 +46,7 @@ class GANEvaluator:
         # Loaded before the first step, so that missing weights are an error at the start and not at the end of a run.
         self.classifier: Any = zoo.load(self.eval_classifier).to(self.device)
         self._frechet: Any = None
+        self._real: tuple[Tensor, Tensor] | None = None
 
     @torch.no_grad()
     def evaluate(
@@ -58,8 +59,9 @@ class GANEvaluator:
         count = IMAGES_PER_CLASS * self.config.num_classes
         label = torch.arange(count, device=self.device) % self.config.num_classes
         image = self._generate(generator, label)  # (count, 1, 28, 28)
-        if self._frechet is None:
-            self._update_real(batches, train_batches, count)
+        real = _all_examples(batches)
+        if self._real is None or not all(map(torch.equal, real, self._real)):
+            self._update_real(real, train_batches, count)
         metrics = {
             "frechet_distance": self._frechet_distance(image),
             "frechet_distance_real": self._frechet_distance_real,
@@ -90,12 +92,10 @@ class GANEvaluator:
         generator.train(was_training)
         return torch.cat(images)
 
-    def _update_real(self, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch], count: int) -> None:
+    def _update_real(self, real: tuple[Tensor, Tensor], train_batches: Iterable[zoo.Batch], count: int) -> None:
         from torchmetrics.image.fid import FrechetInceptionDistance  # seconds to import, and used by evaluation only
 
-        stored = list(batches)
-        image, label = (torch.cat([batch[name] for batch in stored]) for name in ("image", "label"))
-        self._real = image, label
+        self._real = image, label = real
         self._real_std = _intra_class_std(image, label, self.config.num_classes)
         self._frechet = FrechetInceptionDistance(
             _Features(self.classifier), reset_real_features=False, normalize=True, input_img_size=IMAGE_SHAPE
@@ -108,6 +108,7 @@ class GANEvaluator:
             self._cas_real = self._train_and_score(train_image, train_label)
 
     def _train_and_score(self, image: Tensor, label: Tensor) -> float:
+        assert self._real is not None  # noqa: S101  # set by the evaluation that calls this
         return train_and_score(self.cas_classifier or "", image, label, *self._real, self.config.num_classes)
 
     def _frechet_distance(self, image: Tensor) -> float:
@@ -128,6 +129,13 @@ class _Features(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return self.classifier.features(image)  # type: ignore[no-any-return]
+
+
+def _all_examples(batches: Iterable[zoo.Batch]) -> tuple[Tensor, Tensor]:
+    """All images and their labels."""
+    stored = list(batches)
+    image, label = (torch.cat([batch[name] for batch in stored]) for name in ("image", "label"))
+    return image, label
 
 
 def _first_examples(batches: Iterable[zoo.Batch], count: int) -> tuple[Tensor, Tensor]:

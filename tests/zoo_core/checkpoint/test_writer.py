@@ -172,6 +172,17 @@ def test_the_best_checkpoint_by_the_monitored_metric_is_kept(tmp_path, best):
     assert steps(tmp_path / "run") == [14, 30]
 
 
+def test_the_last_step_is_compared_as_well(tmp_path):
+    train_with_metrics(tmp_path / "run", "run.steps=13", "run.evaluate_every=6", "run.monitor=score")
+    _, state, *_ = checkpoint.load_newest(tmp_path / "run" / "checkpoints")
+    assert state["run.best"][1] == {"step": 13, "value": -1.0}
+
+
+def test_a_monitored_metric_without_evaluations_is_refused(tmp_path):
+    with pytest.raises(BadSetting, match=r"run\.monitor is 'score', but run\.evaluate_every is 0"):
+        train_with_metrics(tmp_path / "run", "run.monitor=score", "run.evaluate_every=0")
+
+
 def test_a_resumed_run_keeps_the_best_checkpoint(tmp_path):
     words = ("run.monitor=score", "run.keep_checkpoints=1")
     train_with_metrics(tmp_path / "run", *words, callbacks=(tiny.Watcher(stop_at=18),))
