@@ -14,15 +14,17 @@ from zoo_core.checkpoint.best import Best
 from zoo_core.checkpoint.serialize import Packed, pack, unpack
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.checkpoint.writer import AsyncCheckpointWriter
+from zoo_core.config.recipe import Recipe
+from zoo_core.config.yaml_reader import read_text
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import local
-from zoo_core.errors import RunFailed
+from zoo_core.errors import BadFile, RunFailed, one_line
 from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.metrics import MetricAccumulator
 
 # Beside the attributes of a trainer, none of which can have these names.
-_METRICS, _BEST, _ENGINE = "run.metrics", "run.best", "run.engine"
+_METRICS, _BEST, _ENGINE, _RECIPE = "run.metrics", "run.best", "run.engine", "run.recipe"
 
 
 class Checkpoints:
@@ -39,7 +41,9 @@ class Checkpoints:
         self.run, self.engine, self.state = run, engine, state
         self.metrics, self.callbacks = metrics, callbacks
         self.best = Best()
-        self.writer = AsyncCheckpointWriter(run.folder.checkpoints, run.settings.keep_checkpoints)
+        self.writer = AsyncCheckpointWriter(
+            run.folder.checkpoints, run.settings.keep_checkpoints, sync_first=[run.folder.metrics]
+        )
         self.saved_step = -1
         self.saved_at = time.monotonic()
 
@@ -61,7 +65,12 @@ class Checkpoints:
         if self.engine.is_rank_zero or self.engine.fsdp:  # the parts of a sharded network come from all processes
             captured = self.state.capture()
         if self.engine.is_rank_zero:
-            kept = {_METRICS: self.metrics.state_dict(), _BEST: asdict(self.best), _ENGINE: self.engine.state_dict()}
+            kept = {
+                _METRICS: self.metrics.state_dict(),
+                _BEST: asdict(self.best),
+                _ENGINE: self.engine.state_dict(),
+                _RECIPE: run.recipe.as_yaml(),
+            }
             packed = {name: pack(state) for name, state in kept.items()}
             self.writer.begin(run.step, {**captured, **packed}, self.best.steps)
         self.saved_step, self.saved_at = run.step, time.monotonic()
@@ -100,6 +109,11 @@ class Checkpoints:
             raise RunFailed(message, "Make room, then resume from the last checkpoint with --resume.") from saved.error
         warnings.warn(f"{message} The training continues, and the next checkpoint is tried.", stacklevel=2)
 
+    def recipe_of(self, captured: Mapping[str, Packed]) -> Recipe:
+        """The recipe that the run had when a checkpoint was written."""
+        values = dict(read_text(unpack(*captured[_RECIPE])))
+        return Recipe(values.pop("recipe"), values)
+
     def restore(self, step: int, captured: Mapping[str, Packed]) -> None:
         """Put back what a checkpoint of ``step`` holds.
 
@@ -107,10 +121,17 @@ class Checkpoints:
             BadFile: if it is not one of this trainer.
         """
         state = dict(captured)
-        self.metrics.load_state_dict(unpack(*state.pop(_METRICS, ({}, {}))))
-        self.best = Best(**unpack(*state.pop(_BEST, ({}, {}))))
-        self.engine.load_state_dict(unpack(*state.pop(_ENGINE, ({}, {}))))
-        self.state.restore(state)
+        try:
+            del state[_RECIPE]
+            self.metrics.load_state_dict(unpack(*state.pop(_METRICS)))
+            self.best = Best(**unpack(*state.pop(_BEST)))
+            self.engine.load_state_dict(unpack(*state.pop(_ENGINE)))
+            self.state.restore(state)
+        except (LookupError, TypeError, AttributeError) as error:
+            raise BadFile(
+                f"the checkpoint of step {step} does not fit: {one_line(repr(error))}.",
+                "Resume with the recipe and the plugin version that wrote the checkpoint.",
+            ) from error
         self.run.step = self.saved_step = step
 
     def _refuse_not_finite(self) -> None:

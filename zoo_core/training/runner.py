@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 import pluggy
 
-from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.config.recipe import read_config
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import full_tensor
@@ -28,6 +27,7 @@ from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
 from zoo_core.training.error_attribution import attribute_error, attributing_errors
 from zoo_core.training.loop import Loop
+from zoo_core.training.resume import repair_environment, restore
 from zoo_core.training.signals import stops_after, stops_on_signal
 from zoo_core.weights import format as weights_format
 from zoo_core.weights.metadata import weights_metadata
@@ -130,11 +130,15 @@ def _begin(
             assembly = assemble(resolved, engine, place, hooks)
         notes = list(assembly.data.warnings)
         if resume:
+            notes += repair_environment(
+                engine, place, lambda: _write_environment(resolved, engine, place, assembly.data)
+            )
             changed |= _changed_processes(place, engine)
-            notes += [*_restore(assembly.loop), *resume_warnings(changed)]
+            notes += [*restore(assembly.loop, resolved, changed), *resume_warnings(changed)]
             _record_changes(assembly.loop, changed)
         elif engine.is_rank_zero:
-            _describe(resolved, engine, place, assembly.data)
+            _write_environment(resolved, engine, place, assembly.data)
+            place.write_config(resolved.recipe.as_yaml())  # last, as a folder that has it can be resumed
     except BaseException:
         if not resume and engine.is_rank_zero:
             place.remove_if_empty()
@@ -142,28 +146,11 @@ def _begin(
     return assembly, notes
 
 
-def _describe(resolved: ResolvedRecipe, engine: AccelerateEngine, place: RunFolder, data: RunData) -> None:
-    """Write ``environment.json``, then ``config.yaml``: a folder that has both can be resumed."""
+def _write_environment(resolved: ResolvedRecipe, engine: AccelerateEngine, place: RunFolder, data: RunData) -> None:
     about = environment(
         resolved.catalog, resolved.recipe, engine.device, engine.precision, data.summary(), data.warnings
     )
     place.write_environment({**about, "processes": engine.world})
-    place.write_config(resolved.recipe.as_yaml())
-
-
-def _restore(loop: Loop) -> list[str]:
-    """Restore the newest whole checkpoint; returns what is wrong with newer ones."""
-    place = loop.run.folder.checkpoints
-    if not checkpoint.any_in(place):
-        return [f"{place} holds no checkpoint yet, so the run starts again at step 0."]
-    step, captured, damaged = checkpoint.load_newest(place)
-    loop.restore(step, captured)
-    if not loop.engine.process_group.all_equal(step):
-        raise RunFailed(
-            f"the processes do not see the same checkpoints: this one resumes at step {step}.",
-            f"{loop.run.path} should be on a file system that all machines share.",
-        )
-    return damaged
 
 
 def _changed_processes(place: RunFolder, engine: AccelerateEngine) -> dict[str, tuple[str, str]]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_core.config.paths import weights_folder
 from zoo_core.errors import BadFile
-from zoo_core.files import sha256_of, write_atomically
-from zoo_core.weights.header import read_listing, refuse_irregular
+from zoo_core.files import refuse_irregular, sha256_of, write_atomically
+from zoo_core.weights.header import read_listing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,7 @@ def check(path: Path, again: bool = False) -> Checked:
     Raises:
         BadFile: if the file does not exist or is not a regular file.
     """
-    refuse_irregular(path)
+    refuse_irregular(path, "Give a .safetensors file.")
     status = path.stat()
     cache_file = weights_folder() / "checked" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
     now = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
