@@ -73,15 +73,31 @@ def set_aside(path: Path) -> Path:
     Raises:
         BadFile: if it can't be renamed.
     """
-    number, kept = 1, path.with_name(path.name + DAMAGED)
-    while os.path.lexists(kept):
-        number += 1
-        kept = path.with_name(f"{path.name}{DAMAGED}-{number}")
+    kept = _unused(path)
     try:
         path.rename(kept)
         sync(path.parent)
     except OSError as error:
         raise BadFile(f"{path} is damaged and could not be renamed: {error.strerror}.") from error
+    return kept
+
+
+def copy_aside(path: Path) -> Path:
+    """Copy a damaged file, which is about to be replaced, as :func:`set_aside` renames one; returns the new path.
+
+    Raises:
+        OSError: if it can't be copied.
+    """
+    kept = _unused(path)
+    write_atomically(kept, path.read_bytes())
+    return kept
+
+
+def _unused(path: Path) -> Path:
+    number, kept = 1, path.with_name(path.name + DAMAGED)
+    while os.path.lexists(kept):
+        number += 1
+        kept = path.with_name(f"{path.name}{DAMAGED}-{number}")
     return kept
 
 
