@@ -22,6 +22,7 @@ from zoo_core.errors import BadFile, RunFailed, one_line
 from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.metrics import MetricAccumulator
+from zoo_core.weights.values import all_finite
 
 # Beside the attributes of a trainer, none of which can have these names.
 _METRICS, _BEST, _ENGINE, _RECIPE = "run.metrics", "run.best", "run.engine", "run.recipe"
@@ -138,9 +139,9 @@ class Checkpoints:
         """The loss may still have been finite when the update that followed made a parameter infinite."""
         parameters = dict(self.run.model.named_parameters())
         # One answer for all of them: asking for each would wait for the device as often.
-        finite = [local(one).isfinite().all() for one in parameters.values()]
+        finite = [all_finite(local(one)) for one in parameters.values()]
         if finite and not torch.stack(finite).all():
-            name = next(name for name, parameter in parameters.items() if not local(parameter).isfinite().all())
+            name = next(name for name, parameter in parameters.items() if not all_finite(local(parameter)))
             raise RunFailed(
                 f"the model's {name} is not finite at step {self.run.step}.",
                 "Lower the learning rate, or clip gradients; the last checkpoint is from before.",

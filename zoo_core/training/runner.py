@@ -30,6 +30,7 @@ from zoo_core.training.loop import Loop
 from zoo_core.training.resume import repair_environment, restore
 from zoo_core.training.signals import stops_after, stops_on_signal
 from zoo_core.weights import format as weights_format
+from zoo_core.weights.matching import parameter_names
 from zoo_core.weights.metadata import weights_metadata
 
 
@@ -138,6 +139,8 @@ def _begin(
             _record_changes(assembly.loop, changed)
         elif engine.is_rank_zero:
             _write_environment(resolved, engine, place, assembly.data)
+            run = assembly.loop.run
+            weights_format.encode_metadata(run.folder.weights, weights_metadata(run))  # refused now, not at the end
             place.write_config(resolved.recipe.as_yaml())  # last, as a folder that has it can be resumed
     except BaseException:
         if not resume and engine.is_rank_zero:
@@ -184,7 +187,7 @@ def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
         if loop.engine.is_rank_zero or loop.engine.fsdp:
             tensors = {name: full_tensor(tensor) for name, tensor in run.model.state_dict().items()}
         if loop.engine.is_rank_zero:
-            weights_format.write(run.folder.weights, tensors, weights_metadata(run))
+            weights_format.write(run.folder.weights, tensors, weights_metadata(run), parameter_names(run.model))
         loop.engine.release(run.model)
         run.model.eval()  # as zoo.load returns it
     except BaseException as error:

@@ -111,7 +111,7 @@ def read_header(path: Path) -> Header:
             f"{path} does not name the model that it is for.",
             f"Convert it: zoo weights convert {path} --model NAME -o NEW.safetensors",
         )
-    return Header(path, _parse_metadata(path, metadata["zoo"]), tensors)
+    return Header(path, parse_metadata(path, metadata["zoo"]), tensors)
 
 
 def read_listing(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, tuple[int, ...]]]]:
@@ -175,7 +175,12 @@ def _check_header_length(path: Path) -> None:
         raise BadFile(f"{path} has a header of {length:,} bytes, but zoo reads at most {_MAX_HEADER_BYTES:,}.")
 
 
-def _parse_metadata(path: Path, text: str) -> dict[str, Any]:
+def parse_metadata(path: Path, text: str) -> dict[str, Any]:
+    """The metadata of the file ``path``, from its JSON.
+
+    Raises:
+        BadFile: if it is damaged, too large, or of another format.
+    """
     damaged = f"{path}: its header is damaged"
     if len(text) > _MAX_METADATA_LENGTH:
         raise BadFile(

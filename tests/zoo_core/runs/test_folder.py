@@ -88,9 +88,10 @@ def test_a_changed_bit_anywhere_in_the_environment_is_found_or_changes_nothing(t
         changed[position // 8] ^= 1 << position % 8
         path.write_bytes(changed)
         try:
-            assert RunFolder(tmp_path).read_environment() == expected  # such as a space that became a line break
-        except BadFile as error:
-            assert str(path) in error.message
+            found = RunFolder(tmp_path).read_environment()
+        except BadFile:
+            continue
+        assert found == expected  # such as a space that became a line break
 
 
 @pytest.mark.parametrize(
