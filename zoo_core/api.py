@@ -123,6 +123,8 @@ def run(
     callbacks: Iterable[object] = (),
     folder: str | PathLike[str] | None = None,
     resume: bool = False,
+    allow_changed_data: bool = False,
+    allow_changed_code: bool = False,
     registry: RegistryFiles = (),
 ) -> Run:
     """Train a recipe.
@@ -142,6 +144,12 @@ def run(
         Where the run is written. Default: ``runs/RECIPE/TIME``.
     resume : bool, default False
         Resume the run in ``folder`` from its last checkpoint. Its settings must be the same.
+    allow_changed_data : bool, default False
+        Resume although the fingerprint of the dataset has changed. The change is recorded in ``environment.json`` and
+        in the weights.
+    allow_changed_code : bool, default False
+        Resume although the code of a plugin that the run uses has changed: its version or, for a plugin file or an
+        editable install, its files. The change is recorded likewise.
     registry : iterable of str or os.PathLike, default ()
         Further registry files. Names that the run looks up, such as weights, are found in them, too.
 
@@ -170,7 +178,14 @@ def run(
 
     here = _catalog(registry)
     chosen = name.with_overrides(overrides) if isinstance(name, Recipe) else here.recipe(name, *overrides)
-    return run_recipe(resolve(chosen, here), [*standard(), *callbacks], Path(folder) if folder else None, resume)
+    return run_recipe(
+        resolve(chosen, here),
+        [*standard(), *callbacks],
+        Path(folder) if folder else None,
+        resume,
+        allow_changed_data=allow_changed_data,
+        allow_changed_code=allow_changed_code,
+    )
 
 
 @overload

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 @click.option("--config", type=click.Path(path_type=Path), help="The config.yaml of a run, instead of a recipe's name.")
 @click.option("--folder", type=click.Path(path_type=Path), help="The folder of the run; by default runs/RECIPE/TIME.")
 @click.option("--resume", metavar="RUN_DIR|last", help="Resume the run in this folder, or the last one.")
+@click.option("--allow-changed-data", is_flag=True, help="Resume although the data have changed.")
+@click.option("--allow-changed-code", is_flag=True, help="Resume although the code of a plugin has changed.")
 @click.option("--time-limit", type=Duration(), help="Save and stop after this time (55m, 1h30m), with exit code 124.")
 @click.option("--processes", type=click.IntRange(1), help="Train in this number of processes on this machine.")
 @click.option("--print-config", is_flag=True, help="Print the resolved recipe and exit.")
@@ -46,6 +48,8 @@ def command(
     config: Path | None,
     folder: Path | None,
     resume: str | None,
+    allow_changed_data: bool,
+    allow_changed_code: bool,
     time_limit: float | None,
     processes: int | None,
     print_config: bool,
@@ -69,6 +73,7 @@ def command(
         raise click.UsageError("give one of RECIPE, --config FILE and --resume RUN_DIR; `zoo list` shows the recipes.")
     if resume and folder:
         raise BadSetting("a resumed run stays in its folder, so --folder cannot be given.", "Leave it out.")
+    allowed = {"allow_changed_data": allow_changed_data, "allow_changed_code": allow_changed_code}
     catalog = open_catalog(registry)
     warn_of_broken(catalog)
     resumed = None if resume is None else run_called(resume, "zoo run --resume RUN_DIR")
@@ -82,12 +87,13 @@ def command(
         click.echo(resolved.recipe.as_yaml(), nl=False)
         return 0
     if processes is None or processes == 1:
-        return _train(resolved, resumed or folder, resumed is not None, time_limit)
+        return _train(resolved, resumed or folder, resumed is not None, time_limit, allowed)
     from zoo_core.engine.launcher import launch
 
     arguments = _arguments(recipe, overrides, registry, config, time_limit)
     if resumed is None:
         return launch([*arguments, "--folder", str(folder or new_path(RUNS, chosen.name))], processes)
+    arguments += [f"--{name.replace('_', '-')}" for name, given in allowed.items() if given]
     return launch([*arguments, "--resume", str(resumed)], processes)
 
 
@@ -111,7 +117,9 @@ def _arguments(
     return arguments + (["--time-limit", f"{time_limit:.0f}s"] if time_limit else [])
 
 
-def _train(resolved: ResolvedRecipe, folder: Path | None, resume: bool, time_limit: float | None) -> int:
+def _train(
+    resolved: ResolvedRecipe, folder: Path | None, resume: bool, time_limit: float | None, allowed: Mapping[str, bool]
+) -> int:
     with exits_on_interrupt():
         from rich.console import Console
 
@@ -124,7 +132,7 @@ def _train(resolved: ResolvedRecipe, folder: Path | None, resume: bool, time_lim
     if is_launched():
         end_with_launcher()
     callbacks = [*standard(), Progress(Console(stderr=True))]
-    run = run_recipe(resolved, callbacks, folder, resume, time_limit)
+    run = run_recipe(resolved, callbacks, folder, resume, time_limit, **allowed)
     if not is_rank_zero():  # a launcher would end the first process if another had an exit code that is not 0
         return 0
     _report(run)

@@ -1,16 +1,23 @@
-"""Which settings may change when a run is resumed."""
+"""What may change when a run is resumed: settings, data, code, versions and the machine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from zoo_core.config.recipe import Recipe
 from zoo_core.config.recipe_files import PARTS
 from zoo_core.errors import BadSetting, in_yaml
 
+ORIGINS = ("data", "plugins", "versions", "device", "processes")
+"""The keys of ``environment.json`` on which the result of a run depends."""
 _INEXACT = {
+    "data.fingerprint": "everything that depends on the data",
+    "plugins": "everything that its code does",
     "processes": "the random numbers and batch statistics of each process",
+    "versions": "rounding and random numbers",
+    "device": "rounding",
     "run.compile": "rounding",
     "run.fsdp": "rounding",
     "run.steps": "schedules that depend on the length of the run, such as learning rates",
@@ -28,6 +35,7 @@ _FREE = {
     "run.monitor",
     "run.workers",
 }
+_FOLLOWS = {"device.type": "run.device", "device.name": "run.device", "device.threads": "run.threads"}
 _ABSENT = "(none)"
 
 
@@ -56,12 +64,68 @@ def changes(was: Recipe, now: Recipe) -> dict[str, tuple[str, str]]:
     return found
 
 
+def changed_origins(
+    recorded: Mapping[str, Any], now: Mapping[str, Any], plugins: Collection[str], settings: Collection[str]
+) -> dict[str, tuple[str, str]]:
+    """What differs between two contents of ``environment.json``: the data, code, versions, device and processes.
+
+    Of the plugins only those named in ``plugins`` count. What was not recorded is not compared, nor what follows from a
+    change of ``settings``, such as the number of threads from that of ``run.threads``.
+    """
+    keys = ["data.fingerprint", *(f"plugins.{name}" for name in sorted(plugins)), "processes"]
+    keys += [key for key, setting in _FOLLOWS.items() if setting not in settings]
+    keys += [f"versions.{key}" for key in now.get("versions", {})]
+    pairs = {key: (_at(recorded, key), _at(now, key)) for key in keys}
+    return {key: (old, new) for key, (old, new) in pairs.items() if _ABSENT not in (old, new) and old != new}
+
+
+def refuse_other_origins(changed: Mapping[str, tuple[str, str]], run: Path, *, data: bool, code: bool) -> None:
+    """Refuse to continue with other data or another version of a plugin, unless ``data`` or ``code`` allows it.
+
+    Raises:
+        BadSetting: with the old and the new value.
+    """
+    for key, (old, new) in changed.items():
+        if key == "data.fingerprint" and not data:
+            what, option = "the data have changed since the run was started: their fingerprint", "--allow-changed-data"
+        elif key.startswith("plugins.") and not code:
+            plugin = key.removeprefix("plugins.")
+            what, option = f"the code of the plugin '{plugin}' has changed: it", "--allow-changed-code"
+        else:
+            continue
+        raise BadSetting(
+            f"{what} was {old} and is now {new}.",
+            f"Restore it, start a new run, or continue anyway: zoo run --resume {run} {option}",
+        )
+
+
+def refuse_fewer_steps(done: int, total: int) -> None:
+    """Refuse to resume a run that has more steps than it should have in all.
+
+    Raises:
+        BadSetting: if it has.
+    """
+    if done > total:
+        raise BadSetting(
+            f"the run is at step {done:,} already, but should have only {total:,} steps.",
+            f"Write `run.steps={done}` or more, or start a new run.",
+        )
+
+
+def _at(values: Mapping[str, Any], key: str) -> str:
+    part, _, name = key.partition(".")
+    found = values.get(part, _ABSENT)
+    if name:
+        found = found.get(name, _ABSENT) if isinstance(found, Mapping) else _ABSENT
+    return str(found)
+
+
 def resume_warnings(changed: Mapping[str, tuple[str, str]]) -> list[str]:
     """A warning for each change after which the run may differ from an uninterrupted one."""
     return [
-        f"{key} is now {new} (was {old}): from now on, the run may differ from an uninterrupted one in {_INEXACT[key]}."
+        f"{key} is now {new} (was {old}): from now on, the run may differ from an uninterrupted one in {effect}."
         for key, (old, new) in changed.items()
-        if key in _INEXACT
+        if (effect := _INEXACT.get(key) or _INEXACT.get(key.partition(".")[0]))
     ]
 
 

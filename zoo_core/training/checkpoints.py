@@ -14,8 +14,6 @@ from zoo_core.checkpoint.best import Best
 from zoo_core.checkpoint.serialize import Packed, pack, unpack
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.checkpoint.writer import AsyncCheckpointWriter
-from zoo_core.config.recipe import Recipe
-from zoo_core.config.yaml_reader import read_text
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import local
 from zoo_core.errors import BadFile, RunFailed, one_line
@@ -25,7 +23,8 @@ from zoo_core.training.metrics import MetricAccumulator
 from zoo_core.weights.values import all_finite
 
 # Beside the attributes of a trainer, none of which can have these names.
-_METRICS, _BEST, _ENGINE, _RECIPE = "run.metrics", "run.best", "run.engine", "run.recipe"
+_METRICS, _BEST, _ENGINE = "run.metrics", "run.best", "run.engine"
+RECIPE, ORIGINS = "run.recipe", "run.origins"
 
 
 class Checkpoints:
@@ -42,6 +41,7 @@ class Checkpoints:
         self.run, self.engine, self.state = run, engine, state
         self.metrics, self.callbacks = metrics, callbacks
         self.best = Best()
+        self.origins: dict[str, Any] = {}  # what environment.json says of data, code and machine
         self.writer = AsyncCheckpointWriter(
             run.folder.checkpoints, run.settings.keep_checkpoints, sync_first=[run.folder.metrics]
         )
@@ -70,7 +70,8 @@ class Checkpoints:
                 _METRICS: self.metrics.state_dict(),
                 _BEST: asdict(self.best),
                 _ENGINE: self.engine.state_dict(),
-                _RECIPE: run.recipe.as_yaml(),
+                RECIPE: run.recipe.as_yaml(),
+                ORIGINS: self.origins,
             }
             packed = {name: pack(state) for name, state in kept.items()}
             self.writer.begin(run.step, {**captured, **packed}, self.best.steps)
@@ -110,11 +111,6 @@ class Checkpoints:
             raise RunFailed(message, "Make room, then resume from the last checkpoint with --resume.") from saved.error
         warnings.warn(f"{message} The training continues, and the next checkpoint is tried.", stacklevel=2)
 
-    def recipe_of(self, captured: Mapping[str, Packed]) -> Recipe:
-        """The recipe that the run had when a checkpoint was written."""
-        values = dict(read_text(unpack(*captured[_RECIPE])))
-        return Recipe(values.pop("recipe"), values)
-
     def restore(self, step: int, captured: Mapping[str, Packed]) -> None:
         """Put back what a checkpoint of ``step`` holds.
 
@@ -123,7 +119,7 @@ class Checkpoints:
         """
         state = dict(captured)
         try:
-            del state[_RECIPE]
+            del state[RECIPE], state[ORIGINS]  # training.resume reads them
             self.metrics.load_state_dict(unpack(*state.pop(_METRICS)))
             self.best = Best(**unpack(*state.pop(_BEST)))
             self.engine.load_state_dict(unpack(*state.pop(_ENGINE)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from zoo_core.registry.plugin_code import plugin_code
 from zoo_core.runs.environment import git_state, versions
 
 if TYPE_CHECKING:
@@ -23,9 +24,7 @@ def environment(
         "recipe": recipe.name,
         "command": sys.argv,
         "versions": versions(),
-        "plugins": {
-            info.name: f"{info.distribution} {info.version}" for info in catalog.plugins.infos if info.state == "loaded"
-        },
+        "plugins": {info.name: plugin_code(info) for info in catalog.plugins.infos if info.state == "loaded"},
         "device": {
             "type": str(device),
             "name": _device_name(device),

@@ -2,21 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.checkpoint.names import others_in, steps_in
+from zoo_core.checkpoint.serialize import Packed, unpack
+from zoo_core.config.recipe import Recipe
+from zoo_core.config.yaml_reader import read_text
 from zoo_core.engine.engine import AccelerateEngine
-from zoo_core.errors import BadFile, RunFailed
+from zoo_core.errors import BadFile, RunFailed, one_line
 from zoo_core.files import set_aside
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
-from zoo_core.runs.resume_changes import changes
+from zoo_core.runs.resume_changes import changes, refuse_fewer_steps
+from zoo_core.training.checkpoints import ORIGINS, RECIPE
 from zoo_core.training.loop import Loop
 
 
-def repair_environment(engine: AccelerateEngine, place: RunFolder, write: Callable[[], None]) -> list[str]:
-    """Let ``write`` write ``environment.json`` again if it is missing or damaged; a message if it was.
+@dataclass(frozen=True)
+class Newest:
+    """The newest whole checkpoint of a run."""
+
+    step: int
+    state: Mapping[str, Packed]
+    recipe: Recipe
+    """The recipe that the run had when it was written."""
+    origins: dict[str, Any]
+    """The part of ``environment.json`` that the run had then."""
+    damaged: Mapping[Path, str]
+    """The newer checkpoints, and what is wrong with them."""
+
+
+def find_newest(folder: Path) -> Newest | None:
+    """The newest whole checkpoint in the folder; None if it holds none at all.
+
+    Raises:
+        BadFile: if there are checkpoints, but none is whole.
+    """
+    if not steps_in(folder):
+        return None
+    step, state, damaged = checkpoint.load_newest(folder)
+    try:
+        values = dict(read_text(unpack(*state[RECIPE])))
+        recipe = Recipe(values.pop("recipe"), values)
+        return Newest(step, state, recipe, dict(unpack(*state[ORIGINS])), damaged)
+    except (LookupError, TypeError, ValueError) as error:
+        raise BadFile(f"the checkpoint of step {step} is not one of a run: {one_line(repr(error))}.") from error
+
+
+def repair_environment(engine: AccelerateEngine, place: RunFolder, environment: dict[str, Any]) -> list[str]:
+    """Write ``environment`` into ``environment.json`` if that is missing or damaged; a message if it was.
 
     A run can be resumed without it.
     """
@@ -28,40 +66,41 @@ def repair_environment(engine: AccelerateEngine, place: RunFolder, write: Callab
             kept = ""
             if place.has_environment:
                 kept = f" The damaged file is kept as {set_aside(place.environment).name}."
-            write()
-            notes = [f"{error.message} It was written again, as of now.{kept}"]
+            place.write_environment(environment)
+            notes = [f"{error.message} It was written again.{kept}"]
     engine.process_group.broadcast_first(0)  # the other processes read it after this
     return notes
 
 
-def restore(loop: Loop, resolved: ResolvedRecipe, changed: dict[str, tuple[str, str]]) -> list[str]:
+def restore(
+    loop: Loop, newest: Newest | None, resolved: ResolvedRecipe, changed: dict[str, tuple[str, str]]
+) -> list[str]:
     """Restore the newest whole checkpoint; messages about what else was found.
 
     What differs from the settings that the checkpoint was written with is added to ``changed``.
 
     Raises:
-        BadFile: if there are checkpoints, but none is whole.
         BadSetting: if a setting differs that a resumed run cannot change.
     """
     place = loop.run.folder.checkpoints
     names = ", ".join(others_in(place)[:5])
     others = [f"{place} also holds {names}, which zoo does not use."] if names else []
-    if not steps_in(place):
+    if newest is None:
         return [f"{place} holds no checkpoint yet, so the run starts again at step 0.", *others]
-    step, captured, damaged = checkpoint.load_newest(place)
-    before = resolve(loop.checkpoints.recipe_of(captured), resolved.catalog).recipe
+    before = resolve(newest.recipe, resolved.catalog).recipe
     unrequested = {key: pair for key, pair in changes(before, resolved.recipe).items() if key not in changed}
     changed |= unrequested
-    loop.restore(step, captured)
-    if not loop.engine.process_group.all_equal(step):
+    refuse_fewer_steps(newest.step, loop.run.total_steps)
+    loop.restore(newest.step, newest.state)
+    if not loop.engine.process_group.all_equal(newest.step):
         raise RunFailed(
-            f"the processes do not see the same checkpoints: this one resumes at step {step}.",
+            f"the processes do not see the same checkpoints: this one resumes at step {newest.step}.",
             f"{loop.run.path} should be on a file system that all machines share.",
         )
     if not loop.engine.is_rank_zero:
         return []
     modified = [
-        f"{key} is {new} in config.yaml, but was {old} when the checkpoint of step {step} was written."
+        f"{key} is {new} in config.yaml, but was {old} when the checkpoint of step {newest.step} was written."
         for key, (old, new) in unrequested.items()
     ]
-    return [*checkpoint.set_damaged_aside(damaged, step), *others, *modified]
+    return [*checkpoint.set_damaged_aside(newest.damaged, newest.step), *others, *modified]

@@ -20,14 +20,14 @@ from zoo_core.model import Model
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.paths import RUNS, new_path
-from zoo_core.runs.resume_changes import changes, resume_warnings
+from zoo_core.runs.resume_changes import ORIGINS, changed_origins, changes, refuse_other_origins, resume_warnings
 from zoo_core.runs.run import Run
 from zoo_core.training.assemble import Assembly, RunData, assemble, assemble_detached
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
 from zoo_core.training.error_attribution import attribute_error, attributing_errors
 from zoo_core.training.loop import Loop
-from zoo_core.training.resume import repair_environment, restore
+from zoo_core.training.resume import find_newest, repair_environment, restore
 from zoo_core.training.signals import stops_after, stops_on_signal
 from zoo_core.weights import format as weights_format
 from zoo_core.weights.matching import parameter_names
@@ -40,14 +40,18 @@ def run_recipe(
     folder: Path | None = None,
     resume: bool = False,
     seconds: float | None = None,
+    *,
+    allow_changed_data: bool = False,
+    allow_changed_code: bool = False,
 ) -> Run:
     """Train a recipe in a new folder, or resume the stopped run in ``folder``; for at most ``seconds``.
 
-    What the model, the dataset or the trainer look up by name is found in the recipe's catalog.
+    What the model, the dataset or the trainer look up by name is found in the recipe's catalog. A run is resumed with
+    other data, or with another version of a plugin that it uses, only if that is allowed.
 
     Raises:
         ZooError: if the recipe asks for something that does not exist, or if a resumed run was begun with other
-            settings; nothing is written then.
+            settings, data or code; nothing is written then.
         RunFailed: if the training fails; its last checkpoint is on disk.
     """
     with resolved.catalog.active():
@@ -57,10 +61,11 @@ def run_recipe(
         place = RunFolder(folder or new_path(RUNS, resolved.recipe.name))
         _agree_on_resuming(engine, place, resume)
         changed = _changes(resolved, place) if resume else {}
+        allowed = {"data": allow_changed_data, "code": allow_changed_code}
         if not resume and engine.is_rank_zero:
             place.create()
         with _locked(place, engine):
-            assembly, notes = _begin(resolved, engine, place, callbacks, classes, changed, resume)
+            assembly, notes = _begin(resolved, engine, place, callbacks, classes, changed, resume, allowed)
             for note in notes:
                 warnings.warn(note, stacklevel=2)
             with stops_after(assembly.loop.run, seconds):
@@ -119,6 +124,7 @@ def _begin(
     classes: Mapping[str, type[Any]],
     changed: dict[str, tuple[str, str]],
     resume: bool,
+    allowed: Mapping[str, bool],
 ) -> tuple[Assembly, list[str]]:
     """Assemble the run and restore it, or describe it in its folder; with what is to be warned of.
 
@@ -130,18 +136,22 @@ def _begin(
         with attributing_errors(classes, ", before the first step"):
             assembly = assemble(resolved, engine, place, hooks)
         notes = list(assembly.data.warnings)
+        about = _about(resolved, engine, assembly.data)
         if resume:
-            notes += repair_environment(
-                engine, place, lambda: _write_environment(resolved, engine, place, assembly.data)
-            )
-            changed |= _changed_processes(place, engine)
-            notes += [*restore(assembly.loop, resolved, changed), *resume_warnings(changed)]
-            _record_changes(assembly.loop, changed)
+            used = {component.entry.plugin for component in resolved.components.values()}
+            newest = find_newest(place.checkpoints)
+            notes += repair_environment(engine, place, about | (newest.origins if newest else {}))
+            changed |= changed_origins(place.read_environment(), about, used, changed)
+            refuse_other_origins(changed, place.path, **allowed)
+            notes += [*restore(assembly.loop, newest, resolved, changed), *resume_warnings(changed)]
+            _record_changes(assembly.loop, changed, about)
         elif engine.is_rank_zero:
-            _write_environment(resolved, engine, place, assembly.data)
-            run = assembly.loop.run
-            weights_format.encode_metadata(run.folder.weights, weights_metadata(run))  # refused now, not at the end
-            place.write_config(resolved.recipe.as_yaml())  # last, as a folder that has it can be resumed
+            place.write_environment(about)
+            weights_format.encode_metadata(
+                place.weights, weights_metadata(assembly.loop.run)
+            )  # refused now, not at the end
+            place.write_config(resolved.recipe.as_yaml())  # a folder that has both can be resumed
+        assembly.loop.checkpoints.origins = {part: about[part] for part in ORIGINS}
     except BaseException:
         if not resume and engine.is_rank_zero:
             place.remove_if_empty()
@@ -149,27 +159,26 @@ def _begin(
     return assembly, notes
 
 
-def _write_environment(resolved: ResolvedRecipe, engine: AccelerateEngine, place: RunFolder, data: RunData) -> None:
+def _about(resolved: ResolvedRecipe, engine: AccelerateEngine, data: RunData) -> dict[str, Any]:
+    """The content of ``environment.json``."""
     about = environment(
         resolved.catalog, resolved.recipe, engine.device, engine.precision, data.summary(), data.warnings
     )
-    place.write_environment({**about, "processes": engine.world})
+    return {**about, "processes": engine.world}
 
 
-def _changed_processes(place: RunFolder, engine: AccelerateEngine) -> dict[str, tuple[str, str]]:
-    """The number of processes, if the run had another one until now."""
-    recorded = place.read_environment()
-    counts = [change["processes"][1] for change in recorded.get("changed", []) if "processes" in change]
-    before = str(counts[-1] if counts else recorded.get("processes", 1))
-    return {} if before == str(engine.world) else {"processes": (before, str(engine.world))}
-
-
-def _record_changes(loop: Loop, changed: Mapping[str, tuple[str, str]]) -> None:
-    """Write into the run's folder which settings are different from this step on."""
+def _record_changes(loop: Loop, changed: Mapping[str, tuple[str, str]], about: Mapping[str, Any]) -> None:
+    """Write into the run's folder what is different from this step on."""
     place = loop.run.folder
+    # No process may still read what is written here.
+    if not loop.engine.process_group.all_equal(len(changed)):
+        raise RunFailed(
+            "the processes see different data, plugins or versions.", "Give all machines the same files and packages."
+        )
     if changed and loop.engine.is_rank_zero:
         found = place.read_environment()
         found.setdefault("changed", []).append({"step": loop.run.step, **changed})
+        found |= {part: about[part] for part in ORIGINS}
         place.write_environment(found)
         place.write_config(loop.run.recipe.as_yaml())
 

@@ -36,6 +36,7 @@ def card(name: str, header: Header, summary: str, preview: Path | None) -> str:
                 ("dataset", f"`{settings['dataset']['name']}`, fingerprint {metadata.get('dataset')}"),
                 ("versions", ", ".join(f"{key} {value}" for key, value in metadata.get("versions", {}).items())),
                 ("commit", _commit(metadata.get("git"))),
+                *_changes(metadata.get("changed", [])),
                 ("license", metadata["license"]),
             ]
         ),
@@ -51,6 +52,15 @@ def table(rows: list[tuple[Any, Any]]) -> str:
     """A Markdown table of two columns; the first row is its heading."""
     heading, *body = [f"| {left} | {right} |" for left, right in rows]
     return "\n".join([heading, "| --- | --- |", *body])
+
+
+def _changes(changed: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """What was not the same from the first step to the last, such as the data."""
+    return [
+        (f"{key} from step {change['step']:,}", f"{new} (before: {old})")
+        for change in changed
+        for key, (old, new) in ((key, pair) for key, pair in change.items() if key != "step")
+    ]
 
 
 def _commit(git: Any) -> str:
