@@ -13,7 +13,7 @@ from zoo_core.checkpoint.serialize import Packed, unpack
 from zoo_core.config.recipe import Recipe
 from zoo_core.config.yaml_reader import read_text
 from zoo_core.engine.engine import AccelerateEngine
-from zoo_core.errors import BadFile, RunFailed, one_line
+from zoo_core.errors import BadFile, RunFailed, in_yaml, one_line
 from zoo_core.files import set_aside
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
@@ -90,6 +90,7 @@ def restore(
     before = resolve(newest.recipe, resolved.catalog).recipe
     unrequested = {key: pair for key, pair in changes(before, resolved.recipe).items() if key not in changed}
     changed |= unrequested
+    unrequested |= _renamed(before, resolved.recipe)
     refuse_fewer_steps(newest.step, loop.run.total_steps)
     loop.restore(newest.step, newest.state)
     if not loop.engine.process_group.all_equal(newest.step):
@@ -104,3 +105,12 @@ def restore(
         for key, (old, new) in unrequested.items()
     ]
     return [*checkpoint.set_damaged_aside(newest.damaged, newest.step), *others, *modified]
+
+
+def _renamed(was: Recipe, now: Recipe) -> dict[str, tuple[str, str]]:
+    """What differs of a recipe besides its settings."""
+    pairs = {
+        key: (in_yaml(was.values.get(key)), in_yaml(now.values.get(key))) for key in ("summary", "extends", "tags")
+    }
+    pairs["recipe"] = (was.name, now.name)
+    return {key: (old, new) for key, (old, new) in pairs.items() if old != new}

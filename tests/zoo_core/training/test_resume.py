@@ -228,6 +228,22 @@ def test_a_changed_interval_in_the_config_is_noticed(stopped):
     ]
 
 
+@pytest.mark.parametrize(("key", "old", "new"), [("recipe", "line", "lime"), ("summary", "A line", "A lime")])
+def test_a_changed_name_or_summary_in_the_config_is_noticed(stopped, key, old, new):
+    path = stopped / "config.yaml"
+    path.write_text(path.read_text().replace(f"{key}: {old}", f"{key}: {new}"))
+    (message,) = resume(stopped)
+    assert message.startswith(f"{key} is ")
+    assert message.endswith("when the checkpoint of step 20 was written.")
+
+
+def test_changed_data_is_noticed_even_if_the_environment_is_damaged(stopped, monkeypatch):
+    (stopped / "environment.json").write_text("{")
+    monkeypatch.setattr(tiny.Points, "fingerprint", lambda self: "other data")
+    with pytest.raises(BadSetting, match=r"the data have changed since the run was started: their fingerprint was"):
+        resume(stopped)
+
+
 def test_a_setting_that_is_changed_on_resuming_is_not_reported_as_that_of_the_config(stopped):
     assert resume(stopped, "run.log_every=4") == []
 
