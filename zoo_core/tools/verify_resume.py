@@ -35,6 +35,8 @@ class Kill:
 
     step: int
     """The step of the newest checkpoint at that moment; -1 if there was none."""
+    saving: bool = False
+    """Whether the process was writing a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def verify(
     while len(done) < kills or kills_of_run:
         process = _start(recipe, overrides, killed, resume=RunFolder(killed).config.is_file())
         if len(done) < kills and _kill(process, killed, timing, rng):
-            done.append(Kill(max(steps_in(killed / "checkpoints"), default=-1)))
+            done.append(Kill(max(steps_in(killed / "checkpoints"), default=-1), _is_saving(killed)))
             kills_of_run += 1
             on_kill(done[-1])
             continue
@@ -105,8 +107,9 @@ class _Timing:
 def _kill(process: BaseProcess, folder: Path, timing: _Timing, rng: random.Random) -> bool:
     """Kill the process at a random moment; False if it ended first.
 
-    One kill in five happens before the first output, one in ten while the result is evaluated and written. The others
-    happen after a random checkpoint and not at a random time, since the speed of a run depends on the load.
+    One kill in five happens before the first output, one in five while a checkpoint is written, one in ten while the
+    result is evaluated and written. The others happen after a random checkpoint and not at a random time, since the
+    speed of a run depends on the load.
     """
     chosen, newest = rng.random(), max(steps_in(folder / "checkpoints"), default=-1)
     candidates = [step for step in (-1, *timing.checkpoints[:-1]) if step >= newest]
@@ -118,7 +121,11 @@ def _kill(process: BaseProcess, folder: Path, timing: _Timing, rng: random.Rando
     else:
         _wait_for_output(process, folder)
         _wait_for_checkpoint(process, folder, rng.choice(candidates))
-        process.join(rng.uniform(0, timing.checkpoint))
+        if chosen < 0.5:
+            _wait_for_saving(process, folder)
+            process.join(rng.uniform(0, 0.005))
+        else:
+            process.join(rng.uniform(0, timing.checkpoint))
     if process.exitcode is not None:
         return False
     process.kill()
@@ -139,12 +146,26 @@ def _wait_for_checkpoint(process: BaseProcess, folder: Path, step: int) -> None:
         process.join(0.005)
 
 
+def _wait_for_saving(process: BaseProcess, folder: Path) -> None:
+    """Wait until the run writes a checkpoint, or has ended."""
+    while process.exitcode is None and not _is_saving(folder):
+        process.join(0.0002)
+
+
+def _is_saving(folder: Path) -> bool:
+    """Whether a checkpoint is being written, or was when the process was killed."""
+    return any((folder / "checkpoints").glob(".step-*"))
+
+
 def _modification_times(folder: Path) -> list[int]:
     return [path.stat().st_mtime_ns for path in (folder / "metrics.jsonl", folder / "checkpoints") if path.exists()]
 
 
 def compare(one: Path, other: Path) -> str:
-    """The first difference between the common checkpoints, the results and the metrics of two runs; "" if none."""
+    """The first difference between the common checkpoints, the results and the metrics of two runs; "" if none.
+
+    Two runs without results, because they were stopped, are equal if the rest is.
+    """
     for step in sorted(set(steps_in(one / "checkpoints")) & set(steps_in(other / "checkpoints"))):
         name = f"checkpoints/{name_of(step)}"
         (_, left), (_, right) = checkpoint.load(one / name), checkpoint.load(other / name)
@@ -154,9 +175,11 @@ def compare(one: Path, other: Path) -> str:
             difference = _first_difference(left[key][0], right[key][0])
             if difference or left[key][1] != right[key][1]:
                 return f"at step {step}, {key}{difference and '.'}{difference} differs"
-    difference = _first_difference(read_tensors(one / "model.safetensors"), read_tensors(other / "model.safetensors"))
-    if difference:
-        return f"in the result, {difference} differs"
+    weights = [RunFolder(run).weights for run in (one, other)]
+    if any(path.exists() for path in weights):
+        difference = _first_difference(*map(read_tensors, weights))
+        if difference:
+            return f"in the result, {difference} differs"
     lines = [(run / "metrics.jsonl").read_text(encoding="utf-8").splitlines() for run in (one, other)]
     for number, (left_line, right_line) in enumerate(zip_longest(*lines, fillvalue="nothing"), 1):
         if left_line != right_line:

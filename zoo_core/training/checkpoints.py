@@ -24,7 +24,8 @@ from zoo_core.weights.values import all_finite
 
 # Beside the attributes of a trainer, none of which can have these names.
 _METRICS, _BEST, _ENGINE = "run.metrics", "run.best", "run.engine"
-RECIPE, ORIGINS = "run.recipe", "run.origins"
+COMPARED = RECIPE, ORIGINS = "run.recipe", "run.origins"
+"""What is compared when a run is resumed, and not restored."""
 
 
 class Checkpoints:
@@ -119,10 +120,11 @@ class Checkpoints:
         """
         state = dict(captured)
         try:
-            del state[RECIPE], state[ORIGINS]  # training.resume reads them
-            self.metrics.load_state_dict(unpack(*state.pop(_METRICS)))
-            self.best = Best(**unpack(*state.pop(_BEST)))
-            self.engine.load_state_dict(unpack(*state.pop(_ENGINE)))
+            for name in COMPARED:
+                state.pop(name, None)
+            self.metrics.load_state_dict(unpack(*state.pop(_METRICS, ({}, {}))))
+            self.best = Best(**unpack(*state.pop(_BEST, ({}, {}))))
+            self.engine.load_state_dict(unpack(*state.pop(_ENGINE, ({}, {}))))
             self.state.restore(state)
         except (LookupError, TypeError, AttributeError) as error:
             raise BadFile(

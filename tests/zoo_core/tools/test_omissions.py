@@ -1,0 +1,101 @@
+"""A part of the state that is not restored changes the resumed run, and is named."""
+
+from __future__ import annotations
+
+import pytest
+import tiny
+import torch
+
+import zoo_core as zoo
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.resolve import resolve
+from zoo_core.tools.omissions import SETTINGS, leave_out_each
+
+SUBSET = ("dataset.source=subset", "run.device=cpu", "run.threads=1", "run.batch_size=8")
+
+
+def omissions_of(recipe, folder, catalog, *words):
+    resolved = resolve(catalog.recipe(recipe, *words, *SETTINGS), catalog)
+    return {one.part: one for one in leave_out_each(resolved, folder)}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words", "noticed", "needless"),
+    [
+        (
+            "clsgan-mnist",
+            ["trainer.eval_classifier=", "trainer.cas_classifier="],
+            {
+                "model",
+                "generator_optimizer",
+                "discriminator_optimizer",
+                "generator_schedule",
+                "discriminator_schedule",
+                "ema",
+                "steps",
+                "run.metrics",
+                "step",
+                "position",
+                "seeds",
+            },
+            {"augment_p", "model.modes", "run.best", "run.engine"},
+        ),
+        (
+            "digit-classifier-mnist",
+            [],
+            {"model", "optimizer", "schedule", "run.metrics", "step", "position", "seeds"},
+            {"model.modes", "run.best", "run.engine"},
+        ),
+    ],
+)
+def test_every_omission_is_noticed(tmp_path, recipe, words, noticed, needless):
+    found = omissions_of(recipe, tmp_path, Catalog(), *SUBSET, *words)
+    assert {part for part, one in found.items() if one.difference} == noticed
+    assert {part for part, one in found.items() if one.needless} == needless
+    assert not any(one.missed for one in found.values())
+
+
+class Unfreezing(tiny.LineTrainer):
+    """Sets a module to eval mode in its third step, and keeps a tensor that was made then."""
+
+    def step(self, batch):
+        metrics = super().step(batch)
+        if self.done == 3:
+            self.engine.unwrap(self.model).layers[1].eval()
+            self.bank = torch.ones(3)
+        if self.done > 3:
+            with torch.no_grad():
+                self.engine.unwrap(self.model).layers[2].bias.add_(getattr(self, "bank", torch.zeros(3)).sum())
+        return metrics
+
+
+class Spare(tiny.LineTrainer):
+    """Keeps a state that changes and that nothing depends on; it is compared nevertheless."""
+
+    def step(self, batch):
+        self.spare = getattr(self, "spare", 0) + 1
+        return super().step(batch)
+
+
+def catalog_with(trainer):
+    here = tiny.catalog()
+
+    class Plugin:
+        @zoo.hookimpl
+        def zoo_register(self, registry):
+            registry.trainer("other", f"{__name__}:{trainer.__name__}", summary="Another trainer")
+            parts = {"model": {"name": "line"}, "dataset": {"name": "points"}, "trainer": {"name": "other"}}
+            registry.recipe("other", __file__, **parts, run={"batch_size": 8, "device": "cpu", "steps": 12})
+
+    here.plugins.add("other", Plugin())
+    return here
+
+
+def test_modes_of_modules_and_what_a_step_created_are_parts(tmp_path):
+    found = omissions_of("other", tmp_path, catalog_with(Unfreezing))
+    assert found["model.modes"].difference
+    assert found["bank"].difference
+
+
+def test_a_state_that_nothing_depends_on_is_compared_itself(tmp_path):
+    assert omissions_of("other", tmp_path, catalog_with(Spare))["spare"].difference
