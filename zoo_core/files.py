@@ -1,15 +1,22 @@
-"""Files that are written completely or not at all, and their checksums."""
+"""Files that are written completely or not at all, damaged files, and checksums."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import json
+import math
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
+from typing import Any, NoReturn
 
+from zoo_core.errors import BadFile, one_line
+
+DAMAGED = ".damaged"  # in the name of a file or folder that was set aside
 _SUFFIX = ".part"
 
 
@@ -60,6 +67,40 @@ def move_synced(source: Path, target: Path) -> None:
     sync(target.parent)
 
 
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file or folder to ``NAME.damaged``, or ``NAME.damaged-2``, …; returns its new path.
+
+    Raises:
+        BadFile: if it can't be renamed.
+    """
+    kept = _unused(path)
+    try:
+        path.rename(kept)
+        sync(path.parent)
+    except OSError as error:
+        raise BadFile(f"{path} is damaged and could not be renamed: {error.strerror}.") from error
+    return kept
+
+
+def copy_aside(path: Path) -> Path:
+    """Copy a damaged file, which is about to be replaced, as :func:`set_aside` renames one; returns the new path.
+
+    Raises:
+        OSError: if it can't be copied.
+    """
+    kept = _unused(path)
+    write_atomically(kept, path.read_bytes())
+    return kept
+
+
+def _unused(path: Path) -> Path:
+    number, kept = 1, path.with_name(path.name + DAMAGED)
+    while os.path.lexists(kept):
+        number += 1
+        kept = path.with_name(f"{path.name}{DAMAGED}-{number}")
+    return kept
+
+
 def sync(path: Path) -> None:
     """Wait until a file, or the entries of a folder, are on the disk.
 
@@ -80,3 +121,66 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's content, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refuse_irregular(path: Path, hint: str | None = None) -> None:
+    """Raise BadFile unless ``path`` is a regular file: not a folder, device, pipe or dangling link."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        link = f" It is a link to {path.readlink()}." if path.is_symlink() else ""
+        raise BadFile(f"{path} does not exist.{link}") from None
+    except (OSError, ValueError) as error:  # ValueError: the name contains NUL
+        raise BadFile(f"{one_line(str(path))} can't be read: {getattr(error, 'strerror', None) or error}.") from error
+    if not stat.S_ISREG(mode):
+        raise BadFile(
+            f"{path} is a {'folder' if stat.S_ISDIR(mode) else 'device or a pipe'}, but should be a file.", hint
+        )
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file, as :func:`parse_json` reads it.
+
+    Raises:
+        FileNotFoundError: if it does not exist.
+        BadFile: if it can't be read, is not a regular file, or is damaged.
+    """
+    if not os.path.lexists(path):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    refuse_irregular(path)
+    try:
+        return parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadFile(f"{path} can't be read: {one_line(str(error))}.") from error
+
+
+def parse_json(text: bytes) -> Any:
+    """The value of a JSON text in UTF-8.
+
+    Raises:
+        ValueError: if it is not one, is nested too deeply, has a duplicate key, or a number that is not finite.
+    """
+    try:
+        return json.loads(
+            text.decode(), parse_constant=_reject_constant, parse_float=_finite, object_pairs_hook=_reject_duplicates
+        )
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"it holds {name}")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("it holds an infinite number")
+    return value
+
+
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        raise ValueError("duplicate key")
+    return mapping

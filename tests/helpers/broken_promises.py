@@ -47,7 +47,7 @@ Undocumented.Config = _Silent
 class StartsWithNaN(tiny.Line):
     def __init__(self, config):
         super().__init__(config)
-        self.register_buffer("scale", torch.tensor(torch.nan))
+        self.scale = nn.Parameter(torch.tensor(torch.nan))
 
 
 class PredictsAtRandom(tiny.Line):

@@ -52,6 +52,41 @@ class Unsaved(Plain):
         return self.layer(point)
 
 
+class Masked(Unsaved):
+    """Buffers that are not finite, as those of causal masks and of observers before the first value."""
+
+    def make(self, width: int) -> None:
+        self.register_buffer("ramp", torch.triu(torch.full((width, width), -torch.inf), 1))
+        self.register_buffer("lowest", torch.tensor(torch.inf))
+        self.register_buffer("unknown", torch.tensor([torch.nan, 1.0]))
+
+    def forward(self, point: Tensor) -> Tensor:
+        return torch.softmax(self.layer(point)[:, None] + self.ramp, -1).sum(1)
+
+
+class Transposed(Plain):
+    """A parameter that is not contiguous."""
+
+    def __init__(self, config: Plain.Config) -> None:
+        super().__init__(config)
+        self.layer = nn.Linear(config.width, config.width)
+        self.layer.weight = nn.Parameter(torch.randn(config.width, config.width).T)
+
+    def forward(self, point: Tensor) -> Tensor:
+        return self.layer(point)
+
+
+class Lazy(Plain):
+    """A layer that takes the number of its inputs from the first batch."""
+
+    def __init__(self, config: Plain.Config) -> None:
+        super().__init__(config)
+        self.layer = nn.LazyLinear(config.width)
+
+    def forward(self, point: Tensor) -> Tensor:
+        return self.layer(point)
+
+
 class UnsavedBuffer(Unsaved):
     def make(self, width: int) -> None:
         self.register_buffer("ramp", torch.arange(float(width)), persistent=False)
@@ -132,6 +167,6 @@ class Plugin:
     def zoo_register(self, registry: zoo.Registry) -> None:
         for model in (
             *(Tied, SharesBuffer, UnsavedBuffer, UnsavedAttribute, UnsavedList, UnsavedObject),
-            *(UnusualTypes, Frozen, Bfloat, ReadsValues),
+            *(UnusualTypes, Frozen, Bfloat, ReadsValues, Masked, Transposed, Lazy),
         ):
             registry.model(model.__name__.lower(), f"strange_models:{model.__name__}", summary="Strange")

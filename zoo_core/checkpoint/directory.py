@@ -8,99 +8,112 @@ import shutil
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from zoo_core.checkpoint.integrity import FORMAT, STATE, read_verified, write_checksums
+from zoo_core.checkpoint.names import name_of, steps_in
+from zoo_core.checkpoint.retention import Retention
 from zoo_core.checkpoint.serialize import Packed
 from zoo_core.errors import BadFile
-from zoo_core.files import sha256_of, sync
+from zoo_core.files import set_aside, sha256_of, sync
 from zoo_core.weights.format import read_tensors, without_shared_memory
 
-FORMAT = 1
 
+def save(
+    folder: Path,
+    step: int,
+    packed: Mapping[str, Packed],
+    retention: Retention,
+    protected: Collection[int] = (),
+    sync_first: Collection[Path] = (),
+) -> Path:
+    """Write ``folder/step-000001000`` atomically, then delete the checkpoints that it makes superfluous.
 
-def save(folder: Path, step: int, packed: Mapping[str, Packed], keep: int, protected: Collection[int] = ()) -> Path:
-    """Write ``folder/step-000001000`` atomically, then delete all but the newest ``keep`` and the ``protected`` steps.
+    Those of the ``protected`` steps are kept. The files ``sync_first`` are on the disk before the checkpoint is.
 
     Raises:
         BadFile: if the checkpoint cannot be written; earlier ones are left unchanged.
     """
-    final = folder / _name(step)
+    final = folder / name_of(step)
     aside = folder / f".{final.name}.{os.getpid()}"
     for unfinished in folder.glob(".step-*"):  # left by a process that was killed while saving
         shutil.rmtree(unfinished, ignore_errors=True)
     try:
         folder.mkdir(exist_ok=True)
         aside.mkdir()
-        files = _write_tensors(aside, {name: tensors for name, (tensors, _) in packed.items() if tensors})
-        held = {name: structure for name, (_, structure) in packed.items()}
-        state = {"format": FORMAT, "step": step, "files": files, "held": held}
-        (aside / "state.json").write_text(json.dumps(state) + "\n", encoding="utf-8")
-        sync(aside / "state.json")
-        sync(aside)
-        if final.exists():
-            shutil.rmtree(final)
+        _write_files(aside, step, packed)
+        for file in sync_first:
+            if file.is_file():
+                sync(file)
+        retention.make_way(final)
         aside.rename(final)
         sync(folder)
-    except (OSError, SafetensorError) as error:
+        retention.written(final, step, protected)
+    except (OSError, ValueError, SafetensorError) as error:  # ValueError: an integer of more than 4300 digits
         shutil.rmtree(aside, ignore_errors=True)
         reason = getattr(error, "strerror", None) or error
         raise BadFile(f"the checkpoint of step {step} could not be written to {folder}: {reason}.") from error
-    kept = {final.name, *map(_name, protected)}
-    for old in [path for path in _newest_first(folder) if path.name not in kept][keep - 1 :]:
-        shutil.rmtree(old, ignore_errors=True)  # one that can't be deleted now is deleted after the next save
     return final
 
 
 def load(path: Path) -> tuple[int, dict[str, Packed]]:
     """The step and the state of a checkpoint, after verifying the SHA-256 of every file.
 
+    Each tensor has memory of its own, as aligned as that of a new one: operations such as dot products may round
+    differently at another alignment, such as that of a mapped file.
+
     Raises:
         BadFile: if a file is missing, modified, or of another format.
     """
-    try:
-        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        if state["format"] != FORMAT:
-            raise BadFile(f"{path} has format {state['format']}, but this version of zoo reads {FORMAT}.")
-        for name, expected in state["files"].items():
-            if sha256_of(path / f"{name}.safetensors") != expected:
-                raise BadFile(f"{path / name}.safetensors is damaged: its sha256 is not the one in state.json.")
-        tensors = {name: read_tensors(path / f"{name}.safetensors") for name in state["files"]}
-        return int(state["step"]), {name: (tensors.get(name, {}), held) for name, held in state["held"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, BadFile):
-            raise
-        raise BadFile(f"{path} is not a complete checkpoint: {error}.") from error
+    state = read_verified(path)
+    held: dict[str, Any] = state["held"]
+    tensors = {
+        name: {key: tensor.clone() for key, tensor in read_tensors(path / f"{name}.safetensors").items()}
+        for name in state["files"]
+    }
+    return int(state["step"]), {name: (tensors.get(name, {}), structure) for name, structure in held.items()}
 
 
-def load_newest(folder: Path) -> tuple[int, dict[str, Packed], list[str]]:
-    """Step and state of the newest checkpoint that verifies, and the error messages of the newer ones.
+def load_newest(folder: Path) -> tuple[int, dict[str, Packed], dict[Path, str]]:
+    """Step and state of the newest checkpoint that verifies, and what is wrong with each newer one.
 
     Raises:
         BadFile: if no checkpoint verifies.
     """
-    damaged: list[str] = []
-    for path in _newest_first(folder):
+    damaged: dict[Path, str] = {}
+    for step in reversed(steps_in(folder)):
+        path = folder / name_of(step)
         try:
             return (*load(path), damaged)
         except BadFile as error:
-            damaged.append(error.message)
-    raise BadFile(f"{folder} holds no complete checkpoint." + "".join(f" {message}" for message in damaged))
+            damaged[path] = error.message
+    raise BadFile(
+        f"{folder} holds no complete checkpoint." + "".join(f" {message}" for message in damaged.values()),
+        f"To start the run again at step 0, delete {folder}.",
+    )
 
 
-def any_in(folder: Path) -> bool:
-    """Whether the folder contains a checkpoint."""
-    return bool(_newest_first(folder))
+def set_damaged_aside(damaged: Mapping[Path, str], step: int) -> list[str]:
+    """Rename the damaged checkpoints that ``load_newest`` found, so that they no longer count; a message for each."""
+    return [
+        f"{message} The run resumes from step {step}; the damaged checkpoint is kept as {set_aside(path).name}."
+        for path, message in damaged.items()
+    ]
 
 
-def _name(step: int) -> str:
-    return f"step-{step:09d}"
-
-
-def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"), reverse=True)
+def _write_files(folder: Path, step: int, packed: Mapping[str, Packed]) -> None:
+    checksums = _write_tensors(folder, {name: tensors for name, (tensors, _) in packed.items() if tensors})
+    held = {name: structure for name, (_, structure) in packed.items()}
+    state = {"format": FORMAT, "step": step, "files": sorted(checksums), "held": held}
+    (folder / STATE).write_text(json.dumps(state, allow_nan=False) + "\n", encoding="utf-8")
+    sync(folder / STATE)
+    of_tensors = {f"{name}.safetensors": checksum for name, checksum in checksums.items()}
+    write_checksums(folder, {**of_tensors, STATE: sha256_of(folder / STATE)})
+    sync(folder)
 
 
 def _write_tensors(folder: Path, parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, str]:

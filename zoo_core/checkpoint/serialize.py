@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,10 +12,13 @@ from torch import Tensor
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.errors import ZooError
 from zoo_core.naming import unused_name
+from zoo_core.weights.matching import DTYPES
 
 Packed = tuple[dict[str, Tensor], Any]
 """Tensors by name, and the JSON structure that refers to them."""
 _PLAIN = (bool, int, float, str, type(None))
+_ALIGNMENT = 64  # bytes; PyTorch's allocators align every storage to at least this
+_MAX_DEPTH = 100  # levels of nested lists, tuples and mappings
 
 
 def pack(value: Any) -> Packed:
@@ -35,7 +38,8 @@ def pack(value: Any) -> Packed:
                 # {"a": {"b": …}, "a.b": …} has two tensors at the path "a.b".
                 seen[same] = unused_name(path or "value", tensors.__contains__)
                 tensors[seen[same]] = part
-            return {"$tensor": seen[same], **({} if part.device.type == "cpu" else {"on": "device"})}
+            on = {} if part.device.type == "cpu" else {"on": "device"}
+            return {"$tensor": seen[same], **on, **_layout(part)}
         if isinstance(part, float) and not math.isfinite(part):
             return {"$float": str(part)}
         if isinstance(part, _PLAIN):
@@ -59,28 +63,39 @@ def pack(value: Any) -> Packed:
 def unpack(tensors: Mapping[str, Tensor], structure: Any, device: torch.device | None = None) -> Any:
     """Restore the value that was passed to :func:`pack`.
 
-    Tensors that were not on the CPU are moved to ``device``, if it is given.
+    Tensors that were not on the CPU are moved to ``device``, if it is given. Every tensor lies in memory as the packed
+    one did, since the rounding of sums and products depends on strides and on alignment.
     """
-    if isinstance(structure, list):
-        return [unpack(tensors, element, device) for element in structure]
-    if not isinstance(structure, dict):
-        return structure
-    if "$tensor" in structure:
-        tensor = tensors[structure["$tensor"]]
-        return tensor.to(device) if "on" in structure else tensor
-    if "$float" in structure:
-        return float(structure["$float"])
-    if "$tuple" in structure:
-        return tuple(unpack(tensors, element, device) for element in structure["$tuple"])
-    if "$items" in structure:
-        items = [(unpack(tensors, key), unpack(tensors, element, device)) for key, element in structure["$items"]]
-        return dict(items)
-    return {key: unpack(tensors, element, device) for key, element in structure.items()}
+    restored: dict[str, Tensor] = {}
+
+    def value_of(part: Any) -> Any:
+        if isinstance(part, list):
+            return [value_of(element) for element in part]
+        if not isinstance(part, dict):
+            return part
+        if "$tensor" in part:
+            name = part["$tensor"]
+            if name not in restored:
+                tensor = tensors[name].to(device) if "on" in part else tensors[name]
+                restored[name] = _laid_out(tensor, part["stride"], part["at"]) if "stride" in part else tensor
+            return restored[name]
+        if "$float" in part:
+            return float(part["$float"])
+        if "$tuple" in part:
+            return tuple(value_of(element) for element in part["$tuple"])
+        if "$items" in part:
+            return {value_of(key): value_of(element) for key, element in part["$items"]}
+        return {key: value_of(element) for key, element in part.items()}
+
+    return value_of(structure)
 
 
-def find_unserializable(value: Any, path: str) -> tuple[str, Any] | None:
+def find_unserializable(value: Any, path: str, depth: int = 0) -> tuple[str, Any] | None:
     """The first part of ``value`` that :func:`pack` does not support, with its path as a Python expression, or None."""
-    if isinstance(value, (Tensor, *_PLAIN)):
+    if isinstance(value, Tensor):
+        stored = value.layout == torch.strided and value.dtype in DTYPES.values() and not value.is_meta
+        return None if stored else (path, value)
+    if isinstance(value, _PLAIN):
         return None
     if isinstance(value, dict):
         parts = [pair for key, one in value.items() for pair in ((f"a key of {path}", key), (f"{path}[{key!r}]", one))]
@@ -88,9 +103,52 @@ def find_unserializable(value: Any, path: str) -> tuple[str, Any] | None:
         parts = [(f"{path}[{index}]", one) for index, one in enumerate(value)]
     else:
         return path, value
-    return next((found for where, part in parts if (found := find_unserializable(part, where))), None)
+    if parts and depth == _MAX_DEPTH:  # such as a list that contains itself
+        return path, value
+    return next((found for where, part in parts if (found := find_unserializable(part, where, depth + 1))), None)
 
 
 def describe_type(value: Any) -> str:
     """Type of ``value`` for an error message, such as ``a tensor (3, 4)`` or ``a str``."""
     return f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+
+
+def describe_unserializable(value: Any) -> str:
+    """What :func:`find_unserializable` has found, such as ``a deque`` or ``a torch.complex128 tensor``."""
+    if isinstance(value, Tensor):
+        kind = value.dtype if value.layout == torch.strided and not value.is_meta else value.layout
+        return f"a {'meta' if value.is_meta else kind} tensor"
+    nested = isinstance(value, (dict, list, tuple))
+    return f"a {type(value).__name__}" + (f" below {_MAX_DEPTH} others" if nested else "")
+
+
+def same_layout(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors of one shape have the same strides, and addresses with the same alignment."""
+    return one.stride() == other.stride() and (one.data_ptr() - other.data_ptr()) % _ALIGNMENT == 0
+
+
+def _layout(tensor: Tensor) -> dict[str, Any]:
+    """Strides and distance from an aligned address, unless the tensor is contiguous and aligned."""
+    distance = tensor.data_ptr() % _ALIGNMENT
+    if not tensor.numel() or (tensor.is_contiguous() and not distance) or _overlaps(tensor):
+        return {}
+    return {"stride": list(tensor.stride()), "at": distance // tensor.element_size()}
+
+
+def _overlaps(tensor: Tensor) -> bool:
+    """Whether elements may share memory, as those of an expanded tensor, which can't be written one by one."""
+    end = 0
+    for stride, size in sorted(
+        (stride, size) for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1
+    ):
+        if stride <= end:
+            return True
+        end += stride * (size - 1)
+    return False
+
+
+def _laid_out(tensor: Tensor, stride: Sequence[int], at: int) -> Tensor:
+    """A copy of ``tensor`` with these strides, which begins ``at`` elements after an aligned address."""
+    length = 1 + sum((size - 1) * step for size, step in zip(tensor.shape, stride, strict=True))
+    memory = tensor.new_empty(at + length)
+    return memory.as_strided(tensor.shape, stride, at).copy_(tensor)

@@ -8,7 +8,15 @@ from typing import Any, NoReturn, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from zoo_core.checkpoint.serialize import Packed, describe_type, find_unserializable, pack, unpack
+from zoo_core.checkpoint.serialize import (
+    Packed,
+    describe_type,
+    describe_unserializable,
+    find_unserializable,
+    pack,
+    same_layout,
+    unpack,
+)
 from zoo_core.engine.fsdp import is_sharded, sharded_like
 from zoo_core.errors import BadFile, ZooError
 
@@ -103,7 +111,8 @@ class TrainerState:
         elif isinstance(target, Stateful) and isinstance(value, dict):
             target.load_state_dict(value)
             optimizer = getattr(target, "optimizer", target)  # unwraps Accelerate's optimizer
-            if isinstance(optimizer, torch.optim.Optimizer):
+            if isinstance(optimizer, torch.optim.Optimizer) and "param_groups" in value:  # not that of a schedule
+                _keep_types(optimizer, value)
                 _match_memory_format(optimizer)
         else:
             setattr(self.trainer, name, _restored(target, value, filled))
@@ -129,11 +138,13 @@ class TrainerState:
         hint = (
             "Use torch's global generator: zoo seeds it for every step."
             if isinstance(value, torch.Generator)
-            else "Use a number, a tensor or, as an attribute, an object with state_dict(); "
+            else "Use a number, a dense tensor or, as an attribute, an object with state_dict(); "
             f"or rename it to self._{name} if it need not be restored."
         )
         trainer = type(self.trainer).__name__
-        raise ZooError(f"{trainer} holds {where}, a {type(value).__name__}, which a checkpoint cannot store.", hint)
+        raise ZooError(
+            f"{trainer} holds {where}, {describe_unserializable(value)}, which a checkpoint cannot store.", hint
+        )
 
     def _object(self, name: str) -> Any:
         if name == "model":
@@ -169,8 +180,8 @@ def _restored(target: Any, value: Any, filled: set[int]) -> Any:
     saved.
     """
     if isinstance(target, Tensor):
-        same_layout = isinstance(value, Tensor) and (value.shape, value.dtype) == (target.shape, target.dtype)
-        if not same_layout:
+        fits = isinstance(value, Tensor) and (value.shape, value.dtype) == (target.shape, target.dtype)
+        if not fits:
             if target.requires_grad:
                 raise ValueError(
                     f"it is {describe_type(value)}, but should be {describe_type(target)}, which requires gradients."
@@ -180,7 +191,10 @@ def _restored(target: Any, value: Any, filled: set[int]) -> Any:
             return value
         filled.add(id(target))
         with torch.no_grad():
-            target.copy_(value)
+            if target.requires_grad or target.device != value.device or same_layout(target, value):
+                target.copy_(value)
+            else:
+                target.set_(value)  # type: ignore[call-overload]  # a step has assigned a tensor of another layout
         return target
     if isinstance(target, dict) and isinstance(value, dict):
         restored = {key: _restored(target.get(key), one, filled) for key, one in value.items()}
@@ -220,13 +234,29 @@ def _is_object(structure: Any) -> bool:
 def _match_memory_format(optimizer: torch.optim.Optimizer) -> None:
     """Give restored moments the memory format of their parameters.
 
-    The tensors of a checkpoint are contiguous. A fused optimizer step combines elements by their position in memory, so
-    that the moments of a parameter in channels-last format would be assigned to the wrong elements.
+    A fused optimizer step combines elements by their position in memory, so that moments of another format than that of
+    their parameter, such as one that is in channels-last format on this device only, would be assigned to the wrong
+    elements.
     """
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 if is_sharded(parameter):
                     state[name] = sharded_like(parameter, value)
-                else:
+                elif value.stride() != parameter.stride():
                     state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def _keep_types(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
+    """Give the state of an optimizer the types that it was saved in.
+
+    ``load_state_dict`` casts it to the type of its parameter, which loses the digits of float32 moments of parameters
+    in half precision.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    numbers = [number for group in saved["param_groups"] for number in group["params"]]
+    for number, parameter in zip(numbers, parameters, strict=True):
+        for name, value in saved["state"].get(number, {}).items():
+            loaded = optimizer.state[parameter].get(name)
+            if isinstance(value, Tensor) and isinstance(loaded, Tensor) and loaded.dtype != value.dtype:
+                optimizer.state[parameter][name] = value.to(loaded.device)

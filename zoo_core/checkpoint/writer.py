@@ -12,6 +12,7 @@ import psutil
 from torch import Tensor
 
 from zoo_core.checkpoint import directory as checkpoint
+from zoo_core.checkpoint.retention import Retention
 from zoo_core.checkpoint.serialize import Packed
 from zoo_core.errors import BadFile
 
@@ -28,11 +29,13 @@ class SaveResult:
 class AsyncCheckpointWriter:
     """Writes one checkpoint at a time into ``folder`` in a background thread; a context manager that waits at its end.
 
-    ``keep`` is the number of checkpoints to keep.
+    ``keep`` is the number of checkpoints to keep. The files ``sync_first``, such as the metrics until then, are on the
+    disk before a checkpoint is.
     """
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        self.folder, self.keep = folder, keep
+    def __init__(self, folder: Path, keep: int, sync_first: Collection[Path] = ()) -> None:
+        self.folder, self.sync_first = folder, sync_first
+        self._retention = Retention(keep)
         self._thread: ThreadPoolExecutor | None = None
         self._writing: tuple[int, Future[Path]] | None = None
 
@@ -51,12 +54,13 @@ class AsyncCheckpointWriter:
         """
         assert self._writing is None  # noqa: S101  # call wait() first
         copy = _copy_to_cpu(state) if _fits_in_memory(state) else None
+        rest = (self._retention, protected, self.sync_first)
         if self._thread is not None and copy is not None:
-            future = self._thread.submit(checkpoint.save, self.folder, step, copy, self.keep, protected)
+            future = self._thread.submit(checkpoint.save, self.folder, step, copy, *rest)
         else:
             future = Future()
             try:
-                future.set_result(checkpoint.save(self.folder, step, state, self.keep, protected))
+                future.set_result(checkpoint.save(self.folder, step, state, *rest))
             except BadFile as error:
                 future.set_exception(error)
         self._writing = (step, future)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from zoo_core.hookspecs import hookimpl
@@ -21,8 +22,11 @@ class Previews:
     def zoo_preview(self, run: Run, step: int, images: Tensor) -> None:
         from zoo_core.data.image_output import save, save_clips
 
-        run.folder.previews.mkdir(exist_ok=True)
         path = run.folder.previews / f"step-{step:06d}.png"
-        save(images, path)
-        if images.ndim == 5:
-            save_clips(images, path.with_suffix(".gif"))
+        try:
+            run.folder.previews.mkdir(exist_ok=True)
+            save(images, path)
+            if images.ndim == 5:
+                save_clips(images, path.with_suffix(".gif"))
+        except OSError as error:  # such as a full disk, which may have room for the next one
+            warnings.warn(f"the preview {path} can't be written: {error.strerror or error}.", stacklevel=2)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from zoo_core.files import write_atomically
+from zoo_core.errors import BadFile
+from zoo_core.files import copy_aside, refuse_irregular, set_aside, write_atomically
 from zoo_core.hookspecs import hookimpl
+from zoo_core.runs.metrics import format_line, parse_line
 from zoo_core.runs.run import Run
+
+_STEP = re.compile(rb'\{"step": (\d+),')
 
 
 class MetricsFile:
     """Appends lines such as ``{"step": 50, "epoch": 0.05, "generator_loss": 0.3}``.
 
-    Lines of evaluations have ``"evaluation": true``.
+    Lines of evaluations have ``"evaluation": true``. Before a checkpoint is complete, the lines until its step are on
+    the disk (``AsyncCheckpointWriter``).
     """
 
     def __init__(self) -> None:
@@ -24,10 +29,19 @@ class MetricsFile:
 
     @hookimpl
     def zoo_run_started(self, run: Run) -> None:
-        if run.folder.metrics.exists():
-            _drop_repeated_lines(run)
+        path = run.folder.metrics
+        if not os.path.lexists(path):
+            path.touch()
+            return
+        try:
+            refuse_irregular(path)
+            content = path.read_bytes()
+        except OSError as error:  # BadFile is one
+            reason = error.message if isinstance(error, BadFile) else f"{path} can't be read: {error.strerror}."
+            warnings.warn(f"{reason} It is kept as {set_aside(path).name}, and a new file is started.", stacklevel=2)
+            path.touch()
         else:
-            run.folder.metrics.touch()
+            _drop_lines(run, content)
 
     @hookimpl
     def zoo_logged(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
@@ -45,15 +59,15 @@ class MetricsFile:
     def zoo_run_failed(self, run: Run) -> None:
         self._flush(run)
 
-    def _write(self, run: Run, line: Mapping[str, object]) -> None:
-        self._unwritten.append(json.dumps(line) + "\n")
+    def _write(self, run: Run, line: Mapping[str, float]) -> None:
+        self._unwritten.append(format_line(line))
         self._flush(run)
 
     def _flush(self, run: Run) -> None:
         """Append the pending lines; if that fails, for instance on a full disk, they are kept for the next attempt."""
         path, lines = run.folder.metrics, len(self._unwritten)
         try:
-            _append(path, "".join(self._unwritten))
+            _append(path, "".join(self._unwritten).encode())
         except OSError as error:
             if lines == 1 or run.stopping or run.step >= run.total_steps:
                 warnings.warn(f"{path} can't be written: {error.strerror}; {lines} lines are missing.", stacklevel=2)
@@ -61,24 +75,42 @@ class MetricsFile:
             self._unwritten.clear()
 
 
-def _append(path: Path, text: str) -> None:
-    """Append all of ``text``, or nothing."""
-    size = path.stat().st_size
+def _append(path: Path, content: bytes) -> None:
+    """Append all of ``content``, or nothing."""
+    size = path.stat().st_size if path.exists() else 0
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
+        with path.open("ab") as file:
+            file.write(content)
     except OSError:
         if path.is_file():
             os.truncate(path, size)
         raise
 
 
-def _drop_repeated_lines(run: Run) -> None:
-    """Drop the lines that a resumed run writes again: of steps after its checkpoint, and of the final evaluation."""
-    # If the process was killed, the last line may be incomplete; it is written again.
-    lines = run.folder.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith("\n") and not _is_repeated(run, json.loads(line))]
-    write_atomically(run.folder.metrics, "".join(kept))
+def _drop_lines(run: Run, content: bytes) -> None:
+    """Drop the lines that a resumed run writes again, and damaged ones, which are kept in another file.
+
+    The run writes again the lines of steps after its checkpoint, and of the final evaluation.
+    """
+    path = run.folder.metrics
+    *lines, rest = content.split(b"\n")
+    parsed = [(line, parse_line(line)) for line in lines]
+    damaged = sum(values is None for _, values in parsed)
+    if rest and (values := parse_line(rest)) is not None:
+        parsed.append((rest, values))  # only its end is missing
+    elif rest and not _was_cut_short(rest, run.step):
+        damaged += 1
+    kept = [line for line, values in parsed if values is not None and not _is_repeated(run, values)]
+    if damaged:
+        count = "1 damaged line" if damaged == 1 else f"{damaged:,} damaged lines"
+        warnings.warn(f"{path} had {count}; the file is kept as {copy_aside(path).name}.", stacklevel=2)
+    write_atomically(path, b"".join(line + b"\n" for line in kept))
+
+
+def _was_cut_short(line: bytes, step: int) -> bool:
+    """Whether the last line was being written when the process was killed: it is of a step after the checkpoint."""
+    found = _STEP.match(line)
+    return found is None or int(found[1][:20]) > step
 
 
 def _is_repeated(run: Run, line: Mapping[str, int]) -> bool:

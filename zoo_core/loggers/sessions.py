@@ -9,7 +9,7 @@ from datetime import datetime
 
 from zoo_core.engine.memory import peak_memory
 from zoo_core.errors import BadFile, one_line
-from zoo_core.files import write_atomically
+from zoo_core.files import set_aside, write_atomically
 from zoo_core.hookspecs import hookimpl
 from zoo_core.runs.run import Run
 from zoo_core.runs.sessions import Session, read_sessions
@@ -33,7 +33,8 @@ class Sessions:
         try:
             self._earlier = read_sessions(run.folder.sessions)
         except BadFile as error:
-            warnings.warn(f"{error.message} A new file is started.", stacklevel=2)
+            kept = set_aside(run.folder.sessions).name
+            warnings.warn(f"{error.message} It is kept as {kept}, and a new file is started.", stacklevel=2)
         self._write(run, "running")
 
     @hookimpl

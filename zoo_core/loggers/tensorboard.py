@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.hookspecs import hookimpl
@@ -13,46 +14,85 @@ if TYPE_CHECKING:
 
 
 class TensorBoard:
-    """Writes scalars under ``train/`` and ``evaluation/``, and preview images."""
+    """Writes scalars under ``train/`` and ``evaluation/``, and preview images.
+
+    What a resumed run repeats is shown once: TensorBoard discards the events of the steps after the checkpoint.
+    """
 
     def __init__(self) -> None:
         self._writer: Any = None
+        self._purge_step: int | None = None
+        self._finished_before = self._failed = False
+
+    @hookimpl
+    def zoo_run_started(self, run: Run) -> None:
+        self._purge_step = run.step + 1
+        self._finished_before = run.step == run.total_steps
 
     @hookimpl
     def zoo_logged(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
-        self._scalars(run, "train", step, metrics)
+        self._write(run, lambda writer: _scalars(writer, "train", step, metrics))
 
     @hookimpl
     def zoo_evaluated(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
-        self._scalars(run, "evaluation", step, metrics)
+        if self._finished_before:  # then it is evaluated again
+            shown = _evaluation_at(run, step)
+            metrics = {name: value for name, value in metrics.items() if name not in shown}
+        self._write(run, lambda writer: _scalars(writer, "evaluation", step, metrics))
 
     @hookimpl
     def zoo_preview(self, run: Run, step: int, images: Tensor) -> None:
         from zoo_core.data.image_output import grid
 
-        self._open(run).add_image("preview", grid(images), step)
+        self._write(run, lambda writer: writer.add_image("preview", grid(images), step))
 
     @hookimpl
     def zoo_run_finished(self, run: Run) -> None:
-        self._close()
+        self._close(run)
 
     @hookimpl
     def zoo_run_failed(self, run: Run, error: BaseException) -> None:
-        self._close()
+        self._close(run)
 
-    def _scalars(self, run: Run, group: str, step: int, metrics: Mapping[str, float]) -> None:
-        writer = self._open(run)
-        for name, value in metrics.items():
-            writer.add_scalar(f"{group}/{name}", value, step)
+    def _write(self, run: Run, write: Callable[[Any], None]) -> None:
+        """Write events; if that fails, for instance on a full disk, a new file is started with the next ones."""
+        try:
+            if self._writer is None:
+                # Imported when first needed, so that the first step does not wait for it.
+                from torch.utils.tensorboard import SummaryWriter
 
-    def _open(self, run: Run) -> Any:
-        if self._writer is None:
-            # Imported when first needed, so that the first step does not wait for it.
-            from torch.utils.tensorboard import SummaryWriter
+                self._writer = SummaryWriter(str(run.path), purge_step=self._purge_step)
+                self._purge_step = None  # of another file, if this one fails
+            write(self._writer)
+        except OSError as error:
+            self._fail(run, error)
 
-            self._writer = SummaryWriter(str(run.path), purge_step=run.step + 1 if run.step else None)
-        return self._writer
+    def _close(self, run: Run) -> None:
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        except OSError as error:
+            self._fail(run, error)
 
-    def _close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+    def _fail(self, run: Run, error: OSError) -> None:
+        self._writer = None
+        if not self._failed:
+            reason = error.strerror or error
+            warnings.warn(
+                f"TensorBoard events can't be written to {run.path}: {reason}; some are missing.", stacklevel=2
+            )
+        self._failed = True
+
+
+def _scalars(writer: Any, group: str, step: int, metrics: Mapping[str, float]) -> None:
+    for name, value in metrics.items():
+        writer.add_scalar(f"{group}/{name}", value, step)
+
+
+def _evaluation_at(run: Run, step: int) -> set[str]:
+    """The evaluation metrics of a step that the folder has events of."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run.path), size_guidance={"scalars": 1, "images": 1}).Reload()
+    tags = [tag for tag in events.Tags()["scalars"] if tag.startswith("evaluation/")]
+    return {tag.removeprefix("evaluation/") for tag in tags if events.Scalars(tag)[-1].step == step}

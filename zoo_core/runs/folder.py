@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import BadFile, NameTaken
-from zoo_core.files import is_temporary, remove_leftovers, write_atomically
+from zoo_core.files import is_temporary, read_json, remove_leftovers, write_atomically
+
+_CHECKSUM = "sha256"  # key of environment.json
 
 
 class RunFolder:
@@ -25,6 +30,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.weights = path / "model.safetensors"
         self._lock = path / ".lock"
+        self._environment: dict[str, Any] | None = None
         self._created: list[Path] = []
 
     def create(self) -> None:
@@ -98,17 +104,35 @@ class RunFolder:
         write_atomically(self.config, text)
 
     def write_environment(self, environment: dict[str, Any]) -> None:
-        """Write ``environment.json``."""
-        write_atomically(self.environment, json.dumps(environment, indent=2) + "\n")
+        """Write ``environment.json``, with a checksum."""
+        self._environment = environment
+        checked = {**environment, _CHECKSUM: _checksum(environment)}
+        write_atomically(self.environment, json.dumps(checked, indent=2) + "\n")
+
+    @property
+    def has_environment(self) -> bool:
+        """Whether there is anything named ``environment.json``, damaged or not."""
+        return os.path.lexists(self.environment)
 
     def read_environment(self) -> dict[str, Any]:
         """The content of ``environment.json``.
 
+        It is read once: a file that is damaged later does not end a run.
+
         Raises:
-            BadFile: if it can't be read.
+            BadFile: if it is missing or damaged.
         """
-        try:
-            found: dict[str, Any] = json.loads(self.environment.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise BadFile(f"{self.environment} can't be read: {error}.") from error
-        return found
+        if self._environment is None:
+            try:
+                found = read_json(self.environment)
+            except FileNotFoundError as error:
+                raise BadFile(f"{self.environment} does not exist.") from error
+            checksum = found.pop(_CHECKSUM, None) if isinstance(found, dict) else None
+            if checksum is None or checksum != _checksum(found):
+                raise BadFile(f"{self.environment} is damaged: its content does not have the SHA-256 that it states.")
+            self._environment = found
+        return copy.deepcopy(self._environment)
+
+
+def _checksum(environment: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()

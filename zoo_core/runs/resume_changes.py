@@ -10,6 +10,8 @@ from zoo_core.config.recipe import Recipe
 from zoo_core.config.recipe_files import PARTS
 from zoo_core.errors import BadSetting, in_yaml
 
+ORIGINS = ("data", "plugins", "versions", "device", "processes")
+"""The keys of ``environment.json`` on which the result of a run depends."""
 _INEXACT = {
     "data.fingerprint": "everything that depends on the data",
     "plugins": "everything that its code does",

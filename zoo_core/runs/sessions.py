@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import BadFile, one_line
+from zoo_core.files import read_json
 
 _ENDS = ("running", "done", "stopped", "failed")
 
@@ -50,12 +50,14 @@ def read_sessions(path: Path) -> list[Session]:
         BadFile: if it can't be read or is malformed.
     """
     try:
-        found = [_read(entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+        found = [_read(entry) for entry in read_json(path)]
         if not found:
             raise ValueError("it is empty")
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except BadFile:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise BadFile(f"{path} can't be read: {one_line(str(error))}.") from error
     return found
 

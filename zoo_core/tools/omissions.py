@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.checkpoint.serialize import Packed
 from zoo_core.errors import RunFailed
@@ -17,7 +15,9 @@ from zoo_core.registry.resolve import ResolvedRecipe
 from zoo_core.runs.folder import RunFolder
 from zoo_core.tools.verify_resume import compare
 from zoo_core.training.assemble import try_out
+from zoo_core.training.checkpoints import COMPARED
 from zoo_core.training.loop import Loop
+from zoo_core.weights.values import same_bits
 
 # The run is resumed at step 5, where one step has not been logged yet.
 SETTINGS = (
@@ -68,7 +68,8 @@ def leave_out_each(
     _drive(try_out(resolved, whole, [MetricsFile()]))
     at = RunFolder(whole).checkpoints / _RESUMED_AT
     omissions = []
-    for part in ["", *checkpoint.load(at)[1], "step", "position", "seeds"]:
+    parts = [part for part in checkpoint.load(at)[1] if part not in COMPARED]
+    for part in ["", *parts, "step", "position", "seeds"]:
         shutil.rmtree(resumed, ignore_errors=True)
         loop = try_out(resolved, resumed, [MetricsFile()])
         shutil.copy(RunFolder(whole).metrics, RunFolder(resumed).metrics)
@@ -125,8 +126,4 @@ def _is_initial(part: str, saved: dict[str, Packed], initial: dict[str, Packed])
         return not tensors and structure in ({}, _NO_BEST)
     before, structure_before = initial[part]
     same = structure == structure_before and tensors.keys() == before.keys()
-    return same and all(_equal(tensor, before[name]) for name, tensor in tensors.items())
-
-
-def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return one.dtype == other.dtype and torch.equal(one, other)
+    return same and all(same_bits(tensor, before[name]) for name, tensor in tensors.items())

@@ -16,6 +16,7 @@ from zoo_core.config.recipe import Recipe
 from zoo_core.config.recipe_files import WEIGHTS_NAME, Source, check_name
 from zoo_core.config.yaml_reader import as_text
 from zoo_core.errors import BadFile, BadSetting
+from zoo_core.model import Model
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import resolve
 from zoo_core.runs.folder import RunFolder
@@ -24,10 +25,12 @@ from zoo_core.tools.evaluate import recipe_of
 from zoo_core.training import runner
 from zoo_core.weights.card import card
 from zoo_core.weights.format import check_ending, read_tensors, write
-from zoo_core.weights.hashing import check, is_finite
+from zoo_core.weights.hashing import check
 from zoo_core.weights.header import Header, read_header
 from zoo_core.weights.load import load
+from zoo_core.weights.matching import parameter_names
 from zoo_core.weights.metadata import finite_metrics, provenance
+from zoo_core.weights.values import count_not_finite
 
 _LICENSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -89,17 +92,18 @@ def publish(
     for file in files:
         if file.exists():
             raise BadFile(f"{file} already exists, and is not overwritten.", "Choose another -o FILE.")
-    tensors = _convert_tensors(read_tensors(folder.weights), DTYPES.get(dtype or ""), folder.weights)
+    model, _ = load(folder.weights, catalog)  # refuses what could not be loaded
+    tensors = _convert_tensors(read_tensors(folder.weights), DTYPES.get(dtype or ""))
     trainer: Any = catalog.find("trainer", recipe.component("trainer")).load()
     metadata = {
         **provenance(folder),
         "protocol": trainer.protocol,
         **header.metadata,
         "license": license,
-        "metrics": _metrics(header, tensors, dtype, catalog),
+        "metrics": _metrics(header, model, tensors, dtype, catalog),
     }
     output.parent.mkdir(parents=True, exist_ok=True)
-    write(output, tensors, metadata)
+    write(output, tensors, metadata, parameter_names(model))
     preview = _newest_preview(folder)
     if preview is not None:
         shutil.copyfile(preview, files[2])
@@ -131,26 +135,24 @@ def _refuse_unfinished(folder: RunFolder, header: Header, recipe: Recipe) -> Non
         )
 
 
-def _convert_tensors(tensors: Mapping[str, Tensor], dtype: torch.dtype | None, path: Path) -> dict[str, Tensor]:
+def _convert_tensors(tensors: Mapping[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
     """The tensors in ``dtype``; those with values too large for it, such as variances in float16, keep their own."""
-    converted = {}
-    for name, tensor in tensors.items():
-        converted[name] = tensor
-        if not tensor.is_floating_point():
-            continue
-        if not is_finite(tensor):
-            raise BadFile(f"{path}: '{name}' has NaN or infinite values.", "Lower the learning rate and train again.")
-        if dtype is not None and is_finite(smaller := tensor.to(dtype)):
-            converted[name] = smaller
+    converted = dict(tensors)
+    for name, tensor in tensors.items() if dtype is not None else ():
+        if tensor.is_floating_point():
+            smaller = tensor.to(dtype)
+            if count_not_finite(smaller) == count_not_finite(tensor):
+                converted[name] = smaller
     return converted
 
 
-def _metrics(header: Header, tensors: dict[str, Tensor], dtype: str | None, catalog: Catalog) -> dict[str, float]:
+def _metrics(
+    header: Header, model: Model, tensors: dict[str, Tensor], dtype: str | None, catalog: Catalog
+) -> dict[str, float]:
     """The metrics of the run; measured again if the weights are stored in another precision."""
     original = read_tensors(header.path)
     if dtype is None or all(tensors[name].dtype == original[name].dtype for name in tensors):
         return dict(header.metadata.get("metrics", {}))
-    model, _ = load(header.path, catalog)
     model.load_state_dict({name: tensor.to(original[name].dtype) for name, tensor in tensors.items()})
     measured = runner.evaluate(resolve(recipe_of(header), catalog), model, int(header.metadata.get("step", 0)))
     return finite_metrics(measured.metrics)

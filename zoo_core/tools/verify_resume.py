@@ -10,7 +10,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
 from multiprocessing.context import ForkServerContext, SpawnContext
@@ -20,9 +20,11 @@ from pathlib import Path
 import torch
 
 from zoo_core.checkpoint import directory as checkpoint
+from zoo_core.checkpoint.names import name_of, steps_in
 from zoo_core.errors import RunFailed
 from zoo_core.runs.folder import RunFolder
 from zoo_core.weights.format import read_tensors
+from zoo_core.weights.values import same_bits
 
 _TIMEOUT = 600.0  # seconds after which a run of a few steps is considered to hang
 
@@ -67,7 +69,7 @@ def verify(
     first_output = time.time()
     _wait_for_end(process, reference)
     last_checkpoint = (reference / "checkpoints").stat().st_mtime
-    steps = sorted(_steps(reference))
+    steps = sorted(steps_in(reference / "checkpoints"))
     per_checkpoint = (last_checkpoint - first_output) / len(steps)
     timing = _Timing(steps, first_output - start, per_checkpoint, time.time() - last_checkpoint)
     done: list[Kill] = []
@@ -75,7 +77,7 @@ def verify(
     while len(done) < kills or kills_of_run:
         process = _start(recipe, overrides, killed, resume=RunFolder(killed).config.is_file())
         if len(done) < kills and _kill(process, killed, timing, rng):
-            done.append(Kill(max(_steps(killed), default=-1), _is_saving(killed)))
+            done.append(Kill(max(steps_in(killed / "checkpoints"), default=-1), _is_saving(killed)))
             kills_of_run += 1
             on_kill(done[-1])
             continue
@@ -109,7 +111,7 @@ def _kill(process: BaseProcess, folder: Path, timing: _Timing, rng: random.Rando
     result is evaluated and written. The others happen after a random checkpoint and not at a random time, since the
     speed of a run depends on the load.
     """
-    chosen, newest = rng.random(), max(_steps(folder), default=-1)
+    chosen, newest = rng.random(), max(steps_in(folder / "checkpoints"), default=-1)
     candidates = [step for step in (-1, *timing.checkpoints[:-1]) if step >= newest]
     if chosen < 0.2:
         process.join(rng.uniform(0, timing.start))
@@ -140,7 +142,7 @@ def _wait_for_output(process: BaseProcess, folder: Path) -> None:
 
 def _wait_for_checkpoint(process: BaseProcess, folder: Path, step: int) -> None:
     """Wait until the run has the checkpoint of ``step`` or a later one, or has ended."""
-    while process.exitcode is None and max(_steps(folder), default=-1) < step:
+    while process.exitcode is None and max(steps_in(folder / "checkpoints"), default=-1) < step:
         process.join(0.005)
 
 
@@ -164,8 +166,8 @@ def compare(one: Path, other: Path) -> str:
 
     Two runs without results, because they were stopped, are equal if the rest is.
     """
-    for step in sorted(set(_steps(one)) & set(_steps(other))):
-        name = f"checkpoints/step-{step:09d}"
+    for step in sorted(set(steps_in(one / "checkpoints")) & set(steps_in(other / "checkpoints"))):
+        name = f"checkpoints/{name_of(step)}"
         (_, left), (_, right) = checkpoint.load(one / name), checkpoint.load(other / name)
         for key in sorted(left.keys() | right.keys()):
             if key not in left or key not in right:
@@ -187,18 +189,9 @@ def compare(one: Path, other: Path) -> str:
 
 def _first_difference(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> str:
     for name in sorted(left.keys() | right.keys()):
-        if name not in left or name not in right or not _same(left[name], right[name]):
+        if name not in left or name not in right or not same_bits(left[name], right[name]):
             return name
     return ""
-
-
-def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors are equal bit for bit; NaN values with the same bits are equal."""
-    return one.dtype == other.dtype and one.shape == other.shape and one.numpy().tobytes() == other.numpy().tobytes()
-
-
-def _steps(run: Path) -> Iterator[int]:
-    return (int(path.name.removeprefix("step-")) for path in (run / "checkpoints").glob("step-*"))
 
 
 def _start(recipe: str, overrides: list[str], folder: Path, resume: bool) -> BaseProcess:

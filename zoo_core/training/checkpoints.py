@@ -16,13 +16,16 @@ from zoo_core.checkpoint.state import TrainerState
 from zoo_core.checkpoint.writer import AsyncCheckpointWriter
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import local
-from zoo_core.errors import RunFailed
+from zoo_core.errors import BadFile, RunFailed, one_line
 from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.metrics import MetricAccumulator
+from zoo_core.weights.values import all_finite
 
 # Beside the attributes of a trainer, none of which can have these names.
 _METRICS, _BEST, _ENGINE = "run.metrics", "run.best", "run.engine"
+COMPARED = RECIPE, ORIGINS = "run.recipe", "run.origins"
+"""What is compared when a run is resumed, and not restored."""
 
 
 class Checkpoints:
@@ -39,7 +42,10 @@ class Checkpoints:
         self.run, self.engine, self.state = run, engine, state
         self.metrics, self.callbacks = metrics, callbacks
         self.best = Best()
-        self.writer = AsyncCheckpointWriter(run.folder.checkpoints, run.settings.keep_checkpoints)
+        self.origins: dict[str, Any] = {}  # what environment.json says of data, code and machine
+        self.writer = AsyncCheckpointWriter(
+            run.folder.checkpoints, run.settings.keep_checkpoints, sync_first=[run.folder.metrics]
+        )
         self.saved_step = -1
         self.saved_at = time.monotonic()
 
@@ -61,7 +67,13 @@ class Checkpoints:
         if self.engine.is_rank_zero or self.engine.fsdp:  # the parts of a sharded network come from all processes
             captured = self.state.capture()
         if self.engine.is_rank_zero:
-            kept = {_METRICS: self.metrics.state_dict(), _BEST: asdict(self.best), _ENGINE: self.engine.state_dict()}
+            kept = {
+                _METRICS: self.metrics.state_dict(),
+                _BEST: asdict(self.best),
+                _ENGINE: self.engine.state_dict(),
+                RECIPE: run.recipe.as_yaml(),
+                ORIGINS: self.origins,
+            }
             packed = {name: pack(state) for name, state in kept.items()}
             self.writer.begin(run.step, {**captured, **packed}, self.best.steps)
         self.saved_step, self.saved_at = run.step, time.monotonic()
@@ -107,19 +119,27 @@ class Checkpoints:
             BadFile: if it is not one of this trainer.
         """
         state = dict(captured)
-        self.metrics.load_state_dict(unpack(*state.pop(_METRICS, ({}, {}))))
-        self.best = Best(**unpack(*state.pop(_BEST, ({}, {}))))
-        self.engine.load_state_dict(unpack(*state.pop(_ENGINE, ({}, {}))))
-        self.state.restore(state)
+        try:
+            for name in COMPARED:
+                state.pop(name, None)
+            self.metrics.load_state_dict(unpack(*state.pop(_METRICS, ({}, {}))))
+            self.best = Best(**unpack(*state.pop(_BEST, ({}, {}))))
+            self.engine.load_state_dict(unpack(*state.pop(_ENGINE, ({}, {}))))
+            self.state.restore(state)
+        except (LookupError, TypeError, AttributeError) as error:
+            raise BadFile(
+                f"the checkpoint of step {step} does not fit: {one_line(repr(error))}.",
+                "Resume with the recipe and the plugin version that wrote the checkpoint.",
+            ) from error
         self.run.step = self.saved_step = step
 
     def _refuse_not_finite(self) -> None:
         """The loss may still have been finite when the update that followed made a parameter infinite."""
         parameters = dict(self.run.model.named_parameters())
         # One answer for all of them: asking for each would wait for the device as often.
-        finite = [local(one).isfinite().all() for one in parameters.values()]
+        finite = [all_finite(local(one)) for one in parameters.values()]
         if finite and not torch.stack(finite).all():
-            name = next(name for name, parameter in parameters.items() if not local(parameter).isfinite().all())
+            name = next(name for name, parameter in parameters.items() if not all_finite(local(parameter)))
             raise RunFailed(
                 f"the model's {name} is not finite at step {self.run.step}.",
                 "Lower the learning rate, or clip gradients; the last checkpoint is from before.",

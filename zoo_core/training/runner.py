@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 import pluggy
 
-from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.config.recipe import read_config
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import full_tensor
@@ -21,21 +20,17 @@ from zoo_core.model import Model
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.paths import RUNS, new_path
-from zoo_core.runs.resume_changes import (
-    changed_origins,
-    changes,
-    refuse_fewer_steps,
-    refuse_other_origins,
-    resume_warnings,
-)
+from zoo_core.runs.resume_changes import ORIGINS, changed_origins, changes, refuse_other_origins, resume_warnings
 from zoo_core.runs.run import Run
 from zoo_core.training.assemble import Assembly, RunData, assemble, assemble_detached
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
 from zoo_core.training.error_attribution import attribute_error, attributing_errors
 from zoo_core.training.loop import Loop
+from zoo_core.training.resume import find_newest, repair_environment, restore
 from zoo_core.training.signals import stops_after, stops_on_signal
 from zoo_core.weights import format as weights_format
+from zoo_core.weights.matching import parameter_names
 from zoo_core.weights.metadata import weights_metadata
 
 
@@ -144,13 +139,19 @@ def _begin(
         about = _about(resolved, engine, assembly.data)
         if resume:
             used = {component.entry.plugin for component in resolved.components.values()}
+            newest = find_newest(place.checkpoints)
+            notes += repair_environment(engine, place, about | (newest.origins if newest else {}))
             changed |= changed_origins(place.read_environment(), about, used, changed)
             refuse_other_origins(changed, place.path, **allowed)
-            notes += [*_restore(assembly.loop), *resume_warnings(changed)]
+            notes += [*restore(assembly.loop, newest, resolved, changed), *resume_warnings(changed)]
             _record_changes(assembly.loop, changed, about)
         elif engine.is_rank_zero:
             place.write_environment(about)
+            weights_format.encode_metadata(
+                place.weights, weights_metadata(assembly.loop.run)
+            )  # refused now, not at the end
             place.write_config(resolved.recipe.as_yaml())  # a folder that has both can be resumed
+        assembly.loop.checkpoints.origins = {part: about[part] for part in ORIGINS}
     except BaseException:
         if not resume and engine.is_rank_zero:
             place.remove_if_empty()
@@ -166,22 +167,6 @@ def _about(resolved: ResolvedRecipe, engine: AccelerateEngine, data: RunData) ->
     return {**about, "processes": engine.world}
 
 
-def _restore(loop: Loop) -> list[str]:
-    """Restore the newest whole checkpoint; returns what is wrong with newer ones."""
-    place = loop.run.folder.checkpoints
-    if not checkpoint.any_in(place):
-        return [f"{place} holds no checkpoint yet, so the run starts again at step 0."]
-    step, captured, damaged = checkpoint.load_newest(place)
-    refuse_fewer_steps(step, loop.run.total_steps)
-    loop.restore(step, captured)
-    if not loop.engine.process_group.all_equal(step):
-        raise RunFailed(
-            f"the processes do not see the same checkpoints: this one resumes at step {step}.",
-            f"{loop.run.path} should be on a file system that all machines share.",
-        )
-    return damaged
-
-
 def _record_changes(loop: Loop, changed: Mapping[str, tuple[str, str]], about: Mapping[str, Any]) -> None:
     """Write into the run's folder what is different from this step on."""
     place = loop.run.folder
@@ -193,7 +178,7 @@ def _record_changes(loop: Loop, changed: Mapping[str, tuple[str, str]], about: M
     if changed and loop.engine.is_rank_zero:
         found = place.read_environment()
         found.setdefault("changed", []).append({"step": loop.run.step, **changed})
-        found |= {part: about[part] for part in ("data", "plugins", "versions", "device", "processes")}
+        found |= {part: about[part] for part in ORIGINS}
         place.write_environment(found)
         place.write_config(loop.run.recipe.as_yaml())
 
@@ -211,7 +196,7 @@ def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
         if loop.engine.is_rank_zero or loop.engine.fsdp:
             tensors = {name: full_tensor(tensor) for name, tensor in run.model.state_dict().items()}
         if loop.engine.is_rank_zero:
-            weights_format.write(run.folder.weights, tensors, weights_metadata(run))
+            weights_format.write(run.folder.weights, tensors, weights_metadata(run), parameter_names(run.model))
         loop.engine.release(run.model)
         run.model.eval()  # as zoo.load returns it
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""The SHA-256 of a weights file and whether its values are finite; computed once per file and cached."""
+"""The SHA-256 of a weights file and which of its values are not finite; computed once per file and cached."""
 
 from __future__ import annotations
 
@@ -7,18 +7,12 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zoo_core.config.paths import weights_folder
 from zoo_core.errors import BadFile
-from zoo_core.files import sha256_of, write_atomically
-from zoo_core.weights.header import read_listing, refuse_irregular
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-_FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "C64"}  # the types of models that can be NaN or infinite
-_CHUNK = 2**20  # elements checked at once, so that a large tensor needs little extra memory
+from zoo_core.files import refuse_irregular, sha256_of, write_atomically
+from zoo_core.weights.header import read_listing
 
 
 @dataclass(frozen=True)
@@ -29,19 +23,19 @@ class Checked:
     modified: int
     changed: int
     sha256: str
-    not_finite: str = ""
-    """The name of the first tensor that holds NaN or infinite values; empty if there is none."""
+    not_finite: list[str]
+    """The names of the tensors that hold NaN or infinite values."""
 
 
 def check(path: Path, again: bool = False) -> Checked:
-    """The SHA-256 of ``path`` and the first tensor with non-finite values, cached while the file is unchanged.
+    """The SHA-256 of ``path`` and its tensors with non-finite values, cached while the file is unchanged.
 
     With ``again`` the file is read even if the result is cached. If the cache can't be written, it is always read.
 
     Raises:
         BadFile: if the file does not exist or is not a regular file.
     """
-    refuse_irregular(path)
+    refuse_irregular(path, "Give a .safetensors file.")
     status = path.stat()
     cache_file = weights_folder() / "checked" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
     now = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
@@ -53,34 +47,31 @@ def check(path: Path, again: bool = False) -> Checked:
     return found
 
 
-def _find_not_finite(path: Path) -> str:
+def _find_not_finite(path: Path) -> list[str]:
     from safetensors import SafetensorError, safe_open
+
+    from zoo_core.weights.matching import DTYPES
+    from zoo_core.weights.values import count_not_finite
 
     try:
         _, tensors = read_listing(path)
         with safe_open(path, framework="pt") as file:
-            for name, (dtype, _) in tensors.items():
-                if dtype in _FLOATS and not is_finite(file.get_tensor(name)):
-                    return name
+            return [
+                name
+                for name, (dtype, _) in tensors.items()
+                if dtype in DTYPES and count_not_finite(file.get_tensor(name))
+            ]
     except (BadFile, SafetensorError):
-        return ""  # read_header reports what is wrong with it
-    return ""
-
-
-def is_finite(tensor: Tensor) -> bool:
-    """Whether all values of the tensor are finite."""
-    flat = tensor.flatten()
-    chunks = (flat[start : start + _CHUNK] for start in range(0, len(flat), _CHUNK))
-    # isfinite is not implemented for 8-bit types.
-    return all(bool((chunk.float() if chunk.itemsize == 1 else chunk).isfinite().all()) for chunk in chunks)
+        return []  # read_header reports what is wrong with it
 
 
 def _read_cache(cache_file: Path) -> Checked | None:
     try:
         values: Any = json.loads(cache_file.read_text(encoding="utf-8"))
-        return Checked(**values)
-    except (OSError, ValueError, TypeError):
+        checked = Checked(**values)
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    return checked if isinstance(checked.not_finite, list) else None
 
 
 def _write_cache(cache_file: Path, found: Checked) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +10,11 @@ from typing import Any
 
 from zoo_core.config.recipe_files import NAME
 from zoo_core.errors import BadFile, one_line
+from zoo_core.files import parse_json, refuse_irregular
 
 FORMAT = 1
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib"}
+_GIVE_A_FILE = "Give a .safetensors file."
 _MAX_HEADER_BYTES = 16 * 2**20  # the header of a network of 10,000 tensors has about 1 MB
 _MAX_METADATA_LENGTH = 2 * 2**20  # characters
 _MAX_VALUES = 20_000  # of the metadata, including each class name
@@ -103,7 +103,7 @@ def read_header(path: Path) -> Header:
     Raises:
         BadFile: if the file does not exist, is not a safetensors file, or was not written by zoo.
     """
-    refuse_irregular(path)
+    refuse_irregular(path, _GIVE_A_FILE)
     refuse_pickle(path)
     metadata, tensors = read_listing(path)
     if "zoo" not in metadata:
@@ -111,7 +111,7 @@ def read_header(path: Path) -> Header:
             f"{path} does not name the model that it is for.",
             f"Convert it: zoo weights convert {path} --model NAME -o NEW.safetensors",
         )
-    return Header(path, _parse_metadata(path, metadata["zoo"]), tensors)
+    return Header(path, parse_metadata(path, metadata["zoo"]), tensors)
 
 
 def read_listing(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, tuple[int, ...]]]]:
@@ -122,7 +122,7 @@ def read_listing(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, tuple
     """
     from safetensors import SafetensorError, safe_open
 
-    refuse_irregular(path)
+    refuse_irregular(path, _GIVE_A_FILE)
     try:
         _check_header_length(path)
         with safe_open(path, framework="numpy") as file:
@@ -139,22 +139,6 @@ def read_listing(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, tuple
         if len(shape) > _MAX_NDIM or any(size > _MAX_DIMENSION for size in shape):
             raise BadFile(f"{path}: '{one_line(name)}' has the invalid shape {one_line(str(shape))}.")
     return metadata, tensors
-
-
-def refuse_irregular(path: Path) -> None:
-    """Raise BadFile unless ``path`` is a regular file: not a folder, device, pipe or dangling link."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        link = f" It is a link to {path.readlink()}." if path.is_symlink() else ""
-        raise BadFile(f"{path} does not exist.{link}") from None
-    except (OSError, ValueError) as error:  # ValueError: the name contains NUL
-        raise BadFile(f"{one_line(str(path))} can't be read: {getattr(error, 'strerror', None) or error}.") from error
-    if not stat.S_ISREG(mode):
-        raise BadFile(
-            f"{path} is a {'folder' if stat.S_ISDIR(mode) else 'device or a pipe'}, but should be a file.",
-            "Give a .safetensors file.",
-        )
 
 
 def refuse_pickle(path: Path) -> None:
@@ -191,14 +175,19 @@ def _check_header_length(path: Path) -> None:
         raise BadFile(f"{path} has a header of {length:,} bytes, but zoo reads at most {_MAX_HEADER_BYTES:,}.")
 
 
-def _parse_metadata(path: Path, text: str) -> dict[str, Any]:
+def parse_metadata(path: Path, text: str) -> dict[str, Any]:
+    """The metadata of the file ``path``, from its JSON.
+
+    Raises:
+        BadFile: if it is damaged, too large, or of another format.
+    """
     damaged = f"{path}: its header is damaged"
     if len(text) > _MAX_METADATA_LENGTH:
         raise BadFile(
             f"{path} has metadata of {len(text):,} characters, but zoo reads at most {_MAX_METADATA_LENGTH:,}."
         )
     try:
-        metadata = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_reject_duplicates)
+        metadata = parse_json(text.encode())
         _check_size_and_depth(metadata)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else one_line(str(error))
@@ -246,18 +235,5 @@ def _check_size_and_depth(metadata: Any) -> None:
 def _check_value(value: Any) -> None:
     if isinstance(value, int) and abs(value) >= 2**64:
         raise ValueError("it holds an integer of more than 64 bits")
-    if isinstance(value, float) and math.isinf(value):  # the result of parsing 1e999
-        raise ValueError("it holds an infinite number")
     for text in [value] if isinstance(value, str) else value if isinstance(value, dict) else []:
         text.encode()  # an unpaired surrogate, which can't be printed, raises ValueError
-
-
-def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) < len(pairs):
-        raise ValueError("duplicate key")
-    return mapping
-
-
-def _reject_constant(name: str) -> Any:
-    raise ValueError(f"it holds {name}")

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from zoo_core.config.settings import check_keys, read
 from zoo_core.engine.devices import find_device
@@ -20,11 +21,12 @@ from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.weights_index import Entry
 from zoo_core.runs.folder import RunFolder
 from zoo_core.weights.cache import fetch, refuse_other_model
-from zoo_core.weights.format import read_tensors
-from zoo_core.weights.hashing import check, is_finite
+from zoo_core.weights.format import read_tensors, refuse_not_finite
+from zoo_core.weights.hashing import check
 from zoo_core.weights.header import PICKLES, Header, read_header
-from zoo_core.weights.matching import DTYPES, IncompatibleKeys, compare, tie, tied_names
+from zoo_core.weights.matching import DTYPES, IncompatibleKeys, Shape, compare, parameter_names, tie, tied_names
 from zoo_core.weights.meta_init import SkipInit, build, build_empty, check_size, has_unsaved_tensors
+from zoo_core.weights.values import count_not_finite
 
 
 def load(
@@ -44,14 +46,16 @@ def load(
     header = read_header(path)
     if published is not None:
         refuse_other_model(published, header)
-    _check_finite(header)
+    not_finite = _find_not_finite(header)
     entry = catalog.find("model", str(header.metadata.get("model")))
     # A header names a registered model, never an import path, so that only code of installed plugins can run.
     model_class = entry.load()
     config = _config(header, model_class, entry.name, {} if settings is None else settings)
     model = build_empty(header, model_class, config)
+    refuse_not_finite(header.path, [name for name in not_finite if name in parameter_names(model)])
     # Names and shapes are compared on the meta device, before any memory is allocated.
-    expected = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in model.state_dict().items()}
+    empty = model.state_dict()
+    expected = {name: (tensor.dtype, _shape(name, tensor, header)) for name, tensor in empty.items()}
     incompatible = compare(header, expected, type(model).__name__, strict=strict, settings_changed=bool(settings))
     if incompatible or has_unsaved_tensors(model):
         check_size(header, model)
@@ -63,7 +67,10 @@ def load(
         if tensor.dtype != expected[name][0]:
             tensors[name] = tensor.to(expected[name][0])  # may be stored in half precision
             if tensor.itemsize > tensors[name].itemsize:
-                _check_overflow(tensors[name], name, header)
+                _check_overflow(count_not_finite(tensor), tensors[name], name, header)
+        if not is_lazy(empty[name]) and tensor.stride() != empty[name].stride():
+            # The rounding of products depends on the layout, for instance of a transposed parameter.
+            tensors[name] = torch.empty_like(empty[name], device=target).copy_(tensors[name])
     tied_groups = tied_names(model)
     model.load_state_dict(tensors, strict=not incompatible, assign=True)
     for names in tied_groups:
@@ -131,35 +138,37 @@ def _config(header: Header, model_class: type[Any], name: str, changes: Mapping[
     return read(model_class.Config, {**header.metadata.get("config", {}), **changes}, f"model '{name}'")
 
 
+def _shape(name: str, tensor: Tensor, header: Header) -> Shape:
+    """The shape of a tensor of the model; a lazy one, which is to take any shape, has that of the file."""
+    return header.tensors.get(name, ("", ()))[1] if is_lazy(tensor) else tuple(tensor.shape)
+
+
 def _cast(model: Model, precision: torch.dtype, header: Header) -> None:
     """Cast the floating-point tensors of a model; complex and integer tensors keep their type.
 
     Raises:
         BadFile: if values overflow.
     """
+    before = {name: count_not_finite(tensor) for name, tensor in model.state_dict().items()}
     model._apply(  # type: ignore[no-untyped-call]
         lambda tensor: tensor.to(precision) if tensor.is_floating_point() else tensor
     )
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point():
-            _check_overflow(tensor, name, header)
+            _check_overflow(before[name], tensor, name, header)
 
 
-def _check_overflow(converted: Tensor, name: str, header: Header) -> None:
-    """Raise BadFile if a cast has made finite values infinite."""
-    if not is_finite(converted):
+def _check_overflow(before: int, converted: Tensor, name: str, header: Header) -> None:
+    """Raise BadFile if a cast has made finite values infinite: if there were fewer ``before``."""
+    if count_not_finite(converted) > before:
         raise BadFile(f"{header.path}: '{name}' holds values that are too large for {converted.dtype}.")
 
 
-def _check_finite(header: Header) -> None:
+def _find_not_finite(header: Header) -> list[str]:
     try:
-        not_finite = check(header.path).not_finite
+        return check(header.path).not_finite
     except OSError as error:
         raise BadFile(f"{header.path} can't be read: {error.strerror}.") from error
-    if not_finite:
-        raise BadFile(
-            f"{header.path}: '{not_finite}' holds NaN or infinite values.", "Use another file, or train again."
-        )
 
 
 def _floating_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:

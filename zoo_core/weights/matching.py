@@ -12,6 +12,7 @@ from torch import Tensor
 from zoo_core.errors import BadFile
 from zoo_core.model import Model
 from zoo_core.weights.header import Header
+from zoo_core.weights.values import same_bits
 
 DTYPES = {  # names of PyTorch's types in safetensors
     "F64": torch.float64,
@@ -20,6 +21,8 @@ DTYPES = {  # names of PyTorch's types in safetensors
     "BF16": torch.bfloat16,
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
+    "F8_E4M3FNUZ": torch.float8_e4m3fnuz,
+    "F8_E5M2FNUZ": torch.float8_e5m2fnuz,
     "I64": torch.int64,
     "I32": torch.int32,
     "I16": torch.int16,
@@ -95,6 +98,11 @@ def compare(
     return IncompatibleKeys(missing, unexpected, mismatched)
 
 
+def parameter_names(model: Model) -> set[str]:
+    """All names of the parameters of a model. Their values must be finite; buffers, such as masks, may hold -inf."""
+    return {name for name, _ in model.named_parameters(remove_duplicate=False)}
+
+
 def tied_names(model: Model) -> list[list[str]]:
     """The names of each parameter or buffer that has several names (tied weights)."""
     names: dict[int, list[str]] = {}
@@ -113,7 +121,7 @@ def tie(model: Model, names: list[str], tensors: Mapping[str, Tensor], header: H
     """
     loaded = [name for name in names if name in tensors] or names[:1]
     for name in loaded[1:]:
-        if not torch.equal(tensors[loaded[0]], tensors[name]):
+        if not same_bits(tensors[loaded[0]], tensors[name]):
             raise BadFile(
                 f"{header.path}: '{loaded[0]}' and '{name}' differ, but {type(model).__name__} ties them.",
                 f"According to its header, it is {header.summary()}.",

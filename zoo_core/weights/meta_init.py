@@ -15,6 +15,7 @@ from torch.nn.modules.module import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from zoo_core.errors import BadFile, ZooError, one_line
@@ -65,7 +66,8 @@ def build(header: Header, model_class: type[Any], config: Any) -> Model:
 def check_size(header: Header, model: Model) -> None:
     """Raise BadFile if ``model``, built on the meta device, would need far more memory than the file contains."""
     attributes = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
-    needed = sum(tensor.numel() for tensor in chain(model.parameters(), model.buffers(), attributes))
+    tensors = chain(model.parameters(), model.buffers(), attributes)
+    needed = sum(tensor.numel() for tensor in tensors if not is_lazy(tensor))
     limit = _MAX_RATIO * header.parameters + 2**26
     if needed > limit:
         raise BadFile(

@@ -1,6 +1,5 @@
 """Checkpoint folders: written completely or not at all, and never read when damaged."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import pytest
 import torch
 
 from zoo_core.checkpoint import directory as checkpoint
+from zoo_core.checkpoint.retention import Retention
 from zoo_core.checkpoint.serialize import pack
 from zoo_core.errors import BadFile
 
@@ -23,9 +23,9 @@ def names_in(folder):
 
 
 def test_a_checkpoint_is_read_back_as_written(tmp_path):
-    path = checkpoint.save(tmp_path, 7, state(3), keep=2)
+    path = checkpoint.save(tmp_path, 7, state(3), Retention(2))
     assert path == tmp_path / "step-000000007"
-    assert names_in(path) == ["model.safetensors", "state.json"]
+    assert names_in(path) == ["SHA256SUMS", "model.safetensors", "state.json"]
     step, loaded = checkpoint.load(path)
     assert step == 7
     assert loaded.keys() == {"model", "seen", "pair"}
@@ -35,107 +35,75 @@ def test_a_checkpoint_is_read_back_as_written(tmp_path):
 
 def test_tensors_that_share_memory_are_stored(tmp_path):
     shared = torch.arange(6.0)
-    path = checkpoint.save(tmp_path, 1, {"views": pack([shared, shared[2:4], shared.view(2, 3).T])}, keep=1)
+    path = checkpoint.save(tmp_path, 1, {"views": pack([shared, shared[2:4], shared.view(2, 3).T])}, Retention(1))
     tensors = list(checkpoint.load(path)[1]["views"][0].values())
     assert [tensor.tolist() for tensor in tensors] == [
         shared.tolist(), [2.0, 3.0], [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]],
     ]  # fmt: skip
 
 
-def test_only_the_newest_checkpoints_are_kept(tmp_path):
-    for step in (10, 20, 30, 1000000000 - 1):
-        checkpoint.save(tmp_path, step, state(step), keep=2)
-    assert names_in(tmp_path) == ["step-000000030", "step-999999999"]
-
-
-def test_the_checkpoint_just_written_is_kept_even_if_newer_damaged_ones_exist(tmp_path):
-    checkpoint.save(tmp_path, 20, state(20), keep=2)
-    damaged = checkpoint.save(tmp_path, 30, state(30), keep=2)
-    (damaged / "state.json").write_text("{")
-    checkpoint.save(tmp_path, 25, state(25), keep=1)
-    assert checkpoint.load_newest(tmp_path)[0] == 25
-
-
 def test_a_step_can_be_saved_again(tmp_path):
-    checkpoint.save(tmp_path, 5, state(1), keep=2)
-    checkpoint.save(tmp_path, 5, state(2), keep=2)
+    checkpoint.save(tmp_path, 5, state(1), Retention(2))
+    checkpoint.save(tmp_path, 5, state(2), Retention(2))
     assert names_in(tmp_path) == ["step-000000005"]
     assert checkpoint.load_newest(tmp_path)[1]["seen"] == ({}, 2)
 
 
-def change_a_tensor(path):
-    file = path / "model.safetensors"
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
-    return r"model\.safetensors is damaged"
-
-
-def truncate_a_file(path):
-    file = path / "model.safetensors"
-    file.write_bytes(file.read_bytes()[:-4])
-    return r"model\.safetensors is damaged"
-
-
-def delete_a_file(path):
-    (path / "model.safetensors").unlink()
-    return "is not a complete checkpoint"
-
-
-def change_a_hash(path):
-    content = json.loads((path / "state.json").read_text())
-    content["files"]["model"] = "0" * 64
-    (path / "state.json").write_text(json.dumps(content))
-    return r"model\.safetensors is damaged"
-
-
 def truncate_the_state(path):
     (path / "state.json").write_text((path / "state.json").read_text()[:20])
-    return "is not a complete checkpoint"
 
 
-def empty_the_state(path):
-    (path / "state.json").write_text("[]")
-    return "is not a complete checkpoint"
-
-
-def increase_the_format(path):
-    content = json.loads((path / "state.json").read_text())
-    (path / "state.json").write_text(json.dumps({**content, "format": 2}))
-    return "has format 2, but this version of zoo reads 1"
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        change_a_tensor,
-        truncate_a_file,
-        delete_a_file,
-        change_a_hash,
-        truncate_the_state,
-        empty_the_state,
-        increase_the_format,
-    ],
-)
-def test_a_damaged_checkpoint_is_reported_and_skipped(tmp_path, damage):
-    checkpoint.save(tmp_path, 10, state(10), keep=2)
-    newest = checkpoint.save(tmp_path, 20, state(20), keep=2)
-    expected = damage(newest)
-    with pytest.raises(BadFile, match=expected):
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_is_loaded(tmp_path):
+    checkpoint.save(tmp_path, 10, state(10), Retention(2))
+    newest = checkpoint.save(tmp_path, 20, state(20), Retention(2))
+    truncate_the_state(newest)
+    with pytest.raises(BadFile, match=r"state\.json is damaged: its SHA-256 is not the one in SHA256SUMS"):
         checkpoint.load(newest)
     step, loaded, damaged = checkpoint.load_newest(tmp_path)
     assert (step, loaded["seen"]) == (10, ({}, 10))
-    (message,) = damaged
-    assert "step-000000020" in message
+    assert list(damaged) == [newest]
+    assert "step-000000020/state.json is damaged" in damaged[newest]
+
+
+def test_a_damaged_checkpoint_is_renamed_and_no_longer_counts(tmp_path):
+    checkpoint.save(tmp_path, 10, state(10), Retention(2))
+    damaged = {}
+    for _ in range(2):
+        truncate_the_state(checkpoint.save(tmp_path, 20, state(20), Retention(2)))
+        step, _, damaged = checkpoint.load_newest(tmp_path)
+        (message,) = checkpoint.set_damaged_aside(damaged, step)
+    assert "\n" not in message
+    assert message.endswith("The run resumes from step 10; the damaged checkpoint is kept as step-000000020.damaged-2.")
+    assert names_in(tmp_path) == ["step-000000010", "step-000000020.damaged", "step-000000020.damaged-2"]
+    assert checkpoint.load_newest(tmp_path)[::2] == (10, {})
 
 
 def test_without_a_complete_checkpoint_the_errors_of_all_are_reported(tmp_path):
-    truncate_the_state(checkpoint.save(tmp_path, 10, state(10), keep=2))
-    delete_a_file(checkpoint.save(tmp_path, 20, state(20), keep=2))
-    with pytest.raises(BadFile, match=r"holds no complete checkpoint.*step-000000020.*step-000000010"):
+    truncate_the_state(checkpoint.save(tmp_path, 10, state(10), Retention(2)))
+    (checkpoint.save(tmp_path, 20, state(20), Retention(2)) / "model.safetensors").unlink()
+    with pytest.raises(BadFile, match=r"holds no complete checkpoint.*step-000000020.*step-000000010") as raised:
         checkpoint.load_newest(tmp_path)
+    assert raised.value.hint == f"To start the run again at step 0, delete {tmp_path}."
     with pytest.raises(BadFile, match="holds no complete checkpoint"):
         checkpoint.load_newest(tmp_path / "nowhere")
+
+
+def test_loaded_tensors_are_as_aligned_as_new_ones(tmp_path):
+    tensors = [torch.arange(float(length)) for length in (1, 3, 5, 7, 90)]
+    path = checkpoint.save(tmp_path, 1, {"values": pack(tensors)}, Retention(1))
+    loaded = checkpoint.load(path)[1]["values"][0].values()
+    assert {tensor.data_ptr() % 64 for tensor in loaded} == {0}
+    assert len({tensor.untyped_storage().data_ptr() for tensor in loaded}) == len(tensors)
+
+
+def test_files_that_a_checkpoint_needs_are_synced_before_it_is_complete(tmp_path, monkeypatch):
+    order = []
+    monkeypatch.setattr(checkpoint, "sync", lambda path: order.append(path.name))
+    (tmp_path / "metrics.jsonl").touch()
+    folder = tmp_path / "checkpoints"
+    files = [tmp_path / "metrics.jsonl", tmp_path / "absent"]
+    checkpoint.save(folder, 1, state(1), Retention(1), sync_first=files)
+    assert order[-2:] == ["metrics.jsonl", "checkpoints"]  # the latter after the rename
 
 
 SAVE_AND_KILL = textwrap.dedent(
@@ -144,7 +112,7 @@ SAVE_AND_KILL = textwrap.dedent(
     from pathlib import Path
     import torch
     from zoo_core.checkpoint import directory as checkpoint
-
+    from zoo_core.checkpoint.retention import Retention
     from zoo_core.checkpoint.serialize import pack
 
     def state(value):
@@ -155,12 +123,12 @@ SAVE_AND_KILL = textwrap.dedent(
         time.sleep(60)
 
     folder, moment = Path(sys.argv[1]), sys.argv[2]
-    checkpoint.save(folder, 10, state(10), keep=1)
+    checkpoint.save(folder, 10, state(10), Retention(1))
     if moment == "rename":
         Path.rename = kill
     else:
         setattr(checkpoint, moment, kill)
-    checkpoint.save(folder, 20, state(20), keep=1)
+    checkpoint.save(folder, 20, state(20), Retention(1))
     """
 )
 
@@ -170,20 +138,20 @@ def test_a_kill_while_saving_leaves_the_previous_checkpoint(tmp_path, moment):
     killed = subprocess.run([sys.executable, "-c", SAVE_AND_KILL, tmp_path, moment], timeout=120)
     assert killed.returncode == -signal.SIGKILL
     step, loaded, damaged = checkpoint.load_newest(tmp_path)
-    assert (step, loaded["seen"], damaged) == (10, ({}, 10), [])
+    assert (step, loaded["seen"], damaged) == (10, ({}, 10), {})
     assert any(name.startswith(".step-000000020") for name in names_in(tmp_path))
 
-    checkpoint.save(tmp_path, 20, state(20), keep=2)  # the next save deletes the incomplete folder
+    checkpoint.save(tmp_path, 20, state(20), Retention(2))  # the next save deletes the incomplete folder
     assert names_in(tmp_path) == ["step-000000010", "step-000000020"]
 
 
 def test_a_full_disk_is_reported_and_earlier_checkpoints_stay(tmp_path, monkeypatch):
-    checkpoint.save(tmp_path, 10, state(10), keep=1)
+    checkpoint.save(tmp_path, 10, state(10), Retention(1))
 
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "sync", full)
     with pytest.raises(BadFile, match=r"step 20 could not be written to .*: No space left on device"):
-        checkpoint.save(tmp_path, 20, state(20), keep=1)
+        checkpoint.save(tmp_path, 20, state(20), Retention(1))
     assert names_in(tmp_path) == ["step-000000010"]

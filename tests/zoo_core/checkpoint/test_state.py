@@ -388,3 +388,80 @@ def test_moments_are_restored_in_the_memory_format_of_their_parameters():
     trainer.optimizer.step()
     for parameter, reference in zip(network.parameters(), expected, strict=True):
         assert torch.equal(parameter, reference)
+
+
+def layouts():
+    """Tensors in every layout that a trainer may hold."""
+    matrix = torch.arange(60.0).view(6, 10)
+    images = torch.arange(120.0).view(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    return {
+        "whole": matrix, "row": matrix[1], "column": matrix[:, 3], "part": matrix[1:4, 2:9:3], "transposed": matrix.T,
+        "images": images, "odd": torch.arange(97.0)[3:], "half": torch.arange(97.0).half()[1:], "number": matrix[2, 3],
+        "empty": matrix[:0], "one": torch.ones(1, 1, 1), "repeated": matrix[:1].expand(4, 10),
+        "overlapping": torch.arange(9.0).unfold(0, 3, 1), "complex": torch.ones(5, dtype=torch.complex64)[2:],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", layouts())
+def test_a_tensor_is_restored_with_its_strides_and_alignment(name):
+    tensor = layouts()[name]
+    tensors, structure = pack([tensor, {"again": tensor}])
+    contiguous = {key: one.clone(memory_format=torch.contiguous_format) for key, one in tensors.items()}
+    restored, again = unpack(contiguous, json.loads(json.dumps(structure)))
+    assert torch.equal(restored, tensor)
+    assert again["again"] is restored or not tensor.numel()
+    if name not in ("repeated", "overlapping"):  # their elements share memory, and are restored one by one
+        assert restored.stride() == tensor.stride()
+        assert restored.data_ptr() % 64 == tensor.data_ptr() % 64 or not tensor.numel()
+
+
+def test_an_attribute_that_a_step_assigned_is_restored_with_its_layout():
+    model, trainer = make(0)
+    trainer.noise = torch.randn(7)[3:]
+    state = copy.deepcopy(TrainerState(model, trainer).capture())
+    model, other = make(1)
+    held = other.noise
+    TrainerState(model, other).restore(state)
+    assert other.noise is held
+    assert other.noise.data_ptr() % 64 == trainer.noise.data_ptr() % 64 == 12
+    assert torch.equal(other.noise, trainer.noise)
+
+
+def test_moments_keep_the_type_that_they_were_saved_in():
+    def make_half():
+        model = nn.Linear(3, 2, dtype=torch.bfloat16)
+        trainer = type("Trainer", (), {})()
+        trainer.optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        return model, trainer
+
+    model, trainer = make_half()
+    for parameter in model.parameters():
+        trainer.optimizer.state[parameter]["momentum_buffer"] = torch.full(parameter.shape, 1 / 3)
+    state = copy.deepcopy(TrainerState(model, trainer).capture())
+    other_model, other = make_half()
+    TrainerState(other_model, other).restore(state)
+    for parameter in other_model.parameters():
+        assert torch.equal(other.optimizer.state[parameter]["momentum_buffer"], torch.full(parameter.shape, 1 / 3))
+
+
+@pytest.mark.parametrize(
+    ("value", "described"),
+    [
+        (torch.ones(2, dtype=torch.complex128), "self.extra, a torch.complex128 tensor"),
+        (torch.ones(2).to_sparse(), "self.extra, a torch.sparse_coo tensor"),
+        (torch.ones(2, device="meta"), "self.extra, a meta tensor"),
+    ],
+)
+def test_a_tensor_that_a_file_cannot_hold_is_refused_before_the_first_step(value, described):
+    model, trainer = make(0)
+    trainer.extra = [value]
+    with pytest.raises(ZooError, match=re.escape(described.replace("extra", "extra[0]"))):
+        TrainerState(model, trainer)
+
+
+def test_a_list_that_contains_itself_is_refused():
+    model, trainer = make(0)
+    trainer.extra = []
+    trainer.extra.append(trainer.extra)
+    with pytest.raises(ZooError, match=r"a list below 100 others, which a checkpoint cannot store"):
+        TrainerState(model, trainer)

@@ -205,5 +205,5 @@ def test_checkpoints_are_also_written_by_time(tmp_path):
 def test_the_state_file_has_a_format_version(tmp_path):
     tiny.train(tmp_path / "run")
     state = json.loads((tmp_path / "run" / "checkpoints" / "step-000000030" / "state.json").read_text())
-    assert (state["format"], state["step"]) == (1, 30)
+    assert (state["format"], state["step"]) == (2, 30)
     assert set(state["files"]) <= set(state["held"])

@@ -69,10 +69,42 @@ def test_files_of_others_are_not_removed(tmp_path):
     assert names_in(folder.path) == ["notes.txt"]
 
 
-def test_a_damaged_environment_is_reported(tmp_path):
+def written_environment(path):
+    RunFolder(path).write_environment({"processes": 2, "data": {"fingerprint": "f1"}, "warnings": ["Größe"]})
+    return path / "environment.json"
+
+
+def test_the_environment_is_read_back_as_written(tmp_path):
+    written_environment(tmp_path)
+    assert RunFolder(tmp_path).read_environment()["warnings"] == ["Größe"]
+    assert "sha256" not in RunFolder(tmp_path).read_environment()
+
+
+def test_a_changed_bit_anywhere_in_the_environment_is_found_or_changes_nothing(tmp_path):
+    path = written_environment(tmp_path)
+    content, expected = path.read_bytes(), RunFolder(tmp_path).read_environment()
+    for position in range(8 * len(content)):
+        changed = bytearray(content)
+        changed[position // 8] ^= 1 << position % 8
+        path.write_bytes(changed)
+        try:
+            found = RunFolder(tmp_path).read_environment()
+        except BadFile:
+            continue
+        assert found == expected  # such as a space that became a line break
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b"null", b"\xff", b"[" * 100_000, b'{"a": 1, "a": 1}', b"9" * 9999]
+)
+def test_a_damaged_environment_is_refused(tmp_path, content):
+    written_environment(tmp_path).write_bytes(content)
+    with pytest.raises(BadFile, match=r"environment\.json (can't be read|is damaged)"):
+        RunFolder(tmp_path).read_environment()
+
+
+def test_an_environment_that_is_damaged_while_the_run_trains_does_not_end_it(tmp_path):
     folder = RunFolder(tmp_path)
     folder.write_environment({"processes": 2})
-    assert folder.read_environment() == {"processes": 2}
     folder.environment.write_text("{")
-    with pytest.raises(BadFile, match=r"environment.json can't be read"):
-        folder.read_environment()
+    assert folder.read_environment() == {"processes": 2}

@@ -204,7 +204,7 @@ def test_weights_with_nan_values_are_refused(run, tmp_path):
     not_finite.mkdir()
     tensors = {**read_tensors(run / "model.safetensors"), "layers.2.bias": torch.tensor([float("nan")])}
     write(not_finite / "model.safetensors", tensors, read_header(run / "model.safetensors").metadata)
-    with pytest.raises(BadFile, match=r"'layers\.2\.bias' has NaN or infinite values\."):
+    with pytest.raises(BadFile, match=r"'layers\.2\.bias' holds NaN or infinite values, but is a parameter\."):
         publish(not_finite, "MIT", tmp_path / "line.safetensors", tiny.catalog())
     assert names_in(tmp_path) == ["not-finite"]
 

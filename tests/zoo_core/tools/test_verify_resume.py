@@ -106,7 +106,7 @@ def test_two_equal_runs_have_no_difference(pair):
 
 def test_a_changed_bit_of_the_optimizer_state_is_reported_with_its_step(pair):
     path = pair[1] / "checkpoints" / "step-000000020" / "optimizer.safetensors"
-    before, state = path.read_bytes(), (path.parent / "state.json").read_text()
+    before, sums = path.read_bytes(), (path.parent / "SHA256SUMS").read_text()
     tensors = load_file(path)
     name = max(tensors, key=lambda one: tensors[one].numel())
     changed = tensors[name].clone().view(torch.int32)
@@ -115,10 +115,10 @@ def test_a_changed_bit_of_the_optimizer_state_is_reported_with_its_step(pair):
     from hashlib import sha256
 
     digests = [sha256(content).hexdigest() for content in (before, path.read_bytes())]
-    (path.parent / "state.json").write_text(state.replace(*digests))
+    (path.parent / "SHA256SUMS").write_text(sums.replace(*digests))
     assert compare(*pair) == f"at step 20, optimizer.{name} differs"
     path.write_bytes(before)
-    (path.parent / "state.json").write_text(state)
+    (path.parent / "SHA256SUMS").write_text(sums)
 
 
 def test_a_missing_line_of_metrics_is_reported(pair):

@@ -40,7 +40,7 @@ def test_the_folder_of_a_run_is_complete(done):
     expected = [
         f"checkpoints/step-{step:09d}/{name}"
         for step in (20, 30)
-        for name in [*(f"{held}.safetensors" for held in state), "state.json"]
+        for name in [*(f"{held}.safetensors" for held in state), "state.json", "SHA256SUMS"]
     ]
     expected += [f"previews/step-{step:06d}.png" for step in (10, 20, 30)]
     expected += [".lock", "config.yaml", "environment.json", "metrics.jsonl", "model.safetensors", events]
@@ -67,6 +67,7 @@ def test_environment_says_what_it_ran_on(done):
     said = json.loads((done / "environment.json").read_text())
     assert list(said) == [
         "recipe", "command", "versions", "plugins", "device", "platform", "git", "data", "warnings", "processes",
+        "sha256",
     ]  # fmt: skip
     assert said["versions"]["torch"] == version("torch")
     assert said["device"]["type"] == "cpu"
@@ -144,7 +145,7 @@ def test_resuming_what_has_no_checkpoint_or_another_shape_is_the_users_mistake(t
     tiny.train(folder, "run.steps=2")
     config = (folder / "config.yaml").read_text()
     (folder / "config.yaml").write_text(config.replace("inputs: 3", "inputs: 4"))
-    with pytest.raises(BadFile, match="the checkpoint's model does not fit"):
+    with pytest.raises(BadSetting, match=r"started with other settings: model\.inputs was 3 and is now 4"):
         tiny.resume(folder)
     (folder / "config.yaml").write_text(config)
     for path in (folder / "checkpoints").iterdir():
@@ -214,7 +215,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
     assert watcher.heard == ["started at 0", "saved 10", "failed"]
     assert not (tmp_path / "run" / "model.safetensors").exists()
     step, captured, damaged = checkpoint.load_newest(tmp_path / "run" / "checkpoints")
-    assert (step, damaged) == (10, [])
+    assert (step, damaged) == (10, {})
     assert all(tensor.isfinite().all() for tensor in captured["model"][0].values())
 
 

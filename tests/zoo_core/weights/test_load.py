@@ -15,11 +15,13 @@ import tiny
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 import zoo_core as zoo
 from zoo_core.errors import BadFile, BadSetting, UnknownName
 from zoo_core.weights.format import write
 from zoo_core.weights.load import load
+from zoo_core.weights.values import same_bits
 
 
 @pytest.fixture
@@ -35,7 +37,8 @@ def roundtrip(tmp_path):
         torch.manual_seed(1)
         original = getattr(strange_models, name).from_settings({})
         path = tmp_path / f"{name}.safetensors"
-        write(path, {**original.state_dict(), **(changes or {})}, {"model": name.lower(), "config": {"width": 4}})
+        tensors = {key: tensor for key, tensor in original.state_dict().items() if not is_lazy(tensor)}
+        write(path, {**tensors, **(changes or {})}, {"model": name.lower(), "config": {"width": 4}})
         return original, load(path, here, **arguments)[0] if loads else lambda: load(path, here, **arguments)
 
     return roundtrip
@@ -306,6 +309,46 @@ def test_a_file_with_values_that_are_not_finite_is_refused_by_tensor_name(file, 
     for _ in range(2):  # the second time from the cache
         with pytest.raises(BadFile, match=r"line\.safetensors: 'layers\.2\.weight' holds NaN or infinite values"):
             load(path, tiny.catalog())
+
+
+@pytest.mark.parametrize("dtype", [None, "float16", "bfloat16", "float64"])
+def test_buffers_may_hold_values_that_are_not_finite(roundtrip, dtype):
+    original, model = roundtrip("Masked", dtype=dtype)
+    for name, tensor in original.state_dict().items():
+        expected = tensor if dtype is None or not tensor.is_floating_point() else tensor.to(getattr(torch, dtype))
+        assert same_bits(model.state_dict()[name], expected), name
+
+
+def test_half_precision_on_disk_may_hold_buffers_that_are_not_finite(roundtrip):
+    half = {"ramp": torch.full((4, 4), -torch.inf).half(), "unknown": torch.tensor([torch.nan, 1.0]).bfloat16()}
+    _, model = roundtrip("Masked", half)
+    assert model.ramp.isneginf().all()
+    assert (model.ramp.dtype, model.unknown.dtype) == (torch.float32, torch.float32)
+
+
+def test_a_parameter_must_be_finite_even_where_a_buffer_need_not(roundtrip):
+    _, load_again = roundtrip("Masked", {"layer.bias": torch.full((4,), -torch.inf)}, loads=False)
+    with pytest.raises(BadFile, match=r"'layer\.bias' holds NaN or infinite values, but is a parameter"):
+        load_again()
+
+
+def test_a_parameter_keeps_its_layout_so_that_the_results_are_bit_identical(roundtrip):
+    original, model = roundtrip("Transposed")
+    assert model.layer.weight.stride() == original.layer.weight.stride() == (1, 4)
+    point = torch.randn(5, 4)
+    assert torch.equal(model(point), original(point))
+
+
+def test_a_lazy_layer_has_the_shape_that_the_file_holds(roundtrip, tmp_path):
+    trained = {"layer.weight": torch.randn(4, 3), "layer.bias": torch.randn(4)}
+    _, model = roundtrip("Lazy", trained)
+    assert torch.equal(model.layer.weight, trained["layer.weight"])
+    assert model(torch.ones(2, 3)).shape == (2, 4)
+    write(tmp_path / "Lazy.safetensors", {"layer.bias": torch.randn(4)}, {"model": "lazy", "config": {"width": 4}})
+    here = tiny.catalog()
+    here.plugins.add("strange", strange_models.Plugin())
+    with pytest.raises(BadFile, match=r"lacks 'layer.weight'"):
+        load(tmp_path / "Lazy.safetensors", here)
 
 
 @pytest.mark.parametrize("name", ["os.system", "tiny:Line", "builtins.eval", "torch.nn.Linear", "../line", ""])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from zoo_core.runs.metrics import parse_line
 
 MAX_POINTS = 2000
 _NO_METRICS = ("step", "epoch", "evaluation")
@@ -30,14 +30,14 @@ def read_curves(path: Path, notes: list[str]) -> list[Curve]:
     found: dict[tuple[bool, str], list[Point]] = {}
     damaged = 0
     for line in _lines(path, notes):
-        parsed = _parse(line)
+        parsed = parse_line(line)
         if parsed is None:
             damaged += 1
             continue
         step, evaluation = parsed["step"], bool(parsed.get("evaluation"))
         for name, value in parsed.items():
-            if name not in _NO_METRICS and isinstance(value, (int, float)):
-                found.setdefault((evaluation, name), []).append((step, value if math.isfinite(value) else None))
+            if name not in _NO_METRICS:
+                found.setdefault((evaluation, name), []).append((step, value))
     if damaged:
         lines = "1 line" if damaged == 1 else f"{damaged:,} lines"
         notes.append(f"{lines} of {path.name} could not be read and {'is' if damaged == 1 else 'are'} left out.")
@@ -75,19 +75,11 @@ def _curve(name: str, evaluation: bool, points: list[Point]) -> Curve:
     return Curve(name, evaluation, [step for step, _ in shown], [value for _, value in shown], in_order[-1][1])
 
 
-def _lines(path: Path, notes: list[str]) -> Iterable[str]:
+def _lines(path: Path, notes: list[str]) -> Iterable[bytes]:
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
+        with path.open("rb") as file:
             yield from file
     except FileNotFoundError:
         notes.append("The run has logged no metrics.")
     except OSError as error:
         notes.append(f"{path} can't be read: {error.strerror}.")
-
-
-def _parse(line: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) and isinstance(found.get("step"), int) else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -13,6 +11,7 @@ from typing import Any
 
 from zoo_core.errors import BadFile
 from zoo_core.runs.folder import RunFolder
+from zoo_core.runs.metrics import parse_line
 from zoo_core.runs.sessions import read_sessions, state_of
 
 _TAIL = 16 * 1024  # bytes of metrics.jsonl, a few hundred lines
@@ -93,13 +92,9 @@ def _tail(path: Path) -> tuple[list[dict[str, Any]], str]:
     except OSError as error:
         return [], f"metrics.jsonl can't be read: {error.strerror}"
     complete = text.split(b"\n")[1 if size > _TAIL else 0 : -1]  # the last line may be incomplete
-    found, damaged = [], 0
-    for line in complete:
-        try:
-            value = json.loads(line)
-            found.append({**value, "step": int(value["step"])})
-        except (ValueError, KeyError, TypeError):
-            damaged += 1
+    parsed = [parse_line(line) for line in complete]
+    found = [values for values in parsed if values is not None]
+    damaged = len(parsed) - len(found)
     return found, f"metrics.jsonl: {damaged} of the last lines can't be read" if damaged else ""
 
 
@@ -112,7 +107,7 @@ def _losses(lines: list[dict[str, Any]]) -> dict[str, list[float]]:
     for line in lines:
         if "evaluation" not in line:
             for name, value in line.items():
-                if "loss" in name and "/" not in name and isinstance(value, int | float) and math.isfinite(value):
+                if "loss" in name and "/" not in name and value is not None:
                     losses.setdefault(name, []).append(float(value))
     return losses
 

@@ -194,11 +194,11 @@ def test_a_resumed_run_has_a_row_for_each_session(tmp_path, stops_at):
 
 def test_a_value_that_is_not_finite_is_a_gap_and_a_damaged_line_adds_a_note(tmp_path):
     path, notes = tmp_path / "metrics.jsonl", []
-    whole = [f'{{"step": {step}, "loss": {loss}}}\n' for step, loss in ((1, 1.0), (2, "NaN"), (3, "Infinity"))]
-    path.write_text("".join([*whole, '{"step": 4, "lo']))
+    whole = [f'{{"step": {step}, "loss": {loss}}}\n' for step, loss in ((1, 1.0), (2, "null"), (3, 2.0))]
+    path.write_text("".join([*whole, '{"step": 4, "loss": NaN}\n', '{"step": 5, "lo']))
     (curve,) = read_curves(path, notes)
-    assert curve.values == [1.0, None, None]
-    assert notes == ["1 line of metrics.jsonl could not be read and is left out."]
+    assert curve.values == [1.0, None, 2.0]
+    assert notes == ["2 lines of metrics.jsonl could not be read and are left out."]
 
 
 def test_a_curve_of_200_000_steps_keeps_its_extremes_and_is_read_within_seconds(tmp_path):

@@ -1,0 +1,44 @@
+"""sessions.json after damage: it is kept, and the sessions of the run are recorded again."""
+
+import json
+import os
+
+import pytest
+import tiny
+
+from zoo_core.runs.sessions import read_sessions
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'[{"began": 1}]', b"[5]", "folder", "pipe", "loop"]
+)
+def test_a_damaged_file_is_set_aside_and_a_new_one_started(tmp_path, content):
+    tiny.train(tmp_path / "run", callbacks=(tiny.Watcher(stop_at=20),))
+    path = tmp_path / "run" / "sessions.json"
+    path.unlink()
+    if content == "folder":
+        path.mkdir()
+    elif content == "pipe":
+        os.mkfifo(path)
+    elif content == "loop":
+        path.symlink_to(path)
+    else:
+        path.write_bytes(content)
+    with pytest.warns(
+        UserWarning, match=r"It is kept as sessions\.json\.damaged, and a new file is started\."
+    ) as caught:
+        tiny.resume(tmp_path / "run")
+    assert len(caught) == 1
+    assert os.path.lexists(path.with_name("sessions.json.damaged"))
+    (session,) = read_sessions(path)
+    assert (session.from_step, session.step, session.ended) == (20, 30, "done")
+
+
+def test_numbers_beyond_every_range_are_damage(tmp_path):
+    tiny.train(tmp_path / "run", callbacks=(tiny.Watcher(stop_at=20),))
+    path = tmp_path / "run" / "sessions.json"
+    (entry,) = json.loads(path.read_text())
+    for value in ("1e999", "9" * 5000, "NaN", "Infinity", "null", '"many"'):
+        path.write_text(json.dumps([{**entry, "step": "VALUE"}]).replace('"VALUE"', value))
+        with pytest.warns(UserWarning, match=r"sessions\.json can't be read"):
+            tiny.resume(tmp_path / "run")

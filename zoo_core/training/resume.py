@@ -1,0 +1,116 @@
+"""What a resumed run finds in its folder: the newest whole checkpoint, and files that are damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo_core.checkpoint import directory as checkpoint
+from zoo_core.checkpoint.names import others_in, steps_in
+from zoo_core.checkpoint.serialize import Packed, unpack
+from zoo_core.config.recipe import Recipe
+from zoo_core.config.yaml_reader import read_text
+from zoo_core.engine.engine import AccelerateEngine
+from zoo_core.errors import BadFile, RunFailed, in_yaml, one_line
+from zoo_core.files import set_aside
+from zoo_core.registry.resolve import ResolvedRecipe, resolve
+from zoo_core.runs.folder import RunFolder
+from zoo_core.runs.resume_changes import changes, refuse_fewer_steps
+from zoo_core.training.checkpoints import ORIGINS, RECIPE
+from zoo_core.training.loop import Loop
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest whole checkpoint of a run."""
+
+    step: int
+    state: Mapping[str, Packed]
+    recipe: Recipe
+    """The recipe that the run had when it was written."""
+    origins: dict[str, Any]
+    """The part of ``environment.json`` that the run had then."""
+    damaged: Mapping[Path, str]
+    """The newer checkpoints, and what is wrong with them."""
+
+
+def find_newest(folder: Path) -> Newest | None:
+    """The newest whole checkpoint in the folder; None if it holds none at all.
+
+    Raises:
+        BadFile: if there are checkpoints, but none is whole.
+    """
+    if not steps_in(folder):
+        return None
+    step, state, damaged = checkpoint.load_newest(folder)
+    try:
+        values = dict(read_text(unpack(*state[RECIPE])))
+        recipe = Recipe(values.pop("recipe"), values)
+        return Newest(step, state, recipe, dict(unpack(*state[ORIGINS])), damaged)
+    except (LookupError, TypeError, ValueError) as error:
+        raise BadFile(f"the checkpoint of step {step} is not one of a run: {one_line(repr(error))}.") from error
+
+
+def repair_environment(engine: AccelerateEngine, place: RunFolder, environment: dict[str, Any]) -> list[str]:
+    """Write ``environment`` into ``environment.json`` if that is missing or damaged; a message if it was.
+
+    A run can be resumed without it.
+    """
+    notes = []
+    if engine.is_rank_zero:
+        try:
+            place.read_environment()
+        except BadFile as error:
+            kept = ""
+            if place.has_environment:
+                kept = f" The damaged file is kept as {set_aside(place.environment).name}."
+            place.write_environment(environment)
+            notes = [f"{error.message} It was written again.{kept}"]
+    engine.process_group.broadcast_first(0)  # the other processes read it after this
+    return notes
+
+
+def restore(
+    loop: Loop, newest: Newest | None, resolved: ResolvedRecipe, changed: dict[str, tuple[str, str]]
+) -> list[str]:
+    """Restore the newest whole checkpoint; messages about what else was found.
+
+    What differs from the settings that the checkpoint was written with is added to ``changed``.
+
+    Raises:
+        BadSetting: if a setting differs that a resumed run cannot change.
+    """
+    place = loop.run.folder.checkpoints
+    names = ", ".join(others_in(place)[:5])
+    others = [f"{place} also holds {names}, which zoo does not use."] if names else []
+    if newest is None:
+        return [f"{place} holds no checkpoint yet, so the run starts again at step 0.", *others]
+    before = resolve(newest.recipe, resolved.catalog).recipe
+    unrequested = {key: pair for key, pair in changes(before, resolved.recipe).items() if key not in changed}
+    changed |= unrequested
+    unrequested |= _renamed(before, resolved.recipe)
+    refuse_fewer_steps(newest.step, loop.run.total_steps)
+    loop.restore(newest.step, newest.state)
+    if not loop.engine.process_group.all_equal(newest.step):
+        raise RunFailed(
+            f"the processes do not see the same checkpoints: this one resumes at step {newest.step}.",
+            f"{loop.run.path} should be on a file system that all machines share.",
+        )
+    if not loop.engine.is_rank_zero:
+        return []
+    modified = [
+        f"{key} is {new} in config.yaml, but was {old} when the checkpoint of step {newest.step} was written."
+        for key, (old, new) in unrequested.items()
+    ]
+    return [*checkpoint.set_damaged_aside(newest.damaged, newest.step), *others, *modified]
+
+
+def _renamed(was: Recipe, now: Recipe) -> dict[str, tuple[str, str]]:
+    """What differs of a recipe besides its settings."""
+    pairs = {
+        key: (in_yaml(was.values.get(key)), in_yaml(now.values.get(key))) for key in ("summary", "extends", "tags")
+    }
+    pairs["recipe"] = (was.name, now.name)
+    return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
