@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import hashlib
 import os
@@ -11,6 +12,7 @@ from glob import escape
 from pathlib import Path
 
 _SUFFIX = ".part"
+_unfinished: set[Path] = set()
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -33,13 +35,28 @@ def replacing(path: Path) -> Iterator[Path]:
     deleted and ``path`` is left alone.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}{_SUFFIX}")
+    _unfinished.add(temporary)
     try:
         yield temporary
         move_synced(temporary, path)
     except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
+    finally:
+        _unfinished.discard(temporary)
+
+
+def _remove(temporary: Path) -> None:
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
+
+
+@atexit.register
+def _remove_unfinished() -> None:
+    """Delete what a signal that ends the process has interrupted."""
+    for temporary in list(_unfinished):
+        if f".{os.getpid()}-" in temporary.name:  # not in a process that was forked meanwhile
+            _remove(temporary)
 
 
 def is_temporary(path: Path) -> bool:

@@ -19,7 +19,7 @@ from zoo_core.errors import BadSetting
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.paths import RUNS, new_path, run_called
-from zoo_core.training.signals import EXIT_CODES, exits_on_interrupt
+from zoo_core.training.signals import EXIT_CODES
 
 if TYPE_CHECKING:
     from zoo_core.registry.resolve import ResolvedRecipe
@@ -74,10 +74,9 @@ def command(
     resumed = None if resume is None else run_called(resume, "zoo run --resume RUN_DIR")
     chosen = _choose(catalog, recipe, config or (RunFolder(resumed).config if resumed else None), overrides)
 
-    with exits_on_interrupt():
-        from zoo_core.registry.resolve import resolve
+    from zoo_core.registry.resolve import resolve
 
-        resolved = resolve(chosen, catalog)
+    resolved = resolve(chosen, catalog)
     if print_config:
         click.echo(resolved.recipe.as_yaml(), nl=False)
         return 0
@@ -112,14 +111,13 @@ def _arguments(
 
 
 def _train(resolved: ResolvedRecipe, folder: Path | None, resume: bool, time_limit: float | None) -> int:
-    with exits_on_interrupt():
-        from rich.console import Console
+    from rich.console import Console
 
-        from zoo_core.loggers import standard
-        from zoo_core.loggers.progress import Progress
-        from zoo_core.training.runner import run_recipe
+    from zoo_core.loggers import standard
+    from zoo_core.loggers.progress import Progress
+    from zoo_core.training.runner import run_recipe
 
-        resolved.load()
+    resolved.load()
 
     if is_launched():
         end_with_launcher()

@@ -14,7 +14,6 @@ import click
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.options import json_option
-from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
     from zoo_core.tools.verify_resume import Kill
@@ -38,22 +37,19 @@ def command(recipe: str, overrides: tuple[str, ...], kills: int, seed: int, as_j
     \b
     zoo verify-resume clsgan-mnist dataset.source=subset --kills 5
     """
-    with exits_on_interrupt():
-        from zoo_core.registry.resolve import resolve
-        from zoo_core.tools.verify_resume import verify
+    from zoo_core.registry.resolve import resolve
+    from zoo_core.tools.verify_resume import verify
 
-        def print_kill(kill: Kill) -> None:
-            if not as_json:
-                moment = (
-                    f"after the checkpoint of step {kill.step}" if kill.step >= 0 else "before its first checkpoint"
-                )
-                click.echo(f"killed {moment}", err=True)
+    def print_kill(kill: Kill) -> None:
+        if not as_json:
+            moment = f"after the checkpoint of step {kill.step}" if kill.step >= 0 else "before its first checkpoint"
+            click.echo(f"killed {moment}", err=True)
 
-        words = [*_SHORT, *overrides, "run.keep_checkpoints=1000000"]
-        catalog = open_catalog()
-        resolve(catalog.recipe(recipe, *words), catalog)  # reports an error in the overrides right away
-        with TemporaryDirectory(prefix="zoo-verify-") as folder:
-            verdict = verify(recipe, words, kills, Path(folder), random.Random(seed), print_kill)  # noqa: S311  # no secret
+    words = [*_SHORT, *overrides, "run.keep_checkpoints=1000000"]
+    catalog = open_catalog()
+    resolve(catalog.recipe(recipe, *words), catalog)  # reports an error in the overrides right away
+    with TemporaryDirectory(prefix="zoo-verify-") as folder:
+        verdict = verify(recipe, words, kills, Path(folder), random.Random(seed), print_kill)  # noqa: S311  # no secret
     if as_json:
         click.echo(json.dumps(asdict(verdict), indent=2))
     elif verdict.difference:

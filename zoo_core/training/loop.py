@@ -14,6 +14,7 @@ from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.checkpoints import Checkpoints
 from zoo_core.training.evaluation import Evaluator
 from zoo_core.training.metrics import MetricAccumulator
+from zoo_core.training.signals import raises_run_stopped
 from zoo_core.training.splits import Splits
 
 
@@ -40,10 +41,12 @@ class Loop:
 
         Raises:
             RunFailed: if the last checkpoint could not be written.
+            RunStopped: if a step failed because of a signal.
         """
         with self.checkpoints:
             try:
-                self._steps()
+                with raises_run_stopped(self.run):
+                    self._steps()
             except BaseException:
                 self.checkpoints.settle()
                 raise
