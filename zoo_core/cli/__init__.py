@@ -16,7 +16,7 @@ import click
 
 from zoo_core.engine.openmp import limit_spin_wait
 from zoo_core.engine.rank import LOST, is_launched, is_rank_zero
-from zoo_core.engine.shutdown import EXIT_CODES, end_on_signals, read_stop_seconds, received
+from zoo_core.engine.shutdown import EXIT_CODES, end_on_signals, exit_command, read_stop_seconds, received
 from zoo_core.errors import ProcessLost, RunStopped, UnknownName, ZooError, did_you_mean
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     limit_spin_wait()
     if "_ZOO_COMPLETE" in os.environ:  # a warning would appear in the middle of the command being typed
         warnings.simplefilter("ignore")
-    sys.exit(_exit_code(arguments))
+    exit_command(_exit_code(arguments))
 
 
 def _exit_code(arguments: list[str] | None) -> int:

@@ -21,7 +21,7 @@ from zoo_core.errors import RunFailed
 
 # Exit codes of processes that ended because another one had failed, after which they got SIGTERM.
 _CONSEQUENCES = (LOST, -signal.SIGTERM, EXIT_CODES["SIGTERM"])
-_RESERVE = 0.5  # seconds; the processes themselves have ended before that
+_RESERVE = 0.8  # seconds; the processes themselves have ended before that
 
 
 def launch(words: Sequence[str], processes: int) -> int:

@@ -7,6 +7,7 @@ the work has not done so after a time. What holds Python's global lock in C for 
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import os
 import signal
@@ -39,7 +40,7 @@ class Work:
     last_words: Callable[[str], str] = lambda name: "interrupted" if name == "SIGINT" else f"stopped by {name}"
     """Records that the process ends in the middle of the work, and returns the line to print. It may run while the main
     thread is in the work, and must not wait for it."""
-    reserve: float = 1.5
+    reserve: float = 2.0
     """Seconds for ending the process; the work has the others."""
     spares_children: bool = False
     """Whether processes that this one has started outlive it, such as a browser."""
@@ -77,19 +78,24 @@ class _Shutdown:
                 signal.signal(number, self._handle)  # under nohup, SIGHUP stays ignored
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
 
-    def leave(self) -> NoReturn:
-        """End the process, with its children and temporary files, in at most ``_TIME_TO_LEAVE`` seconds."""
+    def leave(self, code: int | None = None) -> NoReturn:
+        """End the process, with its children and temporary files, in at most ``_TIME_TO_LEAVE`` seconds.
+
+        ``code`` is its exit code if it has already said why it ends.
+        """
         if not self._leaving.acquire(blocking=False):
             _park()
         self._leaver = threading.get_ident()
-        code = EXIT_CODES[self.received]
+        said, code = code is not None, EXIT_CODES[self.received] if code is None else code
         try:
             with suppress(RuntimeError):  # no thread starts while the interpreter ends
                 threading.Thread(target=_exit_later, args=(code,), daemon=True).start()
+            # The main thread runs on no further than to its next bytecode.
+            _thread.interrupt_main(getattr(signal, self.received))
             sys.unraisablehook = lambda _: None  # errors of what the following removes under the work are of no use
-            line = self.work.last_words(self.received)
-            _restore_terminal(self._terminal)
-            if line:
+            if not said:
+                line = self.work.last_words(self.received)
+                _restore_terminal(self._terminal)
                 os.write(2, f"{line}\n".encode())
             for undo in reversed(self.unfinished):
                 undo()
@@ -103,6 +109,8 @@ class _Shutdown:
         """The Python handler, in the main thread: what follows a signal is not run, or ends soon."""
         if self._leaver == threading.get_ident():
             return
+        if self._leaver is not None:
+            _park()
         self._ask(signal.Signals(number).name)
 
     def _ask(self, name: str) -> None:
@@ -186,6 +194,16 @@ def ends_on_signals() -> bool:
 def received() -> str:
     """The name of the first signal that this process received, or ""."""
     return _shutdown.received
+
+
+def exit_command(code: int) -> NoReturn:
+    """End the process with this exit code; after a signal, without what Python does at exit, which may take seconds."""
+    if not _shutdown.received:
+        sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # it is closed
+            stream.flush()
+    _shutdown.leave(code)
 
 
 def receive_within(seconds: float) -> None:

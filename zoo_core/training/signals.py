@@ -26,13 +26,39 @@ def stops_on_signal(run: Run) -> Iterator[None]:
     checkpoint. In a program of a user, which Python's handlers may not end, a second signal raises KeyboardInterrupt.
     """
     if shutdown.ends_on_signals():
-        with shutdown.working(shutdown.Work(run.stop, lambda name: _last_words(run, name))):
+        with shutdown.working(shutdown.Work(lambda name: _ask(run, name), lambda name: _last_words(run, name))):
             yield
     elif threading.current_thread() is threading.main_thread():
         with _handlers(run):
             yield
     else:  # Python handles signals in the main thread only
         yield
+
+
+class Interrupted(BaseException):
+    """A signal came while the run waited for data. Not an Exception, so that a dataset does not catch it."""
+
+
+@contextmanager
+def interruptible(run: Run) -> Iterator[None]:
+    """Inside, a signal raises Interrupted, since what is done there need not be finished to save the run."""
+    if run.stopping in shutdown.EXIT_CODES:
+        raise Interrupted
+    _interruptible.add(id(run))
+    try:
+        yield
+    finally:
+        _interruptible.discard(id(run))
+
+
+_interruptible: set[int] = set()
+
+
+def _ask(run: Run, name: str) -> None:
+    run.stop(name)
+    if id(run) in _interruptible and threading.current_thread() is threading.main_thread():
+        _interruptible.discard(id(run))  # not again, while what was interrupted cleans up
+        raise Interrupted
 
 
 @contextmanager
