@@ -46,7 +46,7 @@ SCENES = [
 ]
 GAN = ["clsgan-mnist", *SHORT, "run.batch_size=16", "trainer.eval_classifier=", "trainer.cas_classifier="]
 RUNS = {
-    "loader workers": [*SCENES, "run.workers=2", "run.evaluate_every=0"],
+    "loader workers": [*SCENES, "run.workers=2", "run.evaluate_every=0", "run.preview_every=0"],
     "checkpoint every step": [*GAN, "run.checkpoint_every=1", "run.evaluate_every=0"],
     "evaluation every step": [*SCENES, "run.evaluate_every=1", "run.preview_every=1"],
     "compiled": [*SCENES, "run.compile=true"],
@@ -206,6 +206,7 @@ def send(kind: str, words: list[str], signals: int, rng: random.Random) -> tuple
         place = Path(tempfile.mkdtemp(prefix="zoo-signals-"))
         try:
             if fresh not in durations:
+                start(["list"], place, fresh).wait(_HANGS)  # the first one that is forked waits for the imports
                 durations[fresh] = seconds_of(words, fresh, place)
                 shutil.rmtree(place / "run")
                 shutil.rmtree(place / "compiled", ignore_errors=True)
