@@ -101,7 +101,7 @@ def test_children_temporary_folders_and_unfinished_files_are_removed(tmp_path):
 
 
 def test_what_was_begun_is_undone(tmp_path):
-    program = f"""
+    program = """
         with shutdown.undone_on_signal(lambda: print("undone", flush=True)):
             ready()
             time.sleep(60)
