@@ -58,8 +58,8 @@ def command(
     zoo run --resume last
     zoo run unet-moving-mnist-large --processes 4
 
-    Exit codes: 0 done, 1 the run failed, 2 invalid arguments or settings, 124 stopped by --time-limit, 130 by Ctrl-C,
-    143 by SIGTERM. A stopped run can be resumed with --resume.
+    Exit codes: 0 done, 1 the run failed, 2 invalid arguments or settings, 124 stopped by --time-limit, 129 by SIGHUP,
+    130 by Ctrl-C, 143 by SIGTERM. A stopped run can be resumed with --resume.
     """
     if device:
         overrides = (*overrides, f"run.device={device}")
