@@ -130,7 +130,7 @@ def run(
     """Train a recipe.
 
     SIGINT and SIGTERM end the run after the current step. It is saved, and this function returns;
-    ``Run.stopping`` then says why.
+    ``Run.stopping`` then says why. A second signal raises ``KeyboardInterrupt``.
 
     Parameters
     ----------

@@ -100,6 +100,13 @@ class ProcessLost(RunFailed):
     """Another process of the run ended, and this one could not continue alone."""
 
 
+class RunStopped(ZooError):
+    """A signal stopped a run in the middle of a step, which is not saved; the last checkpoint is on disk.
+
+    A run that a signal stops between two steps is saved, and raises no error. The exit code is that of the signal.
+    """
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most similar to ``name``, if one is similar enough."""
     import difflib  # half a millisecond that only a mistake needs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import hashlib
 import json
@@ -18,6 +19,7 @@ from zoo_core.errors import BadFile, one_line
 
 DAMAGED = ".damaged"  # in the name of a file or folder that was set aside
 _SUFFIX = ".part"
+_unfinished: set[Path] = set()
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -40,13 +42,28 @@ def replacing(path: Path) -> Iterator[Path]:
     deleted and ``path`` is left alone.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}{_SUFFIX}")
+    _unfinished.add(temporary)
     try:
         yield temporary
         move_synced(temporary, path)
     except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
+    finally:
+        _unfinished.discard(temporary)
+
+
+def _remove(temporary: Path) -> None:
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
+
+
+@atexit.register
+def _remove_unfinished() -> None:
+    """Delete what a signal that ends the process has interrupted."""
+    for temporary in list(_unfinished):
+        if f".{os.getpid()}-" in temporary.name:  # not in a process that was forked meanwhile
+            _remove(temporary)
 
 
 def is_temporary(path: Path) -> bool:

@@ -35,6 +35,8 @@ else
   fi
 fi
 
+export ZOO_STOP_SECONDS=${ZOO_STOP_SECONDS:-${SHUTDOWN_TIMEOUT:-110}} # for a step and its checkpoint after a signal
+
 # The launcher exits with 1 for any exit code of the training, and with 0 on machines without rank zero.
 torchrun \
   --nnodes "$nodes" --node-rank "$rank" --nproc-per-node "${PROCESSES:-1}" \

@@ -16,7 +16,8 @@ import click
 
 from zoo_core.engine.openmp import limit_spin_wait
 from zoo_core.engine.rank import LOST, is_launched, is_rank_zero
-from zoo_core.errors import ProcessLost, UnknownName, ZooError, did_you_mean
+from zoo_core.engine.shutdown import EXIT_CODES, end_on_signals, exit_command, read_stop_seconds, received
+from zoo_core.errors import ProcessLost, RunStopped, UnknownName, ZooError, did_you_mean
 
 if TYPE_CHECKING:
     from zoo_core.registry.catalog import Catalog
@@ -163,19 +164,24 @@ def open_catalog(registry: Iterable[Path] = ()) -> Catalog:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Entry point of the command ``zoo``. Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted."""
+    """Entry point of the command ``zoo``. Exit codes: 0 success, 1 failure, 2 usage error, 128 + number of a signal."""
+    end_on_signals()  # again, for scripts that call this function
     warnings.showwarning = _show_warning
     limit_spin_wait()
     if "_ZOO_COMPLETE" in os.environ:  # a warning would appear in the middle of the command being typed
         warnings.simplefilter("ignore")
-    sys.exit(_exit_code(arguments))
+    exit_command(_exit_code(arguments))
 
 
 def _exit_code(arguments: list[str] | None) -> int:
     show_traceback = "--traceback" in (sys.argv if arguments is None else arguments)
     try:
+        read_stop_seconds()
         result = cli.main(arguments, standalone_mode=False)
         return result if isinstance(result, int) else 0
+    except RunStopped as error:
+        click.echo(str(error), err=True)
+        return EXIT_CODES.get(received(), 1)
     except ZooError as error:
         if isinstance(error, ProcessLost) and is_launched():
             return LOST
@@ -191,8 +197,9 @@ def _exit_code(arguments: list[str] | None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return 130
+        name = received() or "SIGINT"
+        click.echo("interrupted" if name == "SIGINT" else f"stopped by {name}", err=True)
+        return EXIT_CODES[name]
     except BrokenPipeError:
         return 1
     except Exception as error:

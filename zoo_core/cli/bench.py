@@ -13,8 +13,8 @@ from zoo_core.cli.names import RecipeName
 from zoo_core.cli.options import device_option, json_option, registry_option
 from zoo_core.cli.sizes import ImageSize
 from zoo_core.cli.table import show
+from zoo_core.engine.shutdown import saves_nothing
 from zoo_core.errors import BadSetting
-from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
     from zoo_core.tools.bench.measurement import Bench, Measurement
@@ -69,7 +69,7 @@ def command(
         trains = name in catalog.recipes
     if trains:
         _refuse_prediction_options(batch_size, size, dtype)
-    with exits_on_interrupt():
+    with saves_nothing():
         if trains:
             from zoo_core.tools.bench.training import QUIET, bench_training
 

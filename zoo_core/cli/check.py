@@ -9,7 +9,6 @@ import click
 
 from zoo_core.cli import common_options
 from zoo_core.cli.options import json_option
-from zoo_core.training.signals import exits_on_interrupt
 
 _COLORS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
@@ -29,18 +28,17 @@ def command(name: str, overrides: tuple[str, ...], only: str | None, as_json: bo
     zoo check my-plugin run.batch_size=8
     """
     rows: list[dict[str, Any]] = []
-    with exits_on_interrupt():
-        from zoo_core.testing import cases
+    from zoo_core.testing import cases
 
-        for case in cases(name, overrides):
-            if only and only not in case.check.name:
-                continue
-            outcome = case.run()
-            subject = f"{case.subject.kind} {case.subject.name}"
-            row = {"subject": subject, "check": case.check.name, "state": outcome.state, "why": outcome.why}
-            rows.append({**row, "guards": case.check.guards, "hint": case.check.hint, "seconds": outcome.seconds})
-            if not as_json:
-                _print(rows[-1])
+    for case in cases(name, overrides):
+        if only and only not in case.check.name:
+            continue
+        outcome = case.run()
+        subject = f"{case.subject.kind} {case.subject.name}"
+        row = {"subject": subject, "check": case.check.name, "state": outcome.state, "why": outcome.why}
+        rows.append({**row, "guards": case.check.guards, "hint": case.check.hint, "seconds": outcome.seconds})
+        if not as_json:
+            _print(rows[-1])
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     failed = sum(row["state"] == "failed" for row in rows)

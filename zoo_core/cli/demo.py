@@ -9,7 +9,6 @@ import click
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.options import registry_option
-from zoo_core.training.signals import exits_on_interrupt
 
 
 @click.command("demo")
@@ -37,11 +36,10 @@ def command(
     check_packages()
     check_free(host, port)
     catalog = open_catalog(registry)
-    with exits_on_interrupt():
-        from zoo_core.tools.demo.server import Server
-        from zoo_core.tools.demo.source import read_source
+    from zoo_core.tools.demo.server import Server
+    from zoo_core.tools.demo.source import read_source
 
-        server = Server([read_source(source, catalog, device) for source in dict.fromkeys(sources)], host, port)
+    server = Server([read_source(source, catalog, device) for source in dict.fromkeys(sources)], host, port)
     click.echo(f"{server.address} serves {', '.join(dict.fromkeys(sources))}; press Ctrl-C to stop.")
     if not no_browser:
         import webbrowser

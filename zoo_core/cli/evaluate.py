@@ -12,7 +12,6 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.options import device_option, json_option, registry_option
 from zoo_core.cli.table import show
-from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
     from zoo_core.tools.evaluate import Comparison
@@ -47,10 +46,9 @@ def command(
     if device:
         overrides = (*overrides, f"run.device={device}")
     catalog = open_catalog(registry)
-    with exits_on_interrupt():
-        from zoo_core.tools.evaluate import evaluate
+    from zoo_core.tools.evaluate import evaluate
 
-        comparison = evaluate(source, catalog, overrides, tolerance)
+    comparison = evaluate(source, catalog, overrides, tolerance)
     return print_comparison(source, comparison, as_json)
 
 

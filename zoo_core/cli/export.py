@@ -12,7 +12,6 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.table import show
-from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
     from zoo_core.tools.export.export import Exported
@@ -58,10 +57,9 @@ def command(
     output = output or Path(f"{_name(source)}{EXTENSIONS[format]}")
     check_free(output)
     catalog = open_catalog(registry)
-    with exits_on_interrupt():
-        from zoo_core.tools.export.export import export
+    from zoo_core.tools.export.export import export
 
-        exported = export(source, catalog, format, output, tolerance)
+    exported = export(source, catalog, format, output, tolerance)
     _print(exported, tolerance, as_json)
 
 

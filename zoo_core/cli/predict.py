@@ -15,7 +15,6 @@ from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.paths import RUNS, newest_run
 from zoo_core.training.error_attribution import attributing_errors
-from zoo_core.training.signals import exits_on_interrupt
 
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
 
@@ -43,10 +42,9 @@ def command(source: str, inputs: tuple[str, ...], output: Path | None) -> None:
     catalog = open_catalog()
     chosen = _newest(source, catalog)
 
-    with exits_on_interrupt():
-        from zoo_core.weights.load import load
+    from zoo_core.weights.load import load
 
-        model, _ = load(chosen, catalog)
+    model, _ = load(chosen, catalog)
     _check_arguments(model, values)
     with attributing_errors({f"the model {type(model).__name__}": type(model)}):
         predicted = model.predict(**values)

@@ -8,7 +8,6 @@ import click
 
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.config.arguments import parse_arguments
-from zoo_core.training.signals import exits_on_interrupt
 
 
 @click.command()
@@ -37,20 +36,19 @@ def publish(
     zoo weights publish runs/clsgan-mnist/2026-11-24T02-15-33 --license Apache-2.0
     """
     catalog = open_catalog()
-    with exits_on_interrupt():
-        from zoo_core.tools import publish as publishing
-        from zoo_core.tools import upload
+    from zoo_core.tools import publish as publishing
+    from zoo_core.tools import upload
 
-        if to:
-            upload.read_target(to)
-        name = name or publishing.name_of(run)
-        output = output or Path(f"{name}.safetensors")
-        published = publishing.publish(run, license, output, catalog, name=name, dtype=dtype, summary=summary)
-        for file in (published.weights, published.card, published.preview):
-            if file:
-                click.echo(f"wrote {file}", err=True)
-        if to:
-            published.entry["location"] = upload.upload(published, to)
+    if to:
+        upload.read_target(to)
+    name = name or publishing.name_of(run)
+    output = output or Path(f"{name}.safetensors")
+    published = publishing.publish(run, license, output, catalog, name=name, dtype=dtype, summary=summary)
+    for file in (published.weights, published.card, published.preview):
+        if file:
+            click.echo(f"wrote {file}", err=True)
+    if to:
+        published.entry["location"] = upload.upload(published, to)
     click.echo(published.as_yaml(name), nl=False)
 
 
@@ -71,7 +69,6 @@ def convert(source: Path, settings: tuple[str, ...], model: str, output: Path, k
     zoo weights convert unet.pt --model unet in_channels=1 -o unet.safetensors
     """
     catalog = open_catalog()
-    with exits_on_interrupt():
-        from zoo_core.tools.convert import convert as convert_file
+    from zoo_core.tools.convert import convert as convert_file
 
-        click.echo(f"wrote {convert_file(source, output, model, parse_arguments(settings), catalog, key)}", err=True)
+    click.echo(f"wrote {convert_file(source, output, model, parse_arguments(settings), catalog, key)}", err=True)

@@ -10,7 +10,7 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.evaluate import print_comparison
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.options import device_option, json_option, registry_option
-from zoo_core.training.signals import EXIT_CODES, exits_on_interrupt
+from zoo_core.training.signals import EXIT_CODES
 
 
 @click.command("reproduce")
@@ -44,12 +44,11 @@ def command(
     if device:
         overrides = (*overrides, f"run.device={device}")
     catalog = open_catalog(registry)
-    with exits_on_interrupt():
-        from rich.console import Console
+    from rich.console import Console
 
-        from zoo_core.loggers import standard
-        from zoo_core.loggers.progress import Progress
-        from zoo_core.tools.evaluate import reproduce
+    from zoo_core.loggers import standard
+    from zoo_core.loggers.progress import Progress
+    from zoo_core.tools.evaluate import reproduce
 
     callbacks = [*standard(), Progress(Console(stderr=True))]
     run, comparison = reproduce(source, catalog, overrides, tolerance, callbacks, folder)

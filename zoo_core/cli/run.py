@@ -19,7 +19,7 @@ from zoo_core.errors import BadSetting
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.paths import RUNS, new_path, run_called
-from zoo_core.training.signals import EXIT_CODES, exits_on_interrupt
+from zoo_core.training.signals import EXIT_CODES
 
 if TYPE_CHECKING:
     from zoo_core.registry.resolve import ResolvedRecipe
@@ -62,8 +62,8 @@ def command(
     zoo run --resume last
     zoo run unet-moving-mnist-large --processes 4
 
-    Exit codes: 0 done, 1 the run failed, 2 invalid arguments or settings, 124 stopped by --time-limit, 130 by Ctrl-C,
-    143 by SIGTERM. A stopped run can be resumed with --resume.
+    Exit codes: 0 done, 1 the run failed, 2 invalid arguments or settings, 124 stopped by --time-limit, 129 by SIGHUP,
+    130 by Ctrl-C, 143 by SIGTERM. A stopped run can be resumed with --resume.
     """
     if device:
         overrides = (*overrides, f"run.device={device}")
@@ -79,10 +79,9 @@ def command(
     resumed = None if resume is None else run_called(resume, "zoo run --resume RUN_DIR")
     chosen = _choose(catalog, recipe, config or (RunFolder(resumed).config if resumed else None), overrides)
 
-    with exits_on_interrupt():
-        from zoo_core.registry.resolve import resolve
+    from zoo_core.registry.resolve import resolve
 
-        resolved = resolve(chosen, catalog)
+    resolved = resolve(chosen, catalog)
     if print_config:
         click.echo(resolved.recipe.as_yaml(), nl=False)
         return 0
@@ -120,14 +119,13 @@ def _arguments(
 def _train(
     resolved: ResolvedRecipe, folder: Path | None, resume: bool, time_limit: float | None, allowed: Mapping[str, bool]
 ) -> int:
-    with exits_on_interrupt():
-        from rich.console import Console
+    from rich.console import Console
 
-        from zoo_core.loggers import standard
-        from zoo_core.loggers.progress import Progress
-        from zoo_core.training.runner import run_recipe
+    from zoo_core.loggers import standard
+    from zoo_core.loggers.progress import Progress
+    from zoo_core.training.runner import run_recipe
 
-        resolved.load()
+    resolved.load()
 
     if is_launched():
         end_with_launcher()

@@ -13,7 +13,6 @@ from zoo_core.cli.names import RecipeName
 from zoo_core.cli.options import device_option, json_option, registry_option
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.errors import BadSetting
-from zoo_core.training.signals import exits_on_interrupt
 
 
 @click.command("sweep")
@@ -60,23 +59,22 @@ def command(
     """
     if (recipe is not None) + (resume is not None) + (show is not None) != 1:
         raise click.UsageError("give one of RECIPE, --resume SWEEP_DIR and --show SWEEP_DIR.")
-    with exits_on_interrupt():
-        from zoo_core.tools.sweep.requirements import check_packages, check_single_process
+    from zoo_core.tools.sweep.requirements import check_packages, check_single_process
 
-        check_packages()
-        if show is not None:
-            _refuse_others("shown", {**options, "device": device, "time-limit": time_limit}, {"storage"})
-            return _show(show, options["storage"], as_json)
-        check_single_process()
-        catalog = open_catalog(registry)
-        warn_of_broken(catalog)
-        from zoo_core.tools.sweep import start as beginning
+    check_packages()
+    if show is not None:
+        _refuse_others("shown", {**options, "device": device, "time-limit": time_limit}, {"storage"})
+        return _show(show, options["storage"], as_json)
+    check_single_process()
+    catalog = open_catalog(registry)
+    warn_of_broken(catalog)
+    from zoo_core.tools.sweep import start as beginning
 
-        if resume is not None:
-            _refuse_others("resumed", options, {"storage", "trials"})
-            started = beginning.resume_sweep(resume, options["storage"], options["trials"], device)
-        else:
-            started = beginning.create_sweep(catalog, recipe or "", [*words, *_device_override(device)], **options)
+    if resume is not None:
+        _refuse_others("resumed", options, {"storage", "trials"})
+        started = beginning.resume_sweep(resume, options["storage"], options["trials"], device)
+    else:
+        started = beginning.create_sweep(catalog, recipe or "", [*words, *_device_override(device)], **options)
     from zoo_core.cli.sweep_report import SweepReporter
 
     return SweepReporter(started, catalog, as_json).run(time_limit)

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from zoo_core.cli.table import show
+from zoo_core.engine.shutdown import received
 from zoo_core.errors import ZooError
 from zoo_core.registry.catalog import Catalog
 from zoo_core.tools.sweep.plot import draw
@@ -69,7 +70,7 @@ class SweepReporter:
 def report(sweep: Sweep, as_json: bool, catalog: Catalog | None = None, stopped: str = "") -> list[Trial]:
     """Write the results to the sweep's folder, and print them with the commands to use next."""
     trials = sweep.study.trials()
-    _write(sweep, trials, plot=True)
+    _write(sweep, trials, plot=not received())  # which takes a second or more; --show draws it, too
     if as_json:
         best = best_of(trials, sweep.plan)
         result = {
@@ -108,7 +109,7 @@ def _summary(sweep: Sweep, trials: Sequence[Trial], catalog: Catalog | None, sto
     states = ", ".join(f"{count[state]} {state}" for state in ("done", "pruned", "failed", "running") if count[state])
     stop = f"stopped by {stopped}, " if stopped else ""
     lines = [f"{plan.recipe.name}: {stop}{states or 'none started'}, of {plan.trials:,} trials"]
-    lines += [f"  sweep    {folder}", f"  plot     {sweep.folder.plot}"]
+    lines += [f"  sweep    {folder}", *([f"  plot     {sweep.folder.plot}"] if sweep.folder.plot.is_file() else [])]
     best = best_of(trials, plan)
     if best is not None:
         lines += [

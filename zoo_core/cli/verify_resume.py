@@ -14,7 +14,6 @@ import click
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.options import json_option
-from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
     from zoo_core.tools.omissions import Omission
@@ -46,26 +45,25 @@ def command(recipe: str, overrides: tuple[str, ...], kills: int, mutate: bool, s
     zoo verify-resume clsgan-mnist dataset.source=subset --kills 5
     zoo verify-resume clsgan-mnist dataset.source=subset --mutate
     """
-    with exits_on_interrupt():
-        from zoo_core.registry.resolve import resolve
-        from zoo_core.tools.omissions import SETTINGS, leave_out_each
-        from zoo_core.tools.verify_resume import verify
+    from zoo_core.registry.resolve import resolve
+    from zoo_core.tools.omissions import SETTINGS, leave_out_each
+    from zoo_core.tools.verify_resume import verify
 
-        def say(text: object) -> None:
-            if not as_json:
-                click.echo(str(text), err=True)
+    def say(text: object) -> None:
+        if not as_json:
+            click.echo(str(text), err=True)
 
-        words = [*_SHORT, *overrides, "run.keep_checkpoints=1000000"]
-        catalog = open_catalog()
-        resolve(catalog.recipe(recipe, *words), catalog)  # reports an error in the overrides right away
+    words = [*_SHORT, *overrides, "run.keep_checkpoints=1000000"]
+    catalog = open_catalog()
+    resolve(catalog.recipe(recipe, *words), catalog)  # reports an error in the overrides right away
+    with TemporaryDirectory(prefix="zoo-verify-") as folder:
+        rng = random.Random(seed)  # noqa: S311  # no secret
+        verdict = verify(recipe, words, kills, Path(folder), rng, lambda kill: say(_describe(kill)))
+    omissions = []
+    if mutate and not verdict.difference:
+        resolved = resolve(catalog.recipe(recipe, *overrides, *SETTINGS), catalog)
         with TemporaryDirectory(prefix="zoo-verify-") as folder:
-            rng = random.Random(seed)  # noqa: S311  # no secret
-            verdict = verify(recipe, words, kills, Path(folder), rng, lambda kill: say(_describe(kill)))
-        omissions = []
-        if mutate and not verdict.difference:
-            resolved = resolve(catalog.recipe(recipe, *overrides, *SETTINGS), catalog)
-            with TemporaryDirectory(prefix="zoo-verify-") as folder:
-                omissions = leave_out_each(resolved, Path(folder), say)
+            omissions = leave_out_each(resolved, Path(folder), say)
     if as_json:
         click.echo(json.dumps({**asdict(verdict), "omissions": [asdict(one) for one in omissions]}, indent=2))
     elif verdict.difference:

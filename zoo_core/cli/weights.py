@@ -15,7 +15,6 @@ from zoo_core.cli.publish import convert, publish
 from zoo_core.cli.table import show
 from zoo_core.errors import BadSetting, ZooError
 from zoo_core.registry.catalog import Catalog
-from zoo_core.training.signals import exits_on_interrupt
 
 if TYPE_CHECKING:
     from zoo_core.registry.weights_index import Entry
@@ -96,17 +95,16 @@ def pull(names: tuple[str, ...], everything: bool, registry: tuple[Path, ...]) -
     from zoo_core.weights.cache import fetch
 
     catalog, failed = open_catalog(registry), False
-    with exits_on_interrupt():
-        if not everything:
-            for entry in _named(catalog, names):
-                click.echo(f"{entry.name}: {fetch(entry, catalog)}")
-            return 0
-        for name, found in _all(catalog):
-            try:
-                click.echo(f"{name}: {fetch(_valid(found), catalog)}")
-            except ZooError as error:
-                say_error(str(error))
-                failed = True
+    if not everything:
+        for entry in _named(catalog, names):
+            click.echo(f"{entry.name}: {fetch(entry, catalog)}")
+        return 0
+    for name, found in _all(catalog):
+        try:
+            click.echo(f"{name}: {fetch(_valid(found), catalog)}")
+        except ZooError as error:
+            say_error(str(error))
+            failed = True
     return int(failed)
 
 

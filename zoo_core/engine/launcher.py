@@ -13,20 +13,22 @@ from pathlib import Path
 import click
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, PContext, Std, start_processes
-from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from zoo_core.engine.rank import LAUNCHER, LOST
+from zoo_core.engine.shutdown import EXIT_CODES, Work, end_on_signals, kill_all, received, working
 from zoo_core.errors import RunFailed
 
-_CONSEQUENCES = (LOST, -signal.SIGTERM)  # exit codes of processes that ended because another one had failed
-_GRACE = 10.0  # seconds between a second signal and SIGKILL
+# Exit codes of processes that ended because another one had failed, after which they got SIGTERM.
+_CONSEQUENCES = (LOST, -signal.SIGTERM, EXIT_CODES["SIGTERM"])
+_RESERVE = 0.8  # seconds; the processes themselves have ended before that
 
 
 def launch(words: Sequence[str], processes: int) -> int:
     """Run ``zoo WORDS`` in ``processes`` processes that train together, and return the exit code.
 
-    Signals are forwarded to all processes. When one of them fails, the others are ended.
+    A signal is forwarded to all processes, and what has not ended after some seconds is killed. When a process fails,
+    the others are ended.
 
     Raises:
         RunFailed: if a process was ended by a signal.
@@ -34,6 +36,7 @@ def launch(words: Sequence[str], processes: int) -> int:
     # Failures are reported here; its log would report them again.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
+    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ""  # they are handled here
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     with tempfile.TemporaryDirectory(prefix="zoo-processes-") as folder:
         quiet = dict.fromkeys(range(1, processes), Std.ALL)
@@ -44,18 +47,13 @@ def launch(words: Sequence[str], processes: int) -> int:
             {rank: _environment(rank, processes, store.port) for rank in range(processes)},
             DefaultLogsSpecs(log_dir=folder, redirects=quiet),
         )
-        timeout, stopping = -1.0, False
-        while True:
-            try:
-                result = context.wait(timeout, period=0.1)
-            except SignalException as received:  # a second signal ends the processes after the grace period
-                timeout = _GRACE if stopping else -1
-                stopping = True
-                _forward(received.sigval, context)
-                continue
-            if result is not None:
-                return _exit_code(result.failures, context, processes)
-            _forward(signal.SIGKILL, context)
+        with working(_work(context)):
+            end_on_signals()  # versions of torch without that setting have replaced the handlers
+            result = context.wait(period=0.1)
+            assert result is not None  # noqa: S101  # there is no time limit
+            if received():
+                return _exit_code_of_stopped(result.failures)
+            return _exit_code(result.failures, context, processes)
 
 
 def _environment(rank: int, processes: int, port: int) -> dict[str, str]:
@@ -73,12 +71,27 @@ def _environment(rank: int, processes: int, port: int) -> dict[str, str]:
     }
 
 
-def _forward(number: signal.Signals, context: PContext) -> None:
-    for process in context.pids().values():
-        try:
-            os.kill(process, number)
-        except ProcessLookupError:
-            continue  # it has already exited
+def _work(context: PContext) -> Work:
+    forwarded: list[str] = []
+
+    def forward(name: str) -> None:
+        if not forwarded:  # it is called in two threads
+            forwarded.append(name)
+            kill_all(context.pids().values(), signal.Signals[name])
+
+    def kill(name: str) -> str:
+        kill_all(context.pids().values(), signal.SIGKILL)
+        return f"stopped by {name}"
+
+    return Work(forward, kill, _RESERVE)
+
+
+def _exit_code_of_stopped(failures: dict[int, ProcessFailure]) -> int:
+    """The exit code of rank zero, unless it was ended by force, as by another process that has ended."""
+    if not failures:
+        return 0
+    code = failures[0].exitcode if 0 in failures else 0
+    return code if code > 0 and code != LOST else EXIT_CODES[received()]
 
 
 def _exit_code(failures: dict[int, ProcessFailure], context: PContext, processes: int) -> int:

@@ -9,7 +9,6 @@ import time
 
 LAUNCHER = "ZOO_LAUNCHER"  # environment variable with the process ID of the launcher
 LOST = 71  # exit code of a process that ends silently because another process was lost
-_SAVE_TIMEOUT = 60.0  # seconds for a step and its checkpoint
 
 
 def is_rank_zero() -> bool:
@@ -30,7 +29,5 @@ def end_with_launcher() -> None:
         while os.getppid() == launcher:
             time.sleep(1)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_SAVE_TIMEOUT)
-        os._exit(1)  # it is blocked, for instance in a collective operation
 
     threading.Thread(target=watch, name="zoo-launcher-watch", daemon=True).start()

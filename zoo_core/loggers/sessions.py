@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from datetime import datetime
 
 from zoo_core.engine.memory import peak_memory
-from zoo_core.errors import BadFile, one_line
-from zoo_core.files import set_aside, write_atomically
+from zoo_core.errors import BadFile, RunStopped, one_line
+from zoo_core.files import set_aside
 from zoo_core.hookspecs import hookimpl
 from zoo_core.runs.run import Run
-from zoo_core.runs.sessions import Session, read_sessions
+from zoo_core.runs.sessions import Session, read_sessions, write_sessions
 
 _WRITE_INTERVAL = 10.0  # seconds; a killed run loses at most this much of its record
 
@@ -50,7 +49,9 @@ class Sessions:
     @hookimpl
     def zoo_run_failed(self, run: Run, error: BaseException) -> None:
         reason = one_line(str(error) or type(error).__name__)
-        ended = "stopped: by SIGINT" if isinstance(error, KeyboardInterrupt) else f"failed: {reason}"
+        stopped = run.stopping if isinstance(error, RunStopped) else "SIGINT"
+        is_stop = isinstance(error, (RunStopped, KeyboardInterrupt))
+        ended = f"stopped: by {stopped}" if is_stop else f"failed: {reason}"
         self._write(run, ended, last=True)
 
     def _write(self, run: Run, ended: str, last: bool = False) -> None:
@@ -58,9 +59,8 @@ class Sessions:
         seconds = round(self._last_write - self._start, 3)
         memory = peak_memory(run.device)
         session = Session(self._started_at, self._from_step, run.total_steps, run.step, seconds, memory, ended)
-        entries = [one.as_entry() for one in (*self._earlier, session)]
         try:
-            write_atomically(run.folder.sessions, json.dumps(entries, indent=2) + "\n")
+            write_sessions(run.folder.sessions, [*self._earlier, session])
         except OSError as error:
             if last:  # before, the next interval tries again
                 warnings.warn(f"{run.folder.sessions} can't be written: {error.strerror}.", stacklevel=2)

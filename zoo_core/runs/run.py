@@ -28,6 +28,7 @@ class StopCode(IntEnum):
     SIGINT = 3
     SIGTERM = 4
     TIME_LIMIT = 5
+    SIGHUP = 6
 
 
 _REASONS = {
@@ -35,9 +36,10 @@ _REASONS = {
     StopCode.STOPPED: "another process",
     StopCode.SIGINT: "SIGINT",
     StopCode.SIGTERM: "SIGTERM",
+    StopCode.SIGHUP: "SIGHUP",
     StopCode.TIME_LIMIT: TIME_LIMIT,
 }
-_CODES = {"SIGINT": StopCode.SIGINT, "SIGTERM": StopCode.SIGTERM, TIME_LIMIT: StopCode.TIME_LIMIT}
+_CODES = {name: code for code, name in _REASONS.items() if name != _REASONS[StopCode.STOPPED]}
 
 
 @dataclass(repr=False)

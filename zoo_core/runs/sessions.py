@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from zoo_core.errors import BadFile, one_line
-from zoo_core.files import read_json
+from zoo_core.files import read_json, write_atomically
 
 _ENDS = ("running", "done", "stopped", "failed")
 
@@ -74,6 +76,25 @@ def state_of(sessions: Sequence[Session], active: bool) -> State:
         return State("unknown", "sessions.json is missing or damaged")
     word, _, why = sessions[-1].ended.partition(": ")
     return State("killed", "its process ended without recording why") if word == "running" else State(word, why)
+
+
+def write_sessions(path: Path, sessions: Sequence[Session]) -> None:
+    """Replace the file by one with these sessions.
+
+    Raises:
+        OSError: if it can't be written.
+    """
+    write_atomically(path, json.dumps([one.as_entry() for one in sessions], indent=2) + "\n")
+
+
+def record_end(path: Path, step: int, ended: str) -> None:
+    """Record how the running session ended, for a process that ends in the middle of a step; as well as is possible."""
+    with suppress(BadFile, OSError):
+        sessions = read_sessions(path)
+        if sessions and sessions[-1].ended == "running":
+            seconds = (datetime.now().astimezone() - sessions[-1].began).total_seconds()
+            last = replace(sessions[-1], step=step, seconds=round(seconds, 3), ended=ended)
+            write_sessions(path, [*sessions[:-1], last])
 
 
 def _read(entry: dict[str, Any]) -> Session:

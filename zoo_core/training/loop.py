@@ -8,12 +8,14 @@ from zoo_core.checkpoint.serialize import Packed
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.data.loader import Batches
 from zoo_core.data.seeding import seed_step
+from zoo_core.dataset import Batch
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.runs.run import Run, StopCode
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.checkpoints import Checkpoints
 from zoo_core.training.evaluation import Evaluator
 from zoo_core.training.metrics import MetricAccumulator
+from zoo_core.training.signals import Interrupted, interruptible, raises_run_stopped
 from zoo_core.training.splits import Splits
 
 
@@ -40,10 +42,12 @@ class Loop:
 
         Raises:
             RunFailed: if the last checkpoint could not be written.
+            RunStopped: if a step failed because of a signal.
         """
         with self.checkpoints:
             try:
-                self._steps()
+                with raises_run_stopped(self.run):
+                    self._steps()
             except BaseException:
                 self.checkpoints.settle()
                 raise
@@ -64,7 +68,10 @@ class Loop:
         first = run.step + 1
         while run.step < run.total_steps and not self._stops():
             seed_step(settings.seed, run.step, self.engine.rank)
-            for part in self.engine.in_parts(self.engine.to_device(next(self.batches))):
+            batch = self._next_batch()
+            if batch is None:
+                return
+            for part in self.engine.in_parts(self.engine.to_device(batch)):
                 metrics = run.trainer.step(part)
                 self.metrics.add(run.step + 1, metrics)
             run.step += 1
@@ -72,6 +79,16 @@ class Loop:
                 self.state.check()  # what a step added to the trainer, a checkpoint must be able to keep as well
             self.callbacks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)
             self._after_step(last=run.step == run.total_steps)
+
+    def _next_batch(self) -> Batch | None:
+        """The next batch; None if a signal came first, which several processes do not notice at the same step."""
+        if self.engine.world > 1:
+            return next(self.batches)
+        try:
+            with interruptible(self.run):
+                return next(self.batches)
+        except Interrupted:
+            return None
 
     def _after_step(self, last: bool) -> None:
         run, settings = self.run, self.run.settings

@@ -15,6 +15,7 @@ from zoo_core.config.recipe import read_config
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.engine.memory import explain_out_of_memory
+from zoo_core.engine.shutdown import nothing_left_to_save, undone_on_signal
 from zoo_core.errors import ProcessLost, RunFailed, ZooError
 from zoo_core.model import Model
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
@@ -62,10 +63,13 @@ def run_recipe(
         _agree_on_resuming(engine, place, resume)
         changed = _changes(resolved, place) if resume else {}
         allowed = {"data": allow_changed_data, "code": allow_changed_code}
+        undo: AbstractContextManager[None] = nullcontext()
         if not resume and engine.is_rank_zero:
             place.create()
+            undo = undone_on_signal(place.remove_if_empty)
         with _locked(place, engine):
-            assembly, notes = _begin(resolved, engine, place, callbacks, classes, changed, resume, allowed)
+            with undo:
+                assembly, notes = _begin(resolved, engine, place, callbacks, classes, changed, resume, allowed)
             for note in notes:
                 warnings.warn(note, stacklevel=2)
             with stops_after(assembly.loop.run, seconds):
@@ -185,24 +189,26 @@ def _record_changes(loop: Loop, changed: Mapping[str, tuple[str, str]], about: M
 
 def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
     run, callbacks = loop.run, loop.callbacks
-    callbacks.call("zoo_run_started", run=run)
-    try:
-        with stops_on_signal(run), loop.engine.flushing_denormals(), explain_out_of_memory(run):
-            loop.train()
-            run.trainer.finalize()
-            if run.step >= run.total_steps:
-                loop.evaluator.test()
-                run.stopping = ""  # a signal that came after the last step stopped nothing
-        if loop.engine.is_rank_zero or loop.engine.fsdp:
-            tensors = {name: full_tensor(tensor) for name, tensor in run.model.state_dict().items()}
-        if loop.engine.is_rank_zero:
-            weights_format.write(run.folder.weights, tensors, weights_metadata(run), parameter_names(run.model))
-        loop.engine.release(run.model)
-        run.model.eval()  # as zoo.load returns it
-    except BaseException as error:
-        callbacks.call("zoo_run_failed", run=run, error=error)
-        _raise_as_run_failed(error, loop, classes)
-    callbacks.call("zoo_run_finished", run=run)
+    with stops_on_signal(run):
+        callbacks.call("zoo_run_started", run=run)
+        try:
+            with loop.engine.flushing_denormals(), explain_out_of_memory(run):
+                loop.train()
+                run.trainer.finalize()
+                if run.step >= run.total_steps:
+                    nothing_left_to_save()  # the last checkpoint is on disk
+                    loop.evaluator.test()
+                    run.stopping = ""  # a signal that came after the last step stopped nothing
+            if loop.engine.is_rank_zero or loop.engine.fsdp:
+                tensors = {name: full_tensor(tensor) for name, tensor in run.model.state_dict().items()}
+            if loop.engine.is_rank_zero:
+                weights_format.write(run.folder.weights, tensors, weights_metadata(run), parameter_names(run.model))
+            loop.engine.release(run.model)
+            run.model.eval()  # as zoo.load returns it
+        except BaseException as error:
+            callbacks.call("zoo_run_failed", run=run, error=error)
+            _raise_as_run_failed(error, loop, classes)
+        callbacks.call("zoo_run_finished", run=run)
 
 
 def _raise_as_run_failed(error: BaseException, loop: Loop, classes: Mapping[str, type[Any]]) -> NoReturn:

@@ -1,37 +1,111 @@
-"""SIGINT and SIGTERM stop a run after the current step; a second one ends it immediately."""
+"""SIGINT, SIGTERM and SIGHUP stop a run after the current step, or in the middle of one that takes too long."""
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from zoo_core.engine import shutdown
+from zoo_core.engine.rank import is_rank_zero
+from zoo_core.errors import RunStopped
 from zoo_core.runs.run import TIME_LIMIT, Run
+from zoo_core.runs.sessions import record_end
 
-EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, TIME_LIMIT: 124}  # 124 as timeout(1) has it
+EXIT_CODES = {**shutdown.EXIT_CODES, TIME_LIMIT: 124}  # 124 as timeout(1) has it
+_LATE = 0.5  # seconds by which a signal may reach this process later than a child that it has ended
 
 
 @contextmanager
 def stops_on_signal(run: Run) -> Iterator[None]:
-    """Inside, a signal sets ``run.stopping`` to its name. Python handles signals in the main thread only."""
+    """Inside, a signal sets ``run.stopping`` to its name.
 
+    In a command, the process ends if the run has not ended by itself some seconds later: what is saved then is the last
+    checkpoint. In a program of a user, which Python's handlers may not end, a second signal raises KeyboardInterrupt.
+    """
+    if shutdown.ends_on_signals():
+        with shutdown.working(shutdown.Work(lambda name: _ask(run, name), lambda name: _last_words(run, name))):
+            yield
+    elif threading.current_thread() is threading.main_thread():
+        with _handlers(run):
+            yield
+    else:  # Python handles signals in the main thread only
+        yield
+
+
+class Interrupted(BaseException):
+    """A signal came while the run waited for data. Not an Exception, so that a dataset does not catch it."""
+
+
+@contextmanager
+def interruptible(run: Run) -> Iterator[None]:
+    """Inside, a signal raises Interrupted, since what is done there need not be finished to save the run."""
+    if run.stopping in shutdown.EXIT_CODES:
+        raise Interrupted
+    _interruptible.add(id(run))
+    try:
+        yield
+    finally:
+        _interruptible.discard(id(run))
+
+
+_interruptible: set[int] = set()
+
+
+def _ask(run: Run, name: str) -> None:
+    run.stop(name)
+    if id(run) in _interruptible and threading.current_thread() is threading.main_thread():
+        _interruptible.discard(id(run))  # not again, while what was interrupted cleans up
+        raise Interrupted
+
+
+@contextmanager
+def _handlers(run: Run) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         if run.stopping:
             raise KeyboardInterrupt
         run.stop(signal.Signals(number).name)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def raises_run_stopped(run: Run) -> Iterator[None]:
+    """Inside, an error after a signal is RunStopped: the signal may have ended a compiler, a worker or a process, too.
+
+    If it has another cause, it returns when the run is resumed.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not run.stopping:
+            shutdown.receive_within(_LATE)
+        if run.stopping not in shutdown.EXIT_CODES:
+            raise
+        raise _stopped_in_a_step(run, run.stopping) from error
+
+
+def _stopped_in_a_step(run: Run, name: str) -> RunStopped:
+    steps = [int(path.name.removeprefix("step-")) for path in run.folder.checkpoints.glob("step-*")]
+    saved = f"step {max(steps):,} is saved" if steps else "no step is saved"
+    return RunStopped(
+        f"{run.name}: stopped by {name} after step {run.step:,}; {saved}.",
+        f"Resume with: zoo run --resume {run.path}",
+    )
+
+
+def _last_words(run: Run, name: str) -> str:
+    if is_rank_zero():
+        record_end(run.folder.sessions, run.step, f"stopped: by {name}")
+    error = _stopped_in_a_step(run, name)
+    return f"{error.message} {error.hint}"
 
 
 @contextmanager
@@ -48,25 +122,3 @@ def stops_after(run: Run, seconds: float | None) -> Iterator[None]:
     finally:
         timer.cancel()
         timer.join()  # a thread that still runs when Python exits aborts the process
-
-
-@contextmanager
-def exits_on_interrupt() -> Iterator[None]:
-    """Inside, SIGINT ends the process immediately, because there is nothing to save.
-
-    Python would raise KeyboardInterrupt in the middle of whatever is imported, and some modules lose it or are left
-    half-made by it.
-    """
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        os.write(2, b"interrupted\n")
-        os._exit(EXIT_CODES["SIGINT"])
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -1,42 +1,205 @@
-"""What a key press does where there is nothing to save."""
+"""A signal ends a run within five seconds, whatever it is doing; what was saved before is resumed."""
 
+from __future__ import annotations
+
+import json
+import os
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
 
+import psutil
+import pytest
 import tiny
+from repository import HELPERS
 
-from zoo_core.training.signals import TIME_LIMIT, exits_on_interrupt, stops_after
+from zoo_core.errors import RunStopped
+from zoo_core.training.signals import TIME_LIMIT, raises_run_stopped, stops_after, stops_on_signal
 
-CARELESS = """
-    import os, signal
-    from zoo_core.training.signals import exits_on_interrupt
-
-    with exits_on_interrupt():
-        try:  # as some modules do as they are imported
-            os.kill(os.getpid(), signal.SIGINT)
-            for _ in range(1000):
-                pass
-        except BaseException:
-            pass
-    print("lost")
-"""
+COMMAND = [sys.executable, "-m", "zoo_core", "--plugin", str(HELPERS / "blocking_plugin.py")]
+STEPS = 12
 
 
-def test_a_key_press_ends_the_process_though_its_exception_would_be_lost():
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(CARELESS)], capture_output=True, text=True, timeout=120
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+@dataclass
+class Ended:
+    """A command after a signal, with the seconds that its end took and the processes that outlived it."""
+
+    code: int
+    output: str
+    seconds: float
+    left: list[psutil.Process]
 
 
-def test_outside_a_key_press_is_what_it_was():
-    before = signal.getsignal(signal.SIGINT)
-    with exits_on_interrupt():
-        assert signal.getsignal(signal.SIGINT) is not before
-    assert signal.getsignal(signal.SIGINT) is before
+def stopped_in(
+    part: str, place: Path, *words: str, number: signal.Signals = signal.SIGTERM, group: bool = False
+) -> Ended:
+    """Run the command until it is blocked in a part of its work, and send the signal to it or to its process group."""
+    environment = {name: value for name, value in os.environ.items() if name != "ZOO_STOP_SECONDS"}
+    environment |= {"BLOCK": part, "TMPDIR": str(place)}
+    log = place / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*COMMAND, *words], cwd=place, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    while process.poll() is None and "BLOCKED" not in log.read_text():
+        time.sleep(0.02)
+    time.sleep(0.3)
+    assert process.poll() is None, log.read_text()
+    children = psutil.Process(process.pid).children(recursive=True)
+    before = time.monotonic()
+    (os.killpg if group else os.kill)(process.pid, number)
+    code = process.wait(60)
+    seconds = time.monotonic() - before
+    _, left = psutil.wait_procs(children, timeout=1)
+    return Ended(code, log.read_text(), seconds, left)
+
+
+def assert_stopped(ended: Ended, code: int = 143) -> None:
+    assert ended.code == code, ended.output
+    assert ended.seconds < 5, ended.output
+    assert ended.left == []
+    assert "Traceback" not in ended.output
+    assert "error" not in ended.output
+
+
+def assert_resumes(place: Path, folder: str = "run") -> None:
+    environment = {**os.environ, "BLOCK": ""}
+    command = [*COMMAND, "run", "--resume", folder]
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"blocking: done, step {STEPS}\n")
+
+
+def last_session(place: Path) -> dict[str, object]:
+    return json.loads((place / "run" / "sessions.json").read_text())[-1]
+
+
+def test_a_long_step_is_cut_and_the_run_resumes_from_its_last_checkpoint(tmp_path):
+    ended = stopped_in("step:compute", tmp_path, "run", "blocking", "--folder", "run")
+    assert_stopped(ended)
+    line = "blocking: stopped by SIGTERM after step 4; step 3 is saved. Resume with: zoo run --resume run"
+    assert ended.output.splitlines()[-1] == line
+    assert (last_session(tmp_path)["ended"], last_session(tmp_path)["step"]) == ("stopped: by SIGTERM", 4)
+    assert_resumes(tmp_path)
+
+
+def test_a_compiler_that_the_same_signal_ended_is_reported_as_the_stop(tmp_path):
+    ended = stopped_in("step:child", tmp_path, "run", "blocking", "--folder", "run", group=True)
+    assert_stopped(ended)
+    assert "blocking: stopped by SIGTERM after step 4; step 3 is saved.\n" in ended.output
+    assert last_session(tmp_path)["ended"] == "stopped: by SIGTERM"
+
+
+def test_a_run_that_waits_for_data_saves_the_step_that_it_has_done(tmp_path):
+    words = ["run", "blocking", "run.checkpoint_every=0", "run.seed=3", "--folder", "run"]
+    ended = stopped_in("example", tmp_path, *words, number=signal.SIGHUP)
+    assert_stopped(ended, 129)
+    steps = [int(path.name.removeprefix("step-")) for path in (tmp_path / "run" / "checkpoints").iterdir()]
+    assert f"blocking: stopped by SIGHUP at step {steps[0]}\n" in ended.output
+    assert last_session(tmp_path)["ended"] == "stopped: by SIGHUP"
+
+
+@pytest.mark.parametrize("part", ["data:loop", pytest.param("setup", marks=pytest.mark.long)])
+def test_a_run_that_has_not_begun_leaves_nothing(tmp_path, part):
+    ended = stopped_in(part, tmp_path, "run", "blocking", "--folder", "run")
+    assert_stopped(ended)
+    assert ended.output.splitlines()[-1] == "stopped by SIGTERM"
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", ["import", "register", "model"])
+def test_before_a_run_there_is_nothing_to_save(tmp_path, part):
+    ended = stopped_in(part, tmp_path, "run", "blocking", "--folder", "run", number=signal.SIGINT)
+    assert_stopped(ended, 130)
+    assert ended.output.splitlines()[-1] == "interrupted"
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("part", "step"),
+    [
+        ("start hook", None),
+        ("step:loop", 3),
+        ("step:child", 3),
+        ("preview", 3),
+        ("validation", 3),
+        ("checkpoint hook", 3),
+        ("finalize", STEPS),
+        ("test", STEPS),
+        ("end hook", STEPS),
+    ],
+)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_part_of_a_run_ends_in_time_and_resumes(tmp_path, part, step, workers):
+    ended = stopped_in(part, tmp_path, "run", "blocking", f"run.workers={workers}", "--folder", "run")
+    assert_stopped(ended)
+    assert (f"step {step} is saved" if step else "no step is saved") in ended.output
+    assert last_session(tmp_path)["ended"] == "stopped: by SIGTERM"
+    assert_resumes(tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", ["data", "step", "validation", "test", "end hook"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_every_process_of_a_run_ends_in_time(tmp_path, part, number):
+    ended = stopped_in(part, tmp_path, "run", "blocking", "--processes", "2", "--folder", "run", number=number)
+    assert_stopped(ended, 128 + number)
+    assert not list(tmp_path.glob("zoo-processes-*"))
+    if part != "data":
+        assert_resumes(tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("step", ["sweep", "blocking", "run.seed=1,2", "--metric", "count", "--folder", "swept"]),
+        ("test", ["sweep", "blocking", "run.seed=1,2", "--metric", "count", "--folder", "swept"]),
+        ("step", ["bench", "blocking"]),
+        ("data", ["check", "blocking"]),
+        ("model", ["bench", "blocking", "--predict"]),
+        ("data", ["check", "blocking", "--only", "two_processes"]),
+        ("register", ["list"]),
+        ("register", ["verify-resume", "blocking"]),
+    ],
+)
+def test_every_command_ends_in_time(tmp_path, part, words):
+    ended = stopped_in(part, tmp_path, *words)
+    assert_stopped(ended)
+    assert {path.name for path in tmp_path.iterdir()} <= {"log", "swept"}
+
+
+def test_an_error_after_a_signal_is_the_stop(tmp_path):
+    run = tiny.train(tmp_path / "run")
+    run.stop("SIGTERM")
+    message = r"stopped by SIGTERM after step 30; step 30 is saved\."
+    with pytest.raises(RunStopped, match=message) as stopped, raises_run_stopped(run):
+        raise RuntimeError("the compiler was terminated")
+    assert str(stopped.value.__cause__) == "the compiler was terminated"
+
+
+def test_an_error_without_a_signal_is_itself(tmp_path):
+    run = tiny.train(tmp_path / "run")
+    run.stop("another reason")
+    with pytest.raises(ValueError, match="a real one"), raises_run_stopped(run):
+        raise ValueError("a real one")
+
+
+def test_in_a_program_of_a_user_a_second_signal_raises_keyboard_interrupt(tmp_path):
+    run = tiny.train(tmp_path / "run")
+    before = signal.getsignal(signal.SIGTERM)
+    with stops_on_signal(run):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert run.stopping == "SIGTERM"
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_time_limit_leaves_no_thread_behind(tmp_path):

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from zoo_core.engine.shutdown import RESTORING, working
 from zoo_core.tools.demo.predict import MAX_BYTES
 from zoo_core.tools.demo.source import Source
 
@@ -51,7 +52,8 @@ class Server:
     def wait(self) -> None:
         """Wait for KeyboardInterrupt, then stop the server."""
         try:
-            threading.Event().wait()
+            with working(RESTORING):
+                threading.Event().wait()
         finally:
             # Open pages hold connections: Gradio waits five seconds for them and uvicorn without limit, in threads that
             # Python joins at exit. The errors that uvicorn logs for the closed connections are of no use.

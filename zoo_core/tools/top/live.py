@@ -11,20 +11,23 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.live import Live
 
+from zoo_core.engine.shutdown import RESTORING, received, working
 from zoo_core.tools.top.read import RunStatus
 from zoo_core.tools.top.table import table
 
 
 def watch(read: Callable[[], Sequence[RunStatus]], console: Console, interval: float = 1.0) -> None:
     """Show the runs that ``read`` returns, updated every ``interval`` seconds."""
-    with _keyboard() as read_key, Live(console=console, screen=True, auto_refresh=False) as live:
+    with working(RESTORING), _keyboard() as read_key, Live(console=console, screen=True, auto_refresh=False) as live:
         try:
             while True:
                 live.update(table(read(), max(1, console.height // 2 - 1)), refresh=True)
                 if read_key(interval) == "q":
                     return
         except KeyboardInterrupt:
-            return
+            if received() in ("", "SIGINT"):
+                return
+            raise
 
 
 @contextmanager

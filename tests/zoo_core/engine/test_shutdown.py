@@ -1,0 +1,230 @@
+"""Signals end a process whatever it is doing: with the exit code of the signal, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+BEGIN = """
+import os, signal, subprocess, sys, tempfile, threading, time
+from pathlib import Path
+from zoo_core.engine import shutdown
+from zoo_core.files import replacing
+
+shutdown.end_on_signals()
+shutdown.read_stop_seconds()
+
+def ready():
+    print("ready", flush=True)
+
+"""
+
+
+def start(program: str, **variables: str) -> subprocess.Popen[str]:
+    """A process that has run ``program`` until it called ready()."""
+    inherited = {name: value for name, value in os.environ.items() if name != "ZOO_STOP_SECONDS"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", BEGIN + textwrap.dedent(program)],
+        env={**inherited, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n", process.communicate()
+    return process
+
+
+def end(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> tuple[int, str, float]:
+    """Send the signal; the exit code, the output, and the seconds until the end."""
+    before = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out + err, time.monotonic() - before
+
+
+ASLEEP = "ready(); time.sleep(60)"
+WAITING = "ready(); subprocess.run(['sleep', '60'], check=True)"  # as for a compiler
+IN_C = "import hashlib; ready(); hashlib.pbkdf2_hmac('sha256', b'a', b'b', 2**31 - 1)"  # no bytecode for minutes
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "line", "work"),
+    [
+        ("SIGINT", 130, "interrupted", ASLEEP),
+        ("SIGTERM", 143, "stopped by SIGTERM", ASLEEP),
+        ("SIGHUP", 129, "stopped by SIGHUP", ASLEEP),
+        ("SIGTERM", 143, "stopped by SIGTERM", WAITING),
+        ("SIGTERM", 143, "stopped by SIGTERM", IN_C),
+    ],
+)
+def test_a_signal_ends_work_that_has_nothing_to_save_at_once(name, code, line, work):
+    returned, output, seconds = end(start(work), signal.Signals[name])
+    assert (returned, output) == (code, f"{line}\n")
+    assert seconds < 4
+
+
+def test_a_module_that_catches_everything_does_not_lose_a_signal():
+    program = """
+        ready()
+        try:
+            time.sleep(60)
+        except BaseException:
+            pass
+        print("lost")
+    """
+    assert end(start(program))[:2] == (143, "stopped by SIGTERM\n")
+
+
+def test_children_temporary_folders_and_unfinished_files_are_removed(tmp_path):
+    program = f"""
+        child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+        with tempfile.TemporaryDirectory(dir={str(tmp_path)!r}), replacing(Path({str(tmp_path)!r}, "result")) as file:
+            file.write_text("half")
+            Path({str(tmp_path)!r}, "pid").write_text(str(child.pid))
+            ready()
+            time.sleep(60)
+    """
+    assert end(start(program))[0] == 143
+    assert [path.name for path in tmp_path.iterdir()] == ["pid"]
+    child = int((tmp_path / "pid").read_text())
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+def test_what_was_begun_is_undone(tmp_path):
+    program = """
+        with shutdown.undone_on_signal(lambda: print("undone", flush=True)):
+            ready()
+            time.sleep(60)
+    """
+    assert end(start(program))[:2] == (143, "undone\nstopped by SIGTERM\n")
+
+
+ASKED = """
+    def ask(name):
+        asked.append(name)
+
+    asked = []
+    with shutdown.working(shutdown.Work(ask, lambda name: f"cut by {name}")):
+        ready()
+        %s
+    print(*set(asked))
+    shutdown.exit_command(143)
+"""
+
+
+def test_work_that_ends_after_a_signal_is_not_cut():
+    returned, output, seconds = end(start(ASKED % "while not asked: time.sleep(0.01)"))
+    assert (returned, output) == (143, "SIGTERM\n")
+    assert seconds < 3
+
+
+def test_work_that_does_not_end_is_cut_within_five_seconds():
+    returned, output, seconds = end(start(ASKED % "time.sleep(60)"))
+    assert (returned, output) == (143, "cut by SIGTERM\n")
+    assert 2.5 < seconds < 5
+
+
+def test_the_time_can_be_set_for_work_that_takes_longer():
+    returned, output, seconds = end(start(ASKED % "time.sleep(4)", ZOO_STOP_SECONDS="30"))
+    assert (returned, output) == (143, "SIGTERM\n")
+    assert 3.5 < seconds < 20
+
+
+def test_a_second_signal_ends_the_work_at_once():
+    process = start(ASKED % "time.sleep(60)", ZOO_STOP_SECONDS="60")
+    process.send_signal(signal.SIGTERM)
+    time.sleep(1)
+    returned, output, seconds = end(process)
+    assert (returned, output) == (143, "cut by SIGTERM\n")
+    assert seconds < 4
+
+
+def test_a_signal_that_a_launcher_forwards_at_the_same_time_is_not_a_second_one():
+    process = start(ASKED % "time.sleep(2)")
+    process.send_signal(signal.SIGTERM)
+    assert end(process)[:2] == (143, "SIGTERM\n")
+
+
+def test_nothing_left_to_save_ends_work_that_was_asked_before():
+    process = start(ASKED % "time.sleep(1); shutdown.nothing_left_to_save(); print('lost')")
+    assert end(process)[:2] == (143, "cut by SIGTERM\n")
+
+
+def test_where_nothing_is_saved_no_work_is_asked():
+    program = "with shutdown.saves_nothing():\n" + textwrap.indent(textwrap.dedent(ASKED % "time.sleep(60)"), "    ")
+    returned, output, seconds = end(start(program))
+    assert (returned, output) == (143, "stopped by SIGTERM\n")
+    assert seconds < 2.5
+
+
+def test_a_hangup_is_ignored_under_nohup():
+    program = "signal.signal(signal.SIGHUP, signal.SIG_IGN); shutdown.end_on_signals(); ready(); time.sleep(60)"
+    process = start(program)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    assert process.poll() is None
+    assert end(process)[0] == 143
+
+
+def test_a_signal_to_a_forked_child_ends_only_the_child():
+    program = """
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+        time.sleep(0.2)
+        os.kill(child, signal.SIGTERM)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        time.sleep(0.2)
+        print(f"the child ended with {status}", flush=True)
+        ready()
+        time.sleep(60)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", BEGIN + textwrap.dedent(program)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == f"the child ended with {-signal.SIGTERM}\n"
+    assert end(process)[0] == 143
+
+
+@pytest.mark.parametrize("text", ["soon", "1", "nan", "inf", "-3", ""])
+def test_a_time_that_is_none_is_refused(text, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "zoo_core", "list"],
+        env={**os.environ, "ZOO_STOP_SECONDS": text},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"error: ZOO_STOP_SECONDS is '{text}', but should be a number of seconds of at least 2." in done.stderr
+
+
+def test_a_signal_ends_the_command_before_and_while_it_imports(tmp_path):
+    for moment in (0.1, 0.4, 0.8):
+        command = [sys.executable, "-m", "zoo_core", "eval", str(Path(__file__))]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+        time.sleep(moment)
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=60)
+        if process.returncode == -signal.SIGTERM:  # Python itself had not started: 143 in a shell
+            assert error == ""
+        elif process.returncode == 143:
+            assert error == "stopped by SIGTERM\n"
+        else:
+            assert process.returncode == 2  # it had ended with its own error
