@@ -8,6 +8,8 @@ from zoo_core.checkpoint.serialize import Packed
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.data.loader import Batches
 from zoo_core.data.seeding import seed_step
+from zoo_core.data.workers import LoadingStopped
+from zoo_core.dataset import Batch
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.runs.run import Run, StopCode
 from zoo_core.training.callbacks import CallbackList
@@ -34,6 +36,7 @@ class Loop:
         self.metrics = MetricAccumulator(engine.mean)
         self.evaluator = Evaluator(run, engine, splits, callbacks)
         self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks)
+        batches.stopping = lambda: bool(run.stopping)
 
     def train(self) -> None:
         """Train to the last step, or until something stops the run. A checkpoint is on disk when this returns.
@@ -47,6 +50,8 @@ class Loop:
             except BaseException:
                 self.checkpoints.settle()
                 raise
+            finally:
+                self.batches.close()
             self.checkpoints.save()
             self.checkpoints.settle(last=True)
 
@@ -62,9 +67,14 @@ class Loop:
     def _steps(self) -> None:
         run, settings = self.run, self.run.settings
         first = run.step + 1
-        while run.step < run.total_steps and not self._stops():
+        while run.step < run.total_steps:
+            batch = self._loaded()
+            if self._stops():
+                break
+            if batch is None:  # only this process was told to stop
+                batch = self.batches.wait()
             seed_step(settings.seed, run.step, self.engine.rank)
-            for part in self.engine.in_parts(self.engine.to_device(next(self.batches))):
+            for part in self.engine.in_parts(self.engine.to_device(batch)):
                 metrics = run.trainer.step(part)
                 self.metrics.add(run.step + 1, metrics)
             run.step += 1
@@ -72,6 +82,13 @@ class Loop:
                 self.state.check()  # what a step added to the trainer, a checkpoint must be able to keep as well
             self.callbacks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)
             self._after_step(last=run.step == run.total_steps)
+
+    def _loaded(self) -> Batch | None:
+        """The next batch, or None if the run stops before a worker has made it, which may take long."""
+        try:
+            return None if self.run.stopping else next(self.batches)
+        except LoadingStopped:
+            return None
 
     def _after_step(self, last: bool) -> None:
         run, settings = self.run, self.run.settings
