@@ -94,7 +94,9 @@ class BatchMaker:
             self._seed(part, number)
             try:
                 self.examples.__getitems__([index])  # type: ignore[attr-defined]
-            except Exception as again:
+            except BaseException as again:
+                if is_interruption(again):
+                    raise
                 if type(again) is type(error):
                     return [index]
         return part.indices

@@ -23,6 +23,16 @@ def _never() -> bool:
     return False
 
 
+@dataclass
+class Stop:
+    """Whether the run stops, as ``check`` says, which may be set later."""
+
+    check: Callable[[], bool] = _never
+
+    def __call__(self) -> bool:
+        return self.check()
+
+
 class Batches:
     """An infinite iterator over the batches of one process, which can start at any step.
 
@@ -62,7 +72,7 @@ class Batches:
         self.order = _Consecutive(len(examples), batch_size) if endless else _Shuffled(order, seed)
         self.length = len(self.order(0))
         self.position = 0
-        self.stopping: Callable[[], bool] = _never
+        self.stop = Stop()
         self._iterator: Generator[Batch, None, None] | None = None
         if not self.per_epoch:
             raise BadSetting(
@@ -93,12 +103,12 @@ class Batches:
         """The next batch.
 
         Raises:
-            LoadingStopped: if ``stopping`` becomes true while a worker makes it; it can be asked for again.
+            LoadingStopped: if ``stop`` becomes true while a worker makes it; it can be asked for again.
         """
         epoch, offset = divmod(self.position, self.per_epoch)
         if self._iterator is None or offset == 0:
             self.close()
-            self._iterator = load(self.maker, self._parts(epoch, offset), self.workers, lambda: self.stopping())
+            self._iterator = load(self.maker, self._parts(epoch, offset), self.workers, self.stop)
         try:
             batch = next(self._iterator)
         except BaseException:
@@ -110,7 +120,7 @@ class Batches:
     def wait(self) -> Batch:
         """The next batch, waited for even if the run stops."""
         self.close()
-        self.stopping = _never
+        self.stop.check = _never
         return next(self)
 
     def _parts(self, epoch: int, start: int) -> Sequence[Part]:

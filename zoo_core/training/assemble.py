@@ -106,10 +106,15 @@ def build_data(resolved: ResolvedRecipe, loaded: Loaded) -> RunData:
         splits = {"train": dataset.train(), "test": dataset.test(), "validation": dataset.validation()}
         for method, examples in splits.items():
             _check_examples(examples, f"{_dataset_of(resolved)}: its {method}()")
-        seed_step(0, 0, 0, "fingerprint")  # the fingerprint of augmented examples is the same for every seed
-        fingerprint = dataset.fingerprint()
+        fingerprint = fingerprint_of(dataset)
     messages = dict.fromkeys(str(one.message) for one in caught if one.category is UserWarning)
     return RunData(splits["train"], splits["validation"], splits["test"], fingerprint, list(messages))
+
+
+def fingerprint_of(dataset: Dataset) -> str:
+    """The dataset's fingerprint, which is the same for every seed even if examples are augmented at random."""
+    seed_step(0, 0, 0, "fingerprint")
+    return dataset.fingerprint()
 
 
 def build_components(

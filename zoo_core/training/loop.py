@@ -36,7 +36,7 @@ class Loop:
         self.metrics = MetricAccumulator(engine.mean)
         self.evaluator = Evaluator(run, engine, splits, callbacks)
         self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks)
-        batches.stopping = lambda: bool(run.stopping)
+        batches.stop.check = lambda: bool(run.stopping)
 
     def train(self) -> None:
         """Train to the last step, or until something stops the run. A checkpoint is on disk when this returns.
