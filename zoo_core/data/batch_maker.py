@@ -43,18 +43,16 @@ class BatchMaker:
     dataset: str = "the dataset"
 
     def __call__(self, part: Part, note: Callable[[int], None] | None = None) -> Batch:
-        """The batch. ``note`` is called with the index of an example before it is loaded.
+        """The batch. ``note`` is called with the index of an example before it is loaded by itself.
 
         Raises:
             ZooError: if the dataset raises an error, with the dataset's name and the index of the example.
         """
         note = note or _note_nothing
         if type(self.examples) is InMemory:  # draws nothing; keeping the random state would take as long as the batch
-            note(part.indices[0])
             return self._batch(self._at_once(part), part)
         with random_state_kept():
             if loads_at_once(self.examples):
-                note(part.indices[0])
                 self._seed(part, 0)
                 return self._batch(self._at_once(part), part)
             return self._batch([self._example(part, number, note) for number in range(len(part.indices))], part)

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from multiprocessing.sharedctypes import RawValue
+from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
 import torch
@@ -103,18 +103,23 @@ class WorkerPool:
             for worker in self.workers:
                 worker.process.join(max(0.0, last - time.monotonic()))
         finally:
-            for worker in self.workers:
-                worker.process.kill()
-            for worker in self.workers:
-                worker.process.join()
-                worker.connection.close()
-            self.workers = []
+            self.kill()
             atexit.unregister(self.close)
+
+    def kill(self) -> None:
+        """End the workers at once."""
+        for worker in self.workers:
+            worker.process.kill()
+        for worker in self.workers:
+            worker.process.join()
+            worker.connection.close()
+        self.workers = []
 
     def _receive(self, worker: _Worker) -> Batch:
         sources = [worker.connection, worker.process.sentinel]
         while not (ready := multiprocessing.connection.wait(sources, _POLL)):
             if self.stopping():
+                self.kill()
                 raise LoadingStopped
         try:
             if worker.connection not in ready and not worker.connection.poll():
@@ -132,7 +137,9 @@ class WorkerPool:
 
     def _not_received(self, worker: _Worker, error: Exception) -> ZooError:
         if worker.process.exitcode is not None:
-            return _ended(worker.process.exitcode, self.maker, worker.loading.value)
+            number, index = worker.loading
+            what = _loaded(self.maker, self.parts[number], index) if number >= 0 else ""
+            return _ended(worker.process.exitcode, self.maker.dataset, what)
         if isinstance(error, OSError | RuntimeError) and "too many open files" in str(error).lower():
             return RunFailed(f"the batches of {self.maker.dataset} need too many open files.", MANY_FILES_HINT)
         return RunFailed(
@@ -146,7 +153,7 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     loading: Any
-    """The index of the example that it loads, in shared memory, or -1."""
+    """In shared memory: the number of the batch that it makes, and the index of the example that it loads, or -1."""
 
     def tell(self, message: bytes) -> None:
         with suppress(OSError):  # it has ended, which is noticed when its batch is waited for
@@ -156,7 +163,7 @@ class _Worker:
 def _start(maker: BatchMaker, parts: Sequence[Part], number: int, count: int) -> _Worker:
     context = multiprocessing.get_context()
     ours, theirs = context.Pipe()
-    loading = RawValue("q", -1)
+    loading = RawArray("q", [-1, -1])
     arguments = (maker, parts, number, count, theirs, loading)
     process = context.Process(target=_work, args=arguments, name=f"zoo-loader-{number}", daemon=True)
     try:
@@ -213,13 +220,14 @@ def _work(
             allowed -= 1
             # After the last batch it stays until it is ended, since its tensors are fetched from it.
             if (index := next(remaining, None)) is not None:
+                loading[:] = [index, -1]
                 _send(connection, maker, parts[index], loading)
-                loading.value = -1
+                loading[:] = [-1, -1]
 
 
 def _send(connection: Connection, maker: BatchMaker, part: Part, loading: Any) -> None:
     def note(index: int) -> None:
-        loading.value = index
+        loading[1] = index
 
     try:
         batch = maker(part, note)
@@ -227,7 +235,7 @@ def _send(connection: Connection, maker: BatchMaker, part: Part, loading: Any) -
         connection.send(SentError.of(error))
         return
     except BaseException as error:  # even an interruption, which no signal causes in a worker
-        known = as_zoo_error(error, maker.dataset, maker.describe(loading.value))
+        known = as_zoo_error(error, maker.dataset, _loaded(maker, part, loading[1]))
         known.__cause__ = error
         connection.send(SentError.of(known))
         return
@@ -274,17 +282,22 @@ def _not_sent(error: Exception, dataset: str) -> ZooError:
     )
 
 
-def _ended(exit_code: int, maker: BatchMaker, index: int) -> ZooError:
-    """The error for a worker that ended by itself, or by a signal."""
-    at = f" while it loaded {maker.describe(index)}" if index >= 0 else ""
+def _loaded(maker: BatchMaker, part: Part, index: int) -> str:
+    """What a worker loads: an example, or a batch at once."""
+    return maker.describe(index) if index >= 0 else maker.describe(*part.indices)
+
+
+def _ended(exit_code: int, dataset: str, what: str) -> ZooError:
+    """The error for a worker that ended by itself, or by a signal, while it loaded ``what``."""
+    at = f" while it loaded {what}" if what else ""
     if exit_code >= 0:
         return RunFailed(
-            f"a loader worker of {maker.dataset} exited with code {exit_code}{at}.",
+            f"a loader worker of {dataset} exited with code {exit_code}{at}.",
             "The code of the dataset, or a library, ended it; `run.workers=0` shows more.",
         )
     name = signal.Signals(-exit_code).name
     hints = {"SIGKILL": MEMORY_HINT, "SIGBUS": f"Shared memory ran out, most likely. {SHARED_MEMORY_HINT}"}
     return RunFailed(
-        f"a loader worker of {maker.dataset} was ended by {name}{at}.",
+        f"a loader worker of {dataset} was ended by {name}{at}.",
         hints.get(name, "A library that the dataset uses has crashed, most likely; `run.workers=0` shows more."),
     )

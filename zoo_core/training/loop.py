@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 
 from zoo_core.checkpoint.serialize import Packed
 from zoo_core.checkpoint.state import TrainerState
@@ -44,14 +45,12 @@ class Loop:
         Raises:
             RunFailed: if the last checkpoint could not be written.
         """
-        with self.checkpoints:
+        with self.checkpoints, closing(self.batches):
             try:
                 self._steps()
             except BaseException:
                 self.checkpoints.settle()
                 raise
-            finally:
-                self.batches.close()
             self.checkpoints.save()
             self.checkpoints.settle(last=True)
 

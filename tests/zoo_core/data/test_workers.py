@@ -71,9 +71,9 @@ def maker(how="", at=7, kind=Points, folder="."):
 )
 def test_what_fails_in_a_worker_is_one_error_and_the_workers_are_gone(how, kind, said, tmp_path, capfd):
     start = time.monotonic()
+    batches = in_order(maker(how, at=12 if how == "one-worker" else 7, folder=str(tmp_path)), 8, workers=2)
     with pytest.raises(kind) as error:
-        at = 12 if how == "one-worker" else 7
-        list(in_order(maker(how, at, folder=str(tmp_path)), 8, workers=2))
+        list(batches)
     assert said in error.value.message
     assert "\n" not in f"{error.value.message}{error.value.hint}"
     assert error.value.hint
@@ -123,6 +123,11 @@ def test_an_error_is_that_of_the_first_batch_with_one_whichever_worker_is_faster
 def test_a_batch_that_is_made_at_once_names_the_example_that_fails():
     with pytest.raises(RunFailed, match=r"no height .*training example 7"):
         list(in_order(maker("value", kind=AtOnce), 8, workers=2))
+
+
+def test_a_batch_that_is_made_at_once_is_named_when_its_worker_dies():
+    with pytest.raises(RunFailed, match="SIGKILL while it loaded training examples 0, 1, 2, 3, …"):
+        list(in_order(maker("killed", kind=AtOnce), 8, workers=2))
 
 
 def test_batches_before_the_one_with_an_error_are_given():
@@ -275,7 +280,7 @@ def stopped(tmp_path, number, *overrides):
 def test_a_run_that_waits_for_a_slow_example_is_saved_and_ends_soon_after_sigterm(tmp_path):
     code, output, errors, seconds = stopped(tmp_path, signal.SIGTERM, "dataset.how=sleeps", "dataset.at=12")
     assert (code, output.split()[0], errors) == (0, "SIGTERM", "")
-    assert seconds < SOON
+    assert seconds < 20  # the example takes a minute; benchmarks/failing_loaders.py measures it
     [checkpoint] = tmp_path.glob("runs/failing/*/checkpoints/step-*")
     assert checkpoint.is_dir()
 
