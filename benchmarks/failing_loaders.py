@@ -46,6 +46,8 @@ def trial(how: str, draw: random.Random, folder: str, stop: signal.Signals | Non
             while not process.children() and run.poll() is None:
                 time.sleep(0.01)
             time.sleep(draw.uniform(0, 3))
+            if run.poll() is not None:
+                return f"ended with {run.returncode} before the signal: {(run.stderr or sys.stdin).read()}", 0.0
             workers = process.children()
             run.send_signal(stop)
             start = time.monotonic()
