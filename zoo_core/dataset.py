@@ -53,6 +53,10 @@ class Examples(Protocol):
 
     Notes
     -----
+    Before each call of ``__getitem__`` the global generators of torch, NumPy and ``random`` are seeded with the run's
+    seed and the position of the example in the epoch, or its index in a split that is evaluated. Random augmentation
+    with them is the same for any number of workers and processes, and after a resume.
+
     Two optional members change how examples are loaded:
 
     - ``__getitems__(indices)`` returns a whole `Batch`; it is called instead of ``__getitem__`` and a collate function.
@@ -225,7 +229,7 @@ class GeneratedExamples:
         return {name: tensor[0] for name, tensor in self.make([index]).items()}
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """Return a whole batch; PyTorch's data loader calls this."""
+        """Return a whole batch."""
         return self.make(indices)
 
 
@@ -272,7 +276,7 @@ class InMemory:
         return {name: tensor[index] for name, tensor in self._tensors.items()}
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """Return a whole batch; PyTorch's data loader calls this."""
+        """Return a whole batch."""
         index = torch.as_tensor(indices)
         return Batch({name: tensor.index_select(0, index) for name, tensor in self._tensors.items()})
 

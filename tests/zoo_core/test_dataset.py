@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import zoo_core as zoo
+from zoo_core.data.batch_maker import BatchMaker
 from zoo_core.data.loader import in_order
 
 
@@ -19,7 +20,7 @@ def test_generated_examples_are_the_same_one_by_one_and_in_a_batch():
     assert len(examples) == 5
     assert {name: int(value) for name, value in examples[3].items()} == {"number": 3, "square": 9}
     assert examples.__getitems__([1, 4])["square"].tolist() == [1, 16]
-    assert [batch["square"].tolist() for batch in in_order(examples, 2)] == [[0, 1], [4, 9], [16]]
+    assert [batch["square"].tolist() for batch in in_order(BatchMaker(examples), 2)] == [[0, 1], [4, 9], [16]]
 
 
 def test_generated_examples_are_endless_only_on_request():
@@ -28,7 +29,7 @@ def test_generated_examples_are_endless_only_on_request():
 
 
 def test_examples_are_generated_in_worker_processes_too():
-    batches = in_order(zoo.GeneratedExamples(squares, 5), 2, workers=2)
+    batches = in_order(BatchMaker(zoo.GeneratedExamples(squares, 5)), 2, workers=2)
     assert [batch["square"].tolist() for batch in batches] == [[0, 1], [4, 9], [16]]
 
 

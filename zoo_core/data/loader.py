@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler, default_collate
 
-from zoo_core.data.seeding import derive
+from zoo_core.data.batch_maker import BatchMaker, Part
+from zoo_core.data.pinning import Ahead, pin, pins
+from zoo_core.data.seeding import derive, random_state_kept, seed_cpu
+from zoo_core.data.workers import WorkerPool
 from zoo_core.dataset import Batch, Examples
 from zoo_core.errors import BadSetting, RunFailed
 
 Order = Callable[[torch.Generator], Tensor]
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass
+class Stop:
+    """Whether the run stops, as ``check`` says, which may be set later."""
+
+    check: Callable[[], bool] = _never
+
+    def __call__(self) -> bool:
+        return self.check()
 
 
 class Batches:
@@ -28,7 +39,7 @@ class Batches:
     The order of an epoch is ``order(generator)``, with a generator seeded by (seed, epoch). The last batch of an epoch
     is dropped if it is incomplete. Each batch of ``batch_size`` examples is split evenly among the ``world``
     processes; this one gets part ``rank``. Endless datasets are read in the order of their indices, and ``order`` is
-    not called.
+    not called. ``dataset`` names the dataset in errors.
 
     Raises:
         BadSetting: if the batch size is not divisible by ``world * parts``, or larger than the dataset.
@@ -45,6 +56,7 @@ class Batches:
         world: int = 1,
         workers: int = 0,
         parts: int = 1,
+        dataset: str = "the dataset",
     ) -> None:
         divisor = world * parts
         if batch_size % divisor:
@@ -54,135 +66,159 @@ class Batches:
                 f"run.batch_size is {batch_size}, but should be divisible by {divisor} ({', '.join(factors)}).",
                 f"Write `run.batch_size={nearest}`.",
             )
-        self.examples = examples
-        self.seed = seed
-        self.workers = workers
+        self.maker = BatchMaker(examples, seed, "training", dataset)
+        self.workers, self.batch_size, self.rank, self.world = workers, batch_size, rank, world
         endless = getattr(examples, "endless", False)
-        indices = _Consecutive(len(examples), batch_size) if endless else _Shuffled(order, seed)
-        self.sampler = _EpochSampler(indices, batch_size, rank, world)
+        self.order = _Consecutive(len(examples), batch_size) if endless else _Shuffled(order, seed)
+        self.length = len(self.order(0))
         self.position = 0
-        self._iterator: Iterator[Batch] | None = None
+        self.stop = Stop()
+        self._iterator: Generator[Batch, None, None] | None = None
         if not self.per_epoch:
-            available = self.sampler.length
             raise BadSetting(
-                f"run.batch_size is {batch_size}, but the dataset has only {available} training examples.",
-                f"Write `run.batch_size={max(1, available)}` or less.",
+                f"run.batch_size is {batch_size}, but the dataset has only {self.length} training examples.",
+                f"Write `run.batch_size={max(1, self.length)}` or less.",
             )
 
     @property
     def per_epoch(self) -> int:
         """Number of batches in an epoch."""
-        return self.sampler.per_epoch
+        return self.length // self.batch_size
 
     def seek(self, position: int) -> None:
         """Set the position of the next batch, counted from the start of the run."""
-        self.position, self._iterator = position, None
+        self.close()
+        self.position = position
+
+    def close(self) -> None:
+        """End the workers, if there are any. The next batch starts them again."""
+        if self._iterator is not None:
+            self._iterator.close()
+            self._iterator = None
 
     def __iter__(self) -> Iterator[Batch]:
         return self
 
     def __next__(self) -> Batch:
+        """The next batch.
+
+        Raises:
+            LoadingStopped: if ``stop`` becomes true while a worker makes it; it can be asked for again.
+        """
         epoch, offset = divmod(self.position, self.per_epoch)
         if self._iterator is None or offset == 0:
-            self.sampler.epoch, self.sampler.start = epoch, offset
-            self._iterator = iter(self._loader(epoch))
-        batch = next(self._iterator)
+            self.close()
+            self._iterator = load(self.maker, self._parts(epoch, offset), self.workers, self.stop)
+        try:
+            batch = next(self._iterator)
+        except BaseException:
+            self._iterator = None  # an iterator that has raised an error has no more batches
+            raise
         self.position += 1
         return batch
 
-    def _loader(self, epoch: int) -> Iterable[Batch]:
-        # Without its own generator, a DataLoader draws the seeds of its workers from the global one.
-        generator = torch.Generator().manual_seed(derive(self.seed, "workers", epoch))
-        return loader(self.examples, batch_sampler=self.sampler, workers=self.workers, generator=generator)
+    def wait(self) -> Batch:
+        """The next batch, waited for even if the run stops."""
+        self.close()
+        self.stop.check = _never
+        return next(self)
+
+    def _parts(self, epoch: int, start: int) -> Sequence[Part]:
+        order = self.order(epoch)
+        if len(order) < self.per_epoch * self.batch_size:
+            raise RunFailed(
+                f"Trainer.order returned {len(order)} indices for epoch {epoch}, but {self.length} before.",
+                "Trainer.order should return the same number of indices for every epoch.",
+            )
+        local_size = self.batch_size // self.world
+        starts = range(start * self.batch_size, self.per_epoch * self.batch_size, self.batch_size)
+        return _EpochParts(order, epoch, starts, self.rank * local_size, local_size)
 
 
-def in_order(
-    examples: Examples, batch_size: int, workers: int = 0, *, rank: int = 0, world: int = 1
-) -> Iterable[Batch]:
+def in_order(maker: BatchMaker, batch_size: int, workers: int = 0, *, rank: int = 0, world: int = 1) -> Iterator[Batch]:
     """Batches of all examples in their stored order; the last one may be smaller.
 
     Process ``rank`` of ``world`` gets the examples ``rank``, ``rank + world``, ``rank + 2 * world`` and so on.
     """
-    indices = range(rank, len(examples), world)
-    order = [list(indices[start : start + batch_size]) for start in range(0, len(indices), batch_size)]
-    return loader(examples, batch_sampler=order, workers=workers, generator=torch.Generator().manual_seed(0))
+    indices = range(rank, len(maker.examples), world)
+    return load(maker, _StoredParts(maker.split, indices, batch_size), workers)
 
 
-def loader(
-    examples: Examples, *, batch_sampler: Iterable[list[int]], workers: int, generator: torch.Generator
-) -> Iterable[Batch]:
-    """A DataLoader, or a plain generator where a DataLoader would only add overhead."""
-    pin_memory = torch.accelerator.is_available()
-    get_batch = getattr(examples, "__getitems__", None)
-    if get_batch is not None and not workers and not pin_memory:
-        return (_collate(get_batch(indices)) for indices in batch_sampler)
-    return DataLoader(
-        examples,  # type: ignore[arg-type]  # any map-style dataset works
-        batch_sampler=batch_sampler,
-        collate_fn=_collate,
-        num_workers=workers,
-        generator=generator,
-        pin_memory=pin_memory,
-        worker_init_fn=_init_worker if workers else None,
-    )
+def load(
+    maker: BatchMaker, parts: Sequence[Part], workers: int = 0, stopping: Callable[[], bool] = _never
+) -> Generator[Batch, None, None]:
+    """The batches of ``parts``, made by this process or by ``workers`` others.
 
-
-def _init_worker(_worker: int) -> None:
-    """Tie the lifetime of a worker to that of the training process.
-
-    The worker ignores SIGINT and SIGTERM, which terminals and schedulers send to the whole process group, so that the
-    training process can finish its step. It exits when the training process is gone; otherwise it would wait forever
-    for its last batch to be taken.
+    Closing the generator ends the workers; so does the end of the process, and any error.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # noqa: S101  # a worker process has a parent
+    pinned = pins()
+    if not workers:
+        for part in _each(parts):
+            yield pin(maker(part)) if pinned else maker(part)
+        return
+    ahead = Ahead(pin)
+    with WorkerPool(maker, parts, min(workers, len(parts)), lambda: stopping() or ahead.closed) as pool:
+        if not pinned:
+            yield from pool
+            return
+        with closing(ahead):
+            yield from ahead(iter(pool))
 
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
 
-    threading.Thread(target=watch, name="zoo-parent-watch", daemon=True).start()
+def _each(parts: Sequence[Part]) -> Iterator[Part]:
+    return (parts[number] for number in range(len(parts)))
 
 
-class _EpochSampler(Sampler[list[int]]):
-    """Yields the indices of the batches of an epoch, beginning with batch ``start``."""
+@dataclass(frozen=True)
+class _EpochParts(Sequence[Part]):
+    """The batches of an epoch: ``size`` examples each, beginning ``first`` after those of ``starts``."""
 
-    def __init__(self, order: Callable[[int], Tensor], batch_size: int, rank: int, world: int) -> None:
-        self.order, self.batch_size, self.rank, self.world = order, batch_size, rank, world
-        self.epoch = self.start = 0
-        self.length = len(order(0))
-
-    @property
-    def per_epoch(self) -> int:
-        return self.length // self.batch_size
+    order: Tensor
+    epoch: int
+    starts: range
+    first: int
+    size: int
 
     def __len__(self) -> int:
-        return self.per_epoch - self.start
+        return len(self.starts)
 
-    def __iter__(self) -> Iterator[list[int]]:
-        order = self.order(self.epoch)
-        if len(order) < self.per_epoch * self.batch_size:
-            raise RunFailed(
-                f"Trainer.order returned {len(order)} indices for epoch {self.epoch}, but {self.length} before.",
-                "Trainer.order should return the same number of indices for every epoch.",
-            )
-        local_size = self.batch_size // self.world
-        for number in range(self.start, self.per_epoch):
-            first = number * self.batch_size + self.rank * local_size
-            yield order[first : first + local_size].tolist()
+    def __getitem__(self, number: int) -> Part:  # type: ignore[override]  # no slices
+        start = self.starts[number] + self.first
+        positions = range(start, start + self.size)
+        return Part("example", self.epoch, positions, self.order[start : start + self.size].tolist())
+
+
+@dataclass(frozen=True)
+class _StoredParts(Sequence[Part]):
+    """The batches of a split in stored order."""
+
+    split: str
+    indices: range
+    batch_size: int
+
+    def __len__(self) -> int:
+        return -(-len(self.indices) // self.batch_size)
+
+    def __getitem__(self, number: int) -> Part:  # type: ignore[override]  # no slices
+        indices = self.indices[number * self.batch_size : (number + 1) * self.batch_size]
+        return Part(f"{self.split} example", 0, indices, list(indices))
 
 
 @dataclass
 class _Shuffled:
-    """The indices of an epoch in the order that the trainer chooses."""
+    """The indices of an epoch in the order that the trainer chooses.
+
+    The global generators are seeded as well, for an order that draws from them.
+    """
 
     order: Order
     seed: int
 
     def __call__(self, epoch: int) -> Tensor:
-        return self.order(torch.Generator().manual_seed(derive(self.seed, "order", epoch)))
+        derived = derive(self.seed, "order", epoch)
+        with random_state_kept():
+            seed_cpu(derived)
+            return torch.as_tensor(self.order(torch.Generator().manual_seed(derived)))
 
 
 @dataclass
@@ -195,13 +231,3 @@ class _Consecutive:
     def __call__(self, epoch: int) -> Tensor:
         first = epoch * (self.length - self.length % self.batch_size)
         return torch.arange(first, first + self.length)
-
-
-def _collate(examples: Any) -> Batch:
-    """Stack single examples; a batch made by the dataset's ``__getitems__`` is kept as it is."""
-    batch = examples if isinstance(examples, Mapping) else default_collate(examples)
-    if not isinstance(batch, Mapping):
-        raise BadSetting(
-            f"the dataset's examples are {type(examples[0]).__name__}, but should be mappings such as {{'image': …}}."
-        )
-    return batch if isinstance(batch, Batch) else Batch(batch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.data.loader import loader
 from zoo_core.dataset import Dataset, Examples
 from zoo_core.errors import ZooError
 from zoo_core.registry.resolve import build
 from zoo_core.testing.check import Skip, Subject, check, require, settings_of
+from zoo_core.training.assemble import fingerprint_of
 
 _NUM_EXAMPLES = 8
 
@@ -25,7 +24,7 @@ _NUM_EXAMPLES = 8
     "Return a mapping for each example: {'image': …, 'label': 3}.",
 )
 def examples_are_mappings(subject: Subject) -> None:
-    for examples in _splits(subject):
+    for examples in splits_of(subject):
         example = examples[0]
         require(isinstance(example, Mapping), f"an example is a {type(example).__name__}")
         for name, value in example.items():
@@ -36,31 +35,12 @@ def examples_are_mappings(subject: Subject) -> None:
 
 @check(
     "dataset",
-    "Examples do not depend on the number of loader workers, so that a run does not either.",
-    "Seed random operations of an example with its index.",
-)
-def examples_are_independent_of_workers(subject: Subject) -> None:
-    examples = _splits(subject)[0]
-    indices = list(range(min(_NUM_EXAMPLES, len(examples))))
-    halves = [indices[: len(indices) // 2], indices[len(indices) // 2 :]]
-    batches = {workers: _batches(examples, halves, workers) for workers in (0, 2)}
-    for one, other in zip(batches[0], batches[2], strict=True):
-        for name, value in one.items():
-            require(torch.equal(value, other[name]), f"'{name}' differs between 0 and 2 workers")
-    single = examples[indices[-1]]
-    for name, value in batches[0][-1].items():
-        unbatched = torch.as_tensor(single[name]).to(value.dtype)
-        require(torch.equal(unbatched, value[-1]), f"'{name}' differs between a single example and a batch")
-
-
-@check(
-    "dataset",
     "The fingerprint is reproducible, so that metrics are compared only if they were measured on the same data.",
     "Compute fingerprint() from the data and the settings that affect them, and from nothing else.",
 )
 def fingerprint_is_reproducible(subject: Subject) -> None:
-    _splits(subject)
-    one, other = (_build(subject).fingerprint() for _ in range(2))
+    splits_of(subject)
+    one, other = (fingerprint_of(_build(subject)) for _ in range(2))
     require(isinstance(one, str) and bool(one), f"the fingerprint is {one!r}")
     require(one == other, f"the fingerprint is {one} and then {other}")
 
@@ -71,7 +51,7 @@ def fingerprint_is_reproducible(subject: Subject) -> None:
     "Return different examples from train() and test().",
 )
 def train_and_test_splits_are_disjoint(subject: Subject) -> None:
-    train, test = _splits(subject)
+    train, test = splits_of(subject)
     train_keys = {_key(train[index]) for index in range(min(_NUM_EXAMPLES * 8, len(train)))}
     for index in range(min(_NUM_EXAMPLES * 8, len(test))):
         require(_key(test[index]) not in train_keys, f"test example {index} is one of the first train examples")
@@ -82,7 +62,7 @@ def _build(subject: Subject) -> Dataset:
     return dataset
 
 
-def _splits(subject: Subject) -> tuple[Examples, Examples]:
+def splits_of(subject: Subject) -> tuple[Examples, Examples]:
     """The train and the test split."""
     dataset = _build(subject)
     try:
@@ -94,12 +74,6 @@ def _splits(subject: Subject) -> tuple[Examples, Examples]:
     if not len(train) or not len(test):
         raise Skip("a split is empty")
     return train, test
-
-
-def _batches(examples: Examples, indices: list[list[int]], workers: int) -> list[dict[str, Tensor]]:
-    generator = torch.Generator().manual_seed(0)
-    batches = loader(examples, batch_sampler=indices, workers=workers, generator=generator)
-    return [dict(batch) for batch in itertools.islice(batches, len(indices))]
 
 
 def _key(example: Mapping[str, Any]) -> bytes:

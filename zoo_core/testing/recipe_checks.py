@@ -40,7 +40,7 @@ _SMALL_RUN = ("run.device=cpu", "run.precision=float32", "run.workers=0", "run.p
     "Check that the optimizer has the model's parameters, and that step() calls backward() and optimizer.step().",
 )
 def training_lowers_a_loss(subject: Subject) -> None:
-    with _built(subject, steps=_STEPS_ON_ONE_BATCH) as loop:
+    with built(subject, steps=_STEPS_ON_ONE_BATCH) as loop:
         batch = next(iter(loop.batches))
         seen = [_step(loop, batch, number) for number in range(_STEPS_ON_ONE_BATCH)]
     losses = [name for name in seen[0] if "loss" in name]
@@ -59,7 +59,7 @@ def training_lowers_a_loss(subject: Subject) -> None:
     "Return a mapping from names to detached 0-d tensors.",
 )
 def step_returns_detached_scalars(subject: Subject) -> None:
-    with _built(subject) as loop:
+    with built(subject) as loop:
         metrics = _step(loop, next(iter(loop.batches)), 0)
     for name, value in metrics.items():
         require(isinstance(value, Tensor), f"'{name}' is a {type(value).__name__}")
@@ -74,7 +74,7 @@ def step_returns_detached_scalars(subject: Subject) -> None:
     "Pass only parameters that require gradients to the optimizer, and do not change requires_grad.",
 )
 def step_keeps_frozen_parameters(subject: Subject) -> None:
-    with _built(subject) as loop:
+    with built(subject) as loop:
         frozen = {name: one for name, one in loop.run.model.named_parameters() if not one.requires_grad}
         if not frozen:
             raise Skip("no parameter is frozen")
@@ -96,10 +96,10 @@ def measuring_does_not_change_training(subject: Subject) -> None:
         for number, measuring in enumerate((("run.checkpoint_every=0",), often)):
             folder = Path(name, str(number))
             if measuring is often:
-                with _built(subject, 4, often, folder, [_StopAt(3)]) as loop:
+                with built(subject, 4, often, folder, [_StopAt(3)]) as loop:
                     _measure_a_few(loop)
                     loop.train()
-            with _built(subject, 4, measuring, folder) as loop:
+            with built(subject, 4, measuring, folder) as loop:
                 _measure_a_few(loop)
                 if measuring is often:
                     loop.restore(*checkpoint.load_newest(loop.run.folder.checkpoints)[:2])
@@ -122,7 +122,7 @@ def measuring_does_not_change_training(subject: Subject) -> None:
 def same_seed_gives_same_weights(subject: Subject) -> None:
     ends = []
     for _ in range(2):
-        with _built(subject) as loop:
+        with built(subject) as loop:
             batches = iter(loop.batches)
             for number in range(3):
                 _step(loop, next(batches), number)
@@ -142,10 +142,10 @@ def stop_and_resume_is_bit_identical(subject: Subject) -> None:
         ends = []
         for stopped in (False, True):
             folder, callbacks = Path(name, str(stopped)), [_StopAt(2)] if stopped else []
-            with _built(subject, overrides=overrides, folder=folder, callbacks=callbacks) as loop:
+            with built(subject, overrides=overrides, folder=folder, callbacks=callbacks) as loop:
                 loop.train()
             if stopped:
-                with _built(subject, overrides=overrides, folder=folder) as loop:
+                with built(subject, overrides=overrides, folder=folder) as loop:
                     loop.restore(*checkpoint.load_newest(loop.run.folder.checkpoints)[:2])
                     loop.train()
             loop.run.trainer.finalize()
@@ -161,7 +161,7 @@ def stop_and_resume_is_bit_identical(subject: Subject) -> None:
 )
 def odd_batch_sizes_work(subject: Subject) -> None:
     for size in (3, 7):
-        with _built(subject, overrides=(f"run.batch_size={size}",)) as loop:
+        with built(subject, overrides=(f"run.batch_size={size}",)) as loop:
             batch = next(iter(loop.batches))
             try:
                 metrics = _step(loop, batch, 0)
@@ -183,7 +183,7 @@ def two_processes_agree(subject: Subject) -> None:
     files = [info for info in subject.catalog.plugins.infos if info.distribution == "your file"]
     if files and not os.environ.get(PLUGIN_FILES):  # set by `zoo --plugin FILE`, and inherited by child processes
         raise Skip("other processes load a plugin from a single file only with `zoo --plugin FILE`")
-    _recipe(subject)  # raises Skip if a setting is required
+    recipe_of(subject)  # raises Skip if a setting is required
     with TemporaryDirectory() as name:
         overrides = [*_SMALL_RUN, *subject.overrides, "run.steps=2", "run.batch_size=8", "run.checkpoint_every=0"]
         launcher = [
@@ -211,7 +211,7 @@ def two_processes_agree(subject: Subject) -> None:
 
 
 @contextmanager
-def _built(
+def built(
     subject: Subject,
     steps: int = 8,
     overrides: tuple[str, ...] = (),
@@ -221,7 +221,7 @@ def _built(
     """The training loop of the recipe, which the check can step by itself; files are written to ``folder`` only."""
     with _without_warnings():
         try:
-            resolved = resolve(_recipe(subject, f"run.steps={steps}", *overrides), subject.catalog)
+            resolved = resolve(recipe_of(subject, f"run.steps={steps}", *overrides), subject.catalog)
             loop = try_out(resolved, folder, callbacks)
         except BadFile as error:
             raise Skip(f"its data are not available: {error.message}") from error
@@ -230,7 +230,7 @@ def _built(
         loop.engine.release(loop.run.model)
 
 
-def _recipe(subject: Subject, *overrides: str) -> Recipe:
+def recipe_of(subject: Subject, *overrides: str) -> Recipe:
     recipe = subject.catalog.recipe(subject.name)
     if "???" in str(recipe.with_overrides(subject.overrides).values):
         raise Skip("it has a required setting")

@@ -99,15 +99,22 @@ def try_out(resolved: ResolvedRecipe, folder: Path | None = None, callbacks: Ite
 
 def build_data(resolved: ResolvedRecipe, loaded: Loaded) -> RunData:
     """The splits of the recipe's dataset, with the warnings that it raised."""
+    seed_step(resolved.settings.seed, 0, 0, "data")  # the same in every process, for a random split for example
     dataset: Dataset = loaded.build()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         splits = {"train": dataset.train(), "test": dataset.test(), "validation": dataset.validation()}
         for method, examples in splits.items():
-            _check_examples(examples, f"the dataset '{resolved.recipe.component('dataset')}': its {method}()")
-        fingerprint = dataset.fingerprint()
+            _check_examples(examples, f"{_dataset_of(resolved)}: its {method}()")
+        fingerprint = fingerprint_of(dataset)
     messages = dict.fromkeys(str(one.message) for one in caught if one.category is UserWarning)
     return RunData(splits["train"], splits["validation"], splits["test"], fingerprint, list(messages))
+
+
+def fingerprint_of(dataset: Dataset) -> str:
+    """The dataset's fingerprint, which is the same for every seed even if examples are augmented at random."""
+    seed_step(0, 0, 0, "fingerprint")
+    return dataset.fingerprint()
 
 
 def build_components(
@@ -162,6 +169,8 @@ def build_loop(
         engine.rank,
         engine.world,
         distributed=trainer.distributed_evaluation and not engine.fsdp and enough,
+        seed=settings.seed,
+        dataset=_dataset_of(resolved),
     )
     per_epoch = components.batches.per_epoch
     run = Run(resolved.recipe, settings, folder, model, trainer, engine.device, engine.total_steps, per_epoch)
@@ -180,7 +189,12 @@ def _batches(resolved: ResolvedRecipe, data: RunData, trainer: Trainer, engine: 
         world=engine.world,
         workers=settings.workers,
         parts=settings.grad_accumulation_steps,
+        dataset=_dataset_of(resolved),
     )
+
+
+def _dataset_of(resolved: ResolvedRecipe) -> str:
+    return f"the dataset '{resolved.recipe.component('dataset')}'"
 
 
 def _check_examples(examples: Any, source: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing, nullcontext
 
 from zoo_core.checkpoint.serialize import Packed
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.data.loader import Batches
 from zoo_core.data.seeding import seed_step
+from zoo_core.data.workers import LoadingStopped
 from zoo_core.dataset import Batch
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.runs.run import Run, StopCode
@@ -36,6 +38,7 @@ class Loop:
         self.metrics = MetricAccumulator(engine.mean)
         self.evaluator = Evaluator(run, engine, splits, callbacks)
         self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks)
+        batches.stop.check = lambda: bool(run.stopping)
 
     def train(self) -> None:
         """Train to the last step, or until something stops the run. A checkpoint is on disk when this returns.
@@ -44,7 +47,7 @@ class Loop:
             RunFailed: if the last checkpoint could not be written.
             RunStopped: if a step failed because of a signal.
         """
-        with self.checkpoints:
+        with self.checkpoints, closing(self.batches):
             try:
                 with raises_run_stopped(self.run):
                     self._steps()
@@ -66,11 +69,13 @@ class Loop:
     def _steps(self) -> None:
         run, settings = self.run, self.run.settings
         first = run.step + 1
-        while run.step < run.total_steps and not self._stops():
+        while run.step < run.total_steps:
+            batch = self._loaded()
+            if self._stops():
+                break
+            if batch is None:  # only this process was told to stop
+                batch = self.batches.wait()
             seed_step(settings.seed, run.step, self.engine.rank)
-            batch = self._next_batch()
-            if batch is None:
-                return
             for part in self.engine.in_parts(self.engine.to_device(batch)):
                 metrics = run.trainer.step(part)
                 self.metrics.add(run.step + 1, metrics)
@@ -80,14 +85,14 @@ class Loop:
             self.callbacks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)
             self._after_step(last=run.step == run.total_steps)
 
-    def _next_batch(self) -> Batch | None:
-        """The next batch; None if a signal came first, which several processes do not notice at the same step."""
-        if self.engine.world > 1:
-            return next(self.batches)
+    def _loaded(self) -> Batch | None:
+        """The next batch, or None if the run stops before it is made, which may take long."""
+        # Processes that train together have to stop at the same step.
+        waiting = interruptible(self.run) if self.engine.world == 1 else nullcontext()
         try:
-            with interruptible(self.run):
-                return next(self.batches)
-        except Interrupted:
+            with waiting:
+                return None if self.run.stopping else next(self.batches)
+        except (LoadingStopped, Interrupted):
             return None
 
     def _after_step(self, last: bool) -> None:

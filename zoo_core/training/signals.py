@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from zoo_core.checkpoint.names import steps_in
 from zoo_core.engine import shutdown
 from zoo_core.engine.rank import is_rank_zero
 from zoo_core.errors import RunStopped
@@ -93,8 +94,8 @@ def raises_run_stopped(run: Run) -> Iterator[None]:
 
 
 def _stopped_in_a_step(run: Run, name: str) -> RunStopped:
-    steps = [int(path.name.removeprefix("step-")) for path in run.folder.checkpoints.glob("step-*")]
-    saved = f"step {max(steps):,} is saved" if steps else "no step is saved"
+    steps = steps_in(run.folder.checkpoints)
+    saved = f"step {steps[-1]:,} is saved" if steps else "no step is saved"
     return RunStopped(
         f"{run.name}: stopped by {name} after step {run.step:,}; {saved}.",
         f"Resume with: zoo run --resume {run.path}",

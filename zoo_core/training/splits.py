@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from zoo_core.data.batch_maker import BatchMaker
 from zoo_core.data.loader import in_order
 from zoo_core.dataset import Batch, Examples
 
@@ -26,26 +27,34 @@ class Splits:
     rank: int = 0
     world: int = 1
     distributed: bool = False
+    seed: int = 0
+    """Of the run. What a dataset draws for an example follows from the seed, the split and the example's index."""
+    dataset: str = "the dataset"
+    """What errors call the dataset."""
 
     def train_batches(self) -> Iterable[Batch]:
         """All training examples, in stored order."""
-        return in_order(self.train, self.batch_size // self.world, self.workers)
+        return in_order(self._maker(self.train, "training"), self.batch_size // self.world, self.workers)
 
     def validation_batches(self) -> Iterable[Batch]:
         """The validation examples of this process."""
-        return self._evaluated(self.validation)
+        return self._evaluated(self.validation, "validation")
 
     def test_batches(self) -> Iterable[Batch]:
         """The test examples of this process."""
-        return self._evaluated(self.test)
+        return self._evaluated(self.test, "test")
 
     def preview_batches(self) -> Iterable[Batch]:
         """All validation examples; the first batch is the one that previews show."""
-        return in_order(self.validation, self.batch_size, self.workers)
+        return in_order(self._maker(self.validation, "validation"), self.batch_size, self.workers)
 
-    def _evaluated(self, examples: Examples) -> Iterable[Batch]:
+    def _evaluated(self, examples: Examples, split: str) -> Iterable[Batch]:
         rank, world = (self.rank, self.world) if self.distributed else (0, 1)
-        return in_order(examples, self.batch_size // self.world, self.workers, rank=rank, world=world)
+        maker = self._maker(examples, split)
+        return in_order(maker, self.batch_size // self.world, self.workers, rank=rank, world=world)
+
+    def _maker(self, examples: Examples, split: str) -> BatchMaker:
+        return BatchMaker(examples, self.seed, split, self.dataset)
 
 
 @dataclass(frozen=True)

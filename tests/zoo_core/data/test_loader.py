@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoo_core.data.batch_maker import BatchMaker
 from zoo_core.data.loader import Batches, in_order
 from zoo_core.dataset import Batch, InMemory
 from zoo_core.errors import BadSetting, RunFailed
@@ -148,7 +149,7 @@ def test_a_missing_key_is_reported_with_the_available_ones():
 
 @pytest.mark.parametrize("examples", [InMemory(number=torch.arange(20)), SingleExamples(20)])
 def test_in_order_yields_all_examples_in_their_stored_order(examples):
-    seen = [batch["number"].tolist() for batch in in_order(examples, 6)]
+    seen = [batch["number"].tolist() for batch in in_order(BatchMaker(examples), 6)]
     assert list(map(len, seen)) == [6, 6, 6, 2]
     assert flat(seen) == list(range(20))
 
@@ -157,12 +158,13 @@ WAITS_IN_AN_EPOCH = """
 import time
 import psutil, torch
 import zoo_core as zoo
+from zoo_core.data.batch_maker import BatchMaker
 from zoo_core.data.loader import in_order
 
 def large(index):
     return {"image": torch.zeros(1000, 1000), "name": "n" * 100_000}
 
-batches = iter(in_order(zoo.GeneratedExamples(large, 1000), 2, workers=2))
+batches = iter(in_order(BatchMaker(zoo.GeneratedExamples(large, 1000)), 2, workers=2))
 next(batches)
 print(*[child.pid for child in psutil.Process().children()], flush=True)
 time.sleep(60)

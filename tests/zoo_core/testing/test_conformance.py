@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import augmented_points
 import broken_promises
 import pytest
 import tiny
@@ -22,6 +23,7 @@ def catalog() -> Catalog:
     here = Catalog(installed=False)
     here.plugins.add("tiny", tiny.Plugin())
     here.plugins.add("broken", broken_promises.Plugin())
+    here.plugins.add("augmented", augmented_points.Plugin())
     return here
 
 
@@ -33,7 +35,7 @@ def outcomes(catalog: Catalog, name: str, check: str | None = None) -> dict[str,
 
 
 def test_a_correct_component_passes(catalog):
-    for name in ("line", "points", "with-kepttrainer"):
+    for name in ("line", "points", "with-kepttrainer", "augments", "with-augments"):
         results = outcomes(catalog, name)
         assert {check: result for check, result in results.items() if result[0] == "failed"} == {}
         assert [result for result in results.values() if result[0] == "passed"]
@@ -51,7 +53,11 @@ def test_a_correct_component_passes(catalog):
         ("predictsbeyond", "predict-matches-declared-outputs", "is in [0, 0], but (N) in [1, 2] is declared"),
         ("leavestraining", "predict-matches-declared-outputs", "leaves it in training mode"),
         ("listy", "examples-are-mappings", "an example is a tuple"),
-        ("changesateveryaccess", "examples-are-independent-of-workers", "'point' differs"),
+        (
+            "changesateveryaccess",
+            "examples-are-independent-of-workers",
+            "'point' of training batch 0 differs when it is loaded again: it depends on something that",
+        ),
         ("restless", "fingerprint-is-reproducible", "and then"),
         ("leaky", "train-and-test-splits-are-disjoint", "is one of the first train examples"),
         ("with-idle", "training-lowers-a-loss", "no loss decreases in 30 steps: loss from"),
@@ -69,6 +75,27 @@ def test_a_violation_fails_the_check_with_the_reason(catalog, name, check, reaso
     state, why = outcomes(catalog, name, check)[check]
     assert state == "failed"
     assert reason in why
+
+
+@pytest.mark.parametrize(
+    ("dataset", "reason"),
+    [
+        ("keepsgenerator", ".draw.__self__.rng (numpy.Generator)"),
+        ("keepstorchgenerator", ".draw generator (torch.Generator)"),
+        ("keepsrandom", ".draw.func.__self__ (random.Random)"),
+        ("counts", ".calls (builtins.int)"),
+        ("drawsfromthesystem", "does not seed, such as np.random.default_rng()"),
+        ("fortest", ".draw.__self__.rng (numpy.Generator)"),
+    ],
+)
+def test_a_dataset_with_random_numbers_that_are_not_seeded_fails_with_what_it_keeps(catalog, dataset, reason):
+    for name, check in (
+        (dataset, "examples-are-independent-of-workers"),
+        (f"with-{dataset}", "batches-are-independent-of-workers-and-resumes"),
+    ):
+        state, why = outcomes(catalog, name, check)[check]
+        assert state == "failed"
+        assert reason in why
 
 
 def test_a_batch_size_that_is_refused_with_an_error_skips_the_check(catalog):
