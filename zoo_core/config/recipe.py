@@ -43,6 +43,9 @@ class RunSettings:
     fsdp: bool = setting(
         False, "shard parameters and optimizer state over the processes (FSDP2); otherwise each has a full copy"
     )
+    find_unused_parameters: bool = setting(
+        False, "with several processes, allow steps in which parameters get no gradient; costs time in every step"
+    )
     sync_batch_norm: bool = setting(
         False, "compute batch normalization statistics over all processes, on accelerators; otherwise in each process"
     )

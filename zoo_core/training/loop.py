@@ -10,6 +10,7 @@ from zoo_core.data.loader import Batches
 from zoo_core.data.seeding import seed_step
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.runs.run import Run, StopCode
+from zoo_core.trainer import Metrics
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.checkpoints import Checkpoints
 from zoo_core.training.evaluation import Evaluator
@@ -64,10 +65,12 @@ class Loop:
         first = run.step + 1
         while run.step < run.total_steps and not self._stops():
             seed_step(settings.seed, run.step, self.engine.rank)
+            metrics: Metrics = {}
             for part in self.engine.in_parts(self.engine.to_device(next(self.batches))):
                 metrics = run.trainer.step(part)
                 self.metrics.add(run.step + 1, metrics)
             run.step += 1
+            self.engine.check_in_step(run.step, [run.model, *vars(run.trainer).values()])
             if run.step == first:
                 self.state.check()  # what a step added to the trainer, a checkpoint must be able to keep as well
             self.callbacks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)
