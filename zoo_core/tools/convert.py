@@ -20,6 +20,7 @@ from zoo_core.weights.format import check_ending, read_tensors, write
 from zoo_core.weights.hashing import check
 from zoo_core.weights.header import starts_like_pickle
 from zoo_core.weights.load import load
+from zoo_core.weights.metadata import sizes
 
 _PREFIXES = ("module.", "_orig_mod.")  # added by DistributedDataParallel and by torch.compile
 
@@ -56,10 +57,10 @@ def convert(
         converted = Path(folder, "converted.safetensors")
         write(converted, _strip_prefixes(read_tensors(plain)), metadata)
         try:
-            load(converted, catalog)
+            loaded, _ = load(converted, catalog)
         except BadFile as error:
             raise BadFile(error.message.replace(str(converted), str(source)), error.hint) from None
-        write(output, read_tensors(converted), metadata)
+        write(output, read_tensors(converted), {**metadata, **sizes(loaded)})
     return output
 
 

@@ -31,7 +31,7 @@ def card(name: str, header: Header, summary: str, preview: Path | None) -> str:
         table(
             [
                 ("", ""),
-                ("model", f"`{metadata['model']}`, {header.parameters:,} parameters"),
+                ("model", f"`{metadata['model']}`, {_size(header)}"),
                 ("trainer", f"`{settings['trainer']['name']}`"),
                 ("dataset", f"`{settings['dataset']['name']}`, fingerprint {metadata.get('dataset')}"),
                 ("versions", ", ".join(f"{key} {value}" for key, value in metadata.get("versions", {}).items())),
@@ -51,6 +51,12 @@ def table(rows: list[tuple[Any, Any]]) -> str:
     """A Markdown table of two columns; the first row is its heading."""
     heading, *body = [f"| {left} | {right} |" for left, right in rows]
     return "\n".join([heading, "| --- | --- |", *body])
+
+
+def _size(header: Header) -> str:
+    trainable, buffers = header.trainable_parameters, header.buffers
+    frozen = f" ({trainable:,} trainable)" if trainable < header.parameters else ""
+    return f"{header.parameters:,} parameters{frozen}" + (f" and {buffers:,} values in buffers" if buffers else "")
 
 
 def _commit(git: Any) -> str:

@@ -66,11 +66,11 @@ def check_size(header: Header, model: Model) -> None:
     """Raise BadFile if ``model``, built on the meta device, would need far more memory than the file contains."""
     attributes = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
     needed = sum(tensor.numel() for tensor in chain(model.parameters(), model.buffers(), attributes))
-    limit = _MAX_RATIO * header.parameters + 2**26
+    limit = _MAX_RATIO * header.elements + 2**26
     if needed > limit:
         raise BadFile(
             f"{header.path}: its settings build a network of {needed:,} values, "
-            f"but the file holds {header.parameters:,}.",
+            f"but the file holds {header.elements:,}.",
             f"According to its header, it is {header.summary()}.",
         )
 
