@@ -240,7 +240,7 @@ def build(
         raise UnknownName(
             f"kind is {kind!r}, but should be one of {', '.join(KINDS)}.", "Write for example kind='dataset'."
         )
-    return build_component(kind, name, _checked(settings), _catalog(registry))
+    return build_component(kind, name, {} if settings is None else settings, _catalog(registry))
 
 
 @overload
@@ -322,7 +322,7 @@ def load(
     from zoo_core.weights.load import load as load_weights
 
     found = source if isinstance(source, str) else Path(source)
-    model, incompatible = load_weights(found, _catalog(registry), device, dtype, strict, _checked(settings))
+    model, incompatible = load_weights(found, _catalog(registry), device, dtype, strict, settings)
     return model if strict else (model, incompatible)
 
 
@@ -330,20 +330,3 @@ def _catalog(registry: RegistryFiles) -> Catalog:
     """The current catalog, or one with further registry files."""
     paths = [Path(path) for path in ([registry] if isinstance(registry, (str, PathLike)) else registry)]
     return Catalog(paths) if paths else current()
-
-
-def _checked(settings: Any) -> Mapping[str, Any]:
-    """``settings`` as a mapping.
-
-    Raises
-    ------
-    BadSetting
-        If they are something else, such as ``"key=value"``.
-    """
-    if settings is not None and not isinstance(settings, Mapping):
-        from zoo_core.errors import BadSetting
-
-        raise BadSetting(
-            f"settings is {settings!r}, but should be a mapping.", 'Write for example {"num_classes": 10}.'
-        )
-    return settings or {}

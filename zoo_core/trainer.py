@@ -318,8 +318,9 @@ class Trainer(ABC):
         """Compute metrics of the model.
 
         Called every ``run.evaluate_every`` steps with the validation examples, and after the last step with the test
-        examples. Gradients are not disabled: decorate it with ``torch.no_grad()``. It must leave the model as it was,
-        including train and eval mode.
+        examples. Gradients are not disabled: decorate it with ``torch.no_grad()``. Afterwards the framework restores
+        the mode of every module, buffers, gradients and random states, so that training continues as if nothing had
+        been measured. Weights, optimizers and attributes of the trainer must be left as they were.
 
         Parameters
         ----------

@@ -157,6 +157,41 @@ class MeasuresInTraining(tiny.LineTrainer):
         return {}
 
 
+class FrozenInEval(tiny.Line):
+    """Its batch normalization is frozen and stays in eval mode."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.layers[1].requires_grad_(False).eval()
+
+
+class TrainsAfterwards(tiny.LineTrainer):
+    """Sets all modules to training mode after an evaluation, also those that were in eval mode."""
+
+
+class DisablesGradients(tiny.LineTrainer):
+    def evaluate(self, batches, train_batches):
+        torch.set_grad_enabled(False)
+        return {}
+
+
+class LearnsFromTests(tiny.LineTrainer):
+    """Its evaluation changes the weights."""
+
+    def evaluate(self, batches, train_batches):
+        with torch.no_grad():
+            self.engine.unwrap(self.model).layers[2].bias.add_(0.01)
+        return {}
+
+
+class CountsTests(tiny.LineTrainer):
+    """Its evaluation changes the learning rate."""
+
+    def evaluate(self, batches, train_batches):
+        self.schedule.step()
+        return {}
+
+
 class Unseeded(tiny.LineTrainer):
     def step(self, batch):
         metrics = super().step(batch)
@@ -203,6 +238,7 @@ MODELS = [
     PredictsBeyond,
     LeavesTraining,
     Frozen,
+    FrozenInEval,
 ]
 DATASETS = [Listy, ChangesAtEveryAccess, Restless, Leaky]
 TRAINERS = [
@@ -213,6 +249,10 @@ TRAINERS = [
     Thaws,
     LeavesEval,
     MeasuresInTraining,
+    TrainsAfterwards,
+    DisablesGradients,
+    LearnsFromTests,
+    CountsTests,
     Unseeded,
     Forgetful,
     OnlyEights,
@@ -231,8 +271,7 @@ class Plugin:
                 name = cls.__name__.lower()
                 getattr(registry, kind)(name, f"broken_promises:{cls.__name__}", summary="Fails a check", license="MIT")
                 parts = {"model": "line", "dataset": "points", "trainer": "line", kind: name}
-                if cls is Thaws:
-                    parts["model"] = "frozen"
+                parts["model"] = {Thaws: "frozen", TrainsAfterwards: "frozenineval"}.get(cls, parts["model"])
                 registry.recipe(
                     f"with-{name}", __file__, **{part: {"name": value} for part, value in parts.items()}, run=run
                 )

@@ -154,8 +154,14 @@ def test_one_registry_file_may_be_given_by_itself(my_registry: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: zoo.build("unet", "base_channels=8"), "settings is 'base_channels=8', but should be a mapping"),
-        (lambda: zoo.load("unet-digit-scenes", ["out_channels=27"]), "settings is ['out_channels=27'], but should be"),
+        (
+            lambda: zoo.build("unet", "base_channels=8"),
+            "are 'base_channels=8', but should be a mapping",
+        ),
+        (
+            lambda: zoo.load("unet-digit-scenes", ["out_channels=27"]),
+            "are ['out_channels=27'], but should be a mapping",
+        ),
         (lambda: zoo.recipe("clsgan-mnist", {"run.steps": 4}), "the override {'run.steps': 4} should be text"),
         (lambda: zoo.build("mnist", kind="data"), "kind is 'data', but should be one of model, trainer, dataset"),
     ],

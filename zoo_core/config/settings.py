@@ -165,18 +165,9 @@ def read(
     Raises:
         BadSetting: for an unknown key, a value of the wrong type or out of bounds, or a missing value.
     """
+    check_keys(config_class, values, owner, prefix, where)
     fields = {field.name: field for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
     hints = _hints(config_class)
-    for key, value in values.items():
-        full_key = f"{prefix}.{key}" if prefix else key
-        if key not in fields:
-            near = nearest(str(key), fields)
-            known = "Its settings: " + ", ".join(fields) + "." if fields else "It has no settings."
-            raise BadSetting(
-                f"{where(full_key)}{full_key}: {owner} has no such setting.",
-                f"Did you mean '{full_key.removesuffix(str(key))}{near}'?" if near else known,
-            )
-        _refuse_interpolation(full_key, value, partial(where, full_key))
     checked: dict[str, Any] = {}
     for name, field in fields.items():
         full_key = f"{prefix}.{name}" if prefix else name
@@ -207,6 +198,36 @@ def read(
         if isinstance(error, BadSetting):
             raise
         raise BadSetting(f"{where(prefix)}the settings of {owner} are invalid: {error}.") from error
+
+
+def check_keys(
+    config_class: type[Any],
+    values: Mapping[str, Any],
+    owner: str,
+    prefix: str = "",
+    where: Callable[[str], str] = lambda key: "",
+) -> None:
+    """Check the keys of ``values`` alone; the arguments are those of :func:`read`.
+
+    Raises:
+        BadSetting: if ``values`` is not a mapping, for an unknown key, or for a value with an interpolation.
+    """
+    if not isinstance(values, Mapping):
+        raise BadSetting(
+            f"{where(prefix)}the settings of {owner} are {values!r}, but should be a mapping.",
+            'Write for example {"num_classes": 10}.',
+        )
+    known = [field.name for field in dataclasses.fields(config_class)]
+    for key, value in values.items():
+        full_key = f"{prefix}.{key}" if prefix else key
+        if key not in known:
+            near = nearest(str(key), known)
+            all_settings = "Its settings: " + ", ".join(known) + "." if known else "It has no settings."
+            raise BadSetting(
+                f"{where(full_key)}{full_key}: {owner} has no such setting.",
+                f"Did you mean '{full_key.removesuffix(str(key))}{near}'?" if near else all_settings,
+            )
+        _refuse_interpolation(full_key, value, partial(where, full_key))
 
 
 def _types(config_class: type[Any]) -> dict[str, Any]:

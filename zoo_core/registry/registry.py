@@ -10,7 +10,7 @@ from dataclasses import dataclass, is_dataclass
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Required, TypedDict, Unpack, get_args
 
 from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName, did_you_mean
 
@@ -69,6 +69,27 @@ class Entry:
         return loaded
 
 
+class About(TypedDict, total=False):
+    """What a plugin says of a component that it registers.
+
+    Attributes
+    ----------
+    summary : str
+        One line for ``zoo list``. Required.
+    paper : str
+        Publication, such as ``"Mao et al. 2017"``, or its address.
+    license : str
+        License of the code, or of the data of a dataset, as an SPDX identifier.
+    tags : iterable of str
+        Words to find it by: ``zoo list models --tag gan``.
+    """
+
+    summary: Required[str]
+    paper: str
+    license: str
+    tags: Iterable[str]
+
+
 class Registry:
     """Registry of the models, trainers, datasets and recipes of the installed plugins.
 
@@ -88,9 +109,7 @@ class Registry:
         self.own_recipes: dict[Path, dict[str, Any]] = {}
         self._owner: str | None = None
 
-    def model(
-        self, name: str, target: str, *, summary: str, paper: str = "", license: str = "", tags: Iterable[str] = ()
-    ) -> None:
+    def model(self, name: str, target: str, **about: Unpack[About]) -> None:
         """Register a model.
 
         Parameters
@@ -99,75 +118,43 @@ class Registry:
             Name of the model: lower-case words joined by ``-``, ``.`` or ``_``.
         target : str
             Its class, a subclass of `Model`, as ``"package.module:Class"``. Imported when it is first used.
-        summary : str
-            One line for ``zoo list models``.
-        paper : str, default ""
-            Publication, such as ``"Mao et al. 2017"``, or its address.
-        license : str, default ""
-            License of the code, as an SPDX identifier.
-        tags : iterable of str, default ()
-            Words to find it by: ``zoo list models --tag gan``.
+        **about : About
+            ``summary``, which is required, ``paper``, ``license`` and ``tags``.
 
         Raises
         ------
         BrokenPlugin
             If the name or the target is malformed, or the plugin has registered the name before.
         """
-        self._add("model", name, target, summary, paper, license, tags)
+        self._add("model", name, target, **about)
 
-    def trainer(
-        self, name: str, target: str, *, summary: str, paper: str = "", license: str = "", tags: Iterable[str] = ()
-    ) -> None:
-        """Register a trainer.
+    def trainer(self, name: str, target: str, **about: Unpack[About]) -> None:
+        """Register a trainer, a subclass of `Trainer`, as `model` registers a model.
 
         Parameters
         ----------
         name : str
-            Name of the trainer: lower-case words joined by ``-``, ``.`` or ``_``.
+            Name of the trainer.
         target : str
-            Its class, a subclass of `Trainer`, as ``"package.module:Class"``. Imported when it is first used.
-        summary : str
-            One line for ``zoo list trainers``.
-        paper : str, default ""
-            Publication, such as ``"Mao et al. 2017"``, or its address.
-        license : str, default ""
-            License of the code, as an SPDX identifier.
-        tags : iterable of str, default ()
-            Words to find it by: ``zoo list trainers --tag gan``.
-
-        Raises
-        ------
-        BrokenPlugin
-            If the name or the target is malformed, or the plugin has registered the name before.
+            Its class.
+        **about : About
+            ``summary``, which is required, ``paper``, ``license`` and ``tags``.
         """
-        self._add("trainer", name, target, summary, paper, license, tags)
+        self._add("trainer", name, target, **about)
 
-    def dataset(
-        self, name: str, target: str, *, summary: str, paper: str = "", license: str = "", tags: Iterable[str] = ()
-    ) -> None:
-        """Register a dataset.
+    def dataset(self, name: str, target: str, **about: Unpack[About]) -> None:
+        """Register a dataset, a subclass of `Dataset`, as `model` registers a model.
 
         Parameters
         ----------
         name : str
-            Name of the dataset: lower-case words joined by ``-``, ``.`` or ``_``.
+            Name of the dataset.
         target : str
-            Its class, a subclass of `Dataset`, as ``"package.module:Class"``. Imported when it is first used.
-        summary : str
-            One line for ``zoo list datasets``.
-        paper : str, default ""
-            Publication, such as ``"Mao et al. 2017"``, or its address.
-        license : str, default ""
-            License of the data, as an SPDX identifier.
-        tags : iterable of str, default ()
-            Words to find it by: ``zoo list datasets --tag video``.
-
-        Raises
-        ------
-        BrokenPlugin
-            If the name or the target is malformed, or the plugin has registered the name before.
+            Its class.
+        **about : About
+            ``summary``, which is required, ``paper``, ``license`` (of the data) and ``tags``.
         """
-        self._add("dataset", name, target, summary, paper, license, tags)
+        self._add("dataset", name, target, **about)
 
     def recipes(self, path: str | PathLike[str]) -> None:
         """Register the recipes and the weights of a YAML file.
@@ -288,7 +275,15 @@ class Registry:
         return self._owner
 
     def _add(
-        self, kind: Kind, name: str, target: str, summary: str, paper: str, license: str, tags: Iterable[str]
+        self,
+        kind: Kind,
+        name: str,
+        target: str,
+        *,
+        summary: str,
+        paper: str = "",
+        license: str = "",
+        tags: Iterable[str] = (),
     ) -> None:
         plugin = self._owning_plugin()
         words = [tags] if isinstance(tags, str) else list(tags)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import Subset
 
 from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.config.recipe import Recipe
@@ -78,23 +79,32 @@ def step_keeps_frozen_parameters(subject: Subject) -> None:
 
 @check(
     "recipe",
-    "Evaluation and previews do not change the model, so that they do not affect the training.",
-    "In evaluate() and preview(), use eval() and torch.no_grad(), and restore the previous mode.",
+    "Evaluations, previews, checkpoints and resuming do not change the training, however often they take place.",
+    "In evaluate() and preview(), do not change weights, optimizers, schedules or attributes of the trainer.",
 )
-def evaluation_does_not_change_the_model(subject: Subject) -> None:
-    with built(subject) as loop:
-        batch = next(iter(loop.batches))
-        _step(loop, batch, 0)
-        model, trainer = loop.run.model, loop.run.trainer
-        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        modes = {name: module.training for name, module in model.named_modules()}
-        trainer.preview(next(iter(loop.splits.validation_batches())))
-        trainer.evaluate(_some(loop.splits.test_batches()), _some(loop.splits.train_batches()))
-        for name, tensor in model.state_dict().items():
-            require(torch.equal(tensor, before[name]), f"'{name}' is changed by evaluate() or preview()")
-        for name, module in model.named_modules():
-            mode = "training" if module.training else "evaluation"
-            require(module.training == modes[name], f"'{name or 'the model'}' is left in {mode} mode")
+def measuring_does_not_change_training(subject: Subject) -> None:
+    often = ("run.evaluate_every=2", "run.preview_every=1", "run.checkpoint_every=1", "run.log_every=1")
+    with TemporaryDirectory() as name, _without_warnings():
+        states = []
+        for number, measuring in enumerate((("run.checkpoint_every=0",), often)):
+            folder = Path(name, str(number))
+            if measuring is often:
+                with built(subject, 4, often, folder, [_StopAt(3)]) as loop:
+                    _measure_a_few(loop)
+                    loop.train()
+            with built(subject, 4, measuring, folder) as loop:
+                _measure_a_few(loop)
+                if measuring is often:
+                    loop.restore(*checkpoint.load_newest(loop.run.folder.checkpoints)[:2])
+                loop.train()
+                states.append(checkpoint.load_newest(loop.run.folder.checkpoints)[1])
+        seldom, watched = states
+        for key in (key for key in seldom if not key.startswith("run.")):
+            require(key in watched, f"{key} is missing after a training with evaluations")
+            for tensor, value in seldom[key][0].items():
+                same = tensor in watched[key][0] and torch.equal(value, watched[key][0][tensor])
+                require(same, f"{key}.{tensor} differs after a training with evaluations and previews")
+            require(seldom[key][1] == watched[key][1], f"{key} differs after a training with evaluations and previews")
 
 
 @check(
@@ -189,8 +199,14 @@ def _step(loop: Loop, batch: Any, number: int) -> Any:
     return loop.run.trainer.step(batch)
 
 
-def _some(batches: Any) -> list[Any]:
-    return list(itertools.islice(batches, 2))
+def _measure_a_few(loop: Loop) -> None:
+    """Let evaluations use two batches of each split."""
+    splits = loop.splits
+    few = {
+        name: Subset(examples, range(min(len(examples), 2 * splits.batch_size)))
+        for name, examples in (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
+    }
+    loop.evaluator.splits = replace(splits, **few)
 
 
 @contextmanager

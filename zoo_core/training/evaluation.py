@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from zoo_core.checkpoint.serialize import describe_type
 from zoo_core.data.image_output import drawable
 from zoo_core.data.seeding import seed_step
@@ -17,6 +19,7 @@ from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.metrics import check_metric
 from zoo_core.training.splits import OnDevice, Splits
+from zoo_core.training.undisturbed import find_modules, undisturbed
 
 
 @dataclass
@@ -45,9 +48,9 @@ class Evaluator:
         run = self.run
         if not (run.settings.preview_every and self.draws):
             return
-        seed_step(run.settings.seed, 0, 0, "preview")
         images = None
-        with self.engine.evaluating(self._modules()):
+        with undisturbed(self._holders()), self.engine.evaluating(self._modules()):
+            seed_step(run.settings.seed, 0, 0, "preview")
             if self.engine.is_rank_zero or self.engine.fsdp:  # no process has a sharded network for itself
                 batch = next(iter(self._on_device(self.splits.preview_batches)), None)
                 try:
@@ -62,15 +65,19 @@ class Evaluator:
     def _evaluate(self, batches: Callable[[], Iterable[Batch]]) -> dict[str, float]:
         """Evaluate the model as it is. What the trainer draws for it follows from the seed and the step alone."""
         run = self.run
-        seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
-        with self.engine.evaluating(self._modules(), shared=self.splits.distributed):
+        shared = self.splits.distributed
+        with undisturbed(self._holders()), self.engine.evaluating(self._modules(), shared=shared):
+            seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
             given = run.trainer.evaluate(self._on_device(batches), self._on_device(self.splits.train_batches))
         metrics = {name: _as_float(name, value) for name, value in given.items()}
         if metrics:
             self.callbacks.call("zoo_evaluated", run=run, step=run.step, metrics=metrics)
         return metrics
 
-    def _modules(self) -> list[object]:
+    def _modules(self) -> list[nn.Module]:
+        return list(find_modules(self._holders()))
+
+    def _holders(self) -> list[object]:
         return [self.run.model, *vars(self.run.trainer).values()]
 
     def _on_device(self, batches: Callable[[], Iterable[Batch]]) -> OnDevice:

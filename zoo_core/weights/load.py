@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo_core.config.settings import read
+from zoo_core.config.settings import check_keys, read
 from zoo_core.engine.devices import find_device
 from zoo_core.errors import BadFile, BadSetting, UnknownName, one_line
 from zoo_core.model import Model
@@ -48,7 +48,7 @@ def load(
     entry = catalog.find("model", str(header.metadata.get("model")))
     # A header names a registered model, never an import path, so that only code of installed plugins can run.
     model_class = entry.load()
-    config = _config(header, model_class, entry.name, settings or {})
+    config = _config(header, model_class, entry.name, {} if settings is None else settings)
     model = build_empty(header, model_class, config)
     # Names and shapes are compared on the meta device, before any memory is allocated.
     expected = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in model.state_dict().items()}
@@ -118,10 +118,7 @@ def _locate(source: str | Path, catalog: Catalog) -> tuple[Path, Entry | None]:
 
 
 def _config(header: Header, model_class: type[Any], name: str, changes: Mapping[str, Any]) -> Any:
-    known = getattr(model_class.Config, "__dataclass_fields__", {})
-    for key in changes:
-        if key not in known:
-            read(model_class.Config, {key: changes[key]}, f"model '{name}'")  # raises with the nearest name
+    check_keys(model_class.Config, changes, f"model '{name}'")
     try:
         config = read(model_class.Config, header.metadata.get("config", {}), f"model '{name}'", "model")
     except BadSetting as error:

@@ -58,12 +58,8 @@ def test_a_correct_component_passes(catalog):
         ("with-attached", "step-returns-detached-scalars", "'extra' is not detached from the graph"),
         ("with-tall", "step-returns-detached-scalars", "'extra' has shape (2,)"),
         ("with-thaws", "step-keeps-frozen-parameters", "'layers.0.weight' is frozen, but changes"),
-        ("with-leaveseval", "evaluation-does-not-change-the-model", "left in evaluation mode"),
-        (
-            "with-measuresintraining",
-            "evaluation-does-not-change-the-model",
-            "'layers.1.running_mean' is changed by evaluate() or preview()",
-        ),
+        ("with-learnsfromtests", "measuring-does-not-change-training", "model.layers.0.bias differs after a training"),
+        ("with-countstests", "measuring-does-not-change-training", "differs after a training with evaluations"),
         ("with-unseeded", "same-seed-gives-same-weights", "differs between two runs with the same seed"),
         ("with-forgetful", "stop-and-resume-is-bit-identical", "between the resumed and the uninterrupted run"),
         ("with-onlyeights", "odd-batch-sizes-work", "RuntimeError: shape '[8, 3]'"),
@@ -82,11 +78,12 @@ def test_a_batch_size_that_is_refused_with_an_error_skips_the_check(catalog):
 
 
 def test_a_plugin_that_unpickles_or_has_no_license_or_paper_fails(catalog):
-    results = outcomes(catalog, "broken")
-    assert results["nothing-is-unpickled"][0] == "failed"
-    assert "broken_promises.py, line" in results["nothing-is-unpickled"][1]
-    assert "has no paper" in results["license-and-paper-are-stated"][1]
-    assert "has no license" in outcomes(catalog, "tiny")["license-and-paper-are-stated"][1]
+    state, why = outcomes(catalog, "broken", "nothing-is-unpickled")["nothing-is-unpickled"]
+    assert state == "failed"
+    assert "broken_promises.py, line" in why
+    stated = "license-and-paper-are-stated"
+    assert "has no paper" in outcomes(catalog, "broken", stated)[stated][1]
+    assert "has no license" in outcomes(catalog, "tiny", stated)[stated][1]
 
 
 def test_a_recipe_that_does_not_resolve_fails(catalog):

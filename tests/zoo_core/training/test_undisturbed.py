@@ -1,0 +1,130 @@
+"""Training continues after an evaluation or a preview as if there had been none."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from torch import nn
+
+from zoo_core.training.undisturbed import find_modules, undisturbed
+
+
+class Holder:
+    def __init__(self, **values):
+        self.__dict__.update(values)
+
+
+def network():
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
+
+
+def fail_while_measuring(module):
+    with undisturbed([module]):
+        module.eval()
+        torch.set_grad_enabled(False)
+        raise ZeroDivisionError
+
+
+def test_the_mode_of_every_module_is_restored_and_not_only_that_of_the_network():
+    frozen, average, in_object = network(), network().eval(), network()
+    frozen[1].eval()
+    with undisturbed([frozen, [average], Holder(inner={"a": in_object})]):
+        frozen.train()
+        average.train()
+        in_object.eval()
+    assert [module.training for module in frozen] == [True, False, True]
+    assert not any(module.training for module in average.modules())
+    assert all(module.training for module in in_object.modules())
+
+
+def test_buffers_that_a_forward_pass_changes_are_restored():
+    module = network()
+    before = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    buffer = module[1].running_mean
+    with undisturbed([module]):
+        module(torch.randn(8, 3))
+        module[1].running_mean = torch.ones(4)
+    assert module[1].running_mean is buffer
+    assert all(torch.equal(buffer, before[name]) for name, buffer in module.named_buffers())
+
+
+def test_a_buffer_that_is_no_state_keeps_what_it_was_filled_with():
+    module = nn.Module()
+    module.register_buffer("cache", torch.zeros(2), persistent=False)
+    with undisturbed([module]):
+        module.cache.fill_(1)
+    assert module.cache.tolist() == [1, 1]
+
+
+def test_gradients_are_as_before_and_nothing_is_added_to_them():
+    module = network()
+    module(torch.randn(8, 3)).sum().backward()
+    gradients = {name: parameter.grad for name, parameter in module.named_parameters()}
+    values = {name: gradient.clone() for name, gradient in gradients.items()}
+    with undisturbed([module]):
+        module(torch.randn(8, 3)).sum().backward()
+        module[0].bias.requires_grad_(False)
+    assert module[0].bias.requires_grad
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is gradients[name]
+        assert torch.equal(parameter.grad, values[name])
+
+
+def test_random_states_are_restored():
+    def draws():
+        return torch.rand(2).tolist(), np.random.rand(2).tolist(), [random.random() for _ in range(2)]  # noqa: S311
+
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    expected = draws()
+    torch.set_rng_state(states[0])
+    np.random.set_state(states[1])
+    random.setstate(states[2])
+    with undisturbed([]):
+        draws()
+        torch.manual_seed(7)
+    assert draws() == expected
+
+
+def test_settings_of_torch_are_restored():
+    with undisturbed([]):
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+    assert torch.is_grad_enabled()
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_all_is_restored_after_an_error():
+    module = network()
+
+    with pytest.raises(ZeroDivisionError):
+        fail_while_measuring(module)
+    assert module.training
+    assert torch.is_grad_enabled()
+
+
+def test_modules_that_refer_to_each_other_are_found_once():
+    module = network()
+    holder = Holder(module=module)
+    holder.itself = holder
+    assert len(list(find_modules([module, holder, [module]]))) == 4
+
+
+@pytest.mark.parametrize("trainer", ["leaveseval", "measuresintraining", "trainsafterwards", "disablesgradients"])
+def test_a_trainer_that_measures_carelessly_trains_as_if_it_had_not(tmp_path, trainer):
+    import broken_promises
+
+    from zoo_core.registry.resolve import resolve
+    from zoo_core.training.runner import run_recipe
+
+    ends = []
+    for every in (0, 1):
+        here = tiny.catalog()
+        here.plugins.add("broken", broken_promises.Plugin())
+        recipe = here.recipe(f"with-{trainer}", "run.device=cpu", f"run.evaluate_every={every}", "run.steps=6")
+        run = run_recipe(resolve(recipe, here), folder=tmp_path / str(every))
+        ends.append(run.model.state_dict())
+    assert all(torch.equal(tensor, ends[1][name]) for name, tensor in ends[0].items())

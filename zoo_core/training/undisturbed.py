@@ -1,0 +1,117 @@
+"""Measuring does not change training: what an evaluation or a preview disturbs is put back afterwards."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@contextmanager
+def undisturbed(holders: Iterable[object]) -> Iterator[None]:
+    """Context after which training continues as if its body had not run.
+
+    Restored are the mode of every module, ``requires_grad`` and ``grad`` of every parameter, the persistent buffers,
+    the random states of torch, NumPy and ``random``, and torch's gradient mode, default type and number of threads.
+    Inside, gradients are set aside, so that a backward pass adds nothing to them.
+
+    Parameters are not copied: an evaluation that exchanges weights has to put them back.
+
+    Args:
+        holders: the model and what the trainer holds. Modules are also found inside lists, tuples, mappings and
+            objects.
+    """
+    modules = list(find_modules(holders))
+    with ExitStack() as stack:
+        for put_back in (_keep_random_state, _keep_global_state):
+            stack.enter_context(put_back())
+        stack.enter_context(_keep_modules(modules))
+        yield
+
+
+def find_modules(holders: Iterable[object]) -> Iterator[nn.Module]:
+    """Every module in ``holders``, once, with the modules inside it."""
+    seen: set[int] = set()
+    waiting = list(holders)
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, nn.Module):
+            yield one
+            waiting += [*one.children(), *_inside(one)]
+        elif isinstance(one, Mapping):
+            waiting += one.values()
+        elif isinstance(one, (list, tuple)):
+            waiting += one
+        else:
+            waiting += _inside(one)
+
+
+def _inside(one: object) -> list[object]:
+    """What an object of a plugin holds; those of libraries hold what they were given, and much else."""
+    library = type(one).__module__.partition(".")[0] in ("torch", "accelerate", "numpy", "builtins", "zoo_core")
+    return [] if library or isinstance(one, type) else list(getattr(one, "__dict__", {}).values())
+
+
+@contextmanager
+def _keep_modules(modules: list[nn.Module]) -> Iterator[None]:
+    modes = [(module, module.training) for module in modules]
+    parameters = {id(one): one for module in modules for one in module.parameters(recurse=False)}.values()
+    gradients = [(parameter, parameter.requires_grad, parameter.grad) for parameter in parameters]
+    buffers = [
+        (module, name, buffer, buffer.detach().clone())
+        for module in modules
+        for name, buffer in module.named_buffers(recurse=False)
+        if name not in module._non_persistent_buffers_set  # those are caches, which a forward pass may fill
+    ]
+    for parameter, _, _ in gradients:
+        parameter.grad = None
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, requires_grad, gradient in gradients:
+            if parameter.requires_grad is not requires_grad:
+                parameter.requires_grad_(requires_grad)
+            parameter.grad = gradient
+        with torch.no_grad():
+            for module, name, buffer, copy in buffers:
+                module._buffers[name] = buffer
+                if not torch.equal(buffer, copy):  # its version says nothing: batch normalization does not count it up
+                    buffer.copy_(copy)
+
+
+@contextmanager
+def _keep_random_state() -> Iterator[None]:
+    devices: list[Any] = []
+    if torch.accelerator.is_available():
+        devices = [torch.get_device_module(torch.accelerator.current_accelerator())]
+    states = [(module, module.get_rng_state()) for module in (torch, *devices)]
+    of_numpy, of_python = np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        for module, state in states:
+            module.set_rng_state(state)
+        np.random.set_state(of_numpy)
+        random.setstate(of_python)
+
+
+@contextmanager
+def _keep_global_state() -> Iterator[None]:
+    gradients, dtype, threads = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_grad_enabled(gradients)
+        torch.set_default_dtype(dtype)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
