@@ -11,6 +11,7 @@ from zoo_core.data.seeding import seed_step
 from zoo_core.dataset import Example, Examples
 from zoo_core.training.loop import Loop
 from zoo_core.training.splits import OnDevice
+from zoo_core.training.undisturbed import find_modules, undisturbed
 
 NUM_EXAMPLES = 11  # a prime number, so that batches are unequal
 _TOLERANCE = 1e-4  # sums in float32 in another order differ by about 1e-6
@@ -19,13 +20,15 @@ _TOLERANCE = 1e-4  # sums in float32 in another order differ by about 1e-6
 def evaluate(loop: Loop, size: int, seed: int = 0) -> dict[str, float]:
     """The metrics on the first ``NUM_EXAMPLES`` test examples, in batches of ``size`` in each process."""
     splits, engine = loop.splits, loop.engine
+    if not len(splits.test):
+        return {}
     test, train = _First(splits.test, NUM_EXAMPLES), _First(splits.train, 8 * NUM_EXAMPLES)
     rank, world = (engine.rank, engine.world) if splits.distributed else (0, 1)
     batches = OnDevice(lambda: in_order(test, size, rank=rank, world=world), engine.to_device)
     train_batches = OnDevice(dataclasses.replace(splits, train=train, workers=0).train_batches, engine.to_device)
-    seed_step(seed, 0, 0, "evaluate")
     held = [loop.run.model, *vars(loop.run.trainer).values()]
-    with engine.evaluating(held, shared=splits.distributed):
+    with undisturbed(held), engine.evaluating(find_modules(held), shared=splits.distributed):
+        seed_step(seed, 0, 0, "evaluate")
         given = loop.run.trainer.evaluate(batches, train_batches)
     return {name: float(value) for name, value in given.items()}
 
