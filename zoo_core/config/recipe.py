@@ -37,7 +37,10 @@ class RunSettings:
         "float32", "data type of the forward pass; auto: bfloat16 where the device supports it, else float32"
     )
     grad_accumulation_steps: int = setting(
-        1, "parts into which a process splits its batch to save memory, with one optimizer step for all", ge=1
+        1,
+        "parts into which a process splits its batch to save memory, with one optimizer step for all; statistics of "
+        "batch normalization are those of a part",
+        ge=1,
     )
     compile: bool = setting(False, "compile the networks (torch.compile): a slow first step, then faster ones")
     fsdp: bool = setting(

@@ -27,6 +27,7 @@ _FREE = {
     "run.keep_checkpoints",
     "run.monitor",
     "run.workers",
+    "run.find_unused_parameters",
 }
 _ABSENT = "(none)"
 
