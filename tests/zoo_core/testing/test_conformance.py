@@ -65,7 +65,7 @@ def test_a_correct_component_passes(catalog):
         (
             "with-averagesmeans",
             "metrics-do-not-depend-on-the-batch-size",
-            "in one batch of 11 examples and in batches of 4, error is",
+            "in one batch of 11 examples and in two, error is",
         ),
         ("with-onlyeights", "odd-batch-sizes-work", "RuntimeError: shape '[8, 3]'"),
     ],
