@@ -133,7 +133,8 @@ class Dataset(ABC):
         Returns
         -------
         zoo.Examples
-            The test examples, in a fixed order, disjoint from the training examples.
+            The test examples, in a fixed order, disjoint from the training examples. If there are none, a run warns
+            at its start, and ends without test metrics.
         """
 
     def validation(self) -> Examples:

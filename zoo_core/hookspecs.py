@@ -126,7 +126,8 @@ def zoo_step_finished(run: Run, step: int, metrics: Mapping[str, Tensor]) -> Non
     step : int
         Number of completed steps.
     metrics : mapping of str to torch.Tensor
-        What `Trainer.step` returned: 0-d tensors on the device. Reading their values waits for the device; use
+        What `Trainer.step` returned, or the mean of what it returned for the parts of a batch: 0-d tensors on the
+        device. With several processes they are those of the first one. Reading their values waits for the device; use
         `zoo_logged` where that is enough.
     """
 

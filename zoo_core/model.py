@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from inspect import signature
+from types import MethodType
 from typing import Any, ClassVar
 
 import torch
@@ -17,6 +18,17 @@ from zoo_core.errors import ZooError
 
 _REPR_WIDTH = 100
 """Characters of settings in the ``repr`` of a model."""
+
+
+class _class_or_instance:  # a decorator
+    """Makes a method of a function whose first argument is the instance, or the class if it is called on the class."""
+
+    def __init__(self, function: Callable[..., int]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, instance: object, owner: type) -> Callable[..., int]:
+        return MethodType(self.function, owner if instance is None else instance)
 
 
 class Model(nn.Module):
@@ -86,10 +98,11 @@ class Model(nn.Module):
         parameters = [parameter for parameter in self.parameters() if not is_lazy(parameter)]
         if not parameters:
             return f"{type(self).__name__}({settings}): no parameters"
-        count = sum(parameter.numel() for parameter in parameters)
+        count, trainable = self.count_parameters(), self.count_parameters(trainable=True)
+        counted = f"{count:,} parameters" + (f" ({trainable:,} trainable)" if 0 < trainable < count else "")
         devices = " and ".join(sorted({str(parameter.device) for parameter in parameters}))
         dtypes = " and ".join(sorted({str(parameter.dtype).removeprefix("torch.") for parameter in parameters}))
-        return f"{type(self).__name__}({settings}): {count:,} parameters on {devices}, {dtypes}"
+        return f"{type(self).__name__}({settings}): {counted} on {devices}, {dtypes}"
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Model:
@@ -112,17 +125,33 @@ class Model(nn.Module):
         """
         return cls(read(cls.Config, settings, f"model '{cls.__name__}'"))
 
-    @classmethod
-    def count_parameters(cls) -> int:
-        """Count the parameters of the network with its default settings, without allocating them.
+    @_class_or_instance
+    def count_parameters(self, *, trainable: bool = False) -> int:
+        """Count the parameters of the network; a parameter with several names (tied weights) counts once.
+
+        Called on the class, it counts those of the network with default settings, without allocating them.
+
+        Parameters
+        ----------
+        trainable : bool, default False
+            Count only parameters that require gradients, without frozen ones.
 
         Returns
         -------
         int
-            The number of parameters.
+            The number of parameters. Buffers, such as running statistics, and lazy parameters without a shape yet are
+            not counted.
+
+        Raises
+        ------
+        BadSetting
+            If it is called on a class with required settings.
         """
-        with torch.device("meta"):
-            return sum(parameter.numel() for parameter in cls.from_settings({}).parameters())
+        if isinstance(self, type):
+            with torch.device("meta"):
+                self = self.from_settings({})
+        counted = (one for one in self.parameters() if not is_lazy(one) and (one.requires_grad or not trainable))
+        return sum(parameter.numel() for parameter in counted)
 
     def predict(self, *inputs: Any, **named: Any) -> dict[str, Any]:
         """Compute what a user wants from the model, from plain inputs.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar, TypeVarTuple
 
 import torch
@@ -32,6 +32,10 @@ class Engine(Protocol):
         Optimization steps of the whole run; for learning rate schedules.
     is_rank_zero : bool
         Whether this is the process that writes files. Always True in a run of one process.
+    grad_accumulation_steps : int
+        Number of parts in which `Trainer.step` gets a batch. A trainer whose loss cannot be computed in parts, since
+        it compares the examples of a batch or is a ratio of sums over them, should refuse more than 1 in
+        `Trainer.setup`, unless `supports_grad_accumulation` is False anyway.
 
     See Also
     --------
@@ -41,6 +45,7 @@ class Engine(Protocol):
     device: torch.device
     total_steps: int
     is_rank_zero: bool
+    grad_accumulation_steps: int
 
     def prepare(self, module: M, *optimizers: *Os) -> tuple[M, *Os]:
         """Move a module to the device and wrap it and its optimizers for the run's precision and processes.
@@ -111,8 +116,41 @@ class Engine(Protocol):
         updates the parameters. Update schedules and moving averages only where this is True.
         """
 
+    def normalizer(self, batch: Batch, count: Callable[[Batch], Tensor]) -> Tensor:
+        """Return what to divide a sum over the batch by, so that the result is a mean over what is counted.
+
+        The mean of a batch is that of all its parts in all processes (``run.grad_accumulation_steps``,
+        ``--processes``). If the parts have different numbers of pixels, tokens or other units that a loss is averaged
+        over, the mean of their means is something else: some units would count more than others. Compute the sum of the
+        loss over the units in `step`, and divide it by this number. Not needed if every example counts the same.
+
+        Parameters
+        ----------
+        batch : Batch
+            The argument of `Trainer.step`.
+        count : callable
+            ``count(batch)`` returns the number of units in a batch, or the sum of their weights: a tensor of shape
+            ``()``, at least 0. It is called with the whole batch of this process, of which `step` gets a part, and
+            should depend on nothing else, in particular on no random numbers.
+
+        Returns
+        -------
+        torch.Tensor
+            The count of the whole batch, divided by the number of parts, shape ``()``; 1 if there is nothing to count.
+            Without accumulation and in one process it is ``count(batch)``.
+
+        Examples
+        --------
+        >>> def step(self, batch: zoo.Batch) -> zoo.Metrics:
+        ...     score = self.network(batch["image"])
+        ...     total = F.cross_entropy(score, batch["mask"], ignore_index=255, reduction="sum")
+        ...     loss = total / self.engine.normalizer(batch, lambda batch: (batch["mask"] != 255).sum())
+        """
+
     def gather(self, tensor: Tensor) -> Tensor:
         """Concatenate the tensors of all processes along the first dimension.
+
+        As with `sum`, a loss that every process computes from the result has the gradients of the whole batch.
 
         Parameters
         ----------
@@ -127,6 +165,9 @@ class Engine(Protocol):
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Add up the tensors of all processes.
+
+        In `Trainer.step` the sum has a gradient: a loss that every process computes from the same sums, such as a
+        ratio of them, has the gradients of the whole batch.
 
         In `Trainer.evaluate` it adds up what the processes computed from their parts of the examples. If every process
         evaluates all examples (`Trainer.distributed_evaluation` is False), it returns the tensor unchanged.
@@ -163,7 +204,7 @@ class Trainer(ABC):
         How `evaluate` measures, in one or two sentences. Published together with the metrics.
     supports_grad_accumulation : bool
         Whether `step` may be called with parts of a batch (``run.grad_accumulation_steps``). Set it to True if `step`
-        uses `Engine.updating` where that matters.
+        uses `Engine.updating` where that matters, and `Engine.normalizer` if its loss is not a mean over examples.
     distributed_evaluation : bool
         Whether `evaluate` adds up its results with `Engine.sum`. If True, each of several processes evaluates its own
         part of the examples; if False, every process evaluates all of them.

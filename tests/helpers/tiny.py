@@ -123,12 +123,12 @@ class LineTrainer(zoo.Trainer):
     def evaluate(self, batches: Any, train_batches: Any) -> dict[str, float]:
         model = self.engine.unwrap(self.model).eval()
         with torch.no_grad():
-            errors = [float((model(batch["point"]) - batch["height"]).abs().mean()) for batch in batches]
+            errors = [float((model(batch["point"]) - batch["height"]).abs().sum()) for batch in batches]
         model.train()
         points = sum(len(batch["point"]) for batch in batches)
         if self.config.metric == "text":
             return {"error": "low"}  # type: ignore[dict-item]
-        return {"error": sum(errors) / len(errors), "error/points": points}
+        return {"error": sum(errors) / points, "error/points": points}
 
     def preview(self, batch: zoo.Batch) -> Tensor:
         count = min(4, len(batch["point"]))

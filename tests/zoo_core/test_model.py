@@ -1,5 +1,6 @@
 """The base class of models: its usage line, its repr and its parameters."""
 
+import copy
 from dataclasses import dataclass
 
 import pytest
@@ -55,6 +56,36 @@ def test_predict_of_a_model_that_does_not_override_it_is_an_error():
 def test_count_parameters_counts_those_of_the_default_settings():
     assert Plain.count_parameters() == 3 * 2 + 2
     assert Plain.from_settings({"width": 5}).layer.weight.shape == (2, 5)
+
+
+def test_count_parameters_counts_those_of_the_model_that_it_is_called_on():
+    model = Plain.from_settings({"width": 5})
+    assert (model.count_parameters(), Plain.count_parameters(), type(model).count_parameters()) == (12, 8, 8)
+    model.extra = nn.Linear(2, 1)
+    assert (model.count_parameters(), copy.deepcopy(model).count_parameters()) == (15, 15)
+
+
+def test_count_parameters_counts_tied_ones_once_and_no_buffers_or_lazy_parameters():
+    model = Plain.from_settings({})
+    model.again, model.norm = model.layer, nn.BatchNorm1d(2)
+    assert model.count_parameters() == 8 + 4
+    model.lazy = nn.LazyLinear(7)
+    assert model.count_parameters() == 8 + 4
+    model.lazy(torch.zeros(1, 3))
+    assert model.count_parameters() == 8 + 4 + 28
+
+
+def test_frozen_parameters_are_told_from_trainable_ones():
+    model = Plain.from_settings({})
+    model.layer.weight.requires_grad_(False)
+    assert (model.count_parameters(), model.count_parameters(trainable=True)) == (8, 2)
+    assert repr(model) == "Plain(): 8 parameters (2 trainable) on cpu, float32"
+
+
+def test_count_parameters_of_a_class_with_required_settings_names_them():
+    with pytest.raises(zoo.BadSetting, match="words"):
+        Wordy.count_parameters()
+    assert Wordy.from_settings({"words": []}).count_parameters() == 0
 
 
 def test_repr_shows_changed_settings_parameters_device_and_dtype():

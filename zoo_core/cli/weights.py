@@ -212,7 +212,7 @@ def _verified(catalog: Catalog, entry: Entry) -> str:
     file = fetch(entry, catalog, again=True)
     refuse_other_model(entry, read_header(file))
     model, _ = load(file, catalog)
-    return f"good ({sum(one.numel() for one in model.parameters()):,} parameters)"
+    return f"good ({model.count_parameters():,} parameters)"
 
 
 def _owner(entry: Entry) -> str:

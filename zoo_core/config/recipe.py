@@ -37,11 +37,17 @@ class RunSettings:
         "float32", "data type of the forward pass; auto: bfloat16 where the device supports it, else float32"
     )
     grad_accumulation_steps: int = setting(
-        1, "parts into which a process splits its batch to save memory, with one optimizer step for all", ge=1
+        1,
+        "parts into which a process splits its batch to save memory, with one optimizer step for all; statistics of "
+        "batch normalization are those of a part",
+        ge=1,
     )
     compile: bool = setting(False, "compile the networks (torch.compile): a slow first step, then faster ones")
     fsdp: bool = setting(
         False, "shard parameters and optimizer state over the processes (FSDP2); otherwise each has a full copy"
+    )
+    find_unused_parameters: bool = setting(
+        False, "with several processes, allow steps in which parameters get no gradient; costs time in every step"
     )
     sync_batch_norm: bool = setting(
         False, "compute batch normalization statistics over all processes, on accelerators; otherwise in each process"

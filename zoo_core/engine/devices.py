@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
 
+from zoo_core.config.recipe import RunSettings
 from zoo_core.errors import BadSetting
 
 
@@ -50,3 +52,37 @@ def find_precision(name: str, device: torch.device) -> str:
     else:
         native = device.type == "xpu"
     return "bfloat16" if native else "float32"
+
+
+def local_device_index(device: torch.device) -> int:
+    """Index of the accelerator that this process uses: that of its local rank."""
+    local_rank, count = int(os.environ.get("LOCAL_RANK", 0)), torch.accelerator.device_count()
+    if device.type == "mps" and int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise BadSetting(
+            "PyTorch supports one process only on mps, but this run has several.",
+            "Leave out --processes, or write `--device cpu`.",
+        )
+    if local_rank >= count:
+        raise BadSetting(
+            f"this machine runs at least {local_rank + 1} processes, but has {count} {device.type} devices.",
+            f"Write `--processes {count}`, or `--device cpu`.",
+        )
+    return device.index or local_rank
+
+
+def refuse_unsupported(settings: RunSettings, world: int, precision: str, device: torch.device) -> None:
+    """Raise BadSetting for settings that this number of processes, this precision or this device does not support."""
+    if settings.fsdp and world == 1:
+        raise BadSetting(
+            "run.fsdp shards a network across processes, but this run has one process.", "Add `--processes 2`."
+        )
+    if settings.fsdp and precision == "float16":
+        raise BadSetting(
+            "run.fsdp supports run.precision=float32 and bfloat16, but not float16.",
+            "Write `run.precision=bfloat16`.",
+        )
+    if settings.sync_batch_norm and (world == 1 or device.type == "cpu"):
+        raise BadSetting(
+            "run.sync_batch_norm needs several processes with one accelerator each; CPUs are not supported.",
+            "Leave it out.",
+        )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import atexit
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -12,14 +11,15 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
-from accelerate.utils import extract_model_from_parallel
+from accelerate.utils import DistributedDataParallelKwargs, extract_model_from_parallel
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from zoo_core.config.recipe import RunSettings
 from zoo_core.dataset import Batch
 from zoo_core.engine.allocator import keep_freed_memory
-from zoo_core.engine.devices import find_device, find_precision
+from zoo_core.engine.data_parallel import check_complete, check_equal, watch
+from zoo_core.engine.devices import find_device, find_precision, local_device_index, refuse_unsupported
 from zoo_core.engine.fsdp import full_tensor, shard
 from zoo_core.engine.process_group import ProcessGroup
 from zoo_core.errors import BadSetting
@@ -38,7 +38,7 @@ class AccelerateEngine:
         if device.type == "cpu":
             keep_freed_memory()
         else:
-            torch.accelerator.set_device_index(_local_device_index(device))
+            torch.accelerator.set_device_index(local_device_index(device))
             torch.use_deterministic_algorithms(True, warn_only=True)
         # Accelerate's state is global, but a second run in this process may use another device or precision.
         AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
@@ -48,6 +48,7 @@ class AccelerateEngine:
             cpu=device.type == "cpu",
             mixed_precision=_PRECISIONS[self.precision],
             gradient_accumulation_steps=settings.grad_accumulation_steps,
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=settings.find_unused_parameters)],
         )
         if self.precision != "float32" and not self._accelerator.native_amp:
             raise BadSetting(
@@ -61,29 +62,18 @@ class AccelerateEngine:
         self.is_rank_zero: bool = self._accelerator.is_main_process
         self.rank: int = self._accelerator.process_index
         self.world: int = self._accelerator.num_processes
-        self.fsdp, self._compile, self._parts = settings.fsdp, settings.compile, settings.grad_accumulation_steps
+        self.grad_accumulation_steps = settings.grad_accumulation_steps
+        self.fsdp, self._compile = settings.fsdp, settings.compile
         self._first_part = self._reducing = True
         self._prepared: list[nn.Module] = []
+        self._whole: Batch | None = None  # the batch that is passed to the trainer in parts
         self.process_group = ProcessGroup(self.world)
-        if settings.fsdp and self.world == 1:
-            raise BadSetting(
-                "run.fsdp shards a network across processes, but this run has one process.", "Add `--processes 2`."
-            )
-        if settings.fsdp and self.precision == "float16":
-            raise BadSetting(
-                "run.fsdp supports run.precision=float32 and bfloat16, but not float16.",
-                "Write `run.precision=bfloat16`.",
-            )
-        if settings.sync_batch_norm and (self.world == 1 or device.type == "cpu"):
-            raise BadSetting(
-                "run.sync_batch_norm needs several processes with one accelerator each; CPUs are not supported.",
-                "Leave it out.",
-            )
+        refuse_unsupported(settings, self.world, self.precision, device)
 
     @property
     def _alone(self) -> bool:
         """Whether modules and optimizers need no wrapper other than autocast."""
-        return self.world == 1 and self._accelerator.scaler is None and self._parts == 1
+        return self.world == 1 and self._accelerator.scaler is None and self.grad_accumulation_steps == 1
 
     def prepare(self, module: M, *optimizers: *Os) -> tuple[M, *Os]:
         if self.fsdp and (self._prepared or not optimizers):
@@ -102,8 +92,10 @@ class AccelerateEngine:
             wrapped = self._accelerator.prepare(module, *optimizers)
             prepared = list(wrapped) if optimizers else [wrapped]
         self._prepared.append(prepared[0])
+        if isinstance(prepared[0], DistributedDataParallel):
+            watch(prepared[0], optimizers)  # type: ignore[arg-type]
         for optimizer in prepared[1:]:
-            if self._parts > 1:
+            if self.grad_accumulation_steps > 1:
                 optimizer.zero_grad = partial(self._zero_grad, optimizer.optimizer)
         return tuple(prepared)
 
@@ -113,13 +105,29 @@ class AccelerateEngine:
 
     def in_parts(self, batch: Batch) -> Iterator[Batch]:
         """Split the batch into ``run.grad_accumulation_steps`` parts; optimizers step after the last one only."""
-        if self._parts == 1:
+        if self.grad_accumulation_steps == 1:
             yield batch
-            return
-        for number in range(self._parts):
-            self._first_part = number == 0
-            with self._accelerator.accumulate(*self._prepared):
-                yield Batch({key: value[_part(len(value), number, self._parts)] for key, value in batch.items()})
+        else:
+            self._whole = batch
+            for number in range(self.grad_accumulation_steps):
+                self._first_part = number == 0
+                with self._accelerator.accumulate(*self._prepared):
+                    yield Batch(
+                        {
+                            key: value[_part(len(value), number, self.grad_accumulation_steps)]
+                            for key, value in batch.items()
+                        }
+                    )
+            self._whole = None
+        for wrapper in self._wrappers():
+            check_complete(wrapper)
+
+    def normalizer(self, batch: Batch, count: Callable[[Batch], Tensor]) -> Tensor:
+        total = torch.as_tensor(count(batch if self._whole is None else self._whole)).detach()
+        if self.world * self.grad_accumulation_steps > 1:
+            # Accelerate divides by the number of parts, and DistributedDataParallel by that of processes.
+            total = self.sum(total) / (self.world * (1 if self._whole is None else self.grad_accumulation_steps))
+        return total.where(total > 0, 1)  # a loss of nothing is 0 / 1
 
     def _zero_grad(self, optimizer: torch.optim.Optimizer, set_to_none: bool = True) -> None:
         """Clear gradients before the first part only. Accelerate's own clears them before the last one."""
@@ -146,11 +154,17 @@ class AccelerateEngine:
             extract_model_from_parallel(module, keep_fp32_wrapper=False)
 
     def gather(self, tensor: Tensor) -> Tensor:
+        if self.world > 1 and tensor.requires_grad:  # as in sum
+            parts = list(self.gather(tensor.detach()).chunk(self.world))
+            parts[self.rank] = parts[self.rank] + self.world * (tensor - tensor.detach())
+            return torch.cat(parts)
         return self._accelerator.gather(tensor)  # type: ignore[no-any-return]
 
     def sum(self, tensor: Tensor) -> Tensor:
         if self.world == 1 or not self._reducing:
             return tensor
+        if tensor.requires_grad:  # processes average their gradients, which then are those of the sum
+            return self.sum(tensor.detach()) + self.world * (tensor - tensor.detach())
         if tensor.device.type == "cpu":  # NCCL reduces tensors on accelerators only
             return self.process_group.sum(tensor)
         return self._accelerator.reduce(tensor, reduction="sum")  # type: ignore[no-any-return]
@@ -158,6 +172,18 @@ class AccelerateEngine:
     def mean(self, tensor: Tensor) -> Tensor:
         """The mean over all processes."""
         return self.sum(tensor) / self.world if self.world > 1 else tensor
+
+    def check_in_step(self, step: int, modules: Iterable[object]) -> None:
+        """Check after some steps, ever fewer, that all processes have the same parameters.
+
+        Raises:
+            RunFailed: if they differ.
+        """
+        if self.world > 1 and step.bit_count() == 1:
+            check_equal([module for module in modules if isinstance(module, nn.Module)], self.process_group)
+
+    def _wrappers(self) -> list[DistributedDataParallel]:
+        return [module for module in self._prepared if isinstance(module, DistributedDataParallel)]
 
     def to_device(self, batch: Mapping[str, Any]) -> Batch:
         """The batch's tensors on the device."""
@@ -178,7 +204,7 @@ class AccelerateEngine:
         modules = [value for value in state if isinstance(value, nn.Module)] if self.world > 1 else []
         for buffer in {id(buffer): buffer for module in modules for buffer in module.buffers()}.values():
             torch.distributed.broadcast(buffer, 0)
-        wrappers = [module for module in self._prepared if isinstance(module, DistributedDataParallel)]
+        wrappers = self._wrappers()
         for wrapper in wrappers:
             # DistributedDataParallel's forward synchronizes with the other processes, if only to rebuild its buckets.
             wrapper.forward = wrapper.module.__call__  # type: ignore[method-assign]
@@ -221,22 +247,6 @@ class AccelerateEngine:
         if torch.distributed.is_initialized():
             atexit.unregister(torch.distributed.destroy_process_group)
             atexit.register(torch.distributed.destroy_process_group)
-
-
-def _local_device_index(device: torch.device) -> int:
-    """Index of the accelerator that this process uses: that of its local rank."""
-    local_rank, count = int(os.environ.get("LOCAL_RANK", 0)), torch.accelerator.device_count()
-    if device.type == "mps" and int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise BadSetting(
-            "PyTorch supports one process only on mps, but this run has several.",
-            "Leave out --processes, or write `--device cpu`.",
-        )
-    if local_rank >= count:
-        raise BadSetting(
-            f"this machine runs at least {local_rank + 1} processes, but has {count} {device.type} devices.",
-            f"Write `--processes {count}`, or `--device cpu`.",
-        )
-    return device.index or local_rank
 
 
 def _part(length: int, number: int, parts: int) -> slice:

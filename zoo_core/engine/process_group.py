@@ -31,6 +31,14 @@ class ProcessGroup:
         dist.all_reduce(total, group=self._group)
         return total
 
+    def different(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Which of ``numbers`` (N,), on the CPU, are not the same in all processes: (N,) bool."""
+        lowest, highest = numbers.clone(), numbers.clone()
+        if self.world > 1:
+            dist.all_reduce(lowest, dist.ReduceOp.MIN, group=self._group)
+            dist.all_reduce(highest, dist.ReduceOp.MAX, group=self._group)
+        return lowest != highest
+
     def lost(self, error: BaseException) -> bool:
         """Whether ``error`` means that another process has ended."""
         if self.world == 1 or not isinstance(error, RuntimeError):

@@ -34,6 +34,7 @@ _FREE = {
     "run.keep_checkpoints",
     "run.monitor",
     "run.workers",
+    "run.find_unused_parameters",
 }
 _FOLLOWS = {"device.type": "run.device", "device.name": "run.device", "device.threads": "run.threads"}
 _ABSENT = "(none)"

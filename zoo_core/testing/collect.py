@@ -10,7 +10,15 @@ from typing import Literal
 
 from zoo_core.errors import UnknownName, did_you_mean
 from zoo_core.registry.catalog import Catalog
-from zoo_core.testing import dataset_checks, loading_checks, model_checks, plugin_checks, recipe_checks
+from zoo_core.testing import (
+    averaging_checks,
+    dataset_checks,
+    loading_checks,
+    model_checks,
+    plugin_checks,
+    process_checks,
+    recipe_checks,
+)
 from zoo_core.testing.check import Check, Failed, Kind, Skip, Subject
 
 State = Literal["passed", "failed", "skipped"]
@@ -79,7 +87,15 @@ class Case:
 
 def all_checks() -> list[Check]:
     """Return all checks, in the order of their definition."""
-    modules = (dataset_checks, loading_checks, model_checks, plugin_checks, recipe_checks)
+    modules = (
+        dataset_checks,
+        loading_checks,
+        model_checks,
+        plugin_checks,
+        recipe_checks,
+        averaging_checks,
+        process_checks,
+    )
     return [one for module in modules for one in vars(module).values() if isinstance(one, Check)]
 
 

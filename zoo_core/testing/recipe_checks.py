@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +15,6 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from zoo_core.checkpoint import directory as checkpoint
-from zoo_core.config.layers import PLUGIN_FILES
 from zoo_core.config.recipe import Recipe
 from zoo_core.errors import BadFile, ZooError
 from zoo_core.hookspecs import hookimpl
@@ -28,10 +22,9 @@ from zoo_core.registry.resolve import resolve
 from zoo_core.testing.check import Skip, Subject, check, require
 from zoo_core.training.assemble import try_out
 from zoo_core.training.loop import Loop
-from zoo_core.weights.format import read_tensors
 
 _STEPS_ON_ONE_BATCH = 30  # within which a loss should decrease
-_SMALL_RUN = ("run.device=cpu", "run.precision=float32", "run.workers=0", "run.preview_every=0", "run.evaluate_every=0")
+SMALL_RUN = ("run.device=cpu", "run.precision=float32", "run.workers=0", "run.preview_every=0", "run.evaluate_every=0")
 
 
 @check(
@@ -171,45 +164,6 @@ def odd_batch_sizes_work(subject: Subject) -> None:
             require(not not_finite, f"with a batch of {size} examples, {', '.join(not_finite)} is not finite")
 
 
-@check(
-    "recipe",
-    "Distributed training works: all processes end with the same weights and the same state.",
-    "Pass every trained network to engine.prepare(), call engine.backward(), and combine values that are computed "
-    "from the batch of one process with engine.sum() or gather().",
-)
-def two_processes_agree(subject: Subject) -> None:
-    if not torch.distributed.is_available():
-        raise Skip("this build of PyTorch has no torch.distributed")
-    files = [info for info in subject.catalog.plugins.infos if info.distribution == "your file"]
-    if files and not os.environ.get(PLUGIN_FILES):  # set by `zoo --plugin FILE`, and inherited by child processes
-        raise Skip("other processes load a plugin from a single file only with `zoo --plugin FILE`")
-    recipe_of(subject)  # raises Skip if a setting is required
-    with TemporaryDirectory() as name:
-        overrides = [*_SMALL_RUN, *subject.overrides, "run.steps=2", "run.batch_size=8", "run.checkpoint_every=0"]
-        launcher = [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--local-addr",
-            "127.0.0.1",
-            "--nproc-per-node",
-            "2",
-        ]
-        command = [*launcher, "-m", "zoo_core.testing.process_pair", name, subject.name, *overrides]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)  # noqa: S603  # this Python
-        require(done.returncode == 0, f"two processes fail: {_last_error(done.stderr)}")
-        ends = [read_tensors(Path(name, f"rank-{rank}.safetensors")) for rank in range(2)]
-        for key, tensor in ends[0].items():
-            # The running statistics of plain batch normalization differ between processes.
-            if not key.endswith(("running_mean", "running_var")):
-                require(torch.equal(tensor, ends[1][key]), f"'{key}' differs between two processes")
-        states = [json.loads(Path(name, f"rank-{rank}.json").read_text()) for rank in range(2)]
-        for attribute, value in states[0].items():
-            require(value == states[1][attribute], f"the trainer's self.{attribute} differs between two processes")
-
-
 @contextmanager
 def built(
     subject: Subject,
@@ -221,7 +175,7 @@ def built(
     """The training loop of the recipe, which the check can step by itself; files are written to ``folder`` only."""
     with _without_warnings():
         try:
-            resolved = resolve(recipe_of(subject, f"run.steps={steps}", *overrides), subject.catalog)
+            resolved = resolve(small_recipe(subject, f"run.steps={steps}", *overrides), subject.catalog)
             loop = try_out(resolved, folder, callbacks)
         except BadFile as error:
             raise Skip(f"its data are not available: {error.message}") from error
@@ -230,12 +184,12 @@ def built(
         loop.engine.release(loop.run.model)
 
 
-def recipe_of(subject: Subject, *overrides: str) -> Recipe:
+def small_recipe(subject: Subject, *overrides: str) -> Recipe:
     recipe = subject.catalog.recipe(subject.name)
     if "???" in str(recipe.with_overrides(subject.overrides).values):
         raise Skip("it has a required setting")
     size = int((recipe.values.get("run") or {}).get("batch_size", 64))
-    return recipe.with_overrides([*_SMALL_RUN, f"run.batch_size={min(size, 8)}", *subject.overrides, *overrides])
+    return recipe.with_overrides([*SMALL_RUN, f"run.batch_size={min(size, 8)}", *subject.overrides, *overrides])
 
 
 def _step(loop: Loop, batch: Any, number: int) -> Any:
@@ -273,12 +227,3 @@ class _StopAt:
     def zoo_step_finished(self, run: Any, step: int) -> None:
         if step == self.step:
             run.stop("a check")
-
-
-def _last_error(text: str) -> str:
-    """The error of the process that failed first, without the errors that follow from it and those of the launcher."""
-    lines = [line.strip() for line in text.splitlines()]
-    raised = [line for line in lines if re.match(r"(\[rank\d\]: )?[\w.]*(Error|Exception|Failed)\b", line)]
-    ours = [line for line in raised if "ChildFailedError" not in line]
-    first = [line for line in ours if line[:7] == ours[0][:7]]  # "[rank1]"
-    return (first or raised or lines or ["no output"])[-1]

@@ -21,6 +21,7 @@ from zoo_core.weights.hashing import check
 from zoo_core.weights.header import starts_like_pickle
 from zoo_core.weights.load import load
 from zoo_core.weights.matching import parameter_names
+from zoo_core.weights.metadata import sizes
 
 _PREFIXES = ("module.", "_orig_mod.")  # added by DistributedDataParallel and by torch.compile
 
@@ -60,7 +61,7 @@ def convert(
             loaded, _ = load(converted, catalog)
         except BadFile as error:
             raise BadFile(error.message.replace(str(converted), str(source)), error.hint) from None
-        write(output, read_tensors(converted), metadata, parameter_names(loaded))
+        write(output, read_tensors(converted), {**metadata, **sizes(loaded)}, parameter_names(loaded))
     return output
 
 

@@ -74,6 +74,8 @@ def assemble(
     """Build all that a run needs. It begins with the model ``trained``, if given."""
     loaded = resolved.load()
     data = build_data(resolved, loaded["dataset"])
+    if trained is None:
+        data.warnings.extend(_missing_examples(data, resolved))
     components = build_components(resolved, loaded, data, engine, trained)
     return Assembly(build_loop(resolved, data, components, engine, folder, callbacks), data)
 
@@ -204,6 +206,28 @@ def _check_examples(examples: Any, source: str) -> None:
             f"{source} returns a {type(examples).__name__}, but should return examples with a length and an index.",
             "Return zoo.InMemory, zoo.GeneratedExamples, or a map-style torch.utils.data.Dataset.",
         )
+
+
+def _missing_examples(data: RunData, resolved: ResolvedRecipe) -> list[str]:
+    """What a run leaves out because a split has no examples.
+
+    Raises:
+        BadSetting: if there are none to train on, or a setting asks for evaluations without examples.
+    """
+    settings, source = resolved.settings, f"the dataset '{resolved.recipe.component('dataset')}'"
+    if not len(data.train):
+        raise BadSetting(f"{source} has no training examples.", "Check its settings: `zoo info DATASET` lists them.")
+    if not len(data.validation) and (settings.evaluate_every or settings.monitor):
+        key = f"run.evaluate_every is {settings.evaluate_every}"
+        key = key if settings.evaluate_every else f"run.monitor is '{settings.monitor}'"
+        raise BadSetting(
+            f"{key}, but {source} has no validation examples.",
+            "Add some, or write `run.evaluate_every=0 run.monitor=` to train without evaluations.",
+        )
+    left_out = [] if len(data.test) else [f"{source} has no test examples, so the run ends without test metrics."]
+    if not len(data.validation) and settings.preview_every:
+        left_out.append(f"{source} has no validation examples, so the run makes no previews.")
+    return left_out
 
 
 def _refuse_full_copies(model: Model, trainer: Trainer, resolved: ResolvedRecipe) -> None:

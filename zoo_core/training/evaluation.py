@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -32,15 +33,17 @@ class Evaluator:
     callbacks: CallbackList
     draws: bool = True
     """Whether previews are still drawn: the first one that fails is the last that is tried."""
+    undefined: set[str] = field(default_factory=set)
+    """Metrics that were NaN or infinite in an evaluation, each of which is warned of once."""
 
     def validate(self) -> dict[str, float]:
         """Evaluate on the validation split."""
-        self.run.validation_metrics = self._evaluate(self.splits.validation_batches)
+        self.run.validation_metrics = self._evaluate("validation", self.splits.validation_batches)
         return self.run.validation_metrics
 
     def test(self) -> dict[str, float]:
         """Evaluate on the test split."""
-        self.run.test_metrics = self._evaluate(self.splits.test_batches)
+        self.run.test_metrics = self._evaluate("test", self.splits.test_batches)
         return self.run.test_metrics
 
     def preview(self) -> None:
@@ -62,17 +65,33 @@ class Evaluator:
         if images is not None:
             self.callbacks.call("zoo_preview", run=run, step=run.step, images=images)
 
-    def _evaluate(self, batches: Callable[[], Iterable[Batch]]) -> dict[str, float]:
-        """Evaluate the model as it is. What the trainer draws for it follows from the seed and the step alone."""
+    def _evaluate(self, split: str, batches: Callable[[], Iterable[Batch]]) -> dict[str, float]:
+        """Evaluate the model as it is. What the trainer draws for it follows from the seed and the step alone.
+
+        There is nothing to evaluate on a split without examples, which was warned of before the first step.
+        """
         run = self.run
+        if not len(getattr(self.splits, split)):
+            return {}
         shared = self.splits.distributed
         with undisturbed(self._holders()), self.engine.evaluating(self._modules(), shared=shared):
             seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
             given = run.trainer.evaluate(self._on_device(batches), self._on_device(self.splits.train_batches))
         metrics = {name: _as_float(name, value) for name, value in given.items()}
+        self._warn_of_undefined(split, metrics)
         if metrics:
             self.callbacks.call("zoo_evaluated", run=run, step=run.step, metrics=metrics)
         return metrics
+
+    def _warn_of_undefined(self, split: str, metrics: Mapping[str, float]) -> None:
+        new = {name: value for name, value in metrics.items() if not math.isfinite(value)}
+        new = {name: value for name, value in new.items() if name not in self.undefined and "/" not in name}
+        self.undefined |= new.keys()
+        if new and self.engine.is_rank_zero:
+            listed = ", ".join(f"{name} is {value}" for name, value in new.items())
+            monitored = self.run.settings.monitor.removeprefix("-") in new
+            ignored = " It cannot be the best by run.monitor." if monitored else ""
+            warnings.warn(f"evaluated on the {split} split at step {self.run.step}, {listed}.{ignored}", stacklevel=2)
 
     def _modules(self) -> list[nn.Module]:
         return list(find_modules(self._holders()))

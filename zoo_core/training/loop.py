@@ -13,6 +13,7 @@ from zoo_core.data.workers import LoadingStopped
 from zoo_core.dataset import Batch
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.runs.run import Run, StopCode
+from zoo_core.trainer import Metrics
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.checkpoints import Checkpoints
 from zoo_core.training.evaluation import Evaluator
@@ -76,10 +77,16 @@ class Loop:
             if batch is None:  # only this process was told to stop
                 batch = self.batches.wait()
             seed_step(settings.seed, run.step, self.engine.rank)
+            metrics: Metrics = {}
+            parts = self.engine.grad_accumulation_steps
             for part in self.engine.in_parts(self.engine.to_device(batch)):
-                metrics = run.trainer.step(part)
-                self.metrics.add(run.step + 1, metrics)
+                found = run.trainer.step(part)
+                self.metrics.add(run.step + 1, found)
+                metrics = (
+                    found if parts == 1 else {key: metrics.get(key, 0) + one / parts for key, one in found.items()}
+                )
             run.step += 1
+            self.engine.check_in_step(run.step, [run.model, *vars(run.trainer).values()])
             if run.step == first:
                 self.state.check()  # what a step added to the trainer, a checkpoint must be able to keep as well
             self.callbacks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)

@@ -16,7 +16,7 @@ from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.engine.memory import explain_out_of_memory
 from zoo_core.engine.shutdown import nothing_left_to_save, undone_on_signal
-from zoo_core.errors import ProcessLost, RunFailed, ZooError
+from zoo_core.errors import BadSetting, ProcessLost, RunFailed, ZooError
 from zoo_core.model import Model
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
@@ -95,6 +95,12 @@ def evaluate(resolved: ResolvedRecipe, model: Model, step: int, *, validation: b
         assembly = assemble_detached(resolved, Path(), (), model)
         loop = assembly.loop
         loop.run.step = step
+        split = "validation" if validation else "test"
+        if not len(getattr(assembly.data, split)):
+            raise BadSetting(
+                f"the dataset '{resolved.recipe.component('dataset')}' has no {split} examples to evaluate on.",
+                "Add some, or choose another dataset: dataset.name=…",
+            )
         with loop.engine.flushing_denormals(), explain_out_of_memory(loop.run):
             metrics = loop.evaluator.validate() if validation else loop.evaluator.test()
         loop.engine.release(model)

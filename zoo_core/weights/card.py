@@ -31,7 +31,7 @@ def card(name: str, header: Header, summary: str, preview: Path | None) -> str:
         table(
             [
                 ("", ""),
-                ("model", f"`{metadata['model']}`, {header.parameters:,} parameters"),
+                ("model", f"`{metadata['model']}`, {_size(header)}"),
                 ("trainer", f"`{settings['trainer']['name']}`"),
                 ("dataset", f"`{settings['dataset']['name']}`, fingerprint {metadata.get('dataset')}"),
                 ("versions", ", ".join(f"{key} {value}" for key, value in metadata.get("versions", {}).items())),
@@ -61,6 +61,12 @@ def _changes(changed: list[dict[str, Any]]) -> list[tuple[str, str]]:
         for change in changed
         for key, (old, new) in ((key, pair) for key, pair in change.items() if key != "step")
     ]
+
+
+def _size(header: Header) -> str:
+    trainable, buffers = header.trainable_parameters, header.buffers
+    frozen = f" ({trainable:,} trainable)" if trainable < header.parameters else ""
+    return f"{header.parameters:,} parameters{frozen}" + (f" and {buffers:,} values in buffers" if buffers else "")
 
 
 def _commit(git: Any) -> str:

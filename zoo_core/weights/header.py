@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from zoo_core.config.recipe_files import NAME
 from zoo_core.errors import BadFile, one_line
@@ -35,7 +35,12 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "git": (dict, type(None)),
     "step": int,
     "seed": int,
+    "parameters": int,
+    "trainable_parameters": int,
+    "buffers": int,
 }
+_SIZES = ("parameters", "trainable_parameters", "buffers")
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,33 @@ class Header:
     tensors: Mapping[str, tuple[str, tuple[int, ...]]]
 
     @property
-    def parameters(self) -> int:
+    def elements(self) -> int:
         """Number of elements of all floating-point tensors, both parameters and buffers."""
         return sum(math.prod(shape) for dtype, shape in self.tensors.values() if "F" in dtype)
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, where tied ones count once."""
+        return self._sizes()[0]
+
+    @property
+    def trainable_parameters(self) -> int:
+        """Number of parameters that were not frozen."""
+        return self._sizes()[1]
+
+    @property
+    def buffers(self) -> int:
+        """Number of elements of the buffers, such as running statistics."""
+        return self._sizes()[2]
+
+    def _sizes(self) -> tuple[int, int, int]:
+        """As stated in the metadata. Older files do not state it; there, statistics of normalizations are buffers."""
+        everything = sum(math.prod(shape) for _, shape in self.tensors.values())
+        sizes = [self.metadata.get(key) for key in _SIZES]
+        if all(isinstance(size, int) and 0 <= size <= everything for size in sizes):
+            return cast(tuple[int, int, int], tuple(sizes))
+        buffers = sum(math.prod(shape) for name, (_, shape) in self.tensors.items() if name.endswith(_STATISTICS))
+        return everything - buffers, everything - buffers, buffers
 
     def summary(self) -> str:
         """Model, recipe, steps and version in one line, as stated by the file."""
@@ -76,6 +105,8 @@ class Header:
             "dataset": metadata.get("dataset"),
             "license": metadata.get("license"),
             "parameters": self.parameters,
+            "trainable": self.trainable_parameters if self.trainable_parameters < self.parameters else None,
+            "buffers": self.buffers,
             "stored as": ", ".join(sorted({dtype for dtype, _ in self.tensors.values()})),
             "versions": ", ".join(f"{key} {value}" for key, value in metadata.get("versions", {}).items()),
             "commit": (metadata.get("git") or {}).get("commit"),

@@ -68,11 +68,11 @@ def check_size(header: Header, model: Model) -> None:
     attributes = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
     tensors = chain(model.parameters(), model.buffers(), attributes)
     needed = sum(tensor.numel() for tensor in tensors if not is_lazy(tensor))
-    limit = _MAX_RATIO * header.parameters + 2**26
+    limit = _MAX_RATIO * header.elements + 2**26
     if needed > limit:
         raise BadFile(
             f"{header.path}: its settings build a network of {needed:,} values, "
-            f"but the file holds {header.parameters:,}.",
+            f"but the file holds {header.elements:,}.",
             f"According to its header, it is {header.summary()}.",
         )
 

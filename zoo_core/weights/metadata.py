@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
+from zoo_core.model import Model
 from zoo_core.runs.environment import versions
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.run import Run
@@ -18,11 +21,26 @@ def weights_metadata(run: Run) -> dict[str, Any]:
         "protocol": run.trainer.protocol,
         "model": run.recipe.component("model"),
         "config": run.recipe.settings("model"),
+        **sizes(run.model),
         "recipe": {"name": run.name, **run.recipe.values},
         "step": run.step,
         "seed": run.settings.seed,
         "metrics": finite_metrics(run.test_metrics),
         "versions": versions(),
+    }
+
+
+def sizes(model: Model) -> dict[str, int]:
+    """The numbers of parameters, of those that are trained, and of the elements of its buffers that are saved.
+
+    The tensors of a file do not tell parameters from buffers, and contain tied parameters several times.
+    """
+    parameters = {id(parameter) for parameter in model.parameters()}
+    saved = {id(one): one for one in model.state_dict(keep_vars=True).values() if isinstance(one, Tensor)}
+    return {
+        "parameters": model.count_parameters(),
+        "trainable_parameters": model.count_parameters(trainable=True),
+        "buffers": sum(one.numel() for key, one in saved.items() if key not in parameters),
     }
 
 

@@ -47,7 +47,7 @@ class ClassifierTrainer(zoo.Trainer):
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         image, label = self._augment(batch["image"]), batch["label"]  # (N, C, H, W) in [0, 1], (N,)
         score = self.model(image)  # (N, K)
-        if self.schedule.last_epoch == 0:
+        if self.schedule.last_epoch == 0 or label.device.type == "cpu":  # on an accelerator it synchronizes
             check_labels(label, score.shape[1])
         loss = F.cross_entropy(score, label)
         self.optimizer.zero_grad()
@@ -63,6 +63,7 @@ class ClassifierTrainer(zoo.Trainer):
         correct, loss, count = 0.0, 0.0, 0.0
         for batch in batches:
             score = self.model(batch["image"])
+            check_labels(batch["label"], score.shape[1])
             correct += int((score.argmax(dim=1) == batch["label"]).sum())
             loss += float(F.cross_entropy(score, batch["label"], reduction="sum"))
             count += len(score)

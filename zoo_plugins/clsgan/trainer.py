@@ -86,6 +86,7 @@ class CLSGANTrainer(zoo.Trainer):
         self.generator, self.generator_optimizer = engine.prepare(model.generator, generator_optimizer)
         self.discriminator, self.discriminator_optimizer = engine.prepare(model.discriminator, discriminator_optimizer)
         self.steps, self.augment_p = 0, 0.0
+        self._real_losses: list[Tensor] = []  # of the parts of a batch
         self._ada_start_step = self.config.ada_start * engine.total_steps
         self.engine, self._model = engine, model
         self._generator_parameters = list(model.generator.parameters())
@@ -122,8 +123,10 @@ class CLSGANTrainer(zoo.Trainer):
         self.engine.backward(discriminator_loss)
         self.discriminator_optimizer.step()
 
+        self._real_losses.append(real_loss.detach())
         if self.engine.updating:
-            self._after_step(real_loss)
+            self._after_step(torch.stack(self._real_losses))
+            self._real_losses.clear()
         metrics |= {"generator_loss": generator_loss, "discriminator_loss": discriminator_loss}
         metrics |= {"real_loss": real_loss, "fake_loss": fake_loss}
         if self.config.ada_target:
@@ -175,11 +178,12 @@ class CLSGANTrainer(zoo.Trainer):
             return F.binary_cross_entropy(score, target)
         return F.binary_cross_entropy_with_logits(score, target)
 
-    def _after_step(self, real_loss: Tensor) -> None:
+    def _after_step(self, real_losses: Tensor) -> None:
+        """``real_losses`` (parts,): the discriminator's losses on the real images of the parts of the batch."""
         self.steps += 1
         adapts = self.config.ada_target and self.steps >= self._ada_start_step
         if adapts and self.steps % UPDATE_INTERVAL == 0:
-            loss = float(self.engine.gather(real_loss.detach().view(1)).mean())
+            loss = float(self.engine.gather(real_losses).mean())
             self.augment_p = update_augment_p(self.augment_p, loss, self.config.ada_target)
         if self.config.ema_decay:
             update_ema(self.ema, self._model.generator, self.steps, self.config.ema_decay)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,7 +27,9 @@ class SegmentationTrainer(UNetTrainer):
     @dataclass(frozen=True, kw_only=True)
     class Config(UNetTrainer.Config):
         loss: Literal["cross-entropy", "dice", "both"] = zoo.setting(
-            "cross-entropy", "cross-entropy, soft Dice loss (Milletari et al. 2016), or their sum"
+            "cross-entropy",
+            "cross-entropy, soft Dice loss of the whole batch (Milletari et al. 2016), or their sum; the Dice loss "
+            "can't be accumulated in parts (run.grad_accumulation_steps)",
         )
         class_weights: tuple[float, ...] = zoo.setting(
             (), "weights of the classes in the cross-entropy; empty: equal weights", ge=0
@@ -42,6 +44,7 @@ class SegmentationTrainer(UNetTrainer):
 
     def setup(self, model: Any, engine: zoo.Engine) -> None:
         _check_model(model.config, self.config)
+        _check_parts(engine.grad_accumulation_steps, self.config.loss)
         self._class_weights = (
             torch.tensor(self.config.class_weights, device=engine.device) if self.config.class_weights else None
         )
@@ -55,9 +58,12 @@ class SegmentationTrainer(UNetTrainer):
         score = self.network(batch["image"]).float()  # (N, K, H, W)
         terms = {}
         if self.config.loss != "dice":
-            terms["cross_entropy"] = cross_entropy(score, mask, self._class_weights, self.config.ignore_index)
+            total = F.cross_entropy(
+                score, mask, self._class_weights, ignore_index=self.config.ignore_index, reduction="sum"
+            )
+            terms["cross_entropy"] = total / self.engine.normalizer(batch, self._pixel_weight)
         if self.config.loss != "cross-entropy":
-            terms["dice_loss"] = soft_dice_loss(score, mask, self.config.ignore_index)
+            terms["dice_loss"] = soft_dice_loss(score, mask, self.config.ignore_index, self.engine.sum)
         loss = torch.stack(list(terms.values())).sum()
         return self.minimize(loss, terms)
 
@@ -90,6 +96,14 @@ class SegmentationTrainer(UNetTrainer):
                 f"Write `model.out_channels={highest + 1}` or more, or `trainer.ignore_index={highest}` to ignore it.",
             )
 
+    def _pixel_weight(self, batch: zoo.Batch) -> Tensor:
+        """The weight of all pixels that are not ignored, by which the cross-entropy is averaged."""
+        mask = batch["mask"]
+        valid = mask != self.config.ignore_index
+        if self._class_weights is None:
+            return valid.sum()
+        return (self._class_weights[mask.where(valid, 0)] * valid).sum()
+
     def _predict(self, image: Tensor) -> Tensor:
         model = self.eval_model.eval()
         predicted: Tensor = model(image).argmax(dim=1)  # (N, K, H, W) to (N, H, W)
@@ -97,29 +111,21 @@ class SegmentationTrainer(UNetTrainer):
         return predicted
 
 
-def cross_entropy(score: Tensor, mask: Tensor, weights: Tensor | None, ignore_index: int) -> Tensor:
-    """Mean over the pixels of ``mask`` (N, H, W) that are not ignored, weighted by ``weights`` (K,).
-
-    0 if all pixels are ignored, where ``F.cross_entropy`` is NaN.
-    """
-    valid = mask != ignore_index
-    weight = valid if weights is None else weights[mask.where(valid, 0)] * valid
-    total = F.cross_entropy(score, mask, weight=weights, ignore_index=ignore_index, reduction="sum")
-    return total / weight.sum().clamp(min=1e-6)
-
-
-def soft_dice_loss(score: Tensor, mask: Tensor, ignore_index: int) -> Tensor:
+def soft_dice_loss(
+    score: Tensor, mask: Tensor, ignore_index: int, reduce_sum: Callable[[Tensor], Tensor] = lambda tensor: tensor
+) -> Tensor:
     """1 - 2 sum(p t) / sum(p + t), averaged over the classes that occur in ``mask`` (N, H, W).
 
     p is the softmax of ``score`` (N, K, H, W), t the one-hot mask. Milletari et al. 2016, section 3, without
-    the squares in the denominator.
+    the squares in the denominator. ``reduce_sum`` adds up a tensor over all processes.
     """
     valid = (mask != ignore_index).unsqueeze(1)  # (N, 1, H, W)
     probability = score.softmax(dim=1) * valid
     one_hot = F.one_hot(mask.where(valid.squeeze(1), 0), score.shape[1])  # (N, H, W, K)
     target = one_hot.permute(0, 3, 1, 2) * valid  # (N, K, H, W)
-    intersection, total = (probability * target).sum(dim=(0, 2, 3)), (probability + target).sum(dim=(0, 2, 3))  # (K,)
-    occurs = target.sum(dim=(0, 2, 3)) > 0
+    sums = [one.sum(dim=(0, 2, 3)) for one in (probability * target, probability + target, target)]  # (K,) each
+    intersection, total, pixels = reduce_sum(torch.stack(sums))  # (3, K)
+    occurs = pixels > 0
     dice = 2 * intersection / total.clamp(min=1e-6)
     return 1 - (dice * occurs).sum() / occurs.sum().clamp(min=1)
 
@@ -142,6 +148,16 @@ def segmentation_metrics(matrix: Tensor, names: list[str]) -> dict[str, float]:
     for name, values in (("iou", iou), ("dice", dice)):
         metrics |= {f"{name}/{names[k]}": float(values[k]) for k in range(len(names)) if occurs[k]}
     return metrics
+
+
+def _check_parts(parts: int, loss: str) -> None:
+    """The Dice loss of a batch is no mean of those of its parts."""
+    if parts > 1 and loss != "cross-entropy":
+        raise zoo.ZooError(
+            f"run.grad_accumulation_steps is {parts}, but trainer.loss is '{loss}', and the Dice loss is a ratio of "
+            "sums over the whole batch, which cannot be computed in parts.",
+            "Write `trainer.loss=cross-entropy`, or leave out run.grad_accumulation_steps and lower run.batch_size.",
+        )
 
 
 def _check_model(model: Any, trainer: SegmentationTrainer.Config) -> None:

@@ -183,6 +183,58 @@ def test_gradients_are_clipped_after_the_last_part():
     assert torch.cat([p.grad.flatten() for p in module.parameters()]).norm().item() == pytest.approx(0.5, rel=1e-3)
 
 
+def mean_step(parts, weight, scaler=None):
+    """Gradients, logged losses and parameters after one step on eight examples, whose losses have these weights."""
+    points, heights = torch.linspace(-1, 1, 64).sin().view(8, 8), torch.linspace(0, 3, 8).cos().view(8, 1)
+    module, engine = network(), make_engine(grad_accumulation_steps=parts, batch_size=8)
+    engine._accelerator.scaler = scaler
+    prepared, optimizer = engine.prepare(module, torch.optim.SGD(module.parameters(), lr=0.1))
+    losses = []
+    for part in engine.in_parts(Batch({"point": points, "height": heights, "weight": weight})):
+        optimizer.zero_grad()
+        total = ((prepared(part["point"]) - part["height"]).square() * part["weight"].unsqueeze(1)).sum()
+        loss = total / engine.normalizer(part, lambda batch: batch["weight"].sum())
+        losses.append(loss.item())
+        engine.backward(loss)
+        if scaler is None:  # Accelerate unscales before clipping only if the precision is float16
+            engine.clip(module, 0.1)
+        optimizer.step()
+    return sum(losses) / parts, [parameter.detach() for parameter in module.parameters()]
+
+
+@pytest.mark.parametrize("parts", [2, 4, 8])
+@pytest.mark.parametrize(
+    "weight",
+    [
+        torch.tensor([5, 0, 1, 1, 100, 3, 2, 2]),
+        torch.tensor([0, 0, 0, 0, 0, 0, 0, 9]),  # parts in which nothing counts
+        torch.tensor([0.2, 3.0, 0.2, 0.2, 0.2, 3.0, 0.2, 0.0]),
+        torch.zeros(8),
+    ],
+)
+def test_a_normalized_loss_is_the_mean_over_all_parts(parts, weight):
+    loss, expected = mean_step(1, weight)
+    loss_of_parts, parameters = mean_step(parts, weight)
+    assert loss_of_parts == pytest.approx(loss, rel=1e-5)
+    for one, other in zip(expected, parameters, strict=True):
+        assert one.isfinite().all()
+        torch.testing.assert_close(other, one, rtol=1e-5, atol=1e-7)
+
+
+def test_a_normalized_loss_is_scaled_like_any_other():
+    weight = torch.tensor([5, 0, 1, 1, 100, 3, 2, 2])
+    whole, in_parts = (mean_step(parts, weight, torch.amp.GradScaler("cpu", init_scale=1024.0))[1] for parts in (1, 4))
+    for one, other in zip(whole, in_parts, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-5, atol=1e-7)
+
+
+def test_the_normalizer_of_a_batch_in_one_part_is_its_count():
+    engine, batch = make_engine(), Batch({"weight": torch.tensor([3, 4])})
+    assert engine.normalizer(batch, lambda batch: batch["weight"].sum()) == 7
+    assert engine.normalizer(batch, lambda batch: 0 * batch["weight"].sum()) == 1
+    assert engine.normalizer(batch, lambda batch: len(batch["weight"])) == 2
+
+
 def test_a_run_that_ends_between_parts_does_not_affect_the_next_run():
     interrupted = make_engine(grad_accumulation_steps=4, batch_size=4)
     interrupted.prepare(network())

@@ -68,6 +68,11 @@ def test_a_correct_component_passes(catalog):
         ("with-countstests", "measuring-does-not-change-training", "differs after a training with evaluations"),
         ("with-unseeded", "same-seed-gives-same-weights", "differs between two runs with the same seed"),
         ("with-forgetful", "stop-and-resume-is-bit-identical", "between the resumed and the uninterrupted run"),
+        (
+            "with-averagesmeans",
+            "metrics-do-not-depend-on-the-batch-size",
+            "in one batch of 11 examples and in two, error is",
+        ),
         ("with-onlyeights", "odd-batch-sizes-work", "RuntimeError: shape '[8, 3]'"),
     ],
 )

@@ -9,12 +9,15 @@ from importlib.metadata import version
 
 import pickles
 import pytest
+import strange_models
 import tiny
 import torch
 from safetensors.torch import save_file
 
 from zoo_core.errors import BadFile
+from zoo_core.weights.format import write
 from zoo_core.weights.header import read_header
+from zoo_core.weights.metadata import sizes
 
 
 def test_the_header_describes_the_run(tmp_path):
@@ -38,7 +41,8 @@ def test_a_metric_that_is_nan_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(
         tiny.LineTrainer, "evaluate", lambda self, evaluation, training: {"error": 0.5, "missing": float("nan")}
     )
-    tiny.train(tmp_path / "run", "run.steps=2")
+    with pytest.warns(UserWarning, match="evaluated on the test split at step 2, missing is nan"):
+        tiny.train(tmp_path / "run", "run.steps=2")
     assert read_header(tmp_path / "run" / "model.safetensors").metadata["metrics"] == {"error": 0.5}
 
 
@@ -46,7 +50,35 @@ def test_tensors_are_listed_with_type_and_shape(file, tensors):
     header = read_header(file({"layers.0.weight": tensors["layers.0.weight"].half()}))
     assert header.tensors["layers.0.weight"] == ("F16", (4, 3))
     assert header.tensors["layers.1.num_batches_tracked"] == ("I64", ())
-    assert header.parameters == sum(one.numel() for one in tensors.values() if one.is_floating_point())
+    assert header.elements == sum(one.numel() for one in tensors.values() if one.is_floating_point())
+
+
+def test_parameters_are_told_from_buffers(tmp_path, file):
+    run = tiny.train(tmp_path / "run", "run.steps=2")
+    for path in (run.folder.weights, file()):  # the second does not state it, as older files
+        header = read_header(path)
+        assert (header.parameters, header.trainable_parameters) == (run.model.count_parameters(),) * 2
+        assert header.buffers == 4 + 4 + 1  # mean, variance and count of the batch normalization
+        described = header.describe()
+        assert (described["parameters"], described["buffers"]) == (29, 9)
+        assert "trainable" not in described
+
+
+def test_tied_parameters_count_once_and_frozen_ones_are_stated(tmp_path):
+    model = strange_models.Tied.from_settings({})
+    model.embedding.weight.requires_grad_(False)
+    model.scale = torch.nn.Parameter(torch.ones(3))
+    model.register_buffer("mask", torch.ones(5))
+    model.register_buffer("cache", torch.ones(50), persistent=False)
+    write(tmp_path / "tied.safetensors", model.state_dict(), {"model": "tied", "config": {}, **sizes(model)})
+    header = read_header(tmp_path / "tied.safetensors")
+    assert (header.parameters, header.trainable_parameters, header.buffers) == (4 * 7 + 3, 3, 5)
+    assert header.describe()["trainable"] == 3
+
+
+def test_sizes_that_the_file_cannot_hold_are_not_believed(file):
+    header = read_header(file(metadata={**tiny.METADATA, "parameters": 10**9, "trainable_parameters": 1, "buffers": 0}))
+    assert (header.parameters, header.buffers) == (29, 9)
 
 
 def test_a_header_is_read_without_torch(file):

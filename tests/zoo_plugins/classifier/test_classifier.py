@@ -175,6 +175,16 @@ def test_an_unknown_label_is_an_error(digits):
         trainer.step(zoo.Batch(image=batch["image"], label=batch["label"] * 0 + 12))
 
 
+@pytest.mark.parametrize("label", [-1, -100])  # F.cross_entropy ignores -100
+def test_a_negative_label_is_an_error_in_every_step_and_in_evaluation(digits, label):
+    trainer, batch = make(5), digits.train().__getitems__(range(4))
+    trainer.step(batch)
+    wrong = zoo.Batch(image=batch["image"], label=batch["label"].clone().fill_(label))
+    for function in (trainer.step, lambda batch: trainer.evaluate([batch], [])):
+        with pytest.raises(zoo.ZooError, match=f"an image has label {label}, but labels are numbered from 0"):
+            function(wrong)
+
+
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(stops_at, tmp_path):
     overrides = ["dataset.source=subset", "run.steps=8", "run.batch_size=8", "run.device=cpu"]
     zoo.run("digit-classifier-mnist", *overrides, folder=tmp_path / "uninterrupted")

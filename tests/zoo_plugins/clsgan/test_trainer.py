@@ -180,3 +180,24 @@ def test_training_on_one_batch_reduces_the_l1_loss():
     one = batch()
     losses = [float(trainer.step(one)["l1_loss"]) for _ in range(60)]
     assert sum(losses[-5:]) / 5 < losses[0] - 0.005
+
+
+def losses_of_parts(ada_target):
+    """The discriminator's losses on the real images of both parts of the batch of step 16, and the trainer."""
+    torch.manual_seed(0)
+    engine = AccelerateEngine(RunSettings(steps=20, device="cpu", batch_size=16, grad_accumulation_steps=2))
+    engine.total_steps = 20
+    config = CLSGANTrainer.Config(eval_classifier=None, ada_target=ada_target, ada_start=0.0)
+    trainer = CLSGANTrainer(config)
+    trainer.setup(CLSGAN(CLSGAN.Config()), engine)
+    for step in range(16):
+        losses = [float(trainer.step(part)["real_loss"]) for part in engine.in_parts(batch(seed=step))]
+    return losses, trainer
+
+
+def test_the_augmentation_is_adapted_to_the_mean_loss_of_all_parts():
+    losses, _ = losses_of_parts(0.0)
+    assert losses[0] != losses[1]
+    mean = sum(losses) / 2
+    _, trainer = losses_of_parts((mean + losses[1]) / 2)  # between the mean and the loss of the last part
+    assert trainer.augment_p == (0.01 if mean < losses[1] else 0.0)

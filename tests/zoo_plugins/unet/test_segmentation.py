@@ -273,6 +273,16 @@ def test_a_batch_of_ignored_pixels_gives_finite_losses_and_parameters(scenes, lo
     assert all(parameter.isfinite().all() for parameter in trainer._model.parameters())
 
 
+@pytest.mark.parametrize("loss", ["dice", "both"])
+def test_the_dice_loss_of_a_batch_in_parts_is_refused(loss):
+    trainer = SegmentationTrainer(SegmentationTrainer.Config(loss=loss))
+    engine = AccelerateEngine(RunSettings(steps=1, device="cpu", grad_accumulation_steps=4))
+    message = f"run.grad_accumulation_steps is 4, but trainer.loss is '{loss}', and the Dice loss is a ratio of sums"
+    with pytest.raises(zoo.ZooError, match=message) as error:
+        trainer.setup(UNet(UNet.Config(**SMALL)), engine)
+    assert "trainer.loss=cross-entropy" in error.value.hint
+
+
 def test_a_model_with_one_class_is_an_error():
     with pytest.raises(zoo.ZooError, match=r"model\.out_channels is 1"):
         make(model={"out_channels": 1})

@@ -1,0 +1,57 @@
+"""The metrics of a trainer on a few test examples, divided into batches and processes in one way or another."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from zoo_core.data.loader import in_order
+from zoo_core.data.seeding import seed_step
+from zoo_core.dataset import Example, Examples
+from zoo_core.training.loop import Loop
+from zoo_core.training.splits import OnDevice
+from zoo_core.training.undisturbed import find_modules, undisturbed
+
+NUM_EXAMPLES = 11  # a prime number, so that batches are unequal
+_TOLERANCE = 1e-4  # sums in float32 in another order differ by about 1e-6
+
+
+def evaluate(loop: Loop, size: int, seed: int = 0) -> dict[str, float]:
+    """The metrics on the first ``NUM_EXAMPLES`` test examples, in batches of ``size`` in each process."""
+    splits, engine = loop.splits, loop.engine
+    if not len(splits.test):
+        return {}
+    test, train = _First(splits.test, NUM_EXAMPLES), _First(splits.train, 8 * NUM_EXAMPLES)
+    rank, world = (engine.rank, engine.world) if splits.distributed else (0, 1)
+    batches = OnDevice(lambda: in_order(test, size, rank=rank, world=world), engine.to_device)
+    train_batches = OnDevice(dataclasses.replace(splits, train=train, workers=0).train_batches, engine.to_device)
+    held = [loop.run.model, *vars(loop.run.trainer).values()]
+    with undisturbed(held), engine.evaluating(find_modules(held), shared=splits.distributed):
+        seed_step(seed, 0, 0, "evaluate")
+        given = loop.run.trainer.evaluate(batches, train_batches)
+    return {name: float(value) for name, value in given.items()}
+
+
+def different(one: Mapping[str, float], other: Mapping[str, float]) -> list[str]:
+    """The metrics that differ by more than rounding, with both values."""
+    listed = []
+    for name in one.keys() | other.keys():
+        values = one.get(name, math.inf), other.get(name, math.inf)
+        both_nan = all(map(math.isnan, values))
+        if not both_nan and not math.isclose(*values, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE**2):
+            listed.append(f"{name} is {values[0]:.6g} and {values[1]:.6g}")
+    return sorted(listed)
+
+
+class _First:
+    """The first examples of a split, at most ``count``."""
+
+    def __init__(self, examples: Examples, count: int) -> None:
+        self.examples, self.count = examples, min(count, len(examples))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Example:
+        return self.examples[index]
