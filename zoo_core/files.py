@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
+
+from zoo_core.errors import BadFile, one_line
 
 _SUFFIX = ".part"
 
@@ -80,3 +83,35 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's content, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stat_regular(path: Path) -> os.stat_result:
+    """The status of a regular file, or of the one that a link leads to.
+
+    Anything else is refused without opening it: opening a pipe waits for a writer, and a device may never end.
+
+    Raises:
+        BadFile: if it does not exist, can't be reached, or is a folder, a pipe, a socket or a device.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        if not path.is_symlink():
+            raise BadFile(f"{path} can't be read: No such file or directory.", "Check the name.") from None
+        raise BadFile(f"{path} is a link to {path.readlink()}, which does not exist.", "Delete or repair it.") from None
+    except (OSError, ValueError) as error:  # ValueError: the name contains NUL
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BadFile(f"{one_line(str(path))} can't be read: {reason}.", "Make it a readable file.") from error
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "a special file")
+        raise BadFile(f"{path} is {kind}, but should be a file.", "Remove it, or give another file.")
+    return status
+
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
