@@ -65,7 +65,7 @@ def fingerprint_files(
     ...     return zoo.fingerprint_files(self.files, settings, folder=self.config.folder)
     """
     paths = [Path(file) for file in files]
-    names = [Path(os.path.relpath(path, folder)).as_posix() if folder else path.name for path in paths]
+    names = [os.path.relpath(path, folder).replace(os.sep, "/") if folder else path.name for path in paths]
     hashes = map_files(_sha256, paths, cache="sha256-1", task="hashing the data")
     digest = Digest()
     digest.add_settings(settings)
@@ -141,7 +141,7 @@ class Digest:
             self._sha256.update(content)
         else:
             raise BadSetting(
-                f"a {type(value).__name__} has no fingerprint.",
+                f"a value of type {type(value).__name__} has no fingerprint.",
                 "Return tensors, arrays, numbers and texts, or implement Dataset.fingerprint: see "
                 "zoo.fingerprint_files and zoo.fingerprint_tensors.",
             )

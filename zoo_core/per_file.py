@@ -58,7 +58,7 @@ def map_files(compute: Compute, paths: Sequence[Path], *, cache: str, task: str)
         BadFile: if a file is missing, can't be read, is not a regular file, or changes while it is read; also
             whatever ``compute`` raises. Of several errors, that of the first file is raised.
     """
-    absolute = [Path(os.path.abspath(path)) for path in paths]
+    absolute = [os.path.abspath(path) for path in paths]
     store = _Store.open(cache, absolute)
     results: list[Any] = [None] * len(absolute)
     unknown = []
@@ -153,8 +153,8 @@ class _Store:
         self.path, self.entries = path, entries
 
     @classmethod
-    def open(cls, cache: str, paths: Sequence[Path]) -> _Store:
-        common = os.path.commonpath([path.parent for path in paths]) if paths else ""
+    def open(cls, cache: str, paths: Sequence[str]) -> _Store:
+        common = os.path.commonpath(list(map(os.path.dirname, paths))) if paths else ""
         name = f"{cache}-{hashlib.sha256(os.fsencode(common)).hexdigest()[:32]}.json"
         path = zoo_home() / "cache" / "files" / name
         try:
@@ -164,14 +164,14 @@ class _Store:
             entries = {}
         return cls(path, entries if isinstance(entries, dict) else {})
 
-    def get(self, path: Path, identity: Identity) -> tuple[Any] | None:
+    def get(self, path: str, identity: Identity) -> tuple[Any] | None:
         """The value in a tuple, if it is known for the file as it is now."""
         entry = self.entries.get(_key(path))
         if not isinstance(entry, list) or entry[:-1] != _as_list(identity):
             return None
         return (entry[-1],)
 
-    def put(self, path: Path, identity: Identity | None, value: Any) -> None:
+    def put(self, path: str, identity: Identity | None, value: Any) -> None:
         if identity is None:
             self.entries.pop(_key(path), None)
         else:
@@ -187,7 +187,7 @@ class _Store:
             return
 
 
-def _key(path: Path) -> str:
+def _key(path: str) -> str:
     return os.fsencode(path).decode("latin-1")  # names need not be valid UTF-8
 
 

@@ -30,7 +30,10 @@ def load_array(path: Path) -> Any:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as loaded:
             names = list(loaded)
             if len(names) != 1:
-                raise BadFile(f"{path} holds {len(names)} arrays ({', '.join(names)}), but should hold one.")
+                raise BadFile(
+                    f"{path} holds {len(names)} arrays ({', '.join(names)}), but should hold one.",
+                    "Save each array as an .npy file.",
+                )
             return loaded[names[0]]
     except BadFile:
         raise
@@ -47,7 +50,10 @@ def load_clip_array(path: Path) -> Any:
     """The array of a file as (T, H, W, C)."""
     array = load_array(path)
     if array.ndim not in (3, 4):
-        raise BadFile(f"{path} holds an array of shape {array.shape}, but should hold (T, H, W) or (T, H, W, C).")
+        raise BadFile(
+            f"{path} holds an array of shape {array.shape}, but should hold (T, H, W) or (T, H, W, C).",
+            "Save one clip in a file, and move files of another content elsewhere.",
+        )
     return array if array.ndim == 4 else array[..., None]
 
 
@@ -55,7 +61,8 @@ def to_unit_range(array: Any, path: Path) -> Tensor:
     """An array (H, W, C), uint8, bool or floating-point in [0, 1], as a tensor (C, H, W) in [0, 1]."""
     if array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:
         raise BadFile(
-            f"{path} holds images of shape {array.shape}, but should hold (H, W) or (H, W, C) with 1 or 3 channels."
+            f"{path} holds images of shape {array.shape}, but should hold (H, W) or (H, W, C) with 1 or 3 channels.",
+            "Reshape it, and save one image or clip in a file.",
         )
     if array.dtype == np.uint8:
         return torch.from_numpy(np.array(array)).permute(2, 0, 1).float() / 255

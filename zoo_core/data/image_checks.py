@@ -13,7 +13,7 @@ import numpy as np
 from zoo_core.data import image_decoding as decoding
 from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
 from zoo_core.data.arrays import load_clip_array, to_unit_range
-from zoo_core.data.mask_decoding import Color, MaskKind, decode_mask
+from zoo_core.data.mask_decoding import Color, MaskKind, decode_mask, occurring
 from zoo_core.errors import BadFile
 from zoo_core.per_file import map_files
 
@@ -193,7 +193,7 @@ def _array_facts(path: Path, stopped: threading.Event) -> ImageFacts:
 def _inspect_mask(path: Path, _stopped: threading.Event) -> dict[str, Any]:
     mask = decode_mask(path)
     height, width = mask.values.shape
-    values = np.unique(mask.values).tolist()
+    values = occurring(mask.values)
     return {"height": height, "width": width, "values": values, "kind": mask.kind, "colors": mask.colors}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,8 +216,8 @@ def natural_key(path: str | Path) -> Any:
     >>> sorted(["frame10.png", "frame1.png", "frame2.png"], key=zoo.natural_key)
     ['frame1.png', 'frame2.png', 'frame10.png']
     """
-    name = Path(path).name
-    parts = re.split(r"(\d+)", Path(path).stem)  # text, digits, text, digits, ..., text
+    name = os.path.basename(path)
+    parts = re.split(r"(\d+)", os.path.splitext(name)[0])  # text, digits, text, digits, ..., text
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
 
 

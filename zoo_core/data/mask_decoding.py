@@ -49,13 +49,18 @@ def decode_mask(path: Path) -> DecodedMask:
 
 def _with_palette(indices: NDArray[np.int64], palette: list[Color]) -> DecodedMask:
     """Colors name classes by their index. Grays are values themselves: writers number them as they like."""
-    used = np.unique(indices).tolist()
+    used = occurring(indices)
     if all(red == green == blue for red, green, blue in palette) and used[-1] < len(palette):
         grays = np.array([gray for gray, _, _ in palette], dtype=np.int64)
         values = grays[indices]
         kind: MaskKind = "gray" if np.array_equal(values, indices) else "gray palette"
         return DecodedMask(values, kind, {})
     return DecodedMask(indices, "palette", {index: palette[index] for index in used if index < len(palette)})
+
+
+def occurring(values: NDArray[np.int64]) -> list[int]:
+    """The distinct values, in ascending order; much faster than sorting them."""
+    return np.bincount(values.reshape(-1)).nonzero()[0].tolist()
 
 
 def _palette(image: Any) -> list[Color]:

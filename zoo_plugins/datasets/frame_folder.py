@@ -203,7 +203,7 @@ def _clip_of_images(folder: Path, facts: dict[Path, zoo.ImageFacts]) -> Clip:
 def _left_out(folder: Path, found: dict[Path, list[Path]]) -> list[str]:
     rest = own_files.left_out(folder, found)
     for entry, files in found.items():
-        rest += own_files.left_out(entry, files) if files and entry.is_dir() else []
+        rest += own_files.left_out(entry, files) if entry.is_dir() else []
     notes = [f"left out: {own_files.counted(rest)}"] if rest else []
     empty = [entry.name for entry, files in found.items() if not files]
     return notes + [f"{len(empty)} sub-folders contain no images or arrays ({own_files.listed(empty)})"] * bool(empty)

@@ -12,6 +12,7 @@ import zoo_core as zoo
 
 IGNORE_INDEX = 255  # of the masks that datasets return
 _MAX_VALUE = 65535
+_MAX_SUGGESTED = 20  # values that a message lists
 
 
 class MaskClasses:
@@ -59,16 +60,18 @@ class MaskClasses:
         """
         occurring = sorted({value for one in facts for value in one.values})
         known = {*self.values, self.ignore_index}
-        for path, one in zip(paths, facts, strict=True):
-            if unknown := [value for value in one.values if value not in known]:
-                self._refuse(path, unknown, occurring)
+        unknown = [[value for value in one.values if value not in known] for one in facts]
+        if bad := [(path, values) for path, values in zip(paths, unknown, strict=True) if values]:
+            # Of a few files, the values are mistakes; of most, they are those of the classes.
+            self._refuse(*bad[0], occurring if 2 * len(bad) >= len(paths) else ())
         classes = [value for value in self.values if value != self.ignore_index]
         present = [self.values.index(value) for value in classes if value in occurring]
         ignored = self.ignore_index in occurring
         if ignored and len(present) < 2:
-            only = f"class {present[0]}" if present else "nothing else"
+            only = f"class {present[0]} and ignored pixels" if present else "ignored pixels"
             raise zoo.BadFile(
-                f"the masks contain {only} and the value {self.ignore_index}, which is ignored, such as {paths[0]}.",
+                f"the masks contain only {only}: {paths[0]} and the others have the value {self.ignore_index}, which is "
+                "ignored.",
                 self._suggest(occurring) or "Write `dataset.ignore_index=…` if another value is to be ignored.",
             )
         if not ignored:
@@ -98,13 +101,11 @@ class MaskClasses:
         )
 
     def _suggest(self, occurring: Sequence[int]) -> str | None:
-        """What to write if the values that occur are as many as the classes."""
-        for values in (list(occurring), [value for value in occurring if value != self.ignore_index]):
-            if len(values) == len(self.values) and tuple(values) != self.values:
-                return f"If they are the classes in this order, write `\"dataset.class_values={values}\"`."
-        if 1 < len(occurring) <= 20 and len(occurring) != len(self.values):
-            return (
-                f"If they are the classes in this order, write `dataset.num_classes={len(occurring)} "
-                f'"dataset.class_values={list(occurring)}"`.'
-            )
-        return None
+        """What to write if the values that occur are those of the classes."""
+        if not 1 < len(occurring) <= _MAX_SUGGESTED:
+            return None
+        without_ignored = [value for value in occurring if value != self.ignore_index]
+        values = without_ignored if len(without_ignored) == len(self.values) else list(occurring)
+        words = [f"dataset.num_classes={len(values)}"] * (len(values) != len(self.values))
+        words += [f"dataset.class_values={str(values).replace(' ', '')}"] * (values != list(range(len(values))))
+        return f"If they are the classes in this order, write `{' '.join(words)}`." if words else None
