@@ -200,7 +200,7 @@ def test_the_splits_have_different_trajectories():
 
 def test_the_fingerprint_depends_on_the_settings_that_affect_the_clips(tmp_path):
     one = make().fingerprint()
-    assert one.startswith("made-")
+    assert len(one) == 64
     assert one == make(root=str(tmp_path), download=False).fingerprint()
     assert len({one, make(seed=1).fingerprint(), make(size=80).fingerprint()}) == 3
 
