@@ -114,11 +114,7 @@ class Digest:
         self._sha256 = hashlib.sha256()
 
     def add(self, value: Any) -> None:
-        """Add a value.
-
-        Raises:
-            BadSetting: if it contains anything that has no bytes of its own.
-        """
+        """Add a value; BadSetting if it contains anything that has no bytes of its own."""
         if isinstance(value, Mapping):
             self._start("mapping", len(value))
             for key in sorted(value, key=str):
@@ -172,10 +168,7 @@ class Indexed(Protocol):
 def add_examples(digest: Digest, examples: Indexed, name: str) -> None:
     """Add every example in the stored order, each after seeding torch, NumPy and ``random`` with its index.
 
-    The random state of the process is restored.
-
-    Raises:
-        BadSetting: if an example is not a mapping, or contains what has no fingerprint.
+    The random state of the process is restored. BadSetting if an example is not a mapping.
     """
     task = f"reading the data once for the fingerprint of {name}"
     with _random_state_kept(), ProgressLine(task, len(examples), "examples") as progress:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 import time
 
@@ -31,7 +30,7 @@ def test_one_changed_pixel_in_one_of_many_files_is_noticed(images, tmp_path):
     one = zoo.fingerprint_files(images, {}, tmp_path)
     assert re.fullmatch("[0-9a-f]{64}", one)
     assert zoo.fingerprint_files(images, {}, tmp_path) == one
-    for path in random.Random(0).sample(images, 12):
+    for path in images[::25]:
         before, status = path.read_bytes(), path.stat()
         changed = bytearray(before)
         changed[-7] ^= 1

@@ -93,6 +93,12 @@ def refuse_animation(image: Any, path: Path) -> None:
         raise BadFile(f"{path} holds {len(frames)} frames, but should be one image.", SINGLE_HINT)
 
 
+def stored_shape(path: Path) -> tuple[int, int, int]:
+    """Number of frames, height and width as the header of an image states them, before any pixel is decoded."""
+    with open_image(path, decode=False) as image:
+        return len(frame_range(image)), image.height, image.width
+
+
 def upright_size(image: Any) -> tuple[int, int]:
     """Height and width after rotation by the EXIF orientation."""
     from PIL import ExifTags

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import random
+import re
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,14 +58,38 @@ def examples_are_independent_of_workers(subject: Subject) -> None:
 
 @check(
     "dataset",
-    "The fingerprint is reproducible, so that metrics are compared only if they were measured on the same data.",
-    "Compute fingerprint() from the data and the settings that affect them, and from nothing else.",
+    "The fingerprint is 64 hexadecimal digits and reproducible, so that data are the same if their fingerprints are.",
+    "Compute fingerprint() with zoo.fingerprint_files or zoo.fingerprint_tensors, from the data and the settings that "
+    "affect them, and from nothing else.",
 )
 def fingerprint_is_reproducible(subject: Subject) -> None:
     _splits(subject)
-    one, other = (_build(subject).fingerprint() for _ in range(2))
-    require(isinstance(one, str) and bool(one), f"the fingerprint is {one!r}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        prints = []
+        for seed in (1, 2):
+            torch.default_generator.manual_seed(seed)
+            np.random.seed(seed)
+            random.seed(seed)
+            prints.append(_build(subject).fingerprint())
+    one, other = prints
+    require(bool(re.fullmatch("[0-9a-f]{64}", str(one))), f"the fingerprint is {one!r}")
     require(one == other, f"the fingerprint is {one} and then {other}")
+
+
+@check(
+    "dataset",
+    "The fingerprint does not change the random state, so that looking at the data does not change a run.",
+    "Use generators of your own in fingerprint() and in what it calls.",
+)
+def fingerprint_keeps_the_random_state(subject: Subject) -> None:
+    _splits(subject)
+    dataset = _build(subject)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        before = _random_state()
+        dataset.fingerprint()
+    require(_random_state() == before, "it draws random numbers from a global generator")
 
 
 @check(
@@ -94,6 +121,11 @@ def _splits(subject: Subject) -> tuple[Examples, Examples]:
     if not len(train) or not len(test):
         raise Skip("a split is empty")
     return train, test
+
+
+def _random_state() -> tuple[Any, ...]:
+    _, keys, *position = np.random.get_state(legacy=True)
+    return torch.get_rng_state().tolist(), keys.tolist(), position, random.getstate()
 
 
 def _batches(examples: Examples, indices: list[list[int]], workers: int) -> list[dict[str, Tensor]]:

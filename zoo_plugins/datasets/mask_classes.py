@@ -70,8 +70,8 @@ class MaskClasses:
         if ignored and len(present) < 2:
             only = f"class {present[0]} and ignored pixels" if present else "ignored pixels"
             raise zoo.BadFile(
-                f"the masks contain only {only}: {paths[0]} and the others have the value {self.ignore_index}, which is "
-                "ignored.",
+                f"the masks contain only {only}: the value {self.ignore_index}, which {paths[0]} and the others have, "
+                "is ignored.",
                 self._suggest(occurring) or "Write `dataset.ignore_index=…` if another value is to be ignored.",
             )
         if not ignored:
@@ -96,8 +96,7 @@ class MaskClasses:
         raise zoo.BadFile(
             f"{path} contains {', '.join(map(str, unknown[:5]))}{', …' if len(unknown) > 5 else ''}, but class indices "
             f"are {allowed}{ignored}.",
-            self._suggest(occurring)
-            or "Write `dataset.num_classes=…` or `dataset.ignore_index=…`, or fix the mask.",
+            self._suggest(occurring) or "Write `dataset.num_classes=…` or `dataset.ignore_index=…`, or fix the mask.",
         )
 
     def _suggest(self, occurring: Sequence[int]) -> str | None:

@@ -25,8 +25,8 @@ class MaskFolder(zoo.Dataset):
     """Pairs as ``{"image": (C, H, W) in [0, 1], "mask": (H, W) int64}``; in the mask 255 is the ignore index.
 
     ``folder/images/NAME.*`` is an image and ``folder/masks/NAME.png`` its mask: a palette or grayscale PNG whose pixel
-    values are class indices, or those in ``class_values``. All files are checked by the first call of a method, and read
-    again on access.
+    values are class indices, or those in ``class_values``. All files are checked by the first call of a method, and
+    read again on access.
 
     Raises (from each method):
         zoo.ZooError: if the folder or a file can't be read, an image or a mask is missing, their sizes differ, or a

@@ -52,8 +52,8 @@ def check_depth(files: Sequence[Path], facts: Sequence[zoo.ImageFacts], max_valu
     brightest, file = max(deep, key=lambda one: one[0])
     if max_value is None and 0 < brightest < _DARK:
         raise zoo.BadFile(
-            f"the values of all images of 16 bits end at {brightest} (in {file}): with {MAX_16_BIT} as white they would "
-            "be nearly black.",
+            f"the values of all images of 16 bits end at {brightest} (in {file}): with {MAX_16_BIT} as white they "
+            "would be nearly black.",
             f"Set the value of white, for example `dataset.max_value={max(255, 2 ** brightest.bit_length() - 1)}`.",
         )
     if max_value is not None and brightest > max_value:

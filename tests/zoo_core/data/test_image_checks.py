@@ -23,7 +23,8 @@ def palette_mask(path, indices, colors):
 
 
 def test_facts_of_images_and_clips(tmp_path):
-    gray = Image.fromarray(PIXELS[..., 0])
+    gray, darker = Image.fromarray(PIXELS[..., 0]), Image.fromarray(255 - PIXELS[..., 0])
+    deep = PIXELS[..., 0].astype(np.uint16) * 9
     exif = Image.Exif()
     exif[0x0112] = 6
     clear = Image.fromarray(PIXELS).convert("RGBA")
@@ -33,10 +34,10 @@ def test_facts_of_images_and_clips(tmp_path):
         "gray.png": (gray, {}, (1, 6, 8, 1, None, False)),
         "color.bmp": (Image.fromarray(PIXELS), {}, (1, 6, 8, 3, None, False)),
         "upright.jpg": (Image.fromarray(PIXELS), {"exif": exif}, (1, 8, 6, 3, None, False)),
-        "deep.png": (Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 9), {}, (1, 6, 8, 1, int(PIXELS[..., 0].max()) * 9, False)),
+        "deep.png": (Image.fromarray(deep), {}, (1, 6, 8, 1, int(deep.max()), False)),
         "clear.png": (clear, {}, (1, 6, 8, 3, None, True)),
         "opaque.png": (opaque, {}, (1, 6, 8, 3, None, False)),
-        "clip.gif": (gray, {"save_all": True, "append_images": [Image.fromarray(255 - PIXELS[..., 0])]}, (2, 6, 8, 1, None, False)),
+        "clip.gif": (gray, {"save_all": True, "append_images": [darker]}, (2, 6, 8, 1, None, False)),
         "cmyk.jpg": (Image.fromarray(PIXELS).convert("CMYK"), {}, (1, 6, 8, 4, None, False)),
     }  # fmt: skip
     for name, (image, options, _) in images.items():

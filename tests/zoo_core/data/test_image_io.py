@@ -495,7 +495,7 @@ def test_image_files_are_sorted_by_name_without_hidden_ones(tmp_path):
         ["frame1.png", "frame2.png", "frame10.png"],
         ["a.png", "a1.png", "a1b2.png", "a1b10.png", "a2.png"],
         ["0.png", "00.png", "000.png", "01.png", "1.png", "002.png"],
-        ["x٢.png", "x٣.png", "x١٠.png"],  # Arabic digits
+        ["x\u0662.png", "x\u0663.png", "x\u0661\u0660.png"],  # Arabic digits
         ["2024-1-9.png", "2024-1-10.png", "2024-11-1.png"],
         ["²1.png", "²2.png", "²10.png"],  # a superscript is no digit
         ["1a.png", "10a.png", "a.png"],
@@ -506,4 +506,4 @@ def test_names_are_in_natural_order(tmp_path, names):
     for name in reversed(names):
         (tmp_path / name).touch()
     assert [path.name for path in zoo.image_files(tmp_path)] == names
-    assert sorted(reversed(names), key=zoo.natural_key) == names
+    assert sorted(set(names), key=zoo.natural_key) == names

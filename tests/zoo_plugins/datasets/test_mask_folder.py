@@ -336,7 +336,7 @@ def test_palettes_of_other_colors_are_refused(folder, scenes):
     image = Image.fromarray(scenes[1][4])
     image.putpalette([value for number in range(256) for value in (255 - number, number, 7)])
     image.save(folder / "masks" / "4.png")
-    with pytest.raises(zoo.BadFile, match="the palettes of .* differ: index 0 is"):
+    with pytest.raises(zoo.BadFile, match=r"the palettes of .* differ: index 0 is"):
         make(folder).train()
 
 
@@ -346,7 +346,7 @@ def test_files_that_are_left_out_are_counted_by_their_endings_in_one_line(folder
         Image.fromarray(scenes[0][0]).save(folder / part / name, format="PNG")
     (folder / "images" / "train").mkdir()
     (folder / "images" / ".DS_Store").write_bytes(b"0")
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="mask-folder") as warned:
         make(folder).train()
     assert [str(one.message) for one in warned] == [
         "mask-folder: left out of images: 2 files ending in .tif, 1 file ending in .webp, 1 sub-folder; "
@@ -396,7 +396,7 @@ def test_conversions_of_some_images_are_counted(folder, scenes):
     clear = Image.fromarray(scenes[0][4]).convert("RGBA")
     clear.putalpha(100)
     clear.save(folder / "images" / "4.png")
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="mask-folder") as warned:
         make(folder).train()
     assert [str(one.message) for one in warned] == [
         "mask-folder: 8 of 10 images are gray and the others have colors; all are read as gray; transparent pixels of "
