@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from zoo_core.errors import RunFailed as RunFailed
     from zoo_core.errors import UnknownName as UnknownName
     from zoo_core.errors import ZooError as ZooError
-    from zoo_core.fingerprint import fingerprint_files as fingerprint_files
-    from zoo_core.fingerprint import fingerprint_tensors as fingerprint_tensors
+    from zoo_core.fingerprint.hashing import fingerprint_files as fingerprint_files
+    from zoo_core.fingerprint.hashing import fingerprint_tensors as fingerprint_tensors
     from zoo_core.hookspecs import hookimpl as hookimpl
     from zoo_core.model import Model as Model
     from zoo_core.registry.info_types import Info as Info
@@ -90,8 +90,8 @@ _HOME = {
     "check_masks": "data.image_checks",
     "clip_shape": "data.image_io",
     "data_root": "config.paths",
-    "fingerprint_files": "fingerprint",
-    "fingerprint_tensors": "fingerprint",
+    "fingerprint_files": "fingerprint.hashing",
+    "fingerprint_tensors": "fingerprint.hashing",
     "hookimpl": "hookspecs",
     "image_files": "data.image_io",
     "info": "api",

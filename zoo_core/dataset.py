@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zoo_core.config.settings import check_config_class
 from zoo_core.errors import BadSetting
-from zoo_core.fingerprint import Digest, add_examples
+from zoo_core.fingerprint.hashing import Digest, add_examples
 
 Example = Mapping[str, Any]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,10 @@ from zoo_core.errors import BadFile
 from zoo_core.files import stat_regular
 
 SUFFIXES = (".npy", ".npz")
+_DAMAGED = (  # raised for damaged files; RuntimeError: an encrypted archive
+    *(OSError, ValueError, EOFError, SyntaxError, TypeError, KeyError, OverflowError, MemoryError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
 _ROUNDING = 1e-5  # a value may be this much outside of [0, 1]; it is clipped
 
 
@@ -39,7 +45,7 @@ def load_array(path: Path) -> Any:
         raise
     except tokenize.TokenError as error:  # NumPy parses the header as a Python expression
         raise BadFile(f"{path} can't be read: its header is damaged.", HINT) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         # NumPy assumes that unknown content is a pickle, and its message suggests allow_pickle=True.
         pickled = isinstance(error, ValueError) and ("pickle" in str(error) or "Python objects" in str(error))
         why = "it holds Python objects or is not an array" if pickled else reason(error)

@@ -15,7 +15,7 @@ from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
 from zoo_core.data.arrays import load_clip_array, to_unit_range
 from zoo_core.data.mask_decoding import Color, MaskKind, decode_mask, occurring
 from zoo_core.errors import BadFile
-from zoo_core.per_file import map_files
+from zoo_core.fingerprint.per_file import map_files
 
 _VERSION = 1  # of the facts in the cache
 
@@ -24,12 +24,14 @@ _VERSION = 1  # of the facts in the cache
 class ImageFacts:
     """What `check_images` finds in a file.
 
-    Attributes
+    Parameters
     ----------
     frames : int
         Number of frames; 1 for an image.
-    height, width : int
-        Size in pixels, after rotation by the EXIF orientation.
+    height : int
+        Height in pixels, after rotation by the EXIF orientation.
+    width : int
+        Width in pixels, after rotation by the EXIF orientation.
     channels : int
         1 for gray, 3 for colors, 4 for CMYK; without transparency.
     brightest : int or None
@@ -50,10 +52,12 @@ class ImageFacts:
 class MaskFacts:
     """What `check_masks` finds in a file.
 
-    Attributes
+    Parameters
     ----------
-    height, width : int
-        Size in pixels, after rotation by the EXIF orientation.
+    height : int
+        Height in pixels, after rotation by the EXIF orientation.
+    width : int
+        Width in pixels, after rotation by the EXIF orientation.
     values : tuple of int
         The values that occur, in ascending order.
     kind : {"gray", "1-bit", "palette", "gray palette"}

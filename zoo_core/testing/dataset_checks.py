@@ -125,7 +125,7 @@ def _splits(subject: Subject) -> tuple[Examples, Examples]:
 
 def _random_state() -> tuple[Any, ...]:
     _, keys, *position = np.random.get_state(legacy=True)
-    return torch.get_rng_state().tolist(), keys.tolist(), position, random.getstate()
+    return torch.get_rng_state().tolist(), list(keys), position, random.getstate()
 
 
 def _batches(examples: Examples, indices: list[list[int]], workers: int) -> list[dict[str, Tensor]]:

@@ -83,9 +83,13 @@ class MaskClasses:
                 f"no mask contains class {', '.join(absent[:5])}{', …' if len(absent) > 5 else ''}, and the value "
                 f"{self.ignore_index} is ignored"
             )
-        empty = [path.name for path, one in zip(paths, facts, strict=True) if {*one.values} == {self.ignore_index}]
-        if empty:
-            notes.append(f"{len(empty)} of {len(paths)} masks contain ignored pixels only, such as {empty[0]}")
+        few = [
+            path.name
+            for path, one in zip(paths, facts, strict=True)
+            if self.ignore_index in one.values and len(one.values) < 3
+        ]
+        if few:  # perhaps they were saved by another program, in which the ignored value is a class
+            notes.append(f"{len(few)} of {len(paths)} masks contain ignored pixels and at most one class ({few[0]}, …)")
         return notes
 
     def _refuse(self, path: Path, unknown: list[int], occurring: Sequence[int]) -> None:

@@ -23,7 +23,7 @@ def check(tmp_path, masks, num_classes, values=(), ignore_index=255):
 
 
 def test_values_are_class_indices_and_the_ignored_value_becomes_255(tmp_path):
-    assert check(tmp_path, [[0, 1], [2, 255]], 3) == ([], [[0, 1], [2, 255]])
+    assert check(tmp_path, [[0, 1, 255], [2, 0]], 3) == ([], [[0, 1, 255], [2, 0]])
     assert check(tmp_path, [[0, 1, 11]], 2, ignore_index=11) == ([], [[0, 1, 255]])
     assert check(tmp_path, [[0, 1, 2]], 3, ignore_index=0)[1] == [[255, 1, 2]]
 
@@ -60,7 +60,10 @@ def test_masks_whose_values_are_no_classes_are_refused_with_what_to_write(tmp_pa
 
 def test_what_is_ignored_is_counted(tmp_path):
     assert check(tmp_path, [[0, 1], [255], [1], [255, 255]], 2)[0] == [
-        "2 of 4 masks contain ignored pixels only, such as 1.png"
+        "2 of 4 masks contain ignored pixels and at most one class (1.png, …)"
+    ]
+    assert check(tmp_path, [[0, 1], [0, 1], [0, 255]], 2)[0] == [
+        "1 of 3 masks contain ignored pixels and at most one class (2.png, …)"
     ]
     assert check(tmp_path, [[0, 1, 255]] * 3, 4)[0] == ["no mask contains class 2, 3, and the value 255 is ignored"]
     assert check(tmp_path, [[0, 1]] * 3, 4)[0] == []

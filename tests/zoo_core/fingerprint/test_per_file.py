@@ -10,7 +10,7 @@ import time
 import pytest
 
 from zoo_core.errors import BadFile, ZooError
-from zoo_core.per_file import map_files
+from zoo_core.fingerprint.per_file import map_files
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zoo_core import progress
+from zoo_core.fingerprint import progress
 
 
 def count_to(total, monkeypatch, seconds_each):

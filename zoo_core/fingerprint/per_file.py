@@ -16,7 +16,7 @@ from typing import Any
 from zoo_core.config.paths import zoo_home
 from zoo_core.errors import BadFile
 from zoo_core.files import stat_regular, write_atomically
-from zoo_core.progress import ProgressLine
+from zoo_core.fingerprint.progress import ProgressLine
 
 _MIN_AGE_NS = 2 * 10**9
 Compute = Callable[[Path, threading.Event], Any]
