@@ -26,9 +26,11 @@ SECTIONS = {
     "Settings": ["setting"],
     "Controls of `zoo demo`": ["Control"],
     "Examples and batches": ["Batch", "Examples", "InMemory", "Uint8Images", "GeneratedExamples", "data_root"],
+    "Fingerprints": ["fingerprint_files", "fingerprint_tensors"],
     "Runs": ["Run", "Recipe", "Metrics"],
     "Errors": ["ZooError", "UnknownName", "NameTaken", "BadSetting", "BrokenPlugin", "BadFile", "RunFailed"],
-    "Reading images": ["read_image", "read_frames", "clip_shape", "image_files", "palette"],
+    "Reading images": ["read_image", "read_frames", "read_mask", "clip_shape", "image_files", "natural_key", "palette"],
+    "Checking images": ["check_images", "ImageFacts", "check_masks", "MaskFacts"],
     "Functions": ["list", "info", "Info", "recipe", "build", "run", "load", "IncompatibleKeys"],
 }
 NOT_SHOWN = {"hookimpl"}

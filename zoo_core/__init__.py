@@ -23,10 +23,16 @@ if TYPE_CHECKING:
     from zoo_core.config.paths import data_root as data_root
     from zoo_core.config.recipe import Recipe as Recipe
     from zoo_core.config.settings import setting as setting
+    from zoo_core.data.image_checks import ImageFacts as ImageFacts
+    from zoo_core.data.image_checks import MaskFacts as MaskFacts
+    from zoo_core.data.image_checks import check_images as check_images
+    from zoo_core.data.image_checks import check_masks as check_masks
     from zoo_core.data.image_io import clip_shape as clip_shape
     from zoo_core.data.image_io import image_files as image_files
+    from zoo_core.data.image_io import natural_key as natural_key
     from zoo_core.data.image_io import read_frames as read_frames
     from zoo_core.data.image_io import read_image as read_image
+    from zoo_core.data.image_io import read_mask as read_mask
     from zoo_core.data.image_output import palette as palette
     from zoo_core.dataset import Batch as Batch
     from zoo_core.dataset import Dataset as Dataset
@@ -41,6 +47,8 @@ if TYPE_CHECKING:
     from zoo_core.errors import RunFailed as RunFailed
     from zoo_core.errors import UnknownName as UnknownName
     from zoo_core.errors import ZooError as ZooError
+    from zoo_core.fingerprint.hashing import fingerprint_files as fingerprint_files
+    from zoo_core.fingerprint.hashing import fingerprint_tensors as fingerprint_tensors
     from zoo_core.hookspecs import hookimpl as hookimpl
     from zoo_core.model import Model as Model
     from zoo_core.registry.info_types import Info as Info
@@ -61,9 +69,11 @@ _HOME = {
     "Engine": "trainer",
     "Examples": "dataset",
     "GeneratedExamples": "dataset",
+    "ImageFacts": "data.image_checks",
     "InMemory": "dataset",
     "IncompatibleKeys": "weights.matching",
     "Info": "registry.info_types",
+    "MaskFacts": "data.image_checks",
     "Metrics": "trainer",
     "Model": "model",
     "NameTaken": "errors",
@@ -76,16 +86,22 @@ _HOME = {
     "UnknownName": "errors",
     "ZooError": "errors",
     "build": "api",
+    "check_images": "data.image_checks",
+    "check_masks": "data.image_checks",
     "clip_shape": "data.image_io",
     "data_root": "config.paths",
+    "fingerprint_files": "fingerprint.hashing",
+    "fingerprint_tensors": "fingerprint.hashing",
     "hookimpl": "hookspecs",
     "image_files": "data.image_io",
     "info": "api",
     "list": "api",
     "load": "api",
+    "natural_key": "data.image_io",
     "palette": "data.image_output",
     "read_frames": "data.image_io",
     "read_image": "data.image_io",
+    "read_mask": "data.image_io",
     "recipe": "api",
     "run": "api",
     "setting": "config.settings",
@@ -101,9 +117,11 @@ __all__ = [
     "Engine",
     "Examples",
     "GeneratedExamples",
+    "ImageFacts",
     "InMemory",
     "IncompatibleKeys",
     "Info",
+    "MaskFacts",
     "Metrics",
     "Model",
     "NameTaken",
@@ -116,16 +134,22 @@ __all__ = [
     "UnknownName",
     "ZooError",
     "build",
+    "check_images",
+    "check_masks",
     "clip_shape",
     "data_root",
+    "fingerprint_files",
+    "fingerprint_tensors",
     "hookimpl",
     "image_files",
     "info",
     "list",
     "load",
+    "natural_key",
     "palette",
     "read_frames",
     "read_image",
+    "read_mask",
     "recipe",
     "run",
     "setting",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from zoo_core.config.settings import check_config_class
 from zoo_core.errors import BadSetting
+from zoo_core.fingerprint.hashing import Digest, add_examples
 
 Example = Mapping[str, Any]
 
@@ -92,6 +91,9 @@ class Dataset(ABC):
 
     Examples
     --------
+    >>> def noise(size: int, seed: int) -> torch.Tensor:
+    ...     return torch.rand(size, 1, 28, 28, generator=torch.Generator().manual_seed(seed))
+    >>>
     >>> class Noise(zoo.Dataset):
     ...     @dataclass(frozen=True, kw_only=True)
     ...     class Config:
@@ -100,10 +102,10 @@ class Dataset(ABC):
     ...     config: Config
     ...
     ...     def train(self) -> zoo.Examples:
-    ...         return zoo.InMemory(image=torch.rand(self.config.size, 1, 28, 28))
+    ...         return zoo.InMemory(image=noise(self.config.size, seed=0))
     ...
     ...     def test(self) -> zoo.Examples:
-    ...         return zoo.InMemory(image=torch.rand(100, 1, 28, 28))
+    ...         return zoo.InMemory(image=noise(100, seed=1))
     """
 
     Config: ClassVar[type[Any]]
@@ -153,42 +155,50 @@ class Dataset(ABC):
     def fingerprint(self) -> str:
         """Return a hash that changes with the data; it is recorded with each run.
 
-        By default it covers the settings, the number of training and of test examples, and the first, the middle and
-        the last example of both.
+        By default it covers the settings, and every example of the train, validation and test split: the tensors of
+        `InMemory`, the version of `GeneratedExamples`, and of anything else each example in the stored order, after
+        seeding torch, NumPy and ``random`` with its index. That notices one changed pixel anywhere, but reads all
+        data whenever a run starts. Override it
+
+        - with `fingerprint_files`, if the examples are read from files: it caches the hash of each file;
+        - with `fingerprint_tensors`, if the examples are generated from data in memory.
 
         Returns
         -------
         str
-            16 hexadecimal digits.
+            64 hexadecimal digits.
 
         Raises
         ------
         BadSetting
-            If an example is not a mapping.
+            If an example is not a mapping, or contains anything else than tensors, arrays, numbers and texts.
+
+        See Also
+        --------
+        fingerprint_files : Compute the fingerprint of files.
+        fingerprint_tensors : Compute the fingerprint of data in memory.
         """
-        digest = hashlib.sha256(json.dumps(dataclasses.asdict(self.config), sort_keys=True, default=str).encode())
-        for examples in (self.train(), self.test()):
-            digest.update(str(len(examples)).encode())
-            for index in sorted({0, len(examples) // 2, len(examples) - 1} if len(examples) else set()):
-                example = examples[index]
-                if not isinstance(example, Mapping):
-                    raise BadSetting(
-                        f"an example of {type(self).__name__} is of type {type(example).__name__}, not a mapping.",
-                        'Return for example `{"image": image, "label": label}`.',
-                    )
-                for key, value in sorted(example.items()):
-                    digest.update(key.encode())
-                    digest.update(_as_bytes(value))
-        return digest.hexdigest()[:16]
+        digest = Digest()
+        digest.add_settings(dataclasses.asdict(self.config))
+        methods = ["train", "test"] + ["validation"] * (type(self).validation is not Dataset.validation)
+        for method in methods:
+            digest.add(method)
+            _add_split(digest, getattr(self, method)(), f"{type(self).__name__}.{method}()")
+        return digest.hexdigest()
 
 
-def _as_bytes(value: Any) -> bytes:
-    """The memory of a tensor, an array or a number, and the ``repr`` of anything else."""
-    try:
-        tensor = torch.as_tensor(value).detach().contiguous().cpu()
-    except (TypeError, ValueError, RuntimeError):
-        return repr(value).encode()
-    return tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
+def _add_split(digest: Digest, examples: Examples, name: str) -> None:
+    digest.add(len(examples))
+    if type(examples) is InMemory:
+        digest.add({name: _stored(tensor) for name, tensor in examples._tensors.items()})
+    elif isinstance(examples, GeneratedExamples) and examples.version is not None:
+        digest.add(examples.version)
+    else:
+        add_examples(digest, examples, name)
+
+
+def _stored(tensor: Tensor | Uint8Images) -> Tensor:
+    return tensor.pixels if isinstance(tensor, Uint8Images) else tensor
 
 
 class GeneratedExamples:
@@ -205,6 +215,10 @@ class GeneratedExamples:
     endless : bool, default False
         Whether training reads examples 0, 1, 2, ... without an end, each of them once. `Trainer.order` is not called
         then.
+    version : str, optional
+        Identifies what ``make`` computes from the settings of the dataset; change it whenever the examples change.
+        `Dataset.fingerprint` then covers the version instead of ``length`` examples. If ``make`` reads other data, such
+        as files, override `Dataset.fingerprint`.
 
     See Also
     --------
@@ -220,8 +234,15 @@ class GeneratedExamples:
     torch.Size([3])
     """
 
-    def __init__(self, make: Callable[[Sequence[int]], Batch], length: int, endless: bool = False) -> None:
-        self.make, self.length, self.endless = make, length, endless
+    def __init__(
+        self,
+        make: Callable[[Sequence[int]], Batch],
+        length: int,
+        endless: bool = False,
+        *,
+        version: str | None = None,
+    ) -> None:
+        self.make, self.length, self.endless, self.version = make, length, endless, version
 
     def __len__(self) -> int:
         return self.length

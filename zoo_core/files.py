@@ -140,19 +140,36 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def refuse_irregular(path: Path, hint: str | None = None) -> None:
-    """Raise BadFile unless ``path`` is a regular file: not a folder, device, pipe or dangling link."""
+def stat_regular(path: Path, hint: str | None = None) -> os.stat_result:
+    """The status of a regular file, or of the one that a link leads to.
+
+    Anything else is refused without opening it: opening a pipe waits for a writer, and a device may never end.
+
+    Raises:
+        BadFile: if it does not exist, can't be reached, or is a folder, a pipe, a socket or a device.
+    """
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except FileNotFoundError:
-        link = f" It is a link to {path.readlink()}." if path.is_symlink() else ""
-        raise BadFile(f"{path} does not exist.{link}") from None
+        if not path.is_symlink():
+            raise BadFile(f"{path} can't be read: No such file or directory.", hint or "Check the name.") from None
+        raise BadFile(f"{path} is a link to {path.readlink()}, which does not exist.", "Delete or repair it.") from None
     except (OSError, ValueError) as error:  # ValueError: the name contains NUL
-        raise BadFile(f"{one_line(str(path))} can't be read: {getattr(error, 'strerror', None) or error}.") from error
-    if not stat.S_ISREG(mode):
-        raise BadFile(
-            f"{path} is a {'folder' if stat.S_ISDIR(mode) else 'device or a pipe'}, but should be a file.", hint
-        )
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BadFile(f"{one_line(str(path))} can't be read: {reason}.", hint or "Make it a readable file.") from error
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "a special file")
+        raise BadFile(f"{path} is {kind}, but should be a file.", hint or "Remove it, or give another file.")
+    return status
+
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 def read_json(path: Path) -> Any:
@@ -164,7 +181,7 @@ def read_json(path: Path) -> Any:
     """
     if not os.path.lexists(path):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    refuse_irregular(path)
+    stat_regular(path)
     try:
         return parse_json(path.read_bytes())
     except (OSError, ValueError) as error:

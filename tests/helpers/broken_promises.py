@@ -103,7 +103,18 @@ class _Changing:
 
 class Restless(tiny.Points):
     def fingerprint(self):
-        return str(next(_calls))
+        return f"{next(_calls):064x}"
+
+
+class Brief(tiny.Points):
+    def fingerprint(self):
+        return "0123456789abcdef"
+
+
+class Draws(tiny.Points):
+    def fingerprint(self):
+        torch.rand(1)
+        return super().fingerprint()
 
 
 class Leaky(tiny.Points):
@@ -249,7 +260,7 @@ MODELS = [
     Frozen,
     FrozenInEval,
 ]
-DATASETS = [Listy, ChangesAtEveryAccess, Restless, Leaky]
+DATASETS = [Listy, ChangesAtEveryAccess, Restless, Brief, Draws, Leaky]
 TRAINERS = [
     KeptTrainer,
     Idle,

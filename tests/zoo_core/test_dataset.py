@@ -1,7 +1,10 @@
 """The base class of datasets, and examples that are generated or held in memory."""
 
+import random
+import re
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 
@@ -99,7 +102,159 @@ def test_the_fingerprint_covers_values_of_every_type():
         def train(self):
             return [(torch.ones(2), 1)] * 3
 
-    with pytest.raises(zoo.BadSetting, match="an example of Pairs is of type tuple, not a mapping"):
+    with pytest.raises(zoo.BadSetting, match=r"an example of Pairs\.train\(\) is of type tuple, not a mapping"):
         Pairs(Pairs.Config()).fingerprint()
     one, same, other = (Mixed(Mixed.Config(word=word)).fingerprint() for word in "aab")
     assert one == same != other
+
+
+# -- the fingerprint ---------------------------------------------------------
+
+
+class Photos(zoo.Dataset):
+    """A stranger's dataset: a map-style dataset that zoo knows nothing of."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        augment: bool = zoo.setting(False, "add noise")
+
+    config: Config
+    pixels = torch.zeros(200, 3, 8, 8, dtype=torch.uint8)
+
+    def train(self):
+        return Augmented(self.pixels[:150], self.config.augment)
+
+    def validation(self):
+        return Augmented(self.pixels[150:180], False)
+
+    def test(self):
+        return Augmented(self.pixels[180:], False)
+
+
+class Augmented:
+    def __init__(self, pixels, augment):
+        self.pixels, self.augment = pixels, augment
+
+    def __len__(self):
+        return len(self.pixels)
+
+    def __getitem__(self, index):
+        image = self.pixels[index] / 255
+        noise = torch.rand(8, 8) + float(np.random.rand()) + random.gauss() if self.augment else 0
+        return {"image": image + noise, "name": f"photo {index}"}
+
+
+@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize("index", [0, 1, 73, 149, 150, 163, 179, 180, 191, 199])
+def test_one_changed_pixel_of_any_example_changes_the_fingerprint(index, augment):
+    photos = Photos(Photos.Config(augment=augment))
+    one = photos.fingerprint()
+    assert re.fullmatch("[0-9a-f]{64}", one)
+    photos.pixels = photos.pixels.clone()
+    photos.pixels[index, 1, 2, 3] = 1
+    assert photos.fingerprint() != one
+
+
+def test_the_fingerprint_neither_depends_on_the_random_state_nor_changes_it():
+    photos = Photos(Photos.Config(augment=True))
+    prints = set()
+    for seed in range(3):
+        for set_seed in (torch.manual_seed, np.random.seed, random.seed):
+            set_seed(seed)
+        expected = torch.rand(3), np.random.rand(3), random.gauss()
+        for set_seed in (torch.manual_seed, np.random.seed, random.seed):
+            set_seed(seed)
+        prints.add(photos.fingerprint())
+        assert torch.equal(torch.rand(3), expected[0])
+        assert np.array_equal(np.random.rand(3), expected[1])
+        assert random.gauss() == expected[2]
+    assert len(prints) == 1
+
+
+class Held(zoo.Dataset):
+    """Data in memory."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        pass
+
+    def __init__(self, config, pixels, labels):
+        super().__init__(config)
+        self.pixels, self.labels = pixels, labels
+
+    def train(self):
+        return zoo.InMemory(image=zoo.Uint8Images(self.pixels), label=self.labels)
+
+    def test(self):
+        return zoo.InMemory(image=zoo.Uint8Images(self.pixels[:2]), label=self.labels[:2])
+
+
+def test_the_fingerprint_of_data_in_memory_changes_with_every_byte_type_and_shape():
+    pixels, labels = torch.zeros(10_000, 1, 4, 4, dtype=torch.uint8), torch.zeros(10_000, dtype=torch.int64)
+
+    def fingerprint(pixels, labels):
+        return Held(Held.Config(), pixels, labels).fingerprint()
+
+    one = fingerprint(pixels, labels)
+    assert fingerprint(pixels.clone(), labels.clone()) == one
+    changed = pixels.clone()
+    changed[7_777, 0, 3, 1] = 1
+    others = [
+        (changed, labels),
+        (pixels.view(10_000, 1, 2, 8), labels),
+        (pixels, labels.int()),
+        (pixels, labels.bool()),
+    ]
+    assert len({one, *(fingerprint(*other) for other in others)}) == 5
+
+
+class Made(zoo.Dataset):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        size: int = zoo.setting(3, "size")
+
+    version: str | None = "1"
+    calls = 0
+
+    def train(self):
+        return zoo.GeneratedExamples(self.make, 10_000, endless=True, version=self.version)
+
+    def test(self):
+        return zoo.GeneratedExamples(self.make, 100, version=self.version)
+
+    def make(self, indices):
+        self.calls += 1
+        return zoo.Batch(number=torch.tensor(indices))
+
+
+def test_the_fingerprint_of_generated_data_covers_the_settings_and_the_version_of_the_generator():
+    made = Made(Made.Config())
+    one = made.fingerprint()
+    assert made.calls == 0
+    assert Made(Made.Config(size=4)).fingerprint() != one
+    made.version = "2"
+    assert made.fingerprint() != one
+    made.version = None
+    assert made.fingerprint() != one
+    assert made.calls == 10_100
+
+
+def test_the_fingerprint_covers_nested_values_and_refuses_what_has_no_bytes():
+    def fingerprint(value):
+        class One(Held):
+            def train(self):
+                return [{"boxes": value}]
+
+            test = train
+
+        return One(One.Config(), torch.zeros(0), torch.zeros(0)).fingerprint()
+
+    long, other = torch.zeros(5_000), torch.zeros(5_000)
+    other[2_500] = 1  # a repr would leave it out
+    values = [{"x": long}, {"x": other}, [long, other], [other, long], (other, long, 1), {"x": other.numpy()},
+              np.array(["a", "b"]), np.float32(1), 1, 1.0, True, "1", b"1", None, [], {}]  # fmt: skip
+    prints = [fingerprint(value) for value in values]
+    assert len(set(prints)) == len(values) - 1  # a tensor and an array of the same values are the same
+    with pytest.raises(zoo.BadSetting, match="a value of type object has no fingerprint") as error:
+        fingerprint(object())
+    assert "zoo.fingerprint_files" in error.value.hint

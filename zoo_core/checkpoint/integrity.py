@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo_core.checkpoint.names import name_of
 from zoo_core.errors import BadFile, one_line
-from zoo_core.files import refuse_irregular, sha256_of, sync
+from zoo_core.files import sha256_of, stat_regular, sync
 
 FORMAT = 2
 STATE = "state.json"
@@ -55,7 +55,7 @@ def read_verified(path: Path) -> dict[str, Any]:
 def _verify_checksums(folder: Path) -> set[str]:
     """The names of the files of ``folder``, after verifying the SHA-256 of each."""
     path = folder / _CHECKSUMS
-    refuse_irregular(path)
+    stat_regular(path)
     with path.open("rb") as file:
         text = file.read(_MAX_BYTES).decode()
     lines = text.removesuffix("\n").split("\n")
@@ -63,7 +63,7 @@ def _verify_checksums(folder: Path) -> set[str]:
     if len(matches) < len(lines) or not text.endswith("\n"):
         raise BadFile(f"{path} is damaged: it should have the SHA-256 and the name of a file in each line.")
     for match in matches:
-        refuse_irregular(folder / match[2])
+        stat_regular(folder / match[2])
         if sha256_of(folder / match[2]) != match[1]:
             raise BadFile(f"{folder / match[2]} is damaged: its SHA-256 is not the one in {_CHECKSUMS}.")
     return {match[2] for match in matches}

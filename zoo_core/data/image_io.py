@@ -1,32 +1,35 @@
-"""Read images and clips from files."""
+"""Read images, masks and clips from files."""
 
 from __future__ import annotations
 
-import itertools
-import struct
-import tokenize
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from zoo_core.data import image_decoding as decoding
+from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
+from zoo_core.data.arrays import load_array, load_clip_array, to_unit_range
+from zoo_core.data.mask_decoding import decode_mask
 from zoo_core.errors import BadFile
 
-_ARRAY_SUFFIXES = (".npy", ".npz")
+if TYPE_CHECKING:
+    from PIL import Image
+
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
-_HINT = "Give a PNG, JPEG, GIF or .npy file."
+# Endings of images that are not read. Among the frames of a clip they would be missing.
+_OTHER_SUFFIXES = (".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".jxl", ".exr", ".tga")
 
 
-def read_image(path: str | Path, channels: int) -> Tensor:
+def read_image(path: str | Path, channels: int, max_value: int | None = None) -> Tensor:
     """Read an image file.
 
-    Formats are PNG, JPEG, BMP, GIF (the first frame) and ``.npy``. The EXIF orientation is applied, and transparent
-    pixels become black.
+    Formats are PNG, JPEG, BMP, GIF and ``.npy``, recognized by their content. The EXIF orientation is applied,
+    transparent pixels are blended with black, and CMYK is converted to RGB without its color profile. A file with
+    several frames is refused.
 
     Parameters
     ----------
@@ -34,6 +37,9 @@ def read_image(path: str | Path, channels: int) -> Tensor:
         The file. An ``.npy`` file contains an array ``(H, W)`` or ``(H, W, C)`` of bytes, or of numbers in [0, 1].
     channels : {1, 3}
         1 for gray, 3 for RGB. Images with the other number of channels are converted.
+    max_value : int, optional
+        The value of white in images of 16 bits, for example 4095 if the camera has 12 bits. By default it is 65535, and
+        an image whose values are all below 4096 is refused, unless it is black.
 
     Returns
     -------
@@ -43,20 +49,29 @@ def read_image(path: str | Path, channels: int) -> Tensor:
     Raises
     ------
     BadFile
-        If the file is missing, damaged, or of another format.
+        If the file is missing, damaged, of another format, or would lose values.
+
+    See Also
+    --------
+    check_images : Read many images once to find those that are refused.
     """
     path = Path(path)
     if path.suffix.lower() == ".npy":
-        array = _load_array(path)
-        return _with_channels(_unit_range(array[..., None] if array.ndim == 2 else array, path), channels)
-    with _open_image(path) as image:
-        return _to_tensor(image, channels)
+        array = load_array(path)
+        return decoding.with_channels(to_unit_range(array[..., None] if array.ndim == 2 else array, path), channels)
+    image, is_16_bit = _read_still(path, channels, max_value)
+    if is_16_bit and max_value is None:
+        decoding.refuse_few_bits(round(float(image.max()) * decoding.MAX_16_BIT), path)
+    return image
 
 
-def read_frames(path: str | Path, channels: int, start: int = 0, stop: int | None = None) -> Tensor:
+def read_frames(
+    path: str | Path, channels: int, start: int = 0, stop: int | None = None, max_value: int | None = None
+) -> Tensor:
     """Read the frames of a clip.
 
-    A clip is a folder of images in the order of their names, a GIF, or an ``.npy`` or ``.npz`` file.
+    A clip is a folder of images in the natural order of their names (``frame2`` before ``frame10``), a GIF, or an
+    ``.npy`` or ``.npz`` file.
 
     Parameters
     ----------
@@ -69,6 +84,8 @@ def read_frames(path: str | Path, channels: int, start: int = 0, stop: int | Non
         Index of the first frame.
     stop : int, optional
         Index after the last frame. By default all frames are read.
+    max_value : int, optional
+        The value of white in images of 16 bits, as for `read_image`.
 
     Returns
     -------
@@ -78,7 +95,8 @@ def read_frames(path: str | Path, channels: int, start: int = 0, stop: int | Non
     Raises
     ------
     BadFile
-        If the clip is missing, damaged, or of another format, has no frame ``start``, or its frames differ in size.
+        If the clip is missing, damaged, or of another format, has no frame ``start``, its frames differ in size, or a
+        folder contains animations, or images of a format that is not read.
 
     See Also
     --------
@@ -86,16 +104,47 @@ def read_frames(path: str | Path, channels: int, start: int = 0, stop: int | Non
     """
     path = Path(path)
     if path.is_dir():
-        files = image_files(path)[start:stop]
-        return _stack([(file, read_image(file, channels)) for file in files], path, start)
-    if path.suffix.lower() in _ARRAY_SUFFIXES:
-        array = _load_clip_array(path)[start:stop]
-        return _stack([(path, _with_channels(_unit_range(frame, path), channels)) for frame in array], path, start)
-    from PIL import ImageSequence
+        return _read_folder(path, channels, start, stop, max_value)
+    if path.suffix.lower() in ARRAY_SUFFIXES:
+        array = load_clip_array(path)[start:stop]
+        frames = [decoding.with_channels(to_unit_range(frame, path), channels) for frame in array]
+        return _stack([(path, frame) for frame in frames], path, start)
+    with decoding.open_image(path) as image:
+        numbers = decoding.frame_range(image)
+        if len(numbers) == 1:
+            frames = [read_image(path, channels, max_value)][start:stop]
+        else:
+            frames = [_read_frame(image, number, path, channels) for number in numbers[start:stop]]
+    return _stack([(path, frame) for frame in frames], path, start)
 
-    with _open_image(path) as image:
-        frames = itertools.islice(ImageSequence.Iterator(image), start, stop)
-        return _stack([(path, _to_tensor(frame, channels)) for frame in frames], path, start)
+
+def read_mask(path: str | Path) -> Tensor:
+    """Read a segmentation mask: the value of each pixel, unscaled.
+
+    The value of a pixel is its gray value, 0 or 1 in an image of one bit, and its index in a palette of colors. A
+    palette of grays only is a grayscale image.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A PNG, GIF or BMP file, in grayscale of 1 to 16 bits or with a palette.
+
+    Returns
+    -------
+    torch.Tensor
+        The values, shape ``(H, W)``, int64.
+
+    Raises
+    ------
+    BadFile
+        If the file is missing or damaged, has color channels, transparency as a channel or several frames, or is a
+        JPEG, which changes values.
+
+    See Also
+    --------
+    check_masks : Read many masks once to find those that are refused.
+    """
+    return torch.from_numpy(decode_mask(Path(path)).values)
 
 
 def clip_shape(path: str | Path) -> tuple[int, int, int]:
@@ -122,13 +171,13 @@ def clip_shape(path: str | Path) -> tuple[int, int, int]:
     """
     path = Path(path)
     if path.is_dir():
-        files = image_files(path)
+        files = _frame_files(path)
         return (len(files), *clip_shape(files[0])[1:]) if files else (0, 0, 0)
-    if path.suffix.lower() in _ARRAY_SUFFIXES:
-        length, height, width, _ = _load_clip_array(path).shape
+    if path.suffix.lower() in ARRAY_SUFFIXES:
+        length, height, width, _ = load_clip_array(path).shape
         return length, height, width
-    with _open_image(path, decode=False) as image:
-        return (getattr(image, "n_frames", 1), *_upright_size(image))
+    with decoding.open_image(path, decode=False) as image:
+        return (len(decoding.frame_range(image)), *decoding.upright_size(image))
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -142,99 +191,75 @@ def image_files(folder: Path) -> list[Path]:
     Returns
     -------
     list of pathlib.Path
-        Files that end in ``.png``, ``.jpg``, ``.jpeg``, ``.gif`` or ``.bmp``, in the order of their names; without
-        hidden files.
+        Files that end in ``.png``, ``.jpg``, ``.jpeg``, ``.gif`` or ``.bmp`` in any case, in the natural order of their
+        names (``frame2`` before ``frame10``); without hidden files.
     """
-    return sorted(
-        file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
-    )
+    files = (file for file in folder.iterdir() if not file.name.startswith("."))
+    return sorted((file for file in files if file.suffix.lower() in IMAGE_SUFFIXES), key=natural_key)
 
 
-@contextmanager
-def _open_image(path: Path, decode: bool = True) -> Iterator[Any]:
-    """Open a file with Pillow; reading errors raised in the body become BadFile, too."""
-    from PIL import Image, UnidentifiedImageError
+def natural_key(path: str | Path) -> Any:
+    """A sort key that compares the numbers in a name by their value, and equal ones by the whole name.
 
-    try:
-        with Image.open(path) as image:
-            if decode:
-                image.load()
-            yield image
-    except BadFile:
-        raise
-    except UnidentifiedImageError:
-        raise BadFile(f"{path} is not a supported image file.", _HINT) from None
-    except (
-        *(
-            OSError,
-            EOFError,
-            SyntaxError,
-            ValueError,
-            IndexError,
-            TypeError,
-            struct.error,
-        ),  # raised for truncated files
-        Image.DecompressionBombError,
-    ) as error:
-        raise BadFile(f"{path} can't be read: {_reason(error)}.", _HINT) from error
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file or folder, or its name.
+
+    Returns
+    -------
+    object
+        The key.
+
+    Examples
+    --------
+    >>> sorted(["frame10.png", "frame1.png", "frame2.png"], key=zoo.natural_key)
+    ['frame1.png', 'frame2.png', 'frame10.png']
+    """
+    name = os.path.basename(path)
+    parts = re.split(r"(\d+)", os.path.splitext(name)[0])  # text, digits, text, digits, ..., text
+    return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
 
 
-def _upright_size(image: Any) -> tuple[int, int]:
-    """Height and width after rotation by the EXIF orientation."""
-    from PIL import ExifTags
-
-    transposed = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) > 4
-    return (image.width, image.height) if transposed else (image.height, image.width)
-
-
-def _to_tensor(image: Any, channels: int) -> Tensor:
-    """A Pillow image as (channels, H, W) in [0, 1]: rotated by its EXIF orientation, on a black background."""
-    from PIL import Image, ImageOps
-    from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype
-
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I") or image.mode == "F":  # more than 8 bits; Pillow's convert would clip to 255
-        values = np.asarray(image).astype(np.float32) / (1 if image.mode == "F" else 65535)
-        return torch.from_numpy(values).clamp(0, 1).expand(channels, -1, -1).clone()
-    if "A" in image.mode or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-    converted = image.convert("L" if channels == 1 else "RGB")
-    return to_dtype(pil_to_tensor(converted), torch.float32, scale=True)  # type: ignore[no-any-return]
+def _read_still(path: Path, channels: int, max_value: int | None) -> tuple[Tensor, bool]:
+    """An image (channels, H, W), and whether it has 16 bits."""
+    with decoding.open_image(path) as image:
+        decoding.refuse_animation(image, path)
+        if not decoding.is_16_bit(image, path):
+            return decoding.to_tensor(image, channels), False
+        values = decoding.values_of_16_bit(image, path)
+    return decoding.scale_16_bit(values, path, channels, max_value or decoding.MAX_16_BIT), True
 
 
-def _load_array(path: Path) -> Any:
-    """The array of an ``.npy`` file, memory-mapped, or the only one of an ``.npz`` file."""
-    try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            names = list(loaded)
-            if len(names) != 1:
-                raise BadFile(f"{path} holds {len(names)} arrays ({', '.join(names)}), but should hold one.")
-            return loaded[names[0]]
-    except BadFile:
-        raise
-    except tokenize.TokenError as error:  # NumPy parses the header as a Python expression
-        raise BadFile(f"{path} can't be read: its header is damaged.", _HINT) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        # NumPy assumes that unknown content is a pickle, and its message suggests allow_pickle=True.
-        pickled = isinstance(error, ValueError) and ("pickle" in str(error) or "Python objects" in str(error))
-        reason = "it holds Python objects or is not an array" if pickled else _reason(error)
-        raise BadFile(f"{path} can't be read: {reason}.", _HINT) from error
+def _read_frame(image: Image.Image, number: int, path: Path, channels: int) -> Tensor:
+    image.seek(number)
+    if decoding.is_16_bit(image, path):
+        raise BadFile(f"{path} is an animation of 16 bits per channel.", "Save it with 8 bits, or frame by frame.")
+    return decoding.to_tensor(image, channels)
 
 
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).rstrip(".")
+def _read_folder(path: Path, channels: int, start: int, stop: int | None, max_value: int | None) -> Tensor:
+    files = _frame_files(path)
+    stills = [(file, *_read_still(file, channels, max_value)) for file in files[start:stop]]
+    deep = [(file, image) for file, image, is_16_bit in stills if is_16_bit]
+    if deep and max_value is None:
+        file, image = max(deep, key=lambda one: float(one[1].max()))
+        decoding.refuse_few_bits(round(float(image.max()) * decoding.MAX_16_BIT), file)
+    return _stack([(file, image) for file, image, _ in stills], path, start)
 
 
-def _load_clip_array(path: Path) -> Any:
-    """The array of a file as (T, H, W, C)."""
-    array = _load_array(path)
-    if array.ndim not in (3, 4):
-        raise BadFile(f"{path} holds an array of shape {array.shape}, but should hold (T, H, W) or (T, H, W, C).")
-    return array if array.ndim == 4 else array[..., None]
+def _frame_files(folder: Path) -> list[Path]:
+    """The images in a folder, unless there are also some of a format that is not read."""
+    files = image_files(folder)
+    missing = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in _OTHER_SUFFIXES)
+    missing = [name for name in missing if not name.startswith(".")]
+    if files and missing:
+        raise BadFile(
+            f"{folder} holds {missing[0]}, which would be missing among the frames: only {', '.join(IMAGE_SUFFIXES)} "
+            "are read.",
+            "Convert all frames to PNG.",
+        )
+    return files
 
 
 def _stack(frames: list[tuple[Path, Tensor]], path: Path, start: int) -> Tensor:
@@ -252,36 +277,6 @@ def _stack(frames: list[tuple[Path, Tensor]], path: Path, start: int) -> Tensor:
                 "All frames of a clip should have the same size.",
             )
     return torch.stack([frame for _, frame in frames])
-
-
-def _unit_range(array: Any, path: Path) -> Tensor:
-    """An array (H, W, C), uint8, bool or floating-point in [0, 1], as a tensor (C, H, W) in [0, 1]."""
-    if array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:
-        raise BadFile(
-            f"{path} holds images of shape {array.shape}, but should hold (H, W) or (H, W, C) with 1 or 3 channels."
-        )
-    if array.dtype == np.uint8:
-        return torch.from_numpy(np.array(array)).permute(2, 0, 1).float() / 255
-    if array.dtype == np.bool_ or np.issubdtype(array.dtype, np.floating):
-        values = torch.from_numpy(array.astype(np.float32)).permute(2, 0, 1)
-        if not ((values >= 0) & (values <= 1)).all():
-            raise BadFile(
-                f"{path} holds values from {float(values.min()):.4g} to {float(values.max()):.4g}.",
-                "Floating-point values should be in [0, 1]; values in 0..255 should be stored as uint8.",
-            )
-        return values
-    raise BadFile(f"{path} holds {array.dtype}.", "It should hold uint8, or floating-point values in [0, 1].")
-
-
-def _with_channels(image: Tensor, channels: int) -> Tensor:
-    """An image (C, H, W) converted to gray (1, H, W) or RGB (3, H, W)."""
-    if image.shape[0] == channels:
-        return image
-    if channels == 1:
-        from torchvision.transforms.v2.functional import rgb_to_grayscale
-
-        return rgb_to_grayscale(image)  # type: ignore[no-any-return]
-    return image.expand(channels, -1, -1).clone()
 
 
 def _size(frame: Tensor) -> str:

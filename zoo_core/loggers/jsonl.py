@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zoo_core.errors import BadFile
-from zoo_core.files import copy_aside, refuse_irregular, set_aside, write_atomically
+from zoo_core.files import copy_aside, set_aside, stat_regular, write_atomically
 from zoo_core.hookspecs import hookimpl
 from zoo_core.runs.metrics import format_line, parse_line
 from zoo_core.runs.run import Run
@@ -34,7 +34,7 @@ class MetricsFile:
             path.touch()
             return
         try:
-            refuse_irregular(path)
+            stat_regular(path)
             content = path.read_bytes()
         except OSError as error:  # BadFile is one
             reason = error.message if isinstance(error, BadFile) else f"{path} can't be read: {error.strerror}."

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
+import re
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,14 +38,38 @@ def examples_are_mappings(subject: Subject) -> None:
 
 @check(
     "dataset",
-    "The fingerprint is reproducible, so that metrics are compared only if they were measured on the same data.",
-    "Compute fingerprint() from the data and the settings that affect them, and from nothing else.",
+    "The fingerprint is 64 hexadecimal digits and reproducible, so that data are the same if their fingerprints are.",
+    "Compute fingerprint() with zoo.fingerprint_files or zoo.fingerprint_tensors, from the data and the settings that "
+    "affect them, and from nothing else.",
 )
 def fingerprint_is_reproducible(subject: Subject) -> None:
     splits_of(subject)
-    one, other = (fingerprint_of(_build(subject)) for _ in range(2))
-    require(isinstance(one, str) and bool(one), f"the fingerprint is {one!r}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        prints = []
+        for seed in (1, 2):
+            torch.default_generator.manual_seed(seed)
+            np.random.seed(seed)
+            random.seed(seed)
+            prints.append(fingerprint_of(_build(subject)))
+    one, other = prints
+    require(bool(re.fullmatch("[0-9a-f]{64}", str(one))), f"the fingerprint is {one!r}")
     require(one == other, f"the fingerprint is {one} and then {other}")
+
+
+@check(
+    "dataset",
+    "The fingerprint does not change the random state, so that looking at the data does not change a run.",
+    "Use generators of your own in fingerprint() and in what it calls.",
+)
+def fingerprint_keeps_the_random_state(subject: Subject) -> None:
+    splits_of(subject)
+    dataset = _build(subject)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        before = _random_state()
+        dataset.fingerprint()
+    require(_random_state() == before, "it draws random numbers from a global generator")
 
 
 @check(
@@ -74,6 +101,11 @@ def splits_of(subject: Subject) -> tuple[Examples, Examples]:
     if not len(train) or not len(test):
         raise Skip("a split is empty")
     return train, test
+
+
+def _random_state() -> tuple[Any, ...]:
+    _, keys, *position = np.random.get_state(legacy=True)
+    return torch.get_rng_state().tolist(), list(keys), position, random.getstate()
 
 
 def _key(example: Mapping[str, Any]) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 
 from zoo_core.config.paths import weights_folder
 from zoo_core.errors import BadFile
-from zoo_core.files import refuse_irregular, sha256_of, write_atomically
+from zoo_core.files import sha256_of, stat_regular, write_atomically
 from zoo_core.weights.header import read_listing
 
 
@@ -35,7 +35,7 @@ def check(path: Path, again: bool = False) -> Checked:
     Raises:
         BadFile: if the file does not exist or is not a regular file.
     """
-    refuse_irregular(path, "Give a .safetensors file.")
+    stat_regular(path, "Give a .safetensors file.")
     status = path.stat()
     cache_file = weights_folder() / "checked" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
     now = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)

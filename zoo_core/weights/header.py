@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from zoo_core.config.recipe_files import NAME
 from zoo_core.errors import BadFile, one_line
-from zoo_core.files import parse_json, refuse_irregular
+from zoo_core.files import parse_json, stat_regular
 
 FORMAT = 1
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib"}
@@ -134,7 +134,7 @@ def read_header(path: Path) -> Header:
     Raises:
         BadFile: if the file does not exist, is not a safetensors file, or was not written by zoo.
     """
-    refuse_irregular(path, _GIVE_A_FILE)
+    stat_regular(path, _GIVE_A_FILE)
     refuse_pickle(path)
     metadata, tensors = read_listing(path)
     if "zoo" not in metadata:
@@ -153,7 +153,7 @@ def read_listing(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, tuple
     """
     from safetensors import SafetensorError, safe_open
 
-    refuse_irregular(path, _GIVE_A_FILE)
+    stat_regular(path, _GIVE_A_FILE)
     try:
         _check_header_length(path)
         with safe_open(path, framework="numpy") as file:

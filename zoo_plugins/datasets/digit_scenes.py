@@ -17,6 +17,7 @@ from zoo_plugins.datasets.sprites import Digits
 
 _FOREGROUND = 128  # a pixel belongs to a digit if its value is at least this
 _TRAIN, _VALIDATION, _TEST = range(3)
+_VERSION = 1  # of the generator; it is raised whenever the scenes of the same settings change
 
 
 class DigitScenes(zoo.Dataset):
@@ -56,8 +57,8 @@ class DigitScenes(zoo.Dataset):
         return zoo.GeneratedExamples(self._scenes(self._digits.test, _TEST), self.config.test_scenes)
 
     def fingerprint(self) -> str:
-        """Hash of the digits and of the settings that affect the examples."""
-        return str(self._digits.fingerprint(self.config).hexdigest()[:16])
+        """Hash of the digits, of the settings that affect the scenes, and of the version of the generator."""
+        return self._digits.fingerprint(self.config, _VERSION)
 
     def _scenes(self, digits: tuple[Tensor, Tensor], stream: int) -> Scenes:
         images, labels = digits

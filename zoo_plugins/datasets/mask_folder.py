@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import unicodedata
+import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 import zoo_core as zoo
+from zoo_plugins.datasets import own_files
+from zoo_plugins.datasets.mask_classes import MaskClasses
 from zoo_plugins.datasets.splits import split
 
-IGNORE_INDEX = 255  # of the masks that this dataset returns
 Pair = tuple[Path, Path]
 
 
@@ -28,11 +25,12 @@ class MaskFolder(zoo.Dataset):
     """Pairs as ``{"image": (C, H, W) in [0, 1], "mask": (H, W) int64}``; in the mask 255 is the ignore index.
 
     ``folder/images/NAME.*`` is an image and ``folder/masks/NAME.png`` its mask: a palette or grayscale PNG whose pixel
-    values are class indices. Files are read on access.
+    values are class indices, or those in ``class_values``. All files are checked by the first call of a method, and
+    read again on access.
 
     Raises (from each method):
-        zoo.ZooError: if the folder can't be read, an image or a mask is missing, their sizes differ, or a mask contains
-            an unknown class index. The message names the file.
+        zoo.ZooError: if the folder or a file can't be read, an image or a mask is missing, their sizes differ, or a
+            mask contains an unknown class index. The message names the file.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -40,7 +38,13 @@ class MaskFolder(zoo.Dataset):
         folder: str = zoo.setting(help="folder that contains `images` and `masks`")
         num_classes: int = zoo.setting(help="number of classes; class indices start at 0", ge=2, le=255)
         ignore_index: int = zoo.setting(255, "pixel value in the mask files that is ignored", ge=0, le=255)
+        class_values: tuple[int, ...] = zoo.setting(
+            (), "pixel values of class 0, 1, … in the mask files, such as [0,255]; empty: the class indices"
+        )
         color: Literal["rgb", "gray"] = zoo.setting("rgb", "3 channels or 1 channel")
+        max_value: int | None = zoo.setting(
+            None, "value of white in images of 16 bits, such as 4095 for a 12-bit camera; null: 65535", ge=1, le=65535
+        )
         height: int = zoo.setting(0, "height that images and masks are resized to; 0 keeps their height", ge=0)
         width: int = zoo.setting(0, "width that images and masks are resized to; 0 keeps their width", ge=0)
         validation_fraction: float = zoo.setting(0.1, "fraction of the pairs for validation, at least one", gt=0, lt=1)
@@ -59,23 +63,25 @@ class MaskFolder(zoo.Dataset):
         return Pairs(self._split[2], self.config)
 
     def fingerprint(self) -> str:
-        """Hash of the settings and of each file's name and size in bytes."""
+        """Hash of the settings and of the content of every file."""
         settings = {key: value for key, value in asdict(self.config).items() if key != "folder"}
-        files = [(file.name, file.stat().st_size) for part in self._split for pair in part for file in pair]
-        return hashlib.sha256(json.dumps([settings, files]).encode()).hexdigest()[:16]
+        files = [file for part in self._split for pair in part for file in pair]
+        return zoo.fingerprint_files(files, settings, folder=Path(self.config.folder).expanduser())
 
     @cached_property
     def _split(self) -> tuple[list[Pair], list[Pair], list[Pair]]:
-        folder = Path(self.config.folder).expanduser()
-        pairs = find_pairs(folder)
+        config = self.config
+        folder = Path(config.folder).expanduser()
+        pairs, notes = find_pairs(folder)
         if len(pairs) < 3:
             raise zoo.ZooError(
                 f"{folder} contains {len(pairs)} pairs of image and mask, but at least 3 are needed: for training, "
-                "validation and test.",
-                "Put images into `images` and masks with the same names into `masks`.",
+                f"validation and test{f' ({notes[0]})' if notes else ''}.",
+                "Put PNG or JPEG images into `images`, and PNG masks with the same names into `masks`.",
             )
-        _check_sizes(pairs, resized=bool(self.config.height and self.config.width))
-        config = self.config
+        notes += _check(pairs, config)
+        if notes:
+            warnings.warn(f"mask-folder: {'; '.join(notes)}.", stacklevel=4)
         return split(pairs, config.validation_fraction, config.test_fraction, config.split_seed)
 
 
@@ -84,16 +90,15 @@ class Pairs:
 
     def __init__(self, pairs: Sequence[Pair], config: MaskFolder.Config) -> None:
         self.pairs, self.config = pairs, config
+        self._classes = _classes(config)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         image_path, mask_path = self.pairs[index]
-        image = zoo.read_image(image_path, 3 if self.config.color == "rgb" else 1)
-        mask = read_mask(mask_path, self.config.num_classes, self.config.ignore_index)
-        mask = mask.where(mask != self.config.ignore_index, IGNORE_INDEX)
-        return resize(image, mask, self.config.height, self.config.width)
+        image = zoo.read_image(image_path, _channels(self.config), self.config.max_value or own_files.MAX_16_BIT)
+        return resize(image, self._classes.read(mask_path), self.config.height, self.config.width)
 
 
 def resize(image: Tensor, mask: Tensor, height: int, width: int) -> dict[str, Tensor]:
@@ -108,45 +113,34 @@ def resize(image: Tensor, mask: Tensor, height: int, width: int) -> dict[str, Te
     return {"image": image, "mask": mask}
 
 
-def read_mask(path: Path, num_classes: int, ignore_index: int) -> Tensor:
-    """The class indices (H, W) int64 of a mask file.
-
-    Raises:
-        zoo.ZooError: if the file can't be read, has color channels, or contains an unknown class index.
-    """
-    with _open(path) as file:
-        if file.mode not in ("P", "L", "1"):
-            raise zoo.ZooError(
-                f"{path} is an image of mode {file.mode}, but its pixels should be class indices.",
-                "Save it as a PNG with a palette (mode P) or in grayscale (mode L).",
-            )
-        mask = torch.from_numpy(np.array(ImageOps.exif_transpose(file)).astype(np.int64))
-    unknown = [index for index in mask.unique().tolist() if index >= num_classes and index != ignore_index]
-    if unknown:
-        raise zoo.ZooError(
-            f"{path} contains {', '.join(map(str, unknown[:5]))}, but class indices are 0 to {num_classes - 1}, and "
-            f"{ignore_index} is ignored.",
-            "Write `dataset.num_classes=…` or `dataset.ignore_index=…`, or fix the mask.",
-        )
-    return mask
-
-
-def find_pairs(folder: Path) -> list[Pair]:
-    """Images and masks of the same name, sorted by name.
+def find_pairs(folder: Path) -> tuple[list[Pair], list[str]]:
+    """Images and masks of the same name, in natural order, and a note on the files that are left out, if any.
 
     Raises:
         zoo.ZooError: if a folder can't be read, or an image or a mask is missing.
     """
     images, masks = (_by_name(folder / name) for name in ("images", "masks"))
+    found = {"images": images, "masks": masks}
+    rest = {name: own_files.left_out(folder / name, files.values()) for name, files in found.items()}
+    notes = [f"left out of {name}: {own_files.counted(entries)}" for name, entries in rest.items() if entries]
+    if images or masks:
+        _refuse_unpaired(folder, images, masks, notes)
+    return [(path, masks[name]) for name, path in images.items()], ["; ".join(notes)] if notes else []
+
+
+def _refuse_unpaired(folder: Path, images: dict[str, Path], masks: dict[str, Path], notes: list[str]) -> None:
+    lacking = []
     for files, others, missing in ((images, masks, "mask"), (masks, images, "image")):
         unpaired = [path for name, path in files.items() if name not in others]
         if unpaired:
             more = f", and {len(unpaired) - 1} more have none" if len(unpaired) > 1 else ""
-            raise zoo.ZooError(
-                f"{unpaired[0]} has no {missing} in {folder / f'{missing}s'}{more}.",
-                "An image and its mask have the same name without the suffix.",
-            )
-    return [(path, masks[name]) for name, path in images.items()]
+            lacking.append(f"{unpaired[0]} has no {missing} in {folder / f'{missing}s'}{more}")
+    if lacking:
+        left_out = f" ({'; '.join(notes)})" if notes else ""
+        raise zoo.ZooError(
+            f"{'; '.join(lacking)}{left_out}.",
+            "An image and its mask have the same name without the suffix, also in upper and lower case.",
+        )
 
 
 def _by_name(folder: Path) -> dict[str, Path]:
@@ -159,39 +153,47 @@ def _by_name(folder: Path) -> dict[str, Path]:
         ) from error
     by_name: dict[str, Path] = {}
     for file in files:
-        if by_name.setdefault(file.stem, file) is not file:
+        name = unicodedata.normalize("NFC", file.stem)  # macOS decomposes accents, other systems do not
+        if by_name.setdefault(name, file) is not file:
             raise zoo.ZooError(
-                f"{folder} contains {by_name[file.stem].name} and {file.name}, two files with the name '{file.stem}'.",
+                f"{folder} contains {by_name[name].name} and {file.name}, two files with the name '{file.stem}'.",
                 "Rename one of them and the file it is paired with.",
             )
     return by_name
 
 
-def _check_sizes(pairs: list[Pair], *, resized: bool) -> None:
-    """Reads only the headers of the files."""
-    first: tuple[int, int] | None = None
-    for image, mask in pairs:
-        image_size, mask_size = (zoo.clip_shape(path)[1:] for path in (image, mask))
-        if image_size != mask_size:
+def _check(pairs: Sequence[Pair], config: MaskFolder.Config) -> list[str]:
+    """Read all files once; notes on what is converted.
+
+    Raises:
+        zoo.ZooError: if one of them can't be used; the message names it.
+    """
+    images, masks = [image for image, _ in pairs], [mask for _, mask in pairs]
+    image_facts, mask_facts = zoo.check_images(images), zoo.check_masks(masks)
+    resized = bool(config.height and config.width)
+    for (image, mask), found, expected in zip(pairs, image_facts, mask_facts, strict=True):
+        if found.frames > 1:
+            raise zoo.BadFile(f"{image} holds {found.frames} frames, but should be one image.", "Give one frame.")
+        if (found.height, found.width) != (expected.height, expected.width):
             raise zoo.ZooError(
-                f"{image} is {image_size[0]} x {image_size[1]}, but its mask {mask} is "
-                f"{mask_size[0]} x {mask_size[1]}.",
+                f"{image} is {found.height} x {found.width}, but its mask {mask} is {expected.height} x "
+                f"{expected.width}.",
                 "Give a mask of the same size as its image.",
             )
-        first = first or image_size
-        if not resized and image_size != first:
+        first = image_facts[0]
+        if not resized and (found.height, found.width) != (first.height, first.width):
             raise zoo.ZooError(
-                f"{image} is {image_size[0]} x {image_size[1]}, but {pairs[0][0].name} is {first[0]} x {first[1]}.",
+                f"{image} is {found.height} x {found.width}, but {images[0].name} is {first.height} x {first.width}.",
                 "Write for example `dataset.height=128 dataset.width=128` to resize all images and masks.",
             )
+    own_files.check_depth(images, image_facts, config.max_value)
+    notes = own_files.conversions(images, image_facts, _channels(config))
+    return notes + _classes(config).check(masks, mask_facts)
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[Image.Image]:
-    try:
-        with Image.open(path) as file:
-            yield file
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise zoo.ZooError(
-            f"{path} can't be read: {error}.", "Give a PNG or JPEG file, and a mask as a PNG."
-        ) from error
+def _channels(config: MaskFolder.Config) -> int:
+    return 3 if config.color == "rgb" else 1
+
+
+def _classes(config: MaskFolder.Config) -> MaskClasses:
+    return MaskClasses(config.num_classes, config.class_values, config.ignore_index)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +16,7 @@ import zoo_core as zoo
 from zoo_plugins.datasets.mask_folder import resize
 from zoo_plugins.datasets.paths import data_root
 
+_TRIMAP_VALUES = {1, 2, 3}
 _VALIDATION_INTERVAL = 10  # every tenth image of trainval is for validation
 
 
@@ -25,10 +24,11 @@ class OxfordPets(zoo.Dataset):
     """Images as ``{"image": (3, H, W) in [0, 1], "mask": (H, W)}``: 0 animal, 1 background, 2 border.
 
     Reads the files of torchvision's dataset (``oxford-iiit-pet`` below the data root) and downloads them with
-    torchvision. Every tenth image of ``trainval`` is for validation.
+    torchvision. All files of a split are checked when it is first used. Every tenth image of ``trainval`` is for
+    validation.
 
     Raises (from each method):
-        zoo.ZooError: if files are missing and can't be downloaded.
+        zoo.ZooError: if files are missing and can't be downloaded, or a file is damaged.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -53,10 +53,9 @@ class OxfordPets(zoo.Dataset):
         return Pets(self._test, list(range(len(self._test))), self.config)
 
     def fingerprint(self) -> str:
-        """Hash of the size and of the file names of both splits."""
-        names = [str(path.name) for split in (self._trainval, self._test) for path in split._images]
-        contents = json.dumps([self.config.height, self.config.width, names])
-        return hashlib.sha256(contents.encode()).hexdigest()[:16]
+        """Hash of the size of the images and of the content of every file of both splits."""
+        files = [path for split in (self._trainval, self._test) for path in (*split._images, *split._segs)]
+        return zoo.fingerprint_files(files, {"height": self.config.height, "width": self.config.width})
 
     @cached_property
     def _trainval(self) -> Any:
@@ -79,6 +78,13 @@ class OxfordPets(zoo.Dataset):
                 f"Delete {folder} and set `dataset.download=true`, since torchvision does not complete a partial "
                 "download. Or copy the folders `images` and `annotations` there.",
             ) from error
+        zoo.check_images(images._images)
+        for path, trimap in zip(images._segs, zoo.check_masks(images._segs), strict=True):
+            if not {*trimap.values} <= _TRIMAP_VALUES:
+                raise zoo.BadFile(
+                    f"{path} contains {', '.join(map(str, trimap.values[:5]))}, but should contain 1, 2 and 3.",
+                    "Download the dataset again.",
+                )
         return images
 
 

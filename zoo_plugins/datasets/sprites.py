@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
@@ -39,10 +37,10 @@ class Digits:
     def test(self) -> tuple[Tensor, Tensor]:
         return self._database.test
 
-    def fingerprint(self, config: Any) -> Any:
-        """A hash object, which can be updated, of the digits and of the settings that affect the examples."""
+    def fingerprint(self, config: Any, version: int, **more: Any) -> str:
+        """A hash of the digits, of the settings that affect the examples, and of the version of their generator."""
         settings = {key: value for key, value in asdict(config).items() if key not in _LOCATION_SETTINGS}
-        return hashlib.sha256(json.dumps([self._database.fingerprint, settings]).encode())
+        return self._database.fingerprint({**settings, "version": version, **more})
 
     @cached_property
     def _database(self) -> mnist_digits.Database:

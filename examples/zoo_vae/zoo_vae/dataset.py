@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +37,10 @@ class IDXFolder(zoo.Dataset):
 
     def fingerprint(self) -> str:
         """A hash of the contents of the files."""
-        digest = hashlib.sha256()
-        for prefix in (self.config.train, self.config.test):
-            for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"):
-                digest.update(_find(self.config.folder, prefix, kind).read_bytes())
-        return digest.hexdigest()[:16]
+        kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
+        prefixes = (self.config.train, self.config.test)
+        files = [_find(self.config.folder, prefix, kind) for prefix in prefixes for kind in kinds]
+        return zoo.fingerprint_files(files, {})
 
     def _split(self, prefix: str) -> zoo.InMemory:
         images = _read(_find(self.config.folder, prefix, "images-idx3-ubyte"), dimensions=3)

@@ -1,5 +1,8 @@
 """Reading images and clips: every supported mode and format, and the errors for anything else."""
 
+import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,20 @@ def save_array(path, values):
 def to_uint8(tensor):
     """(C, H, W) in [0, 1] as uint8 (H, W, C)."""
     return (tensor * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def save_png_16(path, channels, color_type):
+    """A PNG of 16 bits per channel, which Pillow does not write in colors."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    values = np.random.default_rng(0).integers(0, 65536, (6, 8 * channels)).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", 8, 6, 16, color_type, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path
 
 
 def noise(count, side=6, seed=0):
@@ -87,13 +104,44 @@ def test_a_bilevel_image_is_0_and_1(tmp_path):
     assert zoo.read_image(path, 1).tolist() == [[[0.0, 1.0, 0.0]]]
 
 
-@pytest.mark.parametrize("brightest", [65535, 1000, 200, 1])
-def test_sixteen_bit_values_are_divided_by_65535_however_dark_the_image_is(tmp_path, brightest):
+@pytest.mark.parametrize("brightest", [65535, 4096, 0])
+def test_sixteen_bit_values_are_divided_by_65535(tmp_path, brightest):
     path = save_image(tmp_path / "a.png", np.array([[0, brightest]], dtype=np.uint16))
     with Image.open(path) as image:
         assert image.mode == "I;16"
     expected = torch.tensor([[0, brightest / 65535]]).expand(3, 1, 2)
     torch.testing.assert_close(zoo.read_image(path, 3), expected)
+    torch.testing.assert_close(zoo.read_frames(tmp_path, 3)[0], expected)
+
+
+@pytest.mark.parametrize(("brightest", "white"), [(4095, 4095), (3808, 4095), (1000, 1023), (200, 255), (1, 255)])
+def test_sixteen_bit_files_of_fewer_bits_need_the_value_of_white(tmp_path, brightest, white):
+    path = save_image(tmp_path / "a.png", np.array([[0, brightest]], dtype=np.uint16))
+    for read in (lambda: zoo.read_image(path, 3), lambda: zoo.read_frames(tmp_path, 3)):
+        with pytest.raises(BadFile, match=f"is a 16-bit image whose values end at {brightest}:") as refused:
+            read()
+        assert f"max_value={white}" in refused.value.hint
+    expected = torch.tensor([[[0, brightest / white]]])
+    torch.testing.assert_close(zoo.read_image(path, 1, max_value=white), expected)
+    torch.testing.assert_close(zoo.read_frames(tmp_path, 1, max_value=white)[0], expected)
+    torch.testing.assert_close(zoo.read_image(path, 1, max_value=65535), torch.tensor([[[0, brightest / 65535]]]))
+    if brightest > 1:
+        with pytest.raises(BadFile, match=f"holds values up to {brightest}, but max_value is {brightest - 1}"):
+            zoo.read_image(path, 1, max_value=brightest - 1)
+
+
+def test_a_dark_frame_among_bright_ones_is_read(tmp_path):
+    for number, brightest in enumerate((100, 60000)):
+        save_image(tmp_path / f"{number}.png", np.array([[0, brightest]], dtype=np.uint16))
+    assert zoo.read_frames(tmp_path, 1)[0].max() == pytest.approx(100 / 65535)
+
+
+@pytest.mark.parametrize("color_type", [2, 4, 6])
+def test_sixteen_bits_with_colors_or_transparency_are_refused(tmp_path, color_type):
+    path = save_png_16(tmp_path / "a.png", {2: 3, 4: 2, 6: 4}[color_type], color_type)
+    for read in (lambda: zoo.read_image(path, 3), lambda: zoo.read_frames(path, 3), lambda: zoo.check_images([path])):
+        with pytest.raises(BadFile, match="has 16 bits per channel and colors or transparency"):
+            read()
 
 
 def test_a_jpeg_is_close_to_the_saved_image(tmp_path):
@@ -187,8 +235,12 @@ def test_a_pickle_in_an_array_file_is_refused_and_never_executed(tmp_path, name)
     ("name", "content", "message"),
     [
         ("a.png", b"not an image", "is not a supported image file."),
-        ("a.png", b"", "is not a supported image file."),
+        ("a.png", b"", "is empty."),
         ("a.txt", b"hello", "is not a supported image file."),
+        ("a.png", b"II*\0" + bytes(100), "is a TIFF file."),
+        ("a.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", "is a PostScript file."),
+        ("a.jpg", b"RIFF\x1a\0\0\0WEBPVP8 ", "is a WebP file."),
+        ("a.png", b"P6 2 2 255 " + bytes(12), "is not a supported image file."),
         ("a.npy", b"not an array", "can't be read: it holds Python objects or is not an array."),
         ("a.npy", b"", "can't be read: No data left in file."),
         ("a.npy", b"\x93NUMPY\x01\x00\x0c\x00{'descr': (((", "can't be read: its header is damaged."),
@@ -212,8 +264,23 @@ def test_a_missing_file_is_reported(tmp_path, name):
 
 
 def test_a_folder_is_not_an_image(tmp_path):
-    with pytest.raises(BadFile, match="can't be read: Is a directory"):
+    with pytest.raises(BadFile, match="is a folder, but should be a file"):
         zoo.read_image(tmp_path, 1)
+
+
+def test_only_regular_files_are_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    (tmp_path / "broken.png").symlink_to("nowhere.png")
+    (tmp_path / "pipe.npy").symlink_to("pipe.png")
+    kinds = {"pipe.png": "is a pipe", "device.png": "is a device", "broken.png": "is a link to nowhere.png, which does"}
+    for name, kind in {**kinds, "pipe.npy": "is a pipe"}.items():
+        for read in (zoo.clip_shape, lambda path: zoo.read_image(path, 1), lambda path: zoo.read_frames(path, 1)):
+            with pytest.raises(BadFile, match=kind):
+                read(tmp_path / name)
+    image = save_image(tmp_path / "image.bin", GRAY.copy(), format="PNG")
+    (tmp_path / "link.png").symlink_to(image)
+    assert zoo.read_image(tmp_path / "link.png", 1).shape == (1, 6, 8)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
@@ -265,6 +332,7 @@ def clips(tmp_path, frames):
         save_image(folder / f"{number:03d}.png", frame)
     (folder / "notes.txt").write_text("not a frame")
     save_image(folder / ".hidden.png", frames[0])
+    (folder / "._000.tif").write_bytes(b"written by macOS")
     np.savez(tmp_path / "one.npz", frames=frames)
     return [
         folder,
@@ -308,9 +376,69 @@ def test_an_image_is_a_clip_of_one_frame(tmp_path):
     assert torch.equal(zoo.read_frames(path, 1)[0], zoo.read_image(path, 1))
 
 
-def test_a_gif_read_as_an_image_is_its_first_frame(tmp_path):
-    path = save_gif(tmp_path / "a.gif", noise(3))
-    assert torch.equal(zoo.read_image(path, 1), zoo.read_frames(path, 1)[0])
+@pytest.mark.parametrize("name", ["a.gif", "a.png"])
+def test_an_animation_is_a_clip_and_no_image(tmp_path, name):
+    path = save_gif(tmp_path / name, noise(3))
+    assert zoo.read_frames(path, 1).shape == (3, 1, 6, 6)
+    assert zoo.clip_shape(path) == (3, 6, 6)
+    for read in (lambda: zoo.read_image(path, 1), lambda: zoo.read_frames(tmp_path, 1)):
+        with pytest.raises(BadFile, match=r"holds 3 frames, but should be one image") as refused:
+            read()
+        assert refused.value.hint == "Give one of its frames, or give the file itself where a clip is expected."
+
+
+def test_the_image_for_other_programs_is_no_frame_of_an_animated_png(tmp_path):
+    first, *others = map(Image.fromarray, noise(4))
+    first.save(tmp_path / "a.png", save_all=True, append_images=others, default_image=True)
+    assert zoo.clip_shape(tmp_path / "a.png") == (3, 6, 6)
+    assert np.array_equal(to_uint8(zoo.read_frames(tmp_path / "a.png", 1)[0])[..., 0], noise(4)[1])
+
+
+def test_a_photo_with_a_second_image_inside_is_one_image(tmp_path):
+    first, second = (Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (200, 20))
+    first.save(tmp_path / "a.mpo", format="MPO", save_all=True, append_images=[second])
+    path = (tmp_path / "a.mpo").rename(tmp_path / "a.jpg")
+    assert zoo.clip_shape(path) == (1, 16, 16)
+    assert zoo.read_image(path, 3).mean() > 0.7
+    assert zoo.read_frames(path, 3).shape == (1, 3, 16, 16)
+
+
+def test_cmyk_is_converted_if_the_file_says_how_it_is_stored(tmp_path):
+    image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))  # red
+    image.save(tmp_path / "a.jpg", quality=95)
+    content = (tmp_path / "a.jpg").read_bytes()
+    start = content.index(b"\xff\xee")  # the segment of Adobe
+    length = struct.unpack(">H", content[start + 2 : start + 4])[0]
+    red = zoo.read_image(tmp_path / "a.jpg", 3)
+    assert red[0].min() > 0.9 > 0.1 > red[1:].max()
+    (tmp_path / "a.jpg").write_bytes(content[:start] + content[start + 2 + length :])
+    with pytest.raises(BadFile, match="is a CMYK image that does not say whether its values are inverted"):
+        zoo.read_image(tmp_path / "a.jpg", 3)
+
+
+def test_an_orientation_after_the_pixels_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save_image(tmp_path / "a.png", COLOR, exif=exif)
+    content = path.read_bytes()
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + struct.unpack(">I", content[start : start + 4])[0]
+    path.write_bytes(content[:start] + content[end:-12] + content[start:end] + content[-12:])
+    assert zoo.clip_shape(path) == (1, 8, 6)
+    assert zoo.read_image(path, 3).shape == (3, 8, 6)
+    assert zoo.check_images([path])[0].height == 8
+
+
+def test_values_that_exceed_1_by_rounding_are_clipped(tmp_path):
+    path = save_array(tmp_path / "a.npy", np.array([[0, 1.0000002]]))
+    assert zoo.read_image(path, 1).tolist() == [[[0, 1]]]
+
+
+def test_an_image_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
+    path = save_image(tmp_path / "a.png", np.zeros((60, 60), np.uint8))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(BadFile, match="can't be read: Image size"):
+        zoo.read_image(path, 1)
 
 
 def test_a_frame_of_another_size_is_named(tmp_path):
@@ -356,6 +484,26 @@ def test_an_npz_file_of_several_arrays_is_refused_with_their_names(tmp_path):
 
 
 def test_image_files_are_sorted_by_name_without_hidden_ones(tmp_path):
-    for name in ("b.PNG", "a.jpeg", ".c.png", "d.txt", "c.bmp"):
+    for name in ("b.PNG", "a.jpeg", ".c.png", "._b.PNG", "d.txt", "c.bmp"):
         (tmp_path / name).touch()
     assert [path.name for path in zoo.image_files(tmp_path)] == ["a.jpeg", "b.PNG", "c.bmp"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["frame1.png", "frame2.png", "frame10.png"],
+        ["a.png", "a1.png", "a1b2.png", "a1b10.png", "a2.png"],
+        ["0.png", "00.png", "000.png", "01.png", "1.png", "002.png"],
+        ["x\u0662.png", "x\u0663.png", "x\u0661\u0660.png"],  # Arabic digits
+        ["2024-1-9.png", "2024-1-10.png", "2024-11-1.png"],
+        ["²1.png", "²2.png", "²10.png"],  # a superscript is no digit
+        ["1a.png", "10a.png", "a.png"],
+        ["t9.BMP", "t10.PNG", "t11.jpg"],
+    ],
+)
+def test_names_are_in_natural_order(tmp_path, names):
+    for name in reversed(names):
+        (tmp_path / name).touch()
+    assert [path.name for path in zoo.image_files(tmp_path)] == names
+    assert sorted(set(names), key=zoo.natural_key) == names

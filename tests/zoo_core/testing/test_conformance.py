@@ -59,6 +59,8 @@ def test_a_correct_component_passes(catalog):
             "'point' of training batch 0 differs when it is loaded again: it depends on something that",
         ),
         ("restless", "fingerprint-is-reproducible", "and then"),
+        ("brief", "fingerprint-is-reproducible", "the fingerprint is '0123456789abcdef'"),
+        ("draws", "fingerprint-keeps-the-random-state", "draws random numbers from a global generator"),
         ("leaky", "train-and-test-splits-are-disjoint", "is one of the first train examples"),
         ("with-idle", "training-lowers-a-loss", "no loss decreases in 30 steps: loss from"),
         ("with-attached", "step-returns-detached-scalars", "'extra' is not detached from the graph"),

@@ -360,9 +360,9 @@ def test_one_line_escapes_and_shortens():
 
 
 FILES = {
-    "a device": (lambda path: path.symlink_to("/dev/zero"), "is a device or a pipe, but should be a file"),
-    "a full device": (lambda path: path.symlink_to("/dev/full"), "is a device or a pipe, but should be a file"),
-    "a pipe": (os.mkfifo, "is a device or a pipe, but should be a file"),
+    "a device": (lambda path: path.symlink_to("/dev/zero"), "is a device, but should be a file"),
+    "a full device": (lambda path: path.symlink_to("/dev/full"), "is a device, but should be a file"),
+    "a pipe": (os.mkfifo, "is a pipe, but should be a file"),
     "a link to nothing": (lambda path: path.symlink_to("gone"), "does not exist. It is a link to gone."),
     "a link to itself": (lambda path: path.symlink_to(path), "can't be read: Too many levels of symbolic links"),
 }

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 import zoo_core as zoo
-from zoo_plugins.datasets.frame_folder import FrameFolder
+from zoo_plugins.datasets.frame_folder import FrameFolder, find_clips
 
 
 @pytest.fixture(scope="module")
@@ -119,24 +120,80 @@ def test_a_clip_of_the_length_of_a_window_has_one_window(tmp_path, digits):
     assert [len(split) for split in splits(make(tmp_path, frames_in=4, frames_out=3))] == [1, 1, 1]
 
 
-def test_frames_are_sorted_by_file_name(tmp_path, digits):
+def test_frames_are_in_the_natural_order_of_their_names(tmp_path, digits):
     for name in "abc":
         (tmp_path / name).mkdir()
-        for index, stem in enumerate(("010", "009", "2")):
+        for index, stem in enumerate(("frame10", "frame009", "frame2")):
             Image.fromarray(digits[index]).save(tmp_path / name / f"{stem}.png")
     window = make(tmp_path).train()[0]
-    torch.testing.assert_close(window["past"][:, 0], torch.from_numpy(digits[[1, 0]]) / 255)
-    torch.testing.assert_close(window["future"][:, 0], torch.from_numpy(digits[[2]]) / 255)
+    torch.testing.assert_close(window["past"][:, 0], torch.from_numpy(digits[[2, 1]]) / 255)
+    torch.testing.assert_close(window["future"][:, 0], torch.from_numpy(digits[[0]]) / 255)
 
 
-def test_hidden_files_and_other_files_are_ignored(folder):
+def test_clips_are_in_the_natural_order_of_their_names(tmp_path, digits):
+    for number in (1, 2, 10, 11):
+        np.save(tmp_path / f"clip{number}.npy", digits[:3])
+    clips, notes = find_clips(tmp_path, make(tmp_path).config)
+    assert [clip.path.stem for clip in clips] == ["clip1", "clip2", "clip10", "clip11"]
+    assert notes == []
+
+
+def test_hidden_files_are_ignored(folder):
     before = [len(split) for split in splits(make(folder))]
     (folder / ".DS_Store").write_bytes(b"\0")
     (folder / ".hidden").mkdir()
-    (folder / "notes.txt").write_text("notes on the clips")
-    (folder / "images" / "notes.txt").write_text("notes on the frames")
+    (folder / "__MACOSX").mkdir()
+    (folder / "images" / "._000.png").write_bytes(b"\0")
     (folder / "images" / ".000.png.swp").write_bytes(b"\0")
     assert [len(split) for split in splits(make(folder))] == before
+
+
+def test_other_files_are_counted_by_their_endings(folder):
+    (folder / "clip.MP4").write_bytes(b"a video")
+    (folder / "README").write_text("notes on the clips")
+    for name in ("notes.txt", "times.txt"):
+        (folder / "images" / name).write_text("notes on the frames")
+    with pytest.warns(
+        UserWarning, match=r"left out: 1 file without an ending, 1 file ending in \.mp4, 2 files ending in \.txt"
+    ):
+        make(folder).train()
+
+
+def test_frames_of_a_format_that_is_not_read_are_an_error(folder, digits):
+    Image.fromarray(digits[0]).save(folder / "images" / "009.tif")
+    with pytest.raises(zoo.BadFile, match=r"images holds 009\.tif, which would be missing among the frames") as error:
+        make(folder).train()
+    assert error.value.hint == "Convert all frames to PNG."
+
+
+def test_each_animation_in_a_sub_folder_is_a_clip(tmp_path, digits):
+    for group in ("run", "walk"):
+        (tmp_path / group).mkdir()
+        for number in (1, 2):
+            save_gif(digits[50 * number : 50 * number + 5], tmp_path / group / f"{number}.gif")
+    assert sum(len(split) for split in splits(make(tmp_path))) == 4 * 3
+    assert make(tmp_path).train()[0]["past"].shape == (2, 1, 28, 28)
+    Image.fromarray(digits[0]).save(tmp_path / "run" / "still.png")
+    with pytest.raises(zoo.BadFile, match=r"run holds both an image, still\.png, and a clip of its own, 1\.gif"):
+        make(tmp_path).train()
+
+
+def test_single_images_may_be_gif_files(tmp_path, digits):
+    for name in "abc":
+        save_images(digits[:4], tmp_path / name, "gif")
+    torch.testing.assert_close(make(tmp_path).train()[0]["past"][:, 0], torch.from_numpy(digits[:2]) / 255)
+
+
+def test_images_of_16_bits_that_hold_fewer_need_the_value_of_white(tmp_path, digits):
+    for name in "abc":
+        save_images(digits[:3].astype(np.uint16) * 15, tmp_path / name)
+    with pytest.raises(zoo.BadFile, match="the values of all images of 16 bits end at 3825") as error:
+        make(tmp_path).train()
+    assert "dataset.max_value=4095" in error.value.hint
+    scaled = make(tmp_path, max_value=3825).train()[0]["past"][:, 0]
+    torch.testing.assert_close(scaled, torch.from_numpy(digits[:2]) / 255)
+    with pytest.raises(zoo.BadFile, match=r"holds values up to 3825, but dataset.max_value is 1023"):
+        make(tmp_path, max_value=1023).train()
 
 
 # -- the split ---------------------------------------------------------------
@@ -281,8 +338,15 @@ def test_the_fingerprint_depends_on_settings_and_files_but_not_on_the_folder(fol
     moved = folder.rename(tmp_path / "moved")
     assert make(moved).fingerprint() == one
     assert make(moved, stride=2).fingerprint() != one
-    np.save(moved / "array.npy", np.load(moved / "array.npy")[:-1])
-    assert make(moved).fingerprint() != one
+    for name in ("images/000.png", "animation.gif", "array.npy", "packed.npz"):
+        content = (moved / name).read_bytes()
+        changed = bytearray(content)
+        changed[-20] ^= 1
+        (moved / name).write_bytes(changed)
+        with suppress(zoo.BadFile):  # the change may damage the file
+            assert make(moved).fingerprint() != one
+        (moved / name).write_bytes(content)
+    assert make(moved).fingerprint() == one
 
 
 def test_its_recipe_trains_on_a_folder_of_clips(tmp_path, digits):
@@ -331,9 +395,12 @@ def test_clips_that_are_too_short_are_skipped_with_a_warning(ten, digits):
         np.save(ten / f"{name}.npy", digits[:2])
     (ten / "empty").mkdir()
     data = make(ten)
-    with pytest.warns(UserWarning, match="3 of 13 clips have fewer than 3 frames and are skipped: ") as warned:
+    with pytest.warns(UserWarning, match="frame-folder") as warned:
         data.train()
-    assert str(warned[0].message).endswith("empty, short.npy, shorter.npy.")
+    assert [str(one.message) for one in warned] == [
+        "frame-folder: 1 sub-folders contain no images or arrays (empty).",
+        "frame-folder: 2 of 12 clips have fewer than 3 frames and are skipped: short.npy, shorter.npy.",
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert set.union(*(clips_of(split) for split in splits(data))) == set("0123456789")
@@ -362,10 +429,28 @@ def test_an_array_of_another_shape_is_an_error_that_names_it(folder, digits):
 def test_a_frame_of_another_size_is_an_error_that_names_it(tmp_path, digits):
     for name in "abc":
         save_images([digits[0], digits[1][:20], digits[2]], tmp_path / name)
+    with pytest.raises(zoo.ZooError, match=r"001\.png is 20 x 28, but the first frame, 000\.png, is 28 x 28"):
+        make(tmp_path).train()
+
+
+def test_a_file_that_is_damaged_after_the_check_is_an_error_that_names_it(tmp_path, digits):
+    for name in "abc":
+        save_images(digits[:3], tmp_path / name)
     examples = make(tmp_path).train()
-    with pytest.raises(zoo.ZooError, match=r"001\.png is 20 x 28, but the first frame is 28 x 28"):
-        examples[0]
     for name in "abc":
         (tmp_path / name / "001.png").write_bytes(b"not an image")
     with pytest.raises(zoo.ZooError, match=r"001\.png"):
         examples[0]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text"])
+def test_a_damaged_frame_of_any_clip_is_found_before_the_first_window_is_read(tmp_path, digits, damage):
+    for name in "abc":
+        save_images(digits[:3], tmp_path / name)
+    for name in "abc":
+        whole = (path := tmp_path / name / "002.png").read_bytes()
+        path.write_bytes({"truncated": whole[:-30], "empty": b"", "text": b"text"}[damage])
+        with pytest.raises(zoo.BadFile) as error:
+            make(tmp_path).train()
+        assert str(path) in error.value.message
+        path.write_bytes(whole)

@@ -25,6 +25,7 @@ from repository import ROOT
 
 import zoo_core as zoo
 from zoo_core.config.settings import describe
+from zoo_core.weights.header import read_header
 from zoo_plugins.datasets import plugin
 from zoo_plugins.datasets.mnist import download as mnist_download
 from zoo_plugins.datasets.mnist import files as mnist_files
@@ -315,7 +316,8 @@ def test_the_full_set_has_70000_digits_equal_to_those_of_torchvision(tmp_path):
     dataset = make(root=str(root), source="full", download=False)
     check_examples(dataset.train(), 60_000)
     check_examples(dataset.test(), 10_000)
-    assert dataset.fingerprint().startswith("full-")
+    weights = ROOT / "zoo_plugins" / "classifier" / "digit-classifier-mnist.safetensors"
+    assert dataset.fingerprint() == read_header(weights).metadata["dataset"]
 
     found = mnist_files.find(root / "MNIST" / "raw", mnist_files.FULL)
     for name in (TEST_IMAGES, TEST_LABELS):
@@ -380,10 +382,11 @@ def test_a_damaged_subset_is_an_error(tmp_path, monkeypatch):
 def test_fingerprints_of_the_full_set_and_the_subset_differ_and_are_stable(database, raw, tmp_path):
     put(raw, database)
     full, subset = make(root=str(tmp_path)).fingerprint(), make(source="subset").fingerprint()
-    assert full.startswith("full-")
-    assert subset.startswith("subset-")
+    assert full != subset
+    assert len(full) == len(subset) == 64
     assert full == make(root=str(tmp_path), source="full").fingerprint()
     assert subset == make(source="subset", root="elsewhere").fingerprint()
+    assert subset != make(source="subset", validation_size=1).fingerprint()
 
 
 # -- no network --------------------------------------------------------------

@@ -102,6 +102,36 @@ def test_the_fingerprint_depends_on_the_size_and_the_file_lists(root):
     assert one != make(root).fingerprint()
 
 
+def test_the_fingerprint_notices_one_changed_pixel(root):
+    one = make(root).fingerprint()
+    assert len(one) == 64
+    path = root / "oxford-iiit-pet" / "annotations" / "trimaps" / f"{name_of(TRAINVAL + 1)}.png"
+    with Image.open(path) as image:
+        trimap = np.array(image)
+    changed = trimap.copy()
+    changed[3, 4] = 3 - changed[3, 4] % 3 % 2
+    assert (changed != trimap).sum() == 1
+    Image.fromarray(changed).save(path)
+    assert make(root).fingerprint() != one
+    Image.fromarray(trimap).save(path)
+    assert make(root).fingerprint() == one
+
+
+@pytest.mark.parametrize("number", [0, TRAINVAL])
+def test_a_damaged_file_is_found_before_the_first_example_is_read(root, number):
+    path = root / "oxford-iiit-pet" / "images" / f"{name_of(number)}.jpg"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(zoo.BadFile, match=rf"{name_of(number)}\.jpg can't be read"):
+        (make(root).train, make(root).test)[number > 0]()
+
+
+def test_a_trimap_with_another_value_is_an_error_that_names_it(root, digits):
+    path = root / "oxford-iiit-pet" / "annotations" / "trimaps" / f"{name_of(2)}.png"
+    Image.fromarray(trimap_of(digits[2]) * 80).save(path)
+    with pytest.raises(zoo.BadFile, match=r"beagle_2\.png contains 80, 160, 240, but should contain 1, 2 and 3"):
+        make(root).train()
+
+
 def test_its_recipe_trains_on_it(root, tmp_path):
     run = zoo.run(
         "unet-pets", f"dataset.root={root}", "dataset.height=32", "dataset.width=32", "dataset.download=false",

@@ -10,6 +10,8 @@ from typing import Any
 from torch.overrides import TorchFunctionMode
 
 from zoo_core.config.control import Control
+from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
+from zoo_core.data.image_decoding import stored_shape
 from zoo_core.data.image_io import clip_shape, read_frames, read_image
 from zoo_core.errors import BadFile, ZooError, one_line
 from zoo_core.model import Model
@@ -71,7 +73,8 @@ def _check_file(path: Path, control: Control) -> None:
         if control.kind == "image" and path.suffix.lower() == ".npy":
             read_image(path, 1)
             return
-        length, height, width = clip_shape(path)
+        is_array = path.suffix.lower() in ARRAY_SUFFIXES
+        length, height, width = clip_shape(path) if is_array else stored_shape(path)
         if height * width > MAX_PIXELS:
             raise BadFile(
                 f"{path} has {height} x {width} pixels, but at most {MAX_PIXELS:,} are allowed here.",

@@ -50,8 +50,8 @@ class MNIST(zoo.Dataset):
         return self._splits[2]
 
     def fingerprint(self) -> str:
-        """``full-`` or ``subset-``, depending on which was read, and a hash of the files."""
-        return self._database.fingerprint
+        """Hash of the digits and of the size of the validation split."""
+        return self._database.fingerprint({"validation_size": self.config.validation_size})
 
     @cached_property
     def _database(self) -> mnist_digits.Database:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -23,11 +22,18 @@ _SUBSET_TRAIN = 4000  # the first 4,000 digits (400 per class) are for training,
 
 @dataclass(frozen=True)
 class Database:
-    """``train`` and ``test``, each as images (N, 28, 28) uint8 and labels (N,) int64."""
+    """``train`` and ``test``, each as images (N, 28, 28) uint8 and labels (N,) int64.
+
+    ``checksums`` are those of the files, which were compared with their contents.
+    """
 
     train: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
-    fingerprint: str
+    checksums: tuple[str, ...]
+
+    def fingerprint(self, settings: Mapping[str, Any]) -> str:
+        """A hash of the digits and of ``settings``, which say what is made of them."""
+        return zoo.fingerprint_tensors({}, {**settings, "digits": self.checksums})
 
 
 def read(source: Source, root: str | None, may_download: bool) -> Database:
@@ -72,8 +78,8 @@ def _full(root: Path, may_download: bool) -> Database:
             raise DownloadFailed("dataset.download is false")
         contents |= download(missing, root, folder)
     train_images, train_labels, test_images, test_labels = (idx.parse(contents[name]) for name in mnist_files.FULL)
-    fingerprint = _fingerprint("full", mnist_files.FULL.values())
-    return Database((train_images, train_labels.long()), (test_images, test_labels.long()), fingerprint)
+    checksums = tuple(mnist_files.FULL.values())
+    return Database((train_images, train_labels.long()), (test_images, test_labels.long()), checksums)
 
 
 def _subset() -> Database:
@@ -84,8 +90,4 @@ def _subset() -> Database:
     labels = labels.long()
     train = images[:_SUBSET_TRAIN], labels[:_SUBSET_TRAIN]
     test = images[_SUBSET_TRAIN:], labels[_SUBSET_TRAIN:]
-    return Database(train, test, _fingerprint("subset", mnist_files.SUBSET.values()))
-
-
-def _fingerprint(source: str, checksums: Iterable[str]) -> str:
-    return f"{source}-{hashlib.sha256(' '.join(checksums).encode()).hexdigest()[:16]}"
+    return Database(train, test, tuple(mnist_files.SUBSET.values()))

@@ -1,0 +1,108 @@
+"""All images and masks of a dataset are read once, and what they are is known before the first step."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo_core as zoo
+from zoo_core.errors import BadFile
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+
+
+def palette_mask(path, indices, colors):
+    image = Image.fromarray(np.array(indices, np.uint8))
+    image.putpalette([value for color in colors for value in color])
+    image.save(path)
+    return path
+
+
+def test_facts_of_images_and_clips(tmp_path):
+    gray, darker = Image.fromarray(PIXELS[..., 0]), Image.fromarray(255 - PIXELS[..., 0])
+    deep = PIXELS[..., 0].astype(np.uint16) * 9
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    clear = Image.fromarray(PIXELS).convert("RGBA")
+    opaque = clear.copy()
+    clear.putpixel((0, 0), (1, 2, 3, 4))
+    images = {
+        "gray.png": (gray, {}, (1, 6, 8, 1, None, False)),
+        "color.bmp": (Image.fromarray(PIXELS), {}, (1, 6, 8, 3, None, False)),
+        "upright.jpg": (Image.fromarray(PIXELS), {"exif": exif}, (1, 8, 6, 3, None, False)),
+        "deep.png": (Image.fromarray(deep), {}, (1, 6, 8, 1, int(deep.max()), False)),
+        "clear.png": (clear, {}, (1, 6, 8, 3, None, True)),
+        "opaque.png": (opaque, {}, (1, 6, 8, 3, None, False)),
+        "clip.gif": (gray, {"save_all": True, "append_images": [darker]}, (2, 6, 8, 1, None, False)),
+        "cmyk.jpg": (Image.fromarray(PIXELS).convert("CMYK"), {}, (1, 6, 8, 4, None, False)),
+    }  # fmt: skip
+    for name, (image, options, _) in images.items():
+        image.save(tmp_path / name, **options)
+    np.save(tmp_path / "clip.npy", PIXELS[None].repeat(3, axis=0))
+    expected = [zoo.ImageFacts(*facts) for _, _, facts in images.values()]
+    paths = [tmp_path / name for name in images]
+    time.sleep(2.1)
+    for _ in range(2):
+        assert zoo.check_images([*paths, tmp_path / "clip.npy"]) == [*expected, zoo.ImageFacts(3, 6, 8, 3, None, False)]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "text", "fifo", "absent", "nan", "gif"])
+def test_one_bad_file_of_many_is_named(tmp_path, damage):
+    paths = [tmp_path / f"{number}.png" for number in range(40)]
+    for path in paths:
+        Image.fromarray(PIXELS).save(path)
+    bad = paths[31]
+    content = bytearray(bad.read_bytes())
+    bad.unlink()
+    if damage == "fifo":
+        os.mkfifo(bad)
+    elif damage == "nan":
+        bad = paths[31] = tmp_path / "bad.npy"
+        np.save(bad, np.full((3, 6, 8), np.nan))
+    elif damage == "gif":
+        bad = paths[31] = tmp_path / "bad.gif"
+        frames = [Image.fromarray(np.roll(PIXELS[..., 0], number)) for number in range(4)]
+        frames[0].save(bad, save_all=True, append_images=frames[1:])
+        bad.write_bytes(bad.read_bytes()[:-30])
+    elif damage != "absent":
+        content[content.index(b"IDAT") + 40] ^= 1
+        bad.write_bytes({"truncated": content[:-30], "flipped": content, "empty": b"", "text": b"text"}[damage])
+    with pytest.raises(BadFile) as error:
+        zoo.check_images(paths)
+    assert str(bad) in error.value.message
+
+
+def test_facts_of_masks(tmp_path):
+    Image.fromarray(np.array([[0, 3], [3, 255]], np.uint8)).save(tmp_path / "gray.png")
+    Image.fromarray(np.array([[0, 1], [0, 0]], bool)).save(tmp_path / "bits.png")
+    palette_mask(tmp_path / "colors.png", [[0, 2, 2]], [(0, 0, 0), (9, 9, 9), (255, 0, 0)])
+    found = zoo.check_masks([tmp_path / "gray.png", tmp_path / "colors.png"])
+    assert found == [
+        zoo.MaskFacts(2, 2, (0, 3, 255), "gray", {}),
+        zoo.MaskFacts(1, 3, (0, 2), "palette", {0: (0, 0, 0), 2: (255, 0, 0)}),
+    ]
+    assert zoo.check_masks([tmp_path / "bits.png"]) == [zoo.MaskFacts(2, 2, (0, 1), "1-bit", {})]
+    with pytest.raises(BadFile, match=r"bits\.png has one bit per pixel, so that white is 1, but .*gray\.png contains"):
+        zoo.check_masks([tmp_path / "gray.png", tmp_path / "bits.png"])
+
+
+def test_palettes_that_differ_are_refused(tmp_path):
+    black, red, green = (0, 0, 0), (255, 0, 0), (0, 255, 0)
+    one = palette_mask(tmp_path / "a.png", [[0, 1, 2]], [black, red, green])
+    same = palette_mask(tmp_path / "b.png", [[0, 1, 1]], [black, red])
+    swapped = palette_mask(tmp_path / "c.png", [[0, 1, 2]], [black, green, red])
+    fewer = palette_mask(tmp_path / "d.png", [[0, 1, 1]], [black, green])
+    zoo.check_masks([one, same])
+    for other in (swapped, fewer):
+        with pytest.raises(BadFile) as error:
+            zoo.check_masks([same, one, other])
+        assert error.value.message == (
+            f"the palettes of {same} and {other} differ: index 1 is #ff0000 in the first, and #00ff00 in the second."
+        )
+    white = palette_mask(tmp_path / "e.png", [[0, 0]], [(255, 255, 255)])
+    with pytest.raises(BadFile, match=r"e\.png has grays only, and that of .*a\.png has colors"):
+        zoo.check_masks([one, white])

@@ -1,0 +1,111 @@
+"""The values of masks: as stored where they are exact, by gray value where indices mean nothing, else refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo_core as zoo
+
+CLASSES = (np.arange(48).reshape(6, 8) % 5).astype(np.uint8)
+
+
+def with_palette(indices, colors):
+    image = Image.fromarray(indices)
+    image.putpalette([value for color in colors for value in color])
+    return image
+
+
+def read(path):
+    return zoo.read_mask(path).numpy()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.gif"])
+def test_gray_values_are_read_from_every_format(tmp_path, name):
+    Image.fromarray(CLASSES * 50).save(tmp_path / name)
+    assert np.array_equal(read(tmp_path / name), CLASSES * 50)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.gif"])
+@pytest.mark.parametrize("values", [[0, 2], [255], [7], [0, 255], [3, 200]])
+def test_a_gray_palette_is_read_by_its_grays_however_the_writer_numbers_them(tmp_path, name, values):
+    gray = np.resize(np.array(values, np.uint8), (6, 8))
+    Image.fromarray(gray).save(tmp_path / name)
+    assert np.array_equal(read(tmp_path / name), gray)
+    order = sorted(values, reverse=True)
+    indices = np.searchsorted(-np.array(order), -gray.astype(int)).astype(np.uint8)
+    with_palette(indices, [(value,) * 3 for value in order]).save(tmp_path / name)
+    assert np.array_equal(read(tmp_path / name), gray)
+
+
+def test_two_palettes_of_black_and_white_in_another_order_give_the_same_values(tmp_path):
+    squares = CLASSES % 2
+    with_palette(squares, [(0, 0, 0), (255, 255, 255)]).save(tmp_path / "a.png")
+    with_palette(1 - squares, [(255, 255, 255), (0, 0, 0)]).save(tmp_path / "b.png")
+    assert np.array_equal(read(tmp_path / "a.png"), squares * 255)
+    assert np.array_equal(read(tmp_path / "b.png"), squares * 255)
+
+
+def test_indices_of_a_palette_of_colors_are_the_values(tmp_path):
+    colors = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (128, 128, 128)]
+    with_palette(CLASSES, colors).save(tmp_path / "a.png")
+    assert np.array_equal(read(tmp_path / "a.png"), CLASSES)
+    with_palette(np.zeros_like(CLASSES), [(255, 255, 255), (255, 0, 0)]).save(tmp_path / "b.png")
+    assert read(tmp_path / "b.png").max() == 0
+    with_palette(CLASSES, colors).save(tmp_path / "c.png", transparency=0)
+    assert np.array_equal(read(tmp_path / "c.png"), CLASSES)
+
+
+def test_a_mask_that_zoo_predict_writes_can_be_read(tmp_path):
+    import torch
+
+    from zoo_core.data.image_output import save_classes
+
+    for count in (2, 5):
+        mask = torch.from_numpy(CLASSES % count)
+        save_classes(mask, tmp_path / "mask.png")
+        assert np.array_equal(read(tmp_path / "mask.png"), CLASSES % count)
+
+
+@pytest.mark.parametrize("highest", [4, 300, 65535])
+def test_values_of_16_bits_are_exact(tmp_path, highest):
+    values = CLASSES.astype(np.uint16)
+    values[0, 0] = highest
+    Image.fromarray(values).save(tmp_path / "a.png")
+    assert np.array_equal(read(tmp_path / "a.png"), values)
+
+
+def test_one_bit_is_0_or_1(tmp_path):
+    Image.fromarray(CLASSES > 2).save(tmp_path / "a.png")
+    assert np.array_equal(read(tmp_path / "a.png"), CLASSES > 2)
+
+
+def test_the_orientation_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(CLASSES).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read(tmp_path / "a.png"), np.rot90(CLASSES, -1))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "CMYK", "L"])
+def test_colors_transparency_and_lossy_files_are_refused(tmp_path, mode):
+    name = "a.jpg" if mode in ("CMYK", "L") else "a.png"
+    Image.fromarray(CLASSES).convert(mode).save(tmp_path / name)
+    lossy = (tmp_path / "a.png").exists()
+    message = f"is an image of mode {mode}, but its pixels should be class indices" if lossy else "is a JPEG, which"
+    with pytest.raises(zoo.BadFile, match=message) as error:
+        read(tmp_path / name)
+    assert "in grayscale" in error.value.hint
+    if name == "a.jpg":  # the content counts, not the name
+        (tmp_path / name).rename(tmp_path / "b.png")
+        with pytest.raises(zoo.BadFile, match="is a JPEG, which"):
+            read(tmp_path / "b.png")
+
+
+def test_an_animation_is_refused(tmp_path):
+    frames = [Image.fromarray(np.roll(CLASSES, number)) for number in range(3)]
+    for name in ("a.gif", "a.png"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+        with pytest.raises(zoo.BadFile, match="holds 3 frames, but should be one image"):
+            read(tmp_path / name)

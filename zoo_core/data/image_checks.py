@@ -1,0 +1,237 @@
+"""Read every image, mask or clip of a dataset once, before the first step, to find those that are refused."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo_core.data import image_decoding as decoding
+from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
+from zoo_core.data.arrays import load_clip_array, to_unit_range
+from zoo_core.data.mask_decoding import Color, MaskKind, decode_mask, occurring
+from zoo_core.errors import BadFile
+from zoo_core.fingerprint.per_file import map_files
+
+_VERSION = 1  # of the facts in the cache
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What `check_images` finds in a file.
+
+    Parameters
+    ----------
+    frames : int
+        Number of frames; 1 for an image.
+    height : int
+        Height in pixels, after rotation by the EXIF orientation.
+    width : int
+        Width in pixels, after rotation by the EXIF orientation.
+    channels : int
+        1 for gray, 3 for colors, 4 for CMYK; without transparency.
+    brightest : int or None
+        The largest value in a file of 16 bits; None for any other.
+    transparent : bool
+        Whether some pixels are transparent.
+    """
+
+    frames: int
+    height: int
+    width: int
+    channels: int
+    brightest: int | None
+    transparent: bool
+
+
+@dataclass(frozen=True)
+class MaskFacts:
+    """What `check_masks` finds in a file.
+
+    Parameters
+    ----------
+    height : int
+        Height in pixels, after rotation by the EXIF orientation.
+    width : int
+        Width in pixels, after rotation by the EXIF orientation.
+    values : tuple of int
+        The values that occur, in ascending order.
+    kind : {"gray", "1-bit", "palette", "gray palette"}
+        How they are stored.
+    colors : dict of int to tuple
+        The colors of the values that occur, if they are indices of a palette.
+    """
+
+    height: int
+    width: int
+    values: tuple[int, ...]
+    kind: MaskKind
+    colors: dict[int, Color]
+
+
+def check_images(paths: Sequence[str | Path]) -> list[ImageFacts]:
+    """Read every image or clip once, so that a bad file is found before the first training step.
+
+    Files are read in threads; a line on stderr shows the progress if that takes more than two seconds. What was found
+    is kept in ``ZOO_HOME/cache`` until the file changes, so that the next run reads only changed files.
+
+    Parameters
+    ----------
+    paths : sequence of str or os.PathLike
+        Files that `read_image` or `read_frames` reads. An array is a clip.
+
+    Returns
+    -------
+    list of ImageFacts
+        What was found, in the order of the paths.
+
+    Raises
+    ------
+    BadFile
+        If a file can't be read; the message names it.
+
+    See Also
+    --------
+    check_masks : The same for masks.
+    fingerprint_files : Compute the fingerprint of files.
+    """
+    found = map_files(_inspect_image, [Path(path) for path in paths], cache=_cache("image"), task="checking images")
+    return [ImageFacts(**facts) for facts in found]
+
+
+def check_masks(paths: Sequence[str | Path]) -> list[MaskFacts]:
+    """Read every segmentation mask once, as `check_images` does, and compare their palettes.
+
+    Parameters
+    ----------
+    paths : sequence of str or os.PathLike
+        Files that `read_mask` reads.
+
+    Returns
+    -------
+    list of MaskFacts
+        What was found, in the order of the paths.
+
+    Raises
+    ------
+    BadFile
+        If a file can't be read, or two files have different colors for one index; the message names them.
+
+    See Also
+    --------
+    check_images : The same for images and clips.
+    """
+    files = [Path(path) for path in paths]
+    found = map_files(_inspect_mask, files, cache=_cache("mask"), task="checking masks")
+    masks = [
+        MaskFacts(
+            one["height"],
+            one["width"],
+            tuple(one["values"]),
+            one["kind"],
+            {int(index): (color[0], color[1], color[2]) for index, color in one["colors"].items()},
+        )
+        for one in found
+    ]
+    _compare_palettes(files, masks)
+    _compare_depths(files, masks)
+    return masks
+
+
+def _cache(kind: str) -> str:
+    import PIL
+
+    return f"{kind}-{_VERSION}-pillow-{PIL.__version__}"
+
+
+def _inspect_image(path: Path, stopped: threading.Event) -> dict[str, Any]:
+    return asdict(_array_facts(path, stopped) if path.suffix.lower() in ARRAY_SUFFIXES else _image_facts(path))
+
+
+def _image_facts(path: Path) -> ImageFacts:
+    with decoding.open_image(path) as image:
+        numbers = decoding.frame_range(image)
+        for number in numbers[1:]:
+            image.seek(number)
+            image.load()
+        image.seek(numbers[0])
+        image.load()
+        height, width = decoding.upright_size(image)
+        channels = _channels(image)
+        deep = decoding.is_16_bit(image, path)
+        brightest = int(decoding.values_of_16_bit(image, path).max()) if deep else None
+        transparent = not deep and _is_transparent(image)
+    return ImageFacts(len(numbers), height, width, channels, brightest, transparent)
+
+
+def _channels(image: Any) -> int:
+    if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I"):
+        return 1
+    if image.mode in ("P", "PA"):
+        palette = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
+        return 1 if (palette == palette[:, :1]).all() else 3
+    return 4 if image.mode == "CMYK" else 3
+
+
+def _is_transparent(image: Any) -> bool:
+    if not decoding.has_transparency(image):
+        return False
+    return bool(image.convert("RGBA").getchannel("A").getextrema()[0] < 255)
+
+
+def _array_facts(path: Path, stopped: threading.Event) -> ImageFacts:
+    array = load_clip_array(path)
+    length, height, width, channels = array.shape
+    needs_values = np.issubdtype(array.dtype, np.floating)
+    for frame in array if needs_values else array[:1]:
+        if stopped.is_set():
+            break
+        to_unit_range(frame, path)
+    return ImageFacts(length, height, width, channels, None, False)
+
+
+def _inspect_mask(path: Path, _stopped: threading.Event) -> dict[str, Any]:
+    mask = decode_mask(path)
+    height, width = mask.values.shape
+    values = occurring(mask.values)
+    return {"height": height, "width": width, "values": values, "kind": mask.kind, "colors": mask.colors}
+
+
+def _compare_palettes(files: Sequence[Path], masks: Sequence[MaskFacts]) -> None:
+    """Raise BadFile if an index has different colors in two files, or a file has grays where others have colors."""
+    colors: dict[int, tuple[Color, Path]] = {}
+    kinds: dict[str, Path] = {}
+    for file, mask in zip(files, masks, strict=True):
+        kinds.setdefault(mask.kind, file)
+        for index, color in mask.colors.items():
+            known, first = colors.setdefault(index, (color, file))
+            if known != color:
+                raise BadFile(
+                    f"the palettes of {first} and {file} differ: index {index} is {_hex(known)} in the first, and "
+                    f"{_hex(color)} in the second.",
+                    "Save all masks with the same palette, or in grayscale.",
+                )
+    if "palette" in kinds and "gray palette" in kinds:
+        raise BadFile(
+            f"the palette of {kinds['gray palette']} has grays only, and that of {kinds['palette']} has colors.",
+            "Save all masks with the same palette, or in grayscale.",
+        )
+
+
+def _compare_depths(files: Sequence[Path], masks: Sequence[MaskFacts]) -> None:
+    """Raise BadFile if white is 1 in a file of one bit, and 255 in another file."""
+    one_bit = [file for file, mask in zip(files, masks, strict=True) if mask.kind == "1-bit" and 1 in mask.values]
+    gray = [file for file, mask in zip(files, masks, strict=True) if mask.kind != "1-bit" and 255 in mask.values]
+    if one_bit and gray:
+        raise BadFile(
+            f"{one_bit[0]} has one bit per pixel, so that white is 1, but {gray[0]} contains 255.",
+            "Save all masks with 8 bits per pixel.",
+        )
+
+
+def _hex(color: Color) -> str:
+    return "#" + "".join(f"{value:02x}" for value in color)

@@ -1,0 +1,197 @@
+"""Decode image files: which formats are read, and what is refused because it would lose values."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zoo_core.errors import BadFile
+from zoo_core.files import stat_regular
+
+HINT = "Give a PNG, JPEG, GIF or .npy file."
+SINGLE_HINT = "Give one of its frames, or give the file itself where a clip is expected."
+MAX_16_BIT = 65535
+# Pillow tries no other format, some of which run other programs.
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP")
+_SIGNATURES = {
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"%!PS": "PostScript",
+    b"\xc5\xd0\xd3\xc6": "PostScript",
+    b"%PDF": "PDF",
+    b"\x93NUMPY": "NumPy",
+    b"PK\x03\x04": "ZIP",
+    b"\0\0\0\x0cjP": "JPEG 2000",
+    b"\xff\x0a": "JPEG XL",
+    b"v/1\x01": "OpenEXR",
+    b"SIMPLE": "FITS",
+    b"\x89HDF": "HDF5",
+}
+_NOT_ENOUGH_BITS = 4096  # values below are those of a camera with 12 bits or less, or of a very dark image
+
+
+@contextmanager
+def open_image(path: Path, decode: bool = True) -> Iterator[Any]:
+    """Open a file with Pillow; reading errors raised in the body become BadFile, too."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not stat_regular(path).st_size:
+        raise BadFile(f"{path} is empty.", HINT)
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.mode == "CMYK" and "adobe" not in image.info:
+                raise BadFile(
+                    f"{path} is a CMYK image that does not say whether its values are inverted.", "Convert it to RGB."
+                )
+            if decode:
+                image.load()
+            yield image
+    except BadFile:
+        raise
+    except UnidentifiedImageError:
+        kind = _other_format(path)
+        raise BadFile(f"{path} is {f'a {kind}' if kind else 'not a supported image'} file.", HINT) from None
+    except (
+        *(
+            OSError,
+            EOFError,
+            SyntaxError,
+            ValueError,
+            IndexError,
+            TypeError,
+            struct.error,
+        ),  # raised for truncated files
+        Image.DecompressionBombError,
+    ) as error:
+        raise BadFile(f"{path} can't be read: {reason(error)}.", HINT) from error
+
+
+def frame_range(image: Any) -> range:
+    """The frames of an image: those of an animation, and 0 of anything else.
+
+    A photo may contain further images, such as a thumbnail, and an animated PNG one for programs that can't play it.
+    """
+    if image.format not in ("GIF", "PNG"):
+        return range(1)
+    return range(int(getattr(image, "default_image", False)), getattr(image, "n_frames", 1))
+
+
+def refuse_animation(image: Any, path: Path) -> None:
+    """Raise BadFile for an image with several frames."""
+    frames = frame_range(image)
+    if len(frames) > 1:
+        raise BadFile(f"{path} holds {len(frames)} frames, but should be one image.", SINGLE_HINT)
+
+
+def stored_shape(path: Path) -> tuple[int, int, int]:
+    """Number of frames, height and width as the header of an image states them, before any pixel is decoded."""
+    with open_image(path, decode=False) as image:
+        return len(frame_range(image)), image.height, image.width
+
+
+def upright_size(image: Any) -> tuple[int, int]:
+    """Height and width after rotation by the EXIF orientation."""
+    from PIL import ExifTags
+
+    transposed = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    return (image.width, image.height) if transposed else (image.height, image.width)
+
+
+def is_16_bit(image: Any, path: Path) -> bool:
+    """Whether a PNG has 16 bits per channel; Pillow's mode says so only of gray images."""
+    if image.format != "PNG":
+        return False
+    with path.open("rb") as file:
+        return file.read(25)[24:] == b"\x10"
+
+
+def has_transparency(image: Any) -> bool:
+    """Whether an image has an alpha channel, or a transparent color."""
+    return "A" in image.mode or "transparency" in image.info
+
+
+def to_tensor(image: Any, channels: int) -> Tensor:
+    """A Pillow image of 8 bits as (channels, H, W) in [0, 1]: rotated by its EXIF orientation, on black."""
+    from PIL import Image, ImageOps
+    from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype
+
+    image = ImageOps.exif_transpose(image)
+    if has_transparency(image):
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    converted = image.convert("L" if channels == 1 else "RGB")
+    return to_dtype(pil_to_tensor(converted), torch.float32, scale=True)  # type: ignore[no-any-return]
+
+
+def values_of_16_bit(image: Any, path: Path) -> NDArray[np.int32]:
+    """The values (H, W) in 0..65535 of an image of 16 bits, rotated by its EXIF orientation.
+
+    Raises:
+        BadFile: if it has colors or transparency, which Pillow reduces to 8 bits.
+    """
+    from PIL import ImageOps
+
+    if not image.mode.startswith("I") or "transparency" in image.info:
+        raise BadFile(
+            f"{path} has 16 bits per channel and colors or transparency.",
+            "Save it with 8 bits per channel, or in gray without transparency.",
+        )
+    return np.asarray(ImageOps.exif_transpose(image)).astype(np.int32)
+
+
+def scale_16_bit(values: NDArray[np.int32], path: Path, channels: int, white: int) -> Tensor:
+    """Values (H, W) as an image (channels, H, W), float32 in [0, 1]."""
+    if (brightest := int(values.max())) > white:
+        raise BadFile(f"{path} holds values up to {brightest}, but max_value is {white}.", f"Write {brightest}.")
+    return torch.from_numpy(values.astype(np.float32) / white).expand(channels, -1, -1).clone()
+
+
+def refuse_few_bits(largest: int, path: Path) -> None:
+    """Raise BadFile if the largest value of 16-bit data suggests that it has fewer bits."""
+    if 0 < largest < _NOT_ENOUGH_BITS:
+        white = max(255, 2 ** largest.bit_length() - 1)
+        raise BadFile(
+            f"{path} is a 16-bit image whose values end at {largest}: with {MAX_16_BIT} as white it would be nearly "
+            "black.",
+            f"Scale its values to 0..{MAX_16_BIT} and save it again, or set max_value, for example max_value={white}.",
+        )
+
+
+def with_channels(image: Tensor, channels: int) -> Tensor:
+    """An image (C, H, W) converted to gray (1, H, W) or RGB (3, H, W)."""
+    if image.shape[0] == channels:
+        return image
+    if channels == 1:
+        from torchvision.transforms.v2.functional import rgb_to_grayscale
+
+        return rgb_to_grayscale(image)  # type: ignore[no-any-return]
+    return image.expand(channels, -1, -1).clone()
+
+
+def reason(error: Exception) -> str:
+    """The message of an error without its final period; for an OSError, without its number."""
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".")
+
+
+def _other_format(path: Path) -> str | None:
+    """The format of a file that is not read, from its first bytes."""
+    try:
+        with path.open("rb") as file:
+            first = file.read(16)
+    except OSError:
+        return None
+    if first[:4] == b"RIFF" and first[8:12] == b"WEBP":
+        return "WebP"
+    if first[4:8] == b"ftyp":
+        return {b"avif": "AVIF", b"heic": "HEIC", b"mif1": "HEIC"}.get(first[8:12], "video")
+    return next((name for signature, name in _SIGNATURES.items() if first.startswith(signature)), None)
