@@ -6,7 +6,6 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-from zoo_core.data.loader import in_order
 from zoo_core.data.seeding import seed_step
 from zoo_core.dataset import Example, Examples
 from zoo_core.training.loop import Loop
@@ -22,10 +21,14 @@ def evaluate(loop: Loop, size: int, seed: int = 0) -> dict[str, float]:
     splits, engine = loop.splits, loop.engine
     if not len(splits.test):
         return {}
-    test, train = _First(splits.test, NUM_EXAMPLES), _First(splits.train, 8 * NUM_EXAMPLES)
-    rank, world = (engine.rank, engine.world) if splits.distributed else (0, 1)
-    batches = OnDevice(lambda: in_order(test, size, rank=rank, world=world), engine.to_device)
-    train_batches = OnDevice(dataclasses.replace(splits, train=train, workers=0).train_batches, engine.to_device)
+    few = dataclasses.replace(
+        splits,
+        train=_First(splits.train, 8 * NUM_EXAMPLES),
+        test=_First(splits.test, NUM_EXAMPLES),
+        batch_size=size * splits.world,
+        workers=0,
+    )
+    batches, train_batches = (OnDevice(part, engine.to_device) for part in (few.test_batches, few.train_batches))
     held = [loop.run.model, *vars(loop.run.trainer).values()]
     with undisturbed(held), engine.evaluating(find_modules(held), shared=splits.distributed):
         seed_step(seed, 0, 0, "evaluate")
