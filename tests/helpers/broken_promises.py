@@ -231,7 +231,8 @@ class AveragesMeans(tiny.LineTrainer):
 
     @torch.no_grad()
     def evaluate(self, batches, train_batches):
-        errors = [float((self.model(batch["point"]) - batch["height"]).abs().mean()) for batch in batches]
+        model = self.model.eval()
+        errors = [float((model(batch["point"]) - batch["height"]).abs().mean()) for batch in batches]
         return {"error": sum(errors) / len(errors)}
 
 

@@ -37,7 +37,7 @@ def first_gradients(loop: Loop, seed: int = 0) -> list[Gradients]:
     modules = [loop.run.model, *map(loop.engine.unwrap, held)]
     names = {id(one): name for module in modules for name, one in module.named_parameters()}
     found = []
-    with _batch_statistics_off(modules), _ConstantDraws():
+    with _batch_statistics_off(modules), _ConstantDraws():  # type: ignore[no-untyped-call]
         for batch in islice(loop.batches, NUM_BATCHES):
             uneven = _unevenly_ignored(batch, loop)
             with _captured(names) as gradients:
@@ -138,11 +138,11 @@ def _batch_statistics_off(modules: list[nn.Module]) -> Iterator[None]:
         yield
     finally:
         for norm in {id(one): one for one in norms}.values():
-            del norm.train  # type: ignore[method-assign]
+            del norm.train
             norm.train(modes[id(norm)])
 
 
-class _ConstantDraws(TorchDispatchMode):
+class _ConstantDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Context in which PyTorch's random numbers are all the same, so that they do not depend on the size of a part."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -164,7 +164,8 @@ def _constant(name: str, result: Any, args: Any) -> Any:
     if name.startswith("bernoulli"):  # the probability, so that dropout changes nothing
         return result.copy_(torch.as_tensor(arguments[0] if arguments else 0.5))
     if name.startswith(("uniform", "normal")):
-        first, second = (*arguments[:2], *(0.0, 1.0)[len(arguments[:2]) :])
+        given = list(arguments[:2])
+        first, second = given + [0.0, 1.0][len(given) :]
         return result.copy_(torch.as_tensor(first + _DRAW * (second - first if name[0] == "u" else second)))
     if name.startswith("randint"):
         return result.fill_(args[0] if name == "randint" and len(args) > 2 else 0)
