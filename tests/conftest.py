@@ -10,6 +10,8 @@ import zoo_core as zoo
 # Several processes run tests, and tests start processes. These have to be set before torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# On a busy machine, a step and a checkpoint may take long; tests of the time that a signal allows unset this.
+os.environ.setdefault("ZOO_STOP_SECONDS", "60")
 
 # On a busy machine, an example may take any time.
 settings.register_profile("no_deadline", deadline=None)

@@ -16,6 +16,7 @@ def run(tmp_path):
     [
         ("SIGINT", StopCode.SIGINT),
         ("SIGTERM", StopCode.SIGTERM),
+        ("SIGHUP", StopCode.SIGHUP),
         (TIME_LIMIT, StopCode.TIME_LIMIT),
         ("a hook's own words, however long and in any language: ünterbrochen", StopCode.STOPPED),
     ],

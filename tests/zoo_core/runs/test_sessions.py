@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from zoo_core.errors import BadFile
-from zoo_core.runs.sessions import Session, State, read_sessions, state_of
+from zoo_core.runs.sessions import Session, State, read_sessions, record_end, state_of, write_sessions
 
 BEGAN = datetime(2026, 11, 24, 2, 15, 33, tzinfo=UTC)
 
@@ -21,8 +21,27 @@ def test_written_sessions_are_read_back(tmp_path):
     sessions = [session("stopped: by SIGINT"), session("done")]
     path = tmp_path / "sessions.json"
     assert read_sessions(path) == []
-    path.write_text(json.dumps([one.as_entry() for one in sessions]))
+    write_sessions(path, sessions)
     assert read_sessions(path) == sessions
+
+
+def test_the_end_of_a_running_session_is_recorded_with_the_step(tmp_path):
+    path = tmp_path / "sessions.json"
+    write_sessions(path, [session("done"), session("running")])
+    record_end(path, 17, "stopped: by SIGTERM")
+    first, last = read_sessions(path)
+    assert first == session("done")
+    assert (last.step, last.ended, last.began) == (17, "stopped: by SIGTERM", BEGAN)
+
+
+@pytest.mark.parametrize("text", ["[", json.dumps([session("done").as_entry()])])
+def test_the_end_is_not_recorded_where_no_session_is_running(tmp_path, text):
+    path = tmp_path / "sessions.json"
+    record_end(path, 17, "stopped: by SIGTERM")
+    assert not path.exists()
+    path.write_text(text)
+    record_end(path, 17, "stopped: by SIGTERM")
+    assert path.read_text() == text
 
 
 @pytest.mark.parametrize(
