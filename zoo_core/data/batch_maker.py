@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from torch.utils.data import StackDataset, Subset, default_collate
 
-from zoo_core.data.example_errors import as_zoo_error, is_interruption, raised
+from zoo_core.data.example_errors import as_zoo_error, is_interruption, raised, sharing_error
 from zoo_core.data.seeding import derive, random_state_kept, seed_cpu
 from zoo_core.dataset import Batch, Examples, InMemory
 from zoo_core.errors import BadSetting, RunFailed, ZooError
@@ -115,13 +115,13 @@ class BatchMaker:
             loaded = self._stacked(loaded, part)
         return Batch(loaded)
 
-    def _stacked(self, loaded: Sequence[Any], part: Part) -> Any:
+    def _stacked(self, loaded: list[Any], part: Part) -> Any:
         try:
             return default_collate(loaded)
         except (RuntimeError, TypeError, KeyError, ValueError) as error:
             if is_interruption(error):
                 raise
-            raise RunFailed(
+            raise sharing_error(error, self.dataset) or RunFailed(
                 f"{self.describe(*part.indices)} of {self.dataset} cannot be combined into a batch: {raised(error)}.",
                 "The examples of a batch need the same keys, and under each key tensors of the same shape, or numbers.",
             ) from error

@@ -35,6 +35,16 @@ def as_zoo_error(error: BaseException, dataset: str, examples: str) -> ZooError:
     return RunFailed(f"{dataset} raised {raised(error)}{place}, at {examples}.", _TRACEBACK_HINT)
 
 
+def sharing_error(error: Exception, dataset: str) -> RunFailed | None:
+    """The error of zoo if shared memory or open files ran out while a batch was shared with another process."""
+    text = raised(error)
+    if "shared memory" in text or "No space left" in text:
+        return RunFailed(f"a batch of {dataset} does not fit into shared memory: {text}.", SHARED_MEMORY_HINT)
+    if "too many open files" in text.lower():
+        return RunFailed(f"the batches of {dataset} need too many open files.", MANY_FILES_HINT)
+    return None
+
+
 def raised(error: BaseException) -> str:
     """The type and the text of an error, in one line."""
     try:

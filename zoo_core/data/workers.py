@@ -33,7 +33,9 @@ from zoo_core.data.example_errors import (
     SentError,
     as_zoo_error,
     raised,
+    sharing_error,
 )
+from zoo_core.data.passing import receive, send
 from zoo_core.dataset import Batch
 from zoo_core.errors import RunFailed, ZooError
 
@@ -116,7 +118,7 @@ class WorkerPool:
         self.workers = []
 
     def _receive(self, worker: _Worker) -> Batch:
-        sources = [worker.connection, worker.process.sentinel]
+        sources: list[Connection | int] = [worker.connection, worker.process.sentinel]
         while not (ready := multiprocessing.connection.wait(sources, _POLL)):
             if self.stopping():
                 self.kill()
@@ -124,7 +126,7 @@ class WorkerPool:
         try:
             if worker.connection not in ready and not worker.connection.poll():
                 raise EOFError
-            received = worker.connection.recv()
+            received = receive(worker.connection)
         except Exception as error:
             if self.stopping():
                 raise LoadingStopped from error
@@ -140,12 +142,7 @@ class WorkerPool:
             number, index = worker.loading
             what = _loaded(self.maker, self.parts[number], index) if number >= 0 else ""
             return _ended(worker.process.exitcode, self.maker.dataset, what)
-        if isinstance(error, OSError | RuntimeError) and "too many open files" in str(error).lower():
-            return RunFailed(f"the batches of {self.maker.dataset} need too many open files.", MANY_FILES_HINT)
-        return RunFailed(
-            f"a loader worker cannot send a batch of {self.maker.dataset}: {raised(error)}.",
-            "Return tensors and numbers, or use `run.workers=0`.",
-        )
+        return _not_passed(error, self.maker.dataset)
 
 
 @dataclass
@@ -205,9 +202,8 @@ def _work(
     _exit_with_parent()
     torch.set_num_threads(1)
     # Read by torch.utils.data.get_worker_info, and by default_collate, which then stacks into shared memory.
-    torch_worker._worker_info = torch_worker.WorkerInfo(
-        id=number, num_workers=count, seed=maker.seed, dataset=maker.examples
-    )
+    dataset: Any = maker.examples
+    torch_worker._worker_info = torch_worker.WorkerInfo(id=number, num_workers=count, seed=maker.seed, dataset=dataset)
 
     allowed = 0
     remaining = iter(range(number, len(parts), count))
@@ -218,7 +214,6 @@ def _work(
                     return
                 allowed += 1
             allowed -= 1
-            # After the last batch it stays until it is ended, since its tensors are fetched from it.
             if (index := next(remaining, None)) is not None:
                 loading[:] = [index, -1]
                 _send(connection, maker, parts[index], loading)
@@ -232,19 +227,19 @@ def _send(connection: Connection, maker: BatchMaker, part: Part, loading: Any) -
     try:
         batch = maker(part, note)
     except ZooError as error:
-        connection.send(SentError.of(error))
+        send(connection, SentError.of(error))
         return
     except BaseException as error:  # even an interruption, which no signal causes in a worker
         known = as_zoo_error(error, maker.dataset, _loaded(maker, part, loading[1]))
         known.__cause__ = error
-        connection.send(SentError.of(known))
+        send(connection, SentError.of(known))
         return
     try:
-        connection.send(batch)
+        send(connection, batch)
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:
-        connection.send(SentError.of(_not_sent(error, maker.dataset)))
+        send(connection, SentError.of(_not_passed(error, maker.dataset)))
 
 
 def _exit_with_parent() -> None:
@@ -270,14 +265,9 @@ def _not_started(error: Exception, dataset: str) -> ZooError:
     )
 
 
-def _not_sent(error: Exception, dataset: str) -> ZooError:
-    text = raised(error)
-    if "shared memory" in text or "/torch_" in text or "No space left" in text:
-        return RunFailed(f"a batch of {dataset} does not fit into shared memory: {text}.", SHARED_MEMORY_HINT)
-    if "too many open files" in text.lower():
-        return RunFailed(f"the batches of {dataset} need too many open files.", MANY_FILES_HINT)
-    return RunFailed(
-        f"a loader worker cannot send a batch of {dataset}: {text}.",
+def _not_passed(error: Exception, dataset: str) -> ZooError:
+    return sharing_error(error, dataset) or RunFailed(
+        f"a loader worker cannot send a batch of {dataset}: {raised(error)}.",
         "Return tensors and numbers, or use `run.workers=0`.",
     )
 
