@@ -60,8 +60,8 @@ def check_equal(modules: Iterable[nn.Module], group: ProcessGroup) -> None:
         for name, parameter in inner.named_parameters():
             if not is_sharded(parameter) and not is_lazy(parameter):
                 named.setdefault(id(parameter), (f"{type(inner).__name__}.{name}", parameter))
-    sums = [_checksum(parameter.detach()) for _, parameter in named.values()]
-    own = torch.stack(sums).cpu() if sums else torch.zeros(0, dtype=torch.int64)
+    sums = [_checksum(parameter.detach()).cpu() for _, parameter in named.values()]  # they may be on several devices
+    own = torch.stack(sums) if sums else torch.zeros(0, dtype=torch.int64)
     # The processes may hold different numbers of parameters, so those are compared first.
     if group.all_equal(len(own)):
         different = group.different(own)
