@@ -32,5 +32,7 @@ def same_bits(one: Tensor, other: Tensor) -> bool:
 def _chunks(tensor: Tensor) -> Iterator[Tensor]:
     """The values in parts, those of 8-bit types as float32, for which more operations are implemented."""
     if tensor.is_floating_point() or tensor.is_complex():
-        for chunk in tensor.detach().flatten().split(_CHUNK) if tensor.numel() else ():
+        flat = tensor.detach().flatten()
+        for start in range(0, len(flat), _CHUNK):
+            chunk = flat[start : start + _CHUNK]
             yield chunk.float() if chunk.itemsize == 1 else chunk
