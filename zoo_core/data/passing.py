@@ -20,7 +20,7 @@ _MOST = 200  # descriptors in one message; Linux allows 253
 
 def send(connection: Connection, value: Any) -> None:
     """Send ``value``. The receiver needs nothing more from this process."""
-    descriptors = _Descriptors()
+    descriptors: Any = _Descriptors()
     set_spawning_popen(descriptors)  # multiprocessing.reduction.DupFd asks it what to do with a descriptor
     try:
         data = ForkingPickler.dumps(value)

@@ -114,6 +114,7 @@ class WorkerPool:
             worker.process.kill()
         for worker in self.workers:
             worker.process.join()
+            worker.process.close()
             worker.connection.close()
         self.workers = []
 
