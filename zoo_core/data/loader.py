@@ -66,7 +66,7 @@ class Batches:
                 f"run.batch_size is {batch_size}, but should be divisible by {divisor} ({', '.join(factors)}).",
                 f"Write `run.batch_size={nearest}`.",
             )
-        self.maker = BatchMaker(examples, seed, "training", dataset)
+        self.maker = BatchMaker(examples, seed, "training", dataset, keeps_random_state=False)  # each step is seeded
         self.workers, self.batch_size, self.rank, self.world = workers, batch_size, rank, world
         endless = getattr(examples, "endless", False)
         self.order = _Consecutive(len(examples), batch_size) if endless else _Shuffled(order, seed)

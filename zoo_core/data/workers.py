@@ -35,7 +35,6 @@ from zoo_core.data.example_errors import (
     raised,
     sharing_error,
 )
-from zoo_core.data.passing import receive, send
 from zoo_core.dataset import Batch
 from zoo_core.errors import RunFailed, ZooError
 
@@ -43,7 +42,7 @@ _PREFETCH = 2  # batches that each worker makes ahead, as DataLoader
 _GRACE = 1.0  # seconds that a worker has to finish what it does before it is killed
 _POLL = 0.1  # seconds between two looks at whether the run stops
 _MAKE, _END = b"make", b"end"
-_IGNORED = (signal.SIGINT, signal.SIGTERM)
+_IGNORED = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class LoadingStopped(Exception):
@@ -127,7 +126,7 @@ class WorkerPool:
         try:
             if worker.connection not in ready and not worker.connection.poll():
                 raise EOFError
-            received = receive(worker.connection)
+            received = worker.connection.recv()
         except Exception as error:
             if self.stopping():
                 raise LoadingStopped from error
@@ -193,8 +192,8 @@ def _work(
 ) -> None:
     """Make batches while the training process allows it.
 
-    The worker ignores SIGINT and SIGTERM, which terminals and schedulers send to all processes, so that the training
-    process can finish its step; that one ends it.
+    The worker ignores the signals that terminals and schedulers send to all processes, so that the training process can
+    finish its step; that one ends it.
     """
     for ignored in _IGNORED:
         signal.signal(ignored, signal.SIG_IGN)
@@ -215,6 +214,7 @@ def _work(
                     return
                 allowed += 1
             allowed -= 1
+            # After the last batch it stays until it is ended, since its tensors are fetched from it.
             if (index := next(remaining, None)) is not None:
                 loading[:] = [index, -1]
                 _send(connection, maker, parts[index], loading)
@@ -228,19 +228,19 @@ def _send(connection: Connection, maker: BatchMaker, part: Part, loading: Any) -
     try:
         batch = maker(part, note)
     except ZooError as error:
-        send(connection, SentError.of(error))
+        connection.send(SentError.of(error))
         return
     except BaseException as error:  # even an interruption, which no signal causes in a worker
         known = as_zoo_error(error, maker.dataset, _loaded(maker, part, loading[1]))
         known.__cause__ = error
-        send(connection, SentError.of(known))
+        connection.send(SentError.of(known))
         return
     try:
-        send(connection, batch)
+        connection.send(batch)
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:
-        send(connection, SentError.of(_not_passed(error, maker.dataset)))
+        connection.send(SentError.of(_not_passed(error, maker.dataset)))
 
 
 def _exit_with_parent() -> None:
