@@ -108,7 +108,6 @@ COVERED_ELSEWHERE = {
     "zoo_plugins/classifier/model": ("zoo_plugins/classifier/test_classifier", "predicts"),
     "zoo_plugins/classifier/plugin": ("zoo_plugins/test_promises_kept", "checks the plugin"),
     "zoo_plugins/classifier/trainer": ("zoo_plugins/classifier/test_classifier", "trains"),
-    "zoo_plugins/clsgan/metrics": ("zoo_plugins/clsgan/test_trainer", "evaluates a trainer"),
     "zoo_plugins/clsgan/plugin": ("zoo_plugins/test_promises_kept", "checks the plugin"),
     "zoo_plugins/common/ema": ("zoo_plugins/unet/test_next_frame", "publishes averaged weights"),
     "zoo_plugins/common/labels": ("zoo_plugins/clsgan/test_trainer", "gives wrong labels"),

@@ -194,7 +194,7 @@ def _restored(target: Any, value: Any, filled: set[int]) -> Any:
             if target.requires_grad or target.device != value.device or same_layout(target, value):
                 target.copy_(value)
             else:
-                target.set_(value)  # type: ignore[call-overload]  # a step has assigned a tensor of another layout
+                target.set_(value)  # a step has assigned a tensor of another layout
         return target
     if isinstance(target, dict) and isinstance(value, dict):
         restored = {key: _restored(target.get(key), one, filled) for key, one in value.items()}
