@@ -126,8 +126,9 @@ def soft_dice_loss(
     sums = [one.sum(dim=(0, 2, 3)) for one in (probability * target, probability + target, target)]  # (K,) each
     intersection, total, pixels = reduce_sum(torch.stack(sums))  # (3, K)
     occurs = pixels > 0
-    dice: Tensor = 2 * intersection / total.clamp(min=1e-6)
-    return 1 - (dice * occurs).sum() / occurs.sum().clamp(min=1)
+    dice = 2 * intersection / total.clamp(min=1e-6)
+    loss: Tensor = 1 - (dice * occurs).sum() / occurs.sum().clamp(min=1)
+    return loss
 
 
 def segmentation_metrics(matrix: Tensor, names: list[str]) -> dict[str, float]:
