@@ -152,7 +152,7 @@ def stat_regular(path: Path, hint: str | None = None) -> os.stat_result:
         status = path.stat()
     except FileNotFoundError:
         if not path.is_symlink():
-            raise BadFile(f"{path} can't be read: No such file or directory.", hint or "Check the name.") from None
+            raise BadFile(f"{path} does not exist.", hint or "Check the name.") from None
         raise BadFile(f"{path} is a link to {path.readlink()}, which does not exist.", "Delete or repair it.") from None
     except (OSError, ValueError) as error:  # ValueError: the name contains NUL
         reason = getattr(error, "strerror", None) or str(error)

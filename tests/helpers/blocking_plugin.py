@@ -83,6 +83,9 @@ class Data(zoo.Dataset):
     def test(self) -> Any:
         return zoo.InMemory(number=torch.ones(8, 1))
 
+    def fingerprint(self) -> str:
+        return zoo.fingerprint_tensors({}, {})  # the default would read the example that blocks
+
 
 class Trainer(zoo.Trainer):
     @dataclass(frozen=True, kw_only=True)

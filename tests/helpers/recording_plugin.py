@@ -70,7 +70,6 @@ class _RecordingTrainer(zoo.Trainer):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         record: str = zoo.setting("", "folder for the indices")
-        kill_at: int = zoo.setting(0, "process 1 is killed in this step")
         raise_at: int = zoo.setting(0, "process 1 raises in this step")
 
     config: Config
@@ -81,7 +80,7 @@ class _RecordingTrainer(zoo.Trainer):
                 file.write(" ".join(map(str, indices.tolist())) + "\n")
 
     def fail(self, step: int) -> None:
-        if RANK == "1" and step + 1 == self.config.kill_at:
+        if RANK == "1" and step + 1 == int(os.environ.get("KILL_AT", "0")):
             os.kill(os.getpid(), 9)
         if RANK == "1" and step + 1 == self.config.raise_at:
             raise ValueError("process 1 fails")

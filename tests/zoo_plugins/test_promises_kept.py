@@ -28,7 +28,7 @@ def variant(name: str, overrides: list[str]) -> Callable[[Case], None]:
 
 _SUBSET = "dataset.source=subset"
 test_digit_classifier_mnist = conformance("digit-classifier-mnist", [_SUBSET])
-test_clsgan_mnist = conformance("clsgan-mnist", [_SUBSET, "trainer.cas_classifier=null"])
+test_clsgan_mnist = conformance("clsgan-mnist", [_SUBSET, "trainer.eval_classifier=null"])
 test_clsgan_mnist_reference = variant("clsgan-mnist-reference", [_SUBSET, "trainer.eval_classifier=null"])
 test_cgan_mnist = variant("cgan-mnist", [_SUBSET, "trainer.eval_classifier=null"])
 test_lsgan_mnist = variant("lsgan-mnist", [_SUBSET, "trainer.eval_classifier=null"])

@@ -43,7 +43,7 @@ class BatchMaker:
     split: str = "training"
     dataset: str = "the dataset"
     keeps_random_state: bool = True
-    """Not needed where the random state is set anew before it is used, and takes 0.1 ms a batch."""
+    """Not needed where the random state is set again before it is used, and takes 0.1 ms a batch."""
 
     def __call__(self, part: Part, note: Callable[[int], None] | None = None) -> Batch:
         """The batch. ``note`` is called with the index of an example before it is loaded by itself.

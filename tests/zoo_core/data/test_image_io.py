@@ -260,7 +260,7 @@ def test_a_missing_file_is_reported(tmp_path, name):
     for read in (lambda path: zoo.read_image(path, 1), lambda path: zoo.read_frames(path, 1), zoo.clip_shape):
         with pytest.raises(BadFile) as refused:
             read(tmp_path / name)
-        assert refused.value.message == f"{tmp_path / name} can't be read: No such file or directory."
+        assert refused.value.message == f"{tmp_path / name} does not exist."
 
 
 def test_a_folder_is_not_an_image(tmp_path):

@@ -65,7 +65,7 @@ def test_it_depends_on_settings_names_and_order_but_not_on_the_folder(images, tm
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path):
-    with pytest.raises(zoo.BadFile, match=r"absent\.png can't be read: No such file"):
+    with pytest.raises(zoo.BadFile, match=r"absent\.png does not exist"):
         zoo.fingerprint_files([tmp_path / "absent.png"], {})
 
 

@@ -133,7 +133,7 @@ def test_the_error_of_the_first_bad_file_is_raised(files):
 
 def test_errors_name_the_file(files, tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for name, message in {"absent": "No such file", "pipe": "is a pipe", "": "is a folder"}.items():
+    for name, message in {"absent": "does not exist", "pipe": "is a pipe", "": "is a folder"}.items():
         with pytest.raises(BadFile, match=message) as error:
             run([*files, tmp_path / name])
         assert str(tmp_path / name) in error.value.message

@@ -125,7 +125,8 @@ class Plugin:
 
 def test_metrics_that_are_not_finite_are_null(tmp_path, monkeypatch):
     monkeypatch.setattr(tiny, "LineTrainer", NotFinite)
-    tiny.train(tmp_path / "run")
+    with pytest.warns(UserWarning, match="error is nan, score is -inf"):
+        tiny.train(tmp_path / "run")
     content = (tmp_path / "run" / "metrics.jsonl").read_bytes()
     assert_valid(content)
     last = json.loads(content.splitlines()[-1])

@@ -78,7 +78,6 @@ def test_a_run_without_test_examples_warns_at_its_start_and_is_not_evaluated(tmp
     ("words", "key"),
     [
         (["run.evaluate_every=2"], "run.evaluate_every is 2"),
-        (["run.monitor=loss"], "run.monitor is 'loss'"),
         (["run.evaluate_every=2", "run.monitor=loss"], "run.evaluate_every is 2"),
     ],
 )

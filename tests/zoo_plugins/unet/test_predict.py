@@ -301,7 +301,7 @@ def test_an_error_is_two_lines_and_no_file_is_written(place, frame_run, clip):
         (["frames=clip.gif", "ahead=2.5"], "ahead is 2.5, but"),
         (["frames=clip.gif", "ahead=true"], "ahead is True, but"),
         (["frames=still.png"], "still.png has 1 frames, but this model takes 10"),
-        (["frames=absent.gif"], "absent.gif can't be read: No such file or directory"),
+        (["frames=absent.gif"], "absent.gif does not exist"),
         (["frames=text.gif"], "text.gif is not a supported image file"),
         (["frames=text.npy"], "text.npy can't be read"),
         (["frames=flat.npy"], "flat.npy holds an array of shape (64, 64), but should hold (T, H, W)"),
@@ -333,7 +333,7 @@ def test_invalid_arguments_for_next_frame_prediction_are_an_error(predict, tmp_p
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["image=absent.png"], "absent.png can't be read: No such file or directory"),
+        (["image=absent.png"], "absent.png does not exist"),
         (["image=text.png"], "text.png is not a supported image file"),
         (["image=half.png"], "half.png can't be read"),
         (["image=counts.npy"], "counts.npy holds int64"),
