@@ -48,6 +48,7 @@ class TrainerState:
         self.model, self.trainer, self.unwrap = model, trainer, unwrap
         self._created_in_setup: set[str] | None = None
         self._created_in_setup = {name for name in self.names() if isinstance(self._object(name), Stateful)}
+        self._groups = self._param_groups()
         self.check()
 
     def check(self) -> None:
@@ -71,6 +72,13 @@ class TrainerState:
     def capture(self) -> dict[str, Packed]:
         """The state by name, as tensors and JSON. The tensors are not copied."""
         state = {name: self._packed(name) for name in self.names()}
+        for name, count in self._param_groups().items():
+            if count != self._groups.get(name, count):
+                raise ZooError(
+                    f"{type(self.trainer).__name__} changed the number of parameter groups of self.{name} from "
+                    f"{self._groups[name]} to {count} after setup(); a resumed run could not restore it.",
+                    "Create all groups in setup(), with a learning rate of 0 for those that are not trained yet.",
+                )
         return {**state, _MODES: pack({name: _module_modes(module) for name, module in self._modules(state)})}
 
     def restore(self, state: Mapping[str, Packed]) -> None:
@@ -145,6 +153,11 @@ class TrainerState:
         raise ZooError(
             f"{trainer} holds {where}, {describe_unserializable(value)}, which a checkpoint cannot store.", hint
         )
+
+    def _param_groups(self) -> dict[str, int]:
+        """The number of parameter groups of each optimizer."""
+        groups = {name: getattr(self._object(name), "param_groups", None) for name in self.names()}
+        return {name: len(found) for name, found in groups.items() if isinstance(found, list)}
 
     def _object(self, name: str) -> Any:
         if name == "model":

@@ -31,7 +31,7 @@ class RunSettings:
     steps: int | None = setting(None, "optimizer steps; give this or epochs", ge=0)
     epochs: float | None = setting(None, "passes over the training examples; give this or steps", ge=0, lt=math.inf)
     batch_size: int = setting(64, "examples per step, over all processes", ge=1)
-    seed: int = setting(0, "seed of all random numbers of the run", ge=0)
+    seed: int = setting(0, "seed of all random numbers of the run", ge=0, lt=2**63)
     device: str = setting("auto", "auto (an accelerator if available), cpu, cuda, cuda:1, mps, xpu")
     precision: Literal["float32", "bfloat16", "float16", "auto"] = setting(
         "float32", "data type of the forward pass; auto: bfloat16 where the device supports it, else float32"
@@ -227,6 +227,14 @@ class Recipe:
             If an override is not ``key=value`` or its key is not that of a setting.
         """
         values, sources = dict(self.values), dict(self.sources)
+        overrides = list(overrides)
+        lengths = [one for one in overrides if isinstance(one, str) and one.startswith(("run.steps=", "run.epochs="))]
+        given = [one for one in lengths if one.partition("=")[2] not in ("null", "None", "~", "")]
+        if len({one.partition("=")[0] for one in given}) == 2:
+            raise BadSetting(
+                f"{' and '.join(given)} contradict each other: both state the length of the run.",
+                "Leave one of them out.",
+            )
         for override in overrides:
             values = merge(values, _parse_override(override, self, all_keys), sources, Source(None))
             check_summary(values.get("summary", ""), Source(None))

@@ -18,9 +18,23 @@ def plugin_code(info: PluginInfo) -> str:
     the result contains the SHA-256 of the Python files.
     """
     if info.target.endswith(".py"):
-        return f"{info.distribution}, sha256 {_hash([Path(info.target)])}"
+        return f"{info.distribution}, sha256 {_hash([Path(info.target), *_imported_beside(Path(info.target))])}"
     version = f"{info.distribution} {info.version}".strip()
     return f"{version}, sha256 {_hash(_files(info.target))}" if _is_editable(info.distribution) else version
+
+
+def _imported_beside(plugin: Path) -> list[Path]:
+    """The files of modules that were imported from the folder of a plugin file, such as helpers that it imports."""
+    folder, found = plugin.resolve().parent, []
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not file or name.partition(".")[0] in ("zoo_core", "zoo_plugins"):
+            continue
+        path = Path(file).resolve()
+        inside = path.parent == folder or path.parent.parent == folder
+        if path.suffix == ".py" and inside and path != plugin.resolve():
+            found.append(path)
+    return sorted(set(found))
 
 
 def _is_editable(name: str) -> bool:

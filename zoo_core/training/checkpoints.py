@@ -9,8 +9,10 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import nn
 
 from zoo_core.checkpoint.best import Best
+from zoo_core.checkpoint.gradients import PendingGradients
 from zoo_core.checkpoint.serialize import Packed, pack, unpack
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.checkpoint.writer import AsyncCheckpointWriter
@@ -23,7 +25,7 @@ from zoo_core.training.metrics import MetricAccumulator
 from zoo_core.weights.values import all_finite
 
 # Beside the attributes of a trainer, none of which can have these names.
-_METRICS, _BEST, _ENGINE = "run.metrics", "run.best", "run.engine"
+_METRICS, _BEST, _ENGINE, _GRADIENTS = "run.metrics", "run.best", "run.engine", "run.gradients"
 COMPARED = RECIPE, ORIGINS = "run.recipe", "run.origins"
 """What is compared when a run is resumed, and not restored."""
 
@@ -46,6 +48,10 @@ class Checkpoints:
         self.writer = AsyncCheckpointWriter(
             run.folder.checkpoints, run.settings.keep_checkpoints, sync_first=[run.folder.metrics]
         )
+        held = {"model": run.model, **vars(run.trainer)}
+        modules = {name: engine.unwrap(one) for name, one in held.items() if isinstance(one, nn.Module)}
+        # Those of a sharded network are not kept. Hooks would make torch.compile compile again.
+        self.gradients = PendingGradients({} if engine.fsdp else modules, watches=not run.settings.compile)
         self.saved_step = -1
         self.saved_at = time.monotonic()
 
@@ -74,6 +80,8 @@ class Checkpoints:
                 RECIPE: run.recipe.as_yaml(),
                 ORIGINS: self.origins,
             }
+            if gradients := self.gradients.state_dict(run.step):
+                kept[_GRADIENTS] = gradients
             packed = {name: pack(state) for name, state in kept.items()}
             self.writer.begin(run.step, {**captured, **packed}, self.best.steps)
         self.saved_step, self.saved_at = run.step, time.monotonic()
@@ -125,6 +133,7 @@ class Checkpoints:
             self.metrics.load_state_dict(unpack(*state.pop(_METRICS, ({}, {}))))
             self.best = Best(**unpack(*state.pop(_BEST, ({}, {}))))
             self.engine.load_state_dict(unpack(*state.pop(_ENGINE, ({}, {}))))
+            self.gradients.load_state_dict(unpack(*state.pop(_GRADIENTS, ({}, {}))))
             self.state.restore(state)
         except (LookupError, TypeError, AttributeError) as error:
             raise BadFile(

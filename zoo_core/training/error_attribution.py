@@ -9,7 +9,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from zoo_core.errors import RunFailed, ZooError
+from zoo_core.errors import RunFailed, ZooError, one_line
+
+_LONGEST = 600  # characters of an error of a plugin
 
 
 def attribute_error(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
@@ -45,7 +47,8 @@ def _culprit(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
 
 
 def _raised(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    text = one_line(str(error), _LONGEST)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _short(frame: FrameType) -> str:

@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
-
 from zoo_core.checkpoint.serialize import describe_type
 from zoo_core.data.image_output import drawable
 from zoo_core.data.seeding import seed_step
 from zoo_core.dataset import Batch
 from zoo_core.engine.engine import AccelerateEngine
-from zoo_core.errors import RunFailed
+from zoo_core.errors import RunFailed, one_line
 from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.metrics import check_metric
@@ -51,8 +49,8 @@ class Evaluator:
         run = self.run
         if not (run.settings.preview_every and self.draws):
             return
-        images = None
-        with undisturbed(self._holders()), self.engine.evaluating(self._modules()):
+        images, before = None, self._parameters()
+        with undisturbed(self._holders()), self.engine.evaluating(self._holders()):
             seed_step(run.settings.seed, 0, 0, "preview")
             if self.engine.is_rank_zero or self.engine.fsdp:  # no process has a sharded network for itself
                 batch = next(iter(self._on_device(self.splits.preview_batches)), None)
@@ -60,7 +58,12 @@ class Evaluator:
                     images = None if batch is None else drawable(run.trainer.preview(batch))
                 except Exception as error:  # of a plugin's code
                     self.draws = False
-                    why = f"the trainer's preview raised {type(error).__name__}: {error}"
+                    why = f"the trainer's preview raised {one_line(f'{type(error).__name__}: {error}', 400)}"
+                    if self._parameters() != before:
+                        raise RunFailed(
+                            f"{why} It had changed the model's parameters and did not put them back.",
+                            "Put them back in `finally:`, or use a copy of the model.",
+                        ) from error
                     warnings.warn(f"no more previews are drawn in this run: {why}", stacklevel=2)
         if images is not None:
             self.callbacks.call("zoo_preview", run=run, step=run.step, images=images)
@@ -74,7 +77,7 @@ class Evaluator:
         if not len(getattr(self.splits, split)):
             return {}
         shared = self.splits.distributed
-        with undisturbed(self._holders()), self.engine.evaluating(self._modules(), shared=shared):
+        with undisturbed(self._holders()), self.engine.evaluating(self._holders(), shared=shared):
             seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
             given = run.trainer.evaluate(self._on_device(batches), self._on_device(self.splits.train_batches))
         metrics = {name: _as_float(name, value) for name, value in given.items()}
@@ -93,8 +96,10 @@ class Evaluator:
             ignored = " It cannot be the best by run.monitor." if monitored else ""
             warnings.warn(f"evaluated on the {split} split at step {self.run.step}, {listed}.{ignored}", stacklevel=2)
 
-    def _modules(self) -> list[nn.Module]:
-        return list(find_modules(self._holders()))
+    def _parameters(self) -> list[tuple[int, int]]:
+        """What changes if a parameter is replaced or modified: its memory and the count of its modifications."""
+        modules = [] if self.engine.fsdp else find_modules(self._holders())
+        return [(one.data_ptr(), one._version) for module in modules for one in module.parameters(recurse=False)]
 
     def _holders(self) -> list[object]:
         return [self.run.model, *vars(self.run.trainer).values()]

@@ -79,12 +79,13 @@ class Loop:
             seed_step(settings.seed, run.step, self.engine.rank)
             metrics: Metrics = {}
             parts = self.engine.grad_accumulation_steps
-            for part in self.engine.in_parts(self.engine.to_device(batch)):
-                found = run.trainer.step(part)
-                self.metrics.add(run.step + 1, found)
-                metrics = (
-                    found if parts == 1 else {key: metrics.get(key, 0) + one / parts for key, one in found.items()}
-                )
+            with self.checkpoints.gradients.watch(run.step + 1):
+                for part in self.engine.in_parts(self.engine.to_device(batch)):
+                    found = run.trainer.step(part)
+                    self.metrics.add(run.step + 1, found)
+                    metrics = (
+                        found if parts == 1 else {key: metrics.get(key, 0) + one / parts for key, one in found.items()}
+                    )
             run.step += 1
             self.engine.check_in_step(run.step, [run.model, *vars(run.trainer).values()])
             if run.step == first:

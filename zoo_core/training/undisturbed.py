@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -23,8 +26,8 @@ def undisturbed(holders: Iterable[object]) -> Iterator[None]:
     Parameters are not copied: an evaluation that exchanges weights has to put them back.
 
     Args:
-        holders: the model and what the trainer holds. Modules are also found inside lists, tuples, mappings and
-            objects.
+        holders: the model and what the trainer holds. Modules are also found inside lists, tuples, sets, mappings,
+            objects, closures, partial functions and bound methods.
     """
     modules = list(find_modules(holders))
     with ExitStack() as stack:
@@ -48,8 +51,14 @@ def find_modules(holders: Iterable[object]) -> Iterator[nn.Module]:
             waiting += [*one.children(), *_inside(one)]
         elif isinstance(one, Mapping):
             waiting += one.values()
-        elif isinstance(one, (list, tuple)):
+        elif isinstance(one, (list, tuple, set, frozenset, deque)):
             waiting += one
+        elif isinstance(one, partial):
+            waiting += [one.func, *one.args, *one.keywords.values()]
+        elif isinstance(one, MethodType):
+            waiting.append(one.__self__)
+        elif isinstance(one, FunctionType):
+            waiting += _closure(one)
         else:
             waiting += _inside(one)
 
@@ -57,7 +66,20 @@ def find_modules(holders: Iterable[object]) -> Iterator[nn.Module]:
 def _inside(one: object) -> list[object]:
     """What an object of a plugin holds; those of libraries hold what they were given, and much else."""
     library = type(one).__module__.partition(".")[0] in ("torch", "accelerate", "numpy", "builtins", "zoo_core")
-    return [] if library or isinstance(one, type) else list(getattr(one, "__dict__", {}).values())
+    if library or isinstance(one, type):
+        return []
+    slots = [name for kind in type(one).__mro__ for name in _names(getattr(kind, "__slots__", ()))]
+    return [*getattr(one, "__dict__", {}).values(), *(getattr(one, name, None) for name in slots)]
+
+
+def _closure(function: FunctionType) -> Iterator[object]:
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # it is empty
+            yield cell.cell_contents
+
+
+def _names(slots: str | Iterable[str]) -> Iterable[str]:
+    return [slots] if isinstance(slots, str) else slots
 
 
 @contextmanager

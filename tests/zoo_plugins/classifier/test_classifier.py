@@ -89,7 +89,9 @@ def test_a_file_that_is_not_an_image_is_an_error(tmp_path, content):
     path = tmp_path / "digit.png"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(zoo.ZooError, match=r"digit\.png (does not exist|can't be read|is not a supported image file)") as error:
+    with pytest.raises(
+        zoo.ZooError, match=r"digit\.png (does not exist|can't be read|is not a supported image file)"
+    ) as error:
         DigitClassifier(DigitClassifier.Config()).predict(path)
     assert error.value.hint == ("Check the name." if content is None else "Give a PNG, JPEG, GIF or .npy file.")
 
