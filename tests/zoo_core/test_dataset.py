@@ -18,6 +18,48 @@ def squares(indices):
     return zoo.Batch(number=number, square=number**2)
 
 
+class FailsAt(zoo.Dataset):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        pass
+
+    def __init__(self, error):
+        super().__init__(self.Config())
+        self.error = error
+
+    def train(self):
+        return _Failing(self.error)
+
+    def test(self):
+        return _Failing(self.error)
+
+
+class _Failing:
+    def __init__(self, error):
+        self.error = error
+
+    def __len__(self):
+        return 9
+
+    def __getitem__(self, index):
+        if index == 7:
+            raise self.error
+        return {"number": index}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (ValueError("two\nlines"), zoo.RunFailed, r"FailsAt.train\(\) raised ValueError: two lines, at example 7"),
+        (OSError("half a file"), zoo.BadFile, r"FailsAt.train\(\) cannot read example 7: OSError: half a file"),
+        (zoo.BadFile("it is damaged."), zoo.BadFile, r"it is damaged \(example 7 of FailsAt.train\(\)\)"),
+    ],
+)
+def test_an_example_that_fails_while_the_fingerprint_is_computed_is_named(error, kind, message):
+    with pytest.raises(kind, match=message):
+        FailsAt(error).fingerprint()
+
+
 def test_generated_examples_are_the_same_one_by_one_and_in_a_batch():
     examples = zoo.GeneratedExamples(squares, 5)
     assert len(examples) == 5

@@ -32,6 +32,6 @@ test_clsgan_mnist = conformance("clsgan-mnist", [_SUBSET, "trainer.eval_classifi
 test_clsgan_mnist_reference = variant("clsgan-mnist-reference", [_SUBSET, "trainer.eval_classifier=null"])
 test_cgan_mnist = variant("cgan-mnist", [_SUBSET, "trainer.eval_classifier=null"])
 test_lsgan_mnist = variant("lsgan-mnist", [_SUBSET, "trainer.eval_classifier=null"])
-test_gan_mnist = conformance("gan-mnist", [_SUBSET, "trainer.eval_classifier=null"])
-test_unet_moving_mnist = conformance("unet-moving-mnist", [_SUBSET, "run.batch_size=2", "model.base_channels=4"])
+test_gan_mnist = variant("gan-mnist", [_SUBSET, "trainer.eval_classifier=null"])
+test_unet_moving_mnist = variant("unet-moving-mnist", [_SUBSET, "run.batch_size=2", "model.base_channels=4"])
 test_unet_digit_scenes = conformance("unet-digit-scenes", [_SUBSET, "run.batch_size=2", "model.base_channels=4"])

@@ -41,7 +41,7 @@ class PendingGradients:
             yield
             return
         handles = [
-            one.register_hook(self._comparison(name, weakref.ref(one.grad)))
+            one.register_hook(self._comparison(name, weakref.ref(one.grad)))  # type: ignore[no-untyped-call]
             for name, one in self._parameters.items()
             if one.grad is not None and one.requires_grad
         ]
@@ -66,7 +66,8 @@ class PendingGradients:
             parameter.grad = gradient.to(parameter.device)
 
     def _comparison(self, name: str, old: weakref.ref[Tensor]) -> Any:
-        parameter, seen = self._parameters[name], []
+        parameter = self._parameters[name]
+        seen: list[bool] = []
 
         def compare(_: Tensor) -> None:
             """Called before the first gradient of a step is added: is there still that of an earlier step?"""

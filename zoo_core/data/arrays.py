@@ -60,6 +60,11 @@ def load_clip_array(path: Path) -> Any:
             f"{path} holds an array of shape {array.shape}, but should hold (T, H, W) or (T, H, W, C).",
             "Save one clip in a file, and move files of another content elsewhere.",
         )
+    if array.ndim == 3 and array.shape[2] in (3, 4):
+        raise BadFile(
+            f"{path} holds an array of shape {array.shape}, which is one image with colors and no clip (T, H, W).",
+            f"Save clips as (T, H, W, C), of one frame as (1, {array.shape[0]}, {array.shape[1]}, {array.shape[2]}).",
+        )
     return array if array.ndim == 4 else array[..., None]
 
 

@@ -202,8 +202,9 @@ def _inspect_mask(path: Path, _stopped: threading.Event) -> dict[str, Any]:
 
 
 def _compare_palettes(files: Sequence[Path], masks: Sequence[MaskFacts]) -> None:
-    """Raise BadFile if an index has different colors in two files, or a file has grays where others have colors."""
+    """Raise BadFile if two files differ in the color of an index or the index of a color, or in grays and colors."""
     colors: dict[int, tuple[Color, Path]] = {}
+    indices: dict[Color, tuple[int, Path]] = {}
     kinds: dict[str, Path] = {}
     for file, mask in zip(files, masks, strict=True):
         kinds.setdefault(mask.kind, file)
@@ -213,6 +214,12 @@ def _compare_palettes(files: Sequence[Path], masks: Sequence[MaskFacts]) -> None
                 raise BadFile(
                     f"the palettes of {first} and {file} differ: index {index} is {_hex(known)} in the first, and "
                     f"{_hex(color)} in the second.",
+                    "Save all masks with the same palette, or in grayscale.",
+                )
+            other, first = indices.setdefault(color, (index, file))
+            if other != index:
+                raise BadFile(
+                    f"the color {_hex(color)} has index {other} in {first}, and index {index} in {file}.",
                     "Save all masks with the same palette, or in grayscale.",
                 )
     if "palette" in kinds and "gray palette" in kinds:

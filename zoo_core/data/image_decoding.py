@@ -53,6 +53,8 @@ def open_image(path: Path, decode: bool = True) -> Iterator[Any]:
                 raise BadFile(
                     f"{path} is a CMYK image that does not say whether its values are inverted.", "Convert it to RGB."
                 )
+            if image.format == "GIF" and not _is_complete_gif(path):  # Pillow reads the frames that are there
+                raise BadFile(f"{path} can't be read: image file is truncated.", HINT)
             if decode:
                 image.load()
             yield image
@@ -181,6 +183,13 @@ def with_channels(image: Tensor, channels: int) -> Tensor:
 def reason(error: Exception) -> str:
     """The message of an error without its final period; for an OSError, without its number."""
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".")
+
+
+def _is_complete_gif(path: Path) -> bool:
+    """Whether a GIF ends with its trailer; some programs add zeros."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        return file.read().rstrip(b"\0").endswith(b";")
 
 
 def _other_format(path: Path) -> str | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 # Endings of images that are not read. Among the frames of a clip they would be missing.
+_SIDECARS = (".txt", ".json", ".xml", ".csv", ".yaml", ".yml", ".md", ".npy", ".npz", ".mat", ".flo")
 _OTHER_SUFFIXES = (".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".jxl", ".exr", ".tga")
 
 
@@ -249,17 +250,34 @@ def _read_folder(path: Path, channels: int, start: int, stop: int | None, max_va
 
 
 def _frame_files(folder: Path) -> list[Path]:
-    """The images in a folder, unless there are also some of a format that is not read."""
+    """The images in a folder; BadFile if other files look like frames, or if a frame is there twice."""
     files = image_files(folder)
-    missing = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in _OTHER_SUFFIXES)
+    numbered = {_pattern(file) for file in files}
+    others = sorted(set(folder.iterdir()) - set(files), key=natural_key)
+    missing = [
+        file.name
+        for file in others
+        if file.suffix.lower() in _OTHER_SUFFIXES
+        or (_pattern(file) in numbered and file.suffix.lower() not in _SIDECARS and not file.is_dir())
+    ]
     missing = [name for name in missing if not name.startswith(".")]
     if files and missing:
         raise BadFile(
             f"{folder} holds {missing[0]}, which would be missing among the frames: only {', '.join(IMAGE_SUFFIXES)} "
             "are read.",
-            "Convert all frames to PNG.",
+            "Convert all frames to PNG, and move other files elsewhere.",
         )
+    by_stem: dict[str, Path] = {}
+    for file in files:
+        if (first := by_stem.setdefault(file.stem, file)) is not file:
+            raise BadFile(f"{folder} holds {first.name} and {file.name}, one frame twice.", "Remove one of them.")
     return files
+
+
+def _pattern(file: Path) -> str:
+    """The name without its ending and its numbers, which frames of one clip share; the name of a file without any."""
+    pattern = re.sub(r"\d+", "#", file.stem)
+    return pattern if "#" in pattern else file.name
 
 
 def _stack(frames: list[tuple[Path, Tensor]], path: Path, start: int) -> Tensor:

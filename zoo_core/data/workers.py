@@ -42,6 +42,8 @@ _PREFETCH = 2  # batches that each worker makes ahead, as DataLoader
 _GRACE = 1.0  # seconds that a worker has to finish what it does before it is killed
 _POLL = 0.1  # seconds between two looks at whether the run stops
 _MAKE, _END = b"make", b"end"
+starting = threading.Event()
+"""Set while a process is started: an exception raised by a signal handler would be lost in what Python calls then."""
 _IGNORED = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -181,9 +183,11 @@ def _held_back() -> Iterator[None]:
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
+    starting.set()
     try:
         yield
     finally:
+        starting.clear()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -20,7 +21,7 @@ from zoo_core.engine.shutdown import EXIT_CODES, Work, end_on_signals, kill_all,
 from zoo_core.errors import RunFailed
 
 # Exit codes of processes that ended because another one had failed, after which they got SIGTERM.
-_CONSEQUENCES = (LOST, -signal.SIGTERM, EXIT_CODES["SIGTERM"])
+_CONSEQUENCES = (LOST, -signal.SIGUSR1, -signal.SIGTERM, EXIT_CODES["SIGTERM"])
 _RESERVE = 0.8  # seconds; the processes themselves have ended before that
 
 
@@ -47,6 +48,8 @@ def launch(words: Sequence[str], processes: int) -> int:
             {rank: _environment(rank, processes, store.port) for rank in range(processes)},
             DefaultLogsSpecs(log_dir=folder, redirects=quiet),
         )
+        # Those that end because another one has failed must not report a signal that nobody has sent.
+        context.close = partial(context.close, death_sig=signal.SIGUSR1)  # type: ignore[method-assign]
         with working(_work(context)):
             end_on_signals()  # versions of torch without that setting have replaced the handlers
             result = context.wait(period=0.1)

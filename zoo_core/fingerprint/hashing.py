@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_core.errors import BadSetting
+from zoo_core.errors import BadFile, BadSetting, RunFailed, ZooError, one_line
 from zoo_core.fingerprint.per_file import map_files
 from zoo_core.fingerprint.progress import ProgressLine
 
@@ -176,7 +176,7 @@ def add_examples(digest: Digest, examples: Indexed, name: str) -> None:
             torch.default_generator.manual_seed(index)
             np.random.seed(index % 2**32)
             random.seed(index)
-            example = examples[index]
+            example = _example(examples, index, name)
             if not isinstance(example, Mapping):
                 raise BadSetting(
                     f"an example of {name} is of type {type(example).__name__}, not a mapping.",
@@ -184,6 +184,25 @@ def add_examples(digest: Digest, examples: Indexed, name: str) -> None:
                 )
             digest.add(example)
             progress.update(index + 1)
+
+
+def _example(examples: Indexed, index: int, name: str) -> Mapping[str, Any]:
+    """The example, with its place in the message of an error that the dataset raises."""
+    try:
+        return examples[index]
+    except ZooError as error:
+        error.message = f"{error.message.rstrip('.')} (example {index} of {name})."
+        raise
+    except OSError as error:
+        raise BadFile(
+            f"{name} cannot read example {index}: {one_line(f'{type(error).__name__}: {error}', 400)}.",
+            "Repair or remove the file. --traceback shows where.",
+        ) from error
+    except Exception as error:  # of a plugin's code
+        raise RunFailed(
+            f"{name} raised {one_line(f'{type(error).__name__}: {error}', 400)}, at example {index}.",
+            "--traceback shows where.",
+        ) from error
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class Evaluator:
                     why = f"the trainer's preview raised {one_line(f'{type(error).__name__}: {error}', 400)}"
                     if self._parameters() != before:
                         raise RunFailed(
-                            f"{why} It had changed the model's parameters and did not put them back.",
+                            f"{why}. It had changed the model's parameters and did not put them back.",
                             "Put them back in `finally:`, or use a copy of the model.",
                         ) from error
                     warnings.warn(f"no more previews are drawn in this run: {why}", stacklevel=2)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from zoo_core.checkpoint.names import steps_in
+from zoo_core.data.workers import starting
 from zoo_core.engine import shutdown
 from zoo_core.engine.rank import is_rank_zero
 from zoo_core.errors import RunStopped
@@ -57,7 +58,7 @@ _interruptible: set[int] = set()
 
 def _ask(run: Run, name: str) -> None:
     run.stop(name)
-    if id(run) in _interruptible and threading.current_thread() is threading.main_thread():
+    if id(run) in _interruptible and not starting.is_set() and threading.current_thread() is threading.main_thread():
         _interruptible.discard(id(run))  # not again, while what was interrupted cleans up
         raise Interrupted
 

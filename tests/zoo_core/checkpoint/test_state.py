@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections import Counter, defaultdict, deque
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -68,6 +69,15 @@ def test_unpack_restores_what_was_packed(value):
 def test_values_with_similar_encodings_are_distinguished(value):
     tensors, structure = pack(value)
     assert identical(unpack(tensors, json.loads(json.dumps(structure))), value)
+
+
+def test_a_parameter_group_that_a_step_adds_is_refused_when_it_would_be_saved():
+    model = nn.Linear(2, 1)
+    trainer = SimpleNamespace(optimizer=torch.optim.SGD([model.weight], lr=0.1))
+    state = TrainerState(model, trainer)
+    trainer.optimizer.add_param_group({"params": [model.bias]})
+    with pytest.raises(ZooError, match=r"changed the number of parameter groups of self\.optimizer from 1 to 2"):
+        state.capture()
 
 
 def test_tied_tensors_are_stored_once():

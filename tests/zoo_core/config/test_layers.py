@@ -265,3 +265,17 @@ def test_recipes_that_extend_the_same_one_do_not_share_values(tmp_path):
     recipes.find("one").values["model"]["size"] = 4
 
     assert [recipes.find(name).values["model"] for name in ("one", "other", "base")] == [{"size": 3}] * 3
+
+
+@pytest.mark.parametrize("words", [["run.steps=3", "run.epochs=2"], ["run.epochs=2", "run.seed=1", "run.steps=3"]])
+def test_two_lengths_in_one_command_are_refused(write, words):
+    recipe = Recipes([("zoo", write("base.yaml", BASE))]).find("base")
+    with pytest.raises(BadSetting, match="contradict each other: both state the length of the run"):
+        recipe.with_overrides(words)
+    assert recipe.with_overrides(["run.steps=null", "run.epochs=2"]).run_settings().epochs == 2
+
+
+def test_a_seed_that_a_weights_file_could_not_state_is_refused(write):
+    recipe = Recipes([("zoo", write("base.yaml", BASE))]).find("base").with_overrides([f"run.seed={2**64}"])
+    with pytest.raises(BadSetting, match="should be below 9223372036854775808"):
+        recipe.run_settings()

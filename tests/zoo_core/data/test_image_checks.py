@@ -106,3 +106,12 @@ def test_palettes_that_differ_are_refused(tmp_path):
     white = palette_mask(tmp_path / "e.png", [[0, 0]], [(255, 255, 255)])
     with pytest.raises(BadFile, match=r"e\.png has grays only, and that of .*a\.png has colors"):
         zoo.check_masks([one, white])
+
+
+def test_a_color_with_two_indices_is_refused(tmp_path):
+    for name, index in (("a", 1), ("b", 2)):
+        mask = Image.new("P", (4, 4), index)
+        mask.putpalette([0, 0, 0] + [255, 0, 0] * 2)
+        mask.save(tmp_path / f"{name}.png")
+    with pytest.raises(zoo.BadFile, match=r"the color #ff0000 has index 1 in .*a\.png, and index 2 in .*b\.png"):
+        zoo.check_masks([tmp_path / "a.png", tmp_path / "b.png"])

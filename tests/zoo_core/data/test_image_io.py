@@ -507,3 +507,53 @@ def test_names_are_in_natural_order(tmp_path, names):
         (tmp_path / name).touch()
     assert [path.name for path in zoo.image_files(tmp_path)] == names
     assert sorted(set(names), key=zoo.natural_key) == names
+
+
+def frames_in(folder, count=4):
+    folder.mkdir()
+    for number in range(count):
+        Image.new("L", (6, 5), 20 * number).save(folder / f"frame{number}.png")
+    return folder
+
+
+def test_a_gif_that_ends_between_two_frames_is_truncated(tmp_path):
+    frames = [Image.new("L", (6, 5), 20 * number) for number in range(8)]
+    frames[0].save(tmp_path / "whole.gif", save_all=True, append_images=frames[1:])
+    whole = (tmp_path / "whole.gif").read_bytes()
+    assert len(zoo.read_frames(tmp_path / "whole.gif", 1)) == 8
+    (tmp_path / "padded.gif").write_bytes(whole + bytes(3))
+    assert len(zoo.read_frames(tmp_path / "padded.gif", 1)) == 8
+    for end in range(20, len(whole) - 1):
+        (tmp_path / "cut.gif").write_bytes(whole[:end])
+        if whole[:end].endswith(b";"):
+            continue
+        with pytest.raises(BadFile):
+            zoo.read_frames(tmp_path / "cut.gif", 1)
+
+
+@pytest.mark.parametrize("name", ["frame2.jfif", "frame2.psd", "frame2", "other.tif"])
+def test_a_file_that_looks_like_a_frame_is_not_left_out_of_a_clip(tmp_path, name):
+    folder = frames_in(tmp_path / "clip")
+    (folder / "frame2.png").rename(folder / name)
+    with pytest.raises(BadFile, match=f"{name}, which would be missing among the frames"):
+        zoo.read_frames(folder, 1)
+
+
+def test_files_beside_the_frames_that_are_none_are_left_out(tmp_path):
+    folder = frames_in(tmp_path / "clip")
+    for name in ("frame2.txt", "frame2.json", "notes.doc", ".frame9.tif"):
+        (folder / name).touch()
+    assert len(zoo.read_frames(folder, 1)) == 4
+
+
+def test_a_frame_that_is_there_twice_is_refused(tmp_path):
+    folder = frames_in(tmp_path / "clip")
+    Image.new("L", (6, 5)).save(folder / "frame2.jpg")
+    with pytest.raises(BadFile, match=r"holds frame2\.(jpg|png) and frame2\.(jpg|png), one frame twice"):
+        zoo.read_frames(folder, 1)
+
+
+def test_an_array_of_one_color_image_is_no_clip(tmp_path):
+    np.save(tmp_path / "image.npy", np.zeros((40, 32, 3), np.uint8))
+    with pytest.raises(BadFile, match="one image with colors and no clip"):
+        zoo.read_frames(tmp_path / "image.npy", 3)

@@ -136,7 +136,8 @@ def test_a_run_resumes_in_another_number_of_processes_with_a_warning(folders, tm
 
 
 @pytest.mark.parametrize(
-    ("recipe", "processes"), [pytest.param("one", 1, marks=pytest.mark.long), ("two", 1), ("one", 2)]
+    ("recipe", "processes"),
+    [pytest.param("one", 1, marks=pytest.mark.long), ("two", 1), pytest.param("one", 2, marks=pytest.mark.long)],
 )
 def test_gradient_accumulation_gives_the_step_of_the_batch(folders, tmp_path, recipe, processes):
     run(recipe, "run.grad_accumulation_steps=4", "--processes", processes, "--folder", tmp_path / "run")
@@ -241,6 +242,7 @@ def test_processes_whose_launcher_is_killed_save_a_checkpoint_and_exit(tmp_path)
     assert len(list((folder / "checkpoints").iterdir())) == 1
 
 
+@pytest.mark.long
 def test_torchrun_on_two_nodes_trains_the_weights_of_one_process(folders, tmp_path):
     folder = tmp_path / "run"
     with socket.socket() as unused:

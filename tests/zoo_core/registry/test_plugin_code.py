@@ -28,6 +28,16 @@ def test_a_plugin_file_is_identified_by_its_content(tmp_path):
     assert code_of_file(file) != first
 
 
+def test_modules_beside_a_plugin_file_belong_to_its_code(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "beside_kit.py").write_text("WIDTH = 3\n")
+    (tmp_path / "other_kit.py").write_text("import beside_kit\n" + PLUGIN)
+    first = code_of_file(tmp_path / "other_kit.py")
+    (tmp_path / "beside_kit.py").write_text("WIDTH = 4\n")
+    assert code_of_file(tmp_path / "other_kit.py") != first
+    del sys.modules["beside_kit"]
+
+
 def test_an_installed_plugin_is_identified_by_its_version():
     info = PluginInfo("kit", "pluggy", "1.6", "loaded", target="pluggy:plugin")
     assert plugin_code(info) == "pluggy 1.6"

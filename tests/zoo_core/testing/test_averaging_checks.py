@@ -89,7 +89,9 @@ def test_two_processes_that_average_differently_than_one_fail(monkeypatch):
     ("recipe", "overrides"),
     [
         pytest.param("uneven", ("trainer.contrastive=true", "trainer.noise=true"), marks=pytest.mark.long),
-        ("uneven-segmentation", ("trainer.loss=both", "trainer.class_weights=[1,5,1]")),
+        pytest.param(
+            "uneven-segmentation", ("trainer.loss=both", "trainer.class_weights=[1,5,1]"), marks=pytest.mark.long
+        ),
     ],
 )
 def test_sums_of_all_processes_have_the_gradients_of_the_batch(monkeypatch, recipe, overrides):

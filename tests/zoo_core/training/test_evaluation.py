@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 import tiny
+import torch
 import uneven_plugin
 
 import zoo_core as zoo
@@ -89,6 +90,21 @@ def test_evaluations_without_validation_examples_are_refused_before_the_first_st
         uneven(tmp_path / "run", *words, empty)
     assert "run.evaluate_every=0" in error.value.hint
     assert not (tmp_path / "run").exists()
+
+
+class LeavesOtherWeights(tiny.LineTrainer):
+    def preview(self, batch):
+        with torch.no_grad():
+            self.engine.unwrap(self.model).layers[0].weight.zero_()
+        raise ValueError("no preview\nof this")
+
+
+def test_a_preview_that_fails_with_other_weights_in_the_model_ends_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny, "LineTrainer", LeavesOtherWeights)
+    with pytest.raises(
+        zoo.RunFailed, match=r"raised ValueError: no preview of this\. It had changed the model's parameters"
+    ):
+        tiny.train(tmp_path / "run")
 
 
 def test_a_run_without_validation_examples_is_tested(tmp_path):

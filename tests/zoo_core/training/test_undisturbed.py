@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import deque
+from functools import partial
 
 import numpy as np
 import pytest
@@ -104,6 +106,31 @@ def test_all_is_restored_after_an_error():
         fail_while_measuring(module)
     assert module.training
     assert torch.is_grad_enabled()
+
+
+class Slots:
+    __slots__ = ("module",)
+
+    def __init__(self, module):
+        self.module = module
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda module: lambda data: module(data),
+        lambda module: partial(module),
+        lambda module: deque([module]),
+        lambda module: module.forward,
+        lambda module: {module},
+        Slots,
+    ],
+)
+def test_modules_are_found_wherever_a_trainer_holds_them(hold):
+    module = network()
+    with undisturbed([hold(module)]):
+        module.eval()
+    assert module.training
 
 
 def test_modules_that_refer_to_each_other_are_found_once():

@@ -163,7 +163,7 @@ def test_frames_of_a_format_that_is_not_read_are_an_error(folder, digits):
     Image.fromarray(digits[0]).save(folder / "images" / "009.tif")
     with pytest.raises(zoo.BadFile, match=r"images holds 009\.tif, which would be missing among the frames") as error:
         make(folder).train()
-    assert error.value.hint == "Convert all frames to PNG."
+    assert error.value.hint == "Convert all frames to PNG, and move other files elsewhere."
 
 
 def test_each_animation_in_a_sub_folder_is_a_clip(tmp_path, digits):

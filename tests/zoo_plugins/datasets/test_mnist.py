@@ -505,6 +505,7 @@ def test_no_file_is_saved_if_one_can_not_be_downloaded(database, tmp_path, serve
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_processes_may_download_concurrently(database, tmp_path, serve):
     url, _ = serve(packed(database))
     program = f"""

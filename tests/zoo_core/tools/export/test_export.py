@@ -131,6 +131,7 @@ for format, name in (("torch-export", "a.pt2"), ("onnx", "a.onnx")):
 """
 
 
+@pytest.mark.long
 def test_an_export_unpickles_nothing(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", WATCHED], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout) == (0, "a.pt2 True\na.onnx True\n"), done.stderr

@@ -79,7 +79,7 @@ def test_overrides_of_a_component_apply_to_every_choice_of_its_name(sweep):
         assert (trainer["name"], trainer["learning_rate"]) == (name, 0.05)
 
 
-@pytest.mark.parametrize(("sampler", "trials"), [("random", 4), ("tpe", 13)])
+@pytest.mark.parametrize(("sampler", "trials"), [("random", 4), pytest.param("tpe", 13, marks=pytest.mark.long)])
 def test_the_sampled_settings_depend_on_the_seed_alone(sweep, sampler, trials):
     words = (*RANGE, "--sampler", sampler, "--trials", trials, "run.steps=5")
     one, same, other = (
@@ -95,6 +95,7 @@ def test_the_sampled_settings_depend_on_the_seed_alone(sweep, sampler, trials):
         assert 4 <= size <= 16
 
 
+@pytest.mark.long
 def test_tpe_samples_more_often_near_the_best_trial(sweep):
     words = ("line", "trainer.learning_rate=log:1e-6..1", "--metric=-error", "--trials", "40", "run.steps=10")
     done = sweep.json(*words)
