@@ -28,11 +28,11 @@ def _imported_beside(plugin: Path) -> list[Path]:
     folder, found = plugin.resolve().parent, []
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if not file or name.partition(".")[0] in ("zoo_core", "zoo_plugins"):
+        if name.partition(".")[0] in ("zoo_core", "zoo_plugins") or not (file and Path(file).is_absolute()):
             continue
         path = Path(file).resolve()
         inside = path.parent == folder or path.parent.parent == folder
-        if path.suffix == ".py" and inside and path != plugin.resolve():
+        if path.suffix == ".py" and inside and path != plugin.resolve() and path.is_file():
             found.append(path)
     return sorted(set(found))
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from zoo_core.checkpoint.names import steps_in
-from zoo_core.data.workers import starting
 from zoo_core.engine import shutdown
 from zoo_core.engine.rank import is_rank_zero
 from zoo_core.errors import RunStopped
@@ -58,7 +58,9 @@ _interruptible: set[int] = set()
 
 def _ask(run: Run, name: str) -> None:
     run.stop(name)
-    if id(run) in _interruptible and not starting.is_set() and threading.current_thread() is threading.main_thread():
+    workers = sys.modules.get("zoo_core.data.workers")  # not imported here, since commands without torch import this
+    starting = workers is not None and workers.starting.is_set()
+    if id(run) in _interruptible and not starting and threading.current_thread() is threading.main_thread():
         _interruptible.discard(id(run))  # not again, while what was interrupted cleans up
         raise Interrupted
 
