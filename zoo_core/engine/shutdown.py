@@ -58,6 +58,8 @@ class _Shutdown:
         self.discards = False
         self.unfinished: list[Callable[[], object]] = []
         """Undoes what a part of the work that has not finished has begun."""
+        self._parked = False
+        """Whether the main thread waits for the watching one to end the process."""
         self._deadline_of: float | None = None
         self._leaver: int | None = None
         self._leaving = threading.Lock()
@@ -114,11 +116,13 @@ class _Shutdown:
         self._ask(signal.Signals(number).name)
 
     def _ask(self, name: str) -> None:
+        parks = self.work.ask is None and threading.current_thread() is threading.main_thread()
+        self._parked = self._parked or parks  # before `received`, which the watching thread looks at first
         if not self.received:
             self.received, self._deadline_of = name, time.monotonic() + self.seconds
         if self.work.ask is not None:
             self.work.ask(self.received)
-        elif threading.current_thread() is threading.main_thread():
+        elif parks:
             _park()
         else:
             self.leave()
@@ -138,8 +142,11 @@ class _Shutdown:
                     continue
                 if first and time.monotonic() - first > _REPEAT:
                     self.leave()
+                # What the main thread has asked already may have ended by now, and must not be taken for other work.
+                handled = bool(self.received) and not first and not self._parked
                 first = first or time.monotonic()
-                self._ask(names[number])
+                if not handled:
+                    self._ask(names[number])
 
     def _remaining(self) -> float | None:
         if self._deadline_of is None:
