@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -10,9 +9,10 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
+
+from zoo_core.data.seeding import random_state_kept
 
 
 @contextmanager
@@ -116,15 +116,13 @@ def _keep_random_state() -> Iterator[None]:
     devices: list[Any] = []
     if torch.accelerator.is_available():
         devices = [torch.get_device_module(torch.accelerator.current_accelerator())]
-    states = [(module, module.get_rng_state()) for module in (torch, *devices)]
-    of_numpy, of_python = np.random.get_state(), random.getstate()
+    states = [(module, module.get_rng_state()) for module in devices]
     try:
-        yield
+        with random_state_kept():
+            yield
     finally:
         for module, state in states:
             module.set_rng_state(state)
-        np.random.set_state(of_numpy)
-        random.setstate(of_python)
 
 
 @contextmanager

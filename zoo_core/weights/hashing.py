@@ -35,8 +35,7 @@ def check(path: Path, again: bool = False) -> Checked:
     Raises:
         BadFile: if the file does not exist or is not a regular file.
     """
-    stat_regular(path, "Give a .safetensors file.")
-    status = path.stat()
+    status = stat_regular(path, "Give a .safetensors file.")
     cache_file = weights_folder() / "checked" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
     now = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     known = None if again else _read_cache(cache_file)
