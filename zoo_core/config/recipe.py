@@ -42,6 +42,10 @@ class RunSettings:
         "batch normalization are those of a part",
         ge=1,
     )
+    cuda_graph: Literal["auto", "on", "off"] = setting(
+        "auto",
+        "on CUDA, record a step once as a CUDA graph and replay it; auto: if it can be captured; on: otherwise fail",
+    )
     compile: bool = setting(False, "compile the networks (torch.compile): a slow first step, then faster ones")
     fsdp: bool = setting(
         False, "shard parameters and optimizer state over the processes (FSDP2); otherwise each has a full copy"

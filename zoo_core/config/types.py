@@ -18,6 +18,8 @@ def convert(value: Any, hint: Any, exact: bool = False) -> Any:
     """``value`` as the type ``hint``, or :class:`Refused`. With ``exact``, text is not converted to a number."""
     origin, inner = get_origin(hint) or hint, get_args(hint)
     if origin is Literal:
+        if isinstance(value, bool) and not any(value is one for one in inner):
+            value = "on" if value else "off"  # as it was written, where YAML 1.1 reads a boolean
         return value if any(type(value) is type(one) and value == one for one in inner) else Refused()
     if origin in (Union, types.UnionType):
         if type(value) in inner:
