@@ -50,7 +50,7 @@ RUNS = {
     "loader workers": [*SCENES, "run.workers=2", "run.evaluate_every=0", "run.preview_every=0"],
     "checkpoint every step": [*GAN, "run.checkpoint_every=1", "run.evaluate_every=0"],
     "evaluation every step": [*SCENES, "run.evaluate_every=1", "run.preview_every=1"],
-    "compiled": [*CLASSIFIER, "run.compile=true"],
+    "compiled": [*CLASSIFIER, "run.compile=default"],
     "two processes": [*SCENES, "--processes", "2"],
 }
 PROMISE = 5.0  # seconds

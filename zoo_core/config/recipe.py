@@ -33,8 +33,13 @@ class RunSettings:
     batch_size: int = setting(64, "examples per step, over all processes", ge=1)
     seed: int = setting(0, "seed of all random numbers of the run", ge=0, lt=2**63)
     device: str = setting("auto", "auto (an accelerator if available), cpu, cuda, cuda:1, mps, xpu")
-    precision: Literal["float32", "bfloat16", "float16", "auto"] = setting(
-        "float32", "data type of the forward pass; auto: bfloat16 where the device supports it, else float32"
+    precision: Literal["float32", "tf32", "bfloat16", "float16", "auto"] = setting(
+        "float32",
+        "precision of the forward pass; tf32: products of float32 with rounded operands, on CUDA; auto: the fastest of "
+        "the device that is never slower than float32",
+    )
+    deterministic: bool = setting(
+        True, "use deterministic algorithms on accelerators, and name operations that have none"
     )
     grad_accumulation_steps: int = setting(
         1,
@@ -46,7 +51,9 @@ class RunSettings:
         "auto",
         "on CUDA, record a step once as a CUDA graph and replay it; auto: if it can be captured; on: otherwise fail",
     )
-    compile: bool = setting(False, "compile the networks (torch.compile): a slow first step, then faster ones")
+    compile: Literal["off", "default", "reduce-overhead", "max-autotune"] = setting(
+        "off", "compile the networks (mode of torch.compile): slow first steps, then faster ones"
+    )
     fsdp: bool = setting(
         False, "shard parameters and optimizer state over the processes (FSDP2); otherwise each has a full copy"
     )

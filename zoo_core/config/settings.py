@@ -320,6 +320,9 @@ def _suggestion(full_key: str, value: Any, hint: Any) -> str | None:
         if value in map(str, get_args(hint)):
             return f"Write `{full_key}={value}`, without quotes."
         return did_you_mean(value, [str(choice) for choice in get_args(hint)])
+    if get_origin(hint) is Literal and isinstance(value, bool):  # true for a choice that may also be off
+        words = [choice for choice in get_args(hint) if isinstance(choice, str) and choice not in ("off", "no")]
+        return f"Write `{full_key}={words[0]}`." if words else None
     if int in kinds and isinstance(value, float) and value.is_integer():
         return f"Write `{full_key}={int(value)}`."
     if float in kinds and isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value):

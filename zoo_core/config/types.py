@@ -10,6 +10,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 _SCALARS = (bool, int, float, str, type(None))
 
 
+_WORDS = {True: ("on", "yes"), False: ("off", "no")}
+"""What may have been written for a boolean: YAML 1.1 reads the words on, off, yes and no as booleans."""
+
+
 class Refused:
     """Returned for a value that does not fit its type."""
 
@@ -18,9 +22,10 @@ def convert(value: Any, hint: Any, exact: bool = False) -> Any:
     """``value`` as the type ``hint``, or :class:`Refused`. With ``exact``, text is not converted to a number."""
     origin, inner = get_origin(hint) or hint, get_args(hint)
     if origin is Literal:
-        if isinstance(value, bool) and not any(value is one for one in inner):
-            value = "on" if value else "off"  # as it was written, where YAML 1.1 reads a boolean
-        return value if any(type(value) is type(one) and value == one for one in inner) else Refused()
+        if any(type(value) is type(one) and value == one for one in inner):
+            return value
+        words = _WORDS[value] if type(value) is bool else ()
+        return next((word for word in words if word in inner), Refused())
     if origin in (Union, types.UnionType):
         if type(value) in inner:
             return value

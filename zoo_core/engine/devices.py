@@ -1,9 +1,8 @@
-"""Selection of the device and of the precision it computes in."""
+"""Selection of the device, and what it does not support."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import torch
 
@@ -38,20 +37,6 @@ def find_device(name: str, key: str = "run.device") -> torch.device:
             "Write `--device cpu`, or leave it out." if key == "run.device" else "Write 'cpu', or leave it out.",
         )
     return device
-
-
-def find_precision(name: str, device: torch.device) -> str:
-    """The precision called ``name``; for ``auto`` bfloat16 if ``device`` has native instructions, else float32."""
-    if name != "auto":
-        return name
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu":
-        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every release
-        native = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    else:
-        native = device.type == "xpu"
-    return "bfloat16" if native else "float32"
 
 
 def local_device_index(device: torch.device) -> int:

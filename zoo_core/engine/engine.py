@@ -18,15 +18,23 @@ from torch.nn.parallel import DistributedDataParallel
 from zoo_core.config.recipe import RunSettings
 from zoo_core.dataset import Batch
 from zoo_core.engine.allocator import keep_freed_memory
+from zoo_core.engine.compiling import compile_module, uses_own_graphs
 from zoo_core.engine.data_parallel import check_complete, check_equal, watch
-from zoo_core.engine.devices import find_device, find_precision, local_device_index, refuse_unsupported
+from zoo_core.engine.deterministic import naming_operations, restoring_algorithms, use_deterministic_algorithms
+from zoo_core.engine.devices import find_device, local_device_index, refuse_unsupported
 from zoo_core.engine.fsdp import full_tensor, shard
 from zoo_core.engine.optimizers import fit_to_device
+from zoo_core.engine.precision import AUTOCAST, find_precision, restoring_precision, set_precision
 from zoo_core.engine.process_group import ProcessGroup
 from zoo_core.errors import BadSetting
 from zoo_core.trainer import M, Os
 
-_PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Context of a run, at whose end PyTorch's global settings are what they were before an engine changed them."""
+    with restoring_algorithms(), restoring_precision(), naming_operations():
+        yield
 
 
 class AccelerateEngine:
@@ -40,18 +48,20 @@ class AccelerateEngine:
             keep_freed_memory()
         else:
             torch.accelerator.set_device_index(local_device_index(device))
-            torch.use_deterministic_algorithms(True, warn_only=True)
+        if settings.deterministic:
+            use_deterministic_algorithms(device)
         # Accelerate's state is global, but a second run in this process may use another device or precision.
         AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
         GradientState._reset_state()
         self.precision = find_precision(settings.precision, device)
         self._accelerator = Accelerator(
             cpu=device.type == "cpu",
-            mixed_precision=_PRECISIONS[self.precision],
+            mixed_precision=AUTOCAST[self.precision],
             gradient_accumulation_steps=settings.grad_accumulation_steps,
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=settings.find_unused_parameters)],
         )
-        if self.precision != "float32" and not self._accelerator.native_amp:
+        set_precision(self.precision, device)  # after Accelerate, which may set it as well
+        if AUTOCAST[self.precision] != "no" and not self._accelerator.native_amp:
             raise BadSetting(
                 f"run.precision is '{settings.precision}', but {device} does not support it.",
                 "Write `run.precision=bfloat16`, or leave it out.",
@@ -65,6 +75,7 @@ class AccelerateEngine:
         self.world: int = self._accelerator.num_processes
         self.grad_accumulation_steps = settings.grad_accumulation_steps
         self.fsdp, self._compile = settings.fsdp, settings.compile
+        self.uses_own_graphs = uses_own_graphs(settings.compile)
         self._first_part = self._reducing = True
         self._prepared: list[nn.Module] = []
         self._whole: Batch | None = None  # the batch that is passed to the trainer in parts
@@ -83,8 +94,7 @@ class AccelerateEngine:
                 "Leave it out; every process then holds all networks.",
             )
         fit_to_device(optimizers, self.device)
-        if self._compile:
-            module.compile()  # in place: parameter names stay the same, and the unwrapped module is compiled, too
+        compile_module(module, self._compile)
         if self._alone:  # Accelerate's optimizer wrapper checks for optional packages in every step
             return self._accelerator.prepare(module), *optimizers
         if self.fsdp:

@@ -19,6 +19,7 @@ _INEXACT = {
     "versions": "rounding and random numbers",
     "device": "rounding",
     "run.compile": "rounding",
+    "run.deterministic": "the order of sums on accelerators",
     "run.fsdp": "rounding",
     "run.steps": "schedules that depend on the length of the run, such as learning rates",
     "run.epochs": "schedules that depend on the length of the run, such as learning rates",

@@ -52,7 +52,7 @@ class Checkpoints:
         held = {"model": run.model, **vars(run.trainer)}
         modules = {name: engine.unwrap(one) for name, one in held.items() if isinstance(one, nn.Module)}
         # Those of a sharded network are not kept. Hooks would make torch.compile compile again.
-        self.gradients = PendingGradients({} if engine.fsdp else modules, watches=not run.settings.compile)
+        self.gradients = PendingGradients({} if engine.fsdp else modules, watches=run.settings.compile == "off")
         self.saved_step = -1
         self.saved_at = time.monotonic()
 

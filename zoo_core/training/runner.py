@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import pluggy
 
 from zoo_core.config.recipe import read_config
-from zoo_core.engine.engine import AccelerateEngine
+from zoo_core.engine.engine import AccelerateEngine, own_settings
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.engine.memory import explain_out_of_memory
 from zoo_core.engine.shutdown import nothing_left_to_save, undone_on_signal
@@ -55,7 +55,7 @@ def run_recipe(
             settings, data or code; nothing is written then.
         RunFailed: if the training fails; its last checkpoint is on disk.
     """
-    with resolved.catalog.active():
+    with resolved.catalog.active(), own_settings():
         loaded = resolved.load()
         classes = {f"the {part} '{resolved.recipe.component(part)}'": one.component for part, one in loaded.items()}
         engine = AccelerateEngine(resolved.settings)
@@ -91,7 +91,7 @@ def evaluate(resolved: ResolvedRecipe, model: Model, step: int, *, validation: b
 
     Nothing is written, and no plugin's hooks are called.
     """
-    with resolved.catalog.active():
+    with resolved.catalog.active(), own_settings():
         assembly = assemble_detached(resolved, Path(), (), model)
         loop = assembly.loop
         loop.run.step = step

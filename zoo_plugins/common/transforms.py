@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,6 +23,47 @@ def affine(image: Tensor, angle: Tensor, scale: Tensor, shift_x: Tensor, shift_y
         torch.stack([cosine, -sine * (height / width), shift_x], dim=1),  # (N, 3)
         torch.stack([sine * (width / height), cosine, shift_y], dim=1),  # (N, 3)
     ]
-    theta = torch.stack(rows, dim=1)  # (N, 2, 3)
-    grid = F.affine_grid(theta, list(image.shape), align_corners=False)  # (N, H, W, 2)
+    if image.device.type == "cpu":
+        theta = torch.stack(rows, dim=1)  # (N, 2, 3)
+        grid = F.affine_grid(theta, list(image.shape), align_corners=False)  # (N, H, W, 2)
+    else:  # affine_grid is a matrix product, which in TF32 rounds positions to some hundredths of a pixel
+        grid = affine_grid(rows, height, width)
+    if torch.are_deterministic_algorithms_enabled():
+        return DeterministicSample.apply(image, grid)  # type: ignore[no-any-return, no-untyped-call]
     return F.grid_sample(image, grid, align_corners=False)
+
+
+def affine_grid(rows: list[Tensor], height: int, width: int) -> Tensor:
+    """``F.affine_grid`` of the ``rows`` of theta, each (N, 3), without a matrix product: (N, H, W, 2)."""
+    options = {"dtype": rows[0].dtype, "device": rows[0].device}
+    x = (torch.arange(width, **options) * 2 + 1) / width - 1  # (W,): the centers of the pixels in [-1, 1]
+    y = ((torch.arange(height, **options) * 2 + 1) / height - 1).unsqueeze(1)  # (H, 1)
+    return torch.stack([a * x + b * y + c for a, b, c in (row[:, :, None, None].unbind(1) for row in rows)], dim=-1)
+
+
+class DeterministicSample(torch.autograd.Function):
+    """``F.grid_sample(image, grid, align_corners=False)`` with a deterministic gradient, of ``image`` only.
+
+    PyTorch's adds the gradients of all samples in any order on CUDA. Here it is a matrix product for each image: the
+    bilinear weight of a pixel is that of its row times that of its column. It needs memory for (N, C, H W, H) values.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, grid: Tensor) -> Tensor:
+        ctx.save_for_backward(grid)
+        ctx.size = image.shape[-2:]
+        return F.grid_sample(image, grid, align_corners=False)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (grid,), (height, width) = ctx.saved_tensors, ctx.size
+        rows, columns = _weights(grid[..., 1], height), _weights(grid[..., 0], width)  # (N, P, H), (N, P, W)
+        weighted = gradients[0].flatten(2).unsqueeze(3) * rows.unsqueeze(1)  # (N, C, P, H)
+        return weighted.mT @ columns.unsqueeze(1), None  # (N, C, H, W)
+
+
+def _weights(position: Tensor, size: int) -> Tensor:
+    """Linear weights (N, P, size) of ``size`` pixels at the positions (N, ...) in [-1, 1], P for each example."""
+    pixel = position.flatten(1) * (size / 2) + (size - 1) / 2  # (N, P)
+    distance = pixel.unsqueeze(2) - torch.arange(size, dtype=pixel.dtype, device=pixel.device)  # (N, P, size)
+    return (1 - distance.abs()).relu()

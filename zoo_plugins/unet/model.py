@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import zoo_core as zoo
 from zoo_plugins.unet.blocks import Stage, checkpointed
+from zoo_plugins.unet.upsample import upsample_twice
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "leaky_relu": nn.LeakyReLU,
@@ -109,11 +110,11 @@ class UNet(zoo.Model):
             tensor = self._run(layer, tensor)
             if isinstance(layer, Stage):
                 outputs.append(tensor)  # (N, base_channels * 2^level, H / patch / 2^level, W / patch / 2^level)
-        tensor = _up(self._run(self.middle, outputs.pop()))
+        tensor = upsample_twice(self._run(self.middle, outputs.pop()))
         for stage in self.decoder:
             tensor = self._run(stage, torch.cat([tensor, outputs.pop()], dim=1))
             if outputs:
-                tensor = _up(tensor)
+                tensor = upsample_twice(tensor)
         if self.config.residual_input:
             tensor = self._run(self.last, torch.cat([tensor, patches], dim=1))
         if self.config.head == "linear":
@@ -196,10 +197,6 @@ def _down(kind: str, channels: int, activation: type[nn.Module]) -> nn.Module:
     if kind == "max_pool":
         return nn.MaxPool2d(2)
     return nn.Sequential(nn.Conv2d(channels, channels, 2, stride=2, bias=False), activation())
-
-
-def _up(tensor: Tensor) -> Tensor:
-    return F.interpolate(tensor, scale_factor=2, mode="bilinear", align_corners=True)
 
 
 def _pad(image: Tensor, multiple: int) -> Tensor:

@@ -59,9 +59,7 @@ class SegmentationTrainer(UNetTrainer):
         score = self.network(batch["image"]).float()  # (N, K, H, W)
         terms = {}
         if self.config.loss != "dice":
-            total = F.cross_entropy(
-                score, mask, self._class_weights, ignore_index=self.config.ignore_index, reduction="sum"
-            )
+            total = total_cross_entropy(score, mask, self._class_weights, self.config.ignore_index)
             terms["cross_entropy"] = total / self.engine.normalizer(batch, self._pixel_weight)
         if self.config.loss != "cross-entropy":
             terms["dice_loss"] = soft_dice_loss(score, mask, self.config.ignore_index, self.engine.sum)
@@ -71,15 +69,12 @@ class SegmentationTrainer(UNetTrainer):
     @torch.no_grad()
     def evaluate(self, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch]) -> Mapping[str, float]:
         """Mean IoU, mean Dice and pixel accuracy over all pixels; ``iou/NAME`` and ``dice/NAME`` of each class."""
-        from torchmetrics.classification import MulticlassConfusionMatrix
-
-        matrix = MulticlassConfusionMatrix(self._num_classes, ignore_index=self.config.ignore_index).to(
-            self.engine.device
-        )
+        count = self._num_classes
+        matrix = torch.zeros(count, count, dtype=torch.int64, device=self.engine.device)
         for batch in batches:
             self._check_mask(batch["mask"])
-            matrix.update(self._predict(batch["image"]), batch["mask"])
-        return segmentation_metrics(self.engine.sum(matrix.confmat), class_names(self._model.config))
+            matrix += confusion_matrix(self._predict(batch["image"]), batch["mask"], count, self.config.ignore_index)
+        return segmentation_metrics(self.engine.sum(matrix), class_names(self._model.config))
 
     @torch.no_grad()
     def preview(self, batch: zoo.Batch) -> Tensor:
@@ -110,6 +105,23 @@ class SegmentationTrainer(UNetTrainer):
         predicted: Tensor = model(image).argmax(dim=1)  # (N, K, H, W) to (N, H, W)
         model.train()
         return predicted
+
+
+def total_cross_entropy(score: Tensor, mask: Tensor, class_weights: Tensor | None, ignore_index: int) -> Tensor:
+    """The cross-entropy of ``score`` (N, K, H, W) and ``mask`` (N, H, W), added up over the pixels."""
+    # On CUDA, nll_loss2d adds up in any order. On a CPU, where it does not, the sum of its values is rounded otherwise.
+    if torch.are_deterministic_algorithms_enabled():
+        return F.cross_entropy(score, mask, class_weights, ignore_index=ignore_index, reduction="none").sum()
+    return F.cross_entropy(score, mask, class_weights, ignore_index=ignore_index, reduction="sum")
+
+
+def confusion_matrix(predicted: Tensor, mask: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+    """Pixels (K, K) by true class, the row, and predicted class, from indices (N, H, W)."""
+    # Not that of torchmetrics: with deterministic algorithms it compares each pixel with each of the K^2 cells, in
+    # memory. Counting integers gives the same in any order.
+    valid = mask != ignore_index
+    cell = num_classes * mask[valid] + predicted[valid]
+    return cell.bincount(minlength=num_classes**2).view(num_classes, num_classes)
 
 
 def soft_dice_loss(

@@ -276,7 +276,7 @@ def test_settings_that_need_several_processes_are_refused_in_one():
 def test_a_compiled_network_has_the_same_parameter_names_and_results():
     module, points = network(), torch.randn(4, 8)
     names, expected = list(module.state_dict()), module(points)
-    engine = make_engine(compile=True)
+    engine = make_engine(compile="default")
     (prepared,) = engine.prepare(module)
     torch.testing.assert_close(prepared(points), expected)
     assert module._compiled_call_impl is not None

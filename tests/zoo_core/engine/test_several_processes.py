@@ -299,7 +299,7 @@ def wait_for(file):
 
 
 @pytest.mark.parametrize(
-    "word", ["run.grad_accumulation_steps=4", pytest.param("run.compile=true", marks=pytest.mark.long)]
+    "word", ["run.grad_accumulation_steps=4", pytest.param("run.compile=default", marks=pytest.mark.long)]
 )
 def test_runs_with_accumulation_or_compilation_resume_exactly(tmp_path, word):
     if "compile" in word and shutil.which("g++") is None:

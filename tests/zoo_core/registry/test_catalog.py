@@ -151,7 +151,7 @@ def test_info_of_a_recipe_describes_every_setting_of_its_parts(shipped: Catalog)
     assert settings["model.latent_dim"]["value"] == settings["model.latent_dim"]["default"] == 96
     assert settings["model.latent_dim"]["set in"] == ""
     assert (settings["model.sigmoid"]["value"], settings["model.sigmoid"]["default"]) == (False, True)
-    assert settings["run.precision"]["type"] == "one of float32, bfloat16, float16, auto"
+    assert settings["run.precision"]["type"] == "one of float32, tf32, bfloat16, float16, auto"
 
 
 def _parts_of(shipped: Catalog, recipe: str, kind: str) -> list[dict[str, Any]]:

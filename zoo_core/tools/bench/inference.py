@@ -14,6 +14,7 @@ from zoo_core.config.arguments import parse_arguments
 from zoo_core.data.forward_inputs import Size, declared
 from zoo_core.engine.devices import find_device
 from zoo_core.engine.memory import memory_now, peak_memory
+from zoo_core.engine.precision import computing_in
 from zoo_core.errors import BadSetting, UnknownName, did_you_mean
 from zoo_core.model import Model
 from zoo_core.registry.catalog import Catalog
@@ -60,7 +61,7 @@ def bench_inference(
         calls.append(("predict", 0, lambda: model.predict(**predict_inputs)))
     timed = []
     for what, examples, call in calls:
-        with torch.inference_mode():
+        with torch.inference_mode(), computing_in(dtype, device):
             operations = _count_operations(call)
             times = _time_calls(call, seconds, device)
         timed.append((what, times, examples, operations))

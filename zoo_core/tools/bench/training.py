@@ -12,8 +12,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo_core.config.recipe import Recipe
-from zoo_core.engine.devices import find_device, find_precision
+from zoo_core.engine.devices import find_device
 from zoo_core.engine.memory import memory_now, peak_memory
+from zoo_core.engine.precision import find_precision
 from zoo_core.errors import BadSetting
 from zoo_core.hookspecs import hookimpl
 from zoo_core.loggers import standard
@@ -45,7 +46,7 @@ def bench_training(recipe: Recipe, catalog: Catalog, seconds: float, callbacks: 
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     before, peak = memory_now(device), matrix_products(device, precision)
-    timer = _StepTimer(seconds, count_operations=not settings.compile)
+    timer = _StepTimer(seconds, count_operations=settings.compile == "off")
     with TemporaryDirectory(prefix="zoo-bench-") as folder:
         run = run_recipe(resolved, [*standard(), timer, *callbacks], Path(folder, "run"))
     if run.stopping not in ("", timer.name):  # a signal: the measurement is incomplete
