@@ -144,6 +144,8 @@ class AccelerateEngine:
             return "the run has several processes"
         if self.fsdp:
             return "run.fsdp is set"
+        if self.uses_own_graphs:
+            return "the mode of run.compile captures graphs of its own"
         return ""
 
     @property

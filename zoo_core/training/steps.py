@@ -34,7 +34,8 @@ def perform_steps(run: Run, engine: AccelerateEngine) -> Steps:
     setting, why_not = run.settings.cuda_graph, engine.why_not_captured
     if why_not and setting == "on":
         _refuse(run, why_not)
-    if why_not and setting == "auto" and engine.device.type == "cuda" and engine.is_rank_zero:
+    expected = engine.device.type != "cuda" or engine.uses_own_graphs
+    if why_not and setting == "auto" and not expected and engine.is_rank_zero:
         _warn(run, why_not)
     return _AsTheyAre(run) if why_not or setting == "off" else _Captured(run, engine)
 
