@@ -36,6 +36,10 @@ class Engine(Protocol):
         Number of parts in which `Trainer.step` gets a batch. A trainer whose loss cannot be computed in parts, since
         it compares the examples of a batch or is a ratio of sums over them, should refuse more than 1 in
         `Trainer.setup`, unless `supports_grad_accumulation` is False anyway.
+    may_read : bool
+        Whether a step may read values back from the device, for example to check the labels of its batch: on the CPU
+        always, and on other devices in the first steps only, since it waits for the device, and cannot be captured as a
+        CUDA graph.
 
     See Also
     --------
@@ -46,6 +50,7 @@ class Engine(Protocol):
     total_steps: int
     is_rank_zero: bool
     grad_accumulation_steps: int
+    may_read: bool
 
     def prepare(self, module: M, *optimizers: *Os) -> tuple[M, *Os]:
         """Move a module to the device and wrap it and its optimizers for the run's precision and processes.

@@ -76,7 +76,7 @@ class AccelerateEngine:
         self.grad_accumulation_steps = settings.grad_accumulation_steps
         self.fsdp, self._compile = settings.fsdp, settings.compile
         self.uses_own_graphs = uses_own_graphs(settings.compile)
-        self._first_part = self._reducing = True
+        self._first_part = self._reducing = self.may_read = True
         self._prepared: list[nn.Module] = []
         self._whole: Batch | None = None  # the batch that is passed to the trainer in parts
         self.process_group = ProcessGroup(self.world)

@@ -89,6 +89,7 @@ def _noting_synchronizations(work: HostWork, device: torch.device) -> Iterator[N
                 work.found(f"step reads a value back from the device ({line or 'in the backward pass'})")
 
         warnings.showwarning = note
+        warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype")
         warnings.filterwarnings("always", f".*{_SYNCHRONIZES}")
         torch.cuda.set_sync_debug_mode("warn")
         try:

@@ -12,6 +12,7 @@ from zoo_core.errors import UnknownName, did_you_mean
 from zoo_core.registry.catalog import Catalog
 from zoo_core.testing import (
     averaging_checks,
+    capture_checks,
     dataset_checks,
     loading_checks,
     model_checks,
@@ -94,6 +95,7 @@ def all_checks() -> list[Check]:
         plugin_checks,
         recipe_checks,
         averaging_checks,
+        capture_checks,
         process_checks,
     )
     return [one for module in modules for one in vars(module).values() if isinstance(one, Check)]

@@ -196,7 +196,9 @@ def _step(loop: Loop, batch: Any, number: int) -> Any:
     from zoo_core.data.seeding import seed_step
 
     seed_step(loop.run.settings.seed, number, 0)
-    return loop.run.trainer.step(batch)
+    metrics = loop.run.trainer.step(batch)
+    loop.run.trainer.after_step()
+    return metrics
 
 
 def _measure_a_few(loop: Loop) -> None:

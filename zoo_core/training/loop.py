@@ -81,6 +81,7 @@ class Loop:
             seed_step(settings.seed, run.step, self.engine.rank)
             metrics: Metrics = {}
             parts = self.engine.grad_accumulation_steps
+            self.engine.may_read = self.engine.device.type == "cpu" or run.step < first + 1
             with self.checkpoints.gradients.watch(run.step + 1):
                 for part in self.engine.in_parts(self.perform.hold(self.engine.to_device(batch), parts)):
                     found = self.perform(part)

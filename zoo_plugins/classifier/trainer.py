@@ -42,14 +42,13 @@ class ClassifierTrainer(zoo.Trainer):
         self.schedule = OneCycle(optimizer, self.config.learning_rate, engine.total_steps, self.config.warmup_fraction)
         model.to(memory_format=torch.channels_last)
         self.model, self.optimizer = engine.prepare(model, optimizer)
-        self.engine, self._data_checked = engine, False
+        self.engine = engine
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         image, label = self._augment(batch["image"]), batch["label"]  # (N, C, H, W) in [0, 1], (N,)
         score = self.model(image)  # (N, K)
-        if not self._data_checked or label.device.type == "cpu":  # on an accelerator it synchronizes
+        if self.engine.may_read:
             check_labels(label, score.shape[1])
-            self._data_checked = True
         loss = F.cross_entropy(score, label)
         self.optimizer.zero_grad()
         self.engine.backward(loss)

@@ -85,7 +85,7 @@ class CLSGANTrainer(zoo.Trainer):
             self.ema = make_ema(model.generator)
         self.generator, self.generator_optimizer = engine.prepare(model.generator, generator_optimizer)
         self.discriminator, self.discriminator_optimizer = engine.prepare(model.discriminator, discriminator_optimizer)
-        self.steps, self.augments, self._data_checked = 0, False, False
+        self.steps, self.augments = 0, False
         # On the device, so that a step need not wait for it. An Apple GPU has no float64.
         dtype = torch.float32 if engine.device.type == "mps" else torch.float64
         self.augment_p = torch.zeros((), dtype=dtype, device=engine.device)
@@ -101,9 +101,8 @@ class CLSGANTrainer(zoo.Trainer):
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         image, label = batch["image"], self._label(batch)  # (N, 1, 28, 28) in [0, 1], (N,)
-        if not self._data_checked and label is not None:
+        if label is not None and self.engine.may_read:
             check_labels(label, self._model.config.num_classes)
-        self._data_checked = True
         noise = torch.randn(len(image), self._model.config.latent_dim, device=image.device)  # (N, latent_dim)
         generated = self.generator(noise, label)  # (N, 1, 28, 28)
 

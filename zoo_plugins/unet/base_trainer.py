@@ -38,7 +38,7 @@ class UNetTrainer(zoo.Trainer):
         self.schedule = OneCycle(optimizer, self.config.learning_rate, engine.total_steps, self.config.warmup_fraction)
         if self.config.ema_decay:
             self.ema = make_ema(model, buffers=True)
-        self.steps, self._data_checked = 0, False
+        self.steps = 0
         self.network, self.optimizer = engine.prepare(model, optimizer)
         self.engine, self._model = engine, model
 

@@ -53,9 +53,8 @@ class SegmentationTrainer(UNetTrainer):
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         mask = batch["mask"]
-        if not self._data_checked or mask.device.type == "cpu":  # on an accelerator it would synchronize every step
+        if self.engine.may_read:
             self._check_mask(mask)
-            self._data_checked = True
         score = self.network(batch["image"]).float()  # (N, K, H, W)
         terms = {}
         if self.config.loss != "dice":
