@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from zoo_core.data.prefetch import Ahead, Transfer, pins
 from zoo_core.data.resident import DeviceCopies
 from zoo_core.data.seeding import derive, random_state_kept, seed_cpu
 from zoo_core.data.workers import WorkerPool
-from zoo_core.dataset import Batch, Examples, InMemory
+from zoo_core.dataset import Batch, Examples, GeneratedExamples, InMemory
 from zoo_core.errors import BadSetting, RunFailed
 
 _MOST_WORKERS = 4  # unless run.workers asks for more
@@ -178,7 +178,7 @@ def load_on(
         return
     workers = automatic_workers(maker.examples) if workers is None else workers
     if pins(copies.device):
-        yield from _sent(Transfer(copies.device), maker, parts, workers, stopping)
+        yield from send(copies.device, maker, parts, workers, stopping)
     else:
         yield from load(maker, parts, workers, stopping)
 
@@ -208,16 +208,21 @@ def automatic_workers(examples: Examples) -> int:
     return max(0, min(_MOST_WORKERS, available // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) - 1))
 
 
-def _sent(
-    transfer: Transfer, maker: BatchMaker, parts: Sequence[Part], workers: int, stopping: Callable[[], bool]
+def send(
+    device: torch.device, maker: BatchMaker, parts: Sequence[Part], workers: int, stopping: Callable[[], bool] = _never
 ) -> Generator[Batch, None, None]:
-    """The batches of ``parts`` as ``transfer`` delivers them, which copies each while the step before it runs."""
+    """The batches of ``parts`` on ``device``: each is copied, and rendered there, while the step before it runs."""
+    examples, render = maker.examples, None
+    if type(examples) is GeneratedExamples and examples.render is not None:
+        render = examples.render
+        maker = replace(maker, examples=GeneratedExamples(examples.make, examples.length, examples.endless))
+    transfer = Transfer(device, render)
     ahead = Ahead(transfer)
     if workers:
         pool = WorkerPool(maker, parts, min(workers, len(parts)), lambda: stopping() or ahead.closed)
         with pool, closing(ahead):
             yield from ahead(iter(pool))
-    elif type(maker.examples) is InMemory:
+    elif type(examples) is InMemory:
         with closing(ahead):
             yield from ahead(map(maker, _each(parts)))
     else:
