@@ -225,6 +225,11 @@ class GeneratedExamples:
         Identifies what ``make`` computes from the settings of the dataset; change it whenever the examples change.
         `Dataset.fingerprint` then covers the version instead of ``length`` examples. If ``make`` reads other data, such
         as files, override `Dataset.fingerprint`.
+    render : callable, optional
+        ``render(batch)`` returns the batch of the examples, given what ``make`` returned for them, such as positions.
+        In a run on an accelerator it is called with tensors there, in the training process, so that neither the host
+        nor ``run.workers`` spends time on it. It must draw nothing at random and give the same values on every device,
+        as operations on integers, comparisons and selections do.
 
     See Also
     --------
@@ -247,18 +252,21 @@ class GeneratedExamples:
         endless: bool = False,
         *,
         version: str | None = None,
+        render: Callable[[Batch], Batch] | None = None,
     ) -> None:
         self.make, self.length, self.endless, self.version = make, length, endless, version
+        self.render = render
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {name: tensor[0] for name, tensor in self.make([index]).items()}
+        return {name: tensor[0] for name, tensor in self.__getitems__([index]).items()}
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """Return a whole batch."""
-        return self.make(indices)
+        made = self.make(indices)
+        return made if self.render is None else self.render(made)
 
 
 class InMemory:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from zoo_core.data.prefetch import Ahead, Transfer, pins
 from zoo_core.data.resident import DeviceCopies
 from zoo_core.data.seeding import derive, random_state_kept, seed_cpu
 from zoo_core.data.workers import WorkerPool
-from zoo_core.dataset import Batch, Examples, InMemory
+from zoo_core.dataset import Batch, Examples, GeneratedExamples, InMemory
 from zoo_core.errors import BadSetting, RunFailed
 
 _MOST_WORKERS = 4  # unless run.workers asks for more
@@ -74,9 +75,9 @@ class Batches:
         self.maker = BatchMaker(examples, seed, "training", dataset, keeps_random_state=False)  # each step is seeded
         self.workers, self.batch_size, self.rank, self.world = workers, batch_size, rank, world
         self.copies = copies
-        endless = getattr(examples, "endless", False)
-        self.order = _Consecutive(len(examples), batch_size) if endless else _Shuffled(order, seed)
-        self.length = len(self.order(0))
+        self.endless = bool(getattr(examples, "endless", False))
+        self.order = _Shuffled(order, seed)
+        self.length = len(examples) if self.endless else len(self.order(0))
         self.position = 0
         self.stop = Stop()
         self._iterator: Generator[Batch, None, None] | None = None
@@ -111,10 +112,10 @@ class Batches:
         Raises:
             LoadingStopped: if ``stop`` becomes true while a worker makes it; it can be asked for again.
         """
-        epoch, offset = divmod(self.position, self.per_epoch)
-        if self._iterator is None or offset == 0:
+        begins = self.position % self.per_epoch == 0 and not self.endless
+        if self._iterator is None or begins:
             self.close()
-            self._iterator = load_on(self.copies, self.maker, self._parts(epoch, offset), self.workers, self.stop)
+            self._iterator = load_on(self.copies, self.maker, self._parts(), self.workers, self.stop)
         try:
             batch = next(self._iterator)
         except BaseException:
@@ -129,14 +130,18 @@ class Batches:
         self.stop.check = _never
         return next(self)
 
-    def _parts(self, epoch: int, start: int) -> _EpochParts:
+    def _parts(self) -> Parts:
+        """The batches from the next one on: to the end of its epoch, or without an end."""
+        local_size = self.batch_size // self.world
+        if self.endless:
+            return _EndlessParts(self.position, self.per_epoch, self.batch_size, self.rank * local_size, local_size)
+        epoch, start = divmod(self.position, self.per_epoch)
         order = self.order(epoch)
         if len(order) < self.per_epoch * self.batch_size:
             raise RunFailed(
                 f"Trainer.order returned {len(order)} indices for epoch {epoch}, but {self.length} before.",
                 "Trainer.order should return the same number of indices for every epoch.",
             )
-        local_size = self.batch_size // self.world
         starts = range(start * self.batch_size, self.per_epoch * self.batch_size, self.batch_size)
         return _EpochParts(order, epoch, starts, self.rank * local_size, local_size)
 
@@ -161,7 +166,7 @@ def in_order(
 def load_on(
     copies: DeviceCopies | None,
     maker: BatchMaker,
-    parts: _EpochParts | _StoredParts,
+    parts: Parts,
     workers: int | None = 0,
     stopping: Callable[[], bool] = _never,
 ) -> Generator[Batch, None, None]:
@@ -173,12 +178,12 @@ def load_on(
         yield from load(maker, parts, workers or 0, stopping)
         return
     resident = copies.find(maker.examples)
-    if resident is not None and resident.accepts(parts.order):
+    if resident is not None and not isinstance(parts, _EndlessParts) and resident.accepts(parts.order):
         yield from resident.batches(parts.order, parts.slices())
         return
     workers = automatic_workers(maker.examples) if workers is None else workers
     if pins(copies.device):
-        yield from _sent(Transfer(copies.device), maker, parts, workers, stopping)
+        yield from send(copies.device, maker, parts, workers, stopping)
     else:
         yield from load(maker, parts, workers, stopping)
 
@@ -208,16 +213,21 @@ def automatic_workers(examples: Examples) -> int:
     return max(0, min(_MOST_WORKERS, available // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) - 1))
 
 
-def _sent(
-    transfer: Transfer, maker: BatchMaker, parts: Sequence[Part], workers: int, stopping: Callable[[], bool]
+def send(
+    device: torch.device, maker: BatchMaker, parts: Sequence[Part], workers: int, stopping: Callable[[], bool] = _never
 ) -> Generator[Batch, None, None]:
-    """The batches of ``parts`` as ``transfer`` delivers them, which copies each while the step before it runs."""
+    """The batches of ``parts`` on ``device``: each is copied, and rendered there, while the step before it runs."""
+    examples, render = maker.examples, None
+    if type(examples) is GeneratedExamples and examples.render is not None:
+        render = examples.render
+        maker = replace(maker, examples=GeneratedExamples(examples.make, examples.length, examples.endless))
+    transfer = Transfer(device, render)
     ahead = Ahead(transfer)
     if workers:
         pool = WorkerPool(maker, parts, min(workers, len(parts)), lambda: stopping() or ahead.closed)
         with pool, closing(ahead):
             yield from ahead(iter(pool))
-    elif type(maker.examples) is InMemory:
+    elif type(examples) is InMemory:
         with closing(ahead):
             yield from ahead(map(maker, _each(parts)))
     else:
@@ -277,6 +287,33 @@ class _StoredParts(Sequence[Part]):
         return Part(f"{self.split} example", 0, indices, list(indices))
 
 
+@dataclass(frozen=True)
+class _EndlessParts(Sequence[Part]):
+    """The batches of an endless dataset from batch ``first`` of the run on, which workers make without a break.
+
+    An epoch begins with the example after the last full batch of the one before it.
+    """
+
+    first: int
+    per_epoch: int
+    batch_size: int
+    offset: int
+    size: int
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def __getitem__(self, number: int) -> Part:  # type: ignore[override]  # no slices
+        epoch, batch = divmod(self.first + number, self.per_epoch)
+        start = batch * self.batch_size + self.offset
+        first = epoch * self.per_epoch * self.batch_size + start
+        positions, indices = range(start, start + self.size), range(first, first + self.size)
+        return Part("example", epoch, positions, list(indices))
+
+
+Parts = _EpochParts | _EndlessParts | _StoredParts
+
+
 @dataclass
 class _Shuffled:
     """The indices of an epoch in the order that the trainer chooses.
@@ -292,15 +329,3 @@ class _Shuffled:
         with random_state_kept():
             seed_cpu(derived)
             return torch.as_tensor(self.order(torch.Generator().manual_seed(derived)))
-
-
-@dataclass
-class _Consecutive:
-    """The indices of an epoch of an endless dataset, which continue after the last full batch of the previous one."""
-
-    length: int
-    batch_size: int
-
-    def __call__(self, epoch: int) -> Tensor:
-        first = epoch * (self.length - self.length % self.batch_size)
-        return torch.arange(first, first + self.length)

@@ -34,19 +34,19 @@ class Sent(NamedTuple):
 
 
 class Transfer:
-    """Copies batches to ``device``; on the CPU and on mps, batches stay on the host."""
+    """Copies batches to ``device``, and renders them there; on the CPU and on mps they stay on the host."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, render: Callable[[Batch], Batch] | None = None) -> None:
+        self.device, self.render = device, render
         self._stream = torch.Stream(device=device) if pins(device) else None
 
     def start(self, batch: Batch) -> Sent:
         """Start to copy a batch. May be called in another thread than :meth:`finish`."""
         if self._stream is None:
-            return Sent(batch, None)
+            return Sent(self._rendered(batch), None)
         with self._stream:
             sent = _each_tensor(batch, lambda tensor: tensor.pin_memory().to(self.device, non_blocking=True))
-            return Sent(sent, self._stream.record_event())
+            return Sent(self._rendered(sent), self._stream.record_event())
 
     def finish(self, sent: Sent) -> Batch:
         """The batch on the device. Operations that are queued after this call wait for the copy; the host does not."""
@@ -57,6 +57,9 @@ class Transfer:
                 if isinstance(value, Tensor):
                     value.record_stream(current)  # its memory is that of the other stream
         return sent.batch
+
+    def _rendered(self, batch: Batch) -> Batch:
+        return batch if self.render is None else self.render(batch)
 
 
 def _each_tensor(batch: Batch, convert: Callable[[Tensor], Tensor]) -> Batch:

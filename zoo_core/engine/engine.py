@@ -217,10 +217,15 @@ class AccelerateEngine:
         return [module for module in self._prepared if isinstance(module, DistributedDataParallel)]
 
     def to_device(self, batch: Mapping[str, Any]) -> Batch:
-        """The batch's tensors on the device."""
+        """The batch with its tensors on the device."""
         if self.device.type == "cpu":
             return batch if isinstance(batch, Batch) else Batch(batch)
-        return Batch({key: value.to(self.device, non_blocking=True) for key, value in batch.items()})
+        return Batch(
+            {
+                key: value.to(self.device, non_blocking=True) if isinstance(value, Tensor) else value
+                for key, value in batch.items()
+            }
+        )
 
     @contextmanager
     def evaluating(self, state: Iterable[object], shared: bool = False) -> Iterator[None]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 import zoo_core as zoo
 from zoo_plugins.datasets.paths import data_root
-from zoo_plugins.datasets.sprites import Digits
+from zoo_plugins.datasets.sprites import DeviceSprites, Digits
 
 TEST_SET_PATH = Path("MovingMNIST", "mnist_test_seq.npy")
 _SPEED = 0.1  # distance per frame, as a fraction of the distance between the edges
@@ -56,16 +56,16 @@ class MovingMNIST(zoo.Dataset):
     config: Config
 
     def train(self) -> zoo.GeneratedExamples:
-        clips = self._clips(self._digits.train[0], _TRAIN)
-        return zoo.GeneratedExamples(clips, self.config.epoch_size, endless=True)
+        return self._clips(self._digits.train[0], _TRAIN, self.config.epoch_size, endless=True)
 
     def validation(self) -> zoo.GeneratedExamples:
-        return zoo.GeneratedExamples(self._clips(self._digits.validation[0], _VALIDATION), self.config.validation_clips)
+        return self._clips(self._digits.validation[0], _VALIDATION, self.config.validation_clips)
 
     def test(self) -> zoo.GeneratedExamples:
-        if self._published_test_set is not None:
-            return zoo.GeneratedExamples(self._published_test_set, len(self._published_test_set))
-        return zoo.GeneratedExamples(self._clips(self._digits.test[0], _TEST), self.config.test_clips)
+        published = self._published_test_set
+        if published is not None:
+            return zoo.GeneratedExamples(published.read, len(published), render=published.render)
+        return self._clips(self._digits.test[0], _TEST, self.config.test_clips)
 
     def fingerprint(self) -> str:
         """Hash of the digits, the settings that affect the clips, the generator's version, and the published clips."""
@@ -73,9 +73,10 @@ class MovingMNIST(zoo.Dataset):
         test_set = None if published is None else zoo.fingerprint_files([published.path], {})
         return self._digits.fingerprint(self.config, _VERSION, test_set=test_set)
 
-    def _clips(self, digits: Tensor, stream: int) -> BouncingDigits:
+    def _clips(self, digits: Tensor, stream: int, length: int, endless: bool = False) -> zoo.GeneratedExamples:
         seed = self.config.seed if stream == _TRAIN else 0
-        return BouncingDigits(digits.numpy(), self.config, (seed, stream))
+        clips = BouncingDigits(digits.numpy(), self.config, (seed, stream))
+        return zoo.GeneratedExamples(clips.draw, length, endless, render=clips.render)
 
     @cached_property
     def _digits(self) -> Digits:
@@ -100,7 +101,11 @@ class BouncingDigits:
     config: MovingMNIST.Config
     key: tuple[int, int]
 
-    def __call__(self, indices: Sequence[int]) -> zoo.Batch:
+    def __post_init__(self) -> None:
+        self._sprites = DeviceSprites(self.digits)
+
+    def draw(self, indices: Sequence[int]) -> zoo.Batch:
+        """The digits (N, digits) of each clip, and their ``corner`` (N, T, digits, 2) in each frame."""
         generators = [np.random.default_rng([*self.key, index]) for index in indices]
         count = self.config.num_digits
         chosen = np.stack([random.integers(len(self.digits), size=count) for random in generators])  # (N, digits)
@@ -108,8 +113,20 @@ class BouncingDigits:
         angle = np.stack([random.random(count) for random in generators]) * 2 * np.pi  # (N, digits)
         length = self.config.frames_in + self.config.frames_out
         corners = _trajectories(position, angle, length, self.config.size - 28)  # (N, T, digits, 2)
-        frames = self._draw(self.digits[chosen], corners)  # (N, T, size, size) uint8
+        return zoo.Batch(digit=torch.from_numpy(chosen), corner=torch.from_numpy(corners))
+
+    def render(self, drawn: zoo.Batch) -> zoo.Batch:
+        """The clips; the pixel maximum where digits overlap."""
+        chosen, corner = drawn["digit"], drawn["corner"]
+        if corner.device.type == "cpu":
+            frames = torch.from_numpy(self._draw(self.digits[chosen.numpy()], corner.numpy()))
+        else:
+            frames = self.draw_on_device(chosen, corner)
         return _split_clips(frames, self.config.frames_in)
+
+    def draw_on_device(self, chosen: Tensor, corner: Tensor) -> Tensor:
+        """The frames (N, T, size, size) uint8 on an accelerator; on a CPU this takes longer."""
+        return self._sprites.place(chosen[:, None], corner, self.config.size, self.config.size).amax(2)
 
     def _draw(self, digits: NDArray[np.uint8], corners: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Digits (N, digits, 28, 28) at ``corners`` (N, T, digits, 2); the pixel maximum where digits overlap."""
@@ -136,9 +153,14 @@ class PublishedTestSet:
     def __len__(self) -> int:
         return int(self._open().shape[1])
 
-    def __call__(self, indices: Sequence[int]) -> zoo.Batch:
-        frames = self._open()[:, list(indices)].transpose(1, 0, 2, 3)  # (20, N, 64, 64) to (N, 20, 64, 64)
-        return _split_clips(frames, self.frames_in)
+    def read(self, indices: Sequence[int]) -> zoo.Batch:
+        """The frames (N, 20, 64, 64) of clips, uint8."""
+        frames = self._open()[:, list(indices)].transpose(1, 0, 2, 3)  # from (20, N, 64, 64)
+        return zoo.Batch(frames=torch.from_numpy(np.ascontiguousarray(frames)))
+
+    def render(self, read: zoo.Batch) -> zoo.Batch:
+        """The clips of these frames."""
+        return _split_clips(read["frames"], self.frames_in)
 
     def _open(self) -> NDArray[np.uint8]:
         try:
@@ -167,6 +189,6 @@ def _trajectories(position: NDArray[Any], angle: NDArray[Any], length: int, limi
     return (limit * np.stack(corners, axis=1)).astype(np.int64)
 
 
-def _split_clips(frames: NDArray[np.uint8], frames_in: int) -> zoo.Batch:
-    clip = torch.from_numpy(np.ascontiguousarray(frames)).unsqueeze(2).float().div_(255)  # (N, T, 1, H, W)
+def _split_clips(frames: Tensor, frames_in: int) -> zoo.Batch:
+    clip = zoo.Uint8Images(frames)[:].unsqueeze(2)  # (N, T, 1, H, W)
     return zoo.Batch(past=clip[:, :frames_in], future=clip[:, frames_in:])

@@ -2,6 +2,7 @@
 
 from itertools import chain, islice
 
+import psutil
 import pytest
 import torch
 from hypothesis import given
@@ -82,3 +83,13 @@ def test_generated_examples_that_are_not_endless_come_in_the_trainers_order():
     first, second = numbers(batches, 3), numbers(batches, 3)
     assert first != second
     assert sorted(first) == sorted(second) == list(range(18))
+
+
+def test_the_same_workers_make_every_epoch():
+    batches, workers = endless(workers=2), []
+    for _ in range(3):
+        numbers(batches, 3)
+        workers.append({child.pid for child in psutil.Process().children()})
+    assert len(workers[0]) == 2
+    assert workers == workers[:1] * 3
+    batches.close()

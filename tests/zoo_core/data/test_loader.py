@@ -1,5 +1,6 @@
 """Batches by position: batch k is the same however often the run was interrupted."""
 
+import os
 import subprocess
 import sys
 from itertools import chain, islice
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo_core.data.batch_maker import BatchMaker
-from zoo_core.data.loader import Batches, in_order
+from zoo_core.data.loader import Batches, automatic_workers, in_order
 from zoo_core.dataset import Batch, InMemory
 from zoo_core.errors import BadSetting, RunFailed
 
@@ -198,3 +199,17 @@ def test_an_indivisible_batch_size_is_refused_with_the_divisor_and_the_nearest_v
         Batches(SingleExamples(20), lambda generator: torch.arange(20), 7, seed=0, **options)
     assert refused.value.message == f"run.batch_size is 7, but should be divisible by {divisor}."
     assert refused.value.hint == f"Write `run.batch_size={nearest}`."
+
+
+def test_by_default_up_to_four_workers_load_for_an_accelerator_what_is_not_in_memory(monkeypatch):
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert automatic_workers(SingleExamples(20)) == min(4, cores - 1)
+    assert automatic_workers(InMemory(number=torch.arange(20))) == 0
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(cores))
+    assert automatic_workers(SingleExamples(20)) == 0
+
+
+def test_by_default_no_workers_load_for_the_cpu():
+    given = batches(examples=SingleExamples(20), workers=None)
+    assert numbers(given, 4) == numbers(batches(), 4)
+    assert not psutil.Process().children()

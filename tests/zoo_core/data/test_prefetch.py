@@ -8,8 +8,8 @@ import time
 import pytest
 import torch
 
-from zoo_core.data.batch_maker import BatchMaker
-from zoo_core.data.loader import Batches, in_order
+from zoo_core.data.batch_maker import BatchMaker, Part
+from zoo_core.data.loader import Batches, in_order, send
 from zoo_core.data.prefetch import Ahead, Transfer, pins
 from zoo_core.data.resident import DeviceCopies
 from zoo_core.dataset import Batch, GeneratedExamples, InMemory
@@ -83,6 +83,33 @@ def test_texts_stay_on_the_host():
     given = transfer.finish(transfer.start(batch))
     assert given["name"] == ["a", "b", "c"]
     assert given["number"].tolist() == [0, 1, 2]
+
+
+def positions(indices):
+    return Batch(position=torch.tensor(indices))
+
+
+def rendered(batch):
+    assert threading.current_thread() is not threading.main_thread()
+    return Batch(square=batch["position"] ** 2)
+
+
+@pytest.mark.parametrize("examples", [GeneratedExamples(positions, 20, render=rendered), InMemory(it=torch.arange(20))])
+def test_batches_that_are_sent_are_those_of_the_host(examples):
+    parts = [Part("example", 0, range(start, start + 4), list(range(start, start + 4))) for start in range(0, 20, 4)]
+    workers = 2 if isinstance(examples, GeneratedExamples) else 0
+    given = list(send(CPU, BatchMaker(examples), parts, workers))
+    numbers = [value.tolist() for batch in given for value in batch.values()]
+    expected = torch.arange(20) ** (2 if workers else 1)
+    assert numbers == expected.view(5, 4).tolist()
+    assert not threads()
+
+
+def test_what_one_process_makes_is_rendered_in_it():
+    examples = GeneratedExamples(positions, 8, render=lambda batch: Batch(square=batch["position"] ** 2))
+    parts = [Part("example", 0, [3, 4], [3, 4])]
+    assert [batch["square"].tolist() for batch in send(CPU, BatchMaker(examples), parts, 0)] == [[9, 16]]
+    assert examples[3]["square"] == 9
 
 
 def squares(indices):

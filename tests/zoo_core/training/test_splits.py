@@ -1,8 +1,10 @@
 """Batches of the splits of a run's dataset."""
 
+import psutil
 import torch
 
 import zoo_core as zoo
+from zoo_core.data.resident import DeviceCopies
 from zoo_core.training.splits import OnDevice, Splits
 
 
@@ -43,3 +45,18 @@ def test_otherwise_each_process_has_all_examples():
 def test_batches_on_the_device_can_be_iterated_again():
     batches = OnDevice(splits().test_batches, lambda batch: zoo.Batch(number=batch["number"] + 1))
     assert numbers(batches) == numbers(batches) == [[201, 202, 203, 204], [205, 206, 207]]
+
+
+def test_a_preview_starts_no_workers():
+    assert numbers([next(iter(splits(workers=2).preview_batches()))]) == [[100, 101, 102, 103]]
+    assert not psutil.Process().children()
+
+
+def test_splits_on_a_device_are_the_same_and_share_their_tensors():
+    copies, shared = DeviceCopies(torch.device("cpu")), examples(7, 200)
+    given = splits(validation=shared, test=shared, copies=copies, workers=2)
+    before = copies.left
+    for _ in range(2):
+        assert numbers(given.test_batches()) == numbers(splits().test_batches())
+        assert numbers(given.validation_batches()) == numbers(splits().test_batches())
+    assert before - copies.left == 7 * 8

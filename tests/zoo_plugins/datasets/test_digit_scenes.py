@@ -82,7 +82,8 @@ def test_each_split_has_its_own_digits_with_their_classes():
 def test_a_later_digit_covers_an_earlier_one(size):
     digits, labels = (tensor.numpy() for tensor in Digits("subset", None, True).test)
     config = DigitScenes.Config(height=size[0], width=size[1], max_digits=4)
-    batch = Scenes(digits, labels, config, (7, 1))(range(12))
+    scenes = Scenes(digits, labels, config, (7, 1))
+    batch = scenes.render(scenes.draw(range(12)))
     most_digits = 0
     for number in range(12):
         image, mask = plain_scene(digits, labels, *size, 4, [7, 1, number])
@@ -134,3 +135,14 @@ def test_the_fingerprint_depends_on_the_settings_that_affect_the_scenes(tmp_path
     one = make().fingerprint()
     assert one == make(root=str(tmp_path), download=False).fingerprint()
     assert len({one, make(seed=1).fingerprint(), make(max_digits=2).fingerprint()}) == 3
+
+
+@pytest.mark.parametrize("settings", [{}, {"height": 28, "width": 28, "max_digits": 5}, {"width": 31, "max_digits": 1}])
+def test_scenes_drawn_by_an_accelerator_are_those_of_the_cpu(settings):
+    examples = make(**settings).train()
+    drawn = examples.make(range(100))
+    image, mask = examples.make.__self__.draw_on_device(drawn["digit"], drawn["corner"])
+    expected = examples.render(drawn)
+    assert torch.equal(image[:, None].float() / 255, expected["image"])
+    assert (image.dtype, mask.dtype) == (torch.uint8, torch.int64)
+    assert torch.equal(mask, expected["mask"])

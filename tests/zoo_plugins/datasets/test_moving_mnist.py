@@ -1,5 +1,6 @@
 """Moving MNIST: trajectories, digits of each split, determinism, and the published test set."""
 
+import copy
 import pickle  # noqa: TID251  # for files that must not be unpickled
 
 import numpy as np
@@ -102,7 +103,8 @@ def test_overlapping_digits_are_combined_by_the_maximum():
     config = MovingMNIST.Config(size=32, num_digits=2)
 
     def clips(*digits):
-        batch = BouncingDigits(np.stack(digits), config, (0, 0))(range(20))
+        made = BouncingDigits(np.stack(digits), config, (0, 0))
+        batch = made.render(made.draw(range(20)))
         return torch.cat([batch["past"], batch["future"]], dim=1)
 
     blank = np.zeros_like(first)
@@ -321,3 +323,28 @@ def test_a_damaged_file_or_one_of_another_shape_is_an_error_that_names_it(tmp_pa
     assert str(path) in error.value.message
     assert error.value.hint == "Delete it or download it again."
     assert not (tmp_path / "ran").exists()
+
+
+# -- drawn on an accelerator ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"size": 29, "num_digits": 3, "frames_out": 1}, {"size": 90, "num_digits": 1}]
+)
+def test_clips_drawn_by_an_accelerator_are_those_of_the_cpu(settings):
+    examples = make(**settings).train()
+    drawn = examples.make(range(40))
+    clips, length = examples.make.__self__, drawn["corner"].shape[1]
+    frames = clips.draw_on_device(drawn["digit"], drawn["corner"])
+    assert frames.shape[1] == length
+    assert torch.equal(frames.float() / 255, torch.cat(list(examples.render(drawn).values()), 1).squeeze(2))
+
+
+def test_what_is_sent_to_an_accelerator_is_small():
+    drawn = make().train().make(range(16))
+    assert sum(tensor.numel() * tensor.element_size() for tensor in drawn.values()) < 11_000
+
+
+def test_clips_can_be_sent_to_other_processes():
+    examples = copy.deepcopy(make().train())  # which takes them apart as pickle does
+    assert torch.equal(examples[5]["future"], make().train()[5]["future"])
