@@ -6,7 +6,7 @@
 The scripts run one after the other, each in a separate process. Their ratios are printed as a table, and written to
 FOLDER/benchmarks.json with all measurements, FOLDER/benchmarks.md and FOLDER/benchmarks.png. Rows of a script that
 fails, or of a framework that is not installed, are marked as not measured. `pip install 'zoo-core[bench]'` installs
-the frameworks.
+the frameworks. `python -m benchmarks --gpu` measures on a GPU instead; see `python -m benchmarks --gpu --help`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
+    if "--gpu" in sys.argv[1:]:
+        from benchmarks.gpu.suite import main as on_gpu
+
+        on_gpu()
+        return
     names = list(dict.fromkeys(script.name for script in SCRIPTS))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="SCRIPT", help=", ".join(names))
@@ -45,10 +50,16 @@ def main() -> None:
                 results["scripts"][script.key] = run_script(script)
     args.output.mkdir(parents=True, exist_ok=True)
     (args.output / "benchmarks.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    text = page(results)
+    text = page(results, read_gpu(args.page.parent if args.page else args.output))
     (args.output / "benchmarks.md").write_text(text, encoding="utf-8")
     plot(results, args.output / "benchmarks.png")
     print(text)
+
+
+def read_gpu(folder: Path) -> dict[str, Any] | None:
+    """The results of `python -m benchmarks --gpu` beside the others, if there are any."""
+    file = folder / "benchmarks-gpu.json"
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
 
 
 def run_script(script: Script) -> dict[str, Any]:

@@ -60,9 +60,9 @@ class Counter(lightning.Callback):
         self.ticks.tick()
 
 
-def train(steps: int, data: str, folder: Path) -> None:
+def train(steps: int, data: str, folder: Path, device: str = "cpu") -> None:
     trainer = lightning.Trainer(
-        accelerator="cpu",
+        accelerator="cpu" if device == "cpu" else "gpu",
         devices=1,
         max_steps=2 * steps,  # counts the steps of both optimizers
         log_every_n_steps=LOG_EVERY,
@@ -73,4 +73,4 @@ def train(steps: int, data: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(train, __doc__)
+    run(train, __doc__, devices=("cpu", "cuda"))

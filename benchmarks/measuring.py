@@ -10,6 +10,7 @@ import shutil
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -95,9 +96,7 @@ def load_average() -> list[float]:
 
 
 def machine() -> dict[str, Any]:
-    from importlib.metadata import version
-
-    versions = {name: version(name) for name in ("torch", "torchvision", "zoo-core")}
+    versions = {name: _version(name) for name in ("torch", "torchvision", "zoo-core")}
     return {
         "cores": os.cpu_count(),
         "processor": _processor(),
@@ -106,6 +105,13 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         **versions,
     }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"  # zoo-core from a checkout
 
 
 def _processor() -> str:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.gpu.page import section
 from benchmarks.rows import SCRIPTS, Row
+from benchmarks.table import format_spread, line
 
 
-def page(results: dict[str, Any]) -> str:
-    """The page: a section for each script, with what is compared, the load of the machine, and a table of its rows."""
+def page(results: dict[str, Any], on_gpu: dict[str, Any] | None = None) -> str:
+    """The page: a section for each script, with what is compared, the load of the machine, and a table of its rows.
+
+    The last section has the results on a GPU, if there are any.
+    """
     found = {script: results["scripts"][script.key] for script in SCRIPTS if script.key in results["scripts"]}
     machine = next((one["machine"] for one in found.values() if "machine" in one), {})
     lines = [
@@ -47,19 +52,7 @@ def page(results: dict[str, Any]) -> str:
             if ratio in one.get("ratios", {}):
                 lines.append(f"| {title} | {format_spread(one['ratios'][ratio])} | | |")
         lines.append("")
-    return "\n".join(lines)
-
-
-def line(row: Row, spread: dict[str, float] | None) -> str:
-    if spread is None:
-        return f"| {row.title} | not measured | {row.format_target()} | |"
-    missed = "" if row.reaches_target(spread["median"]) else "missed"
-    return f"| {row.title} | {format_spread(spread)} | {row.format_target()} | {missed} |"
-
-
-def format_spread(spread: dict[str, float]) -> str:
-    low, high = f"{spread['min']:.3g}", f"{spread['max']:.3g}"
-    return f"{spread['median']:.3g}" + (f" ({low} to {high})" if low != high else "")
+    return "\n".join([*lines, section(on_gpu)])
 
 
 def rows(results: dict[str, Any]) -> Iterator[tuple[Row, dict[str, float]]]:

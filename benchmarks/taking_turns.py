@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 
 import psutil
@@ -37,9 +38,18 @@ class Ticks:
 class Runner:
     """A process that is stopped except in its turns."""
 
-    def __init__(self, command: Sequence[str], ticks: Path, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        ticks: Path,
+        environment: Mapping[str, str],
+        folder: Path,
+        patience: float = inf,
+    ) -> None:
+        """``patience``: seconds without the awaited steps after which a method raises RuntimeError."""
         ticks.write_bytes(bytes(_RECORD.size))
         self._ticks = _map(ticks)
+        self._patience = patience
         self._errors = ticks.with_suffix(".log")
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
@@ -53,24 +63,29 @@ class Runner:
 
     def warm_up(self, steps: int) -> None:
         """Wait for ``steps`` steps, then pause the process."""
+        started = time.monotonic()
         while self._read()[0] < steps:
-            self._check()
+            self._check(started)
             time.sleep(0.05)
         self._process.send_signal(signal.SIGSTOP)
 
-    def turn(self, seconds: float) -> float:
+    def turn(self, seconds: float, settle: float = 0) -> float:
         """Run the process for a turn; returns steps per second between the ends of two steps.
 
-        The first step, which may have started in the turn before, does not count, and the turn ends with a step.
+        The first step, which may have started in the turn before, does not count, and the turn ends with a step. Nor do
+        those of the first ``settle`` seconds, in which a process fills the queue of a GPU faster than it is emptied.
         """
-        before = self._read()[0]
+        started, before = time.monotonic(), self._read()[0]
         self._process.send_signal(signal.SIGCONT)
         while (first := self._read())[0] == before:
-            self._check()
+            self._check(started)
             time.sleep(0.001)
+        if settle:
+            time.sleep(settle)
+            first = self._read()
         time.sleep(seconds)
         while (last := self._read())[0] == first[0]:
-            self._check()
+            self._check(started + settle + seconds)
             time.sleep(0.001)
         self._process.send_signal(signal.SIGSTOP)
         return (last[0] - first[0]) / (last[1] - first[1]) * 1e9
@@ -92,9 +107,11 @@ class Runner:
             time.sleep(0.0002)
         return current
 
-    def _check(self) -> None:
+    def _check(self, started: float) -> None:
         if self._process.poll() is not None:
             raise RuntimeError(f"the process ended:\n{self._errors.read_text()}")
+        if time.monotonic() - started > self._patience:
+            raise RuntimeError(f"no step within {self._patience:.0f} s:\n{self._errors.read_text()}")
 
 
 def compare(

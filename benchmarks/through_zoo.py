@@ -15,7 +15,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
 from rich.console import Console
 from taking_turns import Ticks
 
@@ -46,17 +45,20 @@ def main() -> None:
     parser.add_argument("recipe", nargs="?", default=RECIPE)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--steps", type=int, default=187_400)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, help="otherwise torch's default")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--folder", type=Path, help="keep the run here; otherwise it is deleted")
     args = parser.parse_args()
     overrides = [
         *(args.overrides or NO_CLASSIFIERS.get(args.recipe, ())),
         f"run.steps={args.steps}",
-        f"run.threads={args.threads}",
-        "run.device=cpu",
+        f"run.device={args.device}",
     ]
+    if args.threads:
+        overrides.append(f"run.threads={args.threads}")
     with TemporaryDirectory() as folder:
         started = time.perf_counter()
-        train(args.recipe, overrides, Path(folder, "run"))
+        train(args.recipe, overrides, args.folder or Path(folder, "run"))
     print(f"{args.steps / (time.perf_counter() - started):.2f} steps/s")
 
 

@@ -113,7 +113,7 @@ class Engine(Protocol):
         """Whether this call of `Trainer.step` ends with an update of the parameters.
 
         With ``run.grad_accumulation_steps=N`` a batch is passed to `Trainer.step` in N parts, and only the last part
-        updates the parameters. Update schedules and moving averages only where this is True.
+        updates the parameters. `Trainer.after_step` is called only where this is True.
         """
 
     def normalizer(self, batch: Batch, count: Callable[[Batch], Tensor]) -> Tensor:
@@ -203,8 +203,9 @@ class Trainer(ABC):
     protocol : str
         How `evaluate` measures, in one or two sentences. Published together with the metrics.
     supports_grad_accumulation : bool
-        Whether `step` may be called with parts of a batch (``run.grad_accumulation_steps``). Set it to True if `step`
-        uses `Engine.updating` where that matters, and `Engine.normalizer` if its loss is not a mean over examples.
+        Whether `step` may be called with parts of a batch (``run.grad_accumulation_steps``). Set it to True if
+        schedules and moving averages are updated in `after_step`, and if `step` uses `Engine.normalizer` where its loss
+        is not a mean over examples.
     distributed_evaluation : bool
         Whether `evaluate` adds up its results with `Engine.sum`. If True, each of several processes evaluates its own
         part of the examples; if False, every process evaluates all of them.
@@ -224,6 +225,10 @@ class Trainer(ABC):
     - ``config``, ``engine`` and attributes with a leading underscore are not part of the state; `setup` must be able
       to create them again. Attributes of the model are not saved either: use its buffers.
     - An attribute that cannot be saved stops the run before the first step or after it.
+    - On CUDA the operations of `step` are recorded as a CUDA graph and replayed (``run.cuda_graph``), unless `step`
+      does work of the host, which a graph cannot repeat: it reads values back from the device, changes numbers, lists
+      or tensors on the CPU, or reads a number that is another one in every step. Do such work in `after_step`, and keep
+      numbers that change in tensors on the device. Otherwise `step` is called as it is, and the run says why.
     - In a run of several processes only the state of rank 0 is saved, so it should be the same in all of them. Pass
       values that depend on a process's part of the batch through `Engine.sum` or `Engine.gather`.
 
@@ -292,6 +297,17 @@ class Trainer(ABC):
         -------
         Metrics
             Metrics to log by name: 0-d tensors, detached.
+
+        See Also
+        --------
+        after_step : Where the work of the host belongs.
+        """
+
+    def after_step(self) -> None:  # noqa: B027  # nothing to do is the right default
+        """Do the work of the host that belongs to a step: advance schedules, counters and moving averages.
+
+        Called once after every update of the parameters, also if the step was replayed as a CUDA graph, and not after
+        the parts of a batch that only add to gradients.
         """
 
     def order(self, examples: Examples, generator: torch.Generator) -> Tensor:

@@ -10,6 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 _WATCHED = (2, 3, 4)  # steps; most trainers clear gradients in each step, and checkpoints need not keep them
+WATCHED_STEPS = _WATCHED[-1]
+"""Steps after which nothing is watched any more."""
 
 
 class PendingGradients:

@@ -47,6 +47,10 @@ class RunSettings:
         "batch normalization are those of a part",
         ge=1,
     )
+    cuda_graph: Literal["auto", "on", "off"] = setting(
+        "auto",
+        "on CUDA, record a step once as a CUDA graph and replay it; auto: if it can be captured; on: otherwise fail",
+    )
     compile: Literal["off", "default", "reduce-overhead", "max-autotune"] = setting(
         "off", "compile the networks (mode of torch.compile): slow first steps, then faster ones"
     )
@@ -60,7 +64,12 @@ class RunSettings:
         False, "compute batch normalization statistics over all processes, on accelerators; otherwise in each process"
     )
     threads: int | None = setting(None, "CPU threads per operation; null is torch's default", ge=1)
-    workers: int = setting(0, "worker processes that load data; 0 loads it in the training process", ge=0)
+    workers: int | None = setting(
+        None,
+        "worker processes that load data; 0 loads it in the training process, null is automatic: up to 4 for an "
+        "accelerator that would wait for examples not in memory, else 0",
+        ge=0,
+    )
     log_every: int = setting(50, "steps between two lines of metrics", ge=1)
     preview_every: int = setting(400, "steps between two previews; 0 disables them", ge=0)
     evaluate_every: int = setting(0, "steps between two evaluations; 0 evaluates once, at the end", ge=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,11 +11,14 @@ import torch
 from torch import Tensor
 
 from zoo_core.data.batch_maker import BatchMaker, Part
-from zoo_core.data.pinning import Ahead, pin, pins
+from zoo_core.data.prefetch import Ahead, Transfer, pins
+from zoo_core.data.resident import DeviceCopies
 from zoo_core.data.seeding import derive, random_state_kept, seed_cpu
 from zoo_core.data.workers import WorkerPool
-from zoo_core.dataset import Batch, Examples
+from zoo_core.dataset import Batch, Examples, InMemory
 from zoo_core.errors import BadSetting, RunFailed
+
+_MOST_WORKERS = 4  # unless run.workers asks for more
 
 Order = Callable[[torch.Generator], Tensor]
 
@@ -39,7 +43,7 @@ class Batches:
     The order of an epoch is ``order(generator)``, with a generator seeded by (seed, epoch). The last batch of an epoch
     is dropped if it is incomplete. Each batch of ``batch_size`` examples is split evenly among the ``world``
     processes; this one gets part ``rank``. Endless datasets are read in the order of their indices, and ``order`` is
-    not called. ``dataset`` names the dataset in errors.
+    not called. ``dataset`` names the dataset in errors. The batches are on the host, or on the device of ``copies``.
 
     Raises:
         BadSetting: if the batch size is not divisible by ``world * parts``, or larger than the dataset.
@@ -54,9 +58,10 @@ class Batches:
         *,
         rank: int = 0,
         world: int = 1,
-        workers: int = 0,
+        workers: int | None = 0,
         parts: int = 1,
         dataset: str = "the dataset",
+        copies: DeviceCopies | None = None,
     ) -> None:
         divisor = world * parts
         if batch_size % divisor:
@@ -68,6 +73,7 @@ class Batches:
             )
         self.maker = BatchMaker(examples, seed, "training", dataset, keeps_random_state=False)  # each step is seeded
         self.workers, self.batch_size, self.rank, self.world = workers, batch_size, rank, world
+        self.copies = copies
         endless = getattr(examples, "endless", False)
         self.order = _Consecutive(len(examples), batch_size) if endless else _Shuffled(order, seed)
         self.length = len(self.order(0))
@@ -108,7 +114,7 @@ class Batches:
         epoch, offset = divmod(self.position, self.per_epoch)
         if self._iterator is None or offset == 0:
             self.close()
-            self._iterator = load(self.maker, self._parts(epoch, offset), self.workers, self.stop)
+            self._iterator = load_on(self.copies, self.maker, self._parts(epoch, offset), self.workers, self.stop)
         try:
             batch = next(self._iterator)
         except BaseException:
@@ -123,7 +129,7 @@ class Batches:
         self.stop.check = _never
         return next(self)
 
-    def _parts(self, epoch: int, start: int) -> Sequence[Part]:
+    def _parts(self, epoch: int, start: int) -> _EpochParts:
         order = self.order(epoch)
         if len(order) < self.per_epoch * self.batch_size:
             raise RunFailed(
@@ -135,34 +141,89 @@ class Batches:
         return _EpochParts(order, epoch, starts, self.rank * local_size, local_size)
 
 
-def in_order(maker: BatchMaker, batch_size: int, workers: int = 0, *, rank: int = 0, world: int = 1) -> Iterator[Batch]:
+def in_order(
+    maker: BatchMaker,
+    batch_size: int,
+    workers: int | None = 0,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    copies: DeviceCopies | None = None,
+) -> Generator[Batch, None, None]:
     """Batches of all examples in their stored order; the last one may be smaller.
 
     Process ``rank`` of ``world`` gets the examples ``rank``, ``rank + world``, ``rank + 2 * world`` and so on.
     """
     indices = range(rank, len(maker.examples), world)
-    return load(maker, _StoredParts(maker.split, indices, batch_size), workers)
+    return load_on(copies, maker, _StoredParts(maker.split, indices, batch_size), workers)
+
+
+def load_on(
+    copies: DeviceCopies | None,
+    maker: BatchMaker,
+    parts: _EpochParts | _StoredParts,
+    workers: int | None = 0,
+    stopping: Callable[[], bool] = _never,
+) -> Generator[Batch, None, None]:
+    """The batches of ``parts`` on the device of ``copies``: gathered there, or copied there ahead of their step.
+
+    Without ``copies`` they are on the host. ``workers`` is None for :func:`automatic_workers`.
+    """
+    if copies is None:
+        yield from load(maker, parts, workers or 0, stopping)
+        return
+    resident = copies.find(maker.examples)
+    if resident is not None and resident.accepts(parts.order):
+        yield from resident.batches(parts.order, parts.slices())
+        return
+    workers = automatic_workers(maker.examples) if workers is None else workers
+    if pins(copies.device):
+        yield from _sent(Transfer(copies.device), maker, parts, workers, stopping)
+    else:
+        yield from load(maker, parts, workers, stopping)
 
 
 def load(
     maker: BatchMaker, parts: Sequence[Part], workers: int = 0, stopping: Callable[[], bool] = _never
 ) -> Generator[Batch, None, None]:
-    """The batches of ``parts``, made by this process or by ``workers`` others.
+    """The batches of ``parts`` on the host, made by this process or by ``workers`` others.
 
     Closing the generator ends the workers; so does the end of the process, and any error.
     """
-    pinned = pins()
     if not workers:
-        for part in _each(parts):
-            yield pin(maker(part)) if pinned else maker(part)
+        yield from map(maker, _each(parts))
         return
-    ahead = Ahead(pin)
-    with WorkerPool(maker, parts, min(workers, len(parts)), lambda: stopping() or ahead.closed) as pool:
-        if not pinned:
-            yield from pool
-            return
-        with closing(ahead):
+    with WorkerPool(maker, parts, min(workers, len(parts)), stopping) as pool:
+        yield from pool
+
+
+def automatic_workers(examples: Examples) -> int:
+    """Number of workers that load for an accelerator, which else waits: at most 4, none for examples in memory.
+
+    Each process of a machine leaves one of its processor cores to the training.
+    """
+    if type(examples) is InMemory:
+        return 0
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(0, min(_MOST_WORKERS, available // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) - 1))
+
+
+def _sent(
+    transfer: Transfer, maker: BatchMaker, parts: Sequence[Part], workers: int, stopping: Callable[[], bool]
+) -> Generator[Batch, None, None]:
+    """The batches of ``parts`` as ``transfer`` delivers them, which copies each while the step before it runs."""
+    ahead = Ahead(transfer)
+    if workers:
+        pool = WorkerPool(maker, parts, min(workers, len(parts)), lambda: stopping() or ahead.closed)
+        with pool, closing(ahead):
             yield from ahead(iter(pool))
+    elif type(maker.examples) is InMemory:
+        with closing(ahead):
+            yield from ahead(map(maker, _each(parts)))
+    else:
+        # The dataset's code draws from the global generators, as the step does, so both run in this thread.
+        for part in _each(parts):
+            yield transfer.finish(transfer.start(maker(part)))
 
 
 def _each(parts: Sequence[Part]) -> Iterator[Part]:
@@ -182,6 +243,10 @@ class _EpochParts(Sequence[Part]):
     def __len__(self) -> int:
         return len(self.starts)
 
+    def slices(self) -> Iterator[slice]:
+        """Of ``order``, the examples of each batch."""
+        return (slice(start + self.first, start + self.first + self.size) for start in self.starts)
+
     def __getitem__(self, number: int) -> Part:  # type: ignore[override]  # no slices
         start = self.starts[number] + self.first
         positions = range(start, start + self.size)
@@ -198,6 +263,14 @@ class _StoredParts(Sequence[Part]):
 
     def __len__(self) -> int:
         return -(-len(self.indices) // self.batch_size)
+
+    @property
+    def order(self) -> Tensor:
+        return torch.arange(self.indices.start, self.indices.stop, self.indices.step)
+
+    def slices(self) -> Iterator[slice]:
+        """Of ``order``, the examples of each batch."""
+        return (slice(start, start + self.batch_size) for start in range(0, len(self.indices), self.batch_size))
 
     def __getitem__(self, number: int) -> Part:  # type: ignore[override]  # no slices
         indices = self.indices[number * self.batch_size : (number + 1) * self.batch_size]

@@ -21,8 +21,8 @@ def seed_step(seed: int, step: int, rank: int, stream: str = "step") -> None:
     """Seed torch (on every device), NumPy and ``random`` for one step of one process."""
     derived = derive(seed, stream, step, rank)
     seed_cpu(derived)
-    if torch.accelerator.is_available():
-        torch.manual_seed(derived)
+    if torch.accelerator.is_available():  # torch.manual_seed would also format a stack trace for all others
+        torch.get_device_module().manual_seed(derived)
 
 
 def seed_cpu(derived: int) -> None:

@@ -57,6 +57,11 @@ def local_device_index(device: torch.device) -> int:
 
 def refuse_unsupported(settings: RunSettings, world: int, precision: str, device: torch.device) -> None:
     """Raise BadSetting for settings that this number of processes, this precision or this device does not support."""
+    if settings.cuda_graph == "on" and device.type != "cuda":
+        raise BadSetting(
+            f"run.cuda_graph is 'on', but the device is {device.type}, which has no CUDA graphs.",
+            "Write `run.cuda_graph=auto`, or leave it out.",
+        )
     if settings.fsdp and world == 1:
         raise BadSetting(
             "run.fsdp shards a network across processes, but this run has one process.", "Add `--processes 2`."

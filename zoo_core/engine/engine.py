@@ -23,6 +23,7 @@ from zoo_core.engine.data_parallel import check_complete, check_equal, watch
 from zoo_core.engine.deterministic import naming_operations, restoring_algorithms, use_deterministic_algorithms
 from zoo_core.engine.devices import find_device, local_device_index, refuse_unsupported
 from zoo_core.engine.fsdp import full_tensor, shard
+from zoo_core.engine.optimizers import fit_to_device
 from zoo_core.engine.precision import AUTOCAST, find_precision, restoring_precision, set_precision
 from zoo_core.engine.process_group import ProcessGroup
 from zoo_core.errors import BadSetting
@@ -92,6 +93,7 @@ class AccelerateEngine:
                 "run.fsdp supports one network with its optimizer, but the trainer has several networks.",
                 "Leave it out; every process then holds all networks.",
             )
+        fit_to_device(optimizers, self.device)
         compile_module(module, self._compile)
         if self._alone:  # Accelerate's optimizer wrapper checks for optional packages in every step
             return self._accelerator.prepare(module), *optimizers
@@ -101,6 +103,7 @@ class AccelerateEngine:
         else:
             wrapped = self._accelerator.prepare(module, *optimizers)
             prepared = list(wrapped) if optimizers else [wrapped]
+        fit_to_device(prepared[1:], self.device)  # Accelerate loads their state again
         self._prepared.append(prepared[0])
         if isinstance(prepared[0], DistributedDataParallel):
             watch(prepared[0], optimizers)  # type: ignore[arg-type]
@@ -131,6 +134,24 @@ class AccelerateEngine:
             self._whole = None
         for wrapper in self._wrappers():
             check_complete(wrapper)
+
+    @property
+    def why_not_captured(self) -> str:
+        """Why steps on this device cannot be recorded as a CUDA graph, or ""."""
+        if self.device.type != "cuda":
+            return f"the device is {self.device.type}"
+        if self.world > 1:
+            return "the run has several processes"
+        if self.fsdp:
+            return "run.fsdp is set"
+        if self.uses_own_graphs:
+            return "the mode of run.compile captures graphs of its own"
+        return ""
+
+    @property
+    def part_of_batch(self) -> tuple[bool, bool]:
+        """What a step does beside its arithmetic depends on: whether it is the first part of a batch, and the last."""
+        return self._first_part, self.updating
 
     def normalizer(self, batch: Batch, count: Callable[[Batch], Tensor]) -> Tensor:
         total = torch.as_tensor(count(batch if self._whole is None else self._whole)).detach()

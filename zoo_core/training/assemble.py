@@ -13,6 +13,7 @@ import torch
 
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.data.loader import Batches
+from zoo_core.data.resident import copies_for
 from zoo_core.data.seeding import seed_step
 from zoo_core.dataset import Dataset, Examples
 from zoo_core.engine.engine import AccelerateEngine
@@ -173,6 +174,7 @@ def build_loop(
         distributed=trainer.distributed_evaluation and not engine.fsdp and enough,
         seed=settings.seed,
         dataset=_dataset_of(resolved),
+        copies=components.batches.copies,
     )
     per_epoch = components.batches.per_epoch
     run = Run(resolved.recipe, settings, folder, model, trainer, engine.device, engine.total_steps, per_epoch)
@@ -192,6 +194,7 @@ def _batches(resolved: ResolvedRecipe, data: RunData, trainer: Trainer, engine: 
         workers=settings.workers,
         parts=settings.grad_accumulation_steps,
         dataset=_dataset_of(resolved),
+        copies=copies_for(engine.device),
     )
 
 

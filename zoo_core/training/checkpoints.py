@@ -18,6 +18,7 @@ from zoo_core.checkpoint.state import TrainerState
 from zoo_core.checkpoint.writer import AsyncCheckpointWriter
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import local
+from zoo_core.engine.optimizers import fit_to_device
 from zoo_core.errors import BadFile, RunFailed, one_line
 from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
@@ -135,6 +136,7 @@ class Checkpoints:
             self.engine.load_state_dict(unpack(*state.pop(_ENGINE, ({}, {}))))
             self.gradients.load_state_dict(unpack(*state.pop(_GRADIENTS, ({}, {}))))
             self.state.restore(state)
+            fit_to_device(vars(self.run.trainer).values(), self.engine.device)
         except (LookupError, TypeError, AttributeError) as error:
             raise BadFile(
                 f"the checkpoint of step {step} does not fit: {one_line(repr(error))}.",

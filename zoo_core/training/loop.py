@@ -20,6 +20,7 @@ from zoo_core.training.evaluation import Evaluator
 from zoo_core.training.metrics import MetricAccumulator
 from zoo_core.training.signals import Interrupted, interruptible, raises_run_stopped
 from zoo_core.training.splits import Splits
+from zoo_core.training.steps import perform_steps
 
 
 class Loop:
@@ -38,6 +39,7 @@ class Loop:
         self.state, self.callbacks = state, callbacks
         self.metrics = MetricAccumulator(engine.mean)
         self.evaluator = Evaluator(run, engine, splits, callbacks)
+        self.perform = perform_steps(run, engine)
         self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks)
         batches.stop.check = lambda: bool(run.stopping)
 
@@ -80,12 +82,13 @@ class Loop:
             metrics: Metrics = {}
             parts = self.engine.grad_accumulation_steps
             with self.checkpoints.gradients.watch(run.step + 1):
-                for part in self.engine.in_parts(self.engine.to_device(batch)):
-                    found = run.trainer.step(part)
+                for part in self.engine.in_parts(self.perform.hold(self.engine.to_device(batch), parts)):
+                    found = self.perform(part)
                     self.metrics.add(run.step + 1, found)
                     metrics = (
                         found if parts == 1 else {key: metrics.get(key, 0) + one / parts for key, one in found.items()}
                     )
+            run.trainer.after_step()
             run.step += 1
             self.engine.check_in_step(run.step, [run.model, *vars(run.trainer).values()])
             if run.step == first:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.checkpoint.serialize import describe_type
+from zoo_core.engine.packed_metrics import PackedMetrics
 from zoo_core.errors import RunFailed
 from zoo_core.trainer import Metrics
 
@@ -27,8 +28,17 @@ class MetricAccumulator:
         self._values: dict[str, list[Tensor]] = {}
         self._fetched: dict[str, list[float]] = {}
         self._places: dict[str, int] = {}
+        self._packed: dict[tuple[str, ...], tuple[list[int], list[Tensor]]] = {}
 
     def add(self, step: int, metrics: Metrics) -> None:
+        if isinstance(metrics, PackedMetrics):
+            if metrics.names not in self._packed:
+                for name in metrics.names:
+                    check_metric(name)
+            steps, values = self._packed.setdefault(metrics.names, ([], []))
+            steps.append(step)
+            values.append(metrics.packed)
+            return
         for name, value in metrics.items():
             if not isinstance(value, Tensor) or value.ndim or name not in self._values:
                 value = self._checked(name, value)
@@ -69,6 +79,13 @@ class MetricAccumulator:
         """
         steps, values, self._steps, self._values = self._steps, self._values, {}, {}
         stacked = {name: self._mean(torch.stack(series).detach().float()).cpu() for name, series in values.items()}
+        packed, self._packed = self._packed, {}
+        for names, (later, vectors) in packed.items():
+            for name, series in zip(names, self._mean(torch.stack(vectors)).cpu().unbind(1), strict=True):
+                numbers = torch.tensor([*steps.get(name, []), *later])
+                order = numbers.argsort(stable=True)  # the mean of numbers depends on their order
+                stacked[name] = torch.cat([stacked[name], series])[order] if name in stacked else series
+                steps[name] = numbers[order].tolist()
         bad = [
             (steps[name][index], name, float(series[index]))
             for name, series in stacked.items()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from zoo_core.data.batch_maker import BatchMaker
 from zoo_core.data.loader import in_order
+from zoo_core.data.resident import DeviceCopies
 from zoo_core.dataset import Batch, Examples
 
 
@@ -23,7 +24,7 @@ class Splits:
     test: Examples
     batch_size: int
     """Of all processes together."""
-    workers: int = 0
+    workers: int | None = 0
     rank: int = 0
     world: int = 1
     distributed: bool = False
@@ -31,10 +32,12 @@ class Splits:
     """Of the run. What a dataset draws for an example follows from the seed, the split and the example's index."""
     dataset: str = "the dataset"
     """What errors call the dataset."""
+    copies: DeviceCopies | None = None
+    """Where examples are kept on the device; without it, batches are on the host."""
 
     def train_batches(self) -> Iterable[Batch]:
         """All training examples, in stored order."""
-        return in_order(self._maker(self.train, "training"), self.batch_size // self.world, self.workers)
+        return self._in_order(self.train, "training", self.batch_size // self.world)
 
     def validation_batches(self) -> Iterable[Batch]:
         """The validation examples of this process."""
@@ -45,16 +48,25 @@ class Splits:
         return self._evaluated(self.test, "test")
 
     def preview_batches(self) -> Iterable[Batch]:
-        """All validation examples; the first batch is the one that previews show."""
-        return in_order(self._maker(self.validation, "validation"), self.batch_size, self.workers)
+        """All validation examples; the first batch is the one that previews show, which needs no workers."""
+        return self._in_order(self.validation, "validation", self.batch_size, workers=0)
 
     def _evaluated(self, examples: Examples, split: str) -> Iterable[Batch]:
         rank, world = (self.rank, self.world) if self.distributed else (0, 1)
-        maker = self._maker(examples, split)
-        return in_order(maker, self.batch_size // self.world, self.workers, rank=rank, world=world)
+        return self._in_order(examples, split, self.batch_size // self.world, rank, world)
 
-    def _maker(self, examples: Examples, split: str) -> BatchMaker:
-        return BatchMaker(examples, self.seed, split, self.dataset)
+    def _in_order(
+        self,
+        examples: Examples,
+        split: str,
+        batch_size: int,
+        rank: int = 0,
+        world: int = 1,
+        workers: int | None = None,
+    ) -> Iterable[Batch]:
+        maker = BatchMaker(examples, self.seed, split, self.dataset)
+        workers = self.workers if workers is None else workers
+        return in_order(maker, batch_size, workers, rank=rank, world=world, copies=self.copies)
 
 
 @dataclass(frozen=True)

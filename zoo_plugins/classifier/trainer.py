@@ -42,20 +42,22 @@ class ClassifierTrainer(zoo.Trainer):
         self.schedule = OneCycle(optimizer, self.config.learning_rate, engine.total_steps, self.config.warmup_fraction)
         model.to(memory_format=torch.channels_last)
         self.model, self.optimizer = engine.prepare(model, optimizer)
-        self.engine = engine
+        self.engine, self._data_checked = engine, False
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         image, label = self._augment(batch["image"]), batch["label"]  # (N, C, H, W) in [0, 1], (N,)
         score = self.model(image)  # (N, K)
-        if self.schedule.last_epoch == 0 or label.device.type == "cpu":  # on an accelerator it synchronizes
+        if not self._data_checked or label.device.type == "cpu":  # on an accelerator it synchronizes
             check_labels(label, score.shape[1])
+            self._data_checked = True
         loss = F.cross_entropy(score, label)
         self.optimizer.zero_grad()
         self.engine.backward(loss)
         self.optimizer.step()
-        if self.engine.updating:
-            self.schedule.step()
         return {"loss": loss.detach(), "accuracy": (score.argmax(dim=1) == label).float().mean()}
+
+    def after_step(self) -> None:
+        self.schedule.step()
 
     @torch.no_grad()
     def evaluate(self, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch]) -> Mapping[str, float]:

@@ -23,10 +23,8 @@ _UPDATE_STEP = 1 / 100  # change of p at each update
 _MAX_ROTATION, _MAX_SCALING, _MAX_SHIFT = 10.0, 0.1, 2.0  # degrees, fraction, pixels; in both directions
 
 
-def augment(image: Tensor, p: float) -> Tensor:
+def augment(image: Tensor, p: Tensor | float) -> Tensor:
     """Images (N, 1, H, W), each randomly rotated, scaled and translated with probability ``p``."""
-    if p <= 0:
-        return image
     count, side = len(image), image.shape[-1]
     draws = torch.rand(5, count, device=image.device)  # rows: selection, rotation, scaling, shift in x, shift in y
     selected, draws = (draws[0] < p).float(), 2 * draws[1:] - 1  # (N,), (4, N) in [-1, 1)
@@ -35,6 +33,6 @@ def augment(image: Tensor, p: float) -> Tensor:
     return affine(image, angle, scale, shift_x, shift_y)
 
 
-def update_augment_p(p: float, real_loss: float, target: float) -> float:
-    """The next augmentation probability: higher if ``real_loss`` is below ``target``, otherwise lower."""
-    return min(max(p + (_UPDATE_STEP if real_loss < target else -_UPDATE_STEP), 0.0), MAX_AUGMENT_P)
+def update_augment_p(p: Tensor, real_loss: Tensor, target: float) -> None:
+    """Make the augmentation probability ``p`` higher if ``real_loss`` is below ``target``, and lower otherwise."""
+    p.add_(2 * (real_loss < target).to(p.dtype) - 1, alpha=_UPDATE_STEP).clamp_(0, MAX_AUGMENT_P)

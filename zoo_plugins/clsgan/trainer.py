@@ -85,8 +85,11 @@ class CLSGANTrainer(zoo.Trainer):
             self.ema = make_ema(model.generator)
         self.generator, self.generator_optimizer = engine.prepare(model.generator, generator_optimizer)
         self.discriminator, self.discriminator_optimizer = engine.prepare(model.discriminator, discriminator_optimizer)
-        self.steps, self.augment_p = 0, 0.0
-        self._real_losses: list[Tensor] = []  # of the parts of a batch
+        self.steps, self.augments, self._data_checked = 0, False, False
+        # On the device, so that a step need not wait for it. An Apple GPU has no float64.
+        dtype = torch.float32 if engine.device.type == "mps" else torch.float64
+        self.augment_p = torch.zeros((), dtype=dtype, device=engine.device)
+        self._real_loss = torch.zeros((), device=engine.device)  # of the discriminator, mean of the batch
         self._ada_start_step = self.config.ada_start * engine.total_steps
         self.engine, self._model = engine, model
         self._generator_parameters = list(model.generator.parameters())
@@ -98,13 +101,14 @@ class CLSGANTrainer(zoo.Trainer):
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         image, label = batch["image"], self._label(batch)  # (N, 1, 28, 28) in [0, 1], (N,)
-        if self.steps == 0 and label is not None:
+        if not self._data_checked and label is not None:
             check_labels(label, self._model.config.num_classes)
+        self._data_checked = True
         noise = torch.randn(len(image), self._model.config.latent_dim, device=image.device)  # (N, latent_dim)
         generated = self.generator(noise, label)  # (N, 1, 28, 28)
 
         # Only the generator's gradients are computed here. DDP's wrapper would wait for the discriminator's gradients.
-        score = self.engine.unwrap(self.discriminator)(augment(generated, self.augment_p), label)
+        score = self.engine.unwrap(self.discriminator)(self._augment(generated), label)
         generator_loss = self._loss(score, real=True)
         metrics = {}
         if self.config.l1_weight:
@@ -115,7 +119,7 @@ class CLSGANTrainer(zoo.Trainer):
         self.generator_optimizer.step()
 
         # One pass over real and generated images: the discriminator has no batch normalization that would mix them.
-        both = augment(torch.cat([image, generated.detach()]), self.augment_p)  # (2 N, 1, 28, 28)
+        both = self._augment(torch.cat([image, generated.detach()]))  # (2 N, 1, 28, 28)
         real_score, fake_score = self.discriminator(both, None if label is None else label.repeat(2)).chunk(2)
         real_loss, fake_loss = self._loss(real_score, real=True), self._loss(fake_score, real=False)
         discriminator_loss = real_loss + fake_loss
@@ -123,15 +127,25 @@ class CLSGANTrainer(zoo.Trainer):
         self.engine.backward(discriminator_loss)
         self.discriminator_optimizer.step()
 
-        self._real_losses.append(real_loss.detach())
-        if self.engine.updating:
-            self._after_step(torch.stack(self._real_losses))
-            self._real_losses.clear()
+        self._real_loss += real_loss.detach() / self.engine.grad_accumulation_steps
         metrics |= {"generator_loss": generator_loss, "discriminator_loss": discriminator_loss}
         metrics |= {"real_loss": real_loss, "fake_loss": fake_loss}
         if self.config.ada_target:
-            metrics["augment_p"] = torch.tensor(self.augment_p)
+            metrics["augment_p"] = self.augment_p.clone()
         return {name: value.detach() for name, value in metrics.items()}
+
+    def after_step(self) -> None:
+        self.steps += 1
+        adapts = self.config.ada_target and self.steps >= self._ada_start_step
+        if adapts and self.steps % UPDATE_INTERVAL == 0:
+            self.augments = True
+            update_augment_p(self.augment_p, self.engine.gather(self._real_loss[None]).mean(), self.config.ada_target)
+        self._real_loss.zero_()
+        if self.config.ema_decay:
+            update_ema(self.ema, self._model.generator, self.steps, self.config.ema_decay)
+        if self.config.lr_decay_start < 1:
+            self.generator_schedule.step()
+            self.discriminator_schedule.step()
 
     def order(self, examples: zoo.Examples, generator: torch.Generator) -> Tensor:
         if self.config.same_label_group_size == 1:
@@ -178,18 +192,9 @@ class CLSGANTrainer(zoo.Trainer):
             return F.binary_cross_entropy(score, target)
         return F.binary_cross_entropy_with_logits(score, target)
 
-    def _after_step(self, real_losses: Tensor) -> None:
-        """``real_losses`` (parts,): the discriminator's losses on the real images of the parts of the batch."""
-        self.steps += 1
-        adapts = self.config.ada_target and self.steps >= self._ada_start_step
-        if adapts and self.steps % UPDATE_INTERVAL == 0:
-            loss = float(self.engine.gather(real_losses).mean())
-            self.augment_p = update_augment_p(self.augment_p, loss, self.config.ada_target)
-        if self.config.ema_decay:
-            update_ema(self.ema, self._model.generator, self.steps, self.config.ema_decay)
-        if self.config.lr_decay_start < 1:
-            self.generator_schedule.step()
-            self.discriminator_schedule.step()
+    def _augment(self, image: Tensor) -> Tensor:
+        """Images (N, 1, H, W), augmented once the probability may be above 0."""
+        return augment(image, self.augment_p) if self.augments else image
 
 
 def linear_decay(step: int, start: float, end: float) -> float:

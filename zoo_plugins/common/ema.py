@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
@@ -11,10 +12,24 @@ def make_ema(module: nn.Module, *, buffers: bool = False) -> AveragedModel:
     return AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(0.0), use_buffers=buffers)
 
 
+@torch.no_grad()
 def update_ema(ema: AveragedModel, module: nn.Module, step: int, decay: float) -> None:
     """``ema = d * ema + (1 - d) * module`` with ``d = min(decay, step / (9 + step))``; ``step`` counts from 1.
 
-    The decay is warmed up because a full-length average after a few steps would mostly be the initial weights.
+    The decay is warmed up because a full-length average after a few steps would mostly be the initial weights. The
+    first average is the module itself. Unlike ``AveragedModel.update_parameters`` it reads no counter from the device,
+    which would wait for all queued steps.
     """
-    ema.multi_avg_fn = get_ema_multi_avg_fn(min(decay, step / (9 + step)))
-    ema.update_parameters(module)
+    pairs: list[tuple[Tensor, Tensor]] = [*zip(ema.module.parameters(), module.parameters(), strict=True)]
+    copied: list[tuple[Tensor, Tensor]] = [*zip(ema.module.buffers(), module.buffers(), strict=True)]
+    if ema.use_buffers:
+        pairs, copied = pairs + copied, []
+    if step == 1:
+        pairs, copied = [], pairs + copied
+    average = get_ema_multi_avg_fn(min(decay, step / (9 + step)))
+    for dtype in {one.dtype for one, _ in pairs}:
+        averages, values = zip(*(pair for pair in pairs if pair[0].dtype == dtype), strict=True)
+        average(averages, values, None)
+    for one, value in copied:
+        one.copy_(value)
+    ema.n_averaged += 1

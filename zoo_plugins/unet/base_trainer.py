@@ -38,7 +38,7 @@ class UNetTrainer(zoo.Trainer):
         self.schedule = OneCycle(optimizer, self.config.learning_rate, engine.total_steps, self.config.warmup_fraction)
         if self.config.ema_decay:
             self.ema = make_ema(model, buffers=True)
-        self.steps = 0
+        self.steps, self._data_checked = 0, False
         self.network, self.optimizer = engine.prepare(model, optimizer)
         self.engine, self._model = engine, model
 
@@ -49,12 +49,10 @@ class UNetTrainer(zoo.Trainer):
         if self.config.max_grad_norm:
             self.engine.clip(self._model, self.config.max_grad_norm)
         self.optimizer.step()
-        if self.engine.updating:
-            self._after_step()
         metrics = {"loss": loss, **terms} if len(terms) > 1 else {"loss": loss}
         return {name: value.detach() for name, value in metrics.items()}
 
-    def _after_step(self) -> None:
+    def after_step(self) -> None:
         self.steps += 1
         self.schedule.step()
         if self.config.ema_decay:

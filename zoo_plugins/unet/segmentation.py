@@ -53,8 +53,9 @@ class SegmentationTrainer(UNetTrainer):
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         mask = batch["mask"]
-        if self.steps == 0 or mask.device.type == "cpu":  # on an accelerator the check would synchronize every step
+        if not self._data_checked or mask.device.type == "cpu":  # on an accelerator it would synchronize every step
             self._check_mask(mask)
+            self._data_checked = True
         score = self.network(batch["image"]).float()  # (N, K, H, W)
         terms = {}
         if self.config.loss != "dice":

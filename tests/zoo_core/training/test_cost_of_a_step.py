@@ -14,6 +14,7 @@ import pytest
 from tiny import RECIPE, catalog
 from torch.profiler import ProfilerActivity, profile
 
+from tests.helpers.steps import perform
 from zoo_core.registry.resolve import resolve
 from zoo_core.training.assemble import try_out
 
@@ -39,7 +40,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Counter[str]:
     """The operations of the trainer's steps on batches that are there."""
     loop = loop_of(tmp_path_factory.mktemp("alone"))
     batches = [next(loop.batches) for _ in range(STEPS)]
-    return operations(lambda: [loop.run.trainer.step(batch) for batch in batches])
+    return operations(lambda: [perform(loop.run.trainer, batch) for batch in batches])
 
 
 def test_a_step_costs_a_few_operations_more_than_the_trainers_own(tmp_path: Path, alone: Counter[str]) -> None:

@@ -6,6 +6,7 @@ from PIL import Image
 from torchvision.utils import save_image
 
 import zoo_core as zoo
+from tests.helpers.steps import perform
 from zoo_core.cli import _exit_code
 from zoo_core.config.recipe import RunSettings
 from zoo_core.engine.engine import AccelerateEngine
@@ -34,7 +35,7 @@ def trained(digits):
     train = digits.train()
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
     for indices in order[: 60 * 64].split(64):
-        trainer.step(train.__getitems__(indices))
+        perform(trainer, train.__getitems__(indices))
     return trainer
 
 
@@ -113,7 +114,7 @@ def test_the_learning_rate_rises_and_falls_and_stays_after_the_planned_steps():
     learning_rates = []
     for _ in range(12):
         learning_rates.append(trainer.optimizer.param_groups[0]["lr"])
-        trainer.step(batch)
+        perform(trainer, batch)
     assert max(learning_rates) == pytest.approx(4e-3)
     assert 0 < learning_rates.index(max(learning_rates)) <= 3
     assert learning_rates[9] < 1e-6
@@ -123,7 +124,7 @@ def test_the_learning_rate_rises_and_falls_and_stays_after_the_planned_steps():
 def test_a_run_may_have_one_step_or_none():
     make(0)
     trainer = make(1)
-    metrics = trainer.step(zoo.Batch(image=torch.rand(4, 1, 28, 28), label=torch.arange(4)))
+    metrics = perform(trainer, zoo.Batch(image=torch.rand(4, 1, 28, 28), label=torch.arange(4)))
     assert metrics.keys() == {"loss", "accuracy"}
     assert not metrics["loss"].requires_grad
 
@@ -174,13 +175,13 @@ def test_an_unknown_label_is_an_error(digits):
     trainer = make(5)
     batch = digits.train().__getitems__(range(4))
     with pytest.raises(zoo.ZooError, match="an image has label 12, but the model has 10 classes"):
-        trainer.step(zoo.Batch(image=batch["image"], label=batch["label"] * 0 + 12))
+        perform(trainer, zoo.Batch(image=batch["image"], label=batch["label"] * 0 + 12))
 
 
 @pytest.mark.parametrize("label", [-1, -100])  # F.cross_entropy ignores -100
 def test_a_negative_label_is_an_error_in_every_step_and_in_evaluation(digits, label):
     trainer, batch = make(5), digits.train().__getitems__(range(4))
-    trainer.step(batch)
+    perform(trainer, batch)
     wrong = zoo.Batch(image=batch["image"], label=batch["label"].clone().fill_(label))
     for function in (trainer.step, lambda batch: trainer.evaluate([batch], [])):
         with pytest.raises(zoo.ZooError, match=f"an image has label {label}, but labels are numbered from 0"):
@@ -199,5 +200,5 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(stops_at, tmp_pat
 def test_the_warmup_may_last_one_step(digits):
     trainer = make(5)  # a warmup of one fifth
     for _ in range(5):
-        metrics = trainer.step(digits.train().__getitems__(range(4)))
+        metrics = perform(trainer, digits.train().__getitems__(range(4)))
     assert metrics["loss"].isfinite()

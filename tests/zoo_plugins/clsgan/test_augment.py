@@ -19,12 +19,9 @@ def augmented(image, p, seed=1):
     return augment(image, p)
 
 
-def test_with_probability_zero_the_same_tensor_is_returned_and_no_random_number_drawn():
+def test_with_probability_zero_images_stay_as_they_are():
     image = images()
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    assert augment(image, 0.0) is image
-    assert torch.equal(torch.get_rng_state(), before)
+    torch.testing.assert_close(augmented(image, 0.0), image, rtol=0, atol=1e-5)
 
 
 def test_with_probability_one_every_image_is_transformed_differently():
@@ -88,19 +85,18 @@ def test_the_same_seed_gives_the_same_transforms():
 def test_the_probability_rises_if_the_loss_on_real_images_is_below_the_target_and_falls_otherwise(
     p, real_loss, expected
 ):
-    assert update_augment_p(p, real_loss, target=0.2) == pytest.approx(expected)
+    probability = torch.tensor(p, dtype=torch.float64)
+    update_augment_p(probability, torch.tensor(real_loss), target=0.2)
+    assert float(probability) == pytest.approx(expected)
 
 
 def test_the_probability_stays_between_zero_and_its_maximum():
-    p = 0.0
-    for _ in range(200):
-        p = update_augment_p(p, real_loss=0.0, target=0.2)
-        assert 0 <= p <= MAX_AUGMENT_P
-    assert p == MAX_AUGMENT_P
-    for _ in range(200):
-        p = update_augment_p(p, real_loss=1.0, target=0.2)
-        assert 0 <= p <= MAX_AUGMENT_P
-    assert p == 0
+    p = torch.zeros((), dtype=torch.float64)
+    for real_loss, limit in ((0.0, MAX_AUGMENT_P), (1.0, 0.0)):
+        for _ in range(200):
+            update_augment_p(p, torch.tensor(real_loss), target=0.2)
+            assert 0 <= p <= MAX_AUGMENT_P
+        assert p == limit
 
 
 OVERRIDES = (

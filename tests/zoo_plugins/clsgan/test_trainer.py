@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import zoo_core as zoo
+from tests.helpers.steps import perform
 from zoo_core.config.recipe import RunSettings
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_plugins.clsgan.model import CLSGAN
@@ -61,7 +62,7 @@ def test_steps_with_the_default_settings_equal_the_reference():
     for step in range(3):
         one = batch(seed=step)
         torch.manual_seed(step)
-        metrics = trainer.step(one)
+        metrics = perform(trainer, one)
         torch.manual_seed(step)
         expected = reference_step(model, *optimizers, one["image"], one["label"])
         assert {name: value.item() for name, value in metrics.items()} == pytest.approx(expected, abs=1e-6)
@@ -81,7 +82,7 @@ def test_cross_entropy_is_the_non_saturating_loss():
         trainer = make(loss="cross-entropy", l1_weight=0.0, model={"sigmoid": sigmoid})
         one, model = batch(), copy.deepcopy(trainer._model)
         torch.manual_seed(5)
-        metrics = trainer.step(one)
+        metrics = perform(trainer, one)
         torch.manual_seed(5)
         score = model.discriminator(model.generator(torch.randn(16, 96), one["label"]), one["label"])
         probability = score if sigmoid else torch.sigmoid(score)
@@ -96,7 +97,7 @@ def test_each_network_is_updated_by_its_own_optimizer_only(frozen):
     before = copy.deepcopy(getattr(trainer._model, free))
     for group in getattr(trainer, f"{frozen}_optimizer").param_groups:
         group["lr"] = 0.0
-    trainer.step(batch())
+    perform(trainer, batch())
     for old, new in zip(untouched.parameters(), getattr(trainer._model, frozen).parameters(), strict=True):
         assert torch.equal(old, new)
     assert any(
@@ -109,7 +110,7 @@ def test_the_discriminators_loss_adds_nothing_to_the_generators_gradients():
     trainer = make()
     model, one = copy.deepcopy(trainer._model), batch()
     torch.manual_seed(5)
-    trainer.step(one)
+    perform(trainer, one)
     torch.manual_seed(5)
     fake = model.generator(torch.randn(16, 96), one["label"])
     loss = 0.05 * (fake - one["image"]).abs().mean() + (model.discriminator(fake, one["label"]) - 1).square().mean()
@@ -123,7 +124,7 @@ def test_learning_rates_are_constant_and_then_decay_to_zero():
     seen = []
     for _ in range(10):
         seen.append([optimizer.param_groups[0]["lr"] for optimizer in optimizers_of(trainer)])
-        trainer.step(batch(8))
+        perform(trainer, batch(8))
     fractions = [1, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2]
     assert seen == [pytest.approx([2e-4 * fraction, 4e-4 * fraction]) for fraction in fractions]
     assert [optimizer.param_groups[0]["lr"] for optimizer in optimizers_of(trainer)] == [0, 0]
@@ -141,7 +142,7 @@ def test_finalize_loads_the_ema_into_the_generator():
     trainer = make(ema_decay=0.1)
     expected = copy.deepcopy(trainer._model.generator.layers[0].weight.detach())
     for step in range(4):
-        trainer.step(batch(seed=step))
+        perform(trainer, batch(seed=step))
         current = trainer._model.generator.layers[0].weight.detach()
         expected = current.clone() if step == 0 else 0.1 * expected + 0.9 * current
     assert not torch.allclose(current, expected)
@@ -152,7 +153,7 @@ def test_finalize_loads_the_ema_into_the_generator():
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
 def test_the_preview_shows_real_next_to_generated_images_and_changes_no_state(ema_decay):
     trainer, one = make(ema_decay=ema_decay), batch()
-    trainer.step(one)
+    perform(trainer, one)
     before = copy.deepcopy(trainer._model.state_dict())
     preview = trainer.preview(one)
     assert preview.shape == (16, 1, 28, 56)
@@ -167,7 +168,7 @@ def test_the_preview_shows_real_next_to_generated_images_and_changes_no_state(em
 def test_an_unconditional_model_needs_no_labels_in_the_batch():
     trainer = make(model={"conditional": False})
     image = batch()["image"]
-    assert trainer.step(zoo.Batch(image=image)).keys() >= {"generator_loss", "discriminator_loss"}
+    assert perform(trainer, zoo.Batch(image=image)).keys() >= {"generator_loss", "discriminator_loss"}
     assert trainer.preview(zoo.Batch(image=image)).shape == (16, 1, 28, 56)
 
 
@@ -178,7 +179,7 @@ def test_without_an_evaluation_classifier_there_are_no_metrics():
 def test_training_on_one_batch_reduces_the_l1_loss():
     trainer = make(steps=60, l1_weight=1.0)
     one = batch()
-    losses = [float(trainer.step(one)["l1_loss"]) for _ in range(60)]
+    losses = [float(perform(trainer, one)["l1_loss"]) for _ in range(60)]
     assert sum(losses[-5:]) / 5 < losses[0] - 0.005
 
 
@@ -192,6 +193,7 @@ def losses_of_parts(ada_target):
     trainer.setup(CLSGAN(CLSGAN.Config()), engine)
     for step in range(16):
         losses = [float(trainer.step(part)["real_loss"]) for part in engine.in_parts(batch(seed=step))]
+        trainer.after_step()
     return losses, trainer
 
 

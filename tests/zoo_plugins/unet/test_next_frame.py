@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import zoo_core as zoo
+from tests.helpers.steps import perform
 from zoo_core.cli import _exit_code
 from zoo_core.config.recipe import RunSettings
 from zoo_core.engine.engine import AccelerateEngine
@@ -50,7 +51,7 @@ def clips():
 def test_clips_that_do_not_fit_the_model_are_an_error_at_the_first_step(model, shape, message):
     trainer = make(model=model)
     with pytest.raises(zoo.ZooError, match=message):
-        trainer.step(zoo.Batch(past=torch.rand(shape), future=torch.rand(shape)))
+        perform(trainer, zoo.Batch(past=torch.rand(shape), future=torch.rand(shape)))
 
 
 def test_logits_need_a_linear_head():
@@ -73,7 +74,7 @@ def test_the_loss_falls_within_thirty_steps(clips, loss, model):
     trainer = make(30, model, loss=loss, learning_rate=1e-2)
     losses = []
     for step in range(30):
-        metrics = trainer.step(clips.__getitems__(range(8 * step, 8 * step + 8)))
+        metrics = perform(trainer, clips.__getitems__(range(8 * step, 8 * step + 8)))
         assert not metrics["loss"].requires_grad
         losses.append(float(metrics["loss"]))
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
@@ -85,7 +86,7 @@ def test_a_step_minimizes_the_weighted_sum_and_returns_each_term(clips):
     frames = model(batch["past"].flatten(1, 2)).unsqueeze(2)
     mse, l1 = F.mse_loss(frames, batch["future"]), F.l1_loss(frames, batch["future"])
     expected = 0.25 * mse + 2 * l1
-    metrics = trainer.step(batch)
+    metrics = perform(trainer, batch)
     assert list(metrics) == ["loss", "mse_loss", "l1_loss"]
     assert [float(value) for value in metrics.values()] == pytest.approx([expected.item(), mse.item(), l1.item()])
 
@@ -104,9 +105,9 @@ def test_training_is_autoregressive_if_the_model_outputs_fewer_frames_than_the_c
     first = model(batch["past"][:, :, 0])
     second = model(torch.cat([batch["past"][:, 2:, 0], first.sigmoid()], dim=1))
     expected = F.binary_cross_entropy_with_logits(torch.cat([first, second], dim=1), batch["future"][:, :, 0])
-    losses = [float(trainer.step(batch)["loss"])]
+    losses = [float(perform(trainer, batch)["loss"])]
     assert losses[0] == pytest.approx(expected.item(), rel=1e-5)
-    losses += [float(trainer.step(clips.__getitems__(range(8 * k, 8 * k + 8)))["loss"]) for k in range(1, 30)]
+    losses += [float(perform(trainer, clips.__getitems__(range(8 * k, 8 * k + 8)))["loss"]) for k in range(1, 30)]
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
     assert trainer.evaluate([batch], []).keys() >= {"mse/1", "mse/4"}
     assert trainer.preview(batch).shape == (9, 4, 1, 32, 32)
@@ -116,7 +117,7 @@ def test_gradients_are_clipped_to_max_grad_norm(clips):
     norms = {}
     for max_grad_norm in (0.0, 1e-3):
         trainer = make(max_grad_norm=max_grad_norm, loss="l1")
-        trainer.step(clips.__getitems__(range(4)))
+        perform(trainer, clips.__getitems__(range(4)))
         gradients = [parameter.grad.flatten() for parameter in trainer._model.parameters()]
         norms[max_grad_norm] = float(torch.cat(gradients).norm())
     assert norms[1e-3] == pytest.approx(1e-3, rel=1e-3)
@@ -130,7 +131,7 @@ def test_the_learning_rate_rises_and_falls_and_stays_after_the_planned_steps(cli
     trainer, learning_rates = make(20, learning_rate=4e-3, warmup_fraction=0.25), []
     for _ in range(22):
         learning_rates.append(learning_rate(trainer))
-        trainer.step(clips.__getitems__(range(2)))
+        perform(trainer, clips.__getitems__(range(2)))
     assert max(learning_rates) == pytest.approx(4e-3)
     assert learning_rates.index(max(learning_rates)) == 4
     assert learning_rates[19] < 1e-6
@@ -142,14 +143,14 @@ def test_a_run_of_any_length_has_a_schedule(clips, steps, warmup_fraction):
     trainer = make(steps, warmup_fraction=warmup_fraction)
     for _ in range(steps):
         assert 0 < learning_rate(trainer) <= 1e-3
-        trainer.step(clips.__getitems__(range(2)))
+        perform(trainer, clips.__getitems__(range(2)))
 
 
 def test_finalize_loads_the_ema_into_the_model(clips):
     trainer = make(ema_decay=0.3)
     expected = None
     for number in range(1, 7):
-        trainer.step(clips.__getitems__(range(4 * number, 4 * number + 4)))
+        perform(trainer, clips.__getitems__(range(4 * number, 4 * number + 4)))
         current = {name: tensor.clone() for name, tensor in trainer._model.state_dict().items()}
         decay = min(0.3, number / (9 + number))  # warmup of the decay
         expected = current if expected is None else {
@@ -168,7 +169,7 @@ def test_finalize_loads_the_ema_into_the_model(clips):
 
 def test_without_ema_finalize_keeps_the_trained_weights(clips):
     trainer = make()
-    trainer.step(clips.__getitems__(range(4)))
+    perform(trainer, clips.__getitems__(range(4)))
     before = copy.deepcopy(trainer._model.state_dict())
     trainer.finalize()
     for name, tensor in trainer._model.state_dict().items():
@@ -201,7 +202,7 @@ def test_evaluation_uses_eval_mode_and_changes_no_state(clips, ema_decay):
     trainer = make(model=LOGITS, loss="bce", ema_decay=ema_decay)
     batches = [clips.__getitems__(range(k, k + 3)) for k in (0, 3)]
     for batch in batches:
-        trainer.step(batch)
+        perform(trainer, batch)
     before = copy.deepcopy(trainer._model.state_dict())
     metrics = trainer.evaluate(batches, [])
 
@@ -249,7 +250,7 @@ def test_color_frames_are_predicted_in_color(clips):
     gray = clips.__getitems__(range(3))
     batch = zoo.Batch({name: torch.cat([clip, clip / 2, 1 - clip], dim=2) for name, clip in gray.items()})
     trainer = make(model={"in_channels": 12, "out_channels": 12, "frame_channels": 3})
-    assert trainer.step(batch)["loss"] > 0
+    assert perform(trainer, batch)["loss"] > 0
     assert trainer.preview(batch).shape == (9, 4, 3, 32, 32)
     assert trainer.evaluate([batch], [])["mse"] > 0
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import zoo_core as zoo
+from tests.helpers.steps import perform
 from zoo_core.cli import _exit_code
 from zoo_core.config.recipe import RunSettings
 from zoo_core.engine.engine import AccelerateEngine
@@ -61,7 +62,7 @@ def test_the_loss_falls_within_forty_steps(scenes, loss):
     trainer = make(40, {"base_channels": 8}, loss=loss, learning_rate=1e-2)
     losses = []
     for step in range(40):
-        metrics = trainer.step(scenes.__getitems__(range(8 * (step % 3), 8 * (step % 3) + 8)))
+        metrics = perform(trainer, scenes.__getitems__(range(8 * (step % 3), 8 * (step % 3) + 8)))
         assert not metrics["loss"].requires_grad
         losses.append(float(metrics["loss"]))
     assert sum(losses[-5:]) < 0.95 * sum(losses[:5])
@@ -71,7 +72,7 @@ def test_training_on_a_few_scenes_fits_them(scenes):
     trainer, batch = make(60, {"base_channels": 8}, learning_rate=1e-2, loss="both"), scenes.__getitems__(range(4))
     before = trainer.evaluate([batch], [])
     for _ in range(60):
-        trainer.step(batch)
+        perform(trainer, batch)
     after = trainer.evaluate([batch], [])
     assert after["pixel_accuracy"] > 0.9
     assert after["mean_iou"] > before["mean_iou"] + 0.1
@@ -81,7 +82,7 @@ def test_training_on_a_few_scenes_fits_them(scenes):
 def test_a_step_minimizes_the_weighted_cross_entropy_of_pixels_that_are_not_ignored(scenes, weights):
     trainer, batch = make(class_weights=weights), partly_ignored(scenes.__getitems__(range(2)))
     score = copy.deepcopy(trainer._model).train()(batch["image"])
-    metrics = trainer.step(batch)
+    metrics = perform(trainer, batch)
     assert list(metrics) == ["loss"]
     assert float(metrics["loss"]) == pytest.approx(plain_cross_entropy(score, batch["mask"], weights or None), rel=1e-4)
 
@@ -92,7 +93,7 @@ def test_both_losses_are_summed_and_each_is_returned(scenes, ignore_index):
     score = copy.deepcopy(trainer._model).train()(batch["image"]).detach()
     dice = float(soft_dice_loss(score, batch["mask"], ignore_index))
     entropy = plain_cross_entropy(score, batch["mask"], ignore_index=ignore_index)
-    metrics = {name: float(value) for name, value in trainer.step(batch).items()}
+    metrics = {name: float(value) for name, value in perform(trainer, batch).items()}
     assert metrics == pytest.approx({"loss": entropy + dice, "cross_entropy": entropy, "dice_loss": dice}, rel=1e-4)
 
 
@@ -110,7 +111,7 @@ def test_ignored_pixels_do_not_affect_the_metrics(scenes):
 def test_the_ema_is_evaluated_and_published(scenes):
     trainer = make(ema_decay=0.8, learning_rate=1e-2)
     for number in range(6):
-        trainer.step(scenes.__getitems__(range(4 * number, 4 * number + 4)))
+        perform(trainer, scenes.__getitems__(range(4 * number, 4 * number + 4)))
     trained = copy.deepcopy(trainer._model.state_dict())
     ema = copy.deepcopy(trainer.ema.module.state_dict())
     assert any(not torch.equal(tensor, ema[name]) for name, tensor in trained.items())
@@ -145,7 +146,7 @@ def test_metrics_are_computed_over_all_pixels_that_are_not_ignored_of_all_batche
     trainer = make(model={"class_names": ("ground", *"0123456789")})
     batches = [partly_ignored(scenes.__getitems__(range(3))), scenes.__getitems__(range(3, 5))]
     for batch in batches:
-        trainer.step(batch)
+        perform(trainer, batch)
     metrics = trainer.evaluate(batches, [])
     model = copy.deepcopy(trainer._model).eval()
     predicted = torch.cat([model(batch["image"]).argmax(dim=1).flatten() for batch in batches])
@@ -167,7 +168,7 @@ def test_metrics_are_computed_over_all_pixels_that_are_not_ignored_of_all_batche
 
 def test_the_preview_is_one_image_of_at_most_eight_rows_with_a_legend(scenes):
     trainer, batch = make(), scenes.__getitems__(range(10))
-    trainer.step(batch)
+    perform(trainer, batch)
     before = copy.deepcopy(trainer._model.state_dict())
     preview = trainer.preview(partly_ignored(batch))
     grid = 8 * (3 * 32 + 2) + 2, 3 * (3 * 40 + 2) + 2  # enlarged three times
@@ -226,7 +227,7 @@ def test_another_model_is_trained_that_says_how_many_classes_it_has(scenes):
     model = Pixelwise.from_settings({})
     trainer.setup(model, make().engine)
     batch = scenes.__getitems__(range(8))
-    losses = [float(trainer.step(batch)["loss"]) for _ in range(10)]
+    losses = [float(perform(trainer, batch)["loss"]) for _ in range(10)]
     assert losses[-1] < losses[0]
     metrics = trainer.evaluate([batch], [])
     assert 0 < metrics["pixel_accuracy"] <= 1
@@ -257,7 +258,7 @@ def test_an_unknown_class_index_is_an_error(scenes):
 
 def test_an_unknown_class_index_is_an_error_at_a_later_step_and_in_evaluation(scenes):
     trainer, batch = make(), scenes.__getitems__(range(4))
-    trainer.step(batch)
+    perform(trainer, batch)
     unknown = zoo.Batch(image=batch["image"], mask=torch.full_like(batch["mask"], 77))
     for function in (trainer.step, lambda batch: trainer.evaluate([batch], [])):
         with pytest.raises(zoo.ZooError, match="a mask contains class index 77, but the model has 11 classes"):
@@ -269,7 +270,7 @@ def test_an_unknown_class_index_is_an_error_at_a_later_step_and_in_evaluation(sc
 def test_a_batch_of_ignored_pixels_gives_finite_losses_and_parameters(scenes, loss, weights):
     trainer, batch = make(loss=loss, class_weights=weights), scenes.__getitems__(range(2))
     ignored = zoo.Batch(image=batch["image"], mask=torch.full_like(batch["mask"], 255))
-    assert all(value.isfinite() for value in trainer.step(ignored).values())
+    assert all(value.isfinite() for value in perform(trainer, ignored).values())
     assert all(parameter.isfinite().all() for parameter in trainer._model.parameters())
 
 

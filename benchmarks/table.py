@@ -1,0 +1,17 @@
+"""Lines of a table of results."""
+
+from __future__ import annotations
+
+from benchmarks.rows import Row
+
+
+def line(row: Row, spread: dict[str, float] | None) -> str:
+    if spread is None:
+        return f"| {row.title} | not measured | {row.format_target()} | |"
+    missed = "" if row.reaches_target(spread["median"]) else "missed"
+    return f"| {row.title} | {format_spread(spread)} | {row.format_target()} | {missed} |"
+
+
+def format_spread(spread: dict[str, float]) -> str:
+    low, high = f"{spread['min']:.3g}", f"{spread['max']:.3g}"
+    return f"{spread['median']:.3g}" + (f" ({low} to {high})" if low != high else "")

@@ -1,0 +1,39 @@
+"""Optimizers whose step can be recorded as a CUDA graph: their learning rates and step counters are on the device."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+# Also said for a step that is not captured, such as those before the capture. The setting costs nothing there.
+warnings.filterwarnings("ignore", "This instance was constructed with capturable=True", UserWarning)
+
+
+def fit_to_device(optimizers: Iterable[object], device: torch.device) -> None:
+    """Set up optimizers for ``device``, also after state that was saved on another kind of device has been loaded.
+
+    On CUDA the learning rate becomes a tensor on the device, which schedules change in place, and ``capturable`` is set
+    where the optimizer has it; elsewhere the learning rate is a number. Both hold for every step on the device, whether
+    it is captured or not, so that both give the same bits.
+    """
+    for one in optimizers:
+        if isinstance(one, Optimizer):
+            _fit(getattr(one, "optimizer", one), device)  # unwraps Accelerate's optimizer
+
+
+def _fit(optimizer: Optimizer, device: torch.device) -> None:
+    on_device = device.type == "cuda"
+    groups = optimizer.param_groups
+    for settings in (optimizer.defaults, *groups):
+        if "capturable" in settings:
+            settings["capturable"] = on_device
+    for group in groups:
+        rate = group["lr"]
+        if not on_device:
+            group["lr"] = rate.item() if isinstance(rate, Tensor) else rate
+        elif group.get("capturable") or group.get("fused"):  # others would wait for the device to read it
+            group["lr"] = torch.as_tensor(rate, dtype=torch.float32, device=device)
