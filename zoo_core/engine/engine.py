@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from zoo_core.config.recipe import RunSettings
 from zoo_core.dataset import Batch
 from zoo_core.engine.allocator import keep_freed_memory
-from zoo_core.engine.compiling import compile_module, uses_own_graphs
+from zoo_core.engine.compiling import compile_module, not_compiled, uses_own_graphs
 from zoo_core.engine.data_parallel import check_complete, check_equal, watch
 from zoo_core.engine.deterministic import naming_operations, restoring_algorithms, use_deterministic_algorithms
 from zoo_core.engine.devices import find_device, local_device_index, refuse_unsupported
@@ -246,7 +246,8 @@ class AccelerateEngine:
             wrapper.forward = wrapper.module.__call__  # type: ignore[method-assign]
         self._reducing = shared
         try:
-            yield
+            with not_compiled(self._compile):
+                yield
         finally:
             self._reducing = True
             for wrapper in wrappers:

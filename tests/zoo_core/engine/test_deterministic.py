@@ -48,9 +48,10 @@ def test_an_accelerator_uses_deterministic_algorithms_until_the_run_ends(name, m
 
 def test_the_flags_end_with_a_run_that_fails_as_well():
     before = flags()
-    with pytest.raises(KeyError), restoring_algorithms():
-        use_deterministic_algorithms(torch.device("cuda"))
-        raise KeyError
+    run = restoring_algorithms()
+    run.__enter__()
+    use_deterministic_algorithms(torch.device("cuda"))
+    run.__exit__(KeyError, KeyError(), None)
     assert flags() == before
 
 
