@@ -33,7 +33,7 @@ def command(results: Results, options: Options) -> None:
     """Run the command as a user does, and watch its metrics file."""
     words = [f"run.device={options.device}"]
     if options.quick:
-        words += ["run.steps=100", "dataset.source=subset", "trainer.cas_classifier=null"]
+        words += ["run.steps=100", "dataset.source=subset", "trainer.eval_classifier=null"]
     with TemporaryDirectory() as folder:
         run = Path(folder, "run")
         started = time.perf_counter()
@@ -121,7 +121,7 @@ def time_to_quality(results: Results, options: Options) -> None:
     """Evaluate every 500 steps until the thresholds are reached; the evaluations' own time is reported separately."""
     words = [f"run.device={options.device}", f"run.evaluate_every={EVERY}", "trainer.cas_classifier=null"]
     if options.quick:
-        words += ["dataset.source=subset", "run.steps=30", "run.evaluate_every=10"]
+        words += ["dataset.source=subset", "run.steps=4", "run.evaluate_every=2"]
     watch = Quality(min(LIMIT, options.seconds_left))
     with TemporaryDirectory() as folder:
         zoo.run(RECIPE, *words, callbacks=[watch], folder=Path(folder, "run"))
