@@ -126,7 +126,7 @@ BENCH = Part(
     (),
     seconds=120,
     additional=(
-        ("zoo bench, captured / zoo run", "zoo bench/zoo run"),
+        ("zoo bench / zoo run", "zoo bench/zoo run"),
         ("zoo bench, eager, steps/s", "eager steps/s"),
         ("zoo bench, captured, steps/s", "captured steps/s"),
         ("zoo bench, compiled, steps/s", "compiled steps/s"),
