@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,28 +31,10 @@ def measure(results: Results, options: Options) -> None:
 
 def command(results: Results, options: Options) -> None:
     """Run the command as a user does, and watch its metrics file."""
-    words = [f"run.device={options.device}"]
-    if options.quick:
-        words += ["run.steps=100", "dataset.source=subset", "trainer.cas_classifier=null"]
-    with TemporaryDirectory() as folder:
-        run = Path(folder, "run")
-        started = time.perf_counter()
-        with Path(folder, "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "zoo_core", "run", RECIPE, *words, "--folder", str(run)], stdout=log, stderr=log
-            )
-            try:
-                seen = watch(process, run / "metrics.jsonl", started)
-            finally:
-                process.kill()
-                process.wait()
-        took = time.perf_counter() - started
-        if process.returncode:
-            text = Path(folder, "log").read_text(encoding="utf-8", errors="replace")
-            raise RuntimeError(f"exit code {process.returncode}: {text[-4000:]}")
-        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    results.detail("result of the command", lines[-1])
-    print(f"  result: {lines[-1]}", flush=True)
+    words = ["run.steps=100", "dataset.source=subset", "trainer.eval_classifier=null"] if options.quick else []
+    seen, took, last_line = watched(RECIPE, words, options)
+    results.detail("result of the command", last_line)
+    print(f"  result: {last_line}", flush=True)
     results.add(COMMAND, took)
     (first, at_first), (last, at_last) = seen[0], seen[-1]
     results.detail("seconds of the command's phases", {"start": at_first, "training": at_last - at_first, "all": took})
@@ -60,6 +42,31 @@ def command(results: Results, options: Options) -> None:
     results.add(f"seconds of zoo run {RECIPE} until step {first}", at_first)
     results.add(f"seconds of zoo run {RECIPE} from step {last} to its end", took - at_last)
     results.add(RATE, (last - first) / (at_last - at_first))
+
+
+def watched(recipe: str, words: Sequence[str], options: Options) -> tuple[list[tuple[int, float]], float, Any]:
+    """`zoo run` with its steps and the seconds at which they were seen, its whole time, and its last line of metrics.
+
+    Raises:
+        RuntimeError: if it fails.
+    """
+    with TemporaryDirectory() as folder:
+        run = Path(folder, "run")
+        words = [recipe, f"run.device={options.device}", *words, "--folder", str(run)]
+        started = time.perf_counter()
+        with Path(folder, "log").open("wb") as log:
+            process = subprocess.Popen([sys.executable, "-m", "zoo_core", "run", *words], stdout=log, stderr=log)
+            try:
+                seen = watch(process, run / "metrics.jsonl", started)
+            finally:
+                process.kill()
+                process.wait()
+        took = time.perf_counter() - started
+        if process.returncode or not seen:
+            text = Path(folder, "log").read_text(encoding="utf-8", errors="replace")
+            raise RuntimeError(f"exit code {process.returncode}: {text[-4000:]}")
+        lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        return seen, took, json.loads(lines[-1])
 
 
 def watch(process: subprocess.Popen[bytes], metrics: Path, started: float) -> list[tuple[int, float]]:
@@ -78,8 +85,6 @@ def watch(process: subprocess.Popen[bytes], metrics: Path, started: float) -> li
             continue
         if step > (seen[-1][0] if seen else 0):
             seen.append((step, time.perf_counter() - started))
-    if not seen:
-        raise RuntimeError(f"{metrics} has no metrics of a step")
     return seen
 
 
@@ -121,7 +126,7 @@ def time_to_quality(results: Results, options: Options) -> None:
     """Evaluate every 500 steps until the thresholds are reached; the evaluations' own time is reported separately."""
     words = [f"run.device={options.device}", f"run.evaluate_every={EVERY}", "trainer.cas_classifier=null"]
     if options.quick:
-        words += ["dataset.source=subset", "run.steps=30", "run.evaluate_every=10"]
+        words += ["dataset.source=subset", "run.steps=4", "run.evaluate_every=2"]
     watch = Quality(min(LIMIT, options.seconds_left))
     with TemporaryDirectory() as folder:
         zoo.run(RECIPE, *words, callbacks=[watch], folder=Path(folder, "run"))

@@ -119,6 +119,23 @@ RESUME = Part(
     (Row("recipes that are identical", "recipes that zoo verify-resume finds identical", 1),),
     seconds=130,
 )
-TURNS = ((CLSGAN,), (MAIN_JOB,), (UNET,), (FORWARD,), (WEIGHTS, SAME_BITS, RESUME))
-"""One after the other; the last ones measure no time and run at once."""
+BENCH = Part(
+    "bench",
+    "`zoo bench clsgan-mnist-reference`: the steps per second that it shows, relative to those that this part sees in "
+    "the metrics file of `zoo run` right after it.",
+    (),
+    seconds=120,
+    additional=(
+        ("zoo bench / zoo run", "zoo bench/zoo run"),
+        ("zoo bench, eager, steps/s", "eager steps/s"),
+        ("zoo bench, captured, steps/s", "captured steps/s"),
+        ("zoo bench, compiled, steps/s", "compiled steps/s"),
+        ("kernel launches of an eager step", "launches of eager"),
+        ("kernel launches of a captured step", "launches of captured"),
+        ("fraction of the time in which the device is idle, eager", "idle fraction of eager"),
+        ("fraction of the time in which the device is idle, captured", "idle fraction of captured"),
+    ),
+)
+TURNS = ((CLSGAN,), (MAIN_JOB,), (UNET,), (FORWARD,), (WEIGHTS, SAME_BITS, RESUME), (BENCH,))
+"""One after the other; those that measure no time run at once."""
 PARTS = {part.name: part for turn in TURNS for part in turn}

@@ -8,6 +8,7 @@ Each recipe is a process of its own, since an error on a GPU ends all further wo
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -53,9 +54,11 @@ def of_each(
 ) -> dict[str, dict[str, str]]:
     """The JSON in the last line of each recipe's command, several of which run at once; errors are recorded."""
 
+    variables = {**os.environ, "OMP_NUM_THREADS": "2"}  # of each of several processes
+
     def run(name: str) -> dict[str, str]:
         seconds = max(1.0, options.seconds_left)
-        done = subprocess.run(command(name), capture_output=True, text=True, timeout=seconds)
+        done = subprocess.run(command(name), env=variables, capture_output=True, text=True, timeout=seconds)
         try:
             return dict(json.loads(done.stdout[done.stdout.index("{") :]))
         except ValueError:

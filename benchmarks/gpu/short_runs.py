@@ -10,7 +10,7 @@ from PIL import Image
 MNIST = ("dataset.source=subset",)
 GAN = (*MNIST, "trainer.cas_classifier=null", "trainer.eval_classifier=null")
 CLIPS = (*MNIST, "dataset.test_clips=16", "dataset.validation_clips=16")
-SMALL = ("model.base_channels=8",)  # the network of one-off data, whose size does not matter here
+SMALL = ("model.base_channels=8",)  # of 31 million parameters, every checkpoint would take half a gigabyte
 
 
 def recipes(folder: Path) -> dict[str, tuple[str, ...]]:
@@ -31,7 +31,7 @@ def recipes(folder: Path) -> dict[str, tuple[str, ...]]:
         "digit-classifier-mnist": MNIST,
         "unet-moving-mnist": CLIPS,
         "unet-digit-scenes": (*MNIST, "dataset.test_scenes=16", "dataset.validation_scenes=16"),
-        "unet-moving-mnist-large": (*CLIPS, "run.batch_size=16", "run.workers=1"),
+        "unet-moving-mnist-large": (*CLIPS, *SMALL, "run.batch_size=16", "run.workers=1"),
         "unet-frames": (f"dataset.folder={frames}", *size, *SMALL),
         "unet-masks": (
             f"dataset.folder={masks}",

@@ -16,7 +16,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,19 +54,22 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     started = time.monotonic()
     end = started + 60 * args.minutes
     variables = environment(copy_data(data_root(), folder / "data", packed=False), folder)
-    results: dict[str, Any] = {"date": date.today().isoformat(), "quick": args.quick, "parts": {}}
+    results: dict[str, Any] = {"date": date.today().isoformat(), "quick": args.quick, "machine": {}, "parts": {}}
     # All begin at once, import what they need, and wait for their turn.
     processes = {name: start(name, args, folder, variables) for name in PARTS if name in args.only}
+    describing = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.gpu.machine"], env=variables, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     try:
-        results["machine"] = describe(variables)
         for turn in TURNS:
             running = {part: processes[part.name] for part in turn if part.name in processes}
             for name, found in run(running, folder, end, 5 if args.quick else 1).items():
                 results["parts"][name] = found
+            results["machine"] = results["machine"] or described(describing)
             results["minutes"] = round((time.monotonic() - started) / 60, 2)
             write(args.output, results)
     finally:
-        for process in processes.values():
+        for process in (*processes.values(), describing):
             end_all(process)
     return results
 
@@ -115,9 +119,11 @@ def run(
 
 def end_all(process: subprocess.Popen[str]) -> None:
     """End a part, which ends what it has started, and after some seconds whatever is left of both."""
+    below: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):
+        below = psutil.Process(process.pid).children(recursive=True)
     if process.poll() is not None:
         return
-    below = psutil.Process(process.pid).children(recursive=True)
     process.terminate()
     try:
         process.wait(5)
@@ -125,7 +131,7 @@ def end_all(process: subprocess.Popen[str]) -> None:
         process.kill()
         process.wait()
     for child in below:
-        if child.is_running():
+        with suppress(psutil.NoSuchProcess):  # it has ended
             child.kill()
 
 
@@ -133,12 +139,10 @@ def read(file: Path) -> dict[str, Any]:
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
 
-def describe(variables: Mapping[str, str]) -> dict[str, Any]:
-    command: Sequence[str] = [sys.executable, "-m", "benchmarks.gpu.machine"]
-    done = subprocess.run(command, env=dict(variables), cwd=ROOT, capture_output=True, text=True, timeout=120)
-    if done.returncode:
-        return {"failed": done.stderr[-2000:]}
-    return dict(json.loads(done.stdout))
+def described(describing: subprocess.Popen[str]) -> dict[str, Any]:
+    """The machine; empty if it could not be described."""
+    output, _ = describing.communicate(timeout=120)
+    return dict(json.loads(output)) if describing.returncode == 0 else {"gpu": "unknown"}
 
 
 def write(file: Path, results: Mapping[str, Any]) -> None:

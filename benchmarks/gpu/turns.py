@@ -48,6 +48,7 @@ class Turns:
             listed = "  ".join(f"{name} {values[-1]:.1f}" for name, values in self.rates.items())
             print(f"  round {number + 1}: {listed}", flush=True)
             self.results.detail("steps_per_second", self.rates)
+            self.results.detail("warnings", {name: self._warnings(name) for name in self._runners})
             if self.options.seconds_left < 0:
                 print("  no further round: the time of this part is over", flush=True)
                 break
@@ -65,6 +66,11 @@ class Turns:
         """Record the steps per second of ``name``."""
         if name in self.rates:
             self.results.add(key, self.rates[name])
+
+    def _warnings(self, name: str) -> list[str]:
+        """Such as that zoo performs steps as they are, and why."""
+        text = (self.folder / name).with_suffix(".log").read_text(encoding="utf-8", errors="replace")
+        return [line[:500] for line in text.splitlines() if "arning" in line][:20]
 
     def end(self) -> None:
         for runner in self._runners.values():

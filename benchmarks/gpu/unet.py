@@ -21,13 +21,13 @@ RECIPES = {
     "unet-digit-scenes": (),
     LARGE: ("run.precision=bfloat16",),
 }
-QUICK = {LARGE: ("model.base_channels=4", "run.batch_size=2")}
+QUICK = ("model.base_channels=4", "run.batch_size=2", "dataset.source=subset")
 STEPS = 100_000
 WARM_UP = 60
 
 
 def measure(results: Results, options: Options) -> None:
-    overrides = {name: [*words, *(QUICK.get(name, ()) if options.quick else ())] for name, words in RECIPES.items()}
+    overrides = {name: [*words, *(QUICK if options.quick else ())] for name, words in RECIPES.items()}
     with TemporaryDirectory() as folder:
         turns = Turns(results, options, Path(folder))
         try:
@@ -79,7 +79,7 @@ def precision_of(run: Path) -> str:
     file = run / "environment.json"
     if not file.is_file():
         return "float32"  # the run failed
-    precision = str(json.loads(file.read_text(encoding="utf-8"))["precision"])
+    precision = str(json.loads(file.read_text(encoding="utf-8"))["device"]["precision"])
     return precision if precision in ("float32", "tf32", "bfloat16") else "float32"
 
 

@@ -5,6 +5,8 @@ Both are float32, as `zoo.load` returns the model, with torch's default settings
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -22,17 +24,27 @@ def measure(results: Results, options: Options) -> None:
         with results.attempt(f"difference of {name}"):
             on_cpu, on_device = (zoo.load(name, device=device) for device in ("cpu", options.device))
             inputs = declared(on_cpu).sample(count=8)
+            moved = {key: value.to(options.device) for key, value in inputs.items()}
             with torch.inference_mode():
                 expected = on_cpu(**inputs)
-                actual = on_device(**{key: value.to(options.device) for key, value in inputs.items()})
-            results.add(f"difference of {name}", difference(expected, actual))
-            with torch.backends.cudnn.flags(allow_tf32=False), torch.inference_mode():
-                exact = on_device(**{key: value.to(options.device) for key, value in inputs.items()})
-            results.detail(f"difference of {name} without TF32", difference(expected, exact))
-        if arguments := on_cpu.example():
-            with results.attempt(f"difference of {name}, predict"):
-                predicted, other = on_cpu.predict(**arguments), on_device.predict(**arguments)
-                results.add(f"difference of {name}, predict", difference(predicted, other))
+                results.add(f"difference of {name}", difference(expected, on_device(**moved)))
+                with without_tf32():
+                    results.detail(f"difference of {name} without TF32", difference(expected, on_device(**moved)))
+            if arguments := on_cpu.example():
+                with results.attempt(f"difference of {name}, predict"):
+                    predicted, other = on_cpu.predict(**arguments), on_device.predict(**arguments)
+                    results.add(f"difference of {name}, predict", difference(predicted, other))
+
+
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Context in which convolutions of float32 tensors do not use TF32, which is PyTorch's default."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def difference(expected: Any, actual: Any) -> float:

@@ -113,7 +113,10 @@ def _print(bench: Bench, as_json: bool) -> None:
     peak, before = bench.peak_memory / 2**20, bench.memory_before / 2**20
     click.echo(f"  peak memory  {peak:,.0f} MiB, of which {before:,.0f} MiB before the model was created\n")
     rows = {one.name: _row(one) for one in bench.measurements}
-    show([{"": key, **{what: row[key] for what, row in rows.items()}} for key in next(iter(rows.values()))], False)
+    keys = dict.fromkeys(key for row in rows.values() for key in row)
+    show([{"": key, **{what: row.get(key, "-") for what, row in rows.items()}} for key in keys], False)
+    for note in bench.notes:
+        click.echo(f"not measured, {note}")
 
 
 def _row(one: Measurement) -> dict[str, str]:
@@ -122,14 +125,21 @@ def _row(one: Measurement) -> dict[str, str]:
         "per second": _number(found["per_second"]),
         "examples": f"{found['examples']:,}" if found["examples"] else "-",
         "examples per second": _number(found["examples_per_second"]),
-        **{f"{percentile}, ms": _number(1000 * found[percentile]) for percentile in ("p50", "p90", "p99")},
+        **{f"{percentile}, ms": _number(found[percentile], 1e-3) for percentile in ("p50", "p90", "p99")},
         "timed": f"{found['calls']:,} in {found['seconds']:.1f} s",
         "GFLOP": _number(found["flops"], 1e9),
         "GFLOP per second": _number(found["flops_per_second"], 1e9),
         "fraction of peak": f"{found['peak_fraction']:.0%} of {found['peak_flops_per_second'] / 1e9:,.0f} GFLOP/s"
         if found["peak_fraction"]
         else "-",
+        **_on_cuda(found),
     }
+
+
+def _on_cuda(found: dict[str, Any]) -> dict[str, str]:
+    if "launches" not in found:
+        return {}
+    return {"kernel launches": _number(found["launches"]), "device idle": f"{found['idle_fraction']:.0%}"}
 
 
 def _number(value: Any, unit: float = 1.0) -> str:

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -50,6 +51,7 @@ def _captured(subject: Subject) -> str | None:
 def _work_of_the_host(subject: Subject) -> str | None:
     """Why steps could not be captured, as far as a CPU can tell."""
     with built(subject, _STEPS) as loop:
+        _rates_as_on_cuda(loop)
         for number in range(_WARM_UP):
             loop.run.trainer.step(_batch(loop, number))
             loop.run.trainer.after_step()
@@ -65,6 +67,15 @@ def _work_of_the_host(subject: Subject) -> str | None:
                 work.found(f"step reads {changed}, which changes from step to step")
             trainer.step(_batch(loop, number))
     return work.reason
+
+
+def _rates_as_on_cuda(loop: Loop) -> None:
+    """Make the learning rates tensors that schedules change in place, where they are such tensors on CUDA."""
+    for one in vars(loop.run.trainer).values():
+        if isinstance(one, Optimizer):
+            for group in one.param_groups:
+                if "capturable" in group or group.get("fused"):
+                    group["lr"] = torch.as_tensor(group["lr"])
 
 
 def _batch(loop: Loop, number: int) -> Any:

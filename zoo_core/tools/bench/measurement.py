@@ -16,7 +16,7 @@ class Measurement:
     """The times of repeated calls of one function on one device."""
 
     name: str
-    """``training step``, ``forward`` or ``predict``."""
+    """``training step``, ``forward`` or ``predict``; several ways to perform a step have other names."""
     times: Sequence[float]
     """Seconds of each call."""
     examples: int
@@ -26,6 +26,12 @@ class Measurement:
     none, or they could not be counted."""
     peak: float
     """Operations per second of the fastest matrix products on the same device in the same precision."""
+    synchronized: bool = True
+    """Whether every call ended when the device had finished it. Otherwise only the sum of the times is meaningful."""
+    launches: float | None = None
+    """Kernels, and graphs of kernels, that the host starts per call, on a CUDA device."""
+    busy: float | None = None
+    """Seconds per call in which a CUDA device does something."""
 
     def __post_init__(self) -> None:
         if not self.times:
@@ -42,19 +48,23 @@ class Measurement:
     def as_dict(self) -> dict[str, Any]:
         """All statistics by name, times in seconds; None for those that could not be measured."""
         rate = self.operations * self.per_second
+        on_cuda = {}
+        if self.launches is not None and self.busy is not None:
+            on_cuda = {"launches": self.launches, "idle_fraction": max(0.0, 1 - self.busy * self.per_second)}
         return {
             "calls": len(self.times),
             "seconds": math.fsum(self.times),
             "per_second": self.per_second,
             "examples": self.examples or None,
             "examples_per_second": self.examples * self.per_second or None,
-            "p50": self.percentile(0.5),
-            "p90": self.percentile(0.9),
-            "p99": self.percentile(0.99),
+            "p50": self.percentile(0.5) if self.synchronized else None,
+            "p90": self.percentile(0.9) if self.synchronized else None,
+            "p99": self.percentile(0.99) if self.synchronized else None,
             "flops": self.operations or None,
             "flops_per_second": rate or None,
             "peak_flops_per_second": self.peak,
             "peak_fraction": rate / self.peak or None,
+            **on_cuda,
         }
 
 
@@ -75,6 +85,8 @@ class Bench:
     memory_before: int
     """Memory in use before the model was built, in bytes."""
     measurements: Sequence[Measurement]
+    notes: Sequence[str] = ()
+    """What could not be measured, and why."""
 
     @classmethod
     def of_model(

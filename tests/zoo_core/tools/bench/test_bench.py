@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ import torch
 from tiny import RECIPE, Line, Watcher, catalog
 
 import zoo_core as zoo
+from zoo_core.config.recipe import RunSettings
 from zoo_core.errors import BadSetting, RunFailed, UnknownName
 from zoo_core.tools.bench.inference import bench_inference
-from zoo_core.tools.bench.training import QUIET, bench_training
+from zoo_core.tools.bench.training import QUIET, bench_training, ways_of
 
 ON_CPU = (*QUIET, "run.device=cpu", "run.steps=100000")
 FORWARD = 2 * (3 * 4 + 4 * 1)  # operations for one point: two for each weight of the two layers
@@ -70,6 +72,32 @@ def test_a_benchmark_leaves_no_run_behind_and_calls_every_hook() -> None:
 def test_a_recipe_with_too_few_steps_to_be_timed_is_refused_with_a_hint() -> None:
     with pytest.raises(BadSetting, match=r"'line' ended after 6 steps.*\n.*run\.steps=10000"):
         bench_training(RECIPE.with_overrides([*ON_CPU, "run.steps=6"]), catalog(), 0.3)
+
+
+def test_what_a_run_does_beside_its_steps_is_part_of_the_measured_time() -> None:
+    class Slow:
+        @zoo.hookimpl
+        def zoo_logged(self) -> None:
+            time.sleep(0.05)
+
+    words = [*ON_CPU, "run.log_every=7"]
+    (step,) = bench_training(RECIPE.with_overrides(words), catalog(), 1.5, [Slow()]).measurements
+    assert len(step.times) % 7 == 0
+    assert sum(seconds > 0.05 for seconds in step.times) >= len(step.times) / 7
+
+
+def test_a_log_interval_longer_than_the_benchmark_is_not_waited_for() -> None:
+    words = [*ON_CPU, "run.log_every=100000"]
+    (step,) = bench_training(RECIPE.with_overrides(words), catalog(), 0.4).measurements
+    assert 0.1 < sum(step.times) < 1
+
+
+def test_eager_captured_and_compiled_steps_are_compared_on_cuda_unless_one_is_chosen() -> None:
+    assert list(ways_of(RECIPE, torch.device("cpu"))) == ["training step"]
+    if "cuda_graph" in RunSettings.__dataclass_fields__:
+        assert list(ways_of(RECIPE, torch.device("cuda"))) == ["eager", "captured", "compiled"]
+        chosen = RECIPE.with_overrides(["run.cuda_graph=off"])
+        assert list(ways_of(chosen, torch.device("cuda"))) == ["training step"]
 
 
 def test_an_interrupted_benchmark_returns_no_measurement() -> None:

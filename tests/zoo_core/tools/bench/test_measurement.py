@@ -32,6 +32,19 @@ def test_statistics_that_could_not_be_counted_are_none_and_not_zero() -> None:
     assert unknown == {"examples", "examples_per_second", "flops", "flops_per_second", "peak_fraction"}
 
 
+def test_times_of_calls_that_did_not_wait_for_the_device_have_a_sum_and_no_percentiles() -> None:
+    values = Measurement("eager", [0.1, 0.3], 4, 600, 10_000.0, synchronized=False).as_dict()
+    assert values["per_second"] == pytest.approx(5)
+    assert values["p50"] is values["p99"] is None
+
+
+def test_a_device_is_idle_in_the_time_in_which_it_does_nothing() -> None:
+    values = Measurement("eager", [0.1, 0.3], 4, 600, 10_000.0, launches=7.5, busy=0.05).as_dict()
+    assert values["launches"] == 7.5
+    assert values["idle_fraction"] == pytest.approx(0.75)
+    assert "idle_fraction" not in measurement().as_dict()
+
+
 def test_a_measurement_without_times_is_refused() -> None:
     with pytest.raises(ValueError, match="no times were measured"):
         measurement([])
