@@ -69,6 +69,15 @@ class TrainerState:
             names.append(name)
         return names
 
+    def values(self) -> dict[str, Any]:
+        """The state by name, as it is: state dicts of objects, tensors and plain values. Copies nothing."""
+        return {name: self._state(name) for name in self.names()}
+
+    def parameters(self) -> dict[tuple[str, str], nn.Parameter]:
+        """The parameters of the modules, by the name of the module and their name in it."""
+        modules = self._modules(dict.fromkeys(self.names()))
+        return {(name, inner): one for name, module in modules for inner, one in module.named_parameters()}
+
     def capture(self) -> dict[str, Packed]:
         """The state by name, as tensors and JSON. The tensors are not copied."""
         state = {name: self._packed(name) for name in self.names()}

@@ -66,8 +66,9 @@ def test_a_correct_component_passes(catalog):
         ("with-attached", "step-returns-detached-scalars", "'extra' is not detached from the graph"),
         ("with-tall", "step-returns-detached-scalars", "'extra' has shape (2,)"),
         ("with-thaws", "step-keeps-frozen-parameters", "'layers.0.weight' is frozen, but changes"),
-        ("with-learnsfromtests", "measuring-does-not-change-training", "model.layers.0.bias differs after a training"),
-        ("with-countstests", "measuring-does-not-change-training", "differs after a training with evaluations"),
+        ("with-learnsfromtests", "measuring-does-not-change-training", "changes the model's layers.2.bias"),
+        ("with-countstests", "measuring-does-not-change-training", "changes self.schedule (last_epoch) from 2 to 3"),
+        ("with-rememberstests", "measuring-does-not-change-training", "differs after a training with evaluations"),
         ("with-unseeded", "same-seed-gives-same-weights", "differs between two runs with the same seed"),
         ("with-forgetful", "stop-and-resume-is-bit-identical", "between the resumed and the uninterrupted run"),
         (
