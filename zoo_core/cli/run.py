@@ -77,7 +77,7 @@ def command(
     catalog = open_catalog(registry)
     warn_of_broken(catalog)
     resumed = None if resume is None else run_called(resume, "zoo run --resume RUN_DIR")
-    chosen = _choose(catalog, recipe, config or (RunFolder(resumed).config if resumed else None), overrides)
+    chosen = _choose(catalog, recipe, config, resumed, overrides)
 
     from zoo_core.registry.resolve import resolve
 
@@ -96,10 +96,16 @@ def command(
     return launch([*arguments, "--resume", str(resumed)], processes)
 
 
-def _choose(catalog: Catalog, recipe: str | None, config: Path | None, overrides: Iterable[str]) -> Recipe:
+def _choose(
+    catalog: Catalog, recipe: str | None, config: Path | None, resumed: Path | None, overrides: Iterable[str]
+) -> Recipe:
     if recipe is not None:
         return catalog.recipe(recipe, *overrides)
-    return read_config(config or Path()).with_overrides(overrides)
+    if config is not None:
+        return read_config(config).with_overrides(overrides)
+    from zoo_core.training.resume import recipe_of
+
+    return recipe_of(RunFolder(resumed or Path())).with_overrides(overrides)
 
 
 def _arguments(

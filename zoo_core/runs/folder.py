@@ -99,6 +99,12 @@ class RunFolder:
                 return
             folder.rmdir()
 
+    def restore(self, config: str) -> None:
+        """Write ``environment.json`` and ``config.yaml`` into the folder, which somebody has deleted or emptied."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write_environment(self.read_environment())
+        self.write_config(config)
+
     def write_config(self, text: str) -> None:
         """Write ``config.yaml``. It is written after ``environment.json``, since a folder with it can be resumed."""
         write_atomically(self.config, text)

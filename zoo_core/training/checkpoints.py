@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -82,6 +83,7 @@ class Checkpoints:
             }
             if gradients := self.gradients.state_dict(run.step):
                 kept[_GRADIENTS] = gradients
+            self._restore_folder()
             packed = {name: pack(state) for name, state in kept.items()}
             self.writer.begin(run.step, {**captured, **packed}, self.best.steps)
         self.saved_step, self.saved_at = run.step, time.monotonic()
@@ -141,6 +143,19 @@ class Checkpoints:
                 "Resume with the recipe and the plugin version that wrote the checkpoint.",
             ) from error
         self.run.step = self.saved_step = step
+
+    def _restore_folder(self) -> None:
+        """Write the run's folder again if it was deleted: a checkpoint can't be resumed without its settings."""
+        folder = self.run.folder
+        if folder.config.exists():
+            return
+        with suppress(OSError):  # which the checkpoint then reports
+            folder.restore(self.run.recipe.as_yaml())
+            warnings.warn(
+                f"{folder.path} was deleted or emptied during the run; what was in it before step {self.run.step} is "
+                "lost. It is written again, so that the run can be resumed.",
+                stacklevel=2,
+            )
 
     def _refuse_not_finite(self) -> None:
         """The loss may still have been finite when the update that followed made a parameter infinite."""

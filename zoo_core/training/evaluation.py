@@ -64,9 +64,7 @@ class Evaluator:
                     failure = f"raised {one_line(f'{type(error).__name__}: {error}', 400)}"
         self._refuse_change(digest, "preview", failure)
         if failure:
-            warnings.warn(
-                f"no more previews are drawn in this run: the trainer's preview {failure}", stacklevel=2
-            )
+            warnings.warn(f"no more previews are drawn in this run: the trainer's preview {failure}", stacklevel=2)
         if images is not None:
             self.callbacks.call("zoo_preview", run=run, step=run.step, images=images)
 

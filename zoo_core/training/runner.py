@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 import pluggy
 
-from zoo_core.config.recipe import read_config
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.engine.memory import explain_out_of_memory
@@ -28,7 +27,7 @@ from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
 from zoo_core.training.error_attribution import attribute_error, attributing_errors
 from zoo_core.training.loop import Loop
-from zoo_core.training.resume import find_newest, repair_environment, restore
+from zoo_core.training.resume import find_newest, recipe_of, repair_config, repair_environment, restore
 from zoo_core.training.signals import stops_after, stops_on_signal
 from zoo_core.weights import format as weights_format
 from zoo_core.weights.matching import parameter_names
@@ -118,7 +117,7 @@ def _agree_on_resuming(engine: AccelerateEngine, place: RunFolder, resume: bool)
 
 def _changes(resolved: ResolvedRecipe, place: RunFolder) -> dict[str, tuple[str, str]]:
     """What differs from the settings that the run has had until now."""
-    before = resolve(read_config(place.config), resolved.catalog)
+    before = resolve(recipe_of(place), resolved.catalog)
     return changes(before.recipe, resolved.recipe)
 
 
@@ -150,6 +149,7 @@ def _begin(
         if resume:
             used = {component.entry.plugin for component in resolved.components.values()}
             newest = find_newest(place.checkpoints)
+            notes += repair_config(engine, place, resolved.recipe)
             notes += repair_environment(engine, place, about | (newest.origins if newest else {}))
             changed |= changed_origins(place.read_environment(), about, used, changed)
             refuse_other_origins(changed, place.path, **allowed)

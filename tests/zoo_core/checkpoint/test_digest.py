@@ -30,7 +30,7 @@ def test_without_a_change_there_is_none():
     "tensor",
     [
         torch.zeros(4),
-        torch.arange(6.0).view(2, 3).T,
+        torch.zeros(2, 3).T,
         torch.zeros(2, 3, dtype=torch.bfloat16),
         torch.zeros(3, dtype=torch.float64),
         torch.zeros(5, dtype=torch.int64),
@@ -39,15 +39,20 @@ def test_without_a_change_there_is_none():
         torch.zeros(2, 3, 4, 5).to(memory_format=torch.channels_last),
     ],
 )
-def test_one_element_or_all_of_a_tensor_of_any_type_and_layout(tensor):
-    for change in (lambda: tensor.view(-1)[-1:].add_(1) if tensor.is_contiguous() else tensor[-1].add_(1), tensor.zero_):
-        tensor.fill_(1)
-        tensor.view(-1)[:1].zero_() if tensor.is_contiguous() and tensor.numel() > 1 else None
-        if tensor.dtype == torch.bool:
-            change = tensor.logical_not_
-        found = digest(table=tensor)
-        change()
-        assert found.change() == "self.table"
+def test_one_element_of_a_tensor_of_any_type_and_layout(tensor):
+    found = digest(table=tensor)
+    tensor[(0,) * tensor.ndim] = 1
+    assert found.change() == "self.table"
+    tensor[(0,) * tensor.ndim] = 0
+    assert found.change() == ""
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0])
+def test_all_elements_of_a_tensor(value):
+    tensor = torch.full((4, 4), value)
+    found = digest(table=tensor)
+    tensor.copy_(1 - tensor)
+    assert found.change() == "self.table"
 
 
 @pytest.mark.parametrize("count", [2**20 - 1, 2**20, 3 * 2**20 + 5])

@@ -107,7 +107,10 @@ CHANGES = {
     "identity": (exchange_parameter, r"layers\.0\.weight, which is another tensor than the optimizer has"),
     "average": (lambda trainer: trainer.average.module.layers[2].bias.data.add_(1), r"self\.average \(module\.layers"),
     "optimizer": (lambda trainer: trainer.optimizer.param_groups[0].update(lr=0.5), r"self\.optimizer \(param_groups"),
-    "moments": (lambda trainer: trainer.optimizer.state.clear(), r"self\.optimizer \(state\) from \d+ values to 0 values"),
+    "moments": (
+        lambda trainer: trainer.optimizer.state.clear(),
+        r"self\.optimizer \(state\) from \d+ values to 0 ",
+    ),
     "schedule": (lambda trainer: trainer.schedule.step(), r"self\.(optimizer|schedule) \("),
     "counter": (lambda trainer: setattr(trainer, "done", 100), r"changes self\.done from 1 to 100"),
     "tensor": (lambda trainer: trainer.drawn.add_(1), r"changes self\.drawn\."),
