@@ -6,14 +6,15 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 import click
 
+from zoo_core.config.command_line import PLUGIN_FILES, REGISTRY_FILES
 from zoo_core.engine.openmp import limit_spin_wait
 from zoo_core.engine.rank import LOST, is_launched, is_rank_zero
 from zoo_core.engine.shutdown import EXIT_CODES, end_on_signals, exit_command, read_stop_seconds, received
@@ -122,8 +123,6 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _add_plugin_files(ctx: click.Context, _: click.Parameter, paths: tuple[str, ...]) -> None:
     """Add the files to the environment, which processes started by a command inherit."""
-    from zoo_core.config.layers import PLUGIN_FILES
-
     if paths:
         files = [os.path.abspath(path) for path in paths]
         os.environ[PLUGIN_FILES] = os.pathsep.join([*filter(None, [os.environ.get(PLUGIN_FILES)]), *files])
@@ -158,9 +157,23 @@ def open_catalog(registry: Iterable[Path] = ()) -> Catalog:
     """The catalog of this command, with further registry files; the current one until the command ends."""
     from zoo_core.registry.catalog import Catalog
 
-    opened = Catalog(registry)
-    click.get_current_context().with_resource(opened.active())
+    context = click.get_current_context()
+    context.with_resource(_registries_in_environment(registry))
+    opened = Catalog()
+    context.with_resource(opened.active())
     return opened
+
+
+@contextmanager
+def _registries_in_environment(files: Iterable[Path]) -> Iterator[None]:
+    """Inside, processes that are started know the registry files, and so do the commands that messages tell to type."""
+    before = os.environ.get(REGISTRY_FILES, "")
+    given = os.pathsep.join([*filter(None, [before]), *(os.path.abspath(file) for file in files)])
+    os.environ[REGISTRY_FILES] = given
+    try:
+        yield
+    finally:
+        os.environ[REGISTRY_FILES] = before
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

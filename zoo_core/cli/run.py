@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.options import device_option, registry_option
 from zoo_core.cli.plugins import warn_of_broken
+from zoo_core.config.command_line import resume_command, zoo_command
 from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.engine.rank import end_with_launcher, is_launched, is_rank_zero
 from zoo_core.errors import BadSetting
@@ -154,9 +156,9 @@ def _report(run: Run) -> None:
         rows["validation metrics"] = format_metrics(run.validation_metrics)
     rows["test metrics"] = format_metrics(run.test_metrics)
     if run.stopping:
-        rows["resume"] = f"zoo run --resume {run.path}"
+        rows["resume"] = resume_command(run.path)
     if type(run.model).predict.__qualname__ != "Model.predict":
-        rows["predict"] = f"zoo predict {run.path} {run.model.usage()}"
+        rows["predict"] = zoo_command(f"predict {quote(str(run.path))} {run.model.usage()}")
     rows["curves"] = f"tensorboard --logdir {run.path}"
     width = max(len(name) for name, text in rows.items() if text)
     lines = [f"  {name:<{width}}  {text}" for name, text in rows.items() if text]

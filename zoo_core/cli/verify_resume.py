@@ -13,7 +13,7 @@ import click
 
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import RecipeName
-from zoo_core.cli.options import json_option
+from zoo_core.cli.options import json_option, registry_option
 
 if TYPE_CHECKING:
     from zoo_core.tools.omissions import Omission
@@ -28,9 +28,18 @@ _SHORT = ("run.steps=40", "run.checkpoint_every=5", "run.log_every=5", "run.prev
 @click.option("--kills", default=3, show_default=True, type=click.IntRange(min=1), help="How often the run is killed.")
 @click.option("--mutate", is_flag=True, help="Also resume without each part of the saved state: all must be noticed.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the random moments.")
+@registry_option
 @json_option
 @common_options
-def command(recipe: str, overrides: tuple[str, ...], kills: int, mutate: bool, seed: int, as_json: bool) -> int:
+def command(
+    recipe: str,
+    overrides: tuple[str, ...],
+    kills: int,
+    mutate: bool,
+    seed: int,
+    registry: tuple[Path, ...],
+    as_json: bool,
+) -> int:
     """Verify that RECIPE, killed at random moments and resumed, gives bit-identical results.
 
     The run has 40 steps, a checkpoint every 5 steps, previews and one evaluation, unless the given settings say
@@ -54,7 +63,7 @@ def command(recipe: str, overrides: tuple[str, ...], kills: int, mutate: bool, s
             click.echo(str(text), err=True)
 
     words = [*_SHORT, *overrides, "run.keep_checkpoints=1000000"]
-    catalog = open_catalog()
+    catalog = open_catalog(registry)
     resolve(catalog.recipe(recipe, *words), catalog)  # reports an error in the overrides right away
     with TemporaryDirectory(prefix="zoo-verify-") as folder:
         rng = random.Random(seed)  # noqa: S311  # no secret

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from zoo_core.config.command_line import resume_command
 from zoo_core.errors import BadFile, NameTaken
 from zoo_core.files import is_temporary, read_json, remove_leftovers, write_atomically
 
@@ -54,7 +55,7 @@ class RunFolder:
         if names:
             raise NameTaken(
                 f"the run folder {self.path} already exists, and a run never overwrites another.",
-                f"Choose another --folder, or resume the run: zoo run --resume {self.path}",
+                f"Choose another --folder, or resume the run: {resume_command(self.path)}",
             )
 
     @contextmanager

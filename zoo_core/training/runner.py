@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import pluggy
 
+from zoo_core.config.command_line import resume_command
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.engine.memory import explain_out_of_memory
@@ -223,7 +224,7 @@ def _raise_as_run_failed(error: BaseException, loop: Loop, classes: Mapping[str,
     if loop.engine.process_group.lost(error):
         raise ProcessLost(
             f"another process of the run ended after step {run.step}, and this one cannot continue alone.",
-            f"Its own message says why. Resume from the last checkpoint: zoo run --resume {run.path}",
+            f"Its own message says why. Resume from the last checkpoint: {resume_command(run.path)}",
         ) from error
     if isinstance(error, Exception) and not isinstance(error, ZooError):
         raise RunFailed(
