@@ -18,7 +18,7 @@ from zoo_core.config.command_line import PLUGIN_FILES, REGISTRY_FILES
 from zoo_core.engine.openmp import limit_spin_wait
 from zoo_core.engine.rank import LOST, is_launched, is_rank_zero
 from zoo_core.engine.shutdown import EXIT_CODES, end_on_signals, exit_command, read_stop_seconds, received
-from zoo_core.errors import ProcessLost, RunStopped, UnknownName, ZooError, did_you_mean
+from zoo_core.errors import ProcessLost, RunStopped, UnknownName, ZooError, did_you_mean, printable, raised
 
 if TYPE_CHECKING:
     from zoo_core.registry.catalog import Catalog
@@ -92,8 +92,7 @@ class LazyGroup(click.Group):
                 try:
                     implementation.function(self)
                 except Exception as error:
-                    reason = f"{type(error).__name__}: {error}"
-                    warnings.warn(f"the plugin '{name}' could not add its commands: {reason}", stacklevel=2)
+                    warnings.warn(f"the plugin '{name}' could not add its commands: {raised(error)}", stacklevel=2)
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -204,7 +203,7 @@ def _exit_code(arguments: list[str] | None) -> int:
         return error.exit_code
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "zoo"
-        say_error(f"{error.format_message()}\n  See `{command} --help`.", show_traceback)
+        say_error(f"{printable(error.format_message())}\n  See `{command} --help`.", show_traceback)
         return error.exit_code
     except click.ClickException as error:
         error.show()
@@ -220,7 +219,7 @@ def _exit_code(arguments: list[str] | None) -> int:
             say_error(message, show_traceback)
             return 2
         say_error(
-            f"{type(error).__name__}: {error}\n  It was raised in a plugin or a library; --traceback shows where.",
+            f"{raised(error, 2000)}\n  It was raised in a plugin or a library; --traceback shows where.",
             show_traceback,
         )
         return 1
@@ -234,7 +233,7 @@ def _file_error(error: Exception) -> str:
 
     modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
     ours = [name for name in modules if name.partition(".")[0] not in sys.stdlib_module_names]
-    return f"{error.filename}: {error.strerror}." if ours[-1].startswith("zoo_core.") else ""
+    return printable(f"{error.filename}: {error.strerror}.") if ours[-1].startswith("zoo_core.") else ""
 
 
 def say_error(text: str, show_traceback: bool = False) -> None:
@@ -258,4 +257,4 @@ def _show_warning(
     """Print a warning in one line, without its location in the source."""
     if issubclass(category, UserWarning) and is_rank_zero():
         with suppress(OSError):  # stderr is closed, which must not end a training
-            click.echo(f"{click.style('warning:', fg='yellow')} {message}", err=True)
+            click.echo(f"{click.style('warning:', fg='yellow')} {printable(str(message))}", err=True)

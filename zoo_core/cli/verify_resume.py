@@ -43,8 +43,8 @@ def command(
     """Verify that RECIPE, killed at random moments and resumed, gives bit-identical results.
 
     The run has 40 steps, a checkpoint every 5 steps, previews and one evaluation, unless the given settings say
-    otherwise. One kill in five happens while a checkpoint is written. If something differs, the exit code is 1, and the
-    first step and tensor that differ are shown.
+    otherwise. One kill in five, and at least one, happens while a checkpoint is written. If something differs, the exit
+    code is 1, and the first step and tensor that differ are shown.
 
     With --mutate, a run of 12 steps is resumed once without each part of its saved state: the model, each optimizer,
     schedule and counter, the position in the data, the seeds. Every omission must change the result, or the exit code
@@ -82,7 +82,8 @@ def command(
         )
     else:
         saving = sum(kill.saving for kill in verdict.kills)
-        click.echo(f"{recipe}: killed {kills} times in {verdict.runs} runs, {saving} times while saving, bit-identical")
+        times = f"killed {len(verdict.kills)} times in {verdict.runs} runs, {saving} times while saving"
+        click.echo(f"{recipe}: {times}, bit-identical")
         if omissions:
             click.echo(f"{recipe}: {_summary(omissions)}")
     return 1 if verdict.difference or any(one.missed for one in omissions) else 0

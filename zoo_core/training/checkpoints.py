@@ -159,14 +159,21 @@ class Checkpoints:
 
     def _refuse_not_finite(self) -> None:
         """The loss may still have been finite when the update that followed made a parameter infinite."""
+        self.refuse_not_finite(
+            f"at step {self.run.step}",
+            "Lower the learning rate, or clip gradients; the last checkpoint is from before.",
+        )
+
+    def refuse_not_finite(self, when: str, hint: str) -> None:
+        """Raise RunFailed if a parameter of the model is NaN or infinite ``when`` something has happened."""
         parameters = dict(self.run.model.named_parameters())
         # One answer for all of them: asking for each would wait for the device as often.
         finite = [all_finite(local(one)) for one in parameters.values()]
         if finite and not torch.stack(finite).all():
             name = next(name for name, parameter in parameters.items() if not all_finite(local(parameter)))
             raise RunFailed(
-                f"the model's {name} is not finite at step {self.run.step}.",
-                "Lower the learning rate, or clip gradients; the last checkpoint is from before.",
+                f"the model's {name} is not finite {when}.",
+                hint,
             )
 
     def _any_process(self, flag: bool) -> bool:

@@ -15,7 +15,7 @@ from zoo_core.data.image_output import drawable
 from zoo_core.data.seeding import seed_step
 from zoo_core.dataset import Batch
 from zoo_core.engine.engine import AccelerateEngine
-from zoo_core.errors import RunFailed, one_line
+from zoo_core.errors import RunFailed, raised
 from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.metrics import check_metric
@@ -61,7 +61,7 @@ class Evaluator:
                     images = None if batch is None else drawable(run.trainer.preview(batch))
                 except Exception as error:  # of a plugin's code
                     self.draws = False
-                    failure = f"raised {one_line(f'{type(error).__name__}: {error}', 400)}"
+                    failure = f"raised {raised(error)}"
         self._refuse_change(digest, "preview", failure)
         if failure:
             warnings.warn(f"no more previews are drawn in this run: the trainer's preview {failure}", stacklevel=2)
@@ -81,7 +81,7 @@ class Evaluator:
             seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
             given = run.trainer.evaluate(self._on_device(batches), self._on_device(self.splits.train_batches))
         self._refuse_change(digest, "evaluate")
-        metrics = {name: _as_float(name, value) for name, value in given.items()}
+        metrics = as_metrics(given, f"evaluate of the trainer '{run.recipe.component('trainer')}'")
         self._warn_of_undefined(split, metrics)
         if metrics:
             self.callbacks.call("zoo_evaluated", run=run, step=run.step, metrics=metrics)
@@ -116,11 +116,30 @@ class Evaluator:
         return OnDevice(batches, self.engine.to_device)
 
 
-def _as_float(name: str, value: Any) -> float:
+def as_metrics(given: Any, source: str) -> dict[str, float]:
+    """What ``source``, an evaluate(), returned as metrics.
+
+    Raises:
+        RunFailed: if it is no mapping from names to numbers.
+    """
+    if not isinstance(given, Mapping):
+        raise RunFailed(
+            f"{source} returns {describe_type(given)}, but should return a mapping from names to numbers.",
+            "Return {} if there is nothing to measure.",
+        )
+    return {name: _as_float(name, value, source) for name, value in given.items()}
+
+
+def _as_float(name: Any, value: Any, source: str) -> float:
     check_metric(name)
     try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
         return float(value)
-    except (TypeError, ValueError) as error:
+    except OverflowError as error:
+        raise RunFailed(f"{source} gives an integer as '{name}' that is too large for a float.") from error
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor of several numbers
         raise RunFailed(
-            f"the trainer's evaluate gives {describe_type(value)} as '{name}', but should give a number."
+            f"{source} gives {describe_type(value)} as '{name}', but should give a number.",
+            "Write for example float(value), or value.mean().item() for a tensor of several numbers.",
         ) from error

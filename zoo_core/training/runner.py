@@ -202,6 +202,10 @@ def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
             with loop.engine.flushing_denormals(), explain_out_of_memory(run):
                 loop.train()
                 run.trainer.finalize()
+                loop.checkpoints.refuse_not_finite(
+                    f"after finalize of the trainer '{run.recipe.component('trainer')}'",
+                    "Before it, the parameters were finite; the last checkpoint holds them.",
+                )
                 if run.step >= run.total_steps:
                     nothing_left_to_save()  # the last checkpoint is on disk
                     loop.evaluator.test()

@@ -10,7 +10,7 @@ import broken_promises
 import pytest
 import tiny
 
-from zoo_core.errors import UnknownName
+from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.registry.catalog import Catalog
 from zoo_core.testing import cases, conformance
 from zoo_core.testing.collect import all_checks
@@ -174,3 +174,17 @@ def test_conformance_creates_a_test_for_each_check():
     test = conformance("digit-classifier")
     (mark,) = test.pytestmark
     assert [str(case) for case in mark.args[1]][:1] == ["model-classifier/digit-classifier-every-setting-is-documented"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("with-kepttrainer", ["with-idle"], "'with-idle' is no override: the checks are those of one name"),
+        ("with-kepttrainer", ["run.stepz=3"], "a recipe has no setting 'run.stepz'|no setting 'stepz'"),
+        ("with-kepttrainer", ["steps=3"], "a recipe has no setting 'steps'"),
+        ("line", ["run.steps=3"], "'run.steps=3' does not apply: 'line' is checked with its default settings"),
+    ],
+)
+def test_overrides_that_suit_no_recipe_are_refused_once_and_not_in_every_check(catalog, name, words, message):
+    with pytest.raises(BadSetting, match=message):
+        cases(name, words, catalog)

@@ -162,6 +162,40 @@ def test_the_evaluation_after_the_last_step_must_not_change_what_is_published(tm
         tiny.train(tmp_path / "run", "run.steps=4", "run.preview_every=0")
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, r"returns None, but should return a mapping"),
+        ([0.5], r"returns a list, but should return a mapping"),
+        (0.5, r"returns a float, but should return a mapping"),
+        ({"error": 10**400}, r"gives an integer as 'error' that is too large"),
+        ({"error": "0.5"}, r"gives a str as 'error', but should give a number"),
+        ({"error": None}, r"gives None as 'error', but should give a number"),
+        ({"error": torch.ones(2)}, r"gives a tensor \(2,\) as 'error', but should give a number"),
+        ({"error": 1j}, r"gives a complex as 'error', but should give a number"),
+    ],
+)
+def test_what_is_no_metric_is_refused_with_the_name_of_the_trainer(tmp_path, monkeypatch, given, expected):
+    monkeypatch.setattr(tiny.LineTrainer, "evaluate", lambda *_: given)
+    with pytest.raises(zoo.RunFailed, match=rf"^evaluate of the trainer 'line' {expected}"):
+        tiny.train(tmp_path / "run", "run.steps=2")
+
+
+@pytest.mark.parametrize("given", [None, [0.5], torch.ones(())])
+def test_a_step_that_returns_no_mapping_is_refused(tmp_path, monkeypatch, given):
+    monkeypatch.setattr(tiny.LineTrainer, "step", lambda *_: given)
+    with pytest.raises(zoo.RunFailed, match=r"^the trainer's step returns .*, but should return a mapping"):
+        tiny.train(tmp_path / "run", "run.steps=2")
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_finalize_that_makes_weights_infinite_is_named(tmp_path, monkeypatch, value):
+    monkeypatch.setattr(tiny.LineTrainer, "finalize", lambda trainer: weights_of(trainer).data.fill_(value))
+    expected = r"the model's layers\.0\.weight is not finite after finalize of the trainer 'line'"
+    with pytest.raises(zoo.RunFailed, match=expected):
+        tiny.train(tmp_path / "run", "run.steps=2")
+
+
 def exchange_and_put_back(trainer):
     """As evaluations with averaged weights do it, with something of the trainer's own that is no state."""
     model = trainer.engine.unwrap(trainer.model)
