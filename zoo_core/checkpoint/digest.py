@@ -81,7 +81,8 @@ def _checksum(tensor: Tensor) -> Tensor:
         tensor = torch.view_as_real(tensor)
     bits = tensor.contiguous().view(-1).view(_INTEGERS[tensor.element_size()])
     total = torch.zeros((), dtype=torch.int64, device=tensor.device)
-    for block in bits.split(_BLOCK):
+    for start in range(0, len(bits), _BLOCK):
+        block = bits[start : start + _BLOCK]
         total = 3 * total + (block * _factors(tensor.device)[: len(block)]).sum()
     return total
 

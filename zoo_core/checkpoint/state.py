@@ -73,7 +73,7 @@ class TrainerState:
         """The state by name, as it is: state dicts of objects, tensors and plain values. Copies nothing."""
         return {name: self._state(name) for name in self.names()}
 
-    def parameters(self) -> dict[tuple[str, str], nn.Parameter]:
+    def parameters(self) -> dict[tuple[str, ...], nn.Parameter]:
         """The parameters of the modules, by the name of the module and their name in it."""
         modules = self._modules(dict.fromkeys(self.names()))
         return {(name, inner): one for name, module in modules for inner, one in module.named_parameters()}

@@ -256,5 +256,6 @@ def _show_warning(
 ) -> None:
     """Print a warning in one line, without its location in the source."""
     if issubclass(category, UserWarning) and is_rank_zero():
+        text = printable(" ".join(str(message).split("\n")))  # those of libraries may have several lines
         with suppress(OSError):  # stderr is closed, which must not end a training
-            click.echo(f"{click.style('warning:', fg='yellow')} {printable(str(message))}", err=True)
+            click.echo(f"{click.style('warning:', fg='yellow')} {text}", err=True)

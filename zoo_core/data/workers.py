@@ -32,11 +32,10 @@ from zoo_core.data.example_errors import (
     SHARED_MEMORY_HINT,
     SentError,
     as_zoo_error,
-    raised,
     sharing_error,
 )
 from zoo_core.dataset import Batch
-from zoo_core.errors import RunFailed, ZooError
+from zoo_core.errors import RunFailed, ZooError, raised
 
 _PREFETCH = 2  # batches that each worker makes ahead, as DataLoader
 _GRACE = 1.0  # seconds that a worker has to finish what it does before it is killed
