@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from measuring import write
 from PIL import Image
 
 from zoo_plugins.datasets.mask_folder import MaskFolder
@@ -33,8 +34,7 @@ def main() -> None:
         os.environ["ZOO_HOME"] = f"{folder}/home"
         results = measure(Path(folder, "data"), args.files // 2, args.changes)
     print(json.dumps(results, indent=1))
-    if args.output:
-        args.output.write_text(json.dumps(results) + "\n")
+    write(args.output, results)
 
 
 def measure(folder: Path, pairs: int, changes: int) -> dict[str, float]:

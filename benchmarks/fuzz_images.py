@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from measuring import write
 from PIL import Image
 
 import zoo_core as zoo
@@ -42,8 +43,7 @@ def main() -> None:
             path.write_bytes(damage(bytearray(valid[name]), chooser))
             counts.update(outcomes(path))
     print(json.dumps(counts, indent=1))
-    if args.output:
-        args.output.write_text(json.dumps(counts) + "\n")
+    write(args.output, counts)
 
 
 def valid_files() -> dict[str, bytes]:

@@ -41,11 +41,13 @@ class ZooError(Exception):
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = printable(message)
+        self.hint = None if hint is None else printable(hint)
 
     def __str__(self) -> str:
-        return self.message if self.hint is None else f"{self.message}\n  {self.hint}"
+        # Both are attributes that may have been changed.
+        message = printable(self.message)
+        return message if self.hint is None else f"{message}\n  {printable(self.hint)}"
 
 
 class UnknownName(ZooError, LookupError):
@@ -134,8 +136,37 @@ def in_yaml(value: Any) -> str:
     return repr(value)
 
 
+def printable(text: str) -> str:
+    """``text`` in one line of a terminal: line breaks and other control characters are escaped.
+
+    Names and values in a message may contain any character.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or _is_space(one) else _escape(one) for one in text)
+
+
+def _is_space(character: str) -> bool:
+    """Whether it is a space of some width, which Python does not count as printable."""
+    import unicodedata
+
+    return unicodedata.category(character) == "Zs"
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def raised(error: BaseException, most: int = 400) -> str:
+    """The type and the text of an error, such as ``ValueError: no such color``, in one line without a period."""
+    try:
+        text = one_line(str(error), most).rstrip(".")
+    except Exception:  # whose own __str__ fails
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def one_line(text: str, most: int = 200) -> str:
     """Untrusted text for use in a message: one line of at most ``most`` characters, control characters escaped."""
-    words = " ".join(text[: 4 * most].split())
-    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in words)
+    shown = printable(" ".join(text[: 4 * most].split()))
     return shown if len(shown) <= most else f"{shown[:most]}…"

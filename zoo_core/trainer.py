@@ -341,7 +341,9 @@ class Trainer(ABC):
         Called every ``run.evaluate_every`` steps with the validation examples, and after the last step with the test
         examples. Gradients are not disabled: decorate it with ``torch.no_grad()``. Afterwards the framework restores
         the mode of every module, buffers, gradients and random states, so that training continues as if nothing had
-        been measured. Weights, optimizers and attributes of the trainer must be left as they were.
+        been measured. Weights, optimizers and attributes of the trainer must be left as they were: a run ends with
+        an error if one of them is another afterwards. Attributes with a leading underscore, such as caches, are not
+        compared; do not let `step` depend on what an evaluation writes into them.
 
         Parameters
         ----------
@@ -363,7 +365,8 @@ class Trainer(ABC):
         """Return images or clips that show the state of the training.
 
         Called every ``run.preview_every`` steps with the same batch of validation examples and the same seed. If it
-        raises an error or returns anything else, a warning is shown and the run makes no more previews.
+        raises an error or returns anything else, a warning is shown and the run makes no more previews. It must leave
+        the trainer as it was, like `evaluate`.
 
         Parameters
         ----------

@@ -203,6 +203,23 @@ class CountsTests(tiny.LineTrainer):
         return {}
 
 
+class RemembersTests(tiny.LineTrainer):
+    """Its evaluation changes a private attribute on which its steps depend."""
+
+    def setup(self, model, engine):
+        super().setup(model, engine)
+        self._shift = 0.0
+
+    def step(self, batch):
+        with torch.no_grad():
+            self.engine.unwrap(self.model).layers[2].bias.add_(self._shift)
+        return super().step(batch)
+
+    def evaluate(self, batches, train_batches):
+        self._shift += 0.01
+        return {}
+
+
 class Unseeded(tiny.LineTrainer):
     def step(self, batch):
         metrics = super().step(batch)
@@ -274,6 +291,7 @@ TRAINERS = [
     DisablesGradients,
     LearnsFromTests,
     CountsTests,
+    RemembersTests,
     Unseeded,
     Forgetful,
     AveragesMeans,

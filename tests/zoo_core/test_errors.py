@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zoo_core.errors import BadFile, BadSetting, UnknownName, ZooError, did_you_mean, in_yaml, nearest, one_line
+from zoo_core.errors import BadFile, BadSetting, UnknownName, ZooError, did_you_mean, in_yaml, nearest, one_line, raised
 
 
 def test_an_error_is_its_message_and_the_hint_in_a_second_line():
@@ -13,6 +13,45 @@ def test_an_error_is_its_message_and_the_hint_in_a_second_line():
     assert str(error) == "run.steps is -1.\n  Write a positive number."
     assert str(BadFile("a.yaml is empty.")) == "a.yaml is empty."
     assert all(issubclass(kind, ZooError) for kind in (BadFile, BadSetting, UnknownName))
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\nb", r"a\nb"),
+        ("a\r\n\tb", r"a\r\n\tb"),
+        ("\x1b[2Jred", r"\x1b[2Jred"),
+        ("\u2028x\u202ey", r"\u2028x\u202ey"),
+        ("\udcff", r"\udcff"),
+        ("Größe 10\N{NO-BREAK SPACE}m", "Größe 10\N{NO-BREAK SPACE}m"),
+        ("日本", "日本"),
+    ],
+)
+def test_an_error_has_two_lines_whatever_the_names_and_values_in_it_are(name, shown):
+    error = BadFile(f"{name} does not exist.", f"Create {name}.")
+    assert str(error) == f"{shown} does not exist.\n  Create {shown}."
+    assert (error.message, error.hint) == (f"{shown} does not exist.", f"Create {shown}.")
+    error.hint = f"{error.hint} It is in {name}."
+    assert len(str(error).splitlines()) == 2
+
+
+class CannotBeShown(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (ValueError("no\n  such\tcolor."), "ValueError: no such color"),
+        (KeyError("a"), "KeyError: 'a'"),
+        (ZeroDivisionError(), "ZeroDivisionError"),
+        (CannotBeShown(), "CannotBeShown"),
+        (OSError("x" * 900), "OSError: " + "x" * 400 + "…"),
+    ],
+)
+def test_what_was_raised_is_shown_in_one_line(error, shown):
+    assert raised(error) == shown
 
 
 def test_the_nearest_name_is_suggested():

@@ -110,7 +110,12 @@ def find_unserializable(value: Any, path: str, depth: int = 0) -> tuple[str, Any
 
 def describe_type(value: Any) -> str:
     """Type of ``value`` for an error message, such as ``a tensor (3, 4)`` or ``a str``."""
-    return f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    if value is None:
+        return "None"
+    if isinstance(value, Tensor):
+        return f"a tensor {tuple(value.shape)}"
+    name = type(value).__name__
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
 def describe_unserializable(value: Any) -> str:

@@ -18,7 +18,7 @@ from zoo_core.checkpoint.serialize import (
     unpack,
 )
 from zoo_core.engine.fsdp import is_sharded, sharded_like
-from zoo_core.errors import BadFile, ZooError
+from zoo_core.errors import BadFile, ZooError, one_line
 
 _NOT_STATE = ("config", "engine")
 _MODES = "model.modes"  # key of the modes of modules; the dot rules out an attribute of this name
@@ -69,6 +69,15 @@ class TrainerState:
             names.append(name)
         return names
 
+    def values(self) -> dict[str, Any]:
+        """The state by name, as it is: state dicts of objects, tensors and plain values. Copies nothing."""
+        return {name: self._state(name) for name in self.names()}
+
+    def parameters(self) -> dict[tuple[str, ...], nn.Parameter]:
+        """The parameters of the modules, by the name of the module and their name in it."""
+        modules = self._modules(dict.fromkeys(self.names()))
+        return {(name, inner): one for name, module in modules for inner, one in module.named_parameters()}
+
     def capture(self) -> dict[str, Packed]:
         """The state by name, as tensors and JSON. The tensors are not copied."""
         state = {name: self._packed(name) for name in self.names()}
@@ -103,7 +112,7 @@ class TrainerState:
                 self._restore_attribute(name, unpack(tensors, inner, device), filled)
             except (RuntimeError, ValueError, KeyError) as error:  # raised by load_state_dict
                 raise BadFile(
-                    f"the checkpoint's {name} does not fit: {error}",
+                    f"the checkpoint's {name} does not fit: {one_line(str(error), 400)}",
                     "Resume with the recipe and the plugin version that wrote the checkpoint.",
                 ) from error
         if _MODES in state:

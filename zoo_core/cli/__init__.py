@@ -6,18 +6,19 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 import click
 
+from zoo_core.config.command_line import PLUGIN_FILES, REGISTRY_FILES
 from zoo_core.engine.openmp import limit_spin_wait
 from zoo_core.engine.rank import LOST, is_launched, is_rank_zero
 from zoo_core.engine.shutdown import EXIT_CODES, end_on_signals, exit_command, read_stop_seconds, received
-from zoo_core.errors import ProcessLost, RunStopped, UnknownName, ZooError, did_you_mean
+from zoo_core.errors import ProcessLost, RunStopped, UnknownName, ZooError, did_you_mean, printable, raised
 
 if TYPE_CHECKING:
     from zoo_core.registry.catalog import Catalog
@@ -91,8 +92,7 @@ class LazyGroup(click.Group):
                 try:
                     implementation.function(self)
                 except Exception as error:
-                    reason = f"{type(error).__name__}: {error}"
-                    warnings.warn(f"the plugin '{name}' could not add its commands: {reason}", stacklevel=2)
+                    warnings.warn(f"the plugin '{name}' could not add its commands: {raised(error)}", stacklevel=2)
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -122,8 +122,6 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _add_plugin_files(ctx: click.Context, _: click.Parameter, paths: tuple[str, ...]) -> None:
     """Add the files to the environment, which processes started by a command inherit."""
-    from zoo_core.config.layers import PLUGIN_FILES
-
     if paths:
         files = [os.path.abspath(path) for path in paths]
         os.environ[PLUGIN_FILES] = os.pathsep.join([*filter(None, [os.environ.get(PLUGIN_FILES)]), *files])
@@ -158,9 +156,23 @@ def open_catalog(registry: Iterable[Path] = ()) -> Catalog:
     """The catalog of this command, with further registry files; the current one until the command ends."""
     from zoo_core.registry.catalog import Catalog
 
-    opened = Catalog(registry)
-    click.get_current_context().with_resource(opened.active())
+    context = click.get_current_context()
+    context.with_resource(_registries_in_environment(registry))
+    opened = Catalog()
+    context.with_resource(opened.active())
     return opened
+
+
+@contextmanager
+def _registries_in_environment(files: Iterable[Path]) -> Iterator[None]:
+    """Inside, processes that are started know the registry files, and so do the commands that messages tell to type."""
+    before = os.environ.get(REGISTRY_FILES, "")
+    given = os.pathsep.join([*filter(None, [before]), *(os.path.abspath(file) for file in files)])
+    os.environ[REGISTRY_FILES] = given
+    try:
+        yield
+    finally:
+        os.environ[REGISTRY_FILES] = before
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -191,7 +203,7 @@ def _exit_code(arguments: list[str] | None) -> int:
         return error.exit_code
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "zoo"
-        say_error(f"{error.format_message()}\n  See `{command} --help`.", show_traceback)
+        say_error(f"{printable(error.format_message())}\n  See `{command} --help`.", show_traceback)
         return error.exit_code
     except click.ClickException as error:
         error.show()
@@ -207,7 +219,7 @@ def _exit_code(arguments: list[str] | None) -> int:
             say_error(message, show_traceback)
             return 2
         say_error(
-            f"{type(error).__name__}: {error}\n  It was raised in a plugin or a library; --traceback shows where.",
+            f"{raised(error, 2000)}\n  It was raised in a plugin or a library; --traceback shows where.",
             show_traceback,
         )
         return 1
@@ -221,7 +233,7 @@ def _file_error(error: Exception) -> str:
 
     modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
     ours = [name for name in modules if name.partition(".")[0] not in sys.stdlib_module_names]
-    return f"{error.filename}: {error.strerror}." if ours[-1].startswith("zoo_core.") else ""
+    return printable(f"{error.filename}: {error.strerror}.") if ours[-1].startswith("zoo_core.") else ""
 
 
 def say_error(text: str, show_traceback: bool = False) -> None:
@@ -244,5 +256,6 @@ def _show_warning(
 ) -> None:
     """Print a warning in one line, without its location in the source."""
     if issubclass(category, UserWarning) and is_rank_zero():
+        text = printable(" ".join(str(message).split("\n")))  # those of libraries may have several lines
         with suppress(OSError):  # stderr is closed, which must not end a training
-            click.echo(f"{click.style('warning:', fg='yellow')} {message}", err=True)
+            click.echo(f"{click.style('warning:', fg='yellow')} {text}", err=True)

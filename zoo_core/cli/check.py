@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
-from zoo_core.cli import common_options
-from zoo_core.cli.options import json_option
+from zoo_core.cli import common_options, open_catalog
+from zoo_core.cli.options import json_option, registry_option
 
 _COLORS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
@@ -17,9 +18,10 @@ _COLORS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 @click.argument("name", metavar="PLUGIN|NAME")
 @click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
 @click.option("--only", help="Run only the checks with this text in their name.")
+@registry_option
 @json_option
 @common_options
-def command(name: str, overrides: tuple[str, ...], only: str | None, as_json: bool) -> int:
+def command(name: str, overrides: tuple[str, ...], only: str | None, registry: tuple[Path, ...], as_json: bool) -> int:
     """Run the conformance checks on a plugin and all that it registers, or on one model, dataset or recipe.
 
     Every recipe is trained for a few steps on the CPU, with the given settings. The exit code is 1 if a check fails.
@@ -30,7 +32,7 @@ def command(name: str, overrides: tuple[str, ...], only: str | None, as_json: bo
     rows: list[dict[str, Any]] = []
     from zoo_core.testing import cases
 
-    for case in cases(name, overrides):
+    for case in cases(name, overrides, open_catalog(registry)):
         if only and only not in case.check.name:
             continue
         outcome = case.run()

@@ -61,9 +61,10 @@ def print_comparison(source: str, comparison: Comparison, as_json: bool) -> int:
         )
         return 0 if comparison.match else 1
     shown = [row for row in comparison.rows() if "/" not in row["metric"] or not row["match"]]
-    show([{key: _plain(value) for key, value in row.items()} for row in shown], as_json=False)
+    columns = ("metric", "expected", "measured", *(["match"] if comparison.same_data else []))
+    show([{key: _plain(row[key]) for key in columns} for row in shown], as_json=False)
     hidden = len(comparison.expected) - len(shown)
-    if hidden:
+    if hidden and comparison.same_data:
         click.echo(f"and {hidden} more {'metric, which agrees' if hidden == 1 else 'metrics, which agree'}")
     if not comparison.same_data:
         click.echo(f"{source}: the stated metrics are of other data, so they cannot be compared.")

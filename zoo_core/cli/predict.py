@@ -10,7 +10,9 @@ import click
 
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import RecipeName
+from zoo_core.cli.options import registry_option
 from zoo_core.config.arguments import parse_arguments
+from zoo_core.config.command_line import zoo_command
 from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.paths import RUNS, newest_run
@@ -28,8 +30,9 @@ _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
     type=click.Path(path_type=Path),
     help="Image (.png), clip (.gif), array (.npy) or .json file; by default, values are printed.",
 )
+@registry_option
 @common_options
-def command(source: str, inputs: tuple[str, ...], output: Path | None) -> None:
+def command(source: str, inputs: tuple[str, ...], output: Path | None, registry: tuple[Path, ...]) -> None:
     """Predict with a trained model.
 
     The model is that of the newest run of RECIPE in ./runs, or else the published weights of that name; that of the
@@ -39,7 +42,7 @@ def command(source: str, inputs: tuple[str, ...], output: Path | None) -> None:
     zoo predict clsgan-mnist labels=[5,5,5,5] seed=1 -o fives.png
     """
     values = parse_arguments(inputs)
-    catalog = open_catalog()
+    catalog = open_catalog(registry)
     chosen = _newest(source, catalog)
 
     from zoo_core.weights.load import load
@@ -61,7 +64,9 @@ def _newest(source: str, catalog: Catalog) -> str | Path:
     name = catalog.recipe(source).name
     run = newest_run(name)
     if run is None:
-        raise UnknownName(f"recipe '{name}' has no finished run in {RUNS / name}.", f"Train it first: zoo run {name}")
+        raise UnknownName(
+            f"recipe '{name}' has no finished run in {RUNS / name}.", f"Train it first: {zoo_command(f'run {name}')}"
+        )
     return run
 
 

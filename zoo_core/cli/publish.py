@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from zoo_core.cli import common_options, open_catalog
+from zoo_core.cli.options import registry_option
 from zoo_core.config.arguments import parse_arguments
 
 
@@ -18,6 +19,7 @@ from zoo_core.config.arguments import parse_arguments
 @click.option("--name", help="Name in the registry; by default the recipe's.")
 @click.option("--dtype", help="Store as float16 or bfloat16, and evaluate again.")
 @click.option("--summary", default="", help="Description in one line.")
+@registry_option
 @common_options
 def publish(
     run: Path,
@@ -27,6 +29,7 @@ def publish(
     name: str | None,
     dtype: str | None,
     summary: str,
+    registry: tuple[Path, ...],
 ) -> None:
     """Write the weights of a finished RUN to a file.
 
@@ -35,7 +38,7 @@ def publish(
     \b
     zoo weights publish runs/clsgan-mnist/2026-11-24T02-15-33 --license Apache-2.0
     """
-    catalog = open_catalog()
+    catalog = open_catalog(registry)
     from zoo_core.tools import publish as publishing
     from zoo_core.tools import upload
 
@@ -58,8 +61,11 @@ def publish(
 @click.option("--model", required=True, help="Registered name of the model.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The new .safetensors file.")
 @click.option("--key", default="", help="Key of the tensors in the file, such as state_dict.")
+@registry_option
 @common_options
-def convert(source: Path, settings: tuple[str, ...], model: str, output: Path, key: str) -> None:
+def convert(
+    source: Path, settings: tuple[str, ...], model: str, output: Path, key: str, registry: tuple[Path, ...]
+) -> None:
     """Convert weights of another program.
 
     SOURCE is a pickle (.pt, .pth, .bin, .ckpt) or a safetensors file. A pickle is read in a separate process, and only
@@ -68,7 +74,7 @@ def convert(source: Path, settings: tuple[str, ...], model: str, output: Path, k
     \b
     zoo weights convert unet.pt --model unet in_channels=1 -o unet.safetensors
     """
-    catalog = open_catalog()
+    catalog = open_catalog(registry)
     from zoo_core.tools.convert import convert as convert_file
 
     click.echo(f"wrote {convert_file(source, output, model, parse_arguments(settings), catalog, key)}", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.options import device_option, registry_option
 from zoo_core.cli.plugins import warn_of_broken
+from zoo_core.config.command_line import resume_command, zoo_command
 from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.engine.rank import end_with_launcher, is_launched, is_rank_zero
 from zoo_core.errors import BadSetting
@@ -77,7 +79,7 @@ def command(
     catalog = open_catalog(registry)
     warn_of_broken(catalog)
     resumed = None if resume is None else run_called(resume, "zoo run --resume RUN_DIR")
-    chosen = _choose(catalog, recipe, config or (RunFolder(resumed).config if resumed else None), overrides)
+    chosen = _choose(catalog, recipe, config, resumed, overrides)
 
     from zoo_core.registry.resolve import resolve
 
@@ -96,10 +98,16 @@ def command(
     return launch([*arguments, "--resume", str(resumed)], processes)
 
 
-def _choose(catalog: Catalog, recipe: str | None, config: Path | None, overrides: Iterable[str]) -> Recipe:
+def _choose(
+    catalog: Catalog, recipe: str | None, config: Path | None, resumed: Path | None, overrides: Iterable[str]
+) -> Recipe:
     if recipe is not None:
         return catalog.recipe(recipe, *overrides)
-    return read_config(config or Path()).with_overrides(overrides)
+    if config is not None:
+        return read_config(config).with_overrides(overrides)
+    from zoo_core.training.resume import recipe_of
+
+    return recipe_of(RunFolder(resumed or Path())).with_overrides(overrides)
 
 
 def _arguments(
@@ -148,9 +156,9 @@ def _report(run: Run) -> None:
         rows["validation metrics"] = format_metrics(run.validation_metrics)
     rows["test metrics"] = format_metrics(run.test_metrics)
     if run.stopping:
-        rows["resume"] = f"zoo run --resume {run.path}"
+        rows["resume"] = resume_command(run.path)
     if type(run.model).predict.__qualname__ != "Model.predict":
-        rows["predict"] = f"zoo predict {run.path} {run.model.usage()}"
+        rows["predict"] = zoo_command(f"predict {quote(str(run.path))} {run.model.usage()}")
     rows["curves"] = f"tensorboard --logdir {run.path}"
     width = max(len(name) for name, text in rows.items() if text)
     lines = [f"  {name:<{width}}  {text}" for name, text in rows.items() if text]

@@ -7,10 +7,12 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 import click
 
 from zoo_core.cli.table import show
+from zoo_core.config.command_line import zoo_command
 from zoo_core.engine.shutdown import received
 from zoo_core.errors import ZooError
 from zoo_core.registry.catalog import Catalog
@@ -114,11 +116,11 @@ def _summary(sweep: Sweep, trials: Sequence[Trial], catalog: Catalog | None, sto
     if best is not None:
         lines += [
             f"  best     trial {best.number}, {plan.settings.name} {best.value:.4g}",
-            f"  train    zoo run {overrides_of(best, plan)}",
+            f"  train    {zoo_command(f'run {overrides_of(best, plan)}')}",
         ]
         lines += _predict_line(Path(location_of(best, sweep.folder)), catalog)
     if len(trials) < plan.trials or count["running"]:
-        lines.append(f"  resume   zoo sweep --resume {folder}")
+        lines.append(f"  resume   {zoo_command(f'sweep --resume {quote(str(folder))}')}")
     return [*lines, f"  curves   tensorboard --logdir {folder}"]
 
 
@@ -134,4 +136,4 @@ def _predict_line(folder: Path, catalog: Catalog | None) -> list[str]:
         return [f"  predict  not possible: {error.message}"]
     if type(model).predict.__qualname__ == "Model.predict":
         return []
-    return [f"  predict  zoo predict {folder} {model.usage()}"]
+    return [f"  predict  {zoo_command(f'predict {quote(str(folder))} {model.usage()}')}"]

@@ -13,7 +13,7 @@ import click
 
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import RecipeName
-from zoo_core.cli.options import json_option
+from zoo_core.cli.options import json_option, registry_option
 
 if TYPE_CHECKING:
     from zoo_core.tools.omissions import Omission
@@ -28,14 +28,23 @@ _SHORT = ("run.steps=40", "run.checkpoint_every=5", "run.log_every=5", "run.prev
 @click.option("--kills", default=3, show_default=True, type=click.IntRange(min=1), help="How often the run is killed.")
 @click.option("--mutate", is_flag=True, help="Also resume without each part of the saved state: all must be noticed.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the random moments.")
+@registry_option
 @json_option
 @common_options
-def command(recipe: str, overrides: tuple[str, ...], kills: int, mutate: bool, seed: int, as_json: bool) -> int:
+def command(
+    recipe: str,
+    overrides: tuple[str, ...],
+    kills: int,
+    mutate: bool,
+    seed: int,
+    registry: tuple[Path, ...],
+    as_json: bool,
+) -> int:
     """Verify that RECIPE, killed at random moments and resumed, gives bit-identical results.
 
     The run has 40 steps, a checkpoint every 5 steps, previews and one evaluation, unless the given settings say
-    otherwise. One kill in five happens while a checkpoint is written. If something differs, the exit code is 1, and the
-    first step and tensor that differ are shown.
+    otherwise. One kill in five, and at least one, happens while a checkpoint is written. If something differs, the exit
+    code is 1, and the first step and tensor that differ are shown.
 
     With --mutate, a run of 12 steps is resumed once without each part of its saved state: the model, each optimizer,
     schedule and counter, the position in the data, the seeds. Every omission must change the result, or the exit code
@@ -54,7 +63,7 @@ def command(recipe: str, overrides: tuple[str, ...], kills: int, mutate: bool, s
             click.echo(str(text), err=True)
 
     words = [*_SHORT, *overrides, "run.keep_checkpoints=1000000"]
-    catalog = open_catalog()
+    catalog = open_catalog(registry)
     resolve(catalog.recipe(recipe, *words), catalog)  # reports an error in the overrides right away
     with TemporaryDirectory(prefix="zoo-verify-") as folder:
         rng = random.Random(seed)  # noqa: S311  # no secret
@@ -73,7 +82,8 @@ def command(recipe: str, overrides: tuple[str, ...], kills: int, mutate: bool, s
         )
     else:
         saving = sum(kill.saving for kill in verdict.kills)
-        click.echo(f"{recipe}: killed {kills} times in {verdict.runs} runs, {saving} times while saving, bit-identical")
+        times = f"killed {len(verdict.kills)} times in {verdict.runs} runs, {saving} times while saving"
+        click.echo(f"{recipe}: {times}, bit-identical")
         if omissions:
             click.echo(f"{recipe}: {_summary(omissions)}")
     return 1 if verdict.difference or any(one.missed for one in omissions) else 0

@@ -9,11 +9,11 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+from zoo_core.config.command_line import PLUGIN_FILES, REGISTRY_FILES, listed_files
 from zoo_core.config.recipe import Recipe, merge
 from zoo_core.config.recipe_files import Key, Source, check_registry, checked, read_registry
 from zoo_core.errors import BadFile, BadSetting, NameTaken, UnknownName, ZooError, did_you_mean
 
-PLUGIN_FILES = "ZOO_PLUGIN_FILES"  # paths, separated as in PATH; `zoo --plugin` adds to it
 _COMPLETING = "_ZOO_COMPLETE" in os.environ  # a message would appear in the middle of the command being typed
 
 
@@ -151,7 +151,12 @@ def user_files(registry: Iterable[Path] = ()) -> list[Path]:
     from zoo_core.config.paths import zoo_home
 
     found = [path for path in (zoo_home() / "registry.yaml", Path("registry.yaml")) if path.is_file()]
-    return [path.absolute() for path in (*found, *map(Path, registry))]
+    return list(dict.fromkeys(path.absolute() for path in (*found, *_given(registry))))
+
+
+def _given(registry: Iterable[Path]) -> list[Path]:
+    """The registry files that were given as arguments or with ``--registry``."""
+    return [*listed_files(REGISTRY_FILES), *map(Path, registry)]
 
 
 def plugin_files(registry: Iterable[Path] = ()) -> list[Path]:
@@ -162,12 +167,12 @@ def plugin_files(registry: Iterable[Path] = ()) -> list[Path]:
     """
     from zoo_core.config.paths import zoo_home
 
-    found = [Path(name) for name in filter(None, os.environ.get(PLUGIN_FILES, "").split(os.pathsep))]
-    for path in (zoo_home() / "registry.yaml", *map(Path, registry)):
+    found, registries = listed_files(PLUGIN_FILES), _given(registry)
+    for path in (zoo_home() / "registry.yaml", *registries):
         with suppress(ZooError) if _COMPLETING else nullcontext():
             found += [path.parent / name for name in _plugins_of(path)]
     local = Path("registry.yaml")
-    if not any(path.resolve() == local.resolve() for path in registry) and _lists_plugins(local):
+    if not any(path.resolve() == local.resolve() for path in registries) and _lists_plugins(local):
         warnings.warn(
             f"the plugins that {local} lists are not loaded, since the file was not given with --registry. "
             f"Load them with `--registry {local}`.",

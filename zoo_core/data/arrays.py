@@ -68,6 +68,18 @@ def load_clip_array(path: Path) -> Any:
     return array if array.ndim == 4 else array[..., None]
 
 
+def refuse_binary(array: Any, path: Path) -> None:
+    """Raise BadFile if the bytes of an image or a clip are 0 and 1 only: with 255 as white it would be nearly black."""
+    if array.dtype != np.uint8 or not array.size:
+        return
+    # Of most files, the first frame says enough; then the others need not be read.
+    if all(frame.max() <= 1 for frame in array) and any(frame.any() for frame in array):
+        raise BadFile(
+            f"{path} holds uint8 values of 0 and 1 only: with 255 as white they would be nearly black.",
+            "Save it as bool, or multiply its values by 255.",
+        )
+
+
 def to_unit_range(array: Any, path: Path) -> Tensor:
     """An array (H, W, C), uint8, bool or floating-point in [0, 1], as a tensor (C, H, W) in [0, 1]."""
     if array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:

@@ -10,13 +10,12 @@ from pathlib import Path
 from types import TracebackType
 
 from zoo_core import errors
-from zoo_core.errors import BadFile, RunFailed, ZooError
+from zoo_core.errors import BadFile, RunFailed, ZooError, raised
 
 MANY_FILES_HINT = "Raise the limit with `ulimit -n 65536`, or use fewer run.workers."
 SHARED_MEMORY_HINT = "Enlarge /dev/shm (for Docker: `--shm-size=8g`), or use `run.workers=0`."
 MEMORY_HINT = "Memory ran out, most likely: use fewer run.workers, a smaller run.batch_size, or `run.workers=0`."
 _TRACEBACK_HINT = "--traceback shows where."
-_LONGEST = 500  # characters of the text of another library's error
 
 
 def as_zoo_error(error: BaseException, dataset: str, examples: str) -> ZooError:
@@ -43,16 +42,6 @@ def sharing_error(error: Exception, dataset: str) -> RunFailed | None:
     if "too many open files" in text.lower():
         return RunFailed(f"the batches of {dataset} need too many open files.", MANY_FILES_HINT)
     return None
-
-
-def raised(error: BaseException) -> str:
-    """The type and the text of an error, in one line."""
-    try:
-        text = " ".join(str(error).split()).rstrip(".")
-    except Exception:  # whose own __str__ fails
-        text = ""
-    name = type(error).__name__
-    return f"{name}: {text if len(text) <= _LONGEST else text[:_LONGEST] + ' …'}" if text else name
 
 
 def is_interruption(error: BaseException) -> bool:

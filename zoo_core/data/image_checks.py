@@ -12,12 +12,12 @@ import numpy as np
 
 from zoo_core.data import image_decoding as decoding
 from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
-from zoo_core.data.arrays import load_clip_array, to_unit_range
+from zoo_core.data.arrays import load_clip_array, refuse_binary, to_unit_range
 from zoo_core.data.mask_decoding import Color, MaskKind, decode_mask, occurring
 from zoo_core.errors import BadFile
 from zoo_core.fingerprint.per_file import map_files
 
-_VERSION = 1  # of the facts in the cache
+_VERSION = 2  # of the facts in the cache
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ class ImageFacts:
     brightest : int or None
         The largest value in a file of 16 bits; None for any other.
     transparent : bool
-        Whether some pixels are transparent.
+        Whether some pixels of a frame are transparent.
+    orientation : int, default 1
+        The EXIF orientation, 1 to 8; 1 if the image is stored upright.
     """
 
     frames: int
@@ -46,6 +48,7 @@ class ImageFacts:
     channels: int
     brightest: int | None
     transparent: bool
+    orientation: int = 1
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class MaskFacts:
         How they are stored.
     colors : dict of int to tuple
         The colors of the values that occur, if they are indices of a palette.
+    orientation : int, default 1
+        The EXIF orientation, 1 to 8; 1 if the mask is stored upright.
     """
 
     height: int
@@ -71,6 +76,7 @@ class MaskFacts:
     values: tuple[int, ...]
     kind: MaskKind
     colors: dict[int, Color]
+    orientation: int = 1
 
 
 def check_images(paths: Sequence[str | Path]) -> list[ImageFacts]:
@@ -134,6 +140,7 @@ def check_masks(paths: Sequence[str | Path]) -> list[MaskFacts]:
             tuple(one["values"]),
             one["kind"],
             {int(index): (color[0], color[1], color[2]) for index, color in one["colors"].items()},
+            one["orientation"],
         )
         for one in found
     ]
@@ -155,17 +162,20 @@ def _inspect_image(path: Path, stopped: threading.Event) -> dict[str, Any]:
 def _image_facts(path: Path) -> ImageFacts:
     with decoding.open_image(path) as image:
         numbers = decoding.frame_range(image)
+        transparent = False  # perhaps of a later frame only
         for number in numbers[1:]:
             image.seek(number)
             image.load()
+            transparent = transparent or _is_transparent(image)
         image.seek(numbers[0])
         image.load()
         height, width = decoding.upright_size(image)
         channels = _channels(image)
         deep = decoding.is_16_bit(image, path)
         brightest = int(decoding.values_of_16_bit(image, path).max()) if deep else None
-        transparent = not deep and _is_transparent(image)
-    return ImageFacts(len(numbers), height, width, channels, brightest, transparent)
+        transparent = transparent or (not deep and _is_transparent(image))
+        orientation = decoding.orientation(image)
+    return ImageFacts(len(numbers), height, width, channels, brightest, transparent, orientation)
 
 
 def _channels(image: Any) -> int:
@@ -191,6 +201,7 @@ def _array_facts(path: Path, stopped: threading.Event) -> ImageFacts:
         if stopped.is_set():
             break
         to_unit_range(frame, path)
+    refuse_binary(array, path)
     return ImageFacts(length, height, width, channels, None, False)
 
 
@@ -198,7 +209,14 @@ def _inspect_mask(path: Path, _stopped: threading.Event) -> dict[str, Any]:
     mask = decode_mask(path)
     height, width = mask.values.shape
     values = occurring(mask.values)
-    return {"height": height, "width": width, "values": values, "kind": mask.kind, "colors": mask.colors}
+    return {
+        "height": height,
+        "width": width,
+        "values": values,
+        "kind": mask.kind,
+        "colors": mask.colors,
+        "orientation": mask.orientation,
+    }
 
 
 def _compare_palettes(files: Sequence[Path], masks: Sequence[MaskFacts]) -> None:

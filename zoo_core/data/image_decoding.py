@@ -37,16 +37,16 @@ _SIGNATURES = {
     b"SIMPLE": "FITS",
     b"\x89HDF": "HDF5",
 }
-_NOT_ENOUGH_BITS = 4096  # values below are those of a camera with 12 bits or less, or of a very dark image
+_NOT_ENOUGH_BITS = 2**14  # values below are those of a camera with 14 bits or less, or of a very dark image
 
 
 @contextmanager
-def open_image(path: Path, decode: bool = True) -> Iterator[Any]:
-    """Open a file with Pillow; reading errors raised in the body become BadFile, too."""
+def open_image(path: Path, decode: bool = True, hint: str = HINT) -> Iterator[Any]:
+    """Open a file with Pillow; reading errors raised in the body become BadFile, too, with the ``hint``."""
     from PIL import Image, UnidentifiedImageError
 
     if not stat_regular(path).st_size:
-        raise BadFile(f"{path} is empty.", HINT)
+        raise BadFile(f"{path} is empty.", hint)
     try:
         with Image.open(path, formats=_FORMATS) as image:
             if image.mode == "CMYK" and "adobe" not in image.info:
@@ -54,7 +54,7 @@ def open_image(path: Path, decode: bool = True) -> Iterator[Any]:
                     f"{path} is a CMYK image that does not say whether its values are inverted.", "Convert it to RGB."
                 )
             if image.format == "GIF" and not _is_complete_gif(path):  # Pillow reads the frames that are there
-                raise BadFile(f"{path} can't be read: image file is truncated.", HINT)
+                raise BadFile(f"{path} can't be read: image file is truncated.", hint)
             if decode:
                 image.load()
             yield image
@@ -62,7 +62,7 @@ def open_image(path: Path, decode: bool = True) -> Iterator[Any]:
         raise
     except UnidentifiedImageError:
         kind = _other_format(path)
-        raise BadFile(f"{path} is {f'a {kind}' if kind else 'not a supported image'} file.", HINT) from None
+        raise BadFile(f"{path} is {f'a {kind}' if kind else 'not a supported image'} file.", hint) from None
     except (
         *(
             OSError,
@@ -75,7 +75,7 @@ def open_image(path: Path, decode: bool = True) -> Iterator[Any]:
         ),  # raised for truncated files
         Image.DecompressionBombError,
     ) as error:
-        raise BadFile(f"{path} can't be read: {reason(error)}.", HINT) from error
+        raise BadFile(f"{path} can't be read: {reason(error)}.", hint) from error
 
 
 def frame_range(image: Any) -> range:
@@ -103,10 +103,16 @@ def stored_shape(path: Path) -> tuple[int, int, int]:
 
 def upright_size(image: Any) -> tuple[int, int]:
     """Height and width after rotation by the EXIF orientation."""
+    transposed = orientation(image) in (5, 6, 7, 8)
+    return (image.width, image.height) if transposed else (image.height, image.width)
+
+
+def orientation(image: Any) -> int:
+    """The EXIF orientation, 1 to 8; 1 if it is stored upright."""
     from PIL import ExifTags
 
-    transposed = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    return (image.width, image.height) if transposed else (image.height, image.width)
+    found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return found if found in range(1, 9) else 1
 
 
 def is_16_bit(image: Any, path: Path) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zoo_core.data import image_decoding as decoding
 from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
-from zoo_core.data.arrays import load_array, load_clip_array, to_unit_range
+from zoo_core.data.arrays import load_array, load_clip_array, refuse_binary, to_unit_range
 from zoo_core.data.mask_decoding import decode_mask
 from zoo_core.errors import BadFile
 
@@ -40,7 +40,7 @@ def read_image(path: str | Path, channels: int, max_value: int | None = None) ->
         1 for gray, 3 for RGB. Images with the other number of channels are converted.
     max_value : int, optional
         The value of white in images of 16 bits, for example 4095 if the camera has 12 bits. By default it is 65535, and
-        an image whose values are all below 4096 is refused, unless it is black.
+        an image whose values are all below 16384, as those of a camera of 14 bits, is refused, unless it is black.
 
     Returns
     -------
@@ -59,6 +59,7 @@ def read_image(path: str | Path, channels: int, max_value: int | None = None) ->
     path = Path(path)
     if path.suffix.lower() == ".npy":
         array = load_array(path)
+        refuse_binary(array, path)
         return decoding.with_channels(to_unit_range(array[..., None] if array.ndim == 2 else array, path), channels)
     image, is_16_bit = _read_still(path, channels, max_value)
     if is_16_bit and max_value is None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo_core.data.image_decoding import open_image, refuse_animation
+from zoo_core.data.image_decoding import open_image, orientation, refuse_animation
 from zoo_core.errors import BadFile
 
 Color = tuple[int, int, int]
@@ -24,6 +24,7 @@ class DecodedMask:
     values: NDArray[np.int64]
     kind: MaskKind
     colors: dict[int, Color]
+    orientation: int = 1
 
 
 def decode_mask(path: Path) -> DecodedMask:
@@ -34,7 +35,7 @@ def decode_mask(path: Path) -> DecodedMask:
     """
     from PIL import ImageOps
 
-    with open_image(path) as image:
+    with open_image(path, hint=_HINT) as image:
         if image.format not in ("PNG", "GIF", "BMP"):
             raise BadFile(f"{path} is a JPEG, which changes the values of pixels.", _HINT)
         refuse_animation(image, path)
@@ -43,8 +44,8 @@ def decode_mask(path: Path) -> DecodedMask:
         upright = ImageOps.exif_transpose(image)
         stored = np.array(upright).astype(np.int64)
         if image.mode == "P":
-            return _with_palette(stored, _palette(upright))
-        return DecodedMask(stored, "1-bit" if image.mode == "1" else "gray", {})
+            return replace(_with_palette(stored, _palette(upright)), orientation=orientation(image))
+        return DecodedMask(stored, "1-bit" if image.mode == "1" else "gray", {}, orientation(image))
 
 
 def _with_palette(indices: NDArray[np.int64], palette: list[Color]) -> DecodedMask:

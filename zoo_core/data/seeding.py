@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import numpy as np
 import torch
+
+from zoo_core.random_state import seed_cpu
 
 
 def derive(seed: int, *path: int | str) -> int:
@@ -23,25 +21,3 @@ def seed_step(seed: int, step: int, rank: int, stream: str = "step") -> None:
     seed_cpu(derived)
     if torch.accelerator.is_available():  # torch.manual_seed would also format a stack trace for all others
         torch.get_device_module().manual_seed(derived)
-
-
-def seed_cpu(derived: int) -> None:
-    """Seed the global generators of the CPU: torch, NumPy and ``random``.
-
-    Without an accelerator, ``torch.manual_seed`` formats a stack trace per backend, which takes 0.3 ms.
-    """
-    torch.default_generator.manual_seed(derived)
-    np.random.seed(derived % 2**32)
-    random.seed(derived)
-
-
-@contextmanager
-def random_state_kept() -> Iterator[None]:
-    """Inside, draws from the global generators of the CPU, and seeding them, have no effect outside."""
-    in_torch, in_numpy, in_random = torch.default_generator.get_state(), np.random.get_state(), random.getstate()
-    try:
-        yield
-    finally:
-        torch.default_generator.set_state(in_torch)
-        np.random.set_state(in_numpy)
-        random.setstate(in_random)

@@ -34,11 +34,10 @@ from zoo_core.data.example_errors import (
     SHARED_MEMORY_HINT,
     SentError,
     as_zoo_error,
-    raised,
     sharing_error,
 )
 from zoo_core.dataset import Batch
-from zoo_core.errors import RunFailed, ZooError
+from zoo_core.errors import RunFailed, ZooError, raised
 
 _SMALL = 2**16  # bytes up to which a tensor is sent through the pipe: shared memory takes 0.5 ms for each tensor
 _PREFETCH = 2  # batches that each worker makes ahead, as DataLoader

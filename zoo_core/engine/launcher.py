@@ -16,7 +16,8 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, PContext, Std, start_processes
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
-from zoo_core.engine.rank import LAUNCHER, LOST
+from zoo_core.config.command_line import LAUNCHER
+from zoo_core.engine.rank import LOST
 from zoo_core.engine.shutdown import EXIT_CODES, Work, end_on_signals, kill_all, received, working
 from zoo_core.errors import RunFailed
 

@@ -7,7 +7,8 @@ import signal
 import threading
 import time
 
-LAUNCHER = "ZOO_LAUNCHER"  # environment variable with the process ID of the launcher
+from zoo_core.config.command_line import LAUNCHER
+
 LOST = 71  # exit code of a process that ends silently because another process was lost
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_core.errors import BadFile, BadSetting, RunFailed, ZooError, one_line
+from zoo_core.errors import BadFile, BadSetting, RunFailed, ZooError, raised
 from zoo_core.fingerprint.per_file import map_files
 from zoo_core.fingerprint.progress import ProgressLine
+from zoo_core.random_state import random_state_kept, seed_cpu
 
 _CHUNK_BYTES = 2**20
 
@@ -171,11 +170,9 @@ def add_examples(digest: Digest, examples: Indexed, name: str) -> None:
     The random state of the process is restored. BadSetting if an example is not a mapping.
     """
     task = f"reading the data once for the fingerprint of {name}"
-    with _random_state_kept(), ProgressLine(task, len(examples), "examples") as progress:
+    with random_state_kept(), ProgressLine(task, len(examples), "examples") as progress:
         for index in range(len(examples)):
-            torch.default_generator.manual_seed(index)
-            np.random.seed(index % 2**32)
-            random.seed(index)
+            seed_cpu(index)
             example = _example(examples, index, name)
             if not isinstance(example, Mapping):
                 raise BadSetting(
@@ -195,25 +192,14 @@ def _example(examples: Indexed, index: int, name: str) -> Mapping[str, Any]:
         raise
     except OSError as error:
         raise BadFile(
-            f"{name} cannot read example {index}: {one_line(f'{type(error).__name__}: {error}', 400)}.",
+            f"{name} cannot read example {index}: {raised(error)}.",
             "Repair or remove the file. --traceback shows where.",
         ) from error
     except Exception as error:  # of a plugin's code
         raise RunFailed(
-            f"{name} raised {one_line(f'{type(error).__name__}: {error}', 400)}, at example {index}.",
+            f"{name} raised {raised(error)}, at example {index}.",
             "--traceback shows where.",
         ) from error
-
-
-@contextmanager
-def _random_state_kept() -> Iterator[None]:
-    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(states[0])
-        np.random.set_state(states[1])
-        random.setstate(states[2])
 
 
 def _sha256(path: Path, stopped: threading.Event) -> str:

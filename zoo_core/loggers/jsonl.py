@@ -76,10 +76,13 @@ class MetricsFile:
 
 
 def _append(path: Path, content: bytes) -> None:
-    """Append all of ``content``, or nothing."""
+    """Append all of ``content``, or nothing. It begins a line even if another program has written a part of one."""
     size = path.stat().st_size if path.exists() else 0
     try:
-        with path.open("ab") as file:
+        with path.open("a+b") as file:
+            if size:
+                file.seek(size - 1)
+                content = content if file.read(1) == b"\n" else b"\n" + content
             file.write(content)
     except OSError:
         if path.is_file():

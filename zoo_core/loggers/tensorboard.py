@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.hookspecs import hookimpl
@@ -61,6 +63,7 @@ class TensorBoard:
                 # Imported when first needed, so that the first step does not wait for it.
                 from torch.utils.tensorboard import SummaryWriter
 
+                _report_once()
                 self._writer = SummaryWriter(str(run.path), purge_step=self._purge_step)
                 self._purge_step = None  # of another file, if this one fails
             write(self._writer)
@@ -82,6 +85,19 @@ class TensorBoard:
                 f"TensorBoard events can't be written to {run.path}: {reason}; some are missing.", stacklevel=2
             )
         self._failed = True
+
+
+@cache
+def _report_once() -> None:
+    """Let TensorBoard's thread print no traceback of what the next call raises again, such as a full disk."""
+    others = threading.excepthook
+
+    def report(raised: threading.ExceptHookArgs) -> None:
+        of_tensorboard = type(raised.thread).__module__.startswith("tensorboard.")
+        if not (of_tensorboard and isinstance(raised.exc_value, OSError)):
+            others(raised)
+
+    threading.excepthook = report
 
 
 def _scalars(writer: Any, group: str, step: int, metrics: Mapping[str, float]) -> None:

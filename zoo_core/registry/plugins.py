@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pluggy
 
 from zoo_core import hookspecs
-from zoo_core.errors import BadFile, BrokenPlugin, NameTaken, ZooError
+from zoo_core.errors import BadFile, BrokenPlugin, NameTaken, ZooError, raised
 from zoo_core.registry.isolation import guarded
 from zoo_core.registry.registry import Registry
 from zoo_core.registry.selection import PluginChoice
@@ -130,7 +130,7 @@ class Plugins:
             with guarded():
                 self.add(known["name"], import_plugin())
         except (Exception, SystemExit) as error:
-            message = error.message if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
+            message = error.message if isinstance(error, ZooError) else raised(error)
             why = " ".join(message.split())  # `zoo plugins` prints one line per plugin
             hint = (error.hint or "") if isinstance(error, ZooError) else ""
             trace = "".join(traceback.format_exception(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, is_dataclass
 from importlib import import_module
@@ -60,6 +60,11 @@ class Entry:
             raise BrokenPlugin(
                 f"{self.kind} '{self.full_name}': '{self.target}' is {loaded!r}, but should be a zoo.{base.__name__}.",
                 f"Ask the author of the plugin '{self.plugin}' to register a subclass of it.",
+            )
+        if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
+            raise BrokenPlugin(
+                f"{self.kind} '{self.full_name}': '{self.target}' does not define {' and '.join(missing)}.",
+                f"Define {'it' if len(missing) == 1 else 'them'}: every {self.kind} needs it.",
             )
         if not is_dataclass(getattr(loaded, "Config", None)):
             raise BrokenPlugin(
@@ -126,7 +131,7 @@ class Registry:
         BrokenPlugin
             If the name or the target is malformed, or the plugin has registered the name before.
         """
-        self._add("model", name, target, **about)
+        self._add("model", name, target, about)
 
     def trainer(self, name: str, target: str, **about: Unpack[About]) -> None:
         """Register a trainer, a subclass of `Trainer`, as `model` registers a model.
@@ -140,7 +145,7 @@ class Registry:
         **about : About
             ``summary``, which is required, ``paper``, ``license`` and ``tags``.
         """
-        self._add("trainer", name, target, **about)
+        self._add("trainer", name, target, about)
 
     def dataset(self, name: str, target: str, **about: Unpack[About]) -> None:
         """Register a dataset, a subclass of `Dataset`, as `model` registers a model.
@@ -154,7 +159,7 @@ class Registry:
         **about : About
             ``summary``, which is required, ``paper``, ``license`` (of the data) and ``tags``.
         """
-        self._add("dataset", name, target, **about)
+        self._add("dataset", name, target, about)
 
     def recipes(self, path: str | PathLike[str]) -> None:
         """Register the recipes and the weights of a YAML file.
@@ -279,18 +284,28 @@ class Registry:
         kind: Kind,
         name: str,
         target: str,
-        *,
-        summary: str,
-        paper: str = "",
-        license: str = "",
-        tags: Iterable[str] = (),
+        about: Mapping[str, Any],
     ) -> None:
         plugin = self._owning_plugin()
+        known = About.__annotations__
+        if unknown := next((key for key in about if key not in known), None):
+            raise BrokenPlugin(
+                f"plugin '{plugin}' registers a {kind} with {unknown}=…, which registry.{kind} does not know.",
+                did_you_mean(unknown, known, f"It knows {', '.join(known)}."),
+            )
+        if "summary" not in about:
+            raise BrokenPlugin(
+                f"plugin '{plugin}' registers the {kind} {name!r} without a summary.", "Add summary='…', one line."
+            )
+        summary, paper, license = about["summary"], about.get("paper", ""), about.get("license", "")
+        tags = about.get("tags", ())
         words = [tags] if isinstance(tags, str) else list(tags)
         for what, text in (
             ("a name", name),
             ("a target", target),
             ("a summary", summary),
+            ("a paper", paper),
+            ("a license", license),
             *(("a tag", t) for t in words),
         ):
             if not isinstance(text, str):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from zoo_core.config.command_line import resume_command
 from zoo_core.errors import BadFile, NameTaken
 from zoo_core.files import is_temporary, read_json, remove_leftovers, write_atomically
 
@@ -54,7 +55,7 @@ class RunFolder:
         if names:
             raise NameTaken(
                 f"the run folder {self.path} already exists, and a run never overwrites another.",
-                f"Choose another --folder, or resume the run: zoo run --resume {self.path}",
+                f"Choose another --folder, or resume the run: {resume_command(self.path)}",
             )
 
     @contextmanager
@@ -98,6 +99,12 @@ class RunFolder:
             if not folder.is_dir() or any(folder.iterdir()):
                 return
             folder.rmdir()
+
+    def restore(self, config: str) -> None:
+        """Write ``environment.json`` and ``config.yaml`` into the folder, which somebody has deleted or emptied."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write_environment(self.read_environment())
+        self.write_config(config)
 
     def write_config(self, text: str) -> None:
         """Write ``config.yaml``. It is written after ``environment.json``, since a folder with it can be resumed."""

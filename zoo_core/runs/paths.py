@@ -21,7 +21,7 @@ def new_path(root: Path, recipe: str) -> Path:
 
 def last_run() -> Path | None:
     """The run in the working directory that was active last."""
-    runs = [path.parent for path in RUNS.glob("*/*/config.yaml")]
+    runs = [path for path in RUNS.glob("*/*") if _is_run(path)]
     return max(runs, key=_last_active, default=None)
 
 
@@ -34,9 +34,15 @@ def run_called(name: str, usage: str) -> Path:
     found = last_run() if name == "last" else Path(name)
     if found is None:
         raise BadSetting(f"there is no run in ./{RUNS}.", f"Give the folder of a run: {usage}")
-    if not RunFolder(found).config.is_file():
+    if not _is_run(found):
         raise BadSetting(f"{found} is not the folder of a run: it has no config.yaml.", "`zoo top` lists the runs.")
     return found
+
+
+def _is_run(path: Path) -> bool:
+    """Whether the folder has the settings of a run, or checkpoints, which contain them as well."""
+    folder = RunFolder(path)
+    return folder.config.is_file() or folder.checkpoints.is_dir()
 
 
 def _last_active(run: Path) -> float:

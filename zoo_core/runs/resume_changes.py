@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from zoo_core.config.command_line import resume_command
 from zoo_core.config.recipe import Recipe
 from zoo_core.config.recipe_files import PARTS
 from zoo_core.errors import BadSetting, in_yaml
@@ -39,6 +40,8 @@ _FREE = {
 }
 _FOLLOWS = {"device.type": "run.device", "device.name": "run.device", "device.threads": "run.threads"}
 _ABSENT = "(none)"
+_SETTINGS = tuple(f"{part}." for part in (*PARTS, "run"))  # how the keys of settings begin
+_ALLOW_DATA, _ALLOW_CODE = "--allow-changed-data", "--allow-changed-code"
 
 
 def changes(was: Recipe, now: Recipe) -> dict[str, tuple[str, str]]:
@@ -87,17 +90,19 @@ def refuse_other_origins(changed: Mapping[str, tuple[str, str]], run: Path, *, d
     Raises:
         BadSetting: with the old and the new value.
     """
+    settings = [f"{key}={new}" for key, (_, new) in changed.items() if key.startswith(_SETTINGS)]
+    given = [option for option, allowed in ((_ALLOW_DATA, data), (_ALLOW_CODE, code)) if allowed]
     for key, (old, new) in changed.items():
         if key == "data.fingerprint" and not data:
-            what, option = "the data have changed since the run was started: their fingerprint", "--allow-changed-data"
+            what, option = "the data have changed since the run was started: their fingerprint", _ALLOW_DATA
         elif key.startswith("plugins.") and not code:
             plugin = key.removeprefix("plugins.")
-            what, option = f"the code of the plugin '{plugin}' has changed: it", "--allow-changed-code"
+            what, option = f"the code of the plugin '{plugin}' has changed: it", _ALLOW_CODE
         else:
             continue
         raise BadSetting(
             f"{what} was {old} and is now {new}.",
-            f"Restore it, start a new run, or continue anyway: zoo run --resume {run} {option}",
+            "Restore it, start a new run, or continue anyway: " + resume_command(run, [*given, option], settings),
         )
 
 

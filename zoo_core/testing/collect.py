@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-from zoo_core.errors import UnknownName, did_you_mean
+from zoo_core.errors import BadSetting, UnknownName, ZooError, did_you_mean, raised
 from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.resolve import resolve
 from zoo_core.testing import (
     averaging_checks,
     capture_checks,
@@ -82,7 +84,7 @@ class Case:
         except Failed as failed:
             return Outcome("failed", str(failed), time.perf_counter() - start)
         except Exception as error:
-            return Outcome("failed", f"{type(error).__name__}: {error}", time.perf_counter() - start)
+            return Outcome("failed", raised(error), time.perf_counter() - start)
         return Outcome("passed", "", time.perf_counter() - start)
 
 
@@ -122,6 +124,8 @@ def cases(name: str, overrides: Iterable[str] = (), catalog: Catalog | None = No
     ------
     UnknownName
         If nothing has this name.
+    BadSetting
+        If an override suits none of the recipes.
 
     See Also
     --------
@@ -141,12 +145,44 @@ def cases(name: str, overrides: Iterable[str] = (), catalog: Catalog | None = No
         raise UnknownName(
             f"there is no plugin, model, dataset or recipe '{name}'.", did_you_mean(name, known, "See `zoo list`.")
         )
+    _refuse_unsuitable(name, words, [thing for kind, thing in subjects if kind == "recipe"], here)
     return [
         Case(one, Subject(kind, thing, here, words))
         for kind, thing in subjects
         for one in all_checks()
         if one.kind == kind
     ]
+
+
+def _refuse_unsuitable(name: str, words: Sequence[str], recipes: Sequence[str], here: Catalog) -> None:
+    """Raise BadSetting for overrides that suit no recipe, which each check would report again."""
+    for word in words:
+        if "=" not in word:
+            raise BadSetting(
+                f"'{word}' is no override: the checks are those of one name, here '{name}'.",
+                f"Write overrides as key=value, or check '{word}' by itself.",
+            )
+    if words and not recipes:
+        raise BadSetting(
+            f"'{words[0]}' does not apply: '{name}' is checked with its default settings, since it is no recipe.",
+            "Leave it out, or check a recipe.",
+        )
+    errors = [_error_of(recipe, words, here) for recipe in recipes if words]
+    if errors and errors[0] and all(errors):
+        raise errors[0]
+
+
+def _error_of(recipe: str, words: Sequence[str], here: Catalog) -> BadSetting | None:
+    """The error of a recipe with these overrides that it does not have without them."""
+    try:
+        resolve(here.recipe(recipe, *words), here)
+    except BadSetting as error:
+        with suppress(ZooError):
+            resolve(here.recipe(recipe), here)
+            return error
+    except ZooError:  # which its checks report
+        return None
+    return None
 
 
 def _of_plugin(name: str, here: Catalog) -> list[tuple[Kind, str]]:

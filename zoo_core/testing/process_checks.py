@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from zoo_core.config.layers import PLUGIN_FILES
+from zoo_core.config.command_line import PLUGIN_FILES
 from zoo_core.testing.check import Skip, Subject, check, require
 from zoo_core.testing.first_gradients import difference, first_gradients
 from zoo_core.testing.process_pair import read_sample

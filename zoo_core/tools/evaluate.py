@@ -46,13 +46,13 @@ class Comparison:
         return bool(self.expected) and self.same_data and not self.mismatches
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row for each metric."""
+        """A row for each metric. Metrics of other data are not compared: then ``match`` is None."""
         return [
             {
                 "metric": name,
                 "expected": self.expected[name],
                 "measured": self.measured.get(name),
-                "match": self.matches(name),
+                "match": self.matches(name) if self.same_data else None,
             }
             for name in self.expected
         ]

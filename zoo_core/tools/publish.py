@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo_core.config.command_line import resume_command
 from zoo_core.config.recipe import Recipe
 from zoo_core.config.recipe_files import WEIGHTS_NAME, Source, check_name
 from zoo_core.config.yaml_reader import as_text
@@ -131,7 +132,7 @@ def _refuse_unfinished(folder: RunFolder, header: Header, recipe: Recipe) -> Non
     if done < steps:
         raise BadFile(
             f"{folder.path} was stopped after {done:,} of {steps:,} steps.",
-            f"Resume it: zoo run --resume {folder.path}",
+            f"Resume it: {resume_command(folder.path)}",
         )
 
 

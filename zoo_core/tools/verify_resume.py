@@ -26,6 +26,7 @@ from zoo_core.runs.folder import RunFolder
 from zoo_core.weights.format import read_tensors
 from zoo_core.weights.values import same_bits
 
+_MORE = 5  # kills that are tried beyond the number asked for, until one is while saving
 _TIMEOUT = 600.0  # seconds after which a run of a few steps is considered to hang
 
 
@@ -74,9 +75,11 @@ def verify(
     timing = _Timing(steps, first_output - start, per_checkpoint, time.time() - last_checkpoint)
     done: list[Kill] = []
     runs = kills_of_run = 0
-    while len(done) < kills or kills_of_run:
+    while (missing := _missing(done, kills)) or kills_of_run:
         process = _start(recipe, overrides, killed, resume=RunFolder(killed).config.is_file())
-        if len(done) < kills and _kill(process, killed, timing, rng):
+        # A random moment is seldom one of saving: if none of a few kills was, the last one is.
+        saving = missing == 1 and not any(kill.saving for kill in done)
+        if missing and _kill(process, killed, timing, rng, saving=saving):
             done.append(Kill(max(steps_in(killed / "checkpoints"), default=-1), _is_saving(killed)))
             kills_of_run += 1
             on_kill(done[-1])
@@ -104,8 +107,15 @@ class _Timing:
     """From the last checkpoint to the end of the process."""
 
 
-def _kill(process: BaseProcess, folder: Path, timing: _Timing, rng: random.Random) -> bool:
-    """Kill the process at a random moment; False if it ended first.
+def _missing(done: list[Kill], kills: int) -> int:
+    """How many kills are still to come: a few more than ``kills`` if none was while saving."""
+    if len(done) >= kills and not any(kill.saving for kill in done):
+        return int(len(done) < kills + _MORE)
+    return max(kills - len(done), 0)
+
+
+def _kill(process: BaseProcess, folder: Path, timing: _Timing, rng: random.Random, *, saving: bool) -> bool:
+    """Kill the process at a random moment, or while it writes a checkpoint if ``saving``; False if it ended first.
 
     One kill in five happens before the first output, one in five while a checkpoint is written, one in ten while the
     result is evaluated and written. The others happen after a random checkpoint and not at a random time, since the
@@ -113,7 +123,11 @@ def _kill(process: BaseProcess, folder: Path, timing: _Timing, rng: random.Rando
     """
     chosen, newest = rng.random(), max(steps_in(folder / "checkpoints"), default=-1)
     candidates = [step for step in (-1, *timing.checkpoints[:-1]) if step >= newest]
-    if chosen < 0.2:
+    if saving and candidates:
+        _wait_for_output(process, folder)
+        _wait_for_checkpoint(process, folder, rng.choice(candidates))
+        _wait_for_saving(process, folder)
+    elif chosen < 0.2:
         process.join(rng.uniform(0, timing.start))
     elif chosen < 0.3 or not candidates:
         _wait_for_checkpoint(process, folder, timing.checkpoints[-1])

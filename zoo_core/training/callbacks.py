@@ -11,7 +11,7 @@ from typing import Any
 import pluggy
 
 from zoo_core import hookspecs
-from zoo_core.errors import BrokenPlugin, did_you_mean, one_line
+from zoo_core.errors import BrokenPlugin, did_you_mean, one_line, raised
 from zoo_core.naming import unused_name
 
 
@@ -64,5 +64,5 @@ class CallbackList:
     def _disable(self, failed: pluggy.HookImpl, hook: str, error: BaseException) -> None:
         for hook_name, implementations in self._calls.items():
             self._calls[hook_name] = [one for one in implementations if one.plugin is not failed.plugin]
-        reason = f"{hook} raised {type(error).__name__}: {error}"
+        reason = f"{hook} raised {raised(error)}"
         warnings.warn(f"the plugin '{failed.plugin_name}' is disabled for the rest of the run: {reason}", stacklevel=2)

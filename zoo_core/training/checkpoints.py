@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -83,6 +84,7 @@ class Checkpoints:
             }
             if gradients := self.gradients.state_dict(run.step):
                 kept[_GRADIENTS] = gradients
+            self._restore_folder()
             packed = {name: pack(state) for name, state in kept.items()}
             self.writer.begin(run.step, {**captured, **packed}, self.best.steps)
         self.saved_step, self.saved_at = run.step, time.monotonic()
@@ -144,16 +146,36 @@ class Checkpoints:
             ) from error
         self.run.step = self.saved_step = step
 
+    def _restore_folder(self) -> None:
+        """Write the run's folder again if it was deleted: a checkpoint can't be resumed without its settings."""
+        folder = self.run.folder
+        if folder.config.exists():
+            return
+        with suppress(OSError):  # which the checkpoint then reports
+            folder.restore(self.run.recipe.as_yaml())
+            warnings.warn(
+                f"{folder.path} was deleted or emptied during the run; what was in it before step {self.run.step} is "
+                "lost. It is written again, so that the run can be resumed.",
+                stacklevel=2,
+            )
+
     def _refuse_not_finite(self) -> None:
         """The loss may still have been finite when the update that followed made a parameter infinite."""
+        self.refuse_not_finite(
+            f"at step {self.run.step}",
+            "Lower the learning rate, or clip gradients; the last checkpoint is from before.",
+        )
+
+    def refuse_not_finite(self, when: str, hint: str) -> None:
+        """Raise RunFailed if a parameter of the model is NaN or infinite ``when`` something has happened."""
         parameters = dict(self.run.model.named_parameters())
         # One answer for all of them: asking for each would wait for the device as often.
         finite = [all_finite(local(one)) for one in parameters.values()]
         if finite and not torch.stack(finite).all():
             name = next(name for name, parameter in parameters.items() if not all_finite(local(parameter)))
             raise RunFailed(
-                f"the model's {name} is not finite at step {self.run.step}.",
-                "Lower the learning rate, or clip gradients; the last checkpoint is from before.",
+                f"the model's {name} is not finite {when}.",
+                hint,
             )
 
     def _any_process(self, flag: bool) -> bool:

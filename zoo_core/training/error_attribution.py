@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from zoo_core.errors import RunFailed, ZooError, one_line
+from zoo_core.errors import RunFailed, ZooError, raised
 
 _LONGEST = 600  # characters of an error of a plugin
 
@@ -20,7 +20,7 @@ def attribute_error(error: BaseException, classes: Mapping[str, type[Any]]) -> s
     ``classes`` are the components of a run by their description. The error belongs to the one in whose package the
     innermost such frame is. Without one, the result is only the error.
     """
-    return _culprit(error, classes) or _raised(error)
+    return _culprit(error, classes) or raised(error, _LONGEST)
 
 
 @contextmanager
@@ -35,20 +35,15 @@ def attributing_errors(classes: Mapping[str, type[Any]], when: str = "") -> Iter
 
 
 def _culprit(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
-    place, raised = "", _raised(error)
+    place, text = "", raised(error, _LONGEST)
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         ours = [name for name, component in classes.items() if _is_of(frame, component)]
         # If a file contains several components, the object whose method this is decides, or the one that called it.
         actor = [name for name in ours if isinstance(frame.f_locals.get("self"), classes[name])]
         place = place or (f"({_short(frame)}, line {line})" if ours else "")
         if actor or len(ours) == 1:
-            return f"{(actor or ours)[0]} raised {raised} {place}"
-    return f"{raised} {place}" if place else ""
-
-
-def _raised(error: BaseException) -> str:
-    text = one_line(str(error), _LONGEST)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+            return f"{(actor or ours)[0]} raised {text} {place}"
+    return f"{text} {place}" if place else ""
 
 
 def _short(frame: FrameType) -> str:

@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zoo_core.checkpoint.digest import StateDigest
 from zoo_core.checkpoint.serialize import describe_type
+from zoo_core.checkpoint.state import TrainerState
 from zoo_core.data.image_output import drawable
 from zoo_core.data.seeding import seed_step
 from zoo_core.dataset import Batch
 from zoo_core.engine.engine import AccelerateEngine
-from zoo_core.errors import RunFailed, one_line
+from zoo_core.errors import RunFailed, raised
 from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.metrics import check_metric
 from zoo_core.training.splits import OnDevice, Splits
-from zoo_core.training.undisturbed import find_modules, undisturbed
+from zoo_core.training.undisturbed import undisturbed
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Evaluator:
     run: Run
     engine: AccelerateEngine
     splits: Splits
+    state: TrainerState
     callbacks: CallbackList
     draws: bool = True
     """Whether previews are still drawn: the first one that fails is the last that is tried."""
@@ -49,7 +52,7 @@ class Evaluator:
         run = self.run
         if not (run.settings.preview_every and self.draws):
             return
-        images, before = None, self._parameters()
+        images, failure, digest = None, "", StateDigest(self.state)
         with undisturbed(self._holders()), self.engine.evaluating(self._holders()):
             seed_step(run.settings.seed, 0, 0, "preview")
             if self.engine.is_rank_zero or self.engine.fsdp:  # no process has a sharded network for itself
@@ -58,13 +61,10 @@ class Evaluator:
                     images = None if batch is None else drawable(run.trainer.preview(batch))
                 except Exception as error:  # of a plugin's code
                     self.draws = False
-                    why = f"the trainer's preview raised {one_line(f'{type(error).__name__}: {error}', 400)}"
-                    if self._parameters() != before:
-                        raise RunFailed(
-                            f"{why}. It had changed the model's parameters and did not put them back.",
-                            "Put them back in `finally:`, or use a copy of the model.",
-                        ) from error
-                    warnings.warn(f"no more previews are drawn in this run: {why}", stacklevel=2)
+                    failure = f"raised {raised(error)}"
+        self._refuse_change(digest, "preview", failure)
+        if failure:
+            warnings.warn(f"no more previews are drawn in this run: the trainer's preview {failure}", stacklevel=2)
         if images is not None:
             self.callbacks.call("zoo_preview", run=run, step=run.step, images=images)
 
@@ -76,11 +76,12 @@ class Evaluator:
         run = self.run
         if not len(getattr(self.splits, split)):
             return {}
-        shared = self.splits.distributed
+        shared, digest = self.splits.distributed, StateDigest(self.state)
         with undisturbed(self._holders()), self.engine.evaluating(self._holders(), shared=shared):
             seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
             given = run.trainer.evaluate(self._on_device(batches), self._on_device(self.splits.train_batches))
-        metrics = {name: _as_float(name, value) for name, value in given.items()}
+        self._refuse_change(digest, "evaluate")
+        metrics = as_metrics(given, f"evaluate of the trainer '{run.recipe.component('trainer')}'")
         self._warn_of_undefined(split, metrics)
         if metrics:
             self.callbacks.call("zoo_evaluated", run=run, step=run.step, metrics=metrics)
@@ -96,10 +97,17 @@ class Evaluator:
             ignored = " It cannot be the best by run.monitor." if monitored else ""
             warnings.warn(f"evaluated on the {split} split at step {self.run.step}, {listed}.{ignored}", stacklevel=2)
 
-    def _parameters(self) -> list[tuple[int, int]]:
-        """What changes if a parameter is replaced or modified: its memory and the count of its modifications."""
-        modules = [] if self.engine.fsdp else find_modules(self._holders())
-        return [(one.data_ptr(), one._version) for module in modules for one in module.parameters(recurse=False)]
+    def _refuse_change(self, digest: StateDigest, method: str, failure: str = "") -> None:
+        """Raise RunFailed if ``method`` of the trainer has changed what is trained, and said nothing about it.
+
+        Its effect on the training would depend on how often the run is measured.
+        """
+        if change := digest.change():
+            before = f"{failure}, having changed" if failure else "changes"
+            raise RunFailed(
+                f"{method} of the trainer '{self.run.recipe.component('trainer')}' {before} {change}.",
+                "Put it back in `finally:`, or change a copy; an attribute such as self._name is no state of the run.",
+            )
 
     def _holders(self) -> list[object]:
         return [self.run.model, *vars(self.run.trainer).values()]
@@ -108,11 +116,30 @@ class Evaluator:
         return OnDevice(batches, self.engine.to_device)
 
 
-def _as_float(name: str, value: Any) -> float:
+def as_metrics(given: Any, source: str) -> dict[str, float]:
+    """What ``source``, an evaluate(), returned as metrics.
+
+    Raises:
+        RunFailed: if it is no mapping from names to numbers.
+    """
+    if not isinstance(given, Mapping):
+        raise RunFailed(
+            f"{source} returns {describe_type(given)}, but should return a mapping from names to numbers.",
+            "Return {} if there is nothing to measure.",
+        )
+    return {name: _as_float(name, value, source) for name, value in given.items()}
+
+
+def _as_float(name: Any, value: Any, source: str) -> float:
     check_metric(name)
     try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
         return float(value)
-    except (TypeError, ValueError) as error:
+    except OverflowError as error:
+        raise RunFailed(f"{source} gives an integer as '{name}' that is too large for a float.") from error
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor of several numbers
         raise RunFailed(
-            f"the trainer's evaluate gives {describe_type(value)} as '{name}', but should give a number."
+            f"{source} gives {describe_type(value)} as '{name}', but should give a number.",
+            "Write for example float(value), or value.mean().item() for a tensor of several numbers.",
         ) from error

@@ -38,7 +38,7 @@ class Loop:
         self.run, self.engine, self.batches, self.splits = run, engine, batches, splits
         self.state, self.callbacks = state, callbacks
         self.metrics = MetricAccumulator(engine.mean)
-        self.evaluator = Evaluator(run, engine, splits, callbacks)
+        self.evaluator = Evaluator(run, engine, splits, state, callbacks)
         self.perform = perform_steps(run, engine)
         self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks)
         batches.stop.check = lambda: bool(run.stopping)

@@ -39,6 +39,12 @@ class MetricAccumulator:
             steps.append(step)
             values.append(metrics.packed)
             return
+        if not isinstance(metrics, Mapping):
+            raise RunFailed(
+                f"the trainer's step returns {describe_type(metrics)}, but should return a mapping from names to "
+                "tensors.",
+                "Return for example {'loss': loss.detach()}.",
+            )
         for name, value in metrics.items():
             if not isinstance(value, Tensor) or value.ndim or name not in self._values:
                 value = self._checked(name, value)

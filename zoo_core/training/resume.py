@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.checkpoint.names import others_in, steps_in
 from zoo_core.checkpoint.serialize import Packed, unpack
-from zoo_core.config.recipe import Recipe
+from zoo_core.config.recipe import Recipe, read_config
+from zoo_core.config.recipe_files import PARTS
 from zoo_core.config.yaml_reader import read_text
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.errors import BadFile, RunFailed, in_yaml, one_line
-from zoo_core.files import set_aside
+from zoo_core.files import set_aside, stat_regular
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.resume_changes import changes, refuse_fewer_steps
@@ -51,6 +55,59 @@ def find_newest(folder: Path) -> Newest | None:
         return Newest(step, state, recipe, dict(unpack(*state[ORIGINS])), damaged)
     except (LookupError, TypeError, ValueError) as error:
         raise BadFile(f"the checkpoint of step {step} is not one of a run: {one_line(repr(error))}.") from error
+
+
+def recipe_of(place: RunFolder) -> Recipe:
+    """The recipe of a run: its ``config.yaml`` or, if that is missing or damaged, the one in its newest checkpoint.
+
+    Raises:
+        BadFile: if ``config.yaml`` is damaged and there is no checkpoint, or if it has an error of syntax, which may be
+            a mistake in a change that somebody wants.
+    """
+    if not (damage := _damage_of(place.config)):
+        try:
+            return read_config(place.config)
+        except BadFile as error:
+            error.hint = "Correct it, or delete it to resume with the settings of the newest checkpoint."
+            raise
+    newest = find_newest(place.checkpoints)
+    if newest is None:
+        raise BadFile(f"{damage}, and the run has no checkpoint, which would state its settings.", "Start a new run.")
+    return newest.recipe
+
+
+def repair_config(engine: AccelerateEngine, place: RunFolder, recipe: Recipe) -> list[str]:
+    """Write ``recipe`` into ``config.yaml`` if that is missing or damaged; a message if it was."""
+    damage = _damage_of(place.config) if engine.is_rank_zero else ""
+    if not damage:
+        return []
+    kept = ""
+    if os.path.lexists(place.config):
+        kept = f" The damaged file is kept as {set_aside(place.config).name}."
+    place.write_config(recipe.as_yaml())
+    return [f"{damage}; it was written again with the settings of the newest checkpoint.{kept}"]
+
+
+def _damage_of(config: Path) -> str:
+    """What is wrong with a ``config.yaml`` that nobody can have written so; "" if nothing is."""
+    try:
+        stat_regular(config)
+        text = config.read_bytes().decode()
+    except BadFile as error:
+        return error.message.removesuffix(".")
+    except (OSError, UnicodeDecodeError) as error:
+        return f"{config} can't be read: {getattr(error, 'strerror', None) or 'it is not text'}"
+    if not text.strip():
+        return f"{config} is empty"
+    if not all(one.isprintable() or one.isspace() for one in text.lstrip("\ufeff")):
+        return f"{config} is damaged: it holds control characters"
+    try:
+        document = read_text(text)
+    except yaml.YAMLError:
+        return ""
+    parts = document if isinstance(document, dict) else ()
+    missing = next((part for part in (*PARTS, "run") if part not in parts), None)
+    return f"{config} is damaged: it has no part '{missing}'" if missing else ""
 
 
 def repair_environment(engine: AccelerateEngine, place: RunFolder, environment: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import pluggy
 
-from zoo_core.config.recipe import read_config
+from zoo_core.config.command_line import resume_command
 from zoo_core.engine.engine import AccelerateEngine, own_settings
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.engine.memory import explain_out_of_memory
@@ -28,7 +28,7 @@ from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
 from zoo_core.training.error_attribution import attribute_error, attributing_errors
 from zoo_core.training.loop import Loop
-from zoo_core.training.resume import find_newest, repair_environment, restore
+from zoo_core.training.resume import find_newest, recipe_of, repair_config, repair_environment, restore
 from zoo_core.training.signals import stops_after, stops_on_signal
 from zoo_core.weights import format as weights_format
 from zoo_core.weights.matching import parameter_names
@@ -118,7 +118,7 @@ def _agree_on_resuming(engine: AccelerateEngine, place: RunFolder, resume: bool)
 
 def _changes(resolved: ResolvedRecipe, place: RunFolder) -> dict[str, tuple[str, str]]:
     """What differs from the settings that the run has had until now."""
-    before = resolve(read_config(place.config), resolved.catalog)
+    before = resolve(recipe_of(place), resolved.catalog)
     return changes(before.recipe, resolved.recipe)
 
 
@@ -150,6 +150,7 @@ def _begin(
         if resume:
             used = {component.entry.plugin for component in resolved.components.values()}
             newest = find_newest(place.checkpoints)
+            notes += repair_config(engine, place, resolved.recipe)
             notes += repair_environment(engine, place, about | (newest.origins if newest else {}))
             changed |= changed_origins(place.read_environment(), about, used, changed)
             refuse_other_origins(changed, place.path, **allowed)
@@ -201,6 +202,10 @@ def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
             with loop.engine.flushing_denormals(), explain_out_of_memory(run):
                 loop.train()
                 run.trainer.finalize()
+                loop.checkpoints.refuse_not_finite(
+                    f"after finalize of the trainer '{run.recipe.component('trainer')}'",
+                    "Before it, the parameters were finite; the last checkpoint holds them.",
+                )
                 if run.step >= run.total_steps:
                     nothing_left_to_save()  # the last checkpoint is on disk
                     loop.evaluator.test()
@@ -223,7 +228,7 @@ def _raise_as_run_failed(error: BaseException, loop: Loop, classes: Mapping[str,
     if loop.engine.process_group.lost(error):
         raise ProcessLost(
             f"another process of the run ended after step {run.step}, and this one cannot continue alone.",
-            f"Its own message says why. Resume from the last checkpoint: zoo run --resume {run.path}",
+            f"Its own message says why. Resume from the last checkpoint: {resume_command(run.path)}",
         ) from error
     if isinstance(error, Exception) and not isinstance(error, ZooError):
         raise RunFailed(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from zoo_core.checkpoint.names import steps_in
+from zoo_core.config.command_line import resume_command
 from zoo_core.engine import shutdown
 from zoo_core.engine.rank import is_rank_zero
 from zoo_core.errors import RunStopped
@@ -101,7 +102,7 @@ def _stopped_in_a_step(run: Run, name: str) -> RunStopped:
     saved = f"step {steps[-1]:,} is saved" if steps else "no step is saved"
     return RunStopped(
         f"{run.name}: stopped by {name} after step {run.step:,}; {saved}.",
-        f"Resume with: zoo run --resume {run.path}",
+        f"Resume with: {resume_command(run.path)}",
     )
 
 

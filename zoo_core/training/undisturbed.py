@@ -6,24 +6,29 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, NoneType
 from typing import Any
 
 import torch
 from torch import nn
 
-from zoo_core.data.seeding import random_state_kept
+from zoo_core.random_state import random_state_kept
+
+_PLAIN = (bool, int, float, str, NoneType)
 
 
 @contextmanager
 def undisturbed(holders: Iterable[object]) -> Iterator[None]:
     """Context after which training continues as if its body had not run.
 
-    Restored are the mode of every module, ``requires_grad`` and ``grad`` of every parameter, the persistent buffers,
-    the random states of torch, NumPy and ``random``, and torch's gradient mode, default type and number of threads.
-    Inside, gradients are set aside, so that a backward pass adds nothing to them.
+    Restored are the mode of every module, ``requires_grad`` and ``grad`` of every parameter, the buffers, plain
+    attributes of the modules of plugins, the random states of torch, NumPy and ``random``, and torch's gradient mode,
+    default type and number of threads. Inside, gradients are set aside, so that a backward pass adds nothing to them.
 
-    Parameters are not copied: an evaluation that exchanges weights has to put them back.
+    A module whose non-persistent buffers have become other in shape, such as a cache that has grown, keeps these and
+    its plain attributes.
+
+    Parameters are not copied: an evaluation that exchanges weights has to put them back (``StateDigest``).
 
     Args:
         holders: the model and what the trainer holds. Modules are also found inside lists, tuples, sets, mappings,
@@ -65,11 +70,14 @@ def find_modules(holders: Iterable[object]) -> Iterator[nn.Module]:
 
 def _inside(one: object) -> list[object]:
     """What an object of a plugin holds; those of libraries hold what they were given, and much else."""
-    library = type(one).__module__.partition(".")[0] in ("torch", "accelerate", "numpy", "builtins", "zoo_core")
-    if library or isinstance(one, type):
+    if _is_of_library(one) or isinstance(one, type):
         return []
     slots = [name for kind in type(one).__mro__ for name in _names(getattr(kind, "__slots__", ()))]
     return [*getattr(one, "__dict__", {}).values(), *(getattr(one, name, None) for name in slots)]
+
+
+def _is_of_library(one: object) -> bool:
+    return type(one).__module__.partition(".")[0] in ("torch", "accelerate", "numpy", "builtins", "zoo_core")
 
 
 def _closure(function: FunctionType) -> Iterator[object]:
@@ -87,12 +95,7 @@ def _keep_modules(modules: list[nn.Module]) -> Iterator[None]:
     modes = [(module, module.training) for module in modules]
     parameters = {id(one): one for module in modules for one in module.parameters(recurse=False)}.values()
     gradients = [(parameter, parameter.requires_grad, parameter.grad) for parameter in parameters]
-    buffers = [
-        (module, name, buffer, buffer.detach().clone())
-        for module in modules
-        for name, buffer in module.named_buffers(recurse=False)
-        if name not in module._non_persistent_buffers_set  # those are caches, which a forward pass may fill
-    ]
+    kept = [_KeptModule(module) for module in modules]
     for parameter, _, _ in gradients:
         parameter.grad = None
     try:
@@ -105,10 +108,38 @@ def _keep_modules(modules: list[nn.Module]) -> Iterator[None]:
                 parameter.requires_grad_(requires_grad)
             parameter.grad = gradient
         with torch.no_grad():
-            for module, name, buffer, copy in buffers:
-                module._buffers[name] = buffer
-                if not torch.equal(buffer, copy):  # its version says nothing: batch normalization does not count it up
-                    buffer.copy_(copy)
+            for one in kept:
+                one.put_back()
+
+
+class _KeptModule:
+    """The buffers of a module, with copies of their values, and its plain attributes."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._buffers = {
+            name: (buffer, buffer.detach().clone()) for name, buffer in module._buffers.items() if buffer is not None
+        }
+        plain = {} if _is_of_library(module) else vars(module)
+        self._plain = {name: value for name, value in plain.items() if isinstance(value, _PLAIN)}
+
+    def put_back(self) -> None:
+        """Put back what has changed: all, or the persistent buffers only if the others have grown."""
+        module = self._module
+        caches = {name: module._buffers.get(name) for name in module._non_persistent_buffers_set}
+        grown = any(
+            buffer is not None and (name not in self._buffers or buffer.shape != self._buffers[name][1].shape)
+            for name, buffer in caches.items()
+        )
+        for name, (buffer, copy) in self._buffers.items():
+            if grown and name in caches:
+                continue
+            module._buffers[name] = buffer
+            # Its version says nothing: batch normalization does not count it up.
+            if not torch.equal(buffer, copy):
+                buffer.copy_(copy)
+        if not grown:
+            vars(module).update(self._plain)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from zoo_core.errors import BadFile, BrokenPlugin, one_line
+from zoo_core.errors import BadFile, BrokenPlugin, one_line, raised
 from zoo_core.registry.weights_index import Entry
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _download_by_plugin(scheme: str, location: str, destination: Path, entry: En
         except Exception as error:
             raise BrokenPlugin(
                 f"weights '{entry.name}': the plugin '{implementation.plugin_name}' could not fetch {location}: "
-                f"{type(error).__name__}: {error}"
+                f"{raised(error)}."
             ) from error
         if result is None:
             continue

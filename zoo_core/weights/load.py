@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from zoo_core.config.command_line import resume_command
 from zoo_core.config.settings import check_keys, read
 from zoo_core.engine.devices import find_device
 from zoo_core.errors import BadFile, BadSetting, UnknownName, one_line
@@ -102,7 +103,7 @@ def _locate(source: str | Path, catalog: Catalog) -> tuple[Path, Entry | None]:
         if not folder.weights.is_file():
             raise BadFile(
                 f"{path} holds no {folder.weights.name}.",
-                f"If its run was interrupted, resume it: zoo run --resume {path}",
+                f"If its run was interrupted, resume it: {resume_command(path)}",
             )
         return folder.weights, None
     if os.path.lexists(path):

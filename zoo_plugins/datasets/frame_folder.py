@@ -17,7 +17,7 @@ from zoo_plugins.datasets import own_files
 from zoo_plugins.datasets.splits import split
 
 _ARRAY_SUFFIXES = (".npy", ".npz")
-_CLIP_SUFFIXES = (".gif", *_ARRAY_SUFFIXES)
+_CLIP_SUFFIXES = (".gif", ".apng", *_ARRAY_SUFFIXES)
 
 
 class FrameFolder(zoo.Dataset):
@@ -77,7 +77,7 @@ class FrameFolder(zoo.Dataset):
             raise zoo.ZooError(
                 f"{folder} contains {len(clips)} clips, {len(usable)} of them with at least {window} frames, but at "
                 f"least 3 such clips are needed: for training, validation and test{_in_brackets(notes)}.",
-                "Put each clip into its own sub-folder, GIF or .npy file, or reduce dataset.frames_in.",
+                self._how_to_find_more(folder, clips),
             )
         if notes:
             warnings.warn(f"frame-folder: {'; '.join(notes)}.", stacklevel=4)
@@ -90,6 +90,20 @@ class FrameFolder(zoo.Dataset):
             )
         self._check_sizes(usable)
         return split(usable, config.validation_fraction, config.test_fraction, config.split_seed)
+
+    def _how_to_find_more(self, folder: Path, clips: list[Clip]) -> str:
+        """What to do if there are too few clips."""
+        used = {file for clip in clips for file in clip.files}
+        entries = sorted(own_files.visible(folder), key=zoo.natural_key)
+        for entry in entries:
+            below = [one for one in own_files.visible(entry) if one.is_dir()] if entry.is_dir() else []
+            if not clips and any(_files_in(one) for one in below):
+                return f"The clips are one level deeper: write for example `dataset.folder={entry}`."
+        inside = [one for entry in entries if entry.is_dir() for one in own_files.visible(entry)]
+        return own_files.how_to_convert(
+            [entry for entry in (*entries, *inside) if entry not in used],
+            "Put each clip into its own sub-folder, GIF or .npy file, or reduce dataset.frames_in.",
+        )
 
     def _check_sizes(self, clips: list[Clip]) -> None:
         if self.config.height and self.config.width:
@@ -161,7 +175,16 @@ def find_clips(folder: Path, config: FrameFolder.Config) -> tuple[list[Clip], li
 
 
 def _may_be_clip(entry: Path) -> bool:
-    return entry.is_dir() or entry.suffix.lower() in _CLIP_SUFFIXES
+    return entry.is_dir() or entry.suffix.lower() in _CLIP_SUFFIXES or _is_animated_png(entry)
+
+
+def _is_animated_png(entry: Path) -> bool:
+    if entry.suffix.lower() != ".png":
+        return False
+    try:
+        return zoo.clip_shape(entry)[0] > 1
+    except zoo.BadFile:  # it is left out, as an image outside a sub-folder is
+        return False
 
 
 def _files_in(folder: Path) -> list[Path]:

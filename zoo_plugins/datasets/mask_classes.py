@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,8 +63,10 @@ class MaskClasses:
         known = {*self.values, self.ignore_index}
         unknown = [[value for value in one.values if value not in known] for one in facts]
         if bad := [(path, values) for path, values in zip(paths, unknown, strict=True) if values]:
-            # Of a few files, the values are mistakes; of most, they are those of the classes.
-            self._refuse(*bad[0], occurring if 2 * len(bad) >= len(paths) else ())
+            # Values of a few files are mistakes; those of most are classes.
+            files = Counter(value for values in unknown for value in values)
+            of_most = 2 * len(bad) >= len(paths) and all(4 * count >= len(paths) for count in files.values())
+            self._refuse(*bad[0], occurring if of_most else ())
         classes = [value for value in self.values if value != self.ignore_index]
         present = [self.values.index(value) for value in classes if value in occurring]
         ignored = self.ignore_index in occurring
@@ -75,7 +78,9 @@ class MaskClasses:
                 self._suggest(occurring) or "Write `dataset.ignore_index=…` if another value is to be ignored.",
             )
         if not ignored:
-            return []
+            one = f"all masks contain class {present[0]} only" if len(present) == 1 else ""
+            return [one] if one else []
+        self._refuse_two_codings(paths, facts)
         notes = []
         absent = [str(self.values.index(value)) for value in classes if value not in occurring]
         if absent:  # perhaps the ignored value is meant to be one of them
@@ -91,6 +96,23 @@ class MaskClasses:
         if few:  # perhaps they were saved by another program, in which the ignored value is a class
             notes.append(f"{len(few)} of {len(paths)} masks contain ignored pixels and at most one class ({few[0]}, …)")
         return notes
+
+    def _refuse_two_codings(self, paths: Sequence[Path], facts: Sequence[zoo.MaskFacts]) -> None:
+        """Refuse masks of 0 and 255 beside masks of 0 and 1: no mask that has ignored pixels has two classes as well.
+
+        A few masks may have ignored pixels and one class only.
+        """
+        ignoring = [(path, one) for path, one in zip(paths, facts, strict=True) if self.ignore_index in one.values]
+        others = [(path, one) for path, one in zip(paths, facts, strict=True) if self.ignore_index not in one.values]
+        several = [(path, one) for path, one in others if len(one.values) > 1]
+        binary = [(path, one) for path, one in ignoring if len(one.values) == 2]
+        if several and 10 * len(binary) >= len(paths) and all(len(one.values) < 3 for _, one in ignoring):
+            (first, one), (second, other) = several[0], binary[0]
+            raise zoo.BadFile(
+                f"the masks have two codings: {first} contains {_and(one.values)}, and {second} contains "
+                f"{_and(other.values)}, where {self.ignore_index} is ignored.",
+                "Save all masks with the same values; for others than 0, 1, …, set dataset.class_values.",
+            )
 
     def _refuse(self, path: Path, unknown: list[int], occurring: Sequence[int]) -> None:
         first, last = self.values[0], self.values[-1]
@@ -112,3 +134,11 @@ class MaskClasses:
         words = [f"dataset.num_classes={len(values)}"] * (len(values) != len(self.values))
         words += [f"dataset.class_values={str(values).replace(' ', '')}"] * (values != list(range(len(values))))
         return f"If they are the classes in this order, write `{' '.join(words)}`." if words else None
+
+
+def _and(values: Sequence[int]) -> str:
+    """The first few values, as in a sentence."""
+    shown = list(map(str, values[:5]))
+    if len(values) > 5:
+        return f"{', '.join(shown)}, …"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

@@ -72,12 +72,14 @@ class MaskFolder(zoo.Dataset):
     def _split(self) -> tuple[list[Pair], list[Pair], list[Pair]]:
         config = self.config
         folder = Path(config.folder).expanduser()
-        pairs, notes = find_pairs(folder)
+        pairs, notes, rest = find_pairs(folder)
         if len(pairs) < 3:
             raise zoo.ZooError(
                 f"{folder} contains {len(pairs)} pairs of image and mask, but at least 3 are needed: for training, "
                 f"validation and test{f' ({notes[0]})' if notes else ''}.",
-                "Put PNG or JPEG images into `images`, and PNG masks with the same names into `masks`.",
+                own_files.how_to_convert(
+                    rest, "Put PNG or JPEG images into `images`, and PNG masks with the same names into `masks`."
+                ),
             )
         notes += _check(pairs, config)
         if notes:
@@ -113,8 +115,8 @@ def resize(image: Tensor, mask: Tensor, height: int, width: int) -> dict[str, Te
     return {"image": image, "mask": mask}
 
 
-def find_pairs(folder: Path) -> tuple[list[Pair], list[str]]:
-    """Images and masks of the same name, in natural order, and a note on the files that are left out, if any.
+def find_pairs(folder: Path) -> tuple[list[Pair], list[str], list[Path]]:
+    """Images and masks of the same name, in natural order, a note on the files that are left out, if any, and those.
 
     Raises:
         zoo.ZooError: if a folder can't be read, or an image or a mask is missing.
@@ -122,13 +124,17 @@ def find_pairs(folder: Path) -> tuple[list[Pair], list[str]]:
     images, masks = (_by_name(folder / name) for name in ("images", "masks"))
     found = {"images": images, "masks": masks}
     rest = {name: own_files.left_out(folder / name, files.values()) for name, files in found.items()}
+    all_left_out = [entry for entries in rest.values() for entry in entries]
     notes = [f"left out of {name}: {own_files.counted(entries)}" for name, entries in rest.items() if entries]
     if images or masks:
-        _refuse_unpaired(folder, images, masks, notes)
-    return [(path, masks[name]) for name, path in images.items()], ["; ".join(notes)] if notes else []
+        _refuse_unpaired(folder, images, masks, notes, all_left_out)
+    pairs = [(path, masks[name]) for name, path in images.items()]
+    return pairs, ["; ".join(notes)] if notes else [], all_left_out
 
 
-def _refuse_unpaired(folder: Path, images: dict[str, Path], masks: dict[str, Path], notes: list[str]) -> None:
+def _refuse_unpaired(
+    folder: Path, images: dict[str, Path], masks: dict[str, Path], notes: list[str], rest: list[Path]
+) -> None:
     lacking = []
     for files, others, missing in ((images, masks, "mask"), (masks, images, "image")):
         unpaired = [path for name, path in files.items() if name not in others]
@@ -139,7 +145,9 @@ def _refuse_unpaired(folder: Path, images: dict[str, Path], masks: dict[str, Pat
         left_out = f" ({'; '.join(notes)})" if notes else ""
         raise zoo.ZooError(
             f"{'; '.join(lacking)}{left_out}.",
-            "An image and its mask have the same name without the suffix, also in upper and lower case.",
+            own_files.how_to_convert(
+                rest, "An image and its mask have the same name without the suffix, also in upper and lower case."
+            ),
         )
 
 
@@ -180,6 +188,7 @@ def _check(pairs: Sequence[Pair], config: MaskFolder.Config) -> list[str]:
                 f"{expected.width}.",
                 "Give a mask of the same size as its image.",
             )
+        _refuse_unclear_orientation(image, found, mask, expected)
         first = image_facts[0]
         if not resized and (found.height, found.width) != (first.height, first.width):
             raise zoo.ZooError(
@@ -189,6 +198,21 @@ def _check(pairs: Sequence[Pair], config: MaskFolder.Config) -> list[str]:
     own_files.check_depth(images, image_facts, config.max_value)
     notes = own_files.conversions(images, image_facts, _channels(config))
     return notes + _classes(config).check(masks, mask_facts)
+
+
+def _refuse_unclear_orientation(image: Path, found: zoo.ImageFacts, mask: Path, expected: zoo.MaskFacts) -> None:
+    """Refuse a pair of which one is rotated or mirrored on reading, unless the sizes say that they fit then."""
+    if found.orientation == expected.orientation:
+        return
+    transposed = found.orientation > 4 or expected.orientation > 4
+    if transposed and found.height != found.width:
+        return
+    turned, other = (image, mask) if found.orientation != 1 else (mask, image)
+    number = found.orientation if turned is image else expected.orientation
+    raise zoo.BadFile(
+        f"{turned} has the EXIF orientation {number}, by which it is turned on reading, and {other} has another.",
+        "Save both upright, without an orientation, and check that the mask lies on its image.",
+    )
 
 
 def _channels(config: MaskFolder.Config) -> int:

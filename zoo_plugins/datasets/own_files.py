@@ -9,7 +9,8 @@ from pathlib import Path
 import zoo_core as zoo
 
 MAX_16_BIT = 65535
-_DARK = 4096
+_FEW_BITS = 2**14  # values below are those of a camera with 14 bits or less, or of dark images
+_DARK = 2**12
 _SHOWN = 3
 
 
@@ -40,8 +41,23 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
+_IMAGES = (".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".jxl", ".exr", ".tga")
+_VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
+
+
+def how_to_convert(entries: Sequence[Path], otherwise: str) -> str:
+    """What to do about entries that were left out, if they are images or videos of formats that are not read."""
+    endings = {entry.suffix.lower() for entry in entries if not entry.is_dir()}
+    images, videos = sorted(endings.intersection(_IMAGES)), sorted(endings.intersection(_VIDEOS))
+    if images:
+        return f"Convert the files ending in {' and '.join(images)} to PNG."
+    if videos:
+        return f"Save the frames of the files ending in {' and '.join(videos)} as PNG, a sub-folder for each."
+    return otherwise
+
+
 def check_depth(files: Sequence[Path], facts: Sequence[zoo.ImageFacts], max_value: int | None) -> None:
-    """Refuse images of 16 bits that are all so dark that their values must have fewer bits.
+    """Refuse images of 16 bits, all or some of which are so dark that their values must have fewer bits.
 
     Raises:
         zoo.BadFile: the message names a file.
@@ -50,11 +66,21 @@ def check_depth(files: Sequence[Path], facts: Sequence[zoo.ImageFacts], max_valu
     if not deep:
         return
     brightest, file = max(deep, key=lambda one: one[0])
-    if max_value is None and 0 < brightest < _DARK:
+    if max_value is None and 0 < brightest < _FEW_BITS:
         raise zoo.BadFile(
             f"the values of all images of 16 bits end at {brightest} (in {file}): with {MAX_16_BIT} as white they "
             "would be nearly black.",
             f"Set the value of white, for example `dataset.max_value={max(255, 2 ** brightest.bit_length() - 1)}`.",
+        )
+    few = [one for one in deep if 0 < one[0] < _FEW_BITS]
+    dark = [one for one in few if one[0] < _DARK]
+    if max_value is None and (dark or 2 * len(few) >= len(deep)):
+        darkest, dark_file = min(dark or few, key=lambda one: one[0])
+        raise zoo.BadFile(
+            f"the images of 16 bits have different depths: the values of {dark_file} end at {darkest}, and those of "
+            f"{file} at {brightest}.",
+            f"Scale all of them to 0..{MAX_16_BIT}; or, if that is white in all, write "
+            f"`dataset.max_value={MAX_16_BIT}`.",
         )
     if max_value is not None and brightest > max_value:
         raise zoo.BadFile(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -170,6 +172,43 @@ def test_an_error_in_a_registry_file_contains_the_file_and_the_line(
 )
 def test_a_usage_error_of_other_commands_has_a_hint(zoo: Zoo, arguments: list[str], message: str, hint: str) -> None:
     assert_usage_error(zoo(*arguments), message, hint)
+
+
+REGISTRY = """
+recipes:
+  mine:
+    extends: digit-classifier-mnist
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", "mine"], "Train it first: zoo run mine --registry mine.yaml"),
+        (["verify-resume", "mine", "run.stepz=3"], "run.stepz: recipe 'mine' has no such setting"),
+        (["check", "mine", "run.stepz=3"], "run.stepz: recipe 'mine' has no such setting"),
+        (["check", "mine", "digit-classifier"], "'digit-classifier' is no override"),
+        (["weights", "publish", ".", "--license", "MIT"], "has no config.yaml|holds no|is not"),
+        (["weights", "convert", "a.pt", "--model", "digit-classifier", "-o", "b.safetensors"], "a.pt"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_every_command_that_looks_up_names_accepts_a_registry(
+    zoo: Zoo, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "mine.yaml").write_text(REGISTRY)
+    result = zoo(*arguments, "--registry", "mine.yaml")
+    assert result.code == 2
+    assert re.search(message, result.err)
+    assert os.environ.get("ZOO_REGISTRY_FILES", "") == ""
+
+
+def test_a_name_with_a_line_break_makes_no_third_line(zoo: Zoo) -> None:
+    for arguments in (["run", "a\nb"], ["run", "digit-classifier-mnist", "a\nb=3"], ["info", "a\x1b[31mb"], ["ru\nn"]):
+        result = zoo(*arguments)
+        assert result.code == 2
+        assert len(result.err.splitlines()) <= 2
+        assert "\x1b" not in result.err
 
 
 def test_an_existing_folder_is_not_modified(zoo: Zoo, tmp_path: Path) -> None:

@@ -354,6 +354,14 @@ def test_a_metric_within_the_tolerance_agrees(zoo: Zoo, run: Path) -> None:
     assert zoo("eval", path, "--tolerance", "0.05").code == 0
 
 
+def test_an_evaluation_on_other_data_states_no_match(zoo: Zoo, run: Path) -> None:
+    result = zoo("eval", run, "dataset.count=40")
+    assert result.code == 1
+    assert "match" not in result.out
+    assert "agree" not in result.out
+    assert result.out.endswith("the stated metrics are of other data, so they cannot be compared.\n")
+
+
 def test_reproduce_trains_again_and_agrees_exactly(zoo: Zoo, run: Path) -> None:
     result = zoo("reproduce", run, "--tolerance", "0", "--folder", "again")
     assert result.code == 0

@@ -104,7 +104,7 @@ def test_a_bilevel_image_is_0_and_1(tmp_path):
     assert zoo.read_image(path, 1).tolist() == [[[0.0, 1.0, 0.0]]]
 
 
-@pytest.mark.parametrize("brightest", [65535, 4096, 0])
+@pytest.mark.parametrize("brightest", [65535, 16384, 0])
 def test_sixteen_bit_values_are_divided_by_65535(tmp_path, brightest):
     path = save_image(tmp_path / "a.png", np.array([[0, brightest]], dtype=np.uint16))
     with Image.open(path) as image:
@@ -114,7 +114,10 @@ def test_sixteen_bit_values_are_divided_by_65535(tmp_path, brightest):
     torch.testing.assert_close(zoo.read_frames(tmp_path, 3)[0], expected)
 
 
-@pytest.mark.parametrize(("brightest", "white"), [(4095, 4095), (3808, 4095), (1000, 1023), (200, 255), (1, 255)])
+@pytest.mark.parametrize(
+    ("brightest", "white"),
+    [(16383, 16383), (9000, 16383), (4095, 4095), (3808, 4095), (1000, 1023), (200, 255), (1, 255)],
+)
 def test_sixteen_bit_files_of_fewer_bits_need_the_value_of_white(tmp_path, brightest, white):
     path = save_image(tmp_path / "a.png", np.array([[0, brightest]], dtype=np.uint16))
     for read in (lambda: zoo.read_image(path, 3), lambda: zoo.read_frames(tmp_path, 3)):
@@ -557,3 +560,26 @@ def test_an_array_of_one_color_image_is_no_clip(tmp_path):
     np.save(tmp_path / "image.npy", np.zeros((40, 32, 3), np.uint8))
     with pytest.raises(BadFile, match="one image with colors and no clip"):
         zoo.read_frames(tmp_path / "image.npy", 3)
+
+
+@pytest.mark.parametrize("read", [lambda path: zoo.read_image(path, 1), lambda path: zoo.check_images([path])])
+def test_an_array_of_bytes_that_are_0_and_1_is_no_image(tmp_path, read):
+    path = tmp_path / "a.npy"
+    np.save(path, np.eye(2, dtype=np.uint8)[..., None])  # (H, W, C), and (T, H, W) as well
+    with pytest.raises(BadFile, match=r"a\.npy holds uint8 values of 0 and 1 only") as error:
+        read(path)
+    assert error.value.hint == "Save it as bool, or multiply its values by 255."
+
+
+@pytest.mark.parametrize("values", [[[0, 0]], [[0, 2]], [[True, False]], [[0.0, 1.0]]])
+def test_other_arrays_are_images(tmp_path, values):
+    array = np.array(values)
+    np.save(tmp_path / "a.npy", array.astype(np.uint8) if array.dtype == np.int64 else array)
+    assert zoo.read_image(tmp_path / "a.npy", 1).shape == (1, 1, 2)
+
+
+def test_a_clip_whose_first_frame_is_dark_is_a_clip(tmp_path):
+    clip = np.zeros((3, 4, 4), dtype=np.uint8)
+    clip[0, 0, 0], clip[2] = 1, 200
+    np.save(tmp_path / "a.npy", clip)
+    assert zoo.check_images([tmp_path / "a.npy"])[0].frames == 3

@@ -32,9 +32,20 @@ from zoo_core.training.runner import run_recipe
 SOON = 5  # seconds
 
 
+before: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _known_before():
+    """Workers of an earlier test may live on until Python collects the garbage that refers to them."""
+    before.clear()
+    before.update(child.pid for child in multiprocessing.active_children())
+
+
 def workers():
-    """The loader workers of this process."""
-    children = [psutil.Process(child.pid) for child in multiprocessing.active_children()]
+    """The loader workers that this process has started in this test."""
+    started = [child.pid for child in multiprocessing.active_children() if child.pid not in before]
+    children = [psutil.Process(pid) for pid in started]
     return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
 
 

@@ -123,6 +123,28 @@ class Plugin:
         registry.trainer("not-finite", f"{__name__}:NotFinite", summary="Evaluates to NaN")
 
 
+@pytest.mark.parametrize("text", [b"a note", b"{", b"\n\nx", b"a note\n", b"\xff"])
+def test_text_that_another_program_appends_spoils_no_line_of_the_run(whole, tmp_path, text):
+    class Append:
+        @zoo.hookimpl
+        def zoo_step_finished(self, run, step):
+            if step in (7, 17):
+                with run.folder.metrics.open("ab") as file:
+                    file.write(text)
+
+    tiny.train(tmp_path / "run", callbacks=(Append(),))
+    lines = (tmp_path / "run" / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    foreign = {*text.splitlines(keepends=True), text.splitlines()[-1] + b"\n"}
+    assert [line for line in lines if line not in foreign] == whole
+
+
+def test_text_that_another_program_has_appended_to_a_stopped_run_spoils_no_line(whole, stopped):
+    with stopped.open("ab") as file:
+        file.write(b"a note")
+    resume(stopped)
+    assert stopped.read_bytes().splitlines(keepends=True) == whole
+
+
 def test_metrics_that_are_not_finite_are_null(tmp_path, monkeypatch):
     monkeypatch.setattr(tiny, "LineTrainer", NotFinite)
     with pytest.warns(UserWarning, match="error is nan, score is -inf"):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
+import zoo_core as zoo
 from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName
 from zoo_core.registry.registry import Entry, Registry
 
@@ -114,6 +119,40 @@ def test_a_name_registered_twice_by_one_plugin_is_refused(registry: Registry) ->
         registry.dataset("cats", "collections:deque", summary="Cats")
         with pytest.raises(BrokenPlugin, match="plugin 'twin' registers the dataset 'cats' twice"):
             registry.dataset("cats", "collections:deque", summary="Cats")
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({"summary": "A", "licence": "MIT"}, "registers a model with licence=…, which registry.model does not know."),
+        ({"summary": "A", "url": "x"}, "registers a model with url=…, which registry.model does not know."),
+        ({}, "registers the model 'a' without a summary."),
+        ({"summary": "A", "license": None}, "registers a model with a license that is a NoneType"),
+        ({"summary": "A", "paper": 2017}, "registers a model with a paper that is a int"),
+    ],
+)
+def test_what_is_said_of_a_component_is_checked(registry: Registry, about: dict[str, Any], message: str) -> None:
+    with registry.owned_by("gans"), pytest.raises(BrokenPlugin, match=f"^plugin 'gans' {message}") as raised:
+        registry.model("a", "package.module:A", **about)
+    assert ("Did you mean 'license'?" in str(raised.value)) == ("licence" in about)
+
+
+def test_a_class_that_lacks_a_method_is_refused_with_its_name(registry: Registry) -> None:
+    with registry.owned_by("gans"):
+        registry.dataset("half", f"{__name__}:HalfADataset", summary="Has no test examples")
+    sys.modules[__name__] = sys.modules.get(__name__, ModuleType(__name__))
+    sys.modules[__name__].HalfADataset = HalfADataset  # type: ignore[attr-defined]
+    with pytest.raises(BrokenPlugin, match=r"dataset 'gans/half': '.*:HalfADataset' does not define test\."):
+        registry.find("dataset", "half").load()
+
+
+class HalfADataset(zoo.Dataset):
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        pass
+
+    def train(self) -> zoo.Examples:
+        return zoo.InMemory()
 
 
 def test_a_class_is_imported_when_it_is_loaded(registry: Registry) -> None:

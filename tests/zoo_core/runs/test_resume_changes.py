@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -219,8 +220,17 @@ def test_changed_code_is_refused_unless_it_is_allowed():
         BadSetting, match=r"plugin 'kit' has changed: it was zoo-kit 1.0 and is now zoo-kit 1.1"
     ) as error:
         refuse_other_origins(changed, Path("runs/a"), data=True, code=False)
-    assert "zoo run --resume runs/a --allow-changed-code" in (error.value.hint or "")
+    assert "zoo run --resume runs/a --allow-changed-data --allow-changed-code" in (error.value.hint or "")
     refuse_other_origins(changed, Path("runs/a"), data=False, code=True)
+
+
+def test_the_command_that_continues_anyway_has_the_settings_that_were_given():
+    changed = {"run.steps": ("30", "40"), "run.monitor": ("''", "'-an error'"), "data.fingerprint": ("a", "b")}
+    with pytest.raises(BadSetting) as error:
+        refuse_other_origins(changed, Path("runs/a"), data=False, code=False)
+    command = (error.value.hint or "").partition("continue anyway: ")[2]
+    expected = ["zoo", "run", "--resume", "runs/a", "--allow-changed-data", "run.steps=40", "run.monitor='-an error'"]
+    assert shlex.split(command) == expected
 
 
 def test_fewer_steps_than_are_done_are_refused(stopped):

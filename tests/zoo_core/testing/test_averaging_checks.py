@@ -6,7 +6,7 @@ import pytest
 import uneven_plugin
 from repository import HELPERS
 
-from zoo_core.config.layers import PLUGIN_FILES
+from zoo_core.config.command_line import PLUGIN_FILES
 from zoo_core.registry.catalog import Catalog
 from zoo_core.testing.averaging_checks import (
     metrics_do_not_depend_on_the_batch_size,

@@ -10,7 +10,7 @@ import broken_promises
 import pytest
 import tiny
 
-from zoo_core.errors import UnknownName
+from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.registry.catalog import Catalog
 from zoo_core.testing import cases, conformance
 from zoo_core.testing.collect import all_checks
@@ -66,8 +66,9 @@ def test_a_correct_component_passes(catalog):
         ("with-attached", "step-returns-detached-scalars", "'extra' is not detached from the graph"),
         ("with-tall", "step-returns-detached-scalars", "'extra' has shape (2,)"),
         ("with-thaws", "step-keeps-frozen-parameters", "'layers.0.weight' is frozen, but changes"),
-        ("with-learnsfromtests", "measuring-does-not-change-training", "model.layers.0.bias differs after a training"),
-        ("with-countstests", "measuring-does-not-change-training", "differs after a training with evaluations"),
+        ("with-learnsfromtests", "measuring-does-not-change-training", "changes the model's layers.2.bias"),
+        ("with-countstests", "measuring-does-not-change-training", "changes self.schedule (last_epoch) from 2 to 3"),
+        ("with-rememberstests", "measuring-does-not-change-training", "differs after a training with evaluations"),
         ("with-unseeded", "same-seed-gives-same-weights", "differs between two runs with the same seed"),
         ("with-forgetful", "stop-and-resume-is-bit-identical", "between the resumed and the uninterrupted run"),
         (
@@ -173,3 +174,17 @@ def test_conformance_creates_a_test_for_each_check():
     test = conformance("digit-classifier")
     (mark,) = test.pytestmark
     assert [str(case) for case in mark.args[1]][:1] == ["model-classifier/digit-classifier-every-setting-is-documented"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("with-kepttrainer", ["with-idle"], "'with-idle' is no override: the checks are those of one name"),
+        ("with-kepttrainer", ["run.stepz=3"], r"run\.stepz: recipe 'with-kepttrainer' has no such setting"),
+        ("with-kepttrainer", ["steps=3"], "a recipe has no setting 'steps'"),
+        ("line", ["run.steps=3"], "'run.steps=3' does not apply: 'line' is checked with its default settings"),
+    ],
+)
+def test_overrides_that_suit_no_recipe_are_refused_once_and_not_in_every_check(catalog, name, words, message):
+    with pytest.raises(BadSetting, match=message):
+        cases(name, words, catalog)

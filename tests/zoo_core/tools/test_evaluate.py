@@ -97,6 +97,7 @@ def test_metrics_of_another_dataset_never_match(run):
     assert not comparison.same_data
     assert not comparison.match
     assert comparison.mismatches == []  # the test examples happen to be the same
+    assert {row["match"] for row in comparison.rows()} == {None}
 
 
 def test_the_tolerance_is_relative_to_the_expected_value():

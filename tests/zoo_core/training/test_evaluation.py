@@ -92,6 +92,130 @@ def test_evaluations_without_validation_examples_are_refused_before_the_first_st
     assert not (tmp_path / "run").exists()
 
 
+def weights_of(trainer):
+    return trainer.engine.unwrap(trainer.model).layers[0].weight
+
+
+def exchange_parameter(trainer):
+    layer = trainer.engine.unwrap(trainer.model).layers[0]
+    layer.weight = torch.nn.Parameter(layer.weight.detach().clone())
+
+
+CHANGES = {
+    "parameter": (lambda trainer: weights_of(trainer).data.mul_(2), r"changes the model's layers\.0\.weight"),
+    "order": (lambda trainer: weights_of(trainer).data.copy_(weights_of(trainer).flip(0)), r"layers\.0\.weight"),
+    "identity": (exchange_parameter, r"layers\.0\.weight, which is another tensor than the optimizer has"),
+    "average": (lambda trainer: trainer.average.module.layers[2].bias.data.add_(1), r"self\.average \(module\.layers"),
+    "optimizer": (lambda trainer: trainer.optimizer.param_groups[0].update(lr=0.5), r"self\.optimizer \(param_groups"),
+    "moments": (
+        lambda trainer: trainer.optimizer.state.clear(),
+        r"self\.optimizer \(state\) from \d+ values to 0 ",
+    ),
+    "schedule": (lambda trainer: trainer.schedule.step(), r"self\.(optimizer|schedule) \("),
+    "counter": (lambda trainer: setattr(trainer, "done", 100), r"changes self\.done from 1 to 100"),
+    "tensor": (lambda trainer: trainer.drawn.add_(1), r"changes self\.drawn\."),
+    "text": (lambda trainer: setattr(trainer, "phase", "late"), r"changes self\.phase from 'early' to 'late'"),
+    "list": (lambda trainer: trainer.seen.append(0.5), r"changes self\.seen from 1 values to 2 values"),
+    "nested": (lambda trainer: trainer.best.update(step=4), r"changes self\.best \(step\) from null to 4"),
+    "new": (lambda trainer: setattr(trainer, "later", 1.5), r"changes self\.later from nothing to 1\.5"),
+    "gone": (lambda trainer: delattr(trainer, "phase"), r"changes self\.phase from 'early' to nothing"),
+}
+
+
+def changing(method, change):
+    """A trainer whose evaluate or preview changes something."""
+
+    class Changing(tiny.LineTrainer):
+        def setup(self, model, engine):
+            super().setup(model, engine)
+            self.phase, self.seen, self.best, self._calls = "early", [0.1], {"step": None}, 0
+
+        def evaluate(self, batches, train_batches):
+            metrics = super().evaluate(batches, train_batches)
+            if method == "evaluate":
+                change(self)
+            return metrics
+
+        def preview(self, batch):
+            if method == "preview":
+                change(self)
+            return super().preview(batch)
+
+    return Changing
+
+
+@pytest.mark.parametrize("method", ["evaluate", "preview"])
+@pytest.mark.parametrize("name", CHANGES)
+def test_measuring_that_changes_the_state_ends_the_run_with_what_it_changes(tmp_path, monkeypatch, name, method):
+    change, expected = CHANGES[name]
+    monkeypatch.setattr(tiny, "LineTrainer", changing(method, change))
+    every = f"run.{method}_every=1"
+    with pytest.raises(zoo.RunFailed, match=rf"^{method} of the trainer 'line' .*{expected}") as error:
+        tiny.train(tmp_path / "run", "run.steps=4", "run.preview_every=0", every)
+    assert len(str(error.value).splitlines()) == 2
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_the_evaluation_after_the_last_step_must_not_change_what_is_published(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny, "LineTrainer", changing("evaluate", CHANGES["parameter"][0]))
+    with pytest.raises(zoo.RunFailed, match="evaluate of the trainer 'line' changes the model's layers"):
+        tiny.train(tmp_path / "run", "run.steps=4", "run.preview_every=0")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, r"returns None, but should return a mapping"),
+        ([0.5], r"returns a list, but should return a mapping"),
+        (0.5, r"returns a float, but should return a mapping"),
+        ({"error": 10**400}, r"gives an integer as 'error' that is too large"),
+        ({"error": "0.5"}, r"gives a str as 'error', but should give a number"),
+        ({"error": None}, r"gives None as 'error', but should give a number"),
+        ({"error": torch.ones(2)}, r"gives a tensor \(2,\) as 'error', but should give a number"),
+        ({"error": 1j}, r"gives a complex as 'error', but should give a number"),
+    ],
+)
+def test_what_is_no_metric_is_refused_with_the_name_of_the_trainer(tmp_path, monkeypatch, given, expected):
+    monkeypatch.setattr(tiny.LineTrainer, "evaluate", lambda *_: given)
+    with pytest.raises(zoo.RunFailed, match=rf"^evaluate of the trainer 'line' {expected}"):
+        tiny.train(tmp_path / "run", "run.steps=2")
+
+
+@pytest.mark.parametrize("given", [None, [0.5], torch.ones(())])
+def test_a_step_that_returns_no_mapping_is_refused(tmp_path, monkeypatch, given):
+    monkeypatch.setattr(tiny.LineTrainer, "step", lambda *_: given)
+    with pytest.raises(zoo.RunFailed, match=r"^the trainer's step returns .*, but should return a mapping"):
+        tiny.train(tmp_path / "run", "run.steps=2")
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_finalize_that_makes_weights_infinite_is_named(tmp_path, monkeypatch, value):
+    monkeypatch.setattr(tiny.LineTrainer, "finalize", lambda trainer: weights_of(trainer).data.fill_(value))
+    expected = r"the model's layers\.0\.weight is not finite after finalize of the trainer 'line'"
+    with pytest.raises(zoo.RunFailed, match=expected):
+        tiny.train(tmp_path / "run", "run.steps=2")
+
+
+def exchange_and_put_back(trainer):
+    """As evaluations with averaged weights do it, with something of the trainer's own that is no state."""
+    model = trainer.engine.unwrap(trainer.model)
+    kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.load_state_dict(trainer.average.module.state_dict())
+    trainer._calls += 1
+    trainer.seen[0] += 1
+    trainer.seen[0] = 0.1
+    for parameter, name in ((one, name) for name, one in model.named_parameters()):
+        parameter.data = kept[name]
+    model.load_state_dict(kept)
+
+
+def test_what_is_put_back_is_no_change(tmp_path, monkeypatch):
+    plain = tiny.train(tmp_path / "plain", "run.steps=4")
+    monkeypatch.setattr(tiny, "LineTrainer", changing("evaluate", exchange_and_put_back))
+    exchanged = tiny.train(tmp_path / "run", "run.steps=4", "run.evaluate_every=1")
+    assert all(tensor.equal(exchanged.model.state_dict()[name]) for name, tensor in plain.model.state_dict().items())
+
+
 class LeavesOtherWeights(tiny.LineTrainer):
     def preview(self, batch):
         with torch.no_grad():
@@ -102,7 +226,7 @@ class LeavesOtherWeights(tiny.LineTrainer):
 def test_a_preview_that_fails_with_other_weights_in_the_model_ends_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(tiny, "LineTrainer", LeavesOtherWeights)
     with pytest.raises(
-        zoo.RunFailed, match=r"raised ValueError: no preview of this\. It had changed the model's parameters"
+        zoo.RunFailed, match=r"raised ValueError: no preview of this, having changed the model's layers\.0\.weight"
     ):
         tiny.train(tmp_path / "run")
 

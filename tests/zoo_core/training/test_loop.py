@@ -52,7 +52,7 @@ def test_a_preview_that_cannot_be_drawn_costs_a_run_nothing_but_its_pictures(tmp
     ("words", "problem"),
     [
         ("trainer.says=step", "the metric name 'step' is reserved in metrics.jsonl"),
-        ("trainer.metric=text", "the trainer's evaluate gives a str as 'error', but should give a number"),
+        ("trainer.metric=text", "evaluate of the trainer 'line' gives a str as 'error', but should give a number"),
     ],
 )
 def test_what_a_trainer_reports_by_mistake_is_named(tmp_path, words, problem):

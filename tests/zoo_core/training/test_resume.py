@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
+from pathlib import Path
 
 import pytest
 import tiny
@@ -14,6 +16,9 @@ from zoo_core.config.recipe import read_config
 from zoo_core.errors import BadFile, BadSetting
 from zoo_core.loggers import standard
 from zoo_core.registry.resolve import resolve
+from zoo_core.runs.folder import RunFolder
+from zoo_core.runs.paths import run_called
+from zoo_core.training.resume import recipe_of
 from zoo_core.training.runner import run_recipe
 from zoo_core.weights.load import load
 
@@ -171,7 +176,7 @@ def resume(folder, *words):
     """Resume the run, and return what it warns of."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        resolved = resolve(read_config(folder / "config.yaml").with_overrides(words), tiny.catalog())
+        resolved = resolve(recipe_of(RunFolder(folder)).with_overrides(words), tiny.catalog())
         run_recipe(resolved, standard(), folder, resume=True)
     messages = [str(one.message) for one in caught]
     assert all("\n" not in message for message in messages)
@@ -209,6 +214,94 @@ def test_a_damaged_environment_does_not_block_a_resume(whole, stopped, content):
     assert json.loads(path.read_text())["data"] == before["data"]
     assert (stopped / "environment.json.damaged").is_symlink() == (content == "loop")
     assert ("kept as environment.json.damaged" in message) == (content is not None)
+
+
+DAMAGED = [
+    None,
+    b"",
+    b" \n\n",
+    b"\0" * 400,
+    b"\xff\xfe\x00r",
+    b"\x1b[0m recipe: x",
+    b"rec",
+    b"- a\n- b\n",
+    "cut",
+    "folder",
+    "loop",
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_run_with_a_damaged_config_is_resumed_with_the_settings_of_its_checkpoint(whole, stopped, content):
+    path = stopped / "config.yaml"
+    before = path.read_text()
+    path.unlink()
+    if content == "folder":
+        path.mkdir()
+    elif content == "loop":
+        path.symlink_to(path)
+    elif content == "cut":
+        path.write_text(before[: before.index("trainer:")])
+    elif content is not None:
+        path.write_bytes(content)
+    (message,) = resume(stopped)
+    assert "config.yaml" in message
+    assert "it was written again with the settings of the newest checkpoint." in message
+    assert result_of(stopped) == whole
+    assert path.read_text() == before
+    kept = stopped / "config.yaml.damaged"
+    assert ("kept as config.yaml.damaged" in message) == (content is not None) == (kept.is_symlink() or kept.exists())
+    if isinstance(content, bytes):
+        assert kept.read_bytes() == content
+
+
+def test_a_damaged_config_does_not_hide_that_other_settings_are_asked_for(stopped):
+    (stopped / "config.yaml").write_bytes(b"")
+    with pytest.raises(BadSetting, match=r"trainer\.learning_rate was 0\.01 and is now 0\.5"):
+        resume(stopped, "trainer.learning_rate=0.5")
+    assert (stopped / "config.yaml").read_bytes() == b""
+
+
+def test_a_mistake_in_a_changed_config_is_shown_and_not_passed_over(stopped):
+    path = stopped / "config.yaml"
+    path.write_text(path.read_text().replace("log_every: 5", "log_every: [5"))
+    with pytest.raises(BadFile, match=r"config\.yaml:\d+: this is not YAML") as error:
+        resume(stopped)
+    assert error.value.hint.startswith("Correct it, or delete it to resume")
+
+
+def test_a_damaged_config_without_a_checkpoint_is_refused(stopped):
+    (stopped / "config.yaml").write_bytes(b"")
+    (stopped / "checkpoints").rename(stopped / "elsewhere")
+    with pytest.raises(BadFile, match=r"config\.yaml is empty, and the run has no checkpoint"):
+        resume(stopped)
+
+
+def test_the_command_resumes_the_last_run_although_its_config_is_damaged(stopped, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "line").mkdir(parents=True)
+    stopped.rename(tmp_path / "runs" / "line" / "one")
+    (tmp_path / "runs" / "line" / "one" / "config.yaml").unlink()
+    assert run_called("last", "") == Path("runs/line/one")
+
+
+def test_a_run_whose_folder_is_deleted_writes_it_again_and_can_be_resumed(tmp_path, capfd):
+    class Delete:
+        @zoo.hookimpl
+        def zoo_checkpoint_saved(self, run, step):
+            if step == 10:
+                shutil.rmtree(run.path)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tiny.train(tmp_path / "run", callbacks=(Delete(), tiny.Watcher(stop_at=25)))
+    messages = [str(one.message) for one in caught]
+    assert any(
+        "was deleted or emptied during the run; what was in it before step 20 is lost" in one for one in messages
+    )
+    assert not any("\n" in one or "is disabled" in one for one in messages)
+    assert "Traceback" not in capfd.readouterr().err
+    assert resume(tmp_path / "run") == []
 
 
 def test_a_changed_setting_in_the_config_is_refused(stopped):

@@ -54,12 +54,38 @@ def test_buffers_that_a_forward_pass_changes_are_restored():
     assert all(torch.equal(buffer, before[name]) for name, buffer in module.named_buffers())
 
 
-def test_a_buffer_that_is_no_state_keeps_what_it_was_filled_with():
-    module = nn.Module()
-    module.register_buffer("cache", torch.zeros(2), persistent=False)
+class Counts(nn.Module):
+    """Counts its forward passes, and scales its output by a statistic of them; neither is in a checkpoint."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls, self.last = 0, None
+        self.register_buffer("scale", torch.ones(2), persistent=False)
+        self.register_buffer("mask", None, persistent=False)
+
+    def forward(self, data):
+        self.calls += 1
+        self.last = f"call {self.calls}"
+        self.scale.mul_(0.5)
+        return data * self.scale
+
+
+def test_buffers_that_are_no_state_and_plain_attributes_of_a_module_are_restored():
+    module = Counts()
+    module(torch.ones(2))
     with undisturbed([module]):
-        module.cache.fill_(1)
-    assert module.cache.tolist() == [1, 1]
+        module(torch.ones(2))
+        module.scale = torch.zeros(2)
+    assert (module.calls, module.last, module.scale.tolist()) == (1, "call 1", [0.5, 0.5])
+
+
+def test_a_cache_that_grows_is_kept_together_with_its_length():
+    module = nn.Sequential(Counts())
+    module[0].register_buffer("table", torch.zeros(2), persistent=False)
+    module[0].length = 2
+    with undisturbed([module]):
+        module[0].table, module[0].length = torch.ones(4), 4
+    assert (module[0].table.tolist(), module[0].length) == ([1] * 4, 4)
 
 
 def test_gradients_are_as_before_and_nothing_is_added_to_them():

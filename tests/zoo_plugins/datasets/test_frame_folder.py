@@ -454,3 +454,57 @@ def test_a_damaged_frame_of_any_clip_is_found_before_the_first_window_is_read(tm
             make(tmp_path).train()
         assert str(path) in error.value.message
         path.write_bytes(whole)
+
+
+# -- what is found ------------------------------------------------------------
+
+
+def save_apng(frames, path):
+    first, *others = [Image.fromarray(frame) for frame in frames]
+    first.save(path, format="PNG", save_all=True, append_images=others, duration=100)
+
+
+def test_animated_png_files_are_clips_and_single_images_beside_them_are_left_out(tmp_path, digits):
+    for number, name in enumerate(("a.png", "b.png", "c.apng")):
+        save_apng(digits[10 * number : 10 * number + 4], tmp_path / name)
+    Image.fromarray(digits[0]).save(tmp_path / "cover.png")
+    data = make(tmp_path)
+    with pytest.warns(UserWarning, match="left out: 1 file ending in .png"):
+        windows = data.train()
+    assert len(windows) == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found, _ = find_clips(tmp_path, data.config)
+    assert [clip.path.name for clip in found] == ["a.png", "b.png", "c.apng"]
+
+
+def test_transparency_that_begins_after_the_first_frame_is_said(tmp_path, digits):
+    for name in "abc":
+        save_gif(digits[:4], tmp_path / f"{name}.gif")
+    frames = [Image.fromarray(frame).convert("RGBA") for frame in digits[:4]]
+    frames[2].putalpha(Image.fromarray(np.where(digits[2] > 0, 255, 0).astype(np.uint8)))
+    frames[0].save(tmp_path / "d.gif", save_all=True, append_images=frames[1:], disposal=2)
+    with pytest.warns(UserWarning, match=r"transparent pixels of 1 images are blended with black \(d\.gif\)"):
+        make(tmp_path).train()
+
+
+@pytest.mark.parametrize(
+    ("files", "hint"),
+    [
+        (["train/a/1.png", "train/b/1.png", "test/c/1.png"], "write for example `dataset.folder={}/test`"),
+        (["a/1.tif", "b/1.tif", "c/1.TIFF"], "Convert the files ending in .tif and .tiff to PNG."),
+        (["a.mp4", "b.mp4"], "Save the frames of the files ending in .mp4 as PNG, a sub-folder for each."),
+        (["notes.txt"], "Put each clip into its own sub-folder"),
+    ],
+)
+def test_the_cure_for_too_few_clips_depends_on_what_is_there(tmp_path, digits, files, hint):
+    for file in files:
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".png":
+            Image.fromarray(digits[0]).save(path)
+        else:
+            path.write_bytes(b"")
+    with pytest.raises(zoo.ZooError, match="contains 0 clips") as error:
+        make(tmp_path).train()
+    assert hint.format(tmp_path) in error.value.hint

@@ -58,12 +58,46 @@ def test_masks_whose_values_are_no_classes_are_refused_with_what_to_write(tmp_pa
         assert check(tmp_path, masks, len(values), values)[0] == []
 
 
+@pytest.mark.parametrize(
+    ("masks", "num_classes"),
+    [
+        ([[0, 1], [0, 1], [0, 255], [0, 255]], 2),
+        ([[0, 1], [0, 1], [0, 1], [0, 255]], 2),
+        ([[0, 255], [255], [0, 1], [0]], 2),
+        ([[0, 1, 2], [0, 2], [0, 255], [1, 255]], 3),
+    ],
+)
+def test_masks_of_two_codings_are_refused_with_a_file_of_each(tmp_path, masks, num_classes):
+    with pytest.raises(zoo.BadFile, match=r"two codings: .*\.png contains 0.* and .*\.png contains 0 and 255") as error:
+        check(tmp_path, masks, num_classes)
+    named = [int(number) for number in re.findall(r"(\d)\.png", error.value.message)]
+    assert [255 in masks[number] for number in named] == [False, True]
+
+
+def test_masks_with_borders_that_are_ignored_are_not_two_codings(tmp_path):
+    assert check(tmp_path, [[0, 1, 255], [0, 1], [0, 255], [0, 255]], 2)[0] == [
+        "2 of 4 masks contain ignored pixels and at most one class (2.png, …)"
+    ]
+
+
+def test_masks_of_one_class_only_are_said_to_be_so(tmp_path):
+    assert check(tmp_path, [[1, 1], [1]], 2)[0] == ["all masks contain class 1 only"]
+    assert check(tmp_path, [[0], [0]], 2, (0, 255))[0] == ["all masks contain class 0 only"]
+    assert check(tmp_path, [[0], [1]], 2)[0] == []
+
+
+def test_no_number_of_classes_is_suggested_for_stray_values(tmp_path):
+    with pytest.raises(zoo.BadFile, match="contains 9, but class indices are 0 to 1") as error:
+        check(tmp_path, [[0, 1, 9], [0, 1, 7], [0, 1, 6], [0, 1, 5], [0, 1, 4], [0, 1]], 2)
+    assert error.value.hint == "Write `dataset.num_classes=…` or `dataset.ignore_index=…`, or fix the mask."
+
+
 def test_what_is_ignored_is_counted(tmp_path):
     assert check(tmp_path, [[0, 1], [255], [1], [255, 255]], 2)[0] == [
         "2 of 4 masks contain ignored pixels and at most one class (1.png, …)"
     ]
-    assert check(tmp_path, [[0, 1], [0, 1], [0, 255]], 2)[0] == [
-        "1 of 3 masks contain ignored pixels and at most one class (2.png, …)"
+    assert check(tmp_path, [*[[0, 1]] * 10, [0, 255]], 2)[0] == [
+        "1 of 11 masks contain ignored pixels and at most one class (10.png, …)"
     ]
     assert check(tmp_path, [[0, 1, 255]] * 3, 4)[0] == ["no mask contains class 2, 3, and the value 255 is ignored"]
     assert check(tmp_path, [[0, 1]] * 3, 4)[0] == []

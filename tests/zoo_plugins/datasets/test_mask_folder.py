@@ -386,7 +386,7 @@ def test_pairs_are_in_the_natural_order_of_their_names(folder):
     for number in range(10):
         for part in ("images", "masks"):
             (folder / part / f"{number}.png").rename(folder / part / f"frame{3 * number}.png")
-    pairs, _ = find_pairs(folder)
+    pairs, *_ = find_pairs(folder)
     assert [image.stem for image, _ in pairs] == [f"frame{3 * number}" for number in range(10)]
 
 
@@ -419,3 +419,71 @@ def test_images_of_16_bits_that_hold_fewer_need_the_value_of_white(folder, scene
     assert "dataset.max_value=4095" in error.hint
     for name, pair in by_name(make(folder, max_value=4080)).items():
         torch.testing.assert_close(pair["image"][0], torch.from_numpy(scenes[0][int(name)]) / 255)
+
+
+@pytest.mark.parametrize("factor", [40, 60])
+def test_images_of_14_bits_need_the_value_of_white(folder, scenes, factor):
+    for number, image in enumerate(scenes[0]):
+        Image.fromarray(image.astype(np.uint16) * factor).save(folder / "images" / f"{number}.png")
+    error = error_of(folder)
+    assert f"the values of all images of 16 bits end at {255 * factor}" in error.message
+    assert "dataset.max_value=16383" in error.hint
+
+
+def test_images_of_12_bits_beside_one_of_16_bits_are_refused_with_a_file_of_each(folder, scenes):
+    for number, image in enumerate(scenes[0]):
+        Image.fromarray(image.astype(np.uint16) * (257 if number == 4 else 16)).save(folder / f"images/{number}.png")
+    error = error_of(folder)
+    assert "the images of 16 bits have different depths: the values of" in error.message
+    assert "4080, and those of" in error.message
+    assert "4.png at 65535" in error.message
+    assert "dataset.max_value=65535" in error.hint
+    make(folder, max_value=65535).train()
+
+
+def oriented(folder, number, orientation, kind="images"):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = folder / kind / f"{number}.png"
+    with Image.open(path) as image:
+        image.load()
+    image.save(path, exif=exif)
+
+
+def square(folder, scenes):
+    for number, (image, mask) in enumerate(zip(*scenes, strict=True)):
+        Image.fromarray(image[:, :32]).save(folder / "images" / f"{number}.png")
+        Image.fromarray(mask[:, :32]).save(folder / "masks" / f"{number}.png")
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 6, 8])
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_a_square_image_that_is_turned_without_its_mask_is_refused(folder, scenes, orientation, kind):
+    square(folder, scenes)
+    oriented(folder, 3, orientation, kind)
+    error = error_of(folder)
+    assert f"{kind}/3.png has the EXIF orientation {orientation}" in error.message
+    assert "Save both upright" in error.hint
+
+
+def test_an_image_and_a_mask_that_are_turned_alike_or_fit_by_their_size_are_used(folder, scenes):
+    oriented(folder, 3, 3)
+    oriented(folder, 3, 3, "masks")
+    make(folder).train()
+    Image.fromarray(np.rot90(scenes[0][4]).copy()).save(folder / "images" / "4.png")  # stored lying, its mask upright
+    oriented(folder, 4, 6)
+    make(folder).train()
+
+
+def test_images_of_a_format_that_is_not_read_are_to_be_converted(folder):
+    for number in range(10):
+        with Image.open(folder / "images" / f"{number}.png") as image:
+            image.save(folder / "images" / f"{number}.tif")
+        if number > 6:
+            (folder / "images" / f"{number}.png").unlink()
+    assert error_of(folder).hint == "Convert the files ending in .tif to PNG."
+
+
+def test_the_cure_for_a_damaged_mask_is_one_for_masks(folder):
+    (folder / "masks" / "3.png").write_bytes(b"no image")
+    assert error_of(folder).hint == "Save it as a PNG with a palette (mode P) or in grayscale (mode L)."

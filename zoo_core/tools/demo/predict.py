@@ -13,7 +13,7 @@ from zoo_core.config.control import Control
 from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
 from zoo_core.data.image_decoding import stored_shape
 from zoo_core.data.image_io import clip_shape, read_frames, read_image
-from zoo_core.errors import BadFile, ZooError, one_line
+from zoo_core.errors import BadFile, ZooError, raised
 from zoo_core.model import Model
 from zoo_core.tools.demo.controls import Form
 
@@ -54,7 +54,7 @@ def predict(model: Model, inputs: Mapping[str, Any], seconds: float = MAX_SECOND
     except ZooError as error:
         raise ZooError(_without_folders(error.message, inputs), error.hint) from error
     except Exception as error:
-        reason = _without_folders(one_line(f"{type(error).__name__}: {error}"), inputs)
+        reason = _without_folders(raised(error), inputs)
         raise ZooError(f"{type(model).__name__}.predict failed: {reason}") from error
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
+from zoo_core.config.command_line import zoo_command
 from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.config.yaml_reader import as_text
 from zoo_core.errors import BadFile, BadSetting, NameTaken
@@ -54,7 +56,7 @@ class SweepFolder:
         """The error to raise if the folder already exists."""
         return NameTaken(
             f"the folder {self.path} already exists, and a sweep is never overwritten.",
-            f"Choose another --folder, or resume the sweep: zoo sweep --resume {self.path}",
+            f"Choose another --folder, or resume the sweep: {zoo_command(f'sweep --resume {quote(str(self.path))}')}",
         )
 
     def write(self, planned: Plan, study: str, storage: str | None) -> None:

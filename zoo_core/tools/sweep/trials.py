@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from zoo_core.dataset import Dataset
-from zoo_core.errors import RunFailed, ZooError
+from zoo_core.errors import RunFailed, ZooError, raised
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.run import TIME_LIMIT, Run
@@ -102,7 +102,7 @@ class TrialRunner:
                 raise
             return self._fail(number, error.message)
         except Exception as error:  # for example a model that is too large to be built: other trials may succeed
-            return self._fail(number, f"{type(error).__name__}: {error}")
+            return self._fail(number, raised(error))
         seconds_total = trial.notes.get("seconds", 0.0) + time.monotonic() - start
         self.study.note(number, step=run.step, seconds=round(seconds_total, 1))
         if run.stopping in EXIT_CODES:
