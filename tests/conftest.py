@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # On a busy machine, a step and a checkpoint may take long; tests of the time that a signal allows unset this.
 os.environ.setdefault("ZOO_STOP_SECONDS", "60")
 
-import warm_python  # noqa: E402, F401  # here, so that the processes of pytest-xdist share one
+import warm_python  # noqa: F401  # here, so that the processes of pytest-xdist share one
 
 # On a busy machine, an example may take any time.
 settings.register_profile("no_deadline", deadline=None)

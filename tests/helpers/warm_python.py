@@ -6,8 +6,8 @@ MODULE``, ``PYTHON -c CODE`` and ``PYTHON FILE`` run in a fork of a server, whic
 Its ``sys.executable`` forks modules in the same way, and nothing else. The process that the test sees is a client that
 stands for it: it forwards signals, and both end together.
 
-Use ``sys.executable`` where the start of a process, its imports or its sudden death are tested: after SIGKILL, the
-client is gone some milliseconds before the process.
+Use ``sys.executable`` where the start of a process, its imports, what libraries read from the environment when they are
+imported, or a sudden death are tested: after SIGKILL, the client is gone some milliseconds before the process.
 """
 
 from __future__ import annotations

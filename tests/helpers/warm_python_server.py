@@ -18,9 +18,9 @@ from typing import Any
 # What most commands import. Modules of plugins are not among them: tests install others.
 PRELOADED = [
     "accelerate", "numpy", "PIL.Image", "psutil", "rich.progress", "safetensors.torch", "tensorboard.compat.proto",
-    "torch", "torch._dynamo", "torch.distributed.elastic.multiprocessing", "torch.distributed.fsdp", "torch.utils.tensorboard",
-    "torchmetrics", "zoo_core.cli.check", "zoo_core.cli.predict", "zoo_core.cli.run", "zoo_core.cli.weights",
-    "zoo_core.loggers", "zoo_core.training.runner",
+    "torch", "torch._dynamo", "torch.distributed.elastic.multiprocessing", "torch.distributed.fsdp",
+    "torch.utils.tensorboard", "torchmetrics", "torchvision", "zoo_core.cli.check", "zoo_core.cli.predict",
+    "zoo_core.cli.run", "zoo_core.cli.weights", "zoo_core.loggers", "zoo_core.training.runner",
 ]  # fmt: skip
 
 
@@ -96,6 +96,8 @@ def become(request: dict[str, Any], descriptors: list[int], python: str, base: l
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
+    if os.environ.get("PYTHONUNBUFFERED"):
+        sys.stdout.reconfigure(write_through=True, line_buffering=True)
     os.getppid = lambda: parent(request["client"])
     sys.executable = python
     first = request["arguments"][0]
@@ -126,7 +128,7 @@ def execute(arguments: list[str]) -> None:
     elif first == "-c":
         sys.argv = ["-c", *others[1:]]
         module = sys.modules["__main__"] = ModuleType("__main__")
-        exec(compile(others[0], "<string>", "exec"), module.__dict__)
+        exec(compile(others[0], "<string>", "exec"), module.__dict__)  # noqa: S102
     else:
         runpy.run_path(first, run_name="__main__")
 

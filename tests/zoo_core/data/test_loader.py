@@ -1,7 +1,6 @@
 """Batches by position: batch k is the same however often the run was interrupted."""
 
 import subprocess
-import sys
 from itertools import chain, islice
 
 import psutil
@@ -9,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from warm_python import PYTHON
 
 from zoo_core.data.batch_maker import BatchMaker
 from zoo_core.data.loader import Batches, in_order
@@ -172,7 +172,7 @@ time.sleep(60)
 
 
 def test_the_workers_of_a_killed_run_exit():
-    with subprocess.Popen([sys.executable, "-c", WAITS_IN_AN_EPOCH], stdout=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen([PYTHON, "-c", WAITS_IN_AN_EPOCH], stdout=subprocess.PIPE, text=True) as run:
         workers = [psutil.Process(int(pid)) for pid in run.stdout.readline().split()]
         run.kill()
     try:
