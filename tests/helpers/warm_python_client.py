@@ -21,7 +21,7 @@ def main(folder: str, owner: int, forked: str, arguments: list[str]) -> None:
     """Run Python with these arguments, in the server of this folder if they are of a kind in ``forked``."""
     kind = "FILE" if arguments and not arguments[0].startswith("-") else "".join(arguments[:1])
     if kind not in forked.split(","):
-        os.execv(sys.executable, [sys.executable, *arguments])
+        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
     server = connect(folder, owner)
     request = {
         "arguments": arguments,
