@@ -3,8 +3,8 @@
 Importing what a training needs takes up to ten seconds of each process, most of the time of such a test. ``PYTHON -m
 MODULE``, ``PYTHON -c CODE`` and ``PYTHON FILE`` run in a fork of a server, which imports it once; with other options,
 ``PYTHON`` is the interpreter itself. What starts there has its own environment, folder, streams, signals and exit code.
-Its ``sys.executable`` forks modules in the same way, and nothing else. The process that the test sees is a client that
-stands for it: it forwards signals, and both end together.
+Its ``sys.executable`` is ``OF_MODULES``, which forks modules in the same way, and nothing else. The process that the
+test sees is a client that stands for it: it forwards signals, and both end together.
 
 Use ``sys.executable`` where the start of a process, its imports, what libraries read from the environment when they are
 imported, or a sudden death are tested: after SIGKILL, the client is gone some milliseconds before the process.

@@ -19,12 +19,15 @@ FORWARDED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signa
 
 def main(folder: str, owner: int, forked: str, arguments: list[str]) -> None:
     """Run Python with these arguments, in the server of this folder if they are of a kind in ``forked``."""
+    safe = arguments[:2] == ["-P", "-m"]
+    arguments = arguments[1:] if safe else arguments
     kind = "FILE" if arguments and not arguments[0].startswith("-") else "".join(arguments[:1])
     if kind not in forked.split(","):
-        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, *["-P"][: int(safe)], *arguments])  # noqa: S606
     server = connect(folder, owner)
     request = {
         "arguments": arguments,
+        "safe": safe,
         "folder": os.getcwd(),
         "environment": dict(os.environ),
         "ignored": [number for number in FORWARDED if signal.getsignal(number) == signal.SIG_IGN],

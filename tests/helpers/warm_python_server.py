@@ -102,7 +102,8 @@ def become(request: dict[str, Any], descriptors: list[int], python: str, base: l
     sys.executable = python
     first = request["arguments"][0]
     start = {"-m": request["folder"], "-c": ""}.get(first, str(Path(first).resolve().parent))
-    sys.path[:] = [start, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *base]
+    added = [] if request["safe"] else [start]
+    sys.path[:] = [*added, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *base]
     importlib.invalidate_caches()
 
     import numpy as np

@@ -29,12 +29,12 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("kind", ["-c", "-m", "file"])
+@pytest.mark.parametrize("kind", ["-c", "-m", "-P -m", "file"])
 def test_arguments_folder_environment_streams_and_exit_code_are_those_of_python(tmp_path: Path, kind: str) -> None:
     (tmp_path / "explain.py").write_text(EXPLAIN)
-    words = {"-c": ["-c", EXPLAIN], "-m": ["-m", "explain"], "file": ["explain.py"]}[kind]
+    words = {"-c": ["-c", EXPLAIN], "file": ["explain.py"]}.get(kind, [*kind.split(), "explain"])
     options = {"cwd": tmp_path, "capture_output": True, "text": True, "input": "typed"}
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": "/nowhere", "LC_ALL": "C.UTF-8"}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "LC_ALL": "C.UTF-8"}
     warm, cold = (
         subprocess.run([python, *words, "one", "--two"], env=environment, **options)
         for python in (PYTHON, sys.executable)
