@@ -13,21 +13,23 @@ import signal
 import socket
 import sys
 import time
+from itertools import takewhile
 
 FORWARDED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
 
 
 def main(folder: str, owner: int, forked: str, arguments: list[str]) -> None:
     """Run Python with these arguments, in the server of this folder if they are of a kind in ``forked``."""
-    safe = arguments[:2] == ["-P", "-m"]
-    arguments = arguments[1:] if safe else arguments
-    kind = "FILE" if arguments and not arguments[0].startswith("-") else "".join(arguments[:1])
+    options = list(takewhile(lambda word: word in ("-u", "-P"), arguments))
+    words = arguments[len(options) :]
+    kind = "FILE" if words and not words[0].startswith("-") else "".join(words[:1])
     if kind not in forked.split(","):
-        os.execv(sys.executable, [sys.executable, *["-P"][: int(safe)], *arguments])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
     server = connect(folder, owner)
     request = {
-        "arguments": arguments,
-        "safe": safe,
+        "arguments": words,
+        "safe": "-P" in options,
+        "unbuffered": "-u" in options,
         "folder": os.getcwd(),
         "environment": dict(os.environ),
         "ignored": [number for number in FORWARDED if signal.getsignal(number) == signal.SIG_IGN],

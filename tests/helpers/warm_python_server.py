@@ -96,7 +96,7 @@ def become(request: dict[str, Any], descriptors: list[int], python: str, base: l
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
-    if os.environ.get("PYTHONUNBUFFERED"):
+    if request["unbuffered"] or os.environ.get("PYTHONUNBUFFERED"):
         sys.stdout.reconfigure(write_through=True, line_buffering=True)
     os.getppid = lambda: parent(request["client"])
     sys.executable = python

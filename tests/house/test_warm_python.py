@@ -29,7 +29,7 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("kind", ["-c", "-m", "-P -m", "file"])
+@pytest.mark.parametrize("kind", ["-c", "-m", "-P -m", "-u -m", "file"])
 def test_arguments_folder_environment_streams_and_exit_code_are_those_of_python(tmp_path: Path, kind: str) -> None:
     (tmp_path / "explain.py").write_text(EXPLAIN)
     words = {"-c": ["-c", EXPLAIN], "file": ["explain.py"]}.get(kind, [*kind.split(), "explain"])
