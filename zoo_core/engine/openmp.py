@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 _LOAD = Path("/proc/loadavg")  # its fourth field states how many threads can run now, of how many
-_SAMPLES = 20
-_INTERVAL = 0.001  # seconds
+_SAMPLES = 25
+_INTERVAL = 0.002  # seconds
 _BUSY = 0.5  # mean number of other threads that can run; a process that computes on one core causes 1
 _BUSY_LOAD = 1.0  # one-minute load average that one other computing process causes
 _SPIN_COUNT = "1000"  # a few microseconds
@@ -21,7 +21,7 @@ def limit_spin_wait() -> None:
     By default, libgomp spins for milliseconds, on a core that the awaited thread or another process may need; two
     trainings at once then each take more than twice as long as one that has the machine to itself. On an idle machine,
     sleeping early costs a seventh of the speed, so it is used on busy ones only (benchmarks/beside_another.py).
-    ``GOMP_SPINCOUNT`` and ``OMP_WAIT_POLICY`` take precedence. Takes 20 milliseconds, and has no effect once torch is
+    ``GOMP_SPINCOUNT`` and ``OMP_WAIT_POLICY`` take precedence. Takes 50 milliseconds, and has no effect once torch is
     imported.
     """
     decided = "OMP_WAIT_POLICY" in os.environ or "GOMP_SPINCOUNT" in os.environ
