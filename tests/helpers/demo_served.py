@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from warm_python import PYTHON
 
 
 @contextmanager
@@ -23,7 +22,7 @@ def served(*names: str, before: tuple[str, ...] = (), folder: Path | None = None
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    command = [PYTHON, "-m", "zoo_core", *before, "demo", *names, "--port", str(port), "--no-browser"]
+    command = [sys.executable, "-m", "zoo_core", *before, "demo", *names, "--port", str(port), "--no-browser"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         command,
