@@ -85,10 +85,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--plugins", type=int, default=50)
+    parser.add_argument("--others", nargs="*", choices=list(OTHERS), default=list(OTHERS), help="programs to compare")
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     args = parser.parse_args()
     before = load_average()
-    others = {name: OTHERS[name][1] for name in installed({name: (package,) for name, (package, _) in OTHERS.items()})}
+    others = {name: OTHERS[name][1] for name in installed({name: OTHERS[name][:1] for name in args.others})}
     with TemporaryDirectory() as folder:
         many, none = Path(folder, "many"), Path(folder, "none")
         many.mkdir()

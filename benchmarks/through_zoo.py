@@ -15,11 +15,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rich.console import Console
-from taking_turns import Ticks
+from zoo_core.engine.openmp import limit_spin_wait
 
-import zoo_core as zoo
-from zoo_core.loggers.progress import Progress
+limit_spin_wait()  # before torch is imported, as the command does
+
+from rich.console import Console  # noqa: E402
+from taking_turns import Ticks  # noqa: E402
+
+import zoo_core as zoo  # noqa: E402
+from zoo_core.loggers.progress import Progress  # noqa: E402
 
 RECIPE = "clsgan-mnist-reference"
 NO_CLASSIFIERS = {RECIPE: ("trainer.eval_classifier=null",)}

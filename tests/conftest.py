@@ -1,6 +1,7 @@
 """Fixtures of all tests. Every test has its own ZOO_HOME, so that none depends on that of the developer."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,15 +14,36 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # On a busy machine, a step and a checkpoint may take long; tests of the time that a signal allows unset this.
 os.environ.setdefault("ZOO_STOP_SECONDS", "60")
 
+import warm_python  # noqa: F401  # here, so that the processes of pytest-xdist share one
+
 # On a busy machine, an example may take any time.
 settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")
 
 
+# The files that take longest. A process that begins one of them last would work on alone.
+LONGEST = (
+    "zoo_plugins/test_promises_kept.py",
+    "docs/test_plugin_pages.py",
+    "system/test_new_plugin.py",
+    "zoo_core/tools/demo/test_page.py",
+    "system/test_command.py",
+    "system/test_stranger.py",
+    "docs/test_export_page.py",
+    "zoo_plugins/unet/test_predict.py",
+    "zoo_core/tools/export/test_export.py",
+)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a group that runs in one process come first, so that no process waits for it at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    """Long work comes first: the tests of a group that runs in one process, and then the files that take longest."""
+    first = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+
+    def order(item: pytest.Item) -> int:
+        return -1 if item.get_closest_marker("xdist_group") else first.get(item.path, len(first))
+
+    items.sort(key=order)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import onnx
 import pytest
 from repository import ROOT
+from warm_python import PYTHON
 
 from zoo_core.tools.export.requirements import EXTENSIONS
 
@@ -27,7 +28,7 @@ def test_the_page_names_every_format() -> None:
     [pytest.param("onnxruntime", "unet-digit-scenes.onnx", marks=pytest.mark.long), ("torch", "scenes.pt2")],
 )
 def test_an_exported_file_runs_with_the_code_on_the_page(tmp_path: Path, containing: str, file: str) -> None:
-    command = [sys.executable, "-m", "zoo_core", "export", "unet-digit-scenes", "-o", file]
+    command = [PYTHON, "-m", "zoo_core", "export", "unet-digit-scenes", "-o", file]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     for line in ("input    image: float32 (batch, 1, height, width)", "dynamic  batch, height, width"):

@@ -3,12 +3,12 @@
 import re
 import shutil
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import torch
 from repository import ROOT
+from warm_python import PYTHON
 
 import zoo_core as zoo
 from zoo_core.registry.registry import Registry
@@ -98,7 +98,7 @@ def test_the_training_step_in_the_readme_lowers_the_loss(tmp_path):
     (tmp_path / "mine.py").write_text(plugin.replace("    def step(self, batch): ...\n", step))
     overrides = [*SHORT, "run.steps=40", "run.batch_size=16", "run.log_every=20"]
     done = subprocess.run(
-        [sys.executable, "-m", "zoo_core", "--plugin", "mine.py", "run", "autoencoder", *overrides],
+        [PYTHON, "-m", "zoo_core", "--plugin", "mine.py", "run", "autoencoder", *overrides],
         cwd=tmp_path,
         capture_output=True,
         text=True,

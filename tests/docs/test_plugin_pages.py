@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 from repository import ROOT
+from warm_python import PYTHON
 
 PAGES = ROOT / "docs" / "plugins"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -35,7 +36,7 @@ def zoo(tmp_path: Path):
     def zoo(plugin: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "page_plugin.py").write_text(plugin)
         variables = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), **environment}
-        command = [sys.executable, "-m", "zoo_core", "--plugin", "page_plugin.py", *arguments]
+        command = [PYTHON, "-m", "zoo_core", "--plugin", "page_plugin.py", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, env=variables, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         return done
@@ -62,7 +63,7 @@ def commands(tmp_path: Path):
     def commands(plugin: str, *several: list[str]) -> list[tuple[str, str]]:
         (tmp_path / "page_plugin.py").write_text(plugin)
         variables = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), "ZOO_PLUGIN_FILES": "page_plugin.py"}
-        command = [sys.executable, "-c", RUN_COMMANDS]
+        command = [PYTHON, "-c", RUN_COMMANDS]
         options = {"input": json.dumps(several), "capture_output": True, "text": True}
         done = subprocess.run(command, env=variables, cwd=tmp_path, check=False, **options)
         assert done.returncode == 0, done.stderr

@@ -18,6 +18,7 @@ import pytest
 import torch
 import yaml
 from repository import ROOT
+from warm_python import PYTHON
 
 pytestmark = pytest.mark.xdist_group("processes")
 PAGES = ROOT / "docs" / "scale"
@@ -54,8 +55,8 @@ def environment(tmp_path):
     programs = tmp_path / "bin"
     programs.mkdir()
     scripts = {
-        "zoo": f'#!/bin/sh\nexec {sys.executable} -m zoo_core "$@"\n',
-        "torchrun": f'#!/bin/sh\nexec {sys.executable} -m torch.distributed.run "$@"\n',
+        "zoo": f'#!/bin/sh\nexec {PYTHON} -m zoo_core "$@"\n',
+        "torchrun": f'#!/bin/sh\nexec {PYTHON} -m torch.distributed.run "$@"\n',
         "srun": SRUN,
         "scontrol": SCONTROL,
     }
@@ -216,7 +217,7 @@ def test_a_run_reads_examples_from_a_storage_in_loader_processes(stored, tmp_pat
     store(f"file://{tmp_path}/test", 20)
     overrides = [f"dataset.train_url=file://{tmp_path}/train", f"dataset.test_url=file://{tmp_path}/test"]
     overrides += ["run.device=cpu", "run.batch_size=16", "run.epochs=2", "--folder", str(tmp_path / "run")]
-    command = [sys.executable, "-m", "zoo_core", "--plugin", str(stored), "run", "stored-digits", *overrides]
+    command = [PYTHON, "-m", "zoo_core", "--plugin", str(stored), "run", "stored-digits", *overrides]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     assert "done, step 10" in done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from repository import ROOT
 
 TESTS = ROOT / "tests"
@@ -157,3 +158,8 @@ def test_no_entry_is_superfluous() -> None:
     assert [module for module in COVERED_ELSEWHERE if module not in known] == []
     assert [module for module in COVERED_ELSEWHERE if mirrored(Path(module)).is_file()] == []
     assert [module for module, (_, reason) in COVERED_ELSEWHERE.items() if not reason] == []
+
+
+def test_the_files_that_run_first_exist(pytestconfig: pytest.Config) -> None:
+    (conftest,) = [one for one in pytestconfig.pluginmanager.get_plugins() if getattr(one, "LONGEST", None)]
+    assert [name for name in conftest.LONGEST if not (TESTS / name).is_file()] == []

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from warm_python import PYTHON
 from wheels import make_wheel, pip_install
 
 REGISTER = """
@@ -109,7 +109,7 @@ def zoo(
         "ZOO_HOME": str(site.parent / "home"),
         **environment,
     }
-    command = [sys.executable, "-m", "zoo_core", *words]
+    command = [PYTHON, "-m", "zoo_core", *words]
     return subprocess.run(command, capture_output=True, text=True, env=surroundings, cwd=site.parent, timeout=120)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from warm_python import PYTHON
 from wheels import make_wheel, pip_install
 
 HEAVY = """
@@ -96,7 +96,7 @@ def check(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """`zoo check`, as typed."""
     path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
     surroundings = {**os.environ, "PYTHONPATH": path, "ZOO_HOME": str(site.parent / "home")}
-    command = [sys.executable, "-m", "zoo_core", "check", *words]
+    command = [PYTHON, "-m", "zoo_core", "check", *words]
     return subprocess.run(command, capture_output=True, text=True, env=surroundings, cwd=site.parent)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from warm_python import PYTHON
 
 ZOO = [sys.executable, "-m", "zoo_core"]
 SMALL = ["clsgan-mnist", "dataset.source=subset", "trainer.eval_classifier=null", "run.device=cpu", "run.batch_size=16"]
@@ -25,10 +26,9 @@ def environment(folder):
     return {**kept, "ZOO_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
 
 
-def zoo(folder, *arguments):
-    return subprocess.run(
-        [*ZOO, *map(str, arguments)], cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300
-    )
+def zoo(folder, *arguments, python=PYTHON):
+    command = [python, *ZOO[1:], *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300)
 
 
 def report(done):
@@ -56,7 +56,7 @@ def place(tmp_path_factory):
 def done(place):
     """`zoo run` for thirty steps, as it ended."""
     words = ["run.steps=30", "run.checkpoint_every=10", "run.log_every=10", "run.preview_every=15"]
-    return zoo(place, "run", *SMALL, *words)
+    return zoo(place, "run", *SMALL, *words, python=sys.executable)
 
 
 def test_a_run_reports_its_folder_its_metrics_and_the_next_commands(place, done):
@@ -86,7 +86,7 @@ def test_a_pipe_gets_plain_lines(done):
 def test_the_printed_predict_command_writes_an_image_of_digits(place, done):
     program, *arguments = shlex.split(report(done)["predict"])
     assert program == "zoo"
-    looked = zoo(place, *arguments)
+    looked = zoo(place, *arguments, python=sys.executable)
     assert looked.returncode == 0, looked.stderr
     with Image.open(place / "image.png") as picture:
         assert picture.format == "PNG"

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from warm_python import PYTHON
 
 import zoo_core
 
@@ -39,11 +40,18 @@ def python(project: Path) -> Path:
     return interpreter
 
 
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, "ZOO_HOME": str(folder / "home")}
+def run(command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = {**os.environ, "ZOO_HOME": str(folder / "home"), **environment}
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done
+
+
+def run_warm(python: Path, project: Path, words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a Python that has imported torch already, with the packages of the new environment."""
+    (packages,) = (python.parents[1] / "lib").glob("python*/site-packages")
+    paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(packages), str(project)]
+    return run([PYTHON, *words], folder, PYTHONPATH=os.pathsep.join(paths))
 
 
 def test_the_name_of_the_template_does_not_remain(project):
@@ -59,18 +67,19 @@ def test_the_name_is_used_for_class_and_entry_point(project):
     assert 'cool-gan = "cool_gan"' in (project / "pyproject.toml").read_text()
 
 
-def test_the_installed_plugin_trains(python, tmp_path):
+def test_the_installed_plugin_trains(python, project, tmp_path):
     done = run([str(python), "-m", "zoo_core", "run", NAME, "run.threads=1", "--folder", "run"], tmp_path)
     assert "cool-gan: done, step 2,000" in done.stdout
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["accuracy"] > 0.95
     assert list((tmp_path / "run" / "previews").glob("*.png"))
-    predicted = run([str(python), "-m", "zoo_core", "predict", "run", "points=[[0.1, 0.2]]"], tmp_path).stdout
+    words = ["-m", "zoo_core", "predict", "run", "points=[[0.1, 0.2]]"]
+    predicted = run_warm(python, project, words, tmp_path).stdout
     assert json.loads(predicted)["label"][0] in (0, 1)
 
 
 def test_the_tests_of_the_plugin_pass(python, project):
-    done = run([str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"], project)
+    done = run_warm(python, project, ["-m", "pytest", "-q", "-p", "no:cacheprovider"], project)
     assert "passed" in done.stdout
     assert "failed" not in done.stdout
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from repository import ROOT
+from warm_python import PYTHON
 
 EXAMPLES = ROOT / "examples"
 
@@ -81,10 +82,7 @@ def test_an_installed_plugin_names_a_damaged_file(python: Path, tmp_path: Path, 
         path.unlink()
     else:
         path.write_bytes(damage(path.read_bytes()))
-    command = [python, "-m", "zoo_core", "run", "vae-fashion", "dataset.folder=fashion", "run.steps=1"]
-    environment = {**os.environ, "ZOO_HOME": str(tmp_path / "home")}
-    environment.pop("PYTHONPATH", None)
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = _start(python, tmp_path, "-m", "zoo_core", "run", "vae-fashion", "dataset.folder=fashion", "run.steps=1")
     assert done.returncode == 2
     assert reason in done.stderr
     assert not (tmp_path / "runs").exists()
@@ -117,8 +115,18 @@ def _zoo(python: Path, folder: Path, *arguments: str) -> str:
 
 
 def _python(python: Path, folder: Path, *arguments: str) -> str:
-    environment = {**os.environ, "ZOO_HOME": str(folder / "home")}
-    environment.pop("PYTHONPATH", None)
-    done = subprocess.run([python, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+    done = _start(python, folder, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def _start(python: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with the packages of the new environment: itself, or one that has imported torch already."""
+    environment = {**os.environ, "ZOO_HOME": str(folder / "home")}
+    environment.pop("PYTHONPATH", None)
+    command: list[str | Path] = [python, *arguments]
+    if not {"list", "--help", "pytest"} & set(arguments):
+        (packages,) = (python.parents[1] / "lib").glob("python*/site-packages")
+        environment["PYTHONPATH"] = os.pathsep.join([str(packages), *_editable_root().split()])
+        command[0] = PYTHON
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from warm_python import OF_MODULES
 
 from zoo_core.testing import conformance
 from zoo_core.testing.collect import Case
+
+
+@pytest.fixture(autouse=True)
+def warm_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes that a check starts have imported torch already."""
+    monkeypatch.setattr("sys.executable", OF_MODULES)
+
 
 test_classifier = conformance("classifier")
 test_clsgan = conformance("clsgan")

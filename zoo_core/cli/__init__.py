@@ -44,6 +44,7 @@ COMMANDS = {
     "verify-resume": ("zoo_core.cli.verify_resume", "Verify that a killed and resumed run gives the same result."),
     "plugins": ("zoo_core.cli.plugins", "List, enable and disable plugins."),
 }
+COMPUTING = {"run", "sweep", "predict", "demo", "eval", "reproduce", "bench", "check", "verify-resume"}
 
 
 class LazyGroup(click.Group):
@@ -68,6 +69,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
+        if name in COMPUTING and not ctx.resilient_parsing:
+            limit_spin_wait()
         if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
         raise UnknownName(
@@ -179,7 +182,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of the command ``zoo``. Exit codes: 0 success, 1 failure, 2 usage error, 128 + number of a signal."""
     end_on_signals()  # again, for scripts that call this function
     warnings.showwarning = _show_warning
-    limit_spin_wait()
     if "_ZOO_COMPLETE" in os.environ:  # a warning would appear in the middle of the command being typed
         warnings.simplefilter("ignore")
     exit_command(_exit_code(arguments))

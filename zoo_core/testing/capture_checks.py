@@ -84,11 +84,11 @@ def _batch(loop: Loop, number: int) -> Any:
     return batch
 
 
-class _Operations(TorchDispatchMode):
+class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes operations whose result, or its shape, depends on values."""
 
     def __init__(self, work: HostWork) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.work = work
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

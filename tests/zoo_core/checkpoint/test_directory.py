@@ -2,11 +2,11 @@
 
 import signal
 import subprocess
-import sys
 import textwrap
 
 import pytest
 import torch
+from warm_python import PYTHON
 
 from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.checkpoint.retention import Retention
@@ -135,7 +135,7 @@ SAVE_AND_KILL = textwrap.dedent(
 
 @pytest.mark.parametrize("moment", ["save_file", "sha256_of", "sync", "rename"])
 def test_a_kill_while_saving_leaves_the_previous_checkpoint(tmp_path, moment):
-    killed = subprocess.run([sys.executable, "-c", SAVE_AND_KILL, tmp_path, moment], timeout=120)
+    killed = subprocess.run([PYTHON, "-c", SAVE_AND_KILL, tmp_path, moment], timeout=120)
     assert killed.returncode == -signal.SIGKILL
     step, loaded, damaged = checkpoint.load_newest(tmp_path)
     assert (step, loaded["seen"], damaged) == (10, ({}, 10), {})

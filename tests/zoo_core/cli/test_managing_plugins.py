@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from warm_python import PYTHON
 
 ONE_FILE = '''
 """A plugin in one file."""
@@ -63,7 +63,7 @@ def zoo(tmp_path: Path):
 
     def zoo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         variables = {**os.environ, "ZOO_HOME": str(tmp_path / "home"), **environment}
-        command = [sys.executable, "-m", "zoo_core", *arguments]
+        command = [PYTHON, "-m", "zoo_core", *arguments]
         return subprocess.run(command, capture_output=True, text=True, env=variables, cwd=tmp_path)
 
     return zoo

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from itertools import chain, islice
 
 import psutil
@@ -10,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from warm_python import PYTHON
 
 from zoo_core.data.batch_maker import BatchMaker
 from zoo_core.data.loader import Batches, automatic_workers, in_order
@@ -173,7 +173,7 @@ time.sleep(60)
 
 
 def test_the_workers_of_a_killed_run_exit():
-    with subprocess.Popen([sys.executable, "-c", WAITS_IN_AN_EPOCH], stdout=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen([PYTHON, "-c", WAITS_IN_AN_EPOCH], stdout=subprocess.PIPE, text=True) as run:
         workers = [psutil.Process(int(pid)) for pid in run.stdout.readline().split()]
         run.kill()
     try:

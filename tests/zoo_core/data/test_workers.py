@@ -19,6 +19,7 @@ import pytest
 import torch
 from failing_examples import AtOnce, Points
 from torch.utils.data import get_worker_info
+from warm_python import PYTHON
 
 import zoo_core as zoo
 from zoo_core.data.batch_maker import BatchMaker
@@ -273,7 +274,7 @@ STOPPED = """
 
 def stopped(tmp_path, number, *overrides):
     """Exit code, output and seconds of a run with slow examples after a signal."""
-    command = [sys.executable, "-c", textwrap.dedent(STOPPED), *overrides]
+    command = [PYTHON, "-c", textwrap.dedent(STOPPED), *overrides]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment

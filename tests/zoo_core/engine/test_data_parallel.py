@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 import trainings_in_two_processes as trainings
 from repository import HELPERS
+from warm_python import PYTHON
 
 pytestmark = pytest.mark.xdist_group("processes")
 HINT = "Write `run.find_unused_parameters=true`, or freeze parameters that are not used: requires_grad_(False)."
@@ -19,7 +19,7 @@ HINT = "Write `run.find_unused_parameters=true`, or freeze parameters that are n
 def together(tmp_path_factory):
     """What comes of each training in two processes."""
     folder = tmp_path_factory.mktemp("together")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    launcher = [PYTHON, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     command = [*launcher, "--nproc-per-node", "2", str(HELPERS / "trainings_in_two_processes.py"), str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
@@ -69,7 +69,7 @@ def test_processes_that_start_with_other_parameters_continue_with_those_of_the_f
 
 @pytest.mark.long
 def test_a_parameter_that_one_process_does_not_use_ends_the_run_without_a_hang(tmp_path):
-    command = [sys.executable, "-m", "zoo_core", "--plugin", str(HELPERS / "unused_plugin.py"), "run", "branches"]
+    command = [PYTHON, "-m", "zoo_core", "--plugin", str(HELPERS / "unused_plugin.py"), "run", "branches"]
     words = ["trainer.kind=one-process", "--processes", "2", "--folder", str(tmp_path / "run")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=200, env=environment)

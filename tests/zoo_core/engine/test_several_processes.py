@@ -16,13 +16,14 @@ import pytest
 import torch
 from repository import HELPERS
 from safetensors.torch import load_file
+from warm_python import PYTHON
 
 PLUGIN = HELPERS / "recording_plugin.py"
 pytestmark = pytest.mark.xdist_group("processes")
 
 
-def command(*words):
-    return [sys.executable, "-m", "zoo_core", "--plugin", str(PLUGIN), "run", *map(str, words)]
+def command(*words, python=PYTHON):
+    return [python, "-m", "zoo_core", "--plugin", str(PLUGIN), "run", *map(str, words)]
 
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -231,7 +232,8 @@ def test_a_time_limit_stops_all_processes(tmp_path):
 
 def test_processes_whose_launcher_is_killed_save_a_checkpoint_and_exit(tmp_path):
     folder = tmp_path / "run"
-    words = command("one", "run.steps=1000000", "run.checkpoint_every=0", "--processes", 2, "--folder", folder)
+    words = ["one", "run.steps=1000000", "run.checkpoint_every=0", "--processes", 2, "--folder", folder]
+    words = command(*words, python=sys.executable)  # its children are looked for
     with subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as launcher:
         wait_for(folder / "metrics.jsonl")
         processes = psutil.Process(launcher.pid).children()
@@ -248,7 +250,7 @@ def test_torchrun_on_two_nodes_trains_the_weights_of_one_process(folders, tmp_pa
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    launcher = [PYTHON, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
     rendezvous = ["--master-addr", "127.0.0.1", "--master-port", str(port), "--local-addr", "127.0.0.1"]
     nodes = [start([*launcher, *rendezvous, "--node-rank", str(node), *command("one", "--folder", folder)[1:]])
              for node in range(2)]  # fmt: skip
@@ -262,7 +264,7 @@ def test_torchrun_on_two_nodes_trains_the_weights_of_one_process(folders, tmp_pa
 def test_a_script_under_torchrun_can_train_twice(folders, tmp_path):
     script = tmp_path / "script.py"
     script.write_text("import zoo_core as zoo\nfor name in ('first', 'second'):\n    zoo.run('one', folder=name)\n")
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    words = [PYTHON, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     words += ["--nproc-per-node", "2", str(script)]
     environment = {**ENVIRONMENT, "ZOO_PLUGIN_FILES": str(PLUGIN)}
     done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)

@@ -13,14 +13,22 @@ from zoo_core.errors import BadFile, ZooError
 from zoo_core.fingerprint.per_file import map_files
 
 
-@pytest.fixture
-def files(tmp_path):
-    """Ten files, old enough to be trusted later."""
-    paths = [tmp_path / f"{number}.txt" for number in range(10)]
-    for number, path in enumerate(paths):
-        path.write_text(f"content {number}")
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Folders with ten files each for the tests of this module, old enough to be trusted later."""
+    made = [tmp_path_factory.mktemp("files") for _ in range(30)]
+    for folder in made:
+        for number in range(10):
+            (folder / f"{number}.txt").write_text(f"content {number}")
     time.sleep(2.1)
-    return paths
+    return made
+
+
+@pytest.fixture
+def files(folders):
+    """The files of a folder that no other test uses."""
+    folder = folders.pop()
+    return [folder / f"{number}.txt" for number in range(10)]
 
 
 class Reader:

@@ -13,6 +13,7 @@ import pytest
 import tiny
 import torch
 from repository import ROOT
+from warm_python import PYTHON
 
 import zoo_core as zoo
 from zoo_core.config.recipe import Recipe, read_config
@@ -104,7 +105,7 @@ def test_two_processes_cannot_train_in_one_folder_and_a_killed_one_leaves_no_loc
 
 def test_a_run_stopped_by_a_time_limit_is_saved_and_can_be_resumed_as_the_last_run(tmp_path):
     def zoo(*arguments):
-        command = [sys.executable, "-m", "zoo_core", *arguments]
+        command = [PYTHON, "-m", "zoo_core", *arguments]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
 
     words = ["run", "digit-classifier-mnist", "dataset.source=subset", "run.batch_size=8"]
@@ -244,7 +245,7 @@ def test_fewer_steps_than_are_done_are_refused(stopped):
 def test_a_changed_plugin_file_is_noticed_on_the_command_line(tmp_path):
     source = (ROOT / "tests" / "helpers" / "recording_plugin.py").read_text()
     (tmp_path / "kit.py").write_text(source)
-    base = [sys.executable, "-m", "zoo_core", "--plugin", "kit.py", "run"]
+    base = [PYTHON, "-m", "zoo_core", "--plugin", "kit.py", "run"]
     command = [*base, "one", "--folder", "r", "--time-limit", "1s", "run.steps=100000", "run.device=cpu"]
     first = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert first.returncode == 124, first.stderr

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import augmented_points
 import broken_promises
 import pytest
 import tiny
+from warm_python import PYTHON
 
 from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.registry.catalog import Catalog
@@ -155,7 +155,7 @@ def test_the_command_exits_with_1_and_prints_description_and_hint(tmp_path):
         "import zoo_core as zoo\n\n@zoo.hookimpl\ndef zoo_register(registry):\n"
         "    registry.model('clumsy', 'collections:Counter', summary='No license')\n"
     )
-    command = [sys.executable, "-m", "zoo_core", "--plugin", "clumsy.py", "check", "clumsy"]
+    command = [PYTHON, "-m", "zoo_core", "--plugin", "clumsy.py", "check", "clumsy"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert "failed   plugin clumsy  license-and-paper-are-stated: the model 'clumsy' has no license" in done.stdout

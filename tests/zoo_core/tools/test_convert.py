@@ -8,6 +8,7 @@ import tiny
 import torch
 from pickles import Touches, read_trustingly, save, save_plain
 from safetensors.torch import load_file, save_file
+from warm_python import OF_MODULES
 
 from zoo_core.errors import BadFile, BadSetting, UnknownName
 from zoo_core.tools.convert import convert
@@ -16,8 +17,9 @@ from zoo_core.weights.load import load
 
 
 @pytest.fixture
-def converted(tmp_path):
-    """A function that converts a file into ``new.safetensors``."""
+def converted(tmp_path, monkeypatch):
+    """A function that converts a file into ``new.safetensors``; the process that reads it starts quickly."""
+    monkeypatch.setattr(sys, "executable", OF_MODULES)
 
     def converted(source, key="", **settings):
         return convert(source, tmp_path / "new.safetensors", "line", settings, tiny.catalog(), key)

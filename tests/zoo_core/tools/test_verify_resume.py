@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 import tiny
 import torch
 from safetensors.torch import load_file, save_file
+from warm_python import PYTHON
 
 from zoo_core.errors import RunFailed
 from zoo_core.tools.verify_resume import compare, verify
@@ -70,7 +70,7 @@ FORGETFUL = """
 def test_the_command_names_the_first_tensor_and_step_that_differ(tmp_path):
     (tmp_path / "forgetful.py").write_text(textwrap.dedent(FORGETFUL))
     command = [
-        sys.executable,
+        PYTHON,
         "-m",
         "zoo_core",
         "--plugin",

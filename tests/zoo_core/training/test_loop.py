@@ -3,11 +3,11 @@
 import json
 import shutil
 import subprocess
-import sys
 
 import pytest
 import tiny
 from PIL import Image
+from warm_python import PYTHON
 
 from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.errors import RunFailed
@@ -64,7 +64,7 @@ def test_a_training_goes_on_when_nobody_reads_its_log_any_more(tiny_installed, t
     (tmp_path / "line.yaml").write_text(tiny.RECIPE.as_yaml())
     words = ["run", "--config", "line.yaml", "--folder", "run", "run.device=cpu", "run.steps=200", "run.log_every=1"]
     with subprocess.Popen(
-        [sys.executable, "-m", "zoo_core", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [PYTHON, "-m", "zoo_core", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as run:
         assert run.stdout is not None
         assert run.stdout.readline()

@@ -16,6 +16,7 @@ import psutil
 import pytest
 import tiny
 from repository import HELPERS
+from warm_python import PYTHON
 
 from zoo_core.errors import RunStopped
 from zoo_core.training.signals import TIME_LIMIT, raises_run_stopped, stops_after, stops_on_signal
@@ -68,7 +69,7 @@ def assert_stopped(ended: Ended, code: int = 143) -> None:
 
 def assert_resumes(place: Path, folder: str = "run") -> None:
     environment = {**os.environ, "BLOCK": ""}
-    command = [*COMMAND, "run", "--resume", folder]
+    command = [PYTHON, *COMMAND[1:], "run", "--resume", folder]
     done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"blocking: done, step {STEPS}\n")

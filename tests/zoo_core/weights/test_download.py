@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+from warm_python import PYTHON
 from weights_server import Server, serve_file
 
 import zoo_core as zoo
@@ -417,7 +418,7 @@ def test_with_downloads_disabled_local_weights_load_and_others_are_refused(publi
 
 
 def start_loading(published, **options):
-    return subprocess.Popen([sys.executable, "-c", LOAD, str(published.registry)], **options)
+    return subprocess.Popen([PYTHON, "-c", LOAD, str(published.registry)], **options)
 
 
 def test_of_four_processes_one_downloads_and_all_load(published):

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import re
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.parameter import is_lazy
+from warm_python import PYTHON
 
 import zoo_core as zoo
 from zoo_core.errors import BadFile, BadSetting, UnknownName
@@ -78,7 +78,7 @@ def test_zoo_load_returns_the_model_and_with_strict_false_the_incompatible_keys(
 def test_a_file_is_loaded_by_its_path_in_another_process(tiny_installed, file, tmp_path):
     path = file().rename(tmp_path / "any-name.safetensors")
     program = "import sys, zoo_core as zoo; model = zoo.load(sys.argv[1]); print(type(model).__name__, model.training)"
-    done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run([PYTHON, "-c", program, path], capture_output=True, text=True, cwd=tmp_path)
     assert (done.stdout, done.stderr) == ("Line False\n", "")
 
 

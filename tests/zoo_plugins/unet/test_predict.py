@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from warm_python import PYTHON
 
 import zoo_core as zoo
 from zoo_core.cli import _exit_code
 
-ZOO = [sys.executable, "-m", "zoo_core"]
+ZOO = [PYTHON, "-m", "zoo_core"]
 SMALL = ["model.base_channels=4", "model.depth=2", "dataset.source=subset", "run.device=cpu", "run.precision=float32"]
 FRAMES = [
     "unet-moving-mnist", *SMALL, "dataset.use_published_test_set=false", "dataset.test_clips=4",
@@ -369,7 +370,10 @@ def test_a_mask_is_written_as_png_only(predict, tmp_path, scene_run, photo):
 @pytest.mark.long
 def test_resume_after_kill_is_bit_identical(tmp_path, frame_run):
     process = subprocess.Popen(
-        [*ZOO, "run", *FRAMES, "--folder", "killed"], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE
+        [sys.executable, *ZOO[1:], "run", *FRAMES, "--folder", "killed"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stderr=subprocess.PIPE,
     )
     checkpoints, end = tmp_path / "killed" / "checkpoints", time.monotonic() + 200
     while process.poll() is None and time.monotonic() < end and not list(checkpoints.glob("step-*")):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import pytest
 from browser import chromium  # noqa: F401
 from demo_served import opened, served
 from PIL import Image
+from warm_python import PYTHON
 
 import zoo_core as zoo
 
@@ -208,7 +208,7 @@ def test_the_page_sends_requests_to_this_machine_only(page: Any, requests: list[
 
 def test_a_port_in_use_is_refused_and_another_one_is_suggested(server: tuple[str, Any]) -> None:
     port = server[0].rstrip("/").rpartition(":")[2]
-    words = [sys.executable, "-m", "zoo_core", "demo", NAMES[0], "--port", port, "--no-browser"]
+    words = [PYTHON, "-m", "zoo_core", "demo", NAMES[0], "--port", port, "--no-browser"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert f"port {port} of 127.0.0.1" in done.stderr

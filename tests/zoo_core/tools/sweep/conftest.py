@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from line_recipe import RECIPE
+from warm_python import PYTHON
 
 from zoo_core.cli import _exit_code
 
@@ -56,9 +56,9 @@ class Sweeps:
         done.result = json.loads(done.out)
         return done
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, python: str = PYTHON) -> subprocess.Popen[str]:
         """Start the command in a process of its own."""
-        command = [sys.executable, "-m", "zoo_core", "sweep", *map(str, words)]
+        command = [python, "-m", "zoo_core", "sweep", *map(str, words)]
         started = subprocess.Popen(command, cwd=self.place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.started.append(started)
         return started

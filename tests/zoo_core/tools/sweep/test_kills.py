@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,7 +48,7 @@ def same(one, other) -> bool:
 
 def test_a_sweep_killed_during_a_trial_resumes_that_trial_from_its_checkpoint(sweep):
     whole = sweep.json(*DRAWN, *LONG, folder="whole")
-    process = sweep.start(*DRAWN, *LONG, "--folder", "killed")
+    process = sweep.start(*DRAWN, *LONG, "--folder", "killed", python=sys.executable)
     place = sweep.place / "killed"
     wait_until(lambda: checkpoints(place / "trial-0001"), process)
     process.kill()
@@ -73,14 +74,14 @@ def test_a_sweep_with_a_pruner_killed_at_random_moments_gives_the_same_result(sw
     assert "pruned" in [trial["state"] for trial in whole.trials]
 
     place, kills = sweep.place / "killed", 0
-    process = sweep.start(*words, "--folder", "killed")
+    process = sweep.start(*words, "--folder", "killed", python=sys.executable)
     for moment in (0.0, 0.2, 0.5, 0.1, 0.3):
         seen = len(list(place.glob("trial-*")))
         wait_until(lambda seen=seen: len(list(place.glob("trial-*"))) > seen, process)
         time.sleep(moment)
         process.kill()
         kills += process.wait() == -signal.SIGKILL
-        process = sweep.start("--resume", "killed")
+        process = sweep.start("--resume", "killed", python=sys.executable)
     code, _, err = ended(process)
     assert code == 0, err
     assert kills >= 3
@@ -178,7 +179,7 @@ def test_a_killed_sweep_of_a_bundled_recipe_gives_the_same_result(sweep):
     )
     words = (*words, "run.steps=24", "run.checkpoint_every=4", "run.device=cpu", "run.threads=1")
     whole = sweep.json(*words, folder="whole")
-    process = sweep.start(*words, "--folder", "killed")
+    process = sweep.start(*words, "--folder", "killed", python=sys.executable)
     wait_until(lambda: checkpoints(sweep.place / "killed" / "trial-0001"), process)
     process.kill()
     process.wait()

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
+from warm_python import PYTHON
 
 from zoo_core.runs.sessions import Session
 from zoo_core.tools.top.read import runs_in
@@ -19,9 +20,7 @@ TINY = ["run", "digit-classifier-mnist", "dataset.source=subset", "run.device=cp
 
 
 def zoo(*words, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "zoo_core", *words], cwd=cwd, capture_output=True, text=True, timeout=600
-    )
+    return subprocess.run([PYTHON, "-m", "zoo_core", *words], cwd=cwd, capture_output=True, text=True, timeout=600)
 
 
 def status(cwd):
@@ -32,9 +31,9 @@ def status(cwd):
 
 
 @contextmanager
-def running(folder):
+def running(folder, python=PYTHON):
     """A run in a separate process that has logged metrics."""
-    words = [sys.executable, "-m", "zoo_core", *TINY, "run.steps=1000000", "--folder", "runs/a"]
+    words = [python, "-m", "zoo_core", *TINY, "run.steps=1000000", "--folder", "runs/a"]
     process = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     metrics = folder / "runs" / "a" / "metrics.jsonl"
     try:
@@ -50,7 +49,7 @@ def running(folder):
 
 
 def test_a_run_is_running_until_it_is_killed(tmp_path):
-    with running(tmp_path) as process:
+    with running(tmp_path, sys.executable) as process:
         run = status(tmp_path)
         assert (run["state"], run["recipe"], run["steps"]) == ("running", "digit-classifier-mnist", 1000000)
         assert 0 < run["step"] < 1000000
