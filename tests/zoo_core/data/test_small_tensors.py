@@ -41,7 +41,7 @@ def test_every_tensor_arrives_as_it_was(received):
     for name, value in VALUES.items():
         assert torch.equal(received[name], value), name
         assert received[name].dtype == value.dtype
-        assert received[name].stride() == value.stride() or name in ("repeated", "view")
+        assert received[name].stride() == value.stride() or name in ("repeated", "view", "without values")
 
 
 def test_what_arrives_is_aligned_and_can_be_modified(received):
