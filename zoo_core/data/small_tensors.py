@@ -21,7 +21,10 @@ _NUMPY_TYPES = (
 def as_arrays(batch: Batch) -> Batch:
     """The batch with its small tensors as arrays, which are sent as they are, and not in shared memory."""
     sent = copy.copy(batch)
-    sent.update({name: _Sent(value.numpy()) for name, value in batch.items() if _is_small(value)})  # type: ignore[misc]
+    # Shared memory would hold the values without the sign or the conjugation that a view of complex numbers may have.
+    tensors = {name: value for name, value in batch.items() if type(value) is torch.Tensor}
+    sent.update({name: value.resolve_neg().resolve_conj() for name, value in tensors.items() if _is_lazy(value)})
+    sent.update({name: _Sent(value.numpy()) for name, value in sent.items() if _is_small(value)})  # type: ignore[misc]
     return sent
 
 
@@ -38,8 +41,12 @@ class _Sent:
     array: NDArray[Any]
 
 
+def _is_lazy(value: torch.Tensor) -> bool:
+    return value.layout is torch.strided and (value.is_neg() or value.is_conj())
+
+
 def _is_small(value: object) -> bool:
     if type(value) is not torch.Tensor or value.device.type != "cpu" or value.layout is not torch.strided:
         return False
-    known = not value.requires_grad and not value.is_neg() and value.dtype in _NUMPY_TYPES
+    known = not value.requires_grad and value.dtype in _NUMPY_TYPES
     return known and value.is_contiguous() and value.numel() * value.element_size() <= _SMALL

@@ -20,8 +20,13 @@ VALUES = {
     "repeated": torch.rand(4, 1).expand(4, 7),
     "channels last": torch.rand(4, 3, 5, 5).contiguous(memory_format=torch.channels_last),
     "without values": torch.zeros(4, 0),
+    "negated": torch.rand(4, 3, dtype=torch.complex64).conj().imag,
+    "conjugated": torch.rand(4, 3, dtype=torch.complex64).conj(),
     "large": torch.rand(4, 20_000),
 }
+
+
+STRIDES_CHANGE = ("repeated", "view", "without values", "negated")
 
 
 def make(indices):
@@ -41,7 +46,7 @@ def test_every_tensor_arrives_as_it_was(received):
     for name, value in VALUES.items():
         assert torch.equal(received[name], value), name
         assert received[name].dtype == value.dtype
-        assert received[name].stride() == value.stride() or name in ("repeated", "view", "without values")
+        assert received[name].stride() == value.stride() or name in STRIDES_CHANGE
 
 
 def test_what_arrives_is_aligned_and_can_be_modified(received):
