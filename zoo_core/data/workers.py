@@ -7,7 +7,6 @@ seconds for each, and reports the death of one by an exception at an arbitrary l
 from __future__ import annotations
 
 import atexit
-import copy
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -24,7 +23,6 @@ from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch.utils.data._utils import worker as torch_worker
 
 from zoo_core.data.batch_maker import BatchMaker, Part
@@ -36,17 +34,13 @@ from zoo_core.data.example_errors import (
     as_zoo_error,
     sharing_error,
 )
+from zoo_core.data.small_tensors import as_arrays, from_arrays
 from zoo_core.dataset import Batch
 from zoo_core.errors import RunFailed, ZooError, raised
 
-_SMALL = 2**16  # bytes up to which a tensor is sent through the pipe: shared memory takes 0.5 ms for each tensor
 _PREFETCH = 2  # batches that each worker makes ahead, as DataLoader
 _GRACE = 1.0  # seconds that a worker has to finish what it does before it is killed
 _POLL = 0.1  # seconds between two looks at whether the run stops
-_NUMPY_TYPES = (
-    *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool),
-    *(torch.float16, torch.float32, torch.float64),
-)
 _MAKE, _END = b"make", b"end"
 starting = threading.Event()
 """Set while a process is started: an exception raised by a signal handler would be lost in what Python calls then."""
@@ -251,33 +245,6 @@ def _send(connection: Connection, maker: BatchMaker, part: Part, loading: Any) -
         raise
     except Exception as error:
         connection.send(SentError.of(_not_passed(error, maker.dataset)))
-
-
-def as_arrays(batch: Batch) -> Batch:
-    """The batch with its small tensors as arrays, which are sent as they are, and not in shared memory."""
-    sent = copy.copy(batch)
-    sent.update({name: _Sent(value.numpy()) for name, value in batch.items() if _is_small(value)})  # type: ignore[misc]
-    return sent
-
-
-def from_arrays(batch: Batch) -> Batch:
-    """The batch whose small tensors were sent as arrays."""
-    # A copy, in memory that is aligned as torch's: some operations round differently if it is not.
-    tensors = {name: torch.from_numpy(value.array).clone() for name, value in batch.items() if isinstance(value, _Sent)}
-    batch.update(tensors)
-    return batch
-
-
-@dataclass(frozen=True)
-class _Sent:
-    array: NDArray[Any]
-
-
-def _is_small(value: object) -> bool:
-    if type(value) is not torch.Tensor or value.device.type != "cpu" or value.layout is not torch.strided:
-        return False
-    known = not value.requires_grad and not value.is_neg() and value.dtype in _NUMPY_TYPES
-    return known and value.is_contiguous() and value.numel() * value.element_size() <= _SMALL
 
 
 def _exit_with_parent() -> None:
