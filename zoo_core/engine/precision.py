@@ -86,7 +86,8 @@ def _backends() -> tuple[Any, ...]:
 
 
 def _products() -> tuple[Any, ...]:
-    return torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
+    cudnn: Any = torch.backends.cudnn  # its types leave these out
+    return torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn
 
 
 def _allow_tf32(backend: Any) -> bool | None:
