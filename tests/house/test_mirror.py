@@ -113,7 +113,6 @@ COVERED_ELSEWHERE = {
     "zoo_plugins/common/ema": ("zoo_plugins/unet/test_next_frame", "publishes averaged weights"),
     "zoo_plugins/common/labels": ("zoo_plugins/clsgan/test_trainer", "gives wrong labels"),
     "zoo_plugins/common/schedules": ("zoo_plugins/unet/test_next_frame", "reads learning rates"),
-    "zoo_plugins/common/transforms": ("zoo_plugins/clsgan/test_augment", "augments images"),
     "zoo_plugins/datasets/own_files": ("zoo_plugins/datasets/test_frame_folder", "leaves out files"),
     "zoo_plugins/datasets/paths": ("zoo_plugins/datasets/test_mnist", "reads data folders"),
     "zoo_plugins/datasets/plugin": ("zoo_plugins/test_promises_kept", "checks the plugin"),

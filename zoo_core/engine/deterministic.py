@@ -11,8 +11,7 @@ from typing import Any, TextIO
 
 import torch
 
-_deterministic: Any = torch.utils.deterministic
-
+_memory: Any = torch.utils.deterministic  # its types leave out what it has
 # What PyTorch warns of, once it is told to use deterministic algorithms and to warn of others.
 _UNNAMED = "a matrix product"
 _WARNINGS = (
@@ -31,7 +30,7 @@ def use_deterministic_algorithms(device: torch.device) -> None:
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
     torch.use_deterministic_algorithms(True, warn_only=True)
-    _deterministic.fill_uninitialized_memory = False  # finds errors, but is a kernel for each new tensor
+    _memory.fill_uninitialized_memory = False  # finds errors, but is a kernel for each new tensor
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
 
 
@@ -42,13 +41,13 @@ def restoring_algorithms() -> Iterator[None]:
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
     )
-    fill = _deterministic.fill_uninitialized_memory
+    fill = _memory.fill_uninitialized_memory
     cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
-        _deterministic.fill_uninitialized_memory = fill
+        _memory.fill_uninitialized_memory = fill
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
 
 

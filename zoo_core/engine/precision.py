@@ -86,7 +86,7 @@ def _backends() -> tuple[Any, ...]:
 
 
 def _products() -> tuple[Any, ...]:
-    cudnn: Any = torch.backends.cudnn
+    cudnn: Any = torch.backends.cudnn  # its types leave these out
     return torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn
 
 

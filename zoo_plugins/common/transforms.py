@@ -29,16 +29,20 @@ def affine(image: Tensor, angle: Tensor, scale: Tensor, shift_x: Tensor, shift_y
     else:  # affine_grid is a matrix product, which in TF32 rounds positions to some hundredths of a pixel
         grid = affine_grid(rows, height, width)
     if torch.are_deterministic_algorithms_enabled():
-        return DeterministicSample.apply(image, grid)  # type: ignore[no-any-return]
+        return DeterministicSample.apply(image, grid)  # type: ignore[no-any-return, no-untyped-call]
     return F.grid_sample(image, grid, align_corners=False)
 
 
 def affine_grid(rows: list[Tensor], height: int, width: int) -> Tensor:
     """``F.affine_grid`` of the ``rows`` of theta, each (N, 3), without a matrix product: (N, H, W, 2)."""
-    options: dict[str, Any] = {"dtype": rows[0].dtype, "device": rows[0].device}
-    x = (torch.arange(width, **options) * 2 + 1) / width - 1  # (W,): the centers of the pixels in [-1, 1]
-    y = ((torch.arange(height, **options) * 2 + 1) / height - 1).unsqueeze(1)  # (H, 1)
+    x = _centers(width, rows[0])  # (W,)
+    y = _centers(height, rows[0]).unsqueeze(1)  # (H, 1)
     return torch.stack([a * x + b * y + c for a, b, c in (row[:, :, None, None].unbind(1) for row in rows)], dim=-1)
+
+
+def _centers(size: int, like: Tensor) -> Tensor:
+    """The centers of ``size`` pixels in [-1, 1]."""
+    return (torch.arange(size, dtype=like.dtype, device=like.device) * 2 + 1) / size - 1
 
 
 class DeterministicSample(torch.autograd.Function):
