@@ -9,7 +9,6 @@ from typing import Any
 
 from benchmarks.gpu.main_job import watched
 from benchmarks.gpu.results import Options, Results
-from benchmarks.gpu.settings import has
 
 RECIPE, NO_CLASSIFIER = "clsgan-mnist-reference", "trainer.eval_classifier=null"
 SHOWN, STEPS = "zoo bench/zoo run", 8000
@@ -17,8 +16,7 @@ SHOWN, STEPS = "zoo bench/zoo run", 8000
 
 def measure(results: Results, options: Options) -> None:
     with results.attempt(SHOWN):
-        as_it_is = ["run.cuda_graph=auto"] if has("cuda_graph") else []
-        (shown,) = shown_by_bench(as_it_is, results, options).values()
+        (shown,) = shown_by_bench(["run.cuda_graph=auto"], results, options).values()
         steps = 200 if options.quick else STEPS
         seen, _, _ = watched(RECIPE, [NO_CLASSIFIER, f"run.steps={steps}"], options)
         (first, at_first), (last, at_last) = seen[len(seen) // 4], seen[-1]

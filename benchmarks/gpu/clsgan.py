@@ -6,7 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.gpu.results import Options, Results
-from benchmarks.gpu.settings import precisions
 from benchmarks.gpu.turns import Turns
 
 ZOO = ("through_zoo.py", "clsgan-mnist-reference", "trainer.eval_classifier=null")
@@ -24,9 +23,6 @@ WARM_UP = 300
 
 def measure(results: Results, options: Options) -> None:
     scripts = {name: (*words, STEPS) for name, words in SCRIPTS.items()}
-    if "tf32" not in precisions():
-        del scripts["zoo-tf32"]
-        results.fail("zoo-tf32/zoo", "this version has no run.precision=tf32")
     with TemporaryDirectory() as folder:
         turns = Turns(results, options, Path(folder))
         try:
@@ -36,7 +32,6 @@ def measure(results: Results, options: Options) -> None:
             turns.end()
     for name in ("bare-captured", "lightning", "lightning-memory", "bare-eager"):
         turns.compare(f"zoo/{name}", "zoo", name)
-    if "zoo-tf32" in scripts:
-        turns.compare("zoo-tf32/zoo", "zoo-tf32", "zoo")
+    turns.compare("zoo-tf32/zoo", "zoo-tf32", "zoo")
     for name in scripts:
         turns.report(f"steps/s of {name}", name)

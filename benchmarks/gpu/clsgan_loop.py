@@ -64,7 +64,7 @@ def train(steps: int, device: torch.device, graph: bool) -> None:
     step, ticks = 0, Ticks()
     while True:
         order = torch.randperm(len(images), device=device)
-        for indices in order[: len(order) // BATCH * BATCH].split(BATCH):
+        for indices in order[: len(order) // BATCH * BATCH].split(BATCH):  # type: ignore[no-untyped-call]
             losses = advance(indices)
             step += 1
             if step % LOG_EVERY == 0:

@@ -33,7 +33,7 @@ def measure(results: Results, options: Options) -> None:
         with torch.no_grad():
             for _ in range(2):  # changes the running statistics from their initial values
                 model.train()(torch.rand(1, 60, 96, 112))
-        model = model.eval().to(device, memory_format=torch.channels_last)
+        model = model.eval().to(device).to(memory_format=torch.channels_last)
         sample = torch.rand(QUICK_SIZE if options.quick else SIZE, device=device)
         fused = fuse_batch_norm(zoo_model(model))
         half = sample.to(torch.bfloat16)

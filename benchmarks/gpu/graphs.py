@@ -20,7 +20,7 @@ def captured(step: Callable[..., Any], *inputs: Tensor) -> Callable[..., Any]:
     if inputs[0].device.type != "cuda":
         return step
     static = [tensor.clone() for tensor in inputs]
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(WARM_UP):

@@ -17,7 +17,7 @@ def describe() -> dict[str, Any]:
         found |= {
             "gpu": properties.name,
             "gpu_memory_gib": round(properties.total_memory / 2**30),
-            "cudnn": torch.backends.cudnn.version(),
+            "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
             "driver": driver(),
         }
     return found

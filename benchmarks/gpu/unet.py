@@ -88,5 +88,5 @@ def operations_of_a_step(recipe: zoo.Recipe) -> int:
     image, target = (tensor[:1] for tensor in batches(recipe, count=1)[0])
     model = zoo.build(recipe.component("model"), recipe.settings("model"))
     with FlopCounterMode(display=False) as counter:
-        loss_of(model(image), target).backward()
+        loss_of(model(image), target).backward()  # type: ignore[no-untyped-call]
     return int(counter.get_total_flops()) * int(recipe.settings("run")["batch_size"])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,9 @@ def train(steps: int, recipe: zoo.Recipe, device: torch.device, precision: str) 
     rate, decay = values["learning_rate"], values["ema_decay"]
     pairs = [(image.to(device), target.to(device)) for image, target in batches(recipe)]
     torch.manual_seed(0)
-    model = zoo.build(recipe.component("model"), recipe.settings("model")).to(device, memory_format=torch.channels_last)
+    model = (
+        zoo.build(recipe.component("model"), recipe.settings("model")).to(device).to(memory_format=torch.channels_last)
+    )
     average = zoo.build(recipe.component("model"), recipe.settings("model")).to(device)
     average.load_state_dict(model.state_dict())
     current_rate = torch.tensor(rate, device=device)
@@ -45,7 +48,7 @@ def train(steps: int, recipe: zoo.Recipe, device: torch.device, precision: str) 
             output = model(image)
         loss = loss_of(output.float(), target)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         with torch.no_grad():
             torch._foreach_lerp_(averages, floats, 1 - decay)
@@ -63,7 +66,7 @@ def train(steps: int, recipe: zoo.Recipe, device: torch.device, precision: str) 
 
 def batches(recipe: zoo.Recipe, count: int = BATCHES) -> list[tuple[Tensor, Tensor]]:
     """Inputs (N, C, H, W) and targets of the first training batches."""
-    examples = zoo.build(recipe.component("dataset"), recipe.settings("dataset"), kind="dataset").train()
+    examples: Any = zoo.build(recipe.component("dataset"), recipe.settings("dataset"), kind="dataset").train()
     size = recipe.settings("run")["batch_size"]
     return [pair(examples.__getitems__(range(k * size, (k + 1) * size))) for k in range(count)]
 

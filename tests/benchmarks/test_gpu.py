@@ -20,6 +20,7 @@ from benchmarks.gpu.environment import described, environment
 from benchmarks.gpu.page import section
 from benchmarks.gpu.parts import PARTS
 from benchmarks.gpu.results import Options, Results
+from benchmarks.gpu.same_bits import three_runs
 from benchmarks.gpu.short_runs import recipes
 from benchmarks.gpu.turns import Turns
 from benchmarks.gpu.unet import precision_of
@@ -136,6 +137,11 @@ def test_the_command_stops_what_takes_too_long_and_writes_the_rest(tmp_path: Pat
 def test_every_short_run_is_of_a_recipe_with_settings_that_exist(tmp_path: Path) -> None:
     for name, overrides in recipes(tmp_path).items():
         assert zoo.recipe(name, *overrides).run_settings().batch_size >= 1
+
+
+def test_a_run_is_compared_with_itself_again_and_with_eager_steps(tmp_path: Path) -> None:
+    words = ["dataset.source=subset", "trainer.eval_classifier=null", "trainer.cas_classifier=null"]
+    assert three_runs("lsgan-mnist", "cpu", 2, words, tmp_path) == {"again": "", "eager": ""}
 
 
 def test_the_precision_of_a_run_is_the_one_that_it_recorded(tmp_path: Path) -> None:

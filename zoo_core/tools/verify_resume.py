@@ -10,7 +10,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import zip_longest
 from multiprocessing.context import ForkServerContext, SpawnContext
@@ -175,15 +175,17 @@ def _modification_times(folder: Path) -> list[int]:
     return [path.stat().st_mtime_ns for path in (folder / "metrics.jsonl", folder / "checkpoints") if path.exists()]
 
 
-def compare(one: Path, other: Path) -> str:
+def compare(one: Path, other: Path, ignore: Collection[str] = ()) -> str:
     """The first difference between the common checkpoints, the results and the metrics of two runs; "" if none.
+
+    ``ignore`` has the keys of a checkpoint that may differ, such as "run.recipe" of runs with different settings.
 
     Two runs without results, because they were stopped, are equal if the rest is.
     """
     for step in sorted(set(steps_in(one / "checkpoints")) & set(steps_in(other / "checkpoints"))):
         name = f"checkpoints/{name_of(step)}"
         (_, left), (_, right) = checkpoint.load(one / name), checkpoint.load(other / name)
-        for key in sorted(left.keys() | right.keys()):
+        for key in sorted((left.keys() | right.keys()) - set(ignore)):
             if key not in left or key not in right:
                 return f"at step {step}, {key} is in only one of the checkpoints"
             difference = _first_difference(left[key][0], right[key][0])

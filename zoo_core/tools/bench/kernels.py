@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.autograd import DeviceType  # type: ignore[attr-defined]  # what its events name
 
 _LAUNCHES = ("cudaLaunch", "cuLaunch", "cudaGraphLaunch", "cuGraphLaunch")
 """How the names of calls begin that start a kernel, or a graph of kernels."""
@@ -61,7 +60,7 @@ def spans(profile: Any) -> list[Span]:
             event.name,
             event.time_range.start / 1e6,
             event.time_range.end / 1e6,
-            event.device_type == DeviceType.CUDA and not event.is_user_annotation,
+            event.device_type.name != "CPU" and not event.is_user_annotation,
         )
         for event in profile.events()
     ]

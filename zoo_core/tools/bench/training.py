@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo_core.config.recipe import Recipe, RunSettings
+from zoo_core.config.recipe import Recipe
 from zoo_core.engine.devices import find_device
 from zoo_core.engine.memory import memory_now, peak_memory
 from zoo_core.engine.precision import find_precision
@@ -78,9 +78,7 @@ def bench_training(recipe: Recipe, catalog: Catalog, seconds: float, callbacks: 
 
 def ways_of(recipe: Recipe, device: torch.device) -> Mapping[str, Sequence[str]]:
     """The overrides of each way to perform a step that is measured on ``device``."""
-    keys = ("cuda_graph", "compile")
-    known = all(key in RunSettings.__dataclass_fields__ for key in keys)
-    if device.type != "cuda" or not known or any(key in recipe.settings("run") for key in keys):
+    if device.type != "cuda" or {"cuda_graph", "compile"} & recipe.settings("run").keys():
         return {"training step": ()}
     return WAYS
 
@@ -134,7 +132,7 @@ class _StepTimer:
         self.counter, self.counting = FlopCounterMode(display=False), ExitStack()
         self.profile: Any = None
         self.profiled_until = 0
-        self.start = self.last = 0.0
+        self.start = self.begun = self.last = 0.0
 
     @hookimpl
     def zoo_step_finished(self, run: Run, step: int) -> None:
@@ -146,16 +144,17 @@ class _StepTimer:
                 self._end_profile(run)
             return
         now = time.perf_counter()
-        passed = (now - self.start) / self.seconds
         # This hook is called before a step is logged: whole log intervals lie between steps that follow a logged one.
         between = (step - 1) % run.settings.log_every == 0
         if not self.last:
+            passed = (now - self.start) / self.seconds
             warm = step > _MIN_WARMUP_STEPS and passed > _WARMUP_FRACTION
             if warm and (between or passed > _PATIENCE):
                 synchronize(run.device)  # work queued before the first timed step is not counted
-                self.last = time.perf_counter()
+                self.begun = self.last = time.perf_counter()
             return
-        over = len(self.times) >= _MIN_STEPS - 1 and passed > 1 and (between or passed > 1 + _PATIENCE)
+        timed = (now - self.begun) / self.seconds + _WARMUP_FRACTION
+        over = len(self.times) >= _MIN_STEPS - 1 and timed > 1 and (between or timed > 1 + _PATIENCE)
         if over:
             synchronize(run.device)  # work of the last step is counted
             now = time.perf_counter()

@@ -10,7 +10,6 @@ import torch
 from tiny import RECIPE, Line, Watcher, catalog
 
 import zoo_core as zoo
-from zoo_core.config.recipe import RunSettings
 from zoo_core.errors import BadSetting, RunFailed, UnknownName
 from zoo_core.tools.bench.inference import bench_inference
 from zoo_core.tools.bench.training import QUIET, bench_training, ways_of
@@ -94,10 +93,9 @@ def test_a_log_interval_longer_than_the_benchmark_is_not_waited_for() -> None:
 
 def test_eager_captured_and_compiled_steps_are_compared_on_cuda_unless_one_is_chosen() -> None:
     assert list(ways_of(RECIPE, torch.device("cpu"))) == ["training step"]
-    if "cuda_graph" in RunSettings.__dataclass_fields__:
-        assert list(ways_of(RECIPE, torch.device("cuda"))) == ["eager", "captured", "compiled"]
-        chosen = RECIPE.with_overrides(["run.cuda_graph=off"])
-        assert list(ways_of(chosen, torch.device("cuda"))) == ["training step"]
+    assert list(ways_of(RECIPE, torch.device("cuda"))) == ["eager", "captured", "compiled"]
+    for chosen in ("run.cuda_graph=off", "run.compile=default"):
+        assert list(ways_of(RECIPE.with_overrides([chosen]), torch.device("cuda"))) == ["training step"]
 
 
 def test_an_interrupted_benchmark_returns_no_measurement() -> None:
