@@ -164,8 +164,10 @@ def _image_facts(path: Path) -> ImageFacts:
         numbers = decoding.frame_range(image)
         transparent = False  # perhaps of a later frame only
         for number in numbers[1:]:
+            cleared = getattr(image, "disposal_method", 0) == 2
             image.seek(number)
             image.load()
+            decoding.refuse_late_transparency(image, path, number, cleared)
             transparent = transparent or _is_transparent(image)
         image.seek(numbers[0])
         image.load()

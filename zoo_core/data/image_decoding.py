@@ -128,6 +128,19 @@ def has_transparency(image: Any) -> bool:
     return "A" in image.mode or "transparency" in image.info
 
 
+def refuse_late_transparency(image: Any, path: Path, number: int, cleared: bool) -> None:
+    """Raise BadFile for a frame of a GIF with transparent pixels on a cleared canvas, if the first frame had none.
+
+    Pillow then gives these pixels an arbitrary color. Where the frame before is not ``cleared``, they are those of that
+    frame.
+    """
+    if cleared and image.mode == "RGB" and getattr(image, "_frame_transparency", None) is not None:
+        raise BadFile(
+            f"{path} has transparent pixels in frame {number}, but none in the first, so that they can't be read.",
+            "Save its frames as PNG images in a sub-folder.",
+        )
+
+
 def to_tensor(image: Any, channels: int) -> Tensor:
     """A Pillow image of 8 bits as (channels, H, W) in [0, 1]: rotated by its EXIF orientation, on black."""
     from PIL import Image, ImageOps

@@ -188,7 +188,7 @@ recipes:
         (["verify-resume", "mine", "run.stepz=3"], "run.stepz: recipe 'mine' has no such setting"),
         (["check", "mine", "run.stepz=3"], "run.stepz: recipe 'mine' has no such setting"),
         (["check", "mine", "digit-classifier"], "'digit-classifier' is no override"),
-        (["weights", "publish", ".", "--license", "MIT"], "has no config.yaml|holds no|is not"),
+        (["weights", "publish", ".", "--license", "MIT"], "model.safetensors does not exist"),
         (["weights", "convert", "a.pt", "--model", "digit-classifier", "-o", "b.safetensors"], "a.pt"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -33,7 +33,7 @@ def test_facts_of_images_and_clips(tmp_path):
     images = {
         "gray.png": (gray, {}, (1, 6, 8, 1, None, False)),
         "color.bmp": (Image.fromarray(PIXELS), {}, (1, 6, 8, 3, None, False)),
-        "upright.jpg": (Image.fromarray(PIXELS), {"exif": exif}, (1, 8, 6, 3, None, False)),
+        "upright.jpg": (Image.fromarray(PIXELS), {"exif": exif}, (1, 8, 6, 3, None, False, 6)),
         "deep.png": (Image.fromarray(deep), {}, (1, 6, 8, 1, int(deep.max()), False)),
         "clear.png": (clear, {}, (1, 6, 8, 3, None, True)),
         "opaque.png": (opaque, {}, (1, 6, 8, 3, None, False)),

@@ -579,7 +579,7 @@ def test_other_arrays_are_images(tmp_path, values):
 
 
 def test_a_clip_whose_first_frame_is_dark_is_a_clip(tmp_path):
-    clip = np.zeros((3, 4, 4), dtype=np.uint8)
+    clip = np.zeros((3, 5, 5), dtype=np.uint8)
     clip[0, 0, 0], clip[2] = 1, 200
     np.save(tmp_path / "a.npy", clip)
     assert zoo.check_images([tmp_path / "a.npy"])[0].frames == 3

@@ -478,13 +478,27 @@ def test_animated_png_files_are_clips_and_single_images_beside_them_are_left_out
     assert [clip.path.name for clip in found] == ["a.png", "b.png", "c.apng"]
 
 
+def save_with_late_transparency(digits, path, **options):
+    frames = [Image.fromarray(frame).convert("RGBA") for frame in digits[:4]]
+    frames[2].putalpha(Image.fromarray(np.where(digits[2] > 0, 255, 0).astype(np.uint8)))
+    frames[0].save(path, save_all=True, append_images=frames[1:], **options)
+
+
 def test_transparency_that_begins_after_the_first_frame_is_said(tmp_path, digits):
     for name in "abc":
         save_gif(digits[:4], tmp_path / f"{name}.gif")
-    frames = [Image.fromarray(frame).convert("RGBA") for frame in digits[:4]]
-    frames[2].putalpha(Image.fromarray(np.where(digits[2] > 0, 255, 0).astype(np.uint8)))
-    frames[0].save(tmp_path / "d.gif", save_all=True, append_images=frames[1:], disposal=2)
-    with pytest.warns(UserWarning, match=r"transparent pixels of 1 images are blended with black \(d\.gif\)"):
+    save_with_late_transparency(digits, tmp_path / "d.png")
+    with pytest.warns(UserWarning, match=r"transparent pixels of 1 images are blended with black \(d\.png\)"):
+        make(tmp_path).train()
+
+
+def test_transparency_that_begins_after_the_first_frame_of_a_gif_is_refused_where_it_would_be_misread(tmp_path, digits):
+    for name in "abc":
+        save_gif(digits[:4], tmp_path / f"{name}.gif")
+    save_with_late_transparency(digits, tmp_path / "c.gif", disposal=1)  # then it shows the frame before
+    make(tmp_path).train()
+    save_with_late_transparency(digits, tmp_path / "c.gif", disposal=2)
+    with pytest.raises(zoo.BadFile, match=r"c\.gif has transparent pixels in frame 2, but none in the first"):
         make(tmp_path).train()
 
 
