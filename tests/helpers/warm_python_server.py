@@ -105,6 +105,7 @@ def become(request: dict[str, Any], descriptors: list[int], python: str, base: l
     added = [] if request["safe"] else [start]
     sys.path[:] = [*added, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *base]
     importlib.invalidate_caches()
+    del sys.modules["__mp_main__"]  # multiprocessing's name for this module, which is none of the process
 
     import numpy as np
     import torch

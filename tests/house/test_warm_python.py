@@ -61,6 +61,13 @@ def test_a_process_that_kills_itself_is_seen_as_killed() -> None:
     assert done.returncode == -signal.SIGKILL
 
 
+def test_the_modules_of_the_server_are_not_those_of_the_process() -> None:
+    program = "import sys; print(*[getattr(module, '__file__', '') for module in list(sys.modules.values())])"
+    done = subprocess.run([PYTHON, "-c", program], capture_output=True, text=True)
+    assert "numpy" in done.stdout
+    assert "warm_python" not in done.stdout
+
+
 def test_a_process_has_imported_torch_before_it_starts() -> None:
     subprocess.run([PYTHON, "-c", ""], check=True)  # the server has started
     started = time.monotonic()
