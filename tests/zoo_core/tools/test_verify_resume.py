@@ -105,6 +105,12 @@ def test_two_equal_runs_have_no_difference(pair):
     assert compare(*pair) == ""
 
 
+def test_runs_with_different_settings_are_compared_without_their_recipes(pair, tmp_path):
+    tiny.train(tmp_path / "other", "run.keep_checkpoints=8")
+    assert compare(pair[0], tmp_path / "other").endswith("run.recipe differs")
+    assert compare(pair[0], tmp_path / "other", ignore=["run.recipe"]) == ""
+
+
 def test_a_changed_bit_of_the_optimizer_state_is_reported_with_its_step(pair):
     path = pair[1] / "checkpoints" / "step-000000020" / "optimizer.safetensors"
     before, sums = path.read_bytes(), (path.parent / "SHA256SUMS").read_text()
