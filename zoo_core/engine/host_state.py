@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -14,6 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
+_COPIED = (dict, list, set, deque)
 _NOT_FOLLOWED = ("config", "engine")
 
 
@@ -30,12 +32,14 @@ class HostState:
     """
 
     def __init__(self, trainer: object, names: Iterable[str], device: torch.device) -> None:
-        # What is compared before every replay takes 0.1 us for each value in this form.
-        self._values: list[tuple[Any, Any, Any]] = []  # container, key, value
-        self._addresses: list[tuple[Tensor, int]] = []
-        self._versions: list[tuple[Tensor, int]] = []  # of tensors on the CPU: how often they were modified
-        self._lengths: list[tuple[Any, int]] = []
-        self._paths: dict[str, list[str]] = {"values": [], "addresses": [], "versions": [], "lengths": []}
+        # Before every replay all containers are compared with their copies at once, which Python does in C.
+        self._containers: list[Any] = []
+        self._copies: list[Any] = []
+        self._forms: list[str] = []  # the path of an element, to be formatted with its key
+        self._single: list[tuple[str, Any, Any, Any]] = []  # path, container, key, value
+        self._tensors: list[tuple[Any, Any, int]] = []  # container, key, address
+        self._tensor_paths: list[str] = []
+        self._versions: list[tuple[str, Tensor, int]] = []  # path, tensor on the CPU, number of its modifications
         self._seen: set[int] = set()
         self._on_cpu = device.type == "cpu"
         self.parameters: list[Tensor] = []
@@ -43,88 +47,118 @@ class HostState:
         attributes = vars(trainer)
         for name in names:
             if name in attributes and name not in _NOT_FOLLOWED:
-                self._add(f"self.{name}", attributes, name)
+                self._alone(f"self.{name}", attributes, name)
 
     def changed(self) -> str | None:
         """The first value that is another one now, as a Python expression, or None."""
-        number = -1
         try:
-            for number, (container, key, value) in enumerate(self._values):
-                if container[key] is not value and not _equal(container[key], value):
-                    return self._paths["values"][number]
-        except (LookupError, AttributeError):
-            return self._paths["values"][number]
-        for number, (tensor, address) in enumerate(self._addresses):
-            if tensor.data_ptr() != address:
-                return self._paths["addresses"][number]
-        for number, (tensor, version) in enumerate(self._versions):
-            if tensor._version != version:
-                return self._paths["versions"][number]
-        for number, (container, length) in enumerate(self._lengths):
-            if len(container) != length:
-                return self._paths["lengths"][number]
-        return None
+            if self._containers == self._copies:
+                for path, container, key, value in self._single:
+                    if container[key] is not value and not _equal(container[key], value):
+                        return path
+                for number, (container, key, address) in enumerate(self._tensors):
+                    if container[key].data_ptr() != address:
+                        return self._tensor_paths[number]
+                for path, tensor, version in self._versions:
+                    if tensor._version != version:
+                        return path
+                return None
+        except (LookupError, AttributeError, RuntimeError, TypeError, ValueError):
+            pass  # a value is gone, or cannot be compared with the one before
+        return self._first_changed()
 
-    def _add(self, path: str, container: Any, key: Any) -> None:
+    def _first_changed(self) -> str:
+        for form, container, copy in zip(self._forms, self._containers, self._copies, strict=True):
+            if isinstance(copy, (dict, list)):
+                keys = list(copy) if isinstance(copy, dict) else range(len(copy))
+                for key in keys:
+                    if not _holds(container, key, copy[key]):
+                        return _element(form, key)
+            if len(container) != len(copy) or not isinstance(copy, (dict, list)):
+                return form.removesuffix(".{}").removesuffix("[{}]")
+        for path, container, key, value in self._single:
+            if not _holds(container, key, value):
+                return path
+        return next(
+            (
+                path
+                for path, (container, key, address) in zip(self._tensor_paths, self._tensors, strict=True)
+                if _address(container, key) != address
+            ),
+            "a value",
+        )
+
+    def _alone(self, path: str, container: Any, key: Any) -> None:
+        """Note one value of a container whose other values may change."""
+        self._single.append((path, container, key, container[key]))
+        self._follow(path, container, key)
+
+    def _follow(self, path: str, container: Any, key: Any) -> None:
         value = container[key]
-        self._note("values", path, (container, key, value))
-        if isinstance(value, (*_PLAIN, type)) or id(value) in self._seen:
+        if isinstance(value, (*_PLAIN, type)):
             return
-        self._seen.add(id(value))
         if isinstance(value, Tensor):
-            if value.requires_grad and value.is_leaf:
-                self.parameters.append(value)
             if value.layout == torch.strided and not value.is_meta:
-                self._note("addresses", path, (value, value.data_ptr()))
-            if value.device.type == "cpu" and not self._on_cpu:
-                self._note("versions", path, (value, value._version))
-        else:
-            self._follow(path, value)
+                self._tensors.append((container, key, value.data_ptr()))
+                self._tensor_paths.append(path)
+            if id(value) not in self._seen:
+                self._tensor(path, value)
+        elif id(value) not in self._seen:
+            self._inside(path, value)
+        self._seen.add(id(value))
 
-    def _note(self, kind: str, path: str, found: tuple[Any, ...]) -> None:
-        getattr(self, f"_{kind}").append(found)
-        self._paths[kind].append(path)
+    def _tensor(self, path: str, tensor: Tensor) -> None:
+        if tensor.requires_grad and tensor.is_leaf:
+            self.parameters.append(tensor)
+        if tensor.device.type == "cpu" and not self._on_cpu:
+            self._versions.append((path, tensor, tensor._version))
 
-    def _follow(self, path: str, value: Any) -> None:
+    def _inside(self, path: str, value: Any) -> None:
         if isinstance(value, nn.Module):
             self._module(path, value)
         elif isinstance(value, Optimizer):
-            self._optimizer(path, value)
+            own = vars(getattr(value, "optimizer", value))  # unwraps Accelerate's optimizer
+            self._alone(f"{path}.param_groups", own, "param_groups")
+            self._alone(f"{path}.state", own, "state")
         elif isinstance(value, LRScheduler):
-            self._mapping(path, {k: v for k, v in vars(value).items() if k != "optimizer"}, vars(value), "{}.{}")
-        elif isinstance(value, Mapping):
-            self._note("lengths", path, (value, len(value)))
-            self._mapping(path, value, value, "{}[{!r}]")
-        elif isinstance(value, (list, tuple)):
-            self._note("lengths", path, (value, len(value)))
+            for name in vars(value).keys() - {"optimizer"}:
+                self._alone(f"{path}.{name}", vars(value), name)
+        elif isinstance(value, _COPIED):
+            self._whole(f"{_braced(path)}[{{}}]", value)
+        elif isinstance(value, tuple):
             for index in range(len(value)):
-                self._add(f"{path}[{index}]", value, index)
+                self._follow(f"{path}[{index}]", value, index)
+        elif isinstance(value, Mapping):
+            for key in value:
+                self._alone(f"{path}[{key!r}]", value, key)
         elif isinstance(value, partial):
-            self._mapping(path, value.keywords, value.keywords, "{}.keywords[{!r}]")
-            self._mapping(path, dict(enumerate(value.args)), value.args, "{}.args[{}]")
+            self._whole(f"{_braced(path)}.keywords[{{}}]", value.keywords)
+            self._inside(f"{path}.args", value.args)
         elif isinstance(value, MethodType):
-            self._add(f"{path}.__self__", {"__self__": value.__self__}, "__self__")
+            self._follow(f"{path}.__self__", {"": value.__self__}, "")
         elif not _of_library(value) and hasattr(value, "__dict__"):
-            self._mapping(path, vars(value), vars(value), "{}.{}")
-
-    def _mapping(self, path: str, items: Mapping[Any, Any], container: Any, form: str) -> None:
-        for key in list(items):
-            self._add(form.format(path, key), container, key)
+            self._whole(f"{_braced(path)}.{{}}", vars(value))
 
     def _module(self, path: str, module: nn.Module) -> None:
-        for name, value in vars(module).items():
+        own = vars(module)
+        self._note(f"{_braced(path)}.{{}}", own)
+        for name, value in list(own.items()):
             if name in ("_parameters", "_buffers", "_modules"):
-                self._mapping(path, value, value, "{}.{}")
-            elif isinstance(value, (Tensor, *_PLAIN)) or not name.startswith("_"):
-                self._add(f"{path}.{name}", vars(module), name)
+                self._whole(f"{_braced(path)}.{{}}", value)
+            elif isinstance(value, Tensor) or not name.startswith("_"):
+                self._follow(f"{path}.{name}", own, name)
 
-    def _optimizer(self, path: str, optimizer: Optimizer) -> None:
-        own = vars(getattr(optimizer, "optimizer", optimizer))  # unwraps Accelerate's optimizer
-        self._add(f"{path}.param_groups", own, "param_groups")
-        self._note("values", f"{path}.state", (own, "state", own["state"]))
-        for index, (parameter, state) in enumerate(own["state"].items()):
-            self._note("values", f"{path}.state[{index}]", (own["state"], parameter, state))
-            self._mapping(f"{path}.state[{index}]", state, state, "{}[{!r}]")
+    def _whole(self, form: str, container: Any) -> None:
+        """Note a container and all that it contains."""
+        self._note(form, container)
+        keys = list(container) if isinstance(container, dict) else range(len(container))
+        for key in keys if isinstance(container, (dict, list, deque)) else ():
+            self._follow(_element(form, key), container, key)
+
+    def _note(self, form: str, container: Any) -> None:
+        self._forms.append(form)
+        self._containers.append(container)
+        self._copies.append(container.copy())
 
 
 @contextmanager
@@ -153,6 +187,31 @@ def attributes_read(trainer: Any) -> Iterator[set[str]]:
 
 def _equal(one: Any, other: Any) -> bool:
     return type(one) is type(other) and isinstance(one, _PLAIN) and bool(one == other)
+
+
+def _holds(container: Any, key: Any, value: Any) -> bool:
+    try:
+        return container[key] is value or _equal(container[key], value)
+    except (LookupError, TypeError):
+        return False
+
+
+def _address(container: Any, key: Any) -> int:
+    try:
+        value = container[key]
+    except LookupError:
+        return 0
+    return value.data_ptr() if isinstance(value, Tensor) else 0
+
+
+def _element(form: str, key: Any) -> str:
+    if isinstance(key, Tensor):  # a parameter is a key of the state of an optimizer
+        return form.format("...")
+    return form.format(repr(key) if form.endswith("]") else key)
+
+
+def _braced(path: str) -> str:
+    return path.replace("{", "{{").replace("}", "}}")
 
 
 def _of_library(value: object) -> bool:
