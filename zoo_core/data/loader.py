@@ -15,7 +15,7 @@ from zoo_core.data.seeding import derive
 from zoo_core.data.workers import WorkerPool
 from zoo_core.dataset import Batch, Examples
 from zoo_core.errors import BadSetting, RunFailed
-from zoo_core.random_state import random_state_kept, seed_cpu
+from zoo_core.fingerprint.random_state import random_state_kept, seed_cpu
 
 Order = Callable[[torch.Generator], Tensor]
 
