@@ -18,7 +18,7 @@ from zoo_core.data.seeding import derive
 from zoo_core.data.workers import WorkerPool
 from zoo_core.dataset import Batch, Examples, GeneratedExamples, InMemory
 from zoo_core.errors import BadSetting, RunFailed
-from zoo_core.random_state import random_state_kept, seed_cpu
+from zoo_core.fingerprint.random_state import random_state_kept, seed_cpu
 
 _MOST_WORKERS = 4  # unless run.workers asks for more
 

@@ -6,7 +6,7 @@ import hashlib
 
 import torch
 
-from zoo_core.random_state import seed_cpu
+from zoo_core.fingerprint.random_state import seed_cpu
 
 
 def derive(seed: int, *path: int | str) -> int:

@@ -17,7 +17,7 @@ from torch import Tensor
 from zoo_core.errors import BadFile, BadSetting, RunFailed, ZooError, raised
 from zoo_core.fingerprint.per_file import map_files
 from zoo_core.fingerprint.progress import ProgressLine
-from zoo_core.random_state import random_state_kept, seed_cpu
+from zoo_core.fingerprint.random_state import random_state_kept, seed_cpu
 
 _CHUNK_BYTES = 2**20
 

@@ -11,7 +11,7 @@ from zoo_core.data.batch_maker import BatchMaker, Part, loads_at_once
 from zoo_core.data.loader import Batches, load
 from zoo_core.data.seeding import derive
 from zoo_core.dataset import Batch, Examples
-from zoo_core.random_state import random_state_kept, seed_cpu
+from zoo_core.fingerprint.random_state import random_state_kept, seed_cpu
 from zoo_core.testing.check import Failed, Subject, check, require
 from zoo_core.testing.dataset_checks import splits_of
 from zoo_core.testing.example_state import what_changes

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo_core.random_state import random_state_kept
+from zoo_core.fingerprint.random_state import random_state_kept
 
 _PLAIN = (bool, int, float, str, NoneType)
 

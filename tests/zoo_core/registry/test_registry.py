@@ -124,7 +124,7 @@ def test_a_name_registered_twice_by_one_plugin_is_refused(registry: Registry) ->
 @pytest.mark.parametrize(
     ("about", "message"),
     [
-        ({"summary": "A", "licence": "MIT"}, "registers a model with licence=…, which registry.model does not know."),
+        ({"summary": "A", "licens": "MIT"}, "registers a model with licens=…, which registry.model does not know."),
         ({"summary": "A", "url": "x"}, "registers a model with url=…, which registry.model does not know."),
         ({}, "registers the model 'a' without a summary."),
         ({"summary": "A", "license": None}, "registers a model with a license that is a NoneType"),
@@ -134,7 +134,7 @@ def test_a_name_registered_twice_by_one_plugin_is_refused(registry: Registry) ->
 def test_what_is_said_of_a_component_is_checked(registry: Registry, about: dict[str, Any], message: str) -> None:
     with registry.owned_by("gans"), pytest.raises(BrokenPlugin, match=f"^plugin 'gans' {message}") as raised:
         registry.model("a", "package.module:A", **about)
-    assert ("Did you mean 'license'?" in str(raised.value)) == ("licence" in about)
+    assert ("Did you mean 'license'?" in str(raised.value)) == ("licens" in about)
 
 
 def test_a_class_that_lacks_a_method_is_refused_with_its_name(registry: Registry) -> None:

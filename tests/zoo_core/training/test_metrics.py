@@ -105,7 +105,7 @@ def test_a_plain_number_is_a_metric():
     ("metrics", "message"),
     [
         ({"loss": torch.zeros(3)}, r"gives a tensor \(3,\) as 'loss', but should give one number"),
-        ({"loss": None}, "gives a NoneType as 'loss', but should give one number"),
+        ({"loss": None}, "gives None as 'loss', but should give one number"),
         ({"epoch": torch.tensor(1.0)}, "the metric name 'epoch' is reserved in metrics.jsonl"),
         ({7: torch.tensor(1.0)}, "the metric name 7 is not a string"),
     ],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from zoo_core.random_state import random_state_kept, seed_cpu
+from zoo_core.fingerprint.random_state import random_state_kept, seed_cpu
 
 
 def draws():
