@@ -14,9 +14,10 @@ import pytest
 from warm_python import PYTHON
 
 EXPLAIN = """
-import json, os, sys
+import atexit, json, os, sys
 json.dump([sys.argv, sys.path[0], os.getcwd(), sorted(os.environ.items()), sys.stdin.read()], sys.stdout)
 print("said", file=sys.stderr)
+atexit.register(print, "the last line")
 sys.exit(7)
 """
 WAIT = """
@@ -54,6 +55,14 @@ def test_a_signal_reaches_the_process_and_both_end_in_the_same_way(number: signa
         assert client.wait(timeout=60) == code
         psutil.wait_procs([process], timeout=60)
         assert not process.is_running()
+
+
+@pytest.mark.parametrize("program", ["raise ValueError('no')", "import sys; sys.exit('no')", "raise KeyboardInterrupt"])
+def test_an_error_ends_a_process_with_the_code_and_the_last_line_of_python(program: str) -> None:
+    options = {"capture_output": True, "text": True}
+    warm, cold = (subprocess.run([python, "-c", program], **options) for python in (PYTHON, sys.executable))
+    assert warm.returncode == cold.returncode
+    assert warm.stderr.splitlines()[-1] == cold.stderr.splitlines()[-1]
 
 
 def test_a_process_that_kills_itself_is_seen_as_killed() -> None:
