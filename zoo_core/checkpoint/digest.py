@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -27,15 +28,15 @@ class StateDigest:
     def __init__(self, state: TrainerState) -> None:
         self._state, self._parameters = state, state.parameters()
         self._plain: dict[_Path, str] = {}
-        sums: dict[torch.device, dict[_Path, Tensor]] = {}
+        tensors: dict[torch.device, dict[_Path, Tensor]] = {}
         for name, value in state.values().items():
             for path, leaf in _leaves(value, (name,)):
                 if isinstance(leaf, Tensor):
                     tensor = local(leaf.detach())
-                    sums.setdefault(tensor.device, {})[path] = _checksum(tensor)
+                    tensors.setdefault(tensor.device, {})[path] = tensor
                     leaf = f"a {str(tensor.dtype).removeprefix('torch.')} tensor {tuple(tensor.shape)}"
                 self._plain[path] = leaf
-        self._sums = {device: (list(found), torch.stack([*found.values()])) for device, found in sums.items()}
+        self._sums = {device: (list(found), _checksums([*found.values()])) for device, found in tensors.items()}
 
     def change(self) -> str:
         """A part of the state that is not what it was, such as ``the model's layers.0.weight``; "" if there is none."""
@@ -75,15 +76,51 @@ def _describe(path: _Path) -> str:
     return f"self.{name} ({inner})" if inner else f"self.{name}"
 
 
-def _checksum(tensor: Tensor) -> Tensor:
-    """A 64-bit checksum of the bits of the elements and of their order, on the tensor's device."""
+def _checksums(tensors: list[Tensor]) -> Tensor:
+    """A 64-bit checksum of the bits of the elements of each tensor and of their order, on the tensors' device."""
+    bits = list(map(_bits, tensors))
+    # On an accelerator an operation takes as long as a small tensor. On a CPU, putting them together takes longer.
+    return torch.stack([*map(_sum, bits)]) if bits[0].device.type == "cpu" else _sums_together(bits)
+
+
+def _sums_together(tensors: list[Tensor]) -> Tensor:
+    """The checksum of each of ``tensors``, each (N,); those with few elements are put together."""
+    sums: list[Tensor] = []
+    together: list[Tensor] = []
+    count = 0
+    for bits in [*tensors, None]:
+        if together and (bits is None or count + len(bits) > _BLOCK):
+            sums.append(_segment_sums(together))
+            together, count = [], 0
+        if bits is not None and len(bits) > _BLOCK:
+            sums.append(_sum(bits).unsqueeze(0))
+        elif bits is not None:
+            together.append(bits)
+            count += len(bits)
+    return torch.cat(sums)
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """The bits of a tensor as integers (N,)."""
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor)
-    bits = tensor.contiguous().view(-1).view(_INTEGERS[tensor.element_size()])
-    total = torch.zeros((), dtype=torch.int64, device=tensor.device)
+    return tensor.contiguous().view(-1).view(_INTEGERS[tensor.element_size()])
+
+
+def _segment_sums(parts: list[Tensor]) -> Tensor:
+    """The checksum of each part, (len(parts),); all of them together have at most _BLOCK elements."""
+    bits = torch.cat([one.int() for one in parts])  # (N,)
+    products = bits * _factors(bits.device)[: len(bits)]
+    prefix = torch.cat([products.new_zeros(1, dtype=torch.int64), products.cumsum(0, dtype=torch.int64)])  # (N + 1,)
+    ends = torch.tensor([0, *accumulate(map(len, parts))], device=bits.device)
+    return prefix[ends].diff()
+
+
+def _sum(bits: Tensor) -> Tensor:
+    total = torch.zeros((), dtype=torch.int64, device=bits.device)
     for start in range(0, len(bits), _BLOCK):
         block = bits[start : start + _BLOCK]
-        total = 3 * total + (block * _factors(tensor.device)[: len(block)]).sum()
+        total = 3 * total + (block * _factors(bits.device)[: len(block)]).sum()
     return total
 
 

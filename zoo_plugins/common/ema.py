@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import compress
+
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 def make_ema(module: nn.Module, *, buffers: bool = False) -> AveragedModel:
-    """A copy of ``module`` for :func:`update_ema`, which averages the buffers too if ``buffers`` is set."""
+    """A copy of ``module`` for :func:`update_ema`, which averages the buffers too if ``buffers`` is set.
+
+    Otherwise, and if they are not floating-point numbers, buffers are copied.
+    """
     return AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(0.0), use_buffers=buffers)
 
 
@@ -20,16 +25,18 @@ def update_ema(ema: AveragedModel, module: nn.Module, step: int, decay: float) -
     first average is the module itself. Unlike ``AveragedModel.update_parameters`` it reads no counter from the device,
     which would wait for all queued steps.
     """
-    pairs: list[tuple[Tensor, Tensor]] = [*zip(ema.module.parameters(), module.parameters(), strict=True)]
-    copied: list[tuple[Tensor, Tensor]] = [*zip(ema.module.buffers(), module.buffers(), strict=True)]
-    if ema.use_buffers:
-        pairs, copied = pairs + copied, []
+    averages, values = list(ema.module.parameters()), list(module.parameters())
+    copies, originals = list(ema.module.buffers()), list(module.buffers())
+    floating = [ema.use_buffers and one.is_floating_point() for one in copies]  # counters are not averaged
+    averages, values = [*averages, *compress(copies, floating)], [*values, *compress(originals, floating)]
+    rest = [not one for one in floating]
+    copies, originals = list(compress(copies, rest)), list(compress(originals, rest))
     if step == 1:
-        pairs, copied = [], pairs + copied
+        averages, values, copies, originals = [], [], [*averages, *copies], [*values, *originals]
     average = get_ema_multi_avg_fn(min(decay, step / (9 + step)))
-    for dtype in {one.dtype for one, _ in pairs}:
-        averages, values = zip(*(pair for pair in pairs if pair[0].dtype == dtype), strict=True)
-        average(averages, values, None)
-    for one, value in copied:
-        one.copy_(value)
+    for dtype in {one.dtype for one in averages}:
+        chosen = [one.dtype == dtype for one in averages]
+        average(list(compress(averages, chosen)), list(compress(values, chosen)), None)
+    if copies:
+        torch._foreach_copy_(copies, originals)
     ema.n_averaged += 1

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo_core.checkpoint.digest import StateDigest
+from zoo_core.checkpoint.digest import StateDigest, _sums_together
 from zoo_core.checkpoint.state import TrainerState
 
 
@@ -85,3 +85,17 @@ def test_plain_values_are_shown_before_and_after(before, after, change):
     found = StateDigest(TrainerState(nn.Linear(3, 2), holder))
     holder.value = after
     assert found.change() == change
+
+
+def test_tensors_that_are_put_together_have_a_checksum_each(monkeypatch):
+    monkeypatch.setattr("zoo_core.checkpoint.digest._BLOCK", 8)
+    tensors = [torch.arange(size, dtype=torch.int32) for size in (3, 0, 4, 9, 2, 8, 1)]  # some are too long
+    before = _sums_together(tensors)
+    assert len(before) == len(tensors)
+    for number, tensor in enumerate(tensors):
+        for element in range(len(tensor)):
+            tensor[element] += 5
+            assert (_sums_together(tensors) != before).nonzero().flatten().tolist() == [number]
+            tensor[element] -= 5
+    tensors[3][[0, 8]] = tensors[3][[8, 0]]
+    assert (_sums_together(tensors) != before).nonzero().flatten().tolist() == [3]
