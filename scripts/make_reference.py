@@ -23,6 +23,7 @@ PAGE = ROOT / "docs" / "plugins" / "reference.md"
 SECTIONS = {
     "Registration": ["Registry"],
     "Interfaces": ["Model", "Dataset", "Trainer", "Engine"],
+    "Trainings within an evaluation": ["captured_steps"],
     "Settings": ["setting"],
     "Controls of `zoo demo`": ["Control"],
     "Examples and batches": ["Batch", "Examples", "InMemory", "Uint8Images", "GeneratedExamples", "data_root"],

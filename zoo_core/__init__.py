@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from zoo_core.dataset import GeneratedExamples as GeneratedExamples
     from zoo_core.dataset import InMemory as InMemory
     from zoo_core.dataset import Uint8Images as Uint8Images
+    from zoo_core.engine.cuda_graph import captured_steps as captured_steps
     from zoo_core.errors import BadFile as BadFile
     from zoo_core.errors import BadSetting as BadSetting
     from zoo_core.errors import BrokenPlugin as BrokenPlugin
@@ -86,6 +87,7 @@ _HOME = {
     "UnknownName": "errors",
     "ZooError": "errors",
     "build": "api",
+    "captured_steps": "engine.cuda_graph",
     "check_images": "data.image_checks",
     "check_masks": "data.image_checks",
     "clip_shape": "data.image_io",
@@ -134,6 +136,7 @@ __all__ = [
     "UnknownName",
     "ZooError",
     "build",
+    "captured_steps",
     "check_images",
     "check_masks",
     "clip_shape",

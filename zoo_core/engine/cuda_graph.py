@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -13,9 +14,10 @@ from torch import Tensor
 from zoo_core.dataset import Batch
 from zoo_core.engine.host_state import HostState
 from zoo_core.engine.host_work import line_of_error, watched
+from zoo_core.engine.optimizers import fit_to_device
 from zoo_core.engine.packed_metrics import PackedMetrics
 from zoo_core.errors import one_line
-from zoo_core.trainer import Metrics, Trainer
+from zoo_core.trainer import Metrics
 
 _WARM_UP = 2  # steps in which libraries initialize and optimizers create their state; a third one is watched
 _MOST_GRAPHS = 8  # each has memory of its own for the values between its operations
@@ -36,6 +38,13 @@ class Recorder(Protocol):
 
     def __call__(self, function: Callable[[], Tensor], /) -> Recorded:
         """Record the operations of ``function`` without performing them."""
+
+
+class Stepping(Protocol):
+    """What has a step to perform: a trainer, or an object that trains something else."""
+
+    def step(self, batch: Batch, /) -> Metrics:
+        """Perform one optimization step."""
 
 
 @dataclass
@@ -71,7 +80,7 @@ class CapturedSteps:
 
     def __init__(
         self,
-        trainer: Trainer,
+        trainer: Stepping,
         record: Recorder,
         variant: Callable[[], Hashable],
         note: Callable[[str], None],
@@ -181,6 +190,36 @@ class CapturedSteps:
         self.gave_up = True
         self._graphs.clear()
         self.note(reason)
+
+
+def captured_steps(training: Stepping, device: torch.device) -> Callable[[Batch], Metrics]:
+    """Return a function that performs ``training.step(batch)`` as a run performs the steps of a trainer.
+
+    For trainings that are not runs, such as that of a classifier in an evaluation. On CUDA the first steps are
+    performed as they are and then as a CUDA graph, with the same result. If the step does work of the host, a warning
+    says so, and it is performed as it is; see `Trainer.step`. On other devices every step is performed as it is.
+
+    Parameters
+    ----------
+    training : object
+        An object with a method ``step(batch)`` that returns metrics, as that of a trainer. Its modules and optimizers
+        are attributes. Schedules are advanced outside of ``step``.
+    device : torch.device
+        Device of its modules and batches.
+
+    Returns
+    -------
+    callable
+        ``perform(batch)``, which returns the metrics of a step.
+    """
+    fit_to_device(vars(training).values(), device)
+    if device.type != "cuda":
+        return training.step
+
+    def note(why: str) -> None:
+        warnings.warn(f"the steps of {type(training).__name__} are not captured as a CUDA graph: {why}.", stacklevel=2)
+
+    return CapturedSteps(training, CudaGraphs(device), lambda: None, note)
 
 
 class CudaGraphs:

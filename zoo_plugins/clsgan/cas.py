@@ -6,19 +6,20 @@ is the reference value.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import OneCycleLR
 
 import zoo_core as zoo
+from zoo_plugins.common.schedules import OneCycle
 
 EPOCHS = 5
 _BATCH_SIZE = 128
 _TEST_BATCH_SIZE = 1000
-_MAX_LR = 4e-3
+_MAX_LR, _WARMUP_FRACTION = 4e-3, 0.3
 
 
 def train_and_score(
@@ -42,13 +43,24 @@ def _train(model: str, image: Tensor, label: Tensor, num_classes: int) -> nn.Mod
     classifier.to(memory_format=torch.channels_last).train()
     num_batches = max(len(image) // _BATCH_SIZE, 1)
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=_MAX_LR, fused=True)
-    schedule = OneCycleLR(optimizer, _MAX_LR, total_steps=EPOCHS * num_batches + 1)
+    schedule = OneCycle(optimizer, _MAX_LR, EPOCHS * num_batches + 1, _WARMUP_FRACTION)
+    perform = zoo.captured_steps(_Training(classifier, optimizer), image.device)
     for _ in range(EPOCHS):
         order = torch.randperm(len(image)).to(image.device)
         for indices in order.tensor_split(num_batches):
-            loss = F.cross_entropy(classifier(image[indices]), label[indices])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            perform(zoo.Batch(image=image[indices], label=label[indices]))
             schedule.step()
     return classifier.eval()  # type: ignore[no-any-return]
+
+
+@dataclass
+class _Training:
+    classifier: nn.Module
+    optimizer: torch.optim.Optimizer
+
+    def step(self, batch: zoo.Batch) -> zoo.Metrics:
+        loss = F.cross_entropy(self.classifier(batch["image"]), batch["label"])
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return {"loss": loss.detach()}
