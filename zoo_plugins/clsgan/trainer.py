@@ -17,7 +17,7 @@ from zoo_plugins.clsgan.augment import UPDATE_INTERVAL, augment, update_augment_
 from zoo_plugins.clsgan.metrics import GANEvaluator
 from zoo_plugins.clsgan.model import CLSGAN
 from zoo_plugins.clsgan.sampler import same_label_order
-from zoo_plugins.common.ema import make_ema, update_ema
+from zoo_plugins.common.ema import EmaUpdate, make_ema
 from zoo_plugins.common.labels import check_labels
 
 
@@ -92,6 +92,7 @@ class CLSGANTrainer(zoo.Trainer):
         self._real_loss = torch.zeros((), device=engine.device)  # of the discriminator, mean of the batch
         self._ada_start_step = self.config.ada_start * engine.total_steps
         self.engine, self._model = engine, model
+        self._update_ema = EmaUpdate(self.ema, model.generator) if self.config.ema_decay else None
         self._generator_parameters = list(model.generator.parameters())
         self._evaluator = (
             GANEvaluator(self.config.eval_classifier, self.config.cas_classifier, engine.device, model.config)
@@ -140,8 +141,8 @@ class CLSGANTrainer(zoo.Trainer):
             self.augments = True
             update_augment_p(self.augment_p, self.engine.gather(self._real_loss[None]).mean(), self.config.ada_target)
         self._real_loss.zero_()
-        if self.config.ema_decay:
-            update_ema(self.ema, self._model.generator, self.steps, self.config.ema_decay)
+        if self._update_ema:
+            self._update_ema(self.steps, self.config.ema_decay)
         if self.config.lr_decay_start < 1:
             self.generator_schedule.step()
             self.discriminator_schedule.step()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo_core as zoo
-from zoo_plugins.common.ema import make_ema, update_ema
+from zoo_plugins.common.ema import EmaUpdate, make_ema
 from zoo_plugins.common.schedules import OneCycle
 
 
@@ -41,6 +41,7 @@ class UNetTrainer(zoo.Trainer):
         self.steps = 0
         self.network, self.optimizer = engine.prepare(model, optimizer)
         self.engine, self._model = engine, model
+        self._update_ema = EmaUpdate(self.ema, model) if self.config.ema_decay else None
 
     def minimize(self, loss: Tensor, terms: Mapping[str, Tensor]) -> zoo.Metrics:
         """One optimizer step. Returns the metrics to log: the loss, and its ``terms`` if there are several."""
@@ -55,8 +56,8 @@ class UNetTrainer(zoo.Trainer):
     def after_step(self) -> None:
         self.steps += 1
         self.schedule.step()
-        if self.config.ema_decay:
-            update_ema(self.ema, self._model, self.steps, self.config.ema_decay)
+        if self._update_ema:
+            self._update_ema(self.steps, self.config.ema_decay)
 
     @property
     def eval_model(self) -> nn.Module:
