@@ -28,10 +28,10 @@ class EmaUpdate:
         self._ema = ema
         self._averaged: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = defaultdict(lambda: ([], []))
         self._copied: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for average, value in zip(ema.module.parameters(), module.parameters(), strict=True):
-            self._add(average, value, averaged=True)
-        for average, value in zip(ema.module.buffers(), module.buffers(), strict=True):
-            self._add(average, value, averaged=ema.use_buffers and value.is_floating_point())
+        for parameters in zip(ema.module.parameters(), module.parameters(), strict=True):
+            self._add(*parameters, averaged=True)
+        for buffers in zip(ema.module.buffers(), module.buffers(), strict=True):
+            self._add(*buffers, averaged=ema.use_buffers and buffers[0].is_floating_point())
 
     @torch.no_grad()
     def __call__(self, step: int, decay: float) -> None:

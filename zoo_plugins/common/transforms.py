@@ -29,7 +29,7 @@ def affine(image: Tensor, angle: Tensor, scale: Tensor, shift_x: Tensor, shift_y
     else:  # affine_grid is a matrix product, which in TF32 rounds positions to some hundredths of a pixel
         grid = affine_grid(rows, height, width)
     if torch.are_deterministic_algorithms_enabled():
-        return DeterministicSample.apply(image, grid)  # type: ignore[no-any-return, no-untyped-call]
+        return DeterministicSample.apply(image, grid)  # type: ignore[no-any-return]
     return F.grid_sample(image, grid, align_corners=False)
 
 
