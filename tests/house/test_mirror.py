@@ -47,6 +47,8 @@ COVERED_ELSEWHERE = {
     "zoo_core/engine/allocator": ("zoo_core/training/test_cost_of_a_step", "counts allocations of a step"),
     "zoo_core/engine/devices": ("zoo_core/engine/test_engine", "finds devices and precisions"),
     "zoo_core/engine/fsdp": ("zoo_core/engine/test_several_processes", "trains a sharded network"),
+    "zoo_core/engine/host_state": ("zoo_core/engine/test_cuda_graph", "changes values that a step reads"),
+    "zoo_core/engine/packed_metrics": ("zoo_core/engine/test_cuda_graph", "reads the metrics of a captured step"),
     "zoo_core/engine/launcher": ("zoo_core/engine/test_several_processes", "launches processes"),
     "zoo_core/engine/process_group": ("zoo_core/engine/test_several_processes", "trains in several processes"),
     "zoo_core/engine/rank": ("zoo_core/engine/test_several_processes", "trains in several processes"),

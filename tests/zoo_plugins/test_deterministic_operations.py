@@ -57,7 +57,8 @@ def test_steps_and_evaluations_call_no_nondeterministic_operation(name, override
         loop = small_loop(catalog, name, overrides)
         trainer, batches = loop.run.trainer, iter(loop.batches)
         if hasattr(trainer, "augment_p"):
-            trainer.augment_p = 0.5
+            trainer.augments = True
+            trainer.augment_p.fill_(0.5)
         with as_on_an_accelerator() as recorder:
             for step in range(2):
                 seed_step(0, step, 0)

@@ -29,16 +29,6 @@ def _never() -> bool:
     return False
 
 
-@dataclass
-class Stop:
-    """Whether the run stops, as ``check`` says, which may be set later."""
-
-    check: Callable[[], bool] = _never
-
-    def __call__(self) -> bool:
-        return self.check()
-
-
 class Batches:
     """An infinite iterator over the batches of one process, which can start at any step.
 
@@ -80,7 +70,8 @@ class Batches:
         self.order = _Shuffled(order, seed)
         self.length = len(examples) if self.endless else len(self.order(0))
         self.position = 0
-        self.stop = Stop()
+        self.stopping: Callable[[], bool] = _never
+        """Whether the run stops; a batch that a worker makes is then no longer waited for."""
         self._iterator: Generator[Batch, None, None] | None = None
         if not self.per_epoch:
             raise BadSetting(
@@ -111,12 +102,12 @@ class Batches:
         """The next batch.
 
         Raises:
-            LoadingStopped: if ``stop`` becomes true while a worker makes it; it can be asked for again.
+            LoadingStopped: if ``stopping`` becomes true while a worker makes it; it can be asked for again.
         """
         begins = self.position % self.per_epoch == 0 and not self.endless
         if self._iterator is None or begins:
             self.close()
-            self._iterator = load_on(self.copies, self.maker, self._parts(), self.workers, self.stop)
+            self._iterator = load_on(self.copies, self.maker, self._parts(), self.workers, lambda: self.stopping())
         try:
             batch = next(self._iterator)
         except BaseException:
@@ -128,7 +119,7 @@ class Batches:
     def wait(self) -> Batch:
         """The next batch, waited for even if the run stops."""
         self.close()
-        self.stop.check = _never
+        self.stopping = _never
         return next(self)
 
     def _parts(self) -> Parts:

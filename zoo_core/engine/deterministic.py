@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import torch
 
 _memory: Any = torch.utils.deterministic  # its types leave out what it has
-# What PyTorch warns of, once it is told to use deterministic algorithms and to warn of others.
+# What PyTorch warns of, once it is asked for deterministic algorithms, and to warn of others.
 _UNNAMED = "a matrix product"
 _WARNINGS = (
     re.compile(r"(?P<name>.+?) does not have a deterministic implementation, but you set"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
 from typing import Any
 
 import torch
@@ -112,8 +113,16 @@ class _Functions(TorchFunctionMode):
 
 
 def _note(work: HostWork) -> None:
+    if any(_reads_only_on_a_cpu(frame) for frame, _ in traceback.walk_stack(None)):
+        return
     line = line_of(traceback.walk_stack(None))
     work.found(f"step reads a value back from the device ({line or 'in the backward pass'})")
+
+
+def _reads_only_on_a_cpu(frame: FrameType) -> bool:
+    """Whether it is the step of an optimizer whose counters are tensors on the device, on CUDA."""
+    optimizer = frame.f_locals.get("self")
+    return isinstance(optimizer, Optimizer) and "capturable" in optimizer.defaults
 
 
 def _indexes_by_numbers(function: Any, args: Any) -> bool:

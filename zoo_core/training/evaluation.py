@@ -52,7 +52,7 @@ class Evaluator:
         run = self.run
         if not (run.settings.preview_every and self.draws):
             return
-        images, failure, digest = None, "", StateDigest(self.state)
+        images, failure, digest = None, "", self._digest()
         with undisturbed(self._holders()), self.engine.evaluating(self._holders()):
             seed_step(run.settings.seed, 0, 0, "preview")
             if self.engine.is_rank_zero or self.engine.fsdp:  # no process has a sharded network for itself
@@ -76,7 +76,7 @@ class Evaluator:
         run = self.run
         if not len(getattr(self.splits, split)):
             return {}
-        shared, digest = self.splits.distributed, StateDigest(self.state)
+        shared, digest = self.splits.distributed, self._digest()
         with undisturbed(self._holders()), self.engine.evaluating(self._holders(), shared=shared):
             seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
             given = run.trainer.evaluate(self._on_device(batches), self._on_device(self.splits.train_batches))
@@ -97,12 +97,16 @@ class Evaluator:
             ignored = " It cannot be the best by run.monitor." if monitored else ""
             warnings.warn(f"evaluated on the {split} split at step {self.run.step}, {listed}.{ignored}", stacklevel=2)
 
-    def _refuse_change(self, digest: StateDigest, method: str, failure: str = "") -> None:
+    def _digest(self) -> StateDigest | None:
+        """The state before it is measured; None for a sharded network, which a forward pass puts together."""
+        return None if self.engine.fsdp else StateDigest(self.state)
+
+    def _refuse_change(self, digest: StateDigest | None, method: str, failure: str = "") -> None:
         """Raise RunFailed if ``method`` of the trainer has changed what is trained, and said nothing about it.
 
         Its effect on the training would depend on how often the run is measured.
         """
-        if change := digest.change():
+        if change := digest.change() if digest else "":
             before = f"{failure}, having changed" if failure else "changes"
             raise RunFailed(
                 f"{method} of the trainer '{self.run.recipe.component('trainer')}' {before} {change}.",

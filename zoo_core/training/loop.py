@@ -41,7 +41,7 @@ class Loop:
         self.evaluator = Evaluator(run, engine, splits, state, callbacks)
         self.perform = perform_steps(run, engine)
         self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks)
-        batches.stop.check = lambda: bool(run.stopping)
+        batches.stopping = lambda: bool(run.stopping)
 
     def train(self) -> None:
         """Train to the last step, or until something stops the run. A checkpoint is on disk when this returns.

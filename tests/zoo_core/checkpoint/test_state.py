@@ -182,7 +182,7 @@ def test_a_trainable_tensor_of_another_shape_is_refused_even_if_it_could_be_broa
     trainer.noise.requires_grad_()
     noise = trainer.noise.clone()
     state = {**TrainerState(model, trainer).capture(), "noise": pack(other)}
-    stored = f"a tensor {tuple(other.shape)}" if isinstance(other, torch.Tensor) else f"a {type(other).__name__}"
+    stored = {float: "a float", type(None): "None"}.get(type(other)) or f"a tensor {tuple(other.shape)}"
     message = re.escape(
         f"the checkpoint's noise does not fit: it is {stored}, but should be a tensor (4,), which requires gradients."
     )

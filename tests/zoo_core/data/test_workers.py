@@ -171,7 +171,7 @@ def test_waiting_for_a_slow_example_ends_when_the_run_stops():
     batches = Batches(Points(40, "sleeps", 3, "."), lambda generator: torch.arange(40), 2, 0, workers=2)
     assert next(batches)["height"].shape == (2,)
     start = time.monotonic()
-    batches.stop.check = lambda: time.monotonic() > start + 0.5
+    batches.stopping = lambda: time.monotonic() > start + 0.5
     with pytest.raises(LoadingStopped):
         next(batches)
     assert batches.position == 1
@@ -187,7 +187,7 @@ def test_a_batch_that_the_run_no_longer_waited_for_can_be_loaded_after_all():
 
     batches = Batches(Slow(40, "", 0, "."), lambda generator: torch.arange(40), 2, 0, workers=1)
     next(batches)
-    batches.stop.check = lambda: True
+    batches.stopping = lambda: True
     with pytest.raises(LoadingStopped):
         next(batches)
     assert torch.equal(batches.wait()["height"], torch.tensor([2 / 50, 3 / 50]))

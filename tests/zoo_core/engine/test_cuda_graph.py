@@ -5,52 +5,19 @@ from __future__ import annotations
 import copy
 import random
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from replaying import Replaying
 from torch import Tensor, nn
 
 import zoo_core as zoo
 from zoo_core.engine.cuda_graph import CapturedSteps
 from zoo_core.engine.packed_metrics import PackedMetrics
-
-
-class Replaying:
-    """Replays a function with the numbers of the trainer that it was recorded with, as a graph does.
-
-    It cannot record a function without performing it, so the first replay does nothing.
-    """
-
-    def __init__(self, trainer: Any) -> None:
-        self.trainer, self.device, self.recorded = trainer, torch.device("cpu"), 0
-
-    @contextmanager
-    def beside(self) -> Iterator[None]:
-        yield
-
-    def __call__(self, function: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-        self.recorded += 1
-        numbers = self._numbers()
-        output, first = function(), True
-
-        def replay() -> None:
-            nonlocal first
-            if not first:
-                now = self._numbers()
-                vars(self.trainer).update(numbers)
-                output.copy_(function())
-                vars(self.trainer).update(now)
-            first = False
-
-        return replay, output
-
-    def _numbers(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self.trainer).items() if isinstance(value, (int, float, bool))}
 
 
 class Line(zoo.Trainer):

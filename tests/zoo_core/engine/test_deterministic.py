@@ -117,7 +117,7 @@ def test_each_operation_is_named_once_in_one_line(monkeypatch):
 
 
 def test_a_warning_of_pytorch_itself_is_named():
-    """PyTorch warns of this operation on every device once it is told to fail, or to warn."""
+    """PyTorch warns of this operation on every device once it is asked to fail, or to warn."""
     lines = []
     with warnings.catch_warnings():
         warnings.simplefilter("always")

@@ -38,7 +38,7 @@ def omissions_of(recipe, folder, catalog, *words):
                 "position",
                 "seeds",
             },
-            {"augment_p", "model.modes", "run.best", "run.engine"},
+            {"augment_p", "augments", "model.modes", "run.best", "run.engine"},
         ),
         (
             "digit-classifier-mnist",

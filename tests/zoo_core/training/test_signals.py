@@ -82,7 +82,8 @@ def last_session(place: Path) -> dict[str, object]:
 def test_a_long_step_is_cut_and_the_run_resumes_from_its_last_checkpoint(tmp_path):
     ended = stopped_in("step:compute", tmp_path, "run", "blocking", "--folder", "run")
     assert_stopped(ended)
-    line = "blocking: stopped by SIGTERM after step 4; step 3 is saved. Resume with: zoo run --resume run"
+    line = "blocking: stopped by SIGTERM after step 4; step 3 is saved. Resume with: "
+    line += f"zoo --plugin {HELPERS / 'blocking_plugin.py'} run --resume run"
     assert ended.output.splitlines()[-1] == line
     assert (last_session(tmp_path)["ended"], last_session(tmp_path)["step"]) == ("stopped: by SIGTERM", 4)
     assert_resumes(tmp_path)
