@@ -13,5 +13,9 @@ def line(row: Row, spread: dict[str, float] | None) -> str:
 
 
 def format_spread(spread: dict[str, float]) -> str:
-    low, high = f"{spread['min']:.3g}", f"{spread['max']:.3g}"
-    return f"{spread['median']:.3g}" + (f" ({low} to {high})" if low != high else "")
+    median, low, high = (_number(spread[name]) for name in ("median", "min", "max"))
+    return median + (f" ({low} to {high})" if low != high else "")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.gpu.results import Options, Results
-from benchmarks.gpu.same_bits import of_each
+from benchmarks.gpu.same_bits import add_share, of_each
 from benchmarks.gpu.short_runs import recipes
 
 RESUMED = "recipes that zoo verify-resume finds identical"
@@ -31,6 +31,7 @@ def measure(results: Results, options: Options) -> None:
             options,
             "verify-resume",
         )
-    results.detail(RESUMED, {name: one["difference"] for name, one in found.items()})
+    differences = {name: one["difference"] for name, one in found.items()}
+    results.detail(RESUMED, differences)
     results.detail("kills", {name: len(one["kills"]) for name, one in found.items()})
-    results.add(RESUMED, sum(not one["difference"] for one in found.values()) / len(given))
+    add_share(results, RESUMED, differences)

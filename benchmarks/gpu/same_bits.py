@@ -38,7 +38,15 @@ def measure(results: Results, options: Options) -> None:
     for key, way in ((AGAIN, "again"), (EAGER, "eager")):
         differences = {name: one[way] for name, one in found.items()}
         results.detail(key, differences)
-        results.add(key, sum(not text for text in differences.values()) / len(given))
+        add_share(results, key, differences)
+
+
+def add_share(results: Results, key: str, differences: Mapping[str, str]) -> None:
+    """Record the share of the recipes without a difference. One that failed, or had no time, was not measured."""
+    with results.attempt(key):
+        if not differences:
+            raise RuntimeError("no recipe was measured")
+        results.add(key, sum(not text for text in differences.values()) / len(differences))
 
 
 def of_each(
