@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from functools import partial
 from types import MethodType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -40,6 +42,7 @@ class HostState:
         self._tensors: list[tuple[Any, Any, int]] = []  # container, key, address
         self._tensor_paths: list[str] = []
         self._versions: list[tuple[str, Tensor, int]] = []  # path, tensor on the CPU, number of its modifications
+        self._generators: list[tuple[str, Any, Any]] = []  # path, generator of random numbers of the host, state
         self._seen: set[int] = set()
         self._on_cpu = device.type == "cpu"
         self.parameters: list[Tensor] = []
@@ -62,7 +65,7 @@ class HostState:
                 for path, tensor, version in self._versions:
                     if tensor._version != version:
                         return path
-                return None
+                return next((path for path, one, state in self._generators if _random_state(one) != state), None)
         except (LookupError, AttributeError, RuntimeError, TypeError, ValueError):
             pass  # a value is gone, or cannot be compared with the one before
         return self._first_changed()
@@ -114,7 +117,9 @@ class HostState:
             self._versions.append((path, tensor, tensor._version))
 
     def _inside(self, path: str, value: Any) -> None:
-        if isinstance(value, nn.Module):
+        if (state := _random_state(value)) is not None:
+            self._generators.append((path, value, state))
+        elif isinstance(value, nn.Module):
             self._module(path, value)
         elif isinstance(value, Optimizer):
             own = vars(getattr(value, "optimizer", value))  # unwraps Accelerate's optimizer
@@ -183,6 +188,19 @@ def attributes_read(trainer: Any) -> Iterator[set[str]]:
             kind.__getattribute__ = own
         if "__dict__" in names:
             names |= vars(trainer).keys()
+
+
+def _random_state(value: Any) -> Any:
+    """The state of a generator of random numbers on the host; None for anything else."""
+    if isinstance(value, random.Random):
+        return value.getstate()
+    if isinstance(value, torch.Generator) and value.device.type == "cpu":
+        return value.get_state().numpy().tobytes()
+    if isinstance(value, (np.random.Generator, np.random.RandomState)):
+        bits: Any = value.bit_generator if isinstance(value, np.random.Generator) else value._bit_generator
+        key = bits.state["state"].get("key")  # an array in some kinds, of which text shows the ends
+        return str(bits.state), None if key is None else key.tobytes()
+    return None
 
 
 def _equal(one: Any, other: Any) -> bool:

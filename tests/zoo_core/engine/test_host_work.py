@@ -18,6 +18,8 @@ class Trainer:
     def __init__(self):
         self.count, self.weight = 0, torch.zeros(2)
         self.held = SimpleNamespace(rate=0.5, names=["a"])
+        self.generator, self.held.numpy = torch.Generator(), np.random.default_rng(0)
+        self.held.legacy = np.random.RandomState(0)
 
     def step(self, change):
         scaled = self.weight * self.held.rate
@@ -49,6 +51,12 @@ def reason(change):
         ),
         (lambda trainer: delattr(trainer, "count"), "step changes self.count, which a graph cannot repeat"),
         (lambda trainer: setattr(trainer, "new", 1), "step creates self.new, which a graph cannot repeat"),
+        (
+            lambda trainer: torch.rand(1, generator=trainer.generator),
+            "step changes self.generator, which a graph cannot repeat",
+        ),
+        (lambda trainer: trainer.held.legacy.rand(624), "step changes self.held.legacy, which a graph cannot repeat"),
+        (lambda trainer: trainer.held.numpy.random(), "step changes self.held.numpy, which a graph cannot repeat"),
         (lambda trainer: np.random.rand(), "step draws from NumPy's random numbers, which a graph cannot repeat"),
         (lambda trainer: random.random(), "step draws from Python's random numbers, which a graph cannot repeat"),  # noqa: S311
     ],

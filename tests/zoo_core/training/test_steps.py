@@ -93,7 +93,7 @@ def outcome(run):
     [
         ((), 1),
         (("run.grad_accumulation_steps=2",), 2),
-        # The first, inner and last parts of a batch; inner ones once more, after the first, to whose gradients they add.
+        # The first, inner and last parts of a batch; inner ones again after the first, to whose gradients they add.
         (("run.grad_accumulation_steps=4",), 4),
         (("run.log_every=7", "run.evaluate_every=4", "run.preview_every=3"), 1),
     ],
