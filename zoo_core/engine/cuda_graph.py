@@ -112,7 +112,7 @@ class CapturedSteps:
 
     def hold(self, batch: Batch) -> Batch:
         """A copy of a batch that has the same addresses in every step, for what a step reads beside its argument."""
-        if self.gave_up:
+        if self.gave_up or not all(isinstance(one, Tensor) for one in batch.values()):
             return batch
         form = tuple((name, one.shape, one.stride(), one.dtype) for name, one in batch.items())
         held = self._held.setdefault(form, Batch({name: torch.empty_like(one) for name, one in batch.items()}))
@@ -121,7 +121,10 @@ class CapturedSteps:
         return held
 
     def _graph(self, batch: Batch) -> _Graph | None:
-        """That of batches of this form; None if there are too many forms."""
+        """That of batches of this form; None if they can't be captured."""
+        if other := next((name for name, one in batch.items() if not isinstance(one, Tensor)), None):
+            self._give_up(f"batches contain '{other}', which is not a tensor")
+            return None
         form = (self.variant(), *((name, one.shape, one.stride(), one.dtype) for name, one in batch.items()))
         if form not in self._graphs and len(self._graphs) == _MOST_GRAPHS:
             self._give_up(f"batches have more than {_MOST_GRAPHS} shapes")

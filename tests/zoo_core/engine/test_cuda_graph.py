@@ -100,6 +100,14 @@ def test_many_shapes_of_batches_are_performed_as_they_are():
     assert found.notes == ["batches have more than 8 shapes"]
 
 
+def test_batches_with_texts_are_performed_as_they_are():
+    trainer, notes = Line(), []
+    steps = CapturedSteps(trainer, Replaying(trainer), lambda: None, notes.append)
+    for step in range(6):
+        steps(zoo.Batch({**batch(step), "names": ["a"] * 8}))
+    assert (notes, steps.replays) == (["batches contain 'names', which is not a tensor"], 0)
+
+
 class Scheduled(Line):
     def after_step(self) -> None:
         super().after_step()
