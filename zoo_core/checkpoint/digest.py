@@ -31,7 +31,7 @@ class StateDigest:
         tensors: dict[torch.device, dict[_Path, Tensor]] = {}
         for name, value in state.values().items():
             for path, leaf in _leaves(value, (name,)):
-                if isinstance(leaf, Tensor):
+                if isinstance(leaf, Tensor) and leaf.layout == torch.strided and not leaf.is_quantized:
                     tensor = local(leaf.detach())
                     tensors.setdefault(tensor.device, {})[path] = tensor
                     leaf = f"a {str(tensor.dtype).removeprefix('torch.')} tensor {tuple(tensor.shape)}"
@@ -110,8 +110,8 @@ def _bits(tensor: Tensor) -> Tensor:
 def _segment_sums(parts: list[Tensor]) -> Tensor:
     """The checksum of each part, (len(parts),); all of them together have at most _BLOCK elements."""
     bits = torch.cat([one.int() for one in parts])  # (N,)
-    products = bits * _factors(bits.device)[: len(bits)]
-    prefix = torch.cat([products.new_zeros(1, dtype=torch.int64), products.cumsum(0, dtype=torch.int64)])  # (N + 1,)
+    products = bits.long() * _factors(bits.device)[: len(bits)]
+    prefix = torch.cat([products.new_zeros(1), products.cumsum(0)])  # (N + 1,)
     ends = torch.tensor([0, *accumulate(map(len, parts))], device=bits.device)
     return prefix[ends].diff()
 
@@ -120,11 +120,14 @@ def _sum(bits: Tensor) -> Tensor:
     total = torch.zeros((), dtype=torch.int64, device=bits.device)
     for start in range(0, len(bits), _BLOCK):
         block = bits[start : start + _BLOCK]
-        total = 3 * total + (block * _factors(bits.device)[: len(block)]).sum()
+        total = 3 * total + (block.long() * _factors(bits.device)[: len(block)]).sum()
     return total
 
 
 @cache
 def _factors(device: torch.device) -> Tensor:
-    """Odd numbers (_BLOCK,), int32, without a pattern: a change of one element always changes its product."""
-    return torch.arange(_BLOCK, dtype=torch.int32, device=device) * -1640531535 | 1
+    """Odd numbers (_BLOCK,), int64, without a pattern: a change of one element always changes its product.
+
+    They have 32 bits. Products of 64 bits also differ for elements whose lower bits are zero, such as ones.
+    """
+    return (torch.arange(_BLOCK, dtype=torch.int32, device=device) * -1640531535 | 1).long()

@@ -115,10 +115,11 @@ class CapturedSteps:
         if self.gave_up or not all(isinstance(one, Tensor) for one in batch.values()):
             return batch
         form = tuple((name, one.shape, one.stride(), one.dtype) for name, one in batch.items())
-        held = self._held.setdefault(form, Batch({name: torch.empty_like(one) for name, one in batch.items()}))
-        for name, tensor in held.items():
+        if form not in self._held:
+            self._held[form] = Batch({name: torch.empty_like(one) for name, one in batch.items()})
+        for name, tensor in self._held[form].items():
             tensor.copy_(batch[name])
-        return held
+        return Batch(self._held[form])
 
     def _graph(self, batch: Batch) -> _Graph | None:
         """That of batches of this form; None if they can't be captured."""
@@ -140,11 +141,12 @@ class CapturedSteps:
                 work.found(f"step returns '{name}', which is not on the device")
         if not metrics:
             work.found("step returns no metrics")
+        graph.read, graph.gradients = work.read, []
+        graph.state = HostState(self.trainer, sorted(work.read), self.record.device)
+        if graph.state.unknown:
+            work.found(f"step reads {graph.state.unknown}, whose changes would not be noticed")
         if work.reason:
             self._give_up(work.reason)
-        graph.read = work.read
-        graph.state = HostState(self.trainer, sorted(work.read), self.record.device)
-        graph.gradients = []
         return metrics
 
     def _holds(self, graph: _Graph) -> bool:
@@ -165,7 +167,7 @@ class CapturedSteps:
         graph.inputs = Batch({name: torch.empty_like(one).copy_(one) for name, one in batch.items()})
 
         def step() -> Tensor:
-            metrics = self.trainer.step(graph.inputs)
+            metrics = self.trainer.step(Batch(graph.inputs))  # a copy, since a step may change the dictionary
             graph.names = tuple(metrics)
             return torch.stack([one.detach().float() for one in metrics.values()])
 

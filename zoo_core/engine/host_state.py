@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,24 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
-_COPIED = (dict, list, set, deque)
-_NOT_FOLLOWED = ("config", "engine")
+# Not those of the standard library that hold what a plugin puts into them.
+_LIBRARIES = {"torch", "accelerate", "numpy", "zoo_core"} | sys.stdlib_module_names - {
+    "argparse",
+    "collections",
+    "types",
+}
+_OF_MODULES = vars(nn.Module()).keys()
+_CHILDREN, _HOOKS = ("_parameters", "_buffers", "_modules"), ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
+_LARGEST_ARRAY = 10_000  # elements, which are compared before every replay
+_ABSENT = object()
 
 
 class HostState:
     """The values below some attributes of a trainer at one time.
 
-    Modules, optimizers, schedules, containers and objects of plugins are followed; tensors on the device count with
-    their place in memory and not with their values, which a step may change.
+    Modules, optimizers, schedules, containers, closures and objects of plugins are followed, and the global variables
+    that methods of the trainer name; tensors on the device count with their place in memory and not with their values,
+    which a step may change.
 
     Args:
         trainer: the trainer.
@@ -39,57 +49,79 @@ class HostState:
         self._copies: list[Any] = []
         self._forms: list[str] = []  # the path of an element, to be formatted with its key
         self._single: list[tuple[str, Any, Any, Any]] = []  # path, container, key, value
+        self._inner: list[tuple[str, dict[Any, Any], list[Any]]] = []  # path, dictionary, its values
         self._tensors: list[tuple[Any, Any, int]] = []  # container, key, address
         self._tensor_paths: list[str] = []
         self._versions: list[tuple[str, Tensor, int]] = []  # path, tensor on the CPU, number of its modifications
+        self._leaves: dict[str, Tensor] = {}  # tensors that may be trained, by path
+        self._arrays: list[tuple[str, Any, Any]] = []  # path, array of NumPy, copy
         self._generators: list[tuple[str, Any, Any]] = []  # path, generator of random numbers of the host, state
-        self._seen: set[int] = set()
+        self._seen: set[int] = {id(trainer)}
+        self._waiting: list[tuple[str, Any]] = []
         self._on_cpu = device.type == "cpu"
         self.parameters: list[Tensor] = []
         """All tensors that were found and require gradients."""
-        attributes = vars(trainer)
+        self.unknown = ""
+        """A value that cannot be compared, such as an iterator; "" if there is none."""
+        attributes = _Attributes(trainer)
         for name in names:
-            if name in attributes and name not in _NOT_FOLLOWED:
+            if not (name == "engine" and type(attributes["engine"]).__module__.startswith("zoo_core.")):
                 self._alone(f"self.{name}", attributes, name)
+        for kind in type(trainer).__mro__:
+            if not _of_library(kind.__module__):
+                for name, value in vars(kind).items():
+                    if isinstance(value, (*_PLAIN, dict, list, set)) and not name.startswith("__"):
+                        self._alone(f"{kind.__name__}.{name}", vars(kind), name)
+        while self._waiting:
+            self._inside(*self._waiting.pop())
+        self._trained = self._of_leaves()
 
     def changed(self) -> str | None:
         """The first value that is another one now, as a Python expression, or None."""
         try:
             if self._containers == self._copies:
-                for path, container, key, value in self._single:
-                    if container[key] is not value and not _equal(container[key], value):
-                        return path
-                for number, (container, key, address) in enumerate(self._tensors):
-                    if container[key].data_ptr() != address:
-                        return self._tensor_paths[number]
-                for path, tensor, version in self._versions:
-                    if tensor._version != version:
-                        return path
-                return next((path for path, one, state in self._generators if _random_state(one) != state), None)
-        except (LookupError, AttributeError, RuntimeError, TypeError, ValueError):
-            pass  # a value is gone, or cannot be compared with the one before
-        return self._first_changed()
+                return self._changed_by_itself()
+        except Exception:  # noqa: S110  # a value is gone, or an object of a plugin cannot be compared
+            pass
+        return self._changed_in_a_container() or self._changed_by_itself() or "a value"
 
-    def _first_changed(self) -> str:
+    def _changed_by_itself(self) -> str | None:
+        for path, container, key, value in self._single:
+            if container[key] is not value and not _equal(container[key], value):
+                return path
+        for path, dictionary, values in self._inner:
+            if [*map(id, dictionary.values())] != values:
+                return path
+        number = 0
+        try:
+            for number, (container, key, address) in enumerate(self._tensors):
+                if container[key].data_ptr() != address:
+                    return self._tensor_paths[number]
+        except (LookupError, AttributeError):  # it is no tensor any more
+            return self._tensor_paths[number]
+        if (now := self._of_leaves()) != self._trained:
+            return next(p for p, one, other in zip(self._leaves, now, self._trained, strict=True) if one != other)
+        for path, tensor, version in self._versions:
+            if tensor._version != version:
+                return path
+        for path, array, copy in self._arrays:
+            if not np.array_equal(array, copy):
+                return path
+        return next((path for path, one, state in self._generators if _random_state(one) != state), None)
+
+    def _of_leaves(self) -> list[tuple[bool, list[Any]]]:
+        """For each tensor that may be trained, whether it is, and its hooks."""
+        return [(one.requires_grad, [*(one._backward_hooks or ())]) for one in self._leaves.values()]
+
+    def _changed_in_a_container(self) -> str | None:
         for form, container, copy in zip(self._forms, self._containers, self._copies, strict=True):
             if isinstance(copy, (dict, list)):
-                keys = list(copy) if isinstance(copy, dict) else range(len(copy))
-                for key in keys:
+                for key in list(copy) if isinstance(copy, dict) else range(len(copy)):
                     if not _holds(container, key, copy[key]):
                         return _element(form, key)
-            if len(container) != len(copy) or not isinstance(copy, (dict, list)):
+            if len(container) != len(copy) or (not isinstance(copy, (dict, list)) and container != copy):
                 return form.removesuffix(".{}").removesuffix("[{}]")
-        for path, container, key, value in self._single:
-            if not _holds(container, key, value):
-                return path
-        return next(
-            (
-                path
-                for path, (container, key, address) in zip(self._tensor_paths, self._tensors, strict=True)
-                if _address(container, key) != address
-            ),
-            "a value",
-        )
+        return None
 
     def _alone(self, path: str, container: Any, key: Any) -> None:
         """Note one value of a container whose other values may change."""
@@ -107,12 +139,14 @@ class HostState:
             if id(value) not in self._seen:
                 self._tensor(path, value)
         elif id(value) not in self._seen:
-            self._inside(path, value)
+            self._waiting.append((path, value))
         self._seen.add(id(value))
 
     def _tensor(self, path: str, tensor: Tensor) -> None:
-        if tensor.requires_grad and tensor.is_leaf:
-            self.parameters.append(tensor)
+        if tensor.is_leaf and tensor.is_floating_point():
+            self._leaves[path] = tensor
+            if tensor.requires_grad:
+                self.parameters.append(tensor)
         if tensor.device.type == "cpu" and not self._on_cpu:
             self._versions.append((path, tensor, tensor._version))
 
@@ -122,48 +156,113 @@ class HostState:
         elif isinstance(value, nn.Module):
             self._module(path, value)
         elif isinstance(value, Optimizer):
-            own = vars(getattr(value, "optimizer", value))  # unwraps Accelerate's optimizer
-            self._alone(f"{path}.param_groups", own, "param_groups")
-            self._alone(f"{path}.state", own, "state")
+            self._optimizer(path, getattr(value, "optimizer", value))  # unwraps Accelerate's optimizer
         elif isinstance(value, LRScheduler):
             for name in vars(value).keys() - {"optimizer"}:
                 self._alone(f"{path}.{name}", vars(value), name)
-        elif isinstance(value, _COPIED):
+        elif isinstance(value, (dict, list, set, deque)):
             self._whole(f"{_braced(path)}[{{}}]", value)
-        elif isinstance(value, tuple):
-            for index in range(len(value)):
-                self._follow(f"{path}[{index}]", value, index)
-        elif isinstance(value, Mapping):
-            for key in value:
-                self._alone(f"{path}[{key!r}]", value, key)
+        elif isinstance(value, (tuple, frozenset)):
+            for index, one in enumerate(value):
+                self._follow(f"{path}[{index}]", {index: one}, index)
+        elif isinstance(value, np.ndarray):
+            self._array(path, value)
         elif isinstance(value, partial):
             self._whole(f"{_braced(path)}.keywords[{{}}]", value.keywords)
-            self._inside(f"{path}.args", value.args)
+            for name in ("func", "args"):
+                self._follow(f"{path}.{name}", _Attributes(value), name)
         elif isinstance(value, MethodType):
             self._follow(f"{path}.__self__", {"": value.__self__}, "")
-        elif not _of_library(value) and hasattr(value, "__dict__"):
-            self._whole(f"{_braced(path)}.{{}}", vars(value))
+            self._follow(path, {"": value.__func__}, "")
+        elif isinstance(value, FunctionType):
+            self._function(path, value)
+        elif isinstance(value, Iterator):
+            self.unknown = self.unknown or path
+        elif not _of_library(type(value).__module__):
+            self._object(path, value)
 
     def _module(self, path: str, module: nn.Module) -> None:
         own = vars(module)
         self._note(f"{_braced(path)}.{{}}", own)
-        for name, value in list(own.items()):
-            if name in ("_parameters", "_buffers", "_modules"):
-                self._whole(f"{_braced(path)}.{{}}", value)
-            elif isinstance(value, Tensor) or not name.startswith("_"):
-                self._follow(f"{path}.{name}", own, name)
+        for name in _HOOKS:
+            self._note(f"{_braced(path)}.{name}[{{}}]", own[name])
+            for key in own[name]:
+                self._follow(f"{path}.{name}[{key}]", own[name], key)
+        for name in _CHILDREN:
+            self._whole(f"{_braced(path)}.{{}}", own[name])
+        for name in own.keys() - _OF_MODULES:
+            self._follow(f"{path}.{name}", own, name)
+
+    def _optimizer(self, path: str, optimizer: Any) -> None:
+        own = vars(optimizer)
+        for name in own if not _of_library(type(optimizer).__module__) else ("param_groups",):
+            if name != "state":
+                self._alone(f"{path}.{name}", own, name)
+        state = own["state"]  # its keys are tensors, which take long to compare
+        self._single.append((f"{path}.state", own, "state", state))
+        self._inner.append((f"{path}.state", state, [*map(id, state.values())]))
+        for index, inner in enumerate(state.values()):
+            self._follow(f"{path}.state[{index}]", {index: inner}, index)
+
+    def _function(self, path: str, function: FunctionType) -> None:
+        if _of_library(function.__module__ or ""):
+            return
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            with suppress(ValueError):  # it is empty
+                self._alone(f"{path} ({name})", _Attributes(cell), "cell_contents")
+        for name in function.__code__.co_names:
+            value = function.__globals__.get(name)
+            if isinstance(value, (*_PLAIN, Tensor, dict, list, set, np.ndarray)) and name in function.__globals__:
+                self._alone(name, function.__globals__, name)
+
+    def _array(self, path: str, array: Any) -> None:
+        if array.size > _LARGEST_ARRAY or array.dtype.hasobject:
+            self.unknown = self.unknown or path
+        else:
+            self._arrays.append((path, array, array.copy()))
+
+    def _object(self, path: str, value: Any) -> None:
+        if hasattr(value, "__dict__"):
+            self._whole(f"{_braced(path)}.{{}}", vars(value))
+        slots = [name for kind in type(value).__mro__ for name in _names(getattr(kind, "__slots__", ()))]
+        for name in slots:
+            if hasattr(value, name) and name not in ("__dict__", "__weakref__"):
+                self._alone(f"{path}.{name}", _Attributes(value), name)
+        if isinstance(value, Mapping) and not slots and not hasattr(value, "__dict__"):
+            self.unknown = self.unknown or path
 
     def _whole(self, form: str, container: Any) -> None:
         """Note a container and all that it contains."""
         self._note(form, container)
-        keys = list(container) if isinstance(container, dict) else range(len(container))
-        for key in keys if isinstance(container, (dict, list, deque)) else ():
-            self._follow(_element(form, key), container, key)
+        if isinstance(container, set):
+            for one in container:
+                self._follow(form.removesuffix("[{}]"), {"": one}, "")
+        for key in list(container) if isinstance(container, dict) else range(len(container)):
+            if not isinstance(container, set):
+                self._follow(_element(form, key), container, key)
 
     def _note(self, form: str, container: Any) -> None:
         self._forms.append(form)
         self._containers.append(container)
-        self._copies.append(container.copy())
+        kind = next(one for one in (dict, list, set, deque) if isinstance(container, one))
+        self._copies.append(kind(container))
+
+
+class _Attributes:
+    """The attributes of an object as items. One that is not its own is that of its class, without calling it."""
+
+    def __init__(self, holder: object) -> None:
+        self.holder = holder
+
+    def __getitem__(self, name: str) -> Any:
+        own = getattr(self.holder, "__dict__", {})
+        if name in own:
+            return own[name]
+        kinds = type(self.holder).__mro__
+        found = next((vars(kind)[name] for kind in kinds if name in vars(kind)), _ABSENT)
+        if hasattr(found, "__get__") and type(found).__name__ in ("member_descriptor", "getset_descriptor"):
+            return getattr(self.holder, name)  # of a slot
+        return found
 
 
 @contextmanager
@@ -187,7 +286,8 @@ def attributes_read(trainer: Any) -> Iterator[set[str]]:
         else:
             kind.__getattribute__ = own
         if "__dict__" in names:
-            names |= vars(trainer).keys()
+            names.update(vars(trainer))
+        names -= {"__dict__", "__class__"}
 
 
 def _random_state(value: Any) -> Any:
@@ -214,17 +314,7 @@ def _holds(container: Any, key: Any, value: Any) -> bool:
         return False
 
 
-def _address(container: Any, key: Any) -> int:
-    try:
-        value = container[key]
-    except LookupError:
-        return 0
-    return value.data_ptr() if isinstance(value, Tensor) else 0
-
-
 def _element(form: str, key: Any) -> str:
-    if isinstance(key, Tensor):  # a parameter is a key of the state of an optimizer
-        return form.format("...")
     return form.format(repr(key) if form.endswith("]") else key)
 
 
@@ -232,5 +322,9 @@ def _braced(path: str) -> str:
     return path.replace("{", "{{").replace("}", "}}")
 
 
-def _of_library(value: object) -> bool:
-    return type(value).__module__.partition(".")[0] in ("torch", "accelerate", "numpy", "builtins", "functools")
+def _names(slots: str | Iterable[str]) -> Iterable[str]:
+    return [slots] if isinstance(slots, str) else slots
+
+
+def _of_library(module: str) -> bool:
+    return module.partition(".")[0] in _LIBRARIES

@@ -44,7 +44,7 @@ def watched(trainer: Any, device: torch.device) -> Iterator[HostWork]:
     attributes = set(vars(trainer))
     with attributes_read(trainer) as read, _noting_synchronizations(work, device):
         yield work
-    work.read = read
+    work.read = set(read)
     if changed := before.changed():
         work.found(f"step changes {changed}, which a graph cannot repeat")
     if new := set(vars(trainer)) - attributes:

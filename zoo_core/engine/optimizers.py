@@ -16,9 +16,10 @@ warnings.filterwarnings("ignore", "This instance was constructed with capturable
 def fit_to_device(optimizers: Iterable[object], device: torch.device) -> None:
     """Set up optimizers for ``device``, also after state that was saved on another kind of device has been loaded.
 
-    On CUDA the learning rate becomes a tensor on the device, which schedules change in place, and ``capturable`` is set
-    where the optimizer has it; elsewhere the learning rate is a number. Both hold for every step on the device, whether
-    it is captured or not, so that both give the same bits.
+    On CUDA a learning rate that is a number becomes a tensor on the device, which schedules change in place, and
+    ``capturable`` is set where the optimizer has it. Both hold for every step on the device, whether it is captured or
+    not, so that both give the same bits. On a CPU such a tensor becomes a number again. A tensor that the trainer gave
+    to the optimizer is left as it is, since the trainer may change it.
     """
     for one in optimizers:
         if isinstance(one, Optimizer):
@@ -26,14 +27,17 @@ def fit_to_device(optimizers: Iterable[object], device: torch.device) -> None:
 
 
 def _fit(optimizer: Optimizer, device: torch.device) -> None:
-    on_device = device.type == "cuda"
-    groups = optimizer.param_groups
+    if device.type not in ("cuda", "cpu"):
+        return
+    on_cuda, groups = device.type == "cuda", optimizer.param_groups
     for settings in (optimizer.defaults, *groups):
         if "capturable" in settings:
-            settings["capturable"] = on_device
+            settings["capturable"] = on_cuda
+    given = isinstance(optimizer.defaults.get("lr"), Tensor)
     for group in groups:
-        rate = group["lr"]
-        if not on_device:
-            group["lr"] = rate.item() if isinstance(rate, Tensor) else rate
-        elif group.get("capturable") or group.get("fused"):  # others would wait for the device to read it
-            group["lr"] = torch.as_tensor(rate, dtype=torch.float32, device=device)
+        rate = group.get("lr")
+        if isinstance(rate, Tensor) and not on_cuda and not given:
+            group["lr"] = rate.item()
+        elif isinstance(rate, (int, float)) and on_cuda and (group.get("capturable") or group.get("fused")):
+            # Others would wait for the device to read it.
+            group["lr"] = torch.tensor(rate, dtype=torch.float32, device=device)

@@ -24,7 +24,10 @@ from zoo_core.training.loop import Loop
 _STEPS = 8
 _WARM_UP = 3
 # Those that PyTorch does not dispatch as operations.
-_READS = {getattr(torch.Tensor, name) for name in ("tolist", "numpy", "__array__")}
+_READS = {getattr(torch.Tensor, name) for name in ("tolist", "numpy", "__array__", "cpu", "__repr__")}
+_READS |= {torch.tensor, torch.from_numpy}  # on CUDA they wait for a copy from the host
+
+_INDEXING = (torch.ops.aten.index, torch.ops.aten.index_put, torch.ops.aten.index_put_)
 
 
 @check(
@@ -75,7 +78,7 @@ def _rates_as_on_cuda(loop: Loop) -> None:
     for one in vars(loop.run.trainer).values():
         if isinstance(one, Optimizer):
             for group in one.param_groups:
-                if "capturable" in group or group.get("fused"):
+                if ("capturable" in group and not group.get("foreach")) or group.get("fused"):
                     group["lr"] = torch.as_tensor(group["lr"])
 
 
@@ -94,7 +97,7 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         tags = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(function.tags)
-        if tags and not _indexes_by_numbers(function, args):
+        if (tags or function.overloadpacket in _INDEXING) and not _indexes_by_numbers(function, args):
             _note(self.work)
         return function(*args, **(kwargs or {}))
 
@@ -127,6 +130,6 @@ def _reads_only_on_a_cpu(frame: FrameType) -> bool:
 
 def _indexes_by_numbers(function: Any, args: Any) -> bool:
     """Whether it is an index whose result has a known shape: one by numbers and not by a mask."""
-    if function.overloadpacket is not torch.ops.aten.index:
+    if function.overloadpacket not in _INDEXING:
         return False
     return all(one is None or one.dtype not in (torch.bool, torch.uint8) for one in args[1])

@@ -27,7 +27,6 @@ class MetricAccumulator:
         self._steps: dict[str, list[int]] = {}
         self._values: dict[str, list[Tensor]] = {}
         self._fetched: dict[str, list[float]] = {}
-        self._places: dict[str, int] = {}
         self._packed: dict[tuple[str, ...], tuple[list[int], list[Tensor]]] = {}
 
     def add(self, step: int, metrics: Metrics) -> None:
@@ -48,13 +47,8 @@ class MetricAccumulator:
         for name, value in metrics.items():
             if not isinstance(value, Tensor) or value.ndim or name not in self._values:
                 value = self._checked(name, value)
-            # A tensor at the same address in every step is updated in place by the next one.
-            place = value.data_ptr()
-            if self._places.get(name, place) == place:
-                value = value.detach().clone()
-            self._places[name] = place
             self._steps.setdefault(name, []).append(step)
-            self._values.setdefault(name, []).append(value)
+            self._values.setdefault(name, []).append(value.detach().clone())  # a later step may change it in place
 
     def _checked(self, name: str, value: Any) -> Tensor:
         check_metric(name)

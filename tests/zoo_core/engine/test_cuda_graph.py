@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import random
 import re
 from collections.abc import Callable
@@ -146,6 +147,196 @@ class OtherWeights(Scheduled):
 class OtherMomentum(Scheduled):
     def change(self) -> None:
         self.optimizer.load_state_dict(copy.deepcopy(self.optimizer.state_dict()))
+
+
+class Freezing(Scheduled):
+    def change(self) -> None:
+        self.model[0].requires_grad_(not self.model[0].weight.requires_grad)
+
+
+class Hooked(Scheduled):
+    def change(self) -> None:
+        self.model[0].register_forward_hook(lambda module, given, output: output / 2)
+
+
+class HookOfAParameter(Scheduled):
+    def change(self) -> None:
+        self.model[0].weight.register_hook(lambda gradient: gradient / 2)
+
+
+class OfTheClass(Scheduled):
+    factor, table = 1.0, {"factor": 1.0}
+
+    def step(self, batch: zoo.Batch) -> zoo.Metrics:
+        point = batch["point"] * type(self).factor * self.table["factor"] * FACTORS[0] * getattr(self, "late", 1.0)
+        return super().step(zoo.Batch(point=point * vars(self)["scale"]))
+
+
+class OnTheClass(OfTheClass):
+    def change(self) -> None:
+        OnTheClass.factor = self.steps / 10
+
+
+class InATableOfTheClass(OfTheClass):
+    table = {"factor": 1.0}  # noqa: RUF012
+
+    def change(self) -> None:
+        self.table["factor"] = self.steps / 10
+
+
+class OfTheModule(OfTheClass):
+    def change(self) -> None:
+        FACTORS[0] = self.steps / 10
+
+
+class Late(OfTheClass):
+    def change(self) -> None:
+        self.late = self.steps / 10
+
+
+class ThroughVars(OfTheClass):
+    def change(self) -> None:
+        self.scale = self.steps / 10
+
+
+class OtherStep(OfTheClass):
+    def change(self) -> None:
+        self.step = self.other if self.steps == 10 else super().step
+
+    def other(self, batch: zoo.Batch) -> zoo.Metrics:
+        return super().step(zoo.Batch(point=batch["point"] * 3))
+
+
+class Slots:
+    __slots__ = ("factor",)
+
+    def __init__(self) -> None:
+        self.factor = 1.0
+
+
+class Holding(Scheduled):
+    """Reads values of many kinds of holders, each of which a subclass changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slots, self.array, self.members = Slots(), np.ones(1), [Slots()]
+        factor = [1.0]
+        self.closure, self.in_closure = lambda: factor[0], factor
+        self.model._private = [1.0]
+
+    def step(self, batch: zoo.Batch) -> zoo.Metrics:
+        factor = self.slots.factor * self.members[0].factor * self.closure() * self.model._private[0]
+        return super().step(zoo.Batch(point=batch["point"] * factor * float(self.array[0])))
+
+
+class InSlots(Holding):
+    def change(self) -> None:
+        self.slots.factor /= 2
+
+
+class InAMember(Holding):
+    def change(self) -> None:
+        self.members[0].factor /= 2
+
+
+class InAnArray(Holding):
+    def change(self) -> None:
+        self.array /= 2
+
+
+class InAClosure(Holding):
+    def change(self) -> None:
+        self.in_closure[0] /= 2
+
+
+class InAPrivateList(Holding):
+    def change(self) -> None:
+        self.model._private[0] /= 2
+
+
+FACTORS = [1.0]
+OF_CLASSES = [OnTheClass, InATableOfTheClass, OfTheModule, Late, ThroughVars, OtherStep]
+OF_HOLDERS = [Freezing, Hooked, HookOfAParameter, InSlots, InAMember, InAnArray, InAClosure, InAPrivateList]
+
+
+@pytest.mark.parametrize("kind", [*OF_CLASSES, *OF_HOLDERS])
+def test_what_a_step_reads_elsewhere_is_watched_as_well(kind):
+    trainer = kind()
+    OnTheClass.factor, InATableOfTheClass.table["factor"], FACTORS[0] = 1.0, 1.0, 1.0
+    steps = CapturedSteps(trainer, Replaying(trainer), lambda: None, pytest.fail)
+    for step in range(8):
+        steps(batch(step))
+    assert steps.replays == 5
+    trainer.steps = 9
+    trainer.after_step()
+    steps(batch(8))
+    assert steps.replays == 5  # it is performed as it is, and watched again
+    OnTheClass.factor, InATableOfTheClass.table["factor"], FACTORS[0] = 1.0, 1.0, 1.0
+
+
+class ChangesTheBatch(Line):
+    def step(self, batch: zoo.Batch) -> zoo.Metrics:
+        batch["point"] = batch["point"] / 2
+        batch["more"] = batch["point"]
+        return super().step(zoo.Batch(point=batch.pop("more")))
+
+
+def test_a_step_may_change_its_batch():
+    assert outcome(ChangesTheBatch).notes == []
+
+
+class Iterating(Line):
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = iter(range(10**6))
+
+    def step(self, batch: zoo.Batch) -> zoo.Metrics:
+        return super().step(zoo.Batch(point=batch["point"] / (1 + next(self.numbers))))
+
+
+def test_an_iterator_that_the_step_reads_ends_the_captures():
+    assert outcome(Iterating).notes == ["step reads self.numbers, whose changes would not be noticed"]
+
+
+class Logging(Line):
+    def __init__(self) -> None:
+        super().__init__()
+        self.log = logging.getLogger("zoo")
+        self.chain = last = SimpleNamespace(next=None)
+        for _ in range(3000):
+            last.next = SimpleNamespace(next=None)
+            last = last.next
+
+    def step(self, batch: zoo.Batch) -> zoo.Metrics:
+        self.log.debug("a step")
+        return super().step(batch)
+
+
+def test_objects_that_hold_many_others_are_no_hindrance():
+    assert outcome(Logging).notes == []
+
+
+class Halving(torch.optim.SGD):
+    """Skips every second step."""
+
+    def __init__(self, parameters: Any) -> None:
+        super().__init__(parameters, lr=0.1)
+        self.calls = 0
+
+    def step(self, closure: Any = None) -> None:
+        self.calls += 1
+        if self.calls % 2 == 0:
+            super().step()
+
+
+class OfAnOptimizer(Line):
+    def __init__(self) -> None:
+        super().__init__()
+        self.optimizer = Halving(self.model.parameters())
+
+
+def test_an_optimizer_of_a_plugin_that_counts_is_performed_as_it_is():
+    assert outcome(OfAnOptimizer).notes == ["step changes self.optimizer.calls, which a graph cannot repeat"]
 
 
 @pytest.mark.parametrize(
