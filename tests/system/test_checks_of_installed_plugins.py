@@ -115,7 +115,7 @@ def test_a_registration_that_is_not_fast_is_found(site, name, reason):
 @pytest.mark.parametrize(
     ("name", "state", "reason"),
     [
-        pytest.param("apart", "failed", "differs between two processes", marks=pytest.mark.long),
+        pytest.param("apart", "failed", "two processes fail: ", marks=pytest.mark.long),
         ("keeping", "failed", "the trainer's self.kept differs between two processes"),
         pytest.param("lonely", "failed", "two processes fail: ", marks=pytest.mark.long),
         ("together", "passed", "two-processes-agree"),

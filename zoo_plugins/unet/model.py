@@ -64,7 +64,8 @@ class UNet(zoo.Model):
             (), "names of the classes; a class without a name is called by its index"
         )
         checkpointing: bool = zoo.setting(
-            False, "activation checkpointing: recompute the stages in the backward pass to save memory"
+            False,
+            "activation checkpointing: recompute the stages in the backward pass to save memory; not with run.compile",
         )
 
     config: Config

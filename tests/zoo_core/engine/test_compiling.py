@@ -88,7 +88,6 @@ def test_off_can_be_written_as_yaml_reads_it(text):
         ("digit-classifier-mnist", ["run.batch_size=8", "run.precision=bfloat16"], 1),
         pytest.param("unet-moving-mnist", [*UNET, "model.blocks=[1]"], 1, marks=pytest.mark.long),
         ("unet-digit-scenes", [*UNET, "model.depth=1", "run.precision=bfloat16"], 1),
-        pytest.param("unet-digit-scenes", [*UNET, "model.checkpointing=true"], 1, marks=pytest.mark.long),
     ],
 )
 def test_a_bundled_recipe_is_compiled_in_its_first_step_only(name, overrides, expected, monkeypatch):

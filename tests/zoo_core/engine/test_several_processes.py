@@ -279,9 +279,7 @@ def test_a_gan_with_batch_statistics_resumes_exactly_in_two_processes(tmp_path):
              "run.log_every=20", "trainer.eval_classifier=", "trainer.cas_classifier=", "trainer.ada_start=0",
              "trainer.ada_target=1.0", "run.keep_checkpoints=9", "--processes", 2]  # fmt: skip
     run(*words, "--folder", tmp_path / "whole")
-    assert (
-        state(tmp_path / "whole", 40)[1]["augment_p"] > 0
-    )  # augmentation, which depends on the losses of all processes, is active
+    assert state(tmp_path / "whole", 40)[1]["augments"]  # which depends on the losses of all processes
     shutil.copytree(tmp_path / "whole", tmp_path / "cut")
     for step in (80, 120):
         shutil.rmtree(tmp_path / "cut" / "checkpoints" / f"step-{step:09d}")
