@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import zoo_core as zoo
-from zoo_plugins.datasets.sprites import DeviceSprites, Digits, DigitSettings, PerDevice
+from zoo_plugins.datasets.sprites import DeviceSprites, Digits, PerDevice
 
 _FOREGROUND = 128  # a pixel belongs to a digit if its value is at least this
 _TRAIN, _VALIDATION, _TEST = range(3)
@@ -31,7 +32,7 @@ class DigitScenes(zoo.Dataset):
     """
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(DigitSettings):
+    class Config:
         height: int = zoo.setting(64, "height of a scene in pixels", ge=28)
         width: int = zoo.setting(84, "width of a scene in pixels", ge=28)
         max_digits: int = zoo.setting(3, "maximum number of digits in a scene", ge=1)
@@ -39,6 +40,9 @@ class DigitScenes(zoo.Dataset):
         epoch_size: int = zoo.setting(10_000, "training scenes per epoch", ge=1)
         validation_scenes: int = zoo.setting(1_000, "number of validation scenes", ge=1)
         test_scenes: int = zoo.setting(5_000, "number of test scenes", ge=1)
+        source: Literal["auto", "full", "subset"] = zoo.setting("auto", "source of the digits, see dataset 'mnist'")
+        root: str | None = zoo.setting(None, "data root, see dataset 'mnist'")
+        download: bool = zoo.setting(True, "download missing files")
 
     config: Config
 
@@ -65,7 +69,7 @@ class DigitScenes(zoo.Dataset):
 
     @cached_property
     def _digits(self) -> Digits:
-        return Digits(self.config)
+        return Digits(self.config.source, self.config.root, self.config.download)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 
 import zoo_core as zoo
 from zoo_plugins.datasets.paths import data_root
-from zoo_plugins.datasets.sprites import DeviceSprites, Digits, DigitSettings
+from zoo_plugins.datasets.sprites import DeviceSprites, Digits
 
 TEST_SET_PATH = Path("MovingMNIST", "mnist_test_seq.npy")
 _SPEED = 0.1  # distance per frame, as a fraction of the distance between the edges
@@ -39,7 +39,7 @@ class MovingMNIST(zoo.Dataset):
     """
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(DigitSettings):
+    class Config:
         frames_in: int = zoo.setting(10, "number of past frames", ge=1)
         frames_out: int = zoo.setting(10, "number of future frames", ge=1)
         num_digits: int = zoo.setting(2, "number of digits in a clip", ge=1)
@@ -49,6 +49,9 @@ class MovingMNIST(zoo.Dataset):
         validation_clips: int = zoo.setting(1_000, "number of validation clips", ge=1)
         test_clips: int = zoo.setting(10_000, "number of test clips, if generated", ge=1)
         use_published_test_set: bool = zoo.setting(True, "test on the published test set if it is below the data root")
+        source: Literal["auto", "full", "subset"] = zoo.setting("auto", "source of the digits, see dataset 'mnist'")
+        root: str | None = zoo.setting(None, "data root, see dataset 'mnist'")
+        download: bool = zoo.setting(True, "download missing files")
 
     config: Config
 
@@ -77,7 +80,7 @@ class MovingMNIST(zoo.Dataset):
 
     @cached_property
     def _digits(self) -> Digits:
-        return Digits(self.config)
+        return Digits(self.config.source, self.config.root, self.config.download)
 
     @cached_property
     def _published_test_set(self) -> PublishedTestSet | None:

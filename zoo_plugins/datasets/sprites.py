@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-import zoo_core as zoo
 from zoo_plugins.datasets.mnist import digits as mnist_digits
 
 _VALIDATION_DIVISOR = 12  # the last 1/12 of the training digits is for validation: 5,000 of 60,000
+_LOCATION_SETTINGS = ("source", "root", "download")  # where the digits are read from; not part of the fingerprint
 
 
 class PerDevice:
@@ -54,23 +54,14 @@ class DeviceSprites:
         return (torch.arange(1, size + 1, device=corner.device) - corner).clamp_(0, 29)
 
 
-@dataclass(frozen=True, kw_only=True)
-class DigitSettings:
-    """Where the digits of a dataset are read from, as settings of its ``Config``."""
-
-    source: Literal["auto", "full", "subset"] = zoo.setting("auto", "source of the digits, see dataset 'mnist'")
-    root: str | None = zoo.setting(None, "data root, see dataset 'mnist'")
-    download: bool = zoo.setting(True, "download missing files")
-
-
 class Digits:
     """``train``, ``validation`` and ``test``, each as images (N, 28, 28) uint8 and labels (N,) int64.
 
     ``validation`` is the last twelfth of MNIST's training digits.
     """
 
-    def __init__(self, settings: DigitSettings) -> None:
-        self._settings = settings
+    def __init__(self, source: mnist_digits.Source, root: str | None, download: bool) -> None:
+        self._source, self._root, self._download = source, root, download
 
     @property
     def train(self) -> tuple[Tensor, Tensor]:
@@ -88,14 +79,12 @@ class Digits:
 
     def fingerprint(self, config: Any, version: int, **more: Any) -> str:
         """A hash of the digits, of the settings that affect the examples, and of the version of their generator."""
-        settings = {
-            key: value for key, value in asdict(config).items() if key not in DigitSettings.__dataclass_fields__
-        }
+        settings = {key: value for key, value in asdict(config).items() if key not in _LOCATION_SETTINGS}
         return self._database.fingerprint({**settings, "version": version, **more})
 
     @cached_property
     def _database(self) -> mnist_digits.Database:
-        return mnist_digits.read(self._settings.source, self._settings.root, self._settings.download)
+        return mnist_digits.read(self._source, self._root, self._download)
 
     @property
     def _num_train(self) -> int:

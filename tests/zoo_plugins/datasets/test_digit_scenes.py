@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 import zoo_core as zoo
 from zoo_plugins.datasets.digit_scenes import DigitScenes, Scenes
-from zoo_plugins.datasets.sprites import Digits, DigitSettings
+from zoo_plugins.datasets.sprites import Digits
 
 
 def make(**settings):
@@ -62,7 +62,7 @@ def test_pixels_of_at_least_half_brightness_belong_to_a_digit():
 
 
 def test_each_split_has_its_own_digits_with_their_classes():
-    digits, known = Digits(DigitSettings(source="subset")), {}
+    digits, known = Digits("subset", None, True), {}
     for split in ("train", "validation", "test"):
         images, labels = getattr(digits, split)
         known |= {cropped(one): (split, int(label)) for one, label in zip(images.numpy(), labels, strict=True)}
@@ -80,7 +80,7 @@ def test_each_split_has_its_own_digits_with_their_classes():
 
 @pytest.mark.parametrize("size", [(64, 84), (28, 40)])
 def test_a_later_digit_covers_an_earlier_one(size):
-    digits, labels = (tensor.numpy() for tensor in Digits(DigitSettings(source="subset")).test)
+    digits, labels = (tensor.numpy() for tensor in Digits("subset", None, True).test)
     config = DigitScenes.Config(height=size[0], width=size[1], max_digits=4)
     scenes = Scenes(digits, labels, config, (7, 1))
     batch = scenes.render(scenes.draw(range(12)))

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 import zoo_core as zoo
 from zoo_plugins.datasets.moving_mnist import BouncingDigits, MovingMNIST
-from zoo_plugins.datasets.sprites import Digits, DigitSettings
+from zoo_plugins.datasets.sprites import Digits
 
 
 def make(**settings):
@@ -28,7 +28,7 @@ def cropped(image):
 @pytest.fixture(scope="module")
 def known():
     """The split and the position in 28 x 28 of each bundled digit, by its bounding box."""
-    digits, known = Digits(DigitSettings(source="subset")), {}
+    digits, known = Digits("subset", None, True), {}
     for split in ("train", "validation", "test"):
         for image in getattr(digits, split)[0].numpy():
             crop, position = cropped(image)
@@ -99,7 +99,7 @@ def test_the_speed_is_a_tenth_of_the_distance_between_the_edges_per_frame(known)
 
 
 def test_overlapping_digits_are_combined_by_the_maximum():
-    first, second = Digits(DigitSettings(source="subset")).test[0][[0, 500]].numpy()
+    first, second = Digits("subset", None, True).test[0][[0, 500]].numpy()
     config = MovingMNIST.Config(size=32, num_digits=2)
 
     def clips(*digits):
@@ -133,7 +133,7 @@ def test_each_split_has_its_own_digits(known):
 
 
 def test_the_last_twelfth_of_the_training_digits_is_for_validation():
-    digits = Digits(DigitSettings(source="subset"))
+    digits = Digits("subset", None, True)
     assert [len(labels) for _, labels in (digits.train, digits.validation, digits.test)] == [3667, 333, 1000]
     mnist = zoo.build("mnist", {"source": "subset"}, kind="dataset").train().tensors
     images = torch.cat([digits.train[0], digits.validation[0]])
