@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
@@ -16,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+
+from zoo_core.fingerprint.random_state import generator_state
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 # Not those of the standard library that hold what a plugin puts into them.
@@ -107,7 +108,7 @@ class HostState:
         for path, array, copy in self._arrays:
             if not np.array_equal(array, copy):
                 return path
-        return next((path for path, one, state in self._generators if _random_state(one) != state), None)
+        return next((path for path, one, state in self._generators if generator_state(one) != state), None)
 
     def _of_leaves(self) -> list[tuple[bool, list[Any]]]:
         """For each tensor that may be trained, whether it is, and its hooks."""
@@ -151,7 +152,7 @@ class HostState:
             self._versions.append((path, tensor, tensor._version))
 
     def _inside(self, path: str, value: Any) -> None:
-        if (state := _random_state(value)) is not None:
+        if (state := generator_state(value)) is not None:
             self._generators.append((path, value, state))
         elif isinstance(value, nn.Module):
             self._module(path, value)
@@ -263,44 +264,6 @@ class _Attributes:
         if hasattr(found, "__get__") and type(found).__name__ in ("member_descriptor", "getset_descriptor"):
             return getattr(self.holder, name)  # of a slot
         return found
-
-
-@contextmanager
-def attributes_read(trainer: Any) -> Iterator[set[str]]:
-    """Context that collects the names of the attributes of ``trainer`` that are read inside it."""
-    names: set[str] = set()
-    kind: Any = type(trainer)
-    read, own = kind.__getattribute__, vars(kind).get("__getattribute__")
-
-    def note(self: Any, name: str) -> Any:
-        if self is trainer:
-            names.add(name)
-        return read(self, name)
-
-    kind.__getattribute__ = note  # of the class, since Python does not look it up in an object
-    try:
-        yield names
-    finally:
-        if own is None:
-            del kind.__getattribute__
-        else:
-            kind.__getattribute__ = own
-        if "__dict__" in names:
-            names.update(vars(trainer))
-        names -= {"__dict__", "__class__"}
-
-
-def _random_state(value: Any) -> Any:
-    """The state of a generator of random numbers on the host; None for anything else."""
-    if isinstance(value, random.Random):
-        return value.getstate()
-    if isinstance(value, torch.Generator) and value.device.type == "cpu":
-        return value.get_state().numpy().tobytes()
-    if isinstance(value, (np.random.Generator, np.random.RandomState)):
-        bits: Any = value.bit_generator if isinstance(value, np.random.Generator) else value._bit_generator
-        key = bits.state["state"].get("key")  # an array in some kinds, of which text shows the ends
-        return str(bits.state), None if key is None else key.tobytes()
-    return None
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from zoo_core.engine.host_state import HostState, attributes_read
+from zoo_core.engine.host_state import HostState
 
 _SYNCHRONIZES = "called a synchronizing CUDA operation"
 _OURS = str(Path(__file__).parents[1])
@@ -42,7 +42,7 @@ def watched(trainer: Any, device: torch.device) -> Iterator[HostWork]:
     work = HostWork()
     before, draws = HostState(trainer, vars(trainer), device), _drawn_from(device)
     attributes = set(vars(trainer))
-    with attributes_read(trainer) as read, _noting_synchronizations(work, device):
+    with _attributes_read(trainer) as read, _noting_synchronizations(work, device):
         yield work
     work.read = set(read)
     if changed := before.changed():
@@ -69,6 +69,31 @@ def line_of_error(error: BaseException) -> str:
     while error.__context__ is not None:
         error = error.__context__
     return line_of(reversed(list(traceback.walk_tb(error.__traceback__))))
+
+
+@contextmanager
+def _attributes_read(trainer: Any) -> Iterator[set[str]]:
+    """Context that collects the names of the attributes of ``trainer`` that are read inside it."""
+    names: set[str] = set()
+    kind: Any = type(trainer)
+    read, own = kind.__getattribute__, vars(kind).get("__getattribute__")
+
+    def note(self: Any, name: str) -> Any:
+        if self is trainer:
+            names.add(name)
+        return read(self, name)
+
+    kind.__getattribute__ = note  # of the class, since Python does not look it up in an object
+    try:
+        yield names
+    finally:
+        if own is None:
+            del kind.__getattribute__
+        else:
+            kind.__getattribute__ = own
+        if "__dict__" in names:
+            names.update(vars(trainer))
+        names -= {"__dict__", "__class__"}
 
 
 @contextmanager

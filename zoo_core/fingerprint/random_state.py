@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,3 +31,16 @@ def random_state_kept() -> Iterator[None]:
         torch.default_generator.set_state(in_torch)
         np.random.set_state(in_numpy)
         random.setstate(in_random)
+
+
+def generator_state(value: Any) -> Any:
+    """The state of a generator of random numbers on the host; None for anything else."""
+    if isinstance(value, random.Random):
+        return value.getstate()
+    if isinstance(value, torch.Generator) and value.device.type == "cpu":
+        return value.get_state().numpy().tobytes()
+    if isinstance(value, (np.random.Generator, np.random.RandomState)):
+        bits: Any = value.bit_generator if isinstance(value, np.random.Generator) else value._bit_generator
+        key = bits.state["state"].get("key")  # an array in some kinds, of which text shows the ends
+        return str(bits.state), None if key is None else key.tobytes()
+    return None

@@ -27,6 +27,7 @@ class MetricAccumulator:
         self._steps: dict[str, list[int]] = {}
         self._values: dict[str, list[Tensor]] = {}
         self._fetched: dict[str, list[float]] = {}
+        self._places: dict[str, dict[int, None]] = {}  # addresses of the last metrics, in order
         self._packed: dict[tuple[str, ...], tuple[list[int], list[Tensor]]] = {}
 
     def add(self, step: int, metrics: Metrics) -> None:
@@ -47,8 +48,13 @@ class MetricAccumulator:
         for name, value in metrics.items():
             if not isinstance(value, Tensor) or value.ndim or name not in self._values:
                 value = self._checked(name, value)
+            # One that is kept by the trainer is changed in place by a later step.
+            places, place = self._places.setdefault(name, {}), value.data_ptr()
+            if not places or place in places or value._version:
+                value = value.detach().clone()
+            places[place] = None
             self._steps.setdefault(name, []).append(step)
-            self._values.setdefault(name, []).append(value.detach().clone())  # a later step may change it in place
+            self._values.setdefault(name, []).append(value)
 
     def _checked(self, name: str, value: Any) -> Tensor:
         check_metric(name)
@@ -80,6 +86,7 @@ class MetricAccumulator:
         steps, values, self._steps, self._values = self._steps, self._values, {}, {}
         stacked = {name: self._mean(torch.stack(series).detach().float()).cpu() for name, series in values.items()}
         packed, self._packed = self._packed, {}
+        self._places = {name: {next(reversed(places)): None} for name, places in self._places.items()}
         for names, (later, vectors) in packed.items():
             for name, series in zip(names, self._mean(torch.stack(vectors)).cpu().unbind(1), strict=True):
                 numbers = torch.tensor([*steps.get(name, []), *later])

@@ -113,3 +113,13 @@ def test_a_plain_number_is_a_metric():
 def test_what_is_no_metric_is_named_in_the_step_that_reports_it(metrics, message):
     with pytest.raises(RunFailed, match=message):
         MetricAccumulator().add(1, metrics)
+
+
+def test_metrics_that_a_trainer_keeps_and_changes_in_place_are_averaged():
+    for kept in ([torch.zeros(())], [torch.zeros(()), torch.zeros(())]):
+        metrics = MetricAccumulator()
+        for step in range(1, 7):
+            value = kept[step % len(kept)]
+            value.fill_(step)
+            metrics.add(step, {"loss": value})
+        assert metrics.read() == {"loss": 3.5}
