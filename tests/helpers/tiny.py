@@ -191,6 +191,21 @@ def catalog(*registries: Path) -> Catalog:
     return here
 
 
+def catalog_with(trainer: type[zoo.Trainer]) -> Catalog:
+    """The same with ``trainer``, a class at the top of a module, and a recipe for it; both are called ``other``."""
+    here = catalog()
+
+    class Others:
+        @zoo.hookimpl
+        def zoo_register(self, registry: zoo.Registry) -> None:
+            registry.trainer("other", f"{trainer.__module__}:{trainer.__name__}", summary="Another trainer")
+            parts = {"model": {"name": "line"}, "dataset": {"name": "points"}, "trainer": {"name": "other"}}
+            registry.recipe("other", __file__, **parts, run={"batch_size": 8, "device": "cpu", "steps": 12})
+
+    here.plugins.add("other", Others())
+    return here
+
+
 def train(folder: Path, *words: str, callbacks: tuple[object, ...] = (), recipe: Recipe = RECIPE) -> Run:
     """The finished run of the recipe ``line`` in ``folder``, with ``key=value`` overrides."""
     here = catalog()

@@ -114,7 +114,7 @@ class CapturedSteps:
         """A copy of a batch that has the same addresses in every step, for what a step reads beside its argument."""
         if self.gave_up or not all(isinstance(one, Tensor) for one in batch.values()):
             return batch
-        form = tuple((name, one.shape, one.stride(), one.dtype) for name, one in batch.items())
+        form = _form(batch)
         if form not in self._held:
             self._held[form] = Batch({name: torch.empty_like(one) for name, one in batch.items()})
         for name, tensor in self._held[form].items():
@@ -126,7 +126,7 @@ class CapturedSteps:
         if other := next((name for name, one in batch.items() if not isinstance(one, Tensor)), None):
             self._give_up(f"batches contain '{other}', which is not a tensor")
             return None
-        form = (self.variant(), *((name, one.shape, one.stride(), one.dtype) for name, one in batch.items()))
+        form = (self.variant(), *_form(batch))
         if form not in self._graphs and len(self._graphs) == _MOST_GRAPHS:
             self._give_up(f"batches have more than {_MOST_GRAPHS} shapes")
             return None
@@ -195,6 +195,11 @@ class CapturedSteps:
         self.gave_up = True
         self._graphs.clear()
         self.note(reason)
+
+
+def _form(batch: Batch) -> tuple[Hashable, ...]:
+    """What a graph fixes of a batch besides the addresses."""
+    return tuple((name, one.shape, one.stride(), one.dtype) for name, one in batch.items())
 
 
 def captured_steps(training: Stepping, device: torch.device) -> Callable[[Batch], Metrics]:

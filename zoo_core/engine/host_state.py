@@ -225,7 +225,7 @@ class HostState:
     def _object(self, path: str, value: Any) -> None:
         if hasattr(value, "__dict__"):
             self._whole(f"{_braced(path)}.{{}}", vars(value))
-        slots = [name for kind in type(value).__mro__ for name in _names(getattr(kind, "__slots__", ()))]
+        slots = slots_of(value)
         for name in slots:
             if hasattr(value, name) and name not in ("__dict__", "__weakref__"):
                 self._alone(f"{path}.{name}", _Attributes(value), name)
@@ -285,8 +285,10 @@ def _braced(path: str) -> str:
     return path.replace("{", "{{").replace("}", "}}")
 
 
-def _names(slots: str | Iterable[str]) -> Iterable[str]:
-    return [slots] if isinstance(slots, str) else slots
+def slots_of(value: object) -> list[str]:
+    """The names in ``__slots__`` of the class of an object and of its bases."""
+    found = [getattr(kind, "__slots__", ()) for kind in type(value).__mro__]
+    return [name for slots in found for name in ([slots] if isinstance(slots, str) else slots)]
 
 
 def _of_library(module: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from zoo_core.engine.host_state import slots_of
 from zoo_core.fingerprint.random_state import random_state_kept
 
 _PLAIN = (bool, int, float, str, NoneType)
@@ -72,8 +73,7 @@ def _inside(one: object) -> list[object]:
     """What an object of a plugin holds; those of libraries hold what they were given, and much else."""
     if _is_of_library(one) or isinstance(one, type):
         return []
-    slots = [name for kind in type(one).__mro__ for name in _names(getattr(kind, "__slots__", ()))]
-    return [*getattr(one, "__dict__", {}).values(), *(getattr(one, name, None) for name in slots)]
+    return [*getattr(one, "__dict__", {}).values(), *(getattr(one, name, None) for name in slots_of(one))]
 
 
 def _is_of_library(one: object) -> bool:
@@ -84,10 +84,6 @@ def _closure(function: FunctionType) -> Iterator[object]:
     for cell in function.__closure__ or ():
         with suppress(ValueError):  # it is empty
             yield cell.cell_contents
-
-
-def _names(slots: str | Iterable[str]) -> Iterable[str]:
-    return [slots] if isinstance(slots, str) else slots
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import pytest
 import tiny
 import torch
 
-import zoo_core as zoo
 from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.registry.resolve import resolve
 from zoo_core.training.runner import run_recipe
@@ -44,16 +43,8 @@ class SomeParameters(tiny.LineTrainer):
 
 
 def train(folder, trainer, *words, callbacks=(), resume=False):
-    here = tiny.catalog()
-
-    class Plugin:
-        @zoo.hookimpl
-        def zoo_register(self, registry):
-            registry.trainer("other", f"{trainer.__module__}:{trainer.__name__}", summary="Another trainer")
-
-    here.plugins.add("other", Plugin())
     recipe = tiny.RECIPE.with_overrides(["run.device=cpu", "run.steps=9", "trainer.name=other", *words])
-    return run_recipe(resolve(recipe, here), callbacks, folder, resume)
+    return run_recipe(resolve(recipe, tiny.catalog_with(trainer)), callbacks, folder, resume)
 
 
 @pytest.mark.parametrize("trainer", [EveryOther, SomeParameters])

@@ -85,14 +85,4 @@ def test_work_of_the_host_is_named(trainer, why):
 
 
 def check(trainer):
-    here = tiny.catalog()
-
-    class Plugin:
-        @zoo.hookimpl
-        def zoo_register(self, registry):
-            registry.trainer("other", f"{trainer.__module__}:{trainer.__name__}", summary="Another trainer")
-            parts = {"model": {"name": "line"}, "dataset": {"name": "points"}, "trainer": {"name": "other"}}
-            registry.recipe("other", __file__, **parts, run={"batch_size": 8, "steps": 12})
-
-    here.plugins.add("other", Plugin())
-    step_can_be_captured(Subject("recipe", "other", here))
+    step_can_be_captured(Subject("recipe", "other", tiny.catalog_with(trainer)))

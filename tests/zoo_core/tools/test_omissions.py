@@ -6,7 +6,6 @@ import pytest
 import tiny
 import torch
 
-import zoo_core as zoo
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import resolve
 from zoo_core.tools.omissions import SETTINGS, leave_out_each
@@ -77,25 +76,11 @@ class Spare(tiny.LineTrainer):
         return super().step(batch)
 
 
-def catalog_with(trainer):
-    here = tiny.catalog()
-
-    class Plugin:
-        @zoo.hookimpl
-        def zoo_register(self, registry):
-            registry.trainer("other", f"{__name__}:{trainer.__name__}", summary="Another trainer")
-            parts = {"model": {"name": "line"}, "dataset": {"name": "points"}, "trainer": {"name": "other"}}
-            registry.recipe("other", __file__, **parts, run={"batch_size": 8, "device": "cpu", "steps": 12})
-
-    here.plugins.add("other", Plugin())
-    return here
-
-
 def test_modes_of_modules_and_what_a_step_created_are_parts(tmp_path):
-    found = omissions_of("other", tmp_path, catalog_with(Unfreezing))
+    found = omissions_of("other", tmp_path, tiny.catalog_with(Unfreezing))
     assert found["model.modes"].difference
     assert found["bank"].difference
 
 
 def test_a_state_that_nothing_depends_on_is_compared_itself(tmp_path):
-    assert omissions_of("other", tmp_path, catalog_with(Spare))["spare"].difference
+    assert omissions_of("other", tmp_path, tiny.catalog_with(Spare))["spare"].difference

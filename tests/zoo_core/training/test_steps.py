@@ -37,21 +37,9 @@ class DeviceOnly(tiny.LineTrainer):
         self.average.update_parameters(self.engine.unwrap(self.model))
 
 
-def catalog():
-    here = tiny.catalog()
-
-    class Plugin:
-        @zoo.hookimpl
-        def zoo_register(self, registry):
-            registry.trainer("device-only", f"{__name__}:DeviceOnly", summary="Least squares")
-
-    here.plugins.add("device-only", Plugin())
-    return here
-
-
 def train(folder: Path, *words: str, callbacks=()):
-    recipe = tiny.RECIPE.with_overrides(["trainer.name=device-only", "run.device=cpu", *words])
-    return run_recipe(resolve(recipe, catalog()), [*tiny.standard(), *callbacks], folder)
+    recipe = tiny.RECIPE.with_overrides(["trainer.name=other", "run.device=cpu", *words])
+    return run_recipe(resolve(recipe, tiny.catalog_with(DeviceOnly)), [*tiny.standard(), *callbacks], folder)
 
 
 @pytest.fixture
@@ -110,7 +98,7 @@ def test_a_run_with_captured_steps_gives_the_same_weights_and_metrics(tmp_path, 
 def test_a_run_with_captured_steps_that_is_resumed_gives_the_same(tmp_path, recorders, stops_at):
     whole, whole_lines = outcome(train(tmp_path / "whole"))
     train(tmp_path / "stopped", callbacks=(stops_at(17),))
-    resolved = resolve(read_config(tmp_path / "stopped" / "config.yaml"), catalog())
+    resolved = resolve(read_config(tmp_path / "stopped" / "config.yaml"), tiny.catalog_with(DeviceOnly))
     resumed, lines = outcome(run_recipe(resolved, tiny.standard(), tmp_path / "stopped", resume=True))
     assert [one.recorded for one in recorders] == [1, 1, 1]
     assert all(map(torch.equal, whole, resumed))
