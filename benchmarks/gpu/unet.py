@@ -21,6 +21,7 @@ RECIPES = {
     "unet-digit-scenes": (),
     LARGE: ("run.precision=bfloat16",),
 }
+COMPILED = f"{LARGE}, compiled"
 QUICK = ("model.base_channels=4", "run.batch_size=2", "dataset.source=subset")
 STEPS = 100_000
 WARM_UP = 60
@@ -31,7 +32,10 @@ def measure(results: Results, options: Options) -> None:
     with TemporaryDirectory() as folder:
         turns = Turns(results, options, Path(folder))
         try:
-            turns.start({name: through_zoo(name, overrides[name], Path(folder)) for name in RECIPES}, WARM_UP)
+            trainings = {name: through_zoo(name, name, overrides[name], Path(folder)) for name in RECIPES}
+            compiled = [*overrides[LARGE], "run.compile=default"]
+            trainings[COMPILED] = through_zoo(COMPILED, LARGE, compiled, Path(folder))
+            turns.start(trainings, WARM_UP)
             chosen = {name: precision_of(Path(folder, f"{name} run")) for name in RECIPES}
             results.detail("precision", chosen)
             turns.start(
@@ -48,25 +52,25 @@ def measure(results: Results, options: Options) -> None:
                 peaks.append(matrix_products(torch.device(options.device), "bfloat16"))
         finally:
             turns.end()
-    for name in RECIPES:
+    for name in (*RECIPES, COMPILED):
         turns.report(f"steps/s of {name}", name)
+    for name in RECIPES:
         turns.compare(f"zoo/bare of {name}", name, f"bare {name}")
     with results.attempt(f"share of peak of {LARGE}"):
         operations = operations_of_a_step(zoo.recipe(LARGE, *overrides[LARGE]))
         results.detail("peak", {"operations_of_a_step": operations, "operations_per_second": peaks})
-        results.add(f"share of peak of {LARGE}", [rate * operations / max(peaks) for rate in turns.rates[LARGE]])
-        results.add(
-            f"share of peak of the bare step of {LARGE}",
-            [rate * operations / max(peaks) for rate in turns.rates[f"bare {LARGE}"]],
-        )
+        for name in (LARGE, COMPILED, f"bare {LARGE}"):
+            shares = [rate * operations / max(peaks) for rate in turns.rates.get(name, [])]
+            if shares:
+                results.add(f"share of peak of {name}", shares)
 
 
-def through_zoo(name: str, overrides: list[str], folder: Path) -> tuple[str, ...]:
-    """zoo's training with logging, previews and checkpoints, whose run stays in ``folder``."""
+def through_zoo(name: str, recipe: str, overrides: list[str], folder: Path) -> tuple[str, ...]:
+    """zoo's training with logging, previews and checkpoints, whose run stays in ``folder`` under ``name``."""
     # The evaluation of 10,000 generated clips is no part of a step.
     return (
         "through_zoo.py",
-        name,
+        recipe,
         *overrides,
         "run.evaluate_every=0",
         f"--folder={folder / f'{name} run'}",

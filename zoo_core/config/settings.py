@@ -23,6 +23,13 @@ _BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "lt": ("below", lambda value, bound: value < bound),
     "le": ("at most", lambda value, bound: value <= bound),
 }
+# What other tools call a choice.
+_OTHER_NAMES = {
+    **dict.fromkeys(("none", "no", "never", "false"), "off"),
+    **dict.fromkeys(("fp32", "32", "32-true", "full"), "float32"),
+    **dict.fromkeys(("fp16", "16", "16-mixed", "half"), "float16"),
+    **dict.fromkeys(("bf16", "bf16-mixed", "bf16-true"), "bfloat16"),
+}
 
 
 @overload
@@ -185,12 +192,13 @@ def read(
             raise BadSetting(
                 f"{where(full_key)}{full_key} is {in_yaml(values[name])}, but should be {article(expected)} "
                 f"({field.metadata.get('help', '')}).",
-                _suggestion(full_key, values[name], hints[name]),
+                _suggestion(full_key, values[name], hints[name]) or _default_words(field),
             )
         if bound := _violated_bound(field, checked[name]):
             raise BadSetting(
                 f"{where(full_key)}{full_key} is {in_yaml(values[name])}, but should be {bound} "
-                f"({field.metadata['help']})."
+                f"({field.metadata['help']}).",
+                _default_words(field),
             )
     try:
         return config_class(**checked)
@@ -314,12 +322,18 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
+def _default_words(field: dataclasses.Field[Any]) -> str | None:
+    return None if _is_required(field) else f"Leave it out for its default, {in_yaml(_default(field))}."
+
+
 def _suggestion(full_key: str, value: Any, hint: Any) -> str | None:
     kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     if get_origin(hint) is Literal and isinstance(value, str):
         if value in map(str, get_args(hint)):
             return f"Write `{full_key}={value}`, without quotes."
-        return did_you_mean(value, [str(choice) for choice in get_args(hint)])
+        choices = [str(choice) for choice in get_args(hint)]
+        known = _OTHER_NAMES.get(value.lower())
+        return f"Write `{full_key}={known}`." if known in choices else did_you_mean(value, choices)
     if get_origin(hint) is Literal and isinstance(value, bool):  # true for a choice that may also be off
         words = [choice for choice in get_args(hint) if isinstance(choice, str) and choice not in ("off", "no")]
         return f"Write `{full_key}={words[0]}`." if words else None

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
+from operator import attrgetter, getitem, is_
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -29,6 +30,8 @@ _OF_MODULES = vars(nn.Module()).keys()
 _CHILDREN, _HOOKS = ("_parameters", "_buffers", "_modules"), ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
 _LARGEST_ARRAY = 10_000  # elements, which are compared before every replay
 _ABSENT = object()
+_GONE = (LookupError, AttributeError, ValueError)  # of a container, of a slot, of a variable of a closure
+_trained = attrgetter("requires_grad", "_backward_hooks")
 
 
 class HostState:
@@ -45,14 +48,14 @@ class HostState:
     """
 
     def __init__(self, trainer: object, names: Iterable[str], device: torch.device) -> None:
-        # Before every replay all containers are compared with their copies at once, which Python does in C.
+        # Before every replay lists are compared with their copies as a whole, which Python does in C.
         self._containers: list[Any] = []
         self._copies: list[Any] = []
         self._forms: list[str] = []  # the path of an element, to be formatted with its key
-        self._single: list[tuple[str, Any, Any, Any]] = []  # path, container, key, value
+        self._single, self._tensors = _Places(), _Places()
+        self._addresses: dict[int, tuple[Tensor, int]] = {}  # of the tensors, by their identities
+        self._in_optimizers: set[int] = set()  # identities of tensors that optimizers hold beside the parameters
         self._inner: list[tuple[str, dict[Any, Any], list[Any]]] = []  # path, dictionary, its values
-        self._tensors: list[tuple[Any, Any, int]] = []  # container, key, address
-        self._tensor_paths: list[str] = []
         self._versions: list[tuple[str, Tensor, int]] = []  # path, tensor on the CPU, number of its modifications
         self._leaves: dict[str, Tensor] = {}  # tensors that may be trained, by path
         self._arrays: list[tuple[str, Any, Any]] = []  # path, array of NumPy, copy
@@ -75,7 +78,10 @@ class HostState:
                         self._alone(f"{kind.__name__}.{name}", vars(kind), name)
         while self._waiting:
             self._inside(*self._waiting.pop())
-        self._trained = self._of_leaves()
+        self._placed = [tensor for tensor, _ in self._addresses.values()]
+        self._first = [address for _, address in self._addresses.values()]
+        # For each tensor that may be trained, whether it is, and its hooks.
+        self._trained = [(trained, hooks and hooks.copy()) for trained, hooks in map(_trained, self._leaves.values())]
 
     def changed(self) -> str | None:
         """The first value that is another one now, as a Python expression, or None."""
@@ -87,21 +93,20 @@ class HostState:
         return self._changed_in_a_container() or self._changed_by_itself() or "a value"
 
     def _changed_by_itself(self) -> str | None:
-        for path, container, key, value in self._single:
-            if container[key] is not value and not _equal(container[key], value):
-                return path
+        if not self._single.same():
+            for path, now, value in self._single.values():
+                if now is not value and not _equal(now, value):
+                    return path
         for path, dictionary, values in self._inner:
             if [*map(id, dictionary.values())] != values:
                 return path
-        number = 0
-        try:
-            for number, (container, key, address) in enumerate(self._tensors):
-                if container[key].data_ptr() != address:
-                    return self._tensor_paths[number]
-        except (LookupError, AttributeError):  # it is no tensor any more
-            return self._tensor_paths[number]
-        if (now := self._of_leaves()) != self._trained:
-            return next(p for p, one, other in zip(self._leaves, now, self._trained, strict=True) if one != other)
+        if not self._tensors.same() or [*map(Tensor.data_ptr, self._placed)] != self._first:
+            for path, now, held in self._tensors.values():
+                if not isinstance(now, Tensor) or now.data_ptr() != self._addresses[id(held)][1]:
+                    return path
+        if [*map(_trained, self._leaves.values())] != self._trained:
+            now_trained = map(_trained, self._leaves.values())
+            return next(p for p, one, other in zip(self._leaves, now_trained, self._trained, strict=True) if one != other)
         for path, tensor, version in self._versions:
             if tensor._version != version:
                 return path
@@ -109,10 +114,6 @@ class HostState:
             if not np.array_equal(array, copy):
                 return path
         return next((path for path, one, state in self._generators if generator_state(one) != state), None)
-
-    def _of_leaves(self) -> list[tuple[bool, list[Any]]]:
-        """For each tensor that may be trained, whether it is, and its hooks."""
-        return [(one.requires_grad, [*(one._backward_hooks or ())]) for one in self._leaves.values()]
 
     def _changed_in_a_container(self) -> str | None:
         for form, container, copy in zip(self._forms, self._containers, self._copies, strict=True):
@@ -126,7 +127,7 @@ class HostState:
 
     def _alone(self, path: str, container: Any, key: Any) -> None:
         """Note one value of a container whose other values may change."""
-        self._single.append((path, container, key, container[key]))
+        self._single.add(path, container, key)
         self._follow(path, container, key)
 
     def _follow(self, path: str, container: Any, key: Any) -> None:
@@ -135,8 +136,8 @@ class HostState:
             return
         if isinstance(value, Tensor):
             if value.layout == torch.strided and not value.is_meta:
-                self._tensors.append((container, key, value.data_ptr()))
-                self._tensor_paths.append(path)
+                self._tensors.add(path, container, key)
+                self._addresses[id(value)] = value, value.data_ptr()
             if id(value) not in self._seen:
                 self._tensor(path, value)
         elif id(value) not in self._seen:
@@ -144,7 +145,7 @@ class HostState:
         self._seen.add(id(value))
 
     def _tensor(self, path: str, tensor: Tensor) -> None:
-        if tensor.is_leaf and tensor.is_floating_point():
+        if tensor.is_leaf and tensor.is_floating_point() and id(tensor) not in self._in_optimizers:
             self._leaves[path] = tensor
             if tensor.requires_grad:
                 self.parameters.append(tensor)
@@ -200,9 +201,11 @@ class HostState:
             if name != "state":
                 self._alone(f"{path}.{name}", own, name)
         state = own["state"]  # its keys are tensors, which take long to compare
-        self._single.append((f"{path}.state", own, "state", state))
+        self._single.add(f"{path}.state", own, "state")
         self._inner.append((f"{path}.state", state, [*map(id, state.values())]))
         for index, inner in enumerate(state.values()):
+            if isinstance(inner, dict):
+                self._in_optimizers |= {id(one) for one in inner.values() if isinstance(one, Tensor)}
             self._follow(f"{path}.state[{index}]", {index: inner}, index)
 
     def _function(self, path: str, function: FunctionType) -> None:
@@ -247,6 +250,39 @@ class HostState:
         self._containers.append(container)
         kind = next(one for one in (dict, list, set, deque) if isinstance(container, one))
         self._copies.append(kind(container))
+
+
+class _Places:
+    """Places of containers with what they held."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.containers: list[Any] = []
+        self.keys: list[Any] = []
+        self.held: list[Any] = []
+
+    def add(self, path: str, container: Any, key: Any) -> None:
+        held = container[key]
+        if isinstance(container, _Attributes):
+            own = getattr(container.holder, "__dict__", {})
+            container = own if key in own else container  # a dictionary is faster
+        for stored, one in zip((self.paths, self.containers, self.keys, self.held), (path, container, key, held), strict=True):
+            stored.append(one)
+
+    def same(self) -> bool:
+        """Whether all places hold the same objects."""
+        try:
+            return all(map(is_, map(getitem, self.containers, self.keys), self.held))
+        except _GONE:
+            return False
+
+    def values(self) -> Iterator[tuple[str, Any, Any]]:
+        """The path of each place, what it holds now, and what it held."""
+        for path, container, key, held in zip(self.paths, self.containers, self.keys, self.held, strict=True):
+            try:
+                yield path, container[key], held
+            except _GONE:
+                yield path, _ABSENT, held
 
 
 class _Attributes:

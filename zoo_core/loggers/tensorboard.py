@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.hookspecs import hookimpl
@@ -13,6 +15,8 @@ from zoo_core.runs.run import Run
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_LONGEST_WAIT = 2.0  # seconds; a clock that was set back may be late by more
 
 
 class TensorBoard:
@@ -64,6 +68,7 @@ class TensorBoard:
                 from torch.utils.tensorboard import SummaryWriter
 
                 _report_once()
+                _let_a_second_pass(run.path)
                 self._writer = SummaryWriter(str(run.path), purge_step=self._purge_step)
                 self._purge_step = None  # of another file, if this one fails
             write(self._writer)
@@ -85,6 +90,17 @@ class TensorBoard:
                 f"TensorBoard events can't be written to {run.path}: {reason}; some are missing.", stacklevel=2
             )
         self._failed = True
+
+
+def _let_a_second_pass(folder: Path) -> None:
+    """Wait until a new file of events comes after those of the folder, which TensorBoard reads in alphabetical order.
+
+    Their names begin with the time in seconds, so this matters for a run that is resumed within a second.
+    """
+    latest = max((one.name.split(".")[3] for one in folder.glob("events.out.tfevents.*.*")), default="")
+    end = time.monotonic() + _LONGEST_WAIT
+    while f"{int(time.time()):010d}" <= latest and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 @cache

@@ -48,7 +48,7 @@ class EmaUpdate:
                 average(averages, values, None)
         if self._copied[0]:
             torch._foreach_copy_(*self._copied)
-        self._ema.n_averaged += 1
+        self._ema.n_averaged.add_(1)
 
     def _add(self, average: Tensor, value: Tensor, *, averaged: bool) -> None:
         averages, values = self._averaged[value.dtype] if averaged else self._copied

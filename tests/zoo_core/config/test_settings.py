@@ -150,9 +150,11 @@ def test_a_value_of_another_type_says_what_was_given_and_expected(key: str, valu
     ("key", "value", "hint"),
     [
         ("width", 64.0, "Write `trainer.width=64`."),
-        ("rate", "1e-4x", None),
+        ("rate", "1e-4x", "Leave it out for its default, 0.001."),
+        ("rate", None, "Leave it out for its default, 0.001."),
+        ("width", 0, "Leave it out for its default, 8."),
         ("loss", "least-square", "Did you mean 'least-squares'?"),
-        ("loss", "zzz", None),
+        ("loss", "zzz", "Leave it out for its default, 'least-squares'."),
         ("depth", "2", "Write `trainer.depth=2`, without quotes."),
         ("label", 7, """For text, write `'trainer.label="…"'` with both pairs of quotes; a file needs one pair."""),
         (

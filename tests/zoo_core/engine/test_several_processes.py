@@ -292,8 +292,9 @@ def start(words):
 
 
 def wait_for(file):
+    """Wait until the file has content. An empty one is there before all processes have begun."""
     end = time.monotonic() + 100
-    while not file.exists():
+    while not (file.exists() and file.stat().st_size):
         assert time.monotonic() < end
         time.sleep(0.05)
 

@@ -1,5 +1,6 @@
 """TensorBoard events of interrupted runs: every step is shown once."""
 
+import time
 import warnings
 
 import pytest
@@ -41,6 +42,15 @@ def test_the_steps_after_the_checkpoint_are_shown_once(whole, tmp_path):
     stop(tmp_path / "run", 27)
     (tmp_path / "run" / "checkpoints" / "step-000000027" / "state.json").write_text("")
     resume(tmp_path / "run")  # from step 20
+    assert shown(tmp_path / "run") == whole
+
+
+def test_a_run_resumed_within_a_second_is_shown_in_order(whole, tmp_path):
+    """TensorBoard reads files in alphabetical order, and their names begin with the second."""
+    stop(tmp_path / "run", 27)
+    (events,) = (tmp_path / "run").glob("events.out.tfevents.*")
+    events.rename(events.with_name(f"events.out.tfevents.{int(time.time()):010d}.zzz.1.1"))
+    resume(tmp_path / "run")
     assert shown(tmp_path / "run") == whole
 
 
