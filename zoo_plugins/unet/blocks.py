@@ -52,6 +52,8 @@ def checkpointed(layer: nn.Module, tensor: Tensor) -> Tensor:
 
     if not torch.is_grad_enabled():
         return layer(tensor)  # type: ignore[no-any-return]
+    if torch.compiler.is_compiling():  # a compiled graph updates the statistics once
+        return checkpoint(layer, tensor, use_reentrant=False)  # type: ignore[no-any-return]
     return checkpoint(layer, tensor, use_reentrant=False, context_fn=contexts)  # type: ignore[no-any-return]
 
 

@@ -65,7 +65,7 @@ class UNet(zoo.Model):
         )
         checkpointing: bool = zoo.setting(
             False,
-            "activation checkpointing: recompute the stages in the backward pass to save memory; not with run.compile",
+            "activation checkpointing: recompute the stages in the backward pass to save memory",
         )
 
     config: Config

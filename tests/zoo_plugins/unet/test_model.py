@@ -317,6 +317,19 @@ def test_checkpointing_changes_neither_gradients_nor_running_statistics(settings
         assert not name.endswith("num_batches_tracked") or ours == 2
 
 
+def test_a_compiled_model_with_checkpointing_updates_its_statistics_once():
+    plain, checkpointed = make(), make(checkpointing=True)
+    checkpointed.load_state_dict(plain.state_dict())
+    checkpointed.compile(backend="aot_eager", dynamic=False)
+    image = torch.rand(2, plain.config.in_channels, 16, 16)
+    for model in (plain, checkpointed):
+        model(image).square().mean().backward()
+    for name, tensor in plain.state_dict().items():
+        torch.testing.assert_close(checkpointed.state_dict()[name], tensor, msg=name)
+    for one, other in zip(plain.parameters(), checkpointed.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
 def test_checkpointing_stores_less_and_computes_stages_twice():
     image, target = images(2, 6, 32, 32), images(2, 5, 32, 32, seed=2)
     stored_bytes, passes = {}, {}
