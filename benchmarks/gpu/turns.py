@@ -25,7 +25,7 @@ class Turns:
     def __init__(self, results: Results, options: Options, folder: Path) -> None:
         self.results, self.options, self.folder = results, options, folder
         self.rates: dict[str, list[float]] = {}
-        self.rounds, self.seconds, self.settle = (2, 0.3, 0.1) if options.quick else (3, 2.0, 1.0)
+        self.rounds, self.seconds, self.settle = (2, 0.3, 0.1) if options.quick else (3, 1.5, 0.7)
         self._runners: dict[str, Runner] = {}
 
     def start(self, scripts: Mapping[str, Sequence[str]], warm_up: int) -> None:

@@ -33,8 +33,9 @@ def measure(results: Results, options: Options) -> None:
         turns = Turns(results, options, Path(folder))
         try:
             trainings = {name: through_zoo(name, name, overrides[name], Path(folder)) for name in RECIPES}
-            compiled = [*overrides[LARGE], "run.compile=default"]
-            trainings[COMPILED] = through_zoo(COMPILED, LARGE, compiled, Path(folder))
+            if not options.quick:  # a compiler takes a minute on a CPU
+                compiled = [*overrides[LARGE], "run.compile=default"]
+                trainings[COMPILED] = through_zoo(COMPILED, LARGE, compiled, Path(folder))
             turns.start(trainings, WARM_UP)
             chosen = {name: precision_of(Path(folder, f"{name} run")) for name in RECIPES}
             results.detail("precision", chosen)
