@@ -50,7 +50,11 @@ class _Failing:
 @pytest.mark.parametrize(
     ("error", "kind", "message"),
     [
-        (ValueError("two\nlines"), zoo.RunFailed, r"FailsAt.train\(\) raised ValueError: two lines, at example 7"),
+        (
+            ValueError("two\nlines"),
+            zoo.RunFailed,
+            r"FailsAt.train\(\) raised ValueError: two lines \(zoo_core/test_dataset.py, line \d+\), at example 7",
+        ),
         (OSError("half a file"), zoo.BadFile, r"FailsAt.train\(\) cannot read example 7: OSError: half a file"),
         (zoo.BadFile("it is damaged."), zoo.BadFile, r"it is damaged \(example 7 of FailsAt.train\(\)\)"),
     ],

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from torch.utils.data import StackDataset, Subset, default_collate
 
-from zoo_core.data.example_errors import as_zoo_error, is_interruption, sharing_error
 from zoo_core.data.seeding import derive
 from zoo_core.dataset import Batch, Examples, InMemory
 from zoo_core.errors import BadSetting, RunFailed, ZooError, raised
+from zoo_core.fingerprint.example_errors import as_zoo_error, is_interruption, sharing_error
 from zoo_core.fingerprint.random_state import random_state_kept, seed_cpu
 
 _NAMED = 4  # examples of a batch that an error names

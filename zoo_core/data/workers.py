@@ -26,7 +26,10 @@ import torch
 from torch.utils.data._utils import worker as torch_worker
 
 from zoo_core.data.batch_maker import BatchMaker, Part
-from zoo_core.data.example_errors import (
+from zoo_core.data.small_tensors import as_arrays, from_arrays
+from zoo_core.dataset import Batch
+from zoo_core.errors import RunFailed, ZooError, raised
+from zoo_core.fingerprint.example_errors import (
     MANY_FILES_HINT,
     MEMORY_HINT,
     SHARED_MEMORY_HINT,
@@ -34,9 +37,6 @@ from zoo_core.data.example_errors import (
     as_zoo_error,
     sharing_error,
 )
-from zoo_core.data.small_tensors import as_arrays, from_arrays
-from zoo_core.dataset import Batch
-from zoo_core.errors import RunFailed, ZooError, raised
 
 _PREFETCH = 2  # batches that each worker makes ahead, as DataLoader
 _GRACE = 1.0  # seconds that a worker has to finish what it does before it is killed

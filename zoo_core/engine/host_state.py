@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from operator import attrgetter, getitem, is_
+from operator import attrgetter
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from zoo_core.engine.places import Attributes, Places
 from zoo_core.fingerprint.random_state import generator_state
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
@@ -29,8 +30,6 @@ _LIBRARIES = {"torch", "accelerate", "numpy", "zoo_core"} | sys.stdlib_module_na
 _OF_MODULES = vars(nn.Module()).keys()
 _CHILDREN, _HOOKS = ("_parameters", "_buffers", "_modules"), ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
 _LARGEST_ARRAY = 10_000  # elements, which are compared before every replay
-_ABSENT = object()
-_GONE = (LookupError, AttributeError, ValueError)  # of a container, of a slot, of a variable of a closure
 _trained = attrgetter("requires_grad", "_backward_hooks")
 
 
@@ -52,7 +51,7 @@ class HostState:
         self._containers: list[Any] = []
         self._copies: list[Any] = []
         self._forms: list[str] = []  # the path of an element, to be formatted with its key
-        self._single, self._tensors = _Places(), _Places()
+        self._single, self._tensors = Places(), Places()
         self._addresses: dict[int, tuple[Tensor, int]] = {}  # of the tensors, by their identities
         self._in_optimizers: set[int] = set()  # identities of tensors that optimizers hold beside the parameters
         self._inner: list[tuple[str, dict[Any, Any], list[Any]]] = []  # path, dictionary, its values
@@ -67,7 +66,7 @@ class HostState:
         """All tensors that were found and require gradients."""
         self.unknown = ""
         """A value that cannot be compared, such as an iterator; "" if there is none."""
-        attributes = _Attributes(trainer)
+        attributes = Attributes(trainer)
         for name in names:
             if not (name == "engine" and type(attributes["engine"]).__module__.startswith("zoo_core.")):
                 self._alone(f"self.{name}", attributes, name)
@@ -106,7 +105,9 @@ class HostState:
                     return path
         if [*map(_trained, self._leaves.values())] != self._trained:
             now_trained = map(_trained, self._leaves.values())
-            return next(p for p, one, other in zip(self._leaves, now_trained, self._trained, strict=True) if one != other)
+            return next(
+                p for p, one, other in zip(self._leaves, now_trained, self._trained, strict=True) if one != other
+            )
         for path, tensor, version in self._versions:
             if tensor._version != version:
                 return path
@@ -172,7 +173,7 @@ class HostState:
         elif isinstance(value, partial):
             self._whole(f"{_braced(path)}.keywords[{{}}]", value.keywords)
             for name in ("func", "args"):
-                self._follow(f"{path}.{name}", _Attributes(value), name)
+                self._follow(f"{path}.{name}", Attributes(value), name)
         elif isinstance(value, MethodType):
             self._follow(f"{path}.__self__", {"": value.__self__}, "")
             self._follow(path, {"": value.__func__}, "")
@@ -213,7 +214,7 @@ class HostState:
             return
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             with suppress(ValueError):  # it is empty
-                self._alone(f"{path} ({name})", _Attributes(cell), "cell_contents")
+                self._alone(f"{path} ({name})", Attributes(cell), "cell_contents")
         for name in function.__code__.co_names:
             value = function.__globals__.get(name)
             if isinstance(value, (*_PLAIN, Tensor, dict, list, set, np.ndarray)) and name in function.__globals__:
@@ -231,7 +232,7 @@ class HostState:
         slots = slots_of(value)
         for name in slots:
             if hasattr(value, name) and name not in ("__dict__", "__weakref__"):
-                self._alone(f"{path}.{name}", _Attributes(value), name)
+                self._alone(f"{path}.{name}", Attributes(value), name)
         if isinstance(value, Mapping) and not slots and not hasattr(value, "__dict__"):
             self.unknown = self.unknown or path
 
@@ -250,56 +251,6 @@ class HostState:
         self._containers.append(container)
         kind = next(one for one in (dict, list, set, deque) if isinstance(container, one))
         self._copies.append(kind(container))
-
-
-class _Places:
-    """Places of containers with what they held."""
-
-    def __init__(self) -> None:
-        self.paths: list[str] = []
-        self.containers: list[Any] = []
-        self.keys: list[Any] = []
-        self.held: list[Any] = []
-
-    def add(self, path: str, container: Any, key: Any) -> None:
-        held = container[key]
-        if isinstance(container, _Attributes):
-            own = getattr(container.holder, "__dict__", {})
-            container = own if key in own else container  # a dictionary is faster
-        for stored, one in zip((self.paths, self.containers, self.keys, self.held), (path, container, key, held), strict=True):
-            stored.append(one)
-
-    def same(self) -> bool:
-        """Whether all places hold the same objects."""
-        try:
-            return all(map(is_, map(getitem, self.containers, self.keys), self.held))
-        except _GONE:
-            return False
-
-    def values(self) -> Iterator[tuple[str, Any, Any]]:
-        """The path of each place, what it holds now, and what it held."""
-        for path, container, key, held in zip(self.paths, self.containers, self.keys, self.held, strict=True):
-            try:
-                yield path, container[key], held
-            except _GONE:
-                yield path, _ABSENT, held
-
-
-class _Attributes:
-    """The attributes of an object as items. One that is not its own is that of its class, without calling it."""
-
-    def __init__(self, holder: object) -> None:
-        self.holder = holder
-
-    def __getitem__(self, name: str) -> Any:
-        own = getattr(self.holder, "__dict__", {})
-        if name in own:
-            return own[name]
-        kinds = type(self.holder).__mro__
-        found = next((vars(kind)[name] for kind in kinds if name in vars(kind)), _ABSENT)
-        if hasattr(found, "__get__") and type(found).__name__ in ("member_descriptor", "getset_descriptor"):
-            return getattr(self.holder, name)  # of a slot
-        return found
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_core.errors import BadFile, BadSetting, RunFailed, ZooError, raised
+from zoo_core.errors import BadSetting
+from zoo_core.fingerprint.example_errors import as_zoo_error
 from zoo_core.fingerprint.per_file import map_files
 from zoo_core.fingerprint.progress import ProgressLine
 from zoo_core.fingerprint.random_state import random_state_kept, seed_cpu
@@ -173,7 +174,10 @@ def add_examples(digest: Digest, examples: Indexed, name: str) -> None:
     with random_state_kept(), ProgressLine(task, len(examples), "examples") as progress:
         for index in range(len(examples)):
             seed_cpu(index)
-            example = _example(examples, index, name)
+            try:
+                example = examples[index]
+            except Exception as error:  # of a plugin's code
+                raise as_zoo_error(error, name, f"example {index}") from error
             if not isinstance(example, Mapping):
                 raise BadSetting(
                     f"an example of {name} is of type {type(example).__name__}, not a mapping.",
@@ -181,25 +185,6 @@ def add_examples(digest: Digest, examples: Indexed, name: str) -> None:
                 )
             digest.add(example)
             progress.update(index + 1)
-
-
-def _example(examples: Indexed, index: int, name: str) -> Mapping[str, Any]:
-    """The example, with its place in the message of an error that the dataset raises."""
-    try:
-        return examples[index]
-    except ZooError as error:
-        error.message = f"{error.message.rstrip('.')} (example {index} of {name})."
-        raise
-    except OSError as error:
-        raise BadFile(
-            f"{name} cannot read example {index}: {raised(error)}.",
-            "Repair or remove the file. --traceback shows where.",
-        ) from error
-    except Exception as error:  # of a plugin's code
-        raise RunFailed(
-            f"{name} raised {raised(error)}, at example {index}.",
-            "--traceback shows where.",
-        ) from error
 
 
 def _sha256(path: Path, stopped: threading.Event) -> str:

@@ -26,7 +26,7 @@ from zoo_core.tools.export.export import Exported, export
 TOLERANCE = 1e-4
 SMALL = ["clsgan-mnist", "digit-classifier-mnist"]
 LARGE = ["unet-moving-mnist", "unet-digit-scenes"]  # the exporter takes half a minute for each
-NAMES = [*SMALL, "unet-moving-mnist", pytest.param("unet-digit-scenes", marks=pytest.mark.long)]
+NAMES = [*SMALL, *(pytest.param(name, marks=pytest.mark.long) for name in LARGE)]  # test_export_page exports one
 OPEN = {name: ["batch", "height", "width"] if name in LARGE else ["batch"] for name in SMALL + LARGE}
 
 
