@@ -39,6 +39,7 @@ COVERED_ELSEWHERE = {
     "zoo_core/config/arguments": ("zoo_core/cli/test_messages", "gives good and bad arguments"),
     "zoo_core/config/paths": ("zoo_core/config/test_layers", "reads files in ZOO_HOME"),
     "zoo_core/config/recipe": ("zoo_core/config/test_layers", "merges and overrides recipes"),
+    "zoo_core/config/suggestion": ("zoo_core/config/test_settings", "suggests values"),
     "zoo_core/config/types": ("zoo_core/config/test_settings", "converts values"),
     "zoo_core/data/arrays": ("zoo_core/data/test_image_io", "reads arrays"),
     "zoo_core/data/forward_inputs": ("zoo_core/tools/export/test_export", "exports declared inputs"),

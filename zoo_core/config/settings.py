@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
-import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from types import EllipsisType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, overload
+from typing import Any, TypeVar, get_type_hints, overload
 
-from zoo_core.config.types import Refused, article, convert, holds_text, is_supported, type_name
-from zoo_core.errors import BadSetting, BrokenPlugin, did_you_mean, in_yaml, nearest
+from zoo_core.config.suggestion import suggestion
+from zoo_core.config.types import Refused, article, convert, is_supported, type_name
+from zoo_core.errors import BadSetting, BrokenPlugin, in_yaml, nearest
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -22,13 +21,6 @@ _BOUNDS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "ge": ("at least", lambda value, bound: value >= bound),
     "lt": ("below", lambda value, bound: value < bound),
     "le": ("at most", lambda value, bound: value <= bound),
-}
-# What other tools call a choice.
-_OTHER_NAMES = {
-    **dict.fromkeys(("none", "no", "never", "false"), "off"),
-    **dict.fromkeys(("fp32", "32", "32-true", "full"), "float32"),
-    **dict.fromkeys(("fp16", "16", "16-mixed", "half"), "float16"),
-    **dict.fromkeys(("bf16", "bf16-mixed", "bf16-true"), "bfloat16"),
 }
 
 
@@ -192,7 +184,7 @@ def read(
             raise BadSetting(
                 f"{where(full_key)}{full_key} is {in_yaml(values[name])}, but should be {article(expected)} "
                 f"({field.metadata.get('help', '')}).",
-                _suggestion(full_key, values[name], hints[name]) or _default_words(field),
+                suggestion(full_key, values[name], hints[name]) or _default_words(field),
             )
         if bound := _violated_bound(field, checked[name]):
             raise BadSetting(
@@ -324,25 +316,3 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 def _default_words(field: dataclasses.Field[Any]) -> str | None:
     return None if _is_required(field) else f"Leave it out for its default, {in_yaml(_default(field))}."
-
-
-def _suggestion(full_key: str, value: Any, hint: Any) -> str | None:
-    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    if get_origin(hint) is Literal and isinstance(value, str):
-        if value in map(str, get_args(hint)):
-            return f"Write `{full_key}={value}`, without quotes."
-        choices = [str(choice) for choice in get_args(hint)]
-        known = _OTHER_NAMES.get(value.lower())
-        return f"Write `{full_key}={known}`." if known in choices else did_you_mean(value, choices)
-    if get_origin(hint) is Literal and isinstance(value, bool):  # true for a choice that may also be off
-        words = [choice for choice in get_args(hint) if isinstance(choice, str) and choice not in ("off", "no")]
-        return f"Write `{full_key}={words[0]}`." if words else None
-    if int in kinds and isinstance(value, float) and value.is_integer():
-        return f"Write `{full_key}={int(value)}`."
-    if float in kinds and isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value):
-        return f"Write `{full_key}={float(value)}`."
-    if str in kinds and not isinstance(value, (Mapping, list)):
-        return f"""For text, write `'{full_key}="…"'` with both pairs of quotes; a file needs one pair."""
-    if holds_text(hint) and isinstance(value, list):
-        return f"""For text, write `'{full_key}=["…", "…"]'` with both kinds of quotes; a file needs one kind."""
-    return None
