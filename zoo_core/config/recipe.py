@@ -70,6 +70,19 @@ class RunSettings:
         "accelerator that would wait for examples not in memory, else 0",
         ge=0,
     )
+    ema_decay: float = setting(
+        0.0,
+        "decay of the exponential moving average (EMA) of the model's weights, which are evaluated and published; "
+        "0 disables it",
+        ge=0,
+        lt=1,
+    )
+    ema_warmup: bool = setting(True, "limit the decay of the n-th update of the EMA to n / (9 + n)")
+    ema_every: int = setting(1, "steps between two updates of the EMA", ge=1)
+    ema_buffers: bool = setting(
+        False,
+        "average the buffers of the model, such as the statistics of batch normalization, too, instead of copying",
+    )
     log_every: int = setting(50, "steps between two lines of metrics", ge=1)
     preview_every: int = setting(400, "steps between two previews; 0 disables them", ge=0)
     evaluate_every: int = setting(0, "steps between two evaluations; 0 evaluates once, at the end", ge=0)

@@ -71,6 +71,11 @@ def refuse_unsupported(settings: RunSettings, world: int, precision: str, device
             "run.fsdp supports run.precision=float32 and bfloat16, but not float16.",
             "Write `run.precision=bfloat16`.",
         )
+    if settings.fsdp and settings.ema_decay:
+        raise BadSetting(
+            f"run.ema_decay is {settings.ema_decay}, but run.fsdp shards the weights, and an average needs a copy.",
+            "Write `run.ema_decay=0`, or leave run.fsdp out.",
+        )
     if settings.sync_batch_norm and (world == 1 or device.type == "cpu"):
         raise BadSetting(
             "run.sync_batch_norm needs several processes with one accelerator each; CPUs are not supported.",

@@ -24,10 +24,12 @@ from zoo_core.errors import BadFile, RunFailed, one_line
 from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.metrics import MetricAccumulator
+from zoo_core.training.weight_average import WeightAverage
 from zoo_core.weights.values import all_finite
 
 # Beside the attributes of a trainer, none of which can have these names.
 _METRICS, _BEST, _ENGINE, _GRADIENTS = "run.metrics", "run.best", "run.engine", "run.gradients"
+_AVERAGE = "run.average"
 COMPARED = RECIPE, ORIGINS = "run.recipe", "run.origins"
 """What is compared when a run is resumed, and not restored."""
 
@@ -42,9 +44,10 @@ class Checkpoints:
         state: TrainerState,
         metrics: MetricAccumulator,
         callbacks: CallbackList,
+        average: WeightAverage | None = None,
     ) -> None:
         self.run, self.engine, self.state = run, engine, state
-        self.metrics, self.callbacks = metrics, callbacks
+        self.metrics, self.callbacks, self.average = metrics, callbacks, average
         self.best = Best()
         self.origins: dict[str, Any] = {}  # what environment.json says of data, code and machine
         self.writer = AsyncCheckpointWriter(
@@ -84,6 +87,8 @@ class Checkpoints:
             }
             if gradients := self.gradients.state_dict(run.step):
                 kept[_GRADIENTS] = gradients
+            if self.average:
+                kept[_AVERAGE] = self.average.state_dict()
             self._restore_folder()
             packed = {name: pack(state) for name, state in kept.items()}
             self.writer.begin(run.step, {**captured, **packed}, self.best.steps)
@@ -137,6 +142,8 @@ class Checkpoints:
             self.best = Best(**unpack(*state.pop(_BEST, ({}, {}))))
             self.engine.load_state_dict(unpack(*state.pop(_ENGINE, ({}, {}))))
             self.gradients.load_state_dict(unpack(*state.pop(_GRADIENTS, ({}, {}))))
+            if self.average:
+                self.average.load_state_dict(unpack(*state.pop(_AVERAGE)))
             self.state.restore(state)
             fit_to_device(vars(self.run.trainer).values(), self.engine.device)
         except (LookupError, TypeError, AttributeError) as error:

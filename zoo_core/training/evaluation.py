@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.metrics import check_metric
 from zoo_core.training.splits import OnDevice, Splits
 from zoo_core.training.undisturbed import undisturbed
+from zoo_core.training.weight_average import WeightAverage
 
 
 @dataclass
@@ -32,6 +34,8 @@ class Evaluator:
     splits: Splits
     state: TrainerState
     callbacks: CallbackList
+    average: WeightAverage | None = None
+    """The average of the model's weights, which is measured in their place."""
     draws: bool = True
     """Whether previews are still drawn: the first one that fails is the last that is tried."""
     undefined: set[str] = field(default_factory=set)
@@ -53,7 +57,7 @@ class Evaluator:
         if not (run.settings.preview_every and self.draws):
             return
         images, failure, digest = None, "", self._digest()
-        with undisturbed(self._holders()), self.engine.evaluating(self._holders()):
+        with self._measuring():
             seed_step(run.settings.seed, 0, 0, "preview")
             if self.engine.is_rank_zero or self.engine.fsdp:  # no process has a sharded network for itself
                 batch = next(iter(self._on_device(self.splits.preview_batches)), None)
@@ -77,7 +81,7 @@ class Evaluator:
         if not len(getattr(self.splits, split)):
             return {}
         shared, digest = self.splits.distributed, self._digest()
-        with undisturbed(self._holders()), self.engine.evaluating(self._holders(), shared=shared):
+        with self._measuring(shared=shared):
             seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
             given = run.trainer.evaluate(self._on_device(batches), self._on_device(self.splits.train_batches))
         self._refuse_change(digest, "evaluate")
@@ -86,6 +90,13 @@ class Evaluator:
         if metrics:
             self.callbacks.call("zoo_evaluated", run=run, step=run.step, metrics=metrics)
         return metrics
+
+    @contextmanager
+    def _measuring(self, *, shared: bool = False) -> Iterator[None]:
+        average = self.average.applied() if self.average else nullcontext()
+        holders = self._holders()
+        with undisturbed(holders), average, self.engine.evaluating(holders, shared=shared):
+            yield
 
     def _warn_of_undefined(self, split: str, metrics: Mapping[str, float]) -> None:
         new = {name: value for name, value in metrics.items() if not math.isfinite(value)}

@@ -21,6 +21,7 @@ from zoo_core.training.metrics import MetricAccumulator
 from zoo_core.training.signals import Interrupted, interruptible, raises_run_stopped
 from zoo_core.training.splits import Splits
 from zoo_core.training.steps import perform_steps
+from zoo_core.training.weight_average import WeightAverage
 
 
 class Loop:
@@ -35,12 +36,13 @@ class Loop:
         state: TrainerState,
         callbacks: CallbackList,
     ) -> None:
+        self.average = WeightAverage(run.model, run.settings) if run.settings.ema_decay else None
         self.run, self.engine, self.batches, self.splits = run, engine, batches, splits
         self.state, self.callbacks = state, callbacks
         self.metrics = MetricAccumulator(engine.mean)
-        self.evaluator = Evaluator(run, engine, splits, state, callbacks)
+        self.evaluator = Evaluator(run, engine, splits, state, callbacks, self.average)
         self.perform = perform_steps(run, engine)
-        self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks)
+        self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks, self.average)
         batches.stopping = lambda: bool(run.stopping)
 
     def train(self) -> None:
@@ -91,6 +93,8 @@ class Loop:
                     )
             run.trainer.after_step()
             run.step += 1
+            if self.average:
+                self.average.update(run.step)
             self.engine.check_in_step(run.step, [run.model, *vars(run.trainer).values()])
             if run.step == first:
                 self.state.check()  # what a step added to the trainer, a checkpoint must be able to keep as well

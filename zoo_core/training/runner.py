@@ -202,6 +202,8 @@ def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
             with loop.engine.flushing_denormals(), explain_out_of_memory(run):
                 loop.train()
                 run.trainer.finalize()
+                if loop.average:
+                    loop.average.apply()
                 loop.checkpoints.refuse_not_finite(
                     f"after finalize of the trainer '{run.recipe.component('trainer')}'",
                     "Before it, the parameters were finite; the last checkpoint holds them.",

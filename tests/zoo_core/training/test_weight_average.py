@@ -1,0 +1,189 @@
+"""The moving average of the weights: what it is, that it is measured and published, and that it resumes exactly."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+import zoo_core as zoo
+from zoo_core.config.recipe import RunSettings
+from zoo_core.errors import BadSetting
+from zoo_core.registry.resolve import resolve
+from zoo_core.training.runner import run_recipe
+from zoo_core.training.weight_average import WeightAverage
+
+DECAY = "run.ema_decay=0.8"
+
+
+class SumTrainer(zoo.Trainer):
+    """Reports the sum of the weights of the model, in every step and in every evaluation."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        fails: bool = zoo.setting(False, "raise in the preview")
+
+    config: Config
+    protocol = "The sum of all weights"
+
+    def setup(self, model: zoo.Model, engine: zoo.Engine) -> None:
+        self.model, self.optimizer = engine.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9))
+        self.engine = engine
+
+    def step(self, batch: zoo.Batch) -> zoo.Metrics:
+        loss = (self.model(batch["point"]) - batch["height"]).square().mean()
+        self.optimizer.zero_grad()
+        self.engine.backward(loss)
+        self.optimizer.step()
+        return {"loss": loss.detach(), "sum": self._sum()}
+
+    def evaluate(self, batches: Any, train_batches: Any) -> dict[str, float]:
+        return {"sum": float(self._sum())}
+
+    def preview(self, batch: zoo.Batch) -> torch.Tensor:
+        if self.config.fails:
+            raise ValueError("nothing is drawn")
+        return torch.rand(1, 1, 4, 4)
+
+    def _sum(self) -> torch.Tensor:
+        parameters = self.engine.unwrap(self.model).parameters()
+        return torch.stack([one.detach().double().sum() for one in parameters]).sum()
+
+
+def run(folder, *words, stop_at=0):
+    here = tiny.catalog_with(SumTrainer)
+    resolved = resolve(here.recipe("other").with_overrides(["run.log_every=1", "run.evaluate_every=3", *words]), here)
+    return run_recipe(resolved, [*zoo_loggers(), tiny.Watcher(stop_at)], folder, resume=folder.exists())
+
+
+def zoo_loggers():
+    from zoo_core.loggers import standard
+
+    return standard()
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def average_of(network, **values):
+    return WeightAverage(network, RunSettings(steps=1, ema_decay=0.8, **values))
+
+
+def network():
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+
+
+def fill(module, value):
+    with torch.no_grad():
+        for one in [*module.parameters(), module[1].running_mean, module[1].num_batches_tracked]:
+            one.fill_(value)
+
+
+def values(module):
+    """The only value of the weights, of the running mean, and of a counter."""
+    places = (module[0].weight, module[1].running_mean, module[1].num_batches_tracked)
+    return [float(one.detach().flatten()[0]) for one in places]
+
+
+def test_the_average_is_that_of_the_formula():
+    module = network()
+    average = average_of(module, ema_warmup=False)
+    for step, value in enumerate([1.0, 2.0, 4.0], 1):
+        fill(module, value)
+        average.update(step)
+    with average.applied():
+        # 1, then 0.8 + 0.2 * 2 = 1.2, then 0.8 * 1.2 + 0.2 * 4; statistics and counters are those of the model.
+        assert values(module) == pytest.approx([1.76, 4, 4])
+    assert values(module) == [4, 4, 4]
+
+
+def test_the_decay_is_warmed_up_buffers_are_averaged_and_steps_are_left_out_if_asked_for():
+    module = network()
+    average = average_of(module, ema_buffers=True, ema_every=2)
+    for step, value in enumerate([1.0, 2.0, 3.0, 4.0], 1):
+        fill(module, value)
+        average.update(step)
+    average.apply()
+    expected = 2 * 2 / 11 + 4 * 9 / 11  # the second update of a decay of at most 2 / (9 + 2)
+    assert values(module) == pytest.approx([expected, expected, 4])
+
+
+def fail_while_averaged(average, module):
+    with average.applied():
+        assert values(module) != [5, 5, 5]
+        raise ZeroDivisionError
+
+
+def test_the_weights_are_put_back_at_their_places_though_the_evaluation_fails():
+    module = network()
+    average = average_of(module)
+    average.update(1)
+    fill(module, 5.0)
+    places = [one.data_ptr() for one in module.parameters()]
+    with pytest.raises(ZeroDivisionError):
+        fail_while_averaged(average, module)
+    assert values(module) == [5, 5, 5]
+    assert [one.data_ptr() for one in module.parameters()] == places
+
+
+def test_the_training_is_the_same_and_the_average_is_evaluated_and_published(tmp_path):
+    without, averaged = tmp_path / "without", tmp_path / "averaged"
+    run(without)
+    trained = run(averaged, DECAY)
+
+    steps = [
+        [(line["step"], line["sum"]) for line in lines(one) if "evaluation" not in line] for one in (without, averaged)
+    ]
+    assert steps[0] == steps[1]
+    expected, now = None, dict(steps[0])
+    for number in range(1, 13):
+        decay = min(0.8, number / (9 + number))
+        # A step reports the weights after its update.
+        expected = now[number] if expected is None else decay * expected + (1 - decay) * now[number]
+    assert trained.test_metrics["sum"] == pytest.approx(expected, rel=1e-5)
+    tensors = load_file(averaged / "model.safetensors")
+    parameters = {name for name, _ in trained.model.named_parameters()}
+    assert sum(float(tensors[name].double().sum()) for name in parameters) == pytest.approx(expected, rel=1e-5)
+    evaluated = [line["sum"] for line in lines(averaged) if "evaluation" in line]
+    assert evaluated != [line["sum"] for line in lines(without) if "evaluation" in line]
+
+
+def test_a_stopped_run_resumes_exactly(tmp_path):
+    run(tmp_path / "whole", DECAY, "run.ema_every=2", "run.ema_buffers=true")
+    run(tmp_path / "parts", DECAY, "run.ema_every=2", "run.ema_buffers=true", stop_at=7)
+    run(tmp_path / "parts", DECAY, "run.ema_every=2", "run.ema_buffers=true")
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    assert lines(tmp_path / "whole") == lines(tmp_path / "parts")
+
+
+@pytest.mark.filterwarnings("ignore:no more previews")
+def test_a_preview_that_fails_keeps_the_training(tmp_path):
+    run(tmp_path / "without")
+    run(tmp_path / "run", DECAY, "run.preview_every=2", "trainer.fails=true")
+    sums = [[line["sum"] for line in lines(tmp_path / name) if "evaluation" not in line] for name in ("without", "run")]
+    assert sums[0] == sums[1]
+
+
+def test_a_run_is_not_resumed_without_its_average(tmp_path):
+    run(tmp_path / "run", DECAY, stop_at=5)
+    with pytest.raises(BadSetting, match=r"run\.ema_decay was 0\.8 and is now 0\.0"):
+        run(tmp_path / "run")
+
+
+def test_the_checkpoint_of_an_average_of_another_model_is_refused():
+    average = average_of(network())
+    with pytest.raises(KeyError, match=r"the average of the model's 0\.weight is missing"):
+        average.load_state_dict(average_of(nn.Sequential(nn.Identity(), nn.BatchNorm1d(4))).state_dict())
+
+
+def test_a_sharded_model_has_no_average(tmp_path):
+    with pytest.raises(BadSetting, match="shards"):
+        run(tmp_path / "run", DECAY, "run.fsdp=true")
