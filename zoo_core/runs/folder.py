@@ -33,6 +33,7 @@ class RunFolder:
         self._lock = path / ".lock"
         self._environment: dict[str, Any] | None = None
         self._created: list[Path] = []
+        self._is_new = False  # what is in it belongs to a run that begins
 
     def create(self) -> None:
         """Create the folder, or use an empty one or that of a run that was killed before it started.
@@ -57,6 +58,7 @@ class RunFolder:
                 f"the run folder {self.path} already exists, and a run never overwrites another.",
                 f"Choose another --folder, or resume the run: {resume_command(self.path)}",
             )
+        self._is_new = True
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -92,9 +94,13 @@ class RunFolder:
         return is_held(self._lock)
 
     def remove_if_empty(self) -> None:
-        """Delete the files of a run that failed before its first step, and the folders that were created for it."""
-        for file in (self.config, self.environment, self._lock):
+        """Delete the files of a run that failed before its first step, and the folders that were created for it.
+
+        It may be called while another thread creates them, or writes the files.
+        """
+        for file in (self.config, self.environment, self._lock) if self._is_new else ():
             file.unlink(missing_ok=True)
+            remove_leftovers(file)
         for folder in self._created:
             if not folder.is_dir() or any(folder.iterdir()):
                 return

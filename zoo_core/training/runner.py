@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -63,12 +63,9 @@ def run_recipe(
         _agree_on_resuming(engine, place, resume)
         changed = _changes(resolved, place) if resume else {}
         allowed = {"data": allow_changed_data, "code": allow_changed_code}
-        undo: AbstractContextManager[None] = nullcontext()
-        if not resume and engine.is_rank_zero:
-            place.create()
-            undo = undone_on_signal(place.remove_if_empty)
-        with _locked(place, engine):
-            with undo:
+        with ExitStack() as lock:
+            with nullcontext() if resume else _created(place, engine):
+                lock.enter_context(_locked(place, engine))
                 assembly, notes = _begin(resolved, engine, place, callbacks, classes, changed, resume, allowed)
             for note in notes:
                 warnings.warn(note, stacklevel=2)
@@ -120,6 +117,17 @@ def _changes(resolved: ResolvedRecipe, place: RunFolder) -> dict[str, tuple[str,
     """What differs from the settings that the run has had until now."""
     before = resolve(recipe_of(place), resolved.catalog)
     return changes(before.recipe, resolved.recipe)
+
+
+@contextmanager
+def _created(place: RunFolder, engine: AccelerateEngine) -> Iterator[None]:
+    """Context in which a new run begins in a new folder. A signal in it leaves no folder behind."""
+    if not engine.is_rank_zero:
+        yield
+        return
+    with undone_on_signal(place.remove_if_empty):
+        place.create()
+        yield
 
 
 def _locked(place: RunFolder, engine: AccelerateEngine) -> AbstractContextManager[None]:

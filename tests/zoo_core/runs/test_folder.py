@@ -61,6 +61,24 @@ def test_a_run_that_fails_to_start_leaves_no_folder(tmp_path):
     assert names_in(tmp_path) == []
 
 
+def test_a_run_that_ends_while_a_file_is_written_leaves_no_folder(tmp_path):
+    folder = RunFolder(tmp_path / "runs" / "run")
+    folder.create()
+    temporary = folder.environment.with_name(f".{folder.environment.name}.1-ab.part")
+    temporary.write_text("{")
+    folder.remove_if_empty()
+    assert names_in(tmp_path) == []
+
+
+def test_the_files_of_a_run_that_is_there_already_are_not_removed(tmp_path):
+    RunFolder(tmp_path).write_config("run: {}\n")
+    folder = RunFolder(tmp_path)
+    with pytest.raises(NameTaken):
+        folder.create()
+    folder.remove_if_empty()
+    assert names_in(tmp_path) == ["config.yaml"]
+
+
 def test_files_of_others_are_not_removed(tmp_path):
     folder = RunFolder(tmp_path / "runs" / "run")
     folder.create()

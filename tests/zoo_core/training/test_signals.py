@@ -113,6 +113,44 @@ def test_a_run_that_has_not_begun_leaves_nothing(tmp_path, part):
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
+STRIKING = """
+import os, signal, sys
+
+def strike(event, arguments):
+    if event in {events!r} and os.path.basename(str(arguments[0])).endswith({ending!r}):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+sys.addaudithook(strike)
+"""
+
+
+@pytest.mark.parametrize(
+    ("events", "ending"),
+    [
+        (["os.mkdir"], "run"),
+        (["os.listdir", "os.scandir"], "run"),
+        (["open"], ".lock"),
+        (["open"], ".part"),
+        (["os.rename"], ".part"),
+    ],
+)
+def test_a_run_whose_folder_is_being_made_leaves_none(tmp_path, events, ending):
+    (tmp_path / "striking.py").write_text(STRIKING.format(events=events, ending=ending))
+    words = [
+        "--plugin",
+        "striking.py",
+        "--plugin",
+        HELPERS / "blocking_plugin.py",
+        "run",
+        "blocking",
+        "--folder",
+        "run",
+    ]
+    done = subprocess.run([PYTHON, "-m", "zoo_core", *words], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr.splitlines()[-1:]) == (143, ["stopped by SIGTERM"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["striking.py"]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("part", ["import", "register", "model"])
 def test_before_a_run_there_is_nothing_to_save(tmp_path, part):
