@@ -165,7 +165,7 @@ def _resumed(folder: Path, place: Path) -> str:
     command = start(["run", "--resume", str(folder)], place, fresh=False)
     code = command.wait(600)
     if code != 0 or not (folder / "model.safetensors").exists():
-        return f"wrong: it cannot be resumed, exit code {code}: {command.output()[-300:]}"
+        return f"wrong: it cannot be resumed, exit code {code}: {command.output()[-3000:]}"
     return "stopped and resumed from a checkpoint" if saved else "stopped and started again"
 
 

@@ -100,6 +100,27 @@ def test_children_temporary_folders_and_unfinished_files_are_removed(tmp_path):
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
 
 
+def test_a_compiler_removes_what_it_has_written_in_part_and_one_that_does_not_end_is_killed(tmp_path):
+    # As gcc does; the second one ignores the signal.
+    program = f"""
+        compiler = "trap 'rm half; exit 1' TERM; touch half begun; while :; do sleep 0.01; done"
+        deaf = "trap '' TERM; touch deaf; while :; do sleep 0.01; done"
+        for script in (compiler, deaf):
+            subprocess.Popen(["sh", "-c", script], cwd={str(tmp_path)!r})
+        while not all(Path({str(tmp_path)!r}, name).exists() for name in ("begun", "deaf")):
+            time.sleep(0.01)
+        ready()
+        time.sleep(60)
+    """
+    process = start(program)
+    children = psutil.Process(process.pid).children(recursive=True)
+    returned, _, seconds = end(process)
+    assert returned == 143
+    assert seconds < 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["begun", "deaf"]
+    assert psutil.wait_procs(children, timeout=5)[1] == []
+
+
 def test_what_was_begun_is_undone(tmp_path):
     program = """
         with shutdown.undone_on_signal(lambda: print("undone", flush=True)):
