@@ -53,7 +53,7 @@ class WeightAverage:
             self._copy(self._average, self._weights, list(self._weights))
             return
         warm = self._updates / (_WARM_UP + self._updates) if self._warms_up else 1.0
-        average = get_ema_multi_avg_fn(min(self._decay, warm))
+        average = get_ema_multi_avg_fn(min(self._decay, warm))  # type: ignore[no-untyped-call]
         for names in self._averaged.values():
             average([self._average[name] for name in names], [self._weights[name] for name in names], None)
         self._copy(self._average, self._weights, self._copied)

@@ -126,7 +126,7 @@ class _Rising:
             return
         if self.metric is None:
             self.metric = "loss" if "loss" in metrics else next(iter(metrics)) if len(metrics) == 1 else None
-        if self.metric not in metrics:
+        if self.metric is None or self.metric not in metrics:
             self._give_up(run, _no_such_metric(self.metric, list(metrics)))
             return
         self.losses.append(float(metrics[self.metric]))
@@ -142,7 +142,7 @@ class _Rising:
         run.stop(self.reason)
 
     def _rate(self, number: int) -> float:
-        return self.lowest * (self.highest / self.lowest) ** (number / max(1, self.steps - 1))
+        return float(self.lowest * (self.highest / self.lowest) ** (number / max(1, self.steps - 1)))
 
     def _set(self, number: int) -> None:
         for (_, group), share in zip(self._groups, self._shares, strict=True):
