@@ -30,7 +30,7 @@ _LIBRARIES = {"torch", "accelerate", "numpy", "zoo_core"} | sys.stdlib_module_na
 _OF_MODULES = vars(nn.Module()).keys()
 _CHILDREN, _HOOKS = ("_parameters", "_buffers", "_modules"), ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
 _LARGEST_ARRAY = 10_000  # elements, which are compared before every replay
-_trained = attrgetter("requires_grad", "_backward_hooks")
+_training_of = attrgetter("requires_grad", "_backward_hooks")
 
 
 class HostState:
@@ -80,7 +80,8 @@ class HostState:
         self._placed = [tensor for tensor, _ in self._addresses.values()]
         self._first = [address for _, address in self._addresses.values()]
         # For each tensor that may be trained, whether it is, and its hooks.
-        self._trained = [(trained, hooks and hooks.copy()) for trained, hooks in map(_trained, self._leaves.values())]
+        trained = map(_training_of, self._leaves.values())
+        self._trained = [(trains, hooks and hooks.copy()) for trains, hooks in trained]
 
     def changed(self) -> str | None:
         """The first value that is another one now, as a Python expression, or None."""
@@ -103,11 +104,8 @@ class HostState:
             for path, now, held in self._tensors.values():
                 if not isinstance(now, Tensor) or now.data_ptr() != self._addresses[id(held)][1]:
                     return path
-        if [*map(_trained, self._leaves.values())] != self._trained:
-            now_trained = map(_trained, self._leaves.values())
-            return next(
-                p for p, one, other in zip(self._leaves, now_trained, self._trained, strict=True) if one != other
-            )
+        if (trained := [*map(_training_of, self._leaves.values())]) != self._trained:
+            return next(p for p, one, other in zip(self._leaves, trained, self._trained, strict=True) if one != other)
         for path, tensor, version in self._versions:
             if tensor._version != version:
                 return path

@@ -64,7 +64,7 @@ def run_recipe(
         changed = _changes(resolved, place) if resume else {}
         allowed = {"data": allow_changed_data, "code": allow_changed_code}
         with ExitStack() as lock:
-            with nullcontext() if resume else _created(place, engine):
+            with _created(place) if engine.is_rank_zero and not resume else nullcontext():
                 lock.enter_context(_locked(place, engine))
                 assembly, notes = _begin(resolved, engine, place, callbacks, classes, changed, resume, allowed)
             for note in notes:
@@ -120,11 +120,8 @@ def _changes(resolved: ResolvedRecipe, place: RunFolder) -> dict[str, tuple[str,
 
 
 @contextmanager
-def _created(place: RunFolder, engine: AccelerateEngine) -> Iterator[None]:
+def _created(place: RunFolder) -> Iterator[None]:
     """Context in which a new run begins in a new folder. A signal in it leaves no folder behind."""
-    if not engine.is_rank_zero:
-        yield
-        return
     with undone_on_signal(place.remove_if_empty):
         place.create()
         yield

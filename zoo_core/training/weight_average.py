@@ -71,7 +71,6 @@ class WeightAverage:
         finally:
             self._copy(self._weights, kept, list(kept))
 
-    @torch.no_grad()
     def apply(self) -> None:
         """Give the model the averaged weights, if there is an average yet."""
         if self._updates:

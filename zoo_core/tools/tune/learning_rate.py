@@ -18,9 +18,10 @@ from zoo_core.hookspecs import hookimpl
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import resolve
 from zoo_core.runs.run import Run
+from zoo_core.tools.bench.training import QUIET
 from zoo_core.training.runner import run_recipe
 
-QUIET = ("run.preview_every=0", "run.evaluate_every=0", 'run.monitor=""', "run.checkpoint_every=0")
+_OVERRIDES = (*QUIET, "run.preview_every=0", "run.checkpoint_every=0")
 _SMOOTHING = 0.9  # of the moving average of the losses
 _DIVERGED = 4.0  # times the range of the losses until then, above the lowest one
 _FEWEST = 10  # steps before a loss can count as diverged, and that a slope is computed from
@@ -65,7 +66,11 @@ def learning_rate_range(
         BadSetting: if ``metric`` is none of the trainer's, or if the trainer has no optimizer.
         ZooError: as a run of the recipe would.
     """
-    overrides = [*QUIET, f"run.steps={steps + 1}", f"run.log_every={steps + 1}"]  # the last step would be evaluated
+    overrides = [
+        *_OVERRIDES,
+        f"run.steps={steps + 1}",
+        f"run.log_every={steps + 1}",
+    ]  # the last step would be evaluated
     resolved = resolve(recipe.with_overrides(overrides), catalog)
     rising = _Rising(lowest, highest, steps, metric)
     with TemporaryDirectory(prefix="zoo-tune-") as folder:
@@ -166,9 +171,9 @@ def has_diverged(losses: Sequence[float]) -> bool:
     """Whether the last loss is not finite, or far above all that the first steps had."""
     if not math.isfinite(losses[-1]):
         return True
-    smoothed = smooth(losses)
     if len(losses) <= _FEWEST:
         return False
+    smoothed = smooth(losses)
     lowest = min(smoothed)
     return smoothed[-1] > lowest + _DIVERGED * max(abs(smoothed[0] - lowest), abs(lowest))
 
