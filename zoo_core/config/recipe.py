@@ -79,6 +79,12 @@ class RunSettings:
     monitor: str = setting(
         "", "evaluation metric whose best checkpoint is kept as well: accuracy for the highest, -mse for the lowest"
     )
+    patience: int = setting(
+        0, "evaluations without an improvement of run.monitor after which the run ends; 0 never ends it", ge=0
+    )
+    min_delta: float = setting(
+        0.0, "run.patience counts an evaluation as an improvement if it is better by more than this", ge=0, lt=math.inf
+    )
 
 
 @dataclass(frozen=True, repr=False)
@@ -192,13 +198,35 @@ class Recipe:
             raise BadSetting(
                 f"recipe '{self.name}' should give either run.steps or run.epochs.", "Add `run.steps=1000`."
             )
+        self._check_monitor(settings)
+        return settings
+
+    def _check_monitor(self, settings: RunSettings) -> None:
+        """Refuse settings that need another one beside them."""
+        if settings.monitor == "-":
+            raise BadSetting(
+                f"{self.where('run.monitor')}run.monitor is '-', without the name of a metric.",
+                "Write for example `run.monitor=accuracy`, or `run.monitor=-mse` for the lowest.",
+            )
         if settings.monitor and not settings.evaluate_every:
             raise BadSetting(
                 f"{self.where('run.monitor')}run.monitor is '{settings.monitor}', but run.evaluate_every is 0, "
                 "so there is nothing to compare.",
                 "Write for example `run.evaluate_every=1000`.",
             )
-        return settings
+        if settings.patience and not settings.monitor:
+            also = "" if settings.evaluate_every else " run.evaluate_every=1000"
+            raise BadSetting(
+                f"{self.where('run.patience')}run.patience is {settings.patience}, but run.monitor names no metric, "
+                "so there is nothing to wait for.",
+                f"Add for example `run.monitor=accuracy{also}`, or `run.monitor=-mse{also}` for the lowest.",
+            )
+        if settings.min_delta and not settings.patience:
+            raise BadSetting(
+                f"{self.where('run.min_delta')}run.min_delta is {settings.min_delta}, but run.patience is 0, "
+                "so it has no effect.",
+                "Add for example `run.patience=3`, or leave run.min_delta out.",
+            )
 
     def where(self, full_key: str) -> str:
         """Return the source of a key, as the beginning of an error message.

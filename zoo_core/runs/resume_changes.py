@@ -35,6 +35,8 @@ _FREE = {
     "run.checkpoint_minutes",
     "run.keep_checkpoints",
     "run.monitor",
+    "run.patience",
+    "run.min_delta",
     "run.workers",
     "run.find_unused_parameters",
 }

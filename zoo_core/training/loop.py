@@ -16,6 +16,7 @@ from zoo_core.runs.run import Run, StopCode
 from zoo_core.trainer import Metrics
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.checkpoints import Checkpoints
+from zoo_core.training.early_stopping import EarlyStopping
 from zoo_core.training.evaluation import Evaluator
 from zoo_core.training.metrics import MetricAccumulator
 from zoo_core.training.signals import Interrupted, interruptible, raises_run_stopped
@@ -41,6 +42,7 @@ class Loop:
         self.evaluator = Evaluator(run, engine, splits, state, callbacks)
         self.perform = perform_steps(run, engine)
         self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks)
+        self.early_stopping = EarlyStopping(run, self.checkpoints)
         batches.stopping = lambda: bool(run.stopping)
 
     def train(self) -> None:
@@ -68,6 +70,7 @@ class Loop:
         """
         self.checkpoints.restore(step, captured)
         self.batches.seek(step)
+        self.early_stopping.restore()
 
     def _steps(self) -> None:
         run, settings = self.run, self.run.settings
@@ -116,7 +119,9 @@ class Loop:
         # The last step is evaluated on the test split, and on the validation split only to compare it with the others.
         if (run.due(settings.evaluate_every) and not last) or (last and settings.monitor):
             self.evaluator.validate()
-            self.checkpoints.save_if_best()
+            better = self.checkpoints.update_best()
+            self.early_stopping.update()  # before the checkpoint, which contains its count
+            self.checkpoints.save_if(better)
         if not last and (run.due(settings.checkpoint_every) or self.checkpoints.overdue()):
             self.checkpoints.save()
         self.checkpoints.settle_if_done()
