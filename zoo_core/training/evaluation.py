@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,7 +54,7 @@ class Evaluator:
         if not (run.settings.preview_every and self.draws):
             return
         images, failure, digest = None, "", self._digest()
-        with undisturbed(self._holders()), self.engine.evaluating(self._holders()):
+        with undisturbed(self.holders()), self.engine.evaluating(self.holders()):
             seed_step(run.settings.seed, 0, 0, "preview")
             if self.engine.is_rank_zero or self.engine.fsdp:  # no process has a sharded network for itself
                 batch = next(iter(self._on_device(self.splits.preview_batches)), None)
@@ -77,7 +78,7 @@ class Evaluator:
         if not len(getattr(self.splits, split)):
             return {}
         shared, digest = self.splits.distributed, self._digest()
-        with undisturbed(self._holders()), self.engine.evaluating(self._holders(), shared=shared):
+        with undisturbed(self.holders()), self.engine.evaluating(self.holders(), shared=shared):
             seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
             given = run.trainer.evaluate(self._on_device(batches), self._on_device(self.splits.train_batches))
         self._refuse_change(digest, "evaluate")
@@ -97,6 +98,13 @@ class Evaluator:
             ignored = " It cannot be the best by run.monitor." if monitored else ""
             warnings.warn(f"evaluated on the {split} split at step {self.run.step}, {listed}.{ignored}", stacklevel=2)
 
+    @contextmanager
+    def leaves_state(self, method: str) -> Iterator[None]:
+        """Context of a call of ``method`` of the trainer, which must not change what is trained."""
+        digest = self._digest()
+        yield
+        self._refuse_change(digest, method)
+
     def _digest(self) -> StateDigest | None:
         """The state before it is measured; None for a sharded network, which a forward pass puts together."""
         return None if self.engine.fsdp else StateDigest(self.state)
@@ -113,7 +121,8 @@ class Evaluator:
                 "Put it back in `finally:`, or change a copy; an attribute such as self._name is no state of the run.",
             )
 
-    def _holders(self) -> list[object]:
+    def holders(self) -> list[object]:
+        """What an evaluation may disturb."""
         return [self.run.model, *vars(self.run.trainer).values()]
 
     def _on_device(self, batches: Callable[[], Iterable[Batch]]) -> OnDevice:

@@ -75,7 +75,7 @@ def test_a_last_step_that_is_validated_and_tested_shows_both_if_it_is_resumed_be
 
     class DiesBeforeTheTest:
         @zoo.hookimpl
-        def zoo_evaluated(self, run, step):
+        def zoo_checkpoint_saved(self, run, step):
             if step == 10:
                 run.trainer.evaluate = None
 
