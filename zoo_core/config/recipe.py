@@ -70,6 +70,9 @@ class RunSettings:
         "accelerator that would wait for examples not in memory, else 0",
         ge=0,
     )
+    loggers: list[str] = setting(
+        ["jsonl", "tensorboard", "images"], "what records metrics and previews; `zoo list loggers` shows all"
+    )
     log_every: int = setting(50, "steps between two lines of metrics", ge=1)
     preview_every: int = setting(400, "steps between two previews; 0 disables them", ge=0)
     evaluate_every: int = setting(0, "steps between two evaluations; 0 evaluates once, at the end", ge=0)

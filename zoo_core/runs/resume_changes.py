@@ -28,6 +28,7 @@ _INEXACT = {
     "run.threads": "rounding",
 }
 _FREE = {
+    "run.loggers",
     "run.log_every",
     "run.preview_every",
     "run.evaluate_every",

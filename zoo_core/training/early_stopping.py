@@ -24,7 +24,10 @@ class EarlyStopping:
         return bool(limit and self._monitor.name) and self._checkpoints.patience.evaluations >= limit
 
     def update(self) -> None:
-        """Count the validation of this step, after it was compared with the best. What follows the end of the patience is not counted."""
+        """Count the validation of this step, after it was compared with the best.
+
+        What follows the end of the patience is not counted.
+        """
         run = self._run
         if not self._monitor.name or self._is_out:
             return

@@ -121,7 +121,11 @@ def test_a_checkpoint_of_a_run_that_monitored_nothing_resumes_with_patience(tmp_
             "run.evaluate_every is 0",
             "`run.evaluate_every=1000`",
         ),
-        (["run.monitor=accuracy", "run.min_delta=0.1"], "run.min_delta is 0.1, but run.patience is 0", "run.patience=3"),
+        (
+            ["run.monitor=accuracy", "run.min_delta=0.1"],
+            "run.min_delta is 0.1, but run.patience is 0",
+            "run.patience=3",
+        ),
         (["run.monitor='-'"], "run.monitor is '-', without the name of a metric", "`run.monitor=-mse`"),
         (["run.monitor=accuracy", "run.patience=-1"], "run.patience is -1, but should be at least 0", "default, 0"),
         (["run.monitor=accuracy", "run.patience=2", "run.min_delta=-1"], "run.min_delta is -1", "default, 0.0"),

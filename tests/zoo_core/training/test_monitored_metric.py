@@ -56,7 +56,9 @@ class CountingTrainer(tiny.LineTrainer):
         few = {f"of/{number}": 1.0 for number in range(3 * len(points))}  # depend on the examples
         if self.config.late and not self.done:
             return {}
-        return super().evaluate(batches, train_batches) | few | {"counted": counted + drawn + self._first + len(self._set)}
+        return (
+            super().evaluate(batches, train_batches) | few | {"counted": counted + drawn + self._first + len(self._set)}
+        )
 
 
 class Counts:
@@ -130,7 +132,7 @@ def test_an_evaluation_without_metrics_says_so(tmp_path):
 
 
 def test_an_evaluation_that_changes_what_is_trained_is_refused_at_once(tmp_path):
-    with pytest.raises(zoo.RunFailed, match="evaluate of the trainer 'other' changes the model's layers.0.weight"):
+    with pytest.raises(zoo.RunFailed, match="evaluate of the trainer 'other' changes the model's layers"):
         train(tmp_path / "run", EVERY, "trainer.swaps=true", "run.monitor=-error")
 
 

@@ -31,7 +31,7 @@ class Holder:
         self.network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
 
 
-def disturb(one):
+def disturb(one, error):
     one.plain, one.added = 2, "new"
     one.list[1].append(3)
     one.list.insert(0, 0)
@@ -47,14 +47,15 @@ def disturb(one):
     one.frozen.table["a"] = None
     one.dropout.p = 0.0
     one.network[1].momentum = 0.9
+    if error:
+        raise error
 
 
 def test_all_that_a_plugin_keeps_in_them_is_put_back_even_after_an_error():
     one = Holder()
     inner, state = one.list[1], one.generator.get_state()
     with pytest.raises(KeyError), objects_kept([one]):
-        disturb(one)
-        raise KeyError
+        disturb(one, KeyError)
     assert (one.plain, one.list, one.set, one.deque) == (1, [1, [2]], {1}, deque([1, 2]))
     assert one.list[1] is inner
     assert (one.mapping, dict(one.counts)) == (OrderedDict(a={"b": [1]}), {"x": 1})
