@@ -20,6 +20,7 @@ from zoo_core.config.recipe_files import (
     read_yaml,
 )
 from zoo_core.config.settings import read, setting
+from zoo_core.config.step_range import StepRange
 from zoo_core.config.yaml_reader import as_text
 from zoo_core.errors import BadSetting, in_yaml, nearest
 
@@ -81,6 +82,9 @@ class RunSettings:
     keep_checkpoints: int = setting(2, "number of newest checkpoints to keep", ge=1)
     monitor: str = setting(
         "", "evaluation metric whose best checkpoint is kept as well: accuracy for the highest, -mse for the lowest"
+    )
+    profile: int | str = setting(
+        "", "steps to profile, such as 20:30: a trace in the run's folder and a table of the most expensive operations"
     )
     patience: int = setting(
         0, "evaluations without an improvement of run.monitor after which the run ends; 0 never ends it", ge=0
@@ -202,6 +206,8 @@ class Recipe:
                 f"recipe '{self.name}' should give either run.steps or run.epochs.", "Add `run.steps=1000`."
             )
         self._check_monitor(settings)
+        if settings.profile != "":
+            StepRange.read("run.profile", settings.profile, self.where("run.profile"))
         return settings
 
     def _check_monitor(self, settings: RunSettings) -> None:

@@ -29,6 +29,7 @@ _INEXACT = {
 }
 _FREE = {
     "run.loggers",
+    "run.profile",
     "run.log_every",
     "run.preview_every",
     "run.evaluate_every",

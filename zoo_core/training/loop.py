@@ -19,6 +19,7 @@ from zoo_core.training.checkpoints import Checkpoints
 from zoo_core.training.early_stopping import EarlyStopping
 from zoo_core.training.evaluation import Evaluator
 from zoo_core.training.metrics import MetricAccumulator
+from zoo_core.training.profiling import StepProfiler
 from zoo_core.training.signals import Interrupted, interruptible, raises_run_stopped
 from zoo_core.training.splits import Splits
 from zoo_core.training.steps import perform_steps
@@ -41,6 +42,7 @@ class Loop:
         self.metrics = MetricAccumulator(engine.mean)
         self.evaluator = Evaluator(run, engine, splits, state, callbacks)
         self.perform = perform_steps(run, engine)
+        self.profiler = StepProfiler(run) if run.settings.profile != "" and engine.is_rank_zero else None
         self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks)
         self.early_stopping = EarlyStopping(run, self.checkpoints)
         batches.stopping = lambda: bool(run.stopping)
@@ -52,7 +54,7 @@ class Loop:
             RunFailed: if the last checkpoint could not be written.
             RunStopped: if a step failed because of a signal.
         """
-        with self.checkpoints, closing(self.batches):
+        with self.checkpoints, closing(self.batches), self.profiler or nullcontext():
             try:
                 with raises_run_stopped(self.run):
                     self._steps()
@@ -76,6 +78,8 @@ class Loop:
         run, settings = self.run, self.run.settings
         first = run.step + 1
         while run.step < run.total_steps:
+            if self.profiler:
+                self.profiler.before(run.step + 1)
             batch = self._loaded()
             if self._stops():
                 break
@@ -98,6 +102,8 @@ class Loop:
             if run.step == first:
                 self.state.check()  # what a step added to the trainer, a checkpoint must be able to keep as well
             self.callbacks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)
+            if self.profiler:
+                self.profiler.after(run.step)
             self._after_step(last=run.step == run.total_steps)
 
     def _loaded(self) -> Batch | None:
