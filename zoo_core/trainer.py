@@ -361,6 +361,20 @@ class Trainer(ABC):
         """
         return {}
 
+    def evaluation_metrics(self) -> Iterable[str] | None:
+        """Return the names of the metrics that `evaluate` returns, if they are known beforehand.
+
+        A ``run.monitor`` that is not one of them is refused before the first step. By default None: zoo then finds out
+        by evaluating two examples, and all examples if the metric is not among theirs. Override it if even that takes
+        long, for example because an evaluation trains a classifier.
+
+        Returns
+        -------
+        iterable of str or None
+            Names of all metrics with the settings of this trainer. None if they are not known.
+        """
+        return None
+
     def preview(self, batch: Batch) -> Tensor | None:
         """Return images or clips that show the state of the training.
 

@@ -15,6 +15,7 @@ from zoo_core.config.recipe_files import PARTS
 from zoo_core.config.settings import SettingInfo, describe
 from zoo_core.errors import BrokenPlugin, UnknownName, ZooError, did_you_mean
 from zoo_core.registry.config_source import config_class
+from zoo_core.registry.core_loggers import register_loggers
 from zoo_core.registry.info_types import ComponentInfo, Info, RecipeInfo, WeightsInfo
 from zoo_core.registry.plugins import PluginInfo, Plugins
 from zoo_core.registry.registry import KINDS, Entry, Kind, Registry
@@ -31,6 +32,7 @@ class Catalog:
     def __init__(self, registries: Iterable[Path] = (), installed: bool = True) -> None:
         registries = [Path(path) for path in registries]
         self.registry = Registry()
+        register_loggers(self.registry)
         self.plugins = Plugins(self.registry)
         self._user_files = user_files(registries)
         self._recipes: Recipes | None = None
@@ -80,7 +82,7 @@ class Catalog:
         return found.with_overrides(overrides, partial(self._keys_of, found))
 
     def kinds_of(self, name: str) -> list[Entry]:
-        """Every model, trainer and dataset called ``name`` or ``plugin/name``."""
+        """Every model, trainer, dataset and logger called ``name`` or ``plugin/name``."""
         return [entry for entry in self.registry.entries if name in (entry.name, entry.full_name)]
 
     def rows(self, kind: str, tag: str | None = None) -> list[dict[str, str]]:

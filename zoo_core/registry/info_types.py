@@ -41,7 +41,7 @@ ComponentInfo = TypedDict(
         "parameters": NotRequired[int],
     },
 )
-"""A model, trainer or dataset."""
+"""A model, trainer, dataset or logger."""
 
 
 class RecipeInfo(TypedDict):
@@ -90,6 +90,8 @@ class Info(TypedDict, total=False):
         As for a model, without ``"parameters"``.
     dataset : ComponentInfo
         As for a model, without ``"parameters"``.
+    logger : ComponentInfo
+        As for a model, without ``"parameters"`` and settings.
     """
 
     recipe: RecipeInfo
@@ -97,3 +99,4 @@ class Info(TypedDict, total=False):
     model: ComponentInfo
     trainer: ComponentInfo
     dataset: ComponentInfo
+    logger: ComponentInfo

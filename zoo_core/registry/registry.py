@@ -1,4 +1,4 @@
-"""The names of models, trainers and datasets, each with the plugin that registered it and the path of its class."""
+"""The names of models, trainers, datasets and loggers, each with its plugin and the path of its class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Literal, Required, TypedDict, Unpack, get_args
 
 from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName, did_you_mean
 
-Kind = Literal["model", "trainer", "dataset"]
+Kind = Literal["model", "trainer", "dataset", "logger"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -55,6 +55,8 @@ class Entry:
                 f"{self.kind} '{self.full_name}' could not be imported from '{self.target}': {kind}{error}",
                 f"Reinstall or update the plugin '{self.plugin}'; `zoo plugins` shows its version.",
             ) from error
+        if self.kind == "logger":
+            return self._checked_logger(loaded)
         base = getattr(import_module(f"zoo_core.{self.kind}"), self.kind.capitalize())
         if not (isinstance(loaded, type) and issubclass(loaded, base)):
             raise BrokenPlugin(
@@ -70,6 +72,14 @@ class Entry:
             raise BrokenPlugin(
                 f"{self.kind} '{self.full_name}': '{self.target}' has no Config.",
                 "Add `@dataclass(frozen=True, kw_only=True) class Config:` to the class; it may be empty.",
+            )
+        return loaded
+
+    def _checked_logger(self, loaded: Any) -> type[Any]:
+        if not isinstance(loaded, type):
+            raise BrokenPlugin(
+                f"logger '{self.full_name}': '{self.target}' is {loaded!r}, but should be a class.",
+                f"Ask the author of the plugin '{self.plugin}' to register a class whose methods are hooks.",
             )
         return loaded
 
@@ -96,7 +106,7 @@ class About(TypedDict, total=False):
 
 
 class Registry:
-    """Registry of the models, trainers, datasets and recipes of the installed plugins.
+    """Registry of the models, trainers, datasets, loggers and recipes of the installed plugins.
 
     The hook `zoo_register` receives it. The methods that register something work only within that hook.
 
@@ -161,6 +171,28 @@ class Registry:
         """
         self._add("dataset", name, target, about)
 
+    def logger(self, name: str, target: str, **about: Unpack[About]) -> None:
+        """Register a logger, which a run has if ``run.loggers`` names it.
+
+        Parameters
+        ----------
+        name : str
+            Name of the logger.
+        target : str
+            Its class, which is called without arguments once for each run. Its methods are life-cycle hooks, such as
+            `zoo_logged`, marked with `hookimpl`. It may raise `ZooError` if it cannot be used, for example because a
+            package is not installed.
+        **about : About
+            ``summary``, which is required, ``paper``, ``license`` and ``tags``.
+
+        Examples
+        --------
+        >>> @zoo.hookimpl
+        ... def zoo_register(registry: zoo.Registry) -> None:
+        ...     registry.logger("csv", "zoo_csv.logger:CSVFile", summary="Writes metrics.csv")
+        """
+        self._add("logger", name, target, about)
+
     def recipes(self, path: str | PathLike[str]) -> None:
         """Register the recipes and the weights of a YAML file.
 
@@ -203,7 +235,7 @@ class Registry:
 
         Parameters
         ----------
-        kind : {"model", "trainer", "dataset"}
+        kind : {"model", "trainer", "dataset", "logger"}
             Kind of the component.
         name : str
             Its name, or ``plugin/name``.
@@ -239,7 +271,7 @@ class Registry:
 
         Parameters
         ----------
-        kind : {"model", "trainer", "dataset"}
+        kind : {"model", "trainer", "dataset", "logger"}
             Kind of the components.
 
         Returns

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo_core.checkpoint.best import Best
+from zoo_core.checkpoint.best import Best, Monitor, Patience
 from zoo_core.checkpoint.gradients import PendingGradients
 from zoo_core.checkpoint.serialize import Packed, pack, unpack
 from zoo_core.checkpoint.state import TrainerState
@@ -29,7 +29,7 @@ from zoo_core.weights.values import all_finite
 
 # Beside the attributes of a trainer, none of which can have these names.
 _METRICS, _BEST, _ENGINE, _GRADIENTS = "run.metrics", "run.best", "run.engine", "run.gradients"
-_AVERAGE = "run.average"
+_AVERAGE, _PATIENCE = "run.average", "run.patience"
 COMPARED = RECIPE, ORIGINS = "run.recipe", "run.origins"
 """What is compared when a run is resumed, and not restored."""
 
@@ -48,7 +48,7 @@ class Checkpoints:
     ) -> None:
         self.run, self.engine, self.state = run, engine, state
         self.metrics, self.callbacks, self.average = metrics, callbacks, average
-        self.best = Best()
+        self.best, self.patience = Best(), Patience()
         self.origins: dict[str, Any] = {}  # what environment.json says of data, code and machine
         self.writer = AsyncCheckpointWriter(
             run.folder.checkpoints, run.settings.keep_checkpoints, sync_first=[run.folder.metrics]
@@ -78,13 +78,15 @@ class Checkpoints:
         if self.engine.is_rank_zero or self.engine.fsdp:  # the parts of a sharded network come from all processes
             captured = self.state.capture()
         if self.engine.is_rank_zero:
-            kept = {
+            kept: dict[str, Any] = {
                 _METRICS: self.metrics.state_dict(),
                 _BEST: asdict(self.best),
                 _ENGINE: self.engine.state_dict(),
                 RECIPE: run.recipe.as_yaml(),
                 ORIGINS: self.origins,
             }
+            if run.settings.monitor:
+                kept[_PATIENCE] = asdict(self.patience)
             if gradients := self.gradients.state_dict(run.step):
                 kept[_GRADIENTS] = gradients
             if self.average:
@@ -94,9 +96,12 @@ class Checkpoints:
             self.writer.begin(run.step, {**captured, **packed}, self.best.steps)
         self.saved_step, self.saved_at = run.step, time.monotonic()
 
-    def save_if_best(self) -> None:
-        """Save if the last validation is the best one yet by ``run.monitor``."""
-        better = self.best.update(self.run.validation_metrics, self.run.settings.monitor, self.run.step)
+    def update_best(self) -> bool:
+        """Compare the last validation by ``run.monitor``, and return whether it is the best one yet."""
+        return self.best.update(self.run.validation_metrics, Monitor(self.run.settings.monitor), self.run.step)
+
+    def save_if(self, better: bool) -> None:
+        """Save if the last validation is ``better`` than all before, which the first process decides."""
         if self._any_process(better and self.engine.is_rank_zero):
             self.save()
 
@@ -140,6 +145,7 @@ class Checkpoints:
                 state.pop(name, None)
             self.metrics.load_state_dict(unpack(*state.pop(_METRICS, ({}, {}))))
             self.best = Best(**unpack(*state.pop(_BEST, ({}, {}))))
+            self.patience = Patience(**unpack(*state.pop(_PATIENCE, ({}, {}))))
             self.engine.load_state_dict(unpack(*state.pop(_ENGINE, ({}, {}))))
             self.gradients.load_state_dict(unpack(*state.pop(_GRADIENTS, ({}, {}))))
             if self.average:

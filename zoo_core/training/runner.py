@@ -28,6 +28,7 @@ from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
 from zoo_core.training.error_attribution import attribute_error, attributing_errors
 from zoo_core.training.loop import Loop
+from zoo_core.training.monitored_metric import check_monitored_metric
 from zoo_core.training.resume import find_newest, recipe_of, repair_config, repair_environment, restore
 from zoo_core.training.signals import stops_after, stops_on_signal
 from zoo_core.weights import format as weights_format
@@ -170,6 +171,7 @@ def _begin(
                 place.weights, weights_metadata(assembly.loop.run)
             )  # refused now, not at the end
             place.write_config(resolved.recipe.as_yaml())  # a folder that has both can be resumed
+        check_monitored_metric(assembly.loop.evaluator)
         assembly.loop.checkpoints.origins = {part: about[part] for part in ORIGINS}
     except BaseException:
         if not resume and engine.is_rank_zero:
