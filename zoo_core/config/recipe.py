@@ -70,6 +70,15 @@ class RunSettings:
         "accelerator that would wait for examples not in memory, else 0",
         ge=0,
     )
+    init_from: str | None = setting(
+        None, "weights to start from: the name of published weights, the folder of a run, or a .safetensors file"
+    )
+    init_strict: bool = setting(
+        True, "refuse weights of init_from that do not fit the model exactly; false: load the tensors that fit"
+    )
+    freeze: tuple[str, ...] = setting(
+        (), "patterns such as features.* of the parameters and modules that are not trained"
+    )
     log_every: int = setting(50, "steps between two lines of metrics", ge=1)
     preview_every: int = setting(400, "steps between two previews; 0 disables them", ge=0)
     evaluate_every: int = setting(0, "steps between two evaluations; 0 evaluates once, at the end", ge=0)

@@ -23,6 +23,7 @@ from zoo_core.engine.optimizers import fit_to_device
 from zoo_core.errors import BadFile, RunFailed, one_line
 from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
+from zoo_core.training.freeze import Frozen
 from zoo_core.training.metrics import MetricAccumulator
 from zoo_core.weights.values import all_finite
 
@@ -42,9 +43,10 @@ class Checkpoints:
         state: TrainerState,
         metrics: MetricAccumulator,
         callbacks: CallbackList,
+        frozen: Frozen,
     ) -> None:
         self.run, self.engine, self.state = run, engine, state
-        self.metrics, self.callbacks = metrics, callbacks
+        self.metrics, self.callbacks, self.frozen = metrics, callbacks, frozen
         self.best = Best()
         self.origins: dict[str, Any] = {}  # what environment.json says of data, code and machine
         self.writer = AsyncCheckpointWriter(
@@ -72,6 +74,7 @@ class Checkpoints:
         if not self._any_process(self.saved_step != run.step and self.engine.is_rank_zero):
             return
         self._refuse_not_finite()
+        self.check_frozen()
         if self.engine.is_rank_zero or self.engine.fsdp:  # the parts of a sharded network come from all processes
             captured = self.state.capture()
         if self.engine.is_rank_zero:
@@ -177,6 +180,10 @@ class Checkpoints:
                 f"the model's {name} is not finite {when}.",
                 hint,
             )
+
+    def check_frozen(self) -> None:
+        """Raise RunFailed if the trainer has changed what ``run.freeze`` freezes."""
+        self.frozen.check(f"the trainer '{self.run.recipe.component('trainer')}'")
 
     def _any_process(self, flag: bool) -> bool:
         """Whether ``flag`` is true in any process: they save together, or not at all."""

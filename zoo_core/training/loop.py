@@ -17,6 +17,7 @@ from zoo_core.trainer import Metrics
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.checkpoints import Checkpoints
 from zoo_core.training.evaluation import Evaluator
+from zoo_core.training.freeze import Frozen
 from zoo_core.training.metrics import MetricAccumulator
 from zoo_core.training.signals import Interrupted, interruptible, raises_run_stopped
 from zoo_core.training.splits import Splits
@@ -34,13 +35,14 @@ class Loop:
         splits: Splits,
         state: TrainerState,
         callbacks: CallbackList,
+        frozen: Frozen,
     ) -> None:
         self.run, self.engine, self.batches, self.splits = run, engine, batches, splits
-        self.state, self.callbacks = state, callbacks
+        self.state, self.callbacks, self.frozen = state, callbacks, frozen
         self.metrics = MetricAccumulator(engine.mean)
         self.evaluator = Evaluator(run, engine, splits, state, callbacks)
         self.perform = perform_steps(run, engine)
-        self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks)
+        self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks, frozen)
         batches.stopping = lambda: bool(run.stopping)
 
     def train(self) -> None:
@@ -50,6 +52,7 @@ class Loop:
             RunFailed: if the last checkpoint could not be written.
             RunStopped: if a step failed because of a signal.
         """
+        self.frozen.remember()
         with self.checkpoints, closing(self.batches):
             try:
                 with raises_run_stopped(self.run):
@@ -94,6 +97,7 @@ class Loop:
             self.engine.check_in_step(run.step, [run.model, *vars(run.trainer).values()])
             if run.step == first:
                 self.state.check()  # what a step added to the trainer, a checkpoint must be able to keep as well
+                self.checkpoints.check_frozen()
             self.callbacks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)
             self._after_step(last=run.step == run.total_steps)
 
