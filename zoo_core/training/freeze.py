@@ -18,7 +18,7 @@ from zoo_core.checkpoint.digest import checksums_by_name
 from zoo_core.errors import BadSetting, RunFailed, one_line
 from zoo_core.model import Model
 
-_SHOWN = 5  # names in a message
+_SHOWN = 3  # names in a message
 
 
 class Frozen:

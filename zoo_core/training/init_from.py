@@ -67,10 +67,9 @@ def load_start_weights(model: Model, resolved: ResolvedRecipe) -> StartWeights |
         model.load_state_dict(tensors, strict=False)  # copies them, and keeps the layout and the place of the model's
     note = ""
     if incompatible:
-        note = (
-            f"run.init_from: {len(names)} of the {len(expected)} tensors of {kind} are loaded from "
-            f"'{one_line(source)}', and the others keep their initial values: {_in_words(incompatible)}."
-        )
+        which = f"{len(names)} of the {len(expected)} tensors of {kind}, and the others keep their initial values"
+        which = which if len(names) < len(expected) else f"all {len(names)} tensors of {kind}"
+        note = f"run.init_from: '{one_line(source)}' gives {which}: {_in_words(incompatible)}."
     return StartWeights(_lineage(source, found, strict, incompatible, len(names)), names, note)
 
 
@@ -108,19 +107,18 @@ def _values(model: Model, names: Collection[str]) -> dict[tuple[str, torch.dtype
     return {(name, state[name].dtype): one for name, one in checksums_by_name(state).items()}
 
 
-def refuse_other_start(recorded: Mapping[str, Any] | None, start: StartWeights | None) -> None:
-    """Refuse to start a run again with other weights than those it was started with.
+def refuse_other_start(recorded: Mapping[str, Any] | None, now: str) -> None:
+    """Refuse to train again from weights with the SHA-256 ``now`` if others are ``recorded``.
 
     Raises:
-        BadSetting: if their SHA-256 is another one.
+        BadSetting: if they are.
     """
-    if recorded is None or start is None or recorded.get("sha256") == start.lineage["sha256"]:
-        return
-    raise BadSetting(
-        f"the weights of run.init_from have changed since the run was started: their SHA-256 was "
-        f"{recorded.get('sha256')} and is now {start.lineage['sha256']}.",
-        "Restore them, or start a new run.",
-    )
+    if recorded is not None and recorded.get("sha256") != now:
+        raise BadSetting(
+            f"the weights of run.init_from are not those that the run started from: their SHA-256 was "
+            f"{recorded.get('sha256')} and is now {now}.",
+            "Restore them, or start a new run.",
+        )
 
 
 def _without_tied(model: Model, incompatible: IncompatibleKeys) -> IncompatibleKeys:
@@ -156,22 +154,22 @@ def _lineage(
     source: str, found: WeightsFile, strict: bool, incompatible: IncompatibleKeys, count: int
 ) -> dict[str, Any]:
     metadata, entry = found.header.metadata, found.entry
-    name, _, version = (entry.name if entry else Path(os.path.abspath(source)).name).partition("@" if entry else "\0")
+    # Not the folders of a path, which are nobody's business but the user's.
+    name, _, version = entry.name.partition("@") if entry else (Path(os.path.abspath(source)).name, "", "")
     facts = {
         "name": name,
-        "version": version,
+        "version": version or None,
+        "kind": "weights" if entry else "run" if os.path.isdir(source) else "file",
         "sha256": found.sha256,
         "model": metadata.get("model"),
         "recipe": metadata.get("recipe", {}).get("name"),
         "step": metadata.get("step"),
-        "license": (entry.listed.license if entry else None) or metadata.get("license"),
-    }
-    return {
-        **{key: value for key, value in facts.items() if value is not None and value != ""},
+        "license": entry.listed.license if entry else metadata.get("license"),
         "strict": strict,
         "tensors": count,
         "left_out": incompatible.listed(_RECORDED),
     }
+    return {key: value for key, value in facts.items() if value is not None}
 
 
 @contextmanager

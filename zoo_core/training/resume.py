@@ -137,7 +137,8 @@ def start_of(place: RunFolder, newest: Newest | None, loaded: StartWeights | Non
         BadSetting: if the run starts again, with other weights than it started with.
     """
     recorded = place.read_environment().get(INIT_FROM) or (newest.origins.get(INIT_FROM) if newest else None)
-    refuse_other_start(recorded, loaded)
+    if loaded is not None:
+        refuse_other_start(recorded, loaded.lineage["sha256"])
     return {INIT_FROM: recorded} if recorded else {}
 
 

@@ -97,7 +97,7 @@ class Header:
     def describe(self) -> dict[str, Any]:
         """What ``zoo info FILE`` prints."""
         metadata = self.metadata
-        recipe = metadata.get("recipe", {})
+        recipe, start = metadata.get("recipe", {}), metadata.get("init_from", {})
         facts = {
             "model": metadata.get("model"),
             "recipe": recipe.get("name"),
@@ -105,6 +105,7 @@ class Header:
             "steps": metadata.get("step"),
             "dataset": metadata.get("dataset"),
             "license": metadata.get("license"),
+            "started from": start.get("name") and f"{start['name']}, SHA-256 {start.get('sha256')}",
             "parameters": self.parameters,
             "trainable": self.trainable_parameters if self.trainable_parameters < self.parameters else None,
             "buffers": self.buffers,
