@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -25,7 +26,6 @@ TRAININGS = {
     "from scratch": [],
     "fine-tuned": [START],
     "fine-tuned, first three blocks frozen": [START, 'run.freeze=["layers.[0-8]"]'],
-    "fine-tuned, all but the last two layers frozen": [START, 'run.freeze=["layers.?", "layers.1[0-8]"]'],
 }
 
 
@@ -33,7 +33,8 @@ def accuracy(words: list[str], seed: int, steps: int, folder: Path) -> float:
     """The test accuracy of one training."""
     command = [sys.executable, "-m", "zoo_core", "--plugin", str(PLUGIN), "run", "rotated-digits"]
     command += [f"run.seed={seed}", f"run.steps={steps}", *words, "--folder", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    environment = {"ZOO_PLUGIN_TIMEOUT": "600", **os.environ}  # on a busy machine
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -177,7 +177,7 @@ def test_without_patterns_every_tensor_is_trained(tmp_path, initial):
     ("patterns", "message", "hint"),
     [
         ("[feature.*]", "'feature.*' matches no parameter and no module of Deep", "Did you mean 'features'"),
-        ("[features.0.wieght]", "'features.0.wieght' matches no", "'features.0.weight'"),
+        ("[features.0.weights]", "'features.0.weights' matches no", "'features.0.weight'"),
         ("[features, zzz]", "'zzz' matches no parameter and no module of Deep", "It has features, neck, head."),
         ("[features.2]", "'features.2' matches only modules without parameters", "name a layer that has parameters"),
         ("['Features.*']", "'Features.*' matches no", "Did you mean 'features'"),
