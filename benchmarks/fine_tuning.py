@@ -3,7 +3,7 @@
 The published weights `digit-classifier-mnist` have seen upright digits. Here digits are rotated by a quarter turn
 (rotated_digits.py), and each training is evaluated on 2,000 rotated test digits.
 
-    ZOO_DATA=FOLDER python benchmarks/fine_tuning.py --seeds 0 1 2 --steps 100
+    ZOO_DATA=FOLDER python benchmarks/fine_tuning.py --seeds 0 1 2 --steps 30
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def accuracy(words: list[str], seed: int, steps: int, folder: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--output", type=Path, help="write everything to this JSON file")
     args = parser.parse_args()
     data_root()

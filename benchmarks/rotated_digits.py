@@ -46,5 +46,5 @@ def zoo_register(registry: zoo.Registry) -> None:
         model={"name": "digit-classifier"},
         dataset={"name": "rotated-digits"},
         trainer={"name": "classifier"},
-        run={"steps": 100, "batch_size": 50, "preview_every": 0, "device": "cpu"},
+        run={"steps": 30, "batch_size": 50, "preview_every": 0, "device": "cpu"},
     )
