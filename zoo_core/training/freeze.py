@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import cache
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -134,11 +135,13 @@ class _StaysInEval:
         pass
 
 
-@cache
-def _staying_in_eval(kind: type[nn.Module]) -> type[nn.Module]:
+def _make_staying_in_eval(kind: type[nn.Module]) -> type[nn.Module]:
     """A subclass with the same name. A copy of a module, such as that of a moving average, is of this class as well."""
     names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
     return type(kind.__name__, (_StaysInEval, kind), names)
+
+
+_staying_in_eval: Callable[[Any], type[nn.Module]] = cache(_make_staying_in_eval)
 
 
 def _inside(modules: Collection[str], names: Iterable[str]) -> set[str]:
@@ -160,7 +163,7 @@ def _has_statistics(layer: nn.Module) -> bool:
     return isinstance(layer, (_NormBase, _SpectralNorm)) or any(True for _ in layer.parameters(recurse=False))
 
 
-def _refuse(pattern: str, model: Model, modules: Collection[str], parameters: Collection[str]) -> None:
+def _refuse(pattern: str, model: Model, modules: Collection[str], parameters: Collection[str]) -> NoReturn:
     """Raise BadSetting for a pattern that freezes nothing."""
     found = next((name for name in modules if fnmatchcase(name, pattern)), None)
     if found is not None:
