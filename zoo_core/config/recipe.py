@@ -71,6 +71,15 @@ class RunSettings:
         "accelerator that would wait for examples not in memory, else 0",
         ge=0,
     )
+    init_from: str | None = setting(
+        None, "weights to start from: the name of published weights, the folder of a run, or a .safetensors file"
+    )
+    init_strict: bool = setting(
+        True, "refuse weights of init_from that do not fit the model exactly; false: load the tensors that fit"
+    )
+    freeze: tuple[str, ...] = setting(
+        (), "patterns such as features.* of the parameters and modules that are not trained"
+    )
     ema_decay: float = setting(
         0.0,
         "decay of the exponential moving average (EMA) of the model's weights, which are evaluated and published; "

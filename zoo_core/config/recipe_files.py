@@ -155,9 +155,12 @@ def parse_value(argument: str, text: str) -> Any:
     try:
         return read_text(text)
     except yaml.YAMLError as error:
+        problem = str(getattr(error, "problem", None) or error)
         raise BadSetting(
-            f"the value of '{one_line(argument)}' is not YAML: {getattr(error, 'problem', None) or error}.",
-            "Quote it for the shell, for example 'labels=[1, 2]'.",
+            f"the value of '{one_line(argument)}' is not YAML: {problem}.",
+            """Quote text that begins with *, for example 'run.freeze=["*.bias"]'."""
+            if "*" in text
+            else "Quote it for the shell, for example 'labels=[1, 2]'.",
         ) from error
 
 

@@ -74,7 +74,7 @@ class AccelerateEngine:
         self.rank: int = self._accelerator.process_index
         self.world: int = self._accelerator.num_processes
         self.grad_accumulation_steps = settings.grad_accumulation_steps
-        self.fsdp, self._compile = settings.fsdp, settings.compile
+        self.fsdp, self._compile, self._freezes = settings.fsdp, settings.compile, bool(settings.freeze)
         self.uses_own_graphs = uses_own_graphs(settings.compile)
         self._first_part = self._reducing = self.may_read = True
         self._prepared: list[nn.Module] = []
@@ -166,7 +166,11 @@ class AccelerateEngine:
             optimizer.zero_grad(set_to_none)
 
     def backward(self, loss: Tensor, inputs: Iterable[nn.Parameter] | None = None) -> None:
-        arguments = {} if inputs is None else {"inputs": list(inputs)}
+        arguments: dict[str, Any] = {}
+        if inputs is not None:
+            arguments["inputs"] = [one for one in inputs if one.requires_grad or not self._freezes]
+        if self._freezes and not (loss.requires_grad and arguments.get("inputs", True)):
+            return  # all that it depends on is frozen, as one of two networks may be
         self._accelerator.backward(loss, **arguments)
 
     def clip(self, module: nn.Module, max_norm: float) -> Tensor:

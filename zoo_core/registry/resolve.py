@@ -85,7 +85,7 @@ def resolve(recipe: Recipe, catalog: Catalog) -> ResolvedRecipe:
         components[part] = Component(entry, config)
         values[part] = {"name": name, **_plain(asdict(config))}
     settings = recipe.run_settings()
-    values["run"] = {key: value for key, value in asdict(settings).items() if value is not None}
+    values["run"] = {key: _plain(value) for key, value in asdict(settings).items() if value is not None}
     complete = Recipe(recipe.name, values, recipe.plugin, recipe.sources)
     return ResolvedRecipe(complete, settings, components, catalog)
 

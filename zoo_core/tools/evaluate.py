@@ -14,7 +14,7 @@ from zoo_core.config.recipe_files import KEYS, checked
 from zoo_core.errors import BadFile, BadSetting
 from zoo_core.registry.catalog import Catalog
 from zoo_core.weights.header import Header, read_header
-from zoo_core.weights.load import load, locate
+from zoo_core.weights.load import find, load, locate
 from zoo_core.weights.metadata import provenance
 
 if TYPE_CHECKING:
@@ -96,10 +96,14 @@ def reproduce(
     """Train the recipe in the metadata of the weights ``source`` again, and compare the metrics of the two."""
     from zoo_core.registry.resolve import resolve
     from zoo_core.training import runner
+    from zoo_core.training.init_from import INIT_FROM, refuse_other_start
 
     header = read_header(locate(source, catalog))
     expected = _stated_metrics(header)
     resolved = resolve(recipe_of(header).with_overrides(overrides), catalog)
+    if resolved.settings.init_from is not None:
+        start = find(resolved.settings.init_from, catalog, of_any_origin=True)
+        refuse_other_start(header.metadata.get(INIT_FROM), start.sha256)
     run = runner.run_recipe(resolved, callbacks(resolved), folder)
     same_data = _is_same_data(header, provenance(run.folder)["dataset"])
     return run, Comparison(expected, run.test_metrics, tolerance, same_data)

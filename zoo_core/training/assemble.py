@@ -25,6 +25,8 @@ from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.run import Run
 from zoo_core.trainer import Trainer
 from zoo_core.training.callbacks import CallbackList
+from zoo_core.training.freeze import Frozen
+from zoo_core.training.init_from import StartWeights, load_start_weights, unchanged_by_setup
 from zoo_core.training.loop import Loop
 from zoo_core.training.splits import Splits
 
@@ -55,6 +57,9 @@ class RunComponents:
     model: Model
     trainer: Trainer
     batches: Batches
+    frozen: Frozen
+    start: StartWeights | None
+    """The weights of ``run.init_from``, if they were loaded."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Assembly:
 
     loop: Loop
     data: RunData
+    start: StartWeights | None = None
+    """The weights of ``run.init_from``, if they were loaded."""
 
 
 def assemble(
@@ -71,14 +78,20 @@ def assemble(
     folder: RunFolder,
     callbacks: CallbackList,
     trained: Model | None = None,
+    starts: bool = True,
 ) -> Assembly:
-    """Build all that a run needs. It begins with the model ``trained``, if given."""
+    """Build all that a run needs. It begins with the model ``trained``, if given.
+
+    A run that is restored from a checkpoint does not load the weights of ``run.init_from``: ``starts`` is False.
+    """
     loaded = resolved.load()
     data = build_data(resolved, loaded["dataset"])
     if trained is None:
         data.warnings.extend(_missing_examples(data, resolved))
-    components = build_components(resolved, loaded, data, engine, trained)
-    return Assembly(build_loop(resolved, data, components, engine, folder, callbacks), data)
+    components = build_components(resolved, loaded, data, engine, trained, starts)
+    if components.start is not None and components.start.note:
+        data.warnings.append(components.start.note)
+    return Assembly(build_loop(resolved, data, components, engine, folder, callbacks), data, components.start)
 
 
 def assemble_detached(
@@ -126,6 +139,7 @@ def build_components(
     data: RunData,
     engine: AccelerateEngine,
     trained: Model | None = None,
+    starts: bool = True,
 ) -> RunComponents:
     """The model on its device, the trainer set up for it, and the batches in the trainer's order."""
     settings = resolved.settings
@@ -138,6 +152,7 @@ def build_components(
             f"'{resolved.recipe.component('trainer')}' does not support gradient accumulation.",
             "Leave it out, or use engine.updating in the trainer's step and set `supports_grad_accumulation = True`.",
         )
+    start = load_start_weights(model, resolved) if trained is None and starts else None
     if settings.sync_batch_norm:
         torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     batches = _batches(resolved, data, trainer, engine)
@@ -145,10 +160,12 @@ def build_components(
         settings.steps if settings.steps is not None else round((settings.epochs or 0) * batches.per_epoch)
     )
     model.to(engine.device)
-    trainer.setup(model, engine)
+    frozen = Frozen(model, settings.freeze if trained is None else ())
+    with unchanged_by_setup(start, model, engine, resolved):
+        trainer.setup(model, engine)
     if engine.fsdp:
         _refuse_full_copies(model, trainer, resolved)
-    return RunComponents(model, trainer, batches)
+    return RunComponents(model, trainer, batches, frozen, start)
 
 
 def build_loop(
@@ -179,7 +196,7 @@ def build_loop(
     per_epoch = components.batches.per_epoch
     run = Run(resolved.recipe, settings, folder, model, trainer, engine.device, engine.total_steps, per_epoch)
     state = TrainerState(model, trainer, engine.unwrap)
-    return Loop(run, engine, components.batches, splits, state, callbacks)
+    return Loop(run, engine, components.batches, splits, state, callbacks, components.frozen)
 
 
 def _batches(resolved: ResolvedRecipe, data: RunData, trainer: Trainer, engine: AccelerateEngine) -> Batches:

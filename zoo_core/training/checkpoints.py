@@ -23,6 +23,7 @@ from zoo_core.engine.optimizers import fit_to_device
 from zoo_core.errors import BadFile, RunFailed, one_line
 from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
+from zoo_core.training.freeze import Frozen
 from zoo_core.training.metrics import MetricAccumulator
 from zoo_core.training.weight_average import WeightAverage
 from zoo_core.weights.values import all_finite
@@ -44,10 +45,11 @@ class Checkpoints:
         state: TrainerState,
         metrics: MetricAccumulator,
         callbacks: CallbackList,
+        frozen: Frozen,
         average: WeightAverage | None = None,
     ) -> None:
         self.run, self.engine, self.state = run, engine, state
-        self.metrics, self.callbacks, self.average = metrics, callbacks, average
+        self.metrics, self.callbacks, self.frozen, self.average = metrics, callbacks, frozen, average
         self.best, self.patience = Best(), Patience()
         self.origins: dict[str, Any] = {}  # what environment.json says of data, code and machine
         self.writer = AsyncCheckpointWriter(
@@ -75,6 +77,7 @@ class Checkpoints:
         if not self._any_process(self.saved_step != run.step and self.engine.is_rank_zero):
             return
         self._refuse_not_finite()
+        self.check_frozen()
         if self.engine.is_rank_zero or self.engine.fsdp:  # the parts of a sharded network come from all processes
             captured = self.state.capture()
         if self.engine.is_rank_zero:
@@ -190,6 +193,10 @@ class Checkpoints:
                 f"the model's {name} is not finite {when}.",
                 hint,
             )
+
+    def check_frozen(self) -> None:
+        """Raise RunFailed if the trainer has changed what ``run.freeze`` freezes."""
+        self.frozen.check(f"the trainer '{self.run.recipe.component('trainer')}'")
 
     def _any_process(self, flag: bool) -> bool:
         """Whether ``flag`` is true in any process: they save together, or not at all."""

@@ -18,6 +18,7 @@ from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.checkpoints import Checkpoints
 from zoo_core.training.early_stopping import EarlyStopping
 from zoo_core.training.evaluation import Evaluator
+from zoo_core.training.freeze import Frozen
 from zoo_core.training.metrics import MetricAccumulator
 from zoo_core.training.profiling import StepProfiler
 from zoo_core.training.signals import Interrupted, interruptible, raises_run_stopped
@@ -37,15 +38,16 @@ class Loop:
         splits: Splits,
         state: TrainerState,
         callbacks: CallbackList,
+        frozen: Frozen,
     ) -> None:
         self.average = WeightAverage(run.model, run.settings) if run.settings.ema_decay else None
         self.run, self.engine, self.batches, self.splits = run, engine, batches, splits
-        self.state, self.callbacks = state, callbacks
+        self.state, self.callbacks, self.frozen = state, callbacks, frozen
         self.metrics = MetricAccumulator(engine.mean)
         self.evaluator = Evaluator(run, engine, splits, state, callbacks, self.average)
         self.perform = perform_steps(run, engine)
         self.profiler = StepProfiler(run) if run.settings.profile != "" and engine.is_rank_zero else None
-        self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks, self.average)
+        self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks, frozen, self.average)
         self.early_stopping = EarlyStopping(run, self.checkpoints)
         batches.stopping = lambda: bool(run.stopping)
 
@@ -56,6 +58,7 @@ class Loop:
             RunFailed: if the last checkpoint could not be written.
             RunStopped: if a step failed because of a signal.
         """
+        self.frozen.remember()
         with self.checkpoints, closing(self.batches), self.profiler or nullcontext():
             try:
                 with raises_run_stopped(self.run):
@@ -105,6 +108,7 @@ class Loop:
             self.engine.check_in_step(run.step, [run.model, *vars(run.trainer).values()])
             if run.step == first:
                 self.state.check()  # what a step added to the trainer, a checkpoint must be able to keep as well
+                self.checkpoints.check_frozen()
             self.callbacks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)
             if self.profiler:
                 self.profiler.after(run.step)

@@ -23,6 +23,7 @@ from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.resume_changes import changes, refuse_fewer_steps
 from zoo_core.training.checkpoints import ORIGINS, RECIPE
+from zoo_core.training.init_from import INIT_FROM, StartWeights, refuse_other_start
 from zoo_core.training.loop import Loop
 
 
@@ -127,6 +128,18 @@ def repair_environment(engine: AccelerateEngine, place: RunFolder, environment: 
             notes = [f"{error.message} It was written again.{kept}"]
     engine.process_group.broadcast_first(0)  # the other processes read it after this
     return notes
+
+
+def start_of(place: RunFolder, newest: Newest | None, loaded: StartWeights | None) -> dict[str, Any]:
+    """What the run has recorded of the weights that it started from, as an entry of ``environment.json``.
+
+    Raises:
+        BadSetting: if the run starts again, with other weights than it started with.
+    """
+    recorded = place.read_environment().get(INIT_FROM) or (newest.origins.get(INIT_FROM) if newest else None)
+    if loaded is not None:
+        refuse_other_start(recorded, loaded.lineage["sha256"])
+    return {INIT_FROM: recorded} if recorded else {}
 
 
 def restore(

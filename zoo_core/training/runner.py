@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import pluggy
 
+from zoo_core.checkpoint.names import steps_in
 from zoo_core.config.command_line import resume_command
 from zoo_core.engine.engine import AccelerateEngine, own_settings
 from zoo_core.engine.fsdp import full_tensor
@@ -27,9 +28,10 @@ from zoo_core.training.assemble import Assembly, RunData, assemble, assemble_det
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
 from zoo_core.training.error_attribution import attribute_error, attributing_errors
+from zoo_core.training.init_from import INIT_FROM
 from zoo_core.training.loop import Loop
 from zoo_core.training.monitored_metric import check_monitored_metric
-from zoo_core.training.resume import find_newest, recipe_of, repair_config, repair_environment, restore
+from zoo_core.training.resume import find_newest, recipe_of, repair_config, repair_environment, restore, start_of
 from zoo_core.training.signals import stops_after, stops_on_signal
 from zoo_core.weights import format as weights_format
 from zoo_core.weights.matching import parameter_names
@@ -153,14 +155,15 @@ def _begin(
     try:
         hooks = CallbackList(plugins, callbacks if engine.is_rank_zero else ())
         with attributing_errors(classes, ", before the first step"):
-            assembly = assemble(resolved, engine, place, hooks)
+            assembly = assemble(resolved, engine, place, hooks, starts=not (resume and steps_in(place.checkpoints)))
         notes = list(assembly.data.warnings)
-        about = _about(resolved, engine, assembly.data)
+        about = _about(resolved, engine, assembly)
         if resume:
             used = {component.entry.plugin for component in resolved.components.values()}
             newest = find_newest(place.checkpoints)
             notes += repair_config(engine, place, resolved.recipe)
             notes += repair_environment(engine, place, about | (newest.origins if newest else {}))
+            about |= start_of(place, newest, assembly.start)
             changed |= changed_origins(place.read_environment(), about, used, changed)
             refuse_other_origins(changed, place.path, **allowed)
             notes += [*restore(assembly.loop, newest, resolved, changed), *resume_warnings(changed)]
@@ -172,7 +175,7 @@ def _begin(
             )  # refused now, not at the end
             place.write_config(resolved.recipe.as_yaml())  # a folder that has both can be resumed
         check_monitored_metric(assembly.loop.evaluator)
-        assembly.loop.checkpoints.origins = {part: about[part] for part in ORIGINS}
+        assembly.loop.checkpoints.origins = {part: about[part] for part in (*ORIGINS, INIT_FROM) if part in about}
     except BaseException:
         if not resume and engine.is_rank_zero:
             place.remove_if_empty()
@@ -180,12 +183,14 @@ def _begin(
     return assembly, notes
 
 
-def _about(resolved: ResolvedRecipe, engine: AccelerateEngine, data: RunData) -> dict[str, Any]:
+def _about(resolved: ResolvedRecipe, engine: AccelerateEngine, assembly: Assembly) -> dict[str, Any]:
     """The content of ``environment.json``."""
+    data = assembly.data
     about = environment(
         resolved.catalog, resolved.recipe, engine.device, engine.precision, data.summary(), data.warnings
     )
-    return {**about, "processes": engine.world}
+    start = {} if assembly.start is None else {INIT_FROM: assembly.start.lineage}
+    return {**about, "processes": engine.world, **start}
 
 
 def _record_changes(loop: Loop, changed: Mapping[str, tuple[str, str]], about: Mapping[str, Any]) -> None:
@@ -211,9 +216,10 @@ def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
         try:
             with loop.engine.flushing_denormals(), explain_out_of_memory(run):
                 loop.train()
-                run.trainer.finalize()
-                if loop.average:
-                    loop.average.apply()
+                with loop.frozen.kept():
+                    run.trainer.finalize()
+                    if loop.average:
+                        loop.average.apply()
                 loop.checkpoints.refuse_not_finite(
                     f"after finalize of the trainer '{run.recipe.component('trainer')}'",
                     "Before it, the parameters were finite; the last checkpoint holds them.",
@@ -227,6 +233,7 @@ def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
             if loop.engine.is_rank_zero:
                 weights_format.write(run.folder.weights, tensors, weights_metadata(run), parameter_names(run.model))
             loop.engine.release(run.model)
+            loop.frozen.release()
             run.model.eval()  # as zoo.load returns it
         except BaseException as error:
             callbacks.call("zoo_run_failed", run=run, error=error)
