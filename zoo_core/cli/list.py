@@ -14,7 +14,9 @@ from zoo_core.cli.table import show
 
 
 @click.command("list")
-@click.argument("kind", default="recipes", metavar="[recipes|models|trainers|datasets|weights|plugins]")
+@click.argument(
+    "kind", default="recipes", metavar="[recipes|models|trainers|datasets|optimizers|schedules|weights|plugins]"
+)
 @registry_option
 @click.option("--tag", help="Show only entries with this tag, such as gan.")
 @json_option

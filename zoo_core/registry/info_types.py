@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict
 
 
 class ComponentSetting(TypedDict):
-    """A setting of a model, trainer or dataset."""
+    """A setting of a model, trainer or dataset, or an option of an optimizer or schedule."""
 
     name: str
     type: str
@@ -41,7 +41,7 @@ ComponentInfo = TypedDict(
         "parameters": NotRequired[int],
     },
 )
-"""A model, trainer or dataset."""
+"""A model, trainer, dataset, optimizer or schedule."""
 
 
 class RecipeInfo(TypedDict):
@@ -90,6 +90,10 @@ class Info(TypedDict, total=False):
         As for a model, without ``"parameters"``.
     dataset : ComponentInfo
         As for a model, without ``"parameters"``.
+    optimizer : ComponentInfo
+        As for a model, without ``"parameters"``; the settings are the options of the optimizer.
+    schedule : ComponentInfo
+        As for an optimizer.
     """
 
     recipe: RecipeInfo
@@ -97,3 +101,5 @@ class Info(TypedDict, total=False):
     model: ComponentInfo
     trainer: ComponentInfo
     dataset: ComponentInfo
+    optimizer: ComponentInfo
+    schedule: ComponentInfo
