@@ -29,15 +29,16 @@ def objects_in(path: str, value: Any, inside: frozenset[int] = frozenset()) -> I
             yield from objects_in(f"{path}[{key!r}]", one, inside | {id(value)})
 
 
-def map_objects(value: Any, function: Callable[[Any], Any]) -> Any:
+def map_objects(value: Any, function: Callable[[Any], Any], inside: frozenset[int] = frozenset()) -> Any:
     """``value`` with ``function`` of each object in place of it; ``value`` itself if there is none."""
-    if isinstance(value, Stateful):
+    if isinstance(value, Stateful) and not isinstance(value, _WITHOUT_STATE):
         return function(value)
-    if next(objects_in("", value), None) is None:
+    if id(value) in inside or next(objects_in("", value), None) is None:
         return value
+    inside |= {id(value)}
     if isinstance(value, dict):
-        return {key: map_objects(one, function) for key, one in value.items()}
-    items = [map_objects(one, function) for one in value]
+        return {key: map_objects(one, function, inside) for key, one in value.items()}
+    items = [map_objects(one, function, inside) for one in value]
     if isinstance(value, list):
         return items
     return type(value)._make(items) if hasattr(value, "_make") else tuple(items)

@@ -153,7 +153,7 @@ class TrainerState:
             target.update(restored)
             return target
         if any(isinstance(target, kind) and isinstance(value, kind) for kind in (list, tuple)):
-            _refuse_left_out(target[len(value) :])
+            _refuse_left_out({index: one for index, one in enumerate(target) if index >= len(value)})
             targets = [*target[: len(value)], *[None] * (len(value) - len(target))]
             items = [self._restored(one, new, filled) for one, new in zip(targets, value, strict=True)]
             if isinstance(target, list):
@@ -273,6 +273,8 @@ def _match_memory_format(optimizer: torch.optim.Optimizer) -> None:
     elements.
     """
     for parameter, state in optimizer.state.items():
+        if not isinstance(parameter, Tensor):  # a counter, which some optimizers keep beside the state of parameters
+            continue
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 if is_sharded(parameter):

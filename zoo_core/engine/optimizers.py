@@ -16,7 +16,7 @@ warnings.filterwarnings("ignore", "This instance was constructed with capturable
 
 
 def fit_to_device(values: Iterable[object], device: torch.device) -> None:
-    """Set up the optimizers in ``values`` for ``device``, also after state that was saved on another kind of device has been loaded.
+    """Set up the optimizers in ``values`` for ``device``, also after state of another kind of device has been loaded.
 
     On CUDA a learning rate that is a number becomes a tensor on the device, which schedules change in place, and
     ``capturable`` is set where the optimizer has it. Both hold for every step on the device, whether it is captured or

@@ -62,7 +62,7 @@ def make_schedule(optimizer: Optimizer, config: OptimizerConfig, total_steps: in
 
 
 def _warmup_steps(warmup: float, total_steps: int) -> int:
-    if warmup >= 1 and not warmup.is_integer():
+    if warmup >= 1 and warmup % 1:
         raise BadSetting(
             f"trainer.warmup is {warmup}, but should be a number of steps, or a fraction of the run below 1.",
             f"Write `trainer.warmup={round(warmup)}`.",

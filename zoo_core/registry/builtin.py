@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from zoo_core.registry.registry import Registry
-
-OWNER = "zoo"
+from zoo_core.registry.registry import BUILT_IN, Kind, Registry
 
 _TORCH = {
     "adadelta": ("Adadelta", "Adadelta: steps from running averages of gradients and of updates", "Zeiler 2012"),
@@ -43,7 +41,6 @@ _EXTRAS = {
     "schedule-free-adamw": ("ScheduleFreeAdamW", "Schedule-free AdamW: averages, no schedule", "Defazio et al. 2024"),
     "schedule-free-radam": ("ScheduleFreeRAdam", "Schedule-free RAdam: averages, no schedule", "Defazio et al. 2024"),
     "schedule-free-sgd": ("ScheduleFreeSGD", "Schedule-free SGD: averages, no schedule", "Defazio et al. 2024"),
-    "shampoo": ("Shampoo", "Shampoo: matrix preconditioners", "Gupta et al. 2018"),
     "soap": ("SOAP", "SOAP: Adam in the eigenbasis of Shampoo", "Vyas et al. 2024"),
     "stable-adamw": ("StableAdamW", "AdamW with clipped updates", "Wortsman et al. 2023"),
     "tiger": ("Tiger", "Tiger: Lion with one momentum", "Su 2023"),
@@ -61,9 +58,16 @@ _SCHEDULES = {
 }
 
 
+def builtin_names(kind: Kind) -> list[str]:
+    """The names of the optimizers or schedules that zoo itself offers."""
+    registry = Registry()
+    register_builtin(registry)
+    return [entry.name for entry in registry.of_kind(kind)]
+
+
 def register_builtin(registry: Registry) -> None:
     """Register them, for every catalog. Nothing is imported."""
-    with registry.owned_by(OWNER):
+    with registry.owned_by(BUILT_IN):
         for tag, module, table in (
             ("torch", "torch.optim:", _TORCH),
             ("torch", "zoo_core.optim.", _OURS),

@@ -1,4 +1,4 @@
-"""The names of models, trainers, datasets, optimizers and schedules, each with the plugin that registered it and the path of its class."""
+"""The names of components, each with the plugin that registered it and the path of its class."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ Kind = Literal["model", "trainer", "dataset", "optimizer", "schedule"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CALLED: tuple[Kind, ...] = ("optimizer", "schedule")
 """Kinds whose target is a function, or a class that is called as one, and has no Config."""
+BUILT_IN = "zoo-core"
+"""The owner of what zoo itself registers, in every catalog."""
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -366,4 +368,9 @@ class Registry:
             )
         if any(entry.name == name and entry.plugin == plugin for entry in self.of_kind(kind)):
             raise BrokenPlugin(f"plugin '{plugin}' registers the {kind} '{name}' twice.")
+        if kind in CALLED and any(entry.name == name and entry.plugin == BUILT_IN for entry in self.of_kind(kind)):
+            # It would make the name ambiguous in the recipes of all other plugins.
+            raise BrokenPlugin(
+                f"plugin '{plugin}' registers the {kind} '{name}', which zoo itself offers.", "Give it another name."
+            )
         self.entries.append(Entry(kind, name, plugin, target, " ".join(summary.split()), paper, license, tuple(words)))

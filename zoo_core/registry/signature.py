@@ -158,4 +158,10 @@ def _helps(documentation: str) -> dict[str, str]:
             helps[name] = f"{helps[name]} {line.strip()}".strip()
         elif line.strip():
             name, indent = "", 0
-    return {name: " ".join(text.split()) for name, text in helps.items()}
+    return {name: _first_sentence(text) for name, text in helps.items()}
+
+
+def _first_sentence(text: str) -> str:
+    """Without the default, which is known, and without a period at the end."""
+    sentence = re.split(r"\.\s|\s*\(default:", " ".join(text.split()), maxsplit=1)[0]
+    return sentence.removesuffix(".")
