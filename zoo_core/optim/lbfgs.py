@@ -22,6 +22,6 @@ class LBFGS(torch.optim.LBFGS):
         if closure is None:
             raise BadSetting(
                 "trainer.optimizer is 'lbfgs', which needs a closure, but the trainer calls optimizer.step() without.",
-                "Choose another optimizer, or write `self.optimizer.step(closure)` in the trainer, which all of them take.",
+                "Choose another one, or write `self.optimizer.step(closure)` in the trainer; it fits every optimizer.",
             )
         return super().step(closure)

@@ -13,7 +13,7 @@ def test_a_trainer_without_a_closure_is_told_to_pass_one(tmp_path):
         by_name.train(tmp_path / "run", "trainer.optimizer=lbfgs", "trainer.closure=false")
     assert str(raised.value).splitlines() == [
         "trainer.optimizer is 'lbfgs', which needs a closure, but the trainer calls optimizer.step() without.",
-        "  Choose another optimizer, or write `self.optimizer.step(closure)` in the trainer, which all of them take.",
+        "  Choose another one, or write `self.optimizer.step(closure)` in the trainer; it fits every optimizer.",
     ]
 
 
