@@ -28,9 +28,9 @@ OPTIONS = {
 }
 
 
-def pairs(count: int) -> list[tuple[str, str]]:
+def pairs(count: int, only: list[str]) -> list[tuple[str, str]]:
     """The first ``count`` pairs, such that every optimizer comes before one comes again, with another schedule."""
-    optimizers = [name for name in builtin_names("optimizer") if name != "sparse-adam"]
+    optimizers = [name for name in builtin_names("optimizer") if name != "sparse-adam" and (not only or name in only)]
     schedules = builtin_names("schedule")
     rounds = product(range(len(schedules)), enumerate(optimizers))
     found = [(name, schedules[(number + shift) % len(schedules)]) for shift, (number, name) in rounds]
@@ -42,9 +42,10 @@ def main() -> None:
     arguments.add_argument("--pairs", type=int, default=45)
     arguments.add_argument("--kills", type=int, default=1, help="kills of each pair")
     arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--only", action="append", default=[], help="only pairs of this optimizer")
     args = arguments.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    chosen, same = pairs(args.pairs), 0
+    chosen, same = pairs(args.pairs, args.only), 0
     with tempfile.TemporaryDirectory(prefix="zoo-pairs-") as folder:
         os.environ["ZOO_HOME"] = folder
         Path(folder, "registry.yaml").write_text(f"plugins: [{TASK}]\n", encoding="utf-8")

@@ -35,8 +35,9 @@ def list(
 
     Parameters
     ----------
-    kind : {"recipes", "models", "trainers", "datasets", "weights", "plugins"}, default "recipes"
-        What to list.
+    kind : str, default "recipes"
+        What to list: ``"recipes"``, ``"models"``, ``"trainers"``, ``"datasets"``, ``"optimizers"``, ``"schedules"``,
+        ``"weights"`` or ``"plugins"``.
     match : str, default "*"
         A pattern with ``*``, ``?`` and ``[]`` that the names must match.
     tag : str, optional
@@ -247,13 +248,13 @@ def build(
     >>> zoo.build("clsgan", {"latent_dim": 64})
     CLSGAN(latent_dim=64): 2,124,433 parameters on cpu, float32
     """
+    from zoo_core.config.recipe_files import PARTS
     from zoo_core.errors import UnknownName
-    from zoo_core.registry.registry import KINDS
     from zoo_core.registry.resolve import build as build_component
 
-    if kind not in KINDS:
+    if kind not in PARTS:
         raise UnknownName(
-            f"kind is {kind!r}, but should be one of {', '.join(KINDS)}.", "Write for example kind='dataset'."
+            f"kind is {kind!r}, but should be one of {', '.join(PARTS)}.", "Write for example kind='dataset'."
         )
     return build_component(kind, name, {} if settings is None else settings, _catalog(registry))
 

@@ -25,3 +25,6 @@ class LBFGS(torch.optim.LBFGS):
                 "Choose another one, or write `self.optimizer.step(closure)` in the trainer; it fits every optimizer.",
             )
         return super().step(closure)
+
+
+LBFGS.__doc__ = torch.optim.LBFGS.__doc__  # `zoo info lbfgs` shows what it says of the options

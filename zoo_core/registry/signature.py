@@ -22,7 +22,7 @@ _OWN = {
     "schedule": ("optimizer", "total_steps", "warmup_steps"),
 }
 _SETTINGS = {"lr": "learning_rate", "weight_decay": "weight_decay", "warmup_steps": "warmup"}
-_PARAMETER = re.compile(r"^(?P<indent> +)(?P<name>\w+)(?: \([^\n]*?\))?:(?: (?P<text>\S.*)|[^\n]*)$")
+_PARAMETER = re.compile(r"^(?P<indent> +)(?P<name>\w+)(?: \([^\n]*?\))? ?:(?: (?P<text>\S.*)|[^\n]*)$")
 _NUMPY_PARAMETER = re.compile(r"^(?P<indent> *)(?P<name>\w+) : .*$")
 
 
