@@ -14,7 +14,7 @@ class OptimizerConfig:
 
     `Engine.optimizer` makes both from it. A ``Config`` that derives from it may give other defaults.
 
-    Attributes
+    Parameters
     ----------
     optimizer : str
         Name of the optimizer: ``zoo list optimizers``.
