@@ -111,5 +111,5 @@ def zoo_register(registry: zoo.Registry) -> None:
         model={"name": "small-network"},
         dataset={"name": "gratings"},
         trainer={"name": "by-name"},
-        run={"steps": 600, "batch_size": 16, "log_every": 50, "checkpoint_every": 25, "threads": 1, "device": "cpu"},
+        run={"steps": 24, "batch_size": 16, "log_every": 4, "checkpoint_every": 2, "threads": 1, "device": "cpu"},
     )
