@@ -24,7 +24,7 @@ SECTIONS = {
     "Registration": ["Registry"],
     "Interfaces": ["Model", "Dataset", "Trainer", "Engine"],
     "Trainings within an evaluation": ["captured_steps"],
-    "Settings": ["setting"],
+    "Settings": ["setting", "OptimizerConfig"],
     "Controls of `zoo demo`": ["Control"],
     "Examples and batches": ["Batch", "Examples", "InMemory", "Uint8Images", "GeneratedExamples", "data_root"],
     "Fingerprints": ["fingerprint_files", "fingerprint_tensors"],

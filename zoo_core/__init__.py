@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo_core.api import recipe as recipe
     from zoo_core.api import run as run
     from zoo_core.config.control import Control as Control
+    from zoo_core.config.optimizer import OptimizerConfig as OptimizerConfig
     from zoo_core.config.paths import data_root as data_root
     from zoo_core.config.recipe import Recipe as Recipe
     from zoo_core.config.settings import setting as setting
@@ -78,6 +79,7 @@ _HOME = {
     "Metrics": "trainer",
     "Model": "model",
     "NameTaken": "errors",
+    "OptimizerConfig": "config.optimizer",
     "Recipe": "config.recipe",
     "Registry": "registry.registry",
     "Run": "runs.run",
@@ -127,6 +129,7 @@ __all__ = [
     "Metrics",
     "Model",
     "NameTaken",
+    "OptimizerConfig",
     "Recipe",
     "Registry",
     "Run",

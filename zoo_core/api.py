@@ -35,8 +35,9 @@ def list(
 
     Parameters
     ----------
-    kind : {"recipes", "models", "trainers", "datasets", "loggers", "weights", "plugins"}, default "recipes"
-        What to list.
+    kind : str, default "recipes"
+        What to list: ``"recipes"``, ``"models"``, ``"trainers"``, ``"datasets"``, ``"loggers"``, ``"optimizers"``,
+        ``"schedules"``, ``"weights"`` or ``"plugins"``.
     match : str, default "*"
         A pattern with ``*``, ``?`` and ``[]`` that the names must match.
     tag : str, optional

@@ -8,7 +8,10 @@ from typing import Any, ClassVar, Protocol, TypeVar, TypeVarTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
+from zoo_core.config.optimizer import OptimizerConfig
 from zoo_core.config.settings import check_config_class
 from zoo_core.dataset import Batch, Examples
 
@@ -69,6 +72,32 @@ class Engine(Protocol):
         -------
         tuple of (torch.nn.Module, *torch.optim.Optimizer)
             The module and the optimizers to use from now on, in the order given.
+        """
+
+    def optimizer(self, module: M, config: OptimizerConfig) -> tuple[M, Optimizer, LRScheduler]:
+        """Make the optimizer and the schedule that settings name, and prepare them and the module, as `prepare` does.
+
+        A trainer of several networks calls it once for each of them, with a `OptimizerConfig` of its own if need be.
+        Advance the schedule in `Trainer.after_step`.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The module to train.
+        config : OptimizerConfig
+            The settings: those of the trainer, if its ``Config`` derives from `OptimizerConfig`.
+
+        Returns
+        -------
+        tuple of (torch.nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
+            The module and the optimizer to use from now on, and the schedule.
+
+        Raises
+        ------
+        UnknownName
+            If no optimizer or schedule has the name.
+        BadSetting
+            If one does not have an option, or a pattern matches no parameter.
         """
 
     def backward(self, loss: Tensor, inputs: Iterable[nn.Parameter] | None = None) -> None:
@@ -223,8 +252,8 @@ class Trainer(ABC):
     Notes
     -----
     The attributes of a trainer are its state. Checkpoints contain modules, optimizers, schedules (anything with
-    ``state_dict`` and ``load_state_dict``), tensors, numbers, strings, and lists, tuples and mappings of the last
-    three. For modules they also contain which parameters require no gradient and which modules are in eval mode.
+    ``state_dict`` and ``load_state_dict``), tensors, numbers, strings, and lists, tuples and dicts of all of them.
+    For modules they also contain which parameters require no gradient and which modules are in eval mode.
 
     - Create objects with a ``state_dict`` in `setup`; numbers and tensors may be added later.
     - ``config``, ``engine`` and attributes with a leading underscore are not part of the state; `setup` must be able

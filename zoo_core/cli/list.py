@@ -11,10 +11,11 @@ from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.plugins import rows as plugin_rows
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.cli.table import show
+from zoo_core.registry.catalog import LISTED
 
 
 @click.command("list")
-@click.argument("kind", default="recipes", metavar="[recipes|models|trainers|datasets|loggers|weights|plugins]")
+@click.argument("kind", default="recipes", metavar=f"[{'|'.join((*LISTED, 'plugins'))}]")
 @registry_option
 @click.option("--tag", help="Show only entries with this tag, such as gan.")
 @json_option

@@ -19,7 +19,7 @@ from zoo_core.registry.catalog import LISTED
 @json_option
 @common_options
 def command(word: str, registry: tuple[Path, ...], as_json: bool) -> None:
-    """Search the names, plugins, tags and summaries of recipes, models, trainers, datasets and weights for WORD."""
+    """Search the names, plugins, tags and summaries of recipes, components and weights for WORD."""
     catalog, wanted = open_catalog(registry), word.lower()
     found = [
         {"kind": kind.removesuffix("s") if kind != "weights" else kind, **row}

@@ -14,11 +14,13 @@ from zoo_core.config.recipe import Recipe, RunSettings
 from zoo_core.config.recipe_files import PARTS
 from zoo_core.config.settings import SettingInfo, describe
 from zoo_core.errors import BrokenPlugin, UnknownName, ZooError, did_you_mean
+from zoo_core.registry.builtin import register_builtin
 from zoo_core.registry.config_source import config_class
 from zoo_core.registry.core_loggers import register_loggers
 from zoo_core.registry.info_types import ComponentInfo, Info, RecipeInfo, WeightsInfo
 from zoo_core.registry.plugins import PluginInfo, Plugins
-from zoo_core.registry.registry import KINDS, Entry, Kind, Registry
+from zoo_core.registry.registry import CALLED, KINDS, Entry, Kind, Registry
+from zoo_core.registry.signature import options_of
 from zoo_core.registry.weights_index import Entries
 from zoo_core.registry.weights_index import Entry as WeightsEntry
 
@@ -33,6 +35,7 @@ class Catalog:
         registries = [Path(path) for path in registries]
         self.registry = Registry()
         register_loggers(self.registry)
+        register_builtin(self.registry)
         self.plugins = Plugins(self.registry)
         self._user_files = user_files(registries)
         self._recipes: Recipes | None = None
@@ -82,7 +85,7 @@ class Catalog:
         return found.with_overrides(overrides, partial(self._keys_of, found))
 
     def kinds_of(self, name: str) -> list[Entry]:
-        """Every model, trainer, dataset and logger called ``name`` or ``plugin/name``."""
+        """Every model, trainer, dataset, logger, optimizer and schedule called ``name`` or ``plugin/name``."""
         return [entry for entry in self.registry.entries if name in (entry.name, entry.full_name)]
 
     def rows(self, kind: str, tag: str | None = None) -> list[dict[str, str]]:
@@ -110,7 +113,8 @@ class Catalog:
     def info(self, name: str) -> Info:
         """What is known about ``name``, by kind: ``{"recipe": {…}, "model": {…}, …}``.
 
-        Only counting a model's parameters imports torch, except for a ``Config`` that :mod:`.config_source` can't read.
+        Only counting a model's parameters and the options of an optimizer or schedule import torch, except for a
+        ``Config`` that :mod:`.config_source` can't read.
 
         Raises:
             UnknownName: if nothing has this name.
@@ -217,14 +221,17 @@ class Catalog:
         return _row(name, plugin, tags.get(("model", listed.model or ""), ()), summary)
 
     def _describe(self, entry: Entry) -> ComponentInfo:
-        config = config_class(entry)
+        config = config_class(entry) if entry.kind not in CALLED else None
+        settings = [vars(info) for info in (describe(config) if config else ())]
+        if entry.kind in CALLED:
+            settings = [one.describe() for one in options_of(entry).values()]
         described: dict[str, Any] = {
             "name": entry.full_name,
             "summary": entry.summary,
             "paper": entry.paper,
             "license": entry.license,
             "class": entry.target,
-            "settings": [] if config is None else [vars(info) for info in describe(config)],
+            "settings": settings,
         }
         if entry.kind == "model" and not any(info["required"] for info in described["settings"]):
             described["parameters"] = entry.load().count_parameters()

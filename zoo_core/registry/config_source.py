@@ -18,10 +18,12 @@ from operator import or_
 from pathlib import Path
 from typing import Any, Literal
 
+from zoo_core.config.optimizer import OptimizerConfig
 from zoo_core.config.settings import setting
 from zoo_core.registry.registry import Entry
 
 _MUTABLE = (list, dict, set)
+_BASES = ("zoo_core.OptimizerConfig", "zoo_core.config.optimizer.OptimizerConfig")
 _TYPES: dict[str, Any] = {kind.__name__: kind for kind in (bool, int, float, str, list, tuple, dict)}
 
 
@@ -84,11 +86,7 @@ class _Source:
         decorators = [ast.unparse(decorator) for decorator in config.decorator_list]
         _require(decorators == ["dataclass(frozen=True, kw_only=True)"] and not config.keywords)
         _require(self._full_name(ast.Name("dataclass")) == "dataclasses.dataclass")
-        bases = []
-        for base in config.bases:
-            if not (isinstance(base, ast.Attribute) and base.attr == "Config"):
-                raise _Unsupported
-            bases.append(self._config_of(base.value))
+        bases = list(map(self._base, config.bases))
         fields = [self._field(statement) for statement in config.body if not _is_text(statement)]
         try:
             made = make_dataclass("Config", fields, bases=tuple(bases), frozen=True, kw_only=True)
@@ -96,6 +94,13 @@ class _Source:
             raise _Unsupported from error
         made.__qualname__ = f"{owner}.Config"
         return made
+
+    def _base(self, base: ast.expr) -> type[Any]:
+        """A base class of a ``Config``: that of another component, or zoo's own."""
+        if isinstance(base, ast.Attribute) and base.attr == "Config":
+            return self._config_of(base.value)
+        _require(isinstance(base, (ast.Name, ast.Attribute)) and self._full_name(base) in _BASES)
+        return OptimizerConfig
 
     def _config_of(self, owner: ast.expr) -> type[Any]:
         """The ``Config`` of ``owner``, a class of this module or of another one."""

@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict
 
 
 class ComponentSetting(TypedDict):
-    """A setting of a model, trainer or dataset."""
+    """A setting of a model, trainer or dataset, or an option of an optimizer or schedule."""
 
     name: str
     type: str
@@ -41,7 +41,7 @@ ComponentInfo = TypedDict(
         "parameters": NotRequired[int],
     },
 )
-"""A model, trainer, dataset or logger."""
+"""A model, trainer, dataset, logger, optimizer or schedule."""
 
 
 class RecipeInfo(TypedDict):
@@ -92,6 +92,10 @@ class Info(TypedDict, total=False):
         As for a model, without ``"parameters"``.
     logger : ComponentInfo
         As for a model, without ``"parameters"`` and settings.
+    optimizer : ComponentInfo
+        As for a model, without ``"parameters"``; the settings are the options of the optimizer.
+    schedule : ComponentInfo
+        As for an optimizer.
     """
 
     recipe: RecipeInfo
@@ -100,3 +104,5 @@ class Info(TypedDict, total=False):
     trainer: ComponentInfo
     dataset: ComponentInfo
     logger: ComponentInfo
+    optimizer: ComponentInfo
+    schedule: ComponentInfo

@@ -1,4 +1,4 @@
-"""The names of models, trainers, datasets and loggers, each with its plugin and the path of its class."""
+"""The names of components, each with the plugin that registered it and the path of its class."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from typing import Any, Literal, Required, TypedDict, Unpack, get_args
 
 from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName, did_you_mean
 
-Kind = Literal["model", "trainer", "dataset", "logger"]
+Kind = Literal["model", "trainer", "dataset", "logger", "optimizer", "schedule"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+CALLED: tuple[Kind, ...] = ("optimizer", "schedule")
+"""Kinds whose target is a function, or a class that is called as one, and has no Config."""
+BUILT_IN = "zoo-core"
+"""The owner of what zoo itself registers, in every catalog."""
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered class. ``target`` is ``"package.module:Class"``, imported only when it is used."""
+    """One registered class or function. ``target`` is ``"package.module:Class"``, imported only when it is used."""
 
     kind: Kind
     name: str
@@ -37,8 +41,8 @@ class Entry:
     def full_name(self) -> str:
         return f"{self.plugin}/{self.name}"
 
-    def load(self) -> type[Any]:
-        """Import the class.
+    def load(self) -> Any:
+        """Import the class or function.
 
         Raises:
             BrokenPlugin: if the module can't be imported, or the class is not there.
@@ -57,6 +61,14 @@ class Entry:
             ) from error
         if self.kind == "logger":
             return self._checked_logger(loaded)
+        if self.kind in CALLED:
+            if not callable(loaded):
+                raise BrokenPlugin(
+                    f"{self.kind} '{self.full_name}': '{self.target}' is {loaded!r}, but should be a function or a "
+                    "class.",
+                    f"Ask the author of the plugin '{self.plugin}' to register one.",
+                )
+            return loaded
         base = getattr(import_module(f"zoo_core.{self.kind}"), self.kind.capitalize())
         if not (isinstance(loaded, type) and issubclass(loaded, base)):
             raise BrokenPlugin(
@@ -106,7 +118,9 @@ class About(TypedDict, total=False):
 
 
 class Registry:
-    """Registry of the models, trainers, datasets, loggers and recipes of the installed plugins.
+    """Registry of the components, loggers and recipes of the installed plugins.
+
+    Components are models, trainers, datasets, optimizers and schedules.
 
     The hook `zoo_register` receives it. The methods that register something work only within that hook.
 
@@ -193,6 +207,37 @@ class Registry:
         """
         self._add("logger", name, target, about)
 
+    def optimizer(self, name: str, target: str, **about: Unpack[About]) -> None:
+        """Register an optimizer, for the setting `OptimizerConfig.optimizer`, as `model` registers a model.
+
+        Parameters
+        ----------
+        name : str
+            Name of the optimizer.
+        target : str
+            Its class, or a function that returns one: ``target(params, lr=…, weight_decay=…, **options)``, as the
+            optimizers of torch.optim. The options are its other parameters, with their annotations as types. If it has
+            no ``weight_decay``, that setting has to be 0. If it has a parameter ``module``, it gets the module.
+        **about : About
+            ``summary``, which is required, ``paper``, ``license`` and ``tags``.
+        """
+        self._add("optimizer", name, target, about)
+
+    def schedule(self, name: str, target: str, **about: Unpack[About]) -> None:
+        """Register a learning rate schedule, for the setting `OptimizerConfig.schedule`.
+
+        Parameters
+        ----------
+        name : str
+            Name of the schedule.
+        target : str
+            A function ``target(optimizer, total_steps, warmup_steps, **options)`` that returns a
+            ``torch.optim.lr_scheduler.LRScheduler``. The options are its other parameters.
+        **about : About
+            ``summary``, which is required, ``paper``, ``license`` and ``tags``.
+        """
+        self._add("schedule", name, target, about)
+
     def recipes(self, path: str | PathLike[str]) -> None:
         """Register the recipes and the weights of a YAML file.
 
@@ -235,7 +280,7 @@ class Registry:
 
         Parameters
         ----------
-        kind : {"model", "trainer", "dataset", "logger"}
+        kind : {"model", "trainer", "dataset", "logger", "optimizer", "schedule"}
             Kind of the component.
         name : str
             Its name, or ``plugin/name``.
@@ -271,7 +316,7 @@ class Registry:
 
         Parameters
         ----------
-        kind : {"model", "trainer", "dataset", "logger"}
+        kind : {"model", "trainer", "dataset", "logger", "optimizer", "schedule"}
             Kind of the components.
 
         Returns
@@ -357,4 +402,9 @@ class Registry:
             )
         if any(entry.name == name and entry.plugin == plugin for entry in self.of_kind(kind)):
             raise BrokenPlugin(f"plugin '{plugin}' registers the {kind} '{name}' twice.")
+        if kind in CALLED and any(entry.name == name and entry.plugin == BUILT_IN for entry in self.of_kind(kind)):
+            # It would make the name ambiguous in the recipes of all other plugins.
+            raise BrokenPlugin(
+                f"plugin '{plugin}' registers the {kind} '{name}', which zoo itself offers.", "Give it another name."
+            )
         self.entries.append(Entry(kind, name, plugin, target, " ".join(summary.split()), paper, license, tuple(words)))

@@ -12,6 +12,7 @@ from zoo_core.config.settings import read
 from zoo_core.errors import UnknownName
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.config_source import config_class
+from zoo_core.registry.named_in_settings import check_named
 from zoo_core.registry.registry import Entry, Kind
 
 
@@ -82,6 +83,7 @@ def resolve(recipe: Recipe, catalog: Catalog) -> ResolvedRecipe:
         name = recipe.component(part)
         config_type = config_class(entry) or entry.load().Config
         config = read(config_type, recipe.settings(part), f"{part} '{name}'", part, recipe.where)
+        check_named(catalog, config, recipe.where)
         components[part] = Component(entry, config)
         values[part] = {"name": name, **_plain(asdict(config))}
     settings = recipe.run_settings()

@@ -7,10 +7,11 @@ import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 from zoo_core.errors import BadSetting, UnknownName, ZooError, did_you_mean, raised
 from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.registry import BUILT_IN, Entry
 from zoo_core.registry.resolve import resolve
 from zoo_core.testing import (
     averaging_checks,
@@ -140,7 +141,9 @@ def cases(name: str, overrides: Iterable[str] = (), catalog: Catalog | None = No
     words = tuple(overrides)
     subjects = _of_plugin(name, here) or _of_name(name, here)
     if not subjects:
-        known = [info.name for info in here.plugins.infos] + [entry.name for entry in here.registry.entries]
+        known = [info.name for info in here.plugins.infos] + [
+            entry.name for entry in here.registry.entries if _is_checked(entry)
+        ]
         known += [one for _, one in here.recipes.names()]
         raise UnknownName(
             f"there is no plugin, model, dataset or recipe '{name}'.", did_you_mean(name, known, "See `zoo list`.")
@@ -186,22 +189,27 @@ def _error_of(recipe: str, words: Sequence[str], here: Catalog) -> BadSetting | 
 
 
 def _of_plugin(name: str, here: Catalog) -> list[tuple[Kind, str]]:
-    owners = {info.name for info in here.plugins.infos} | {entry.plugin for entry in here.registry.entries}
+    owners = {info.name for info in here.plugins.infos} | {entry.plugin for entry in here.registry.entries} - {BUILT_IN}
     if name not in owners | {owner for owner, _ in here.recipes.names()}:
         return []
     subjects: list[tuple[Kind, str]] = [("plugin", name)]
     subjects += [
-        (entry.kind, entry.full_name)
+        (cast(Kind, entry.kind), entry.full_name)
         for entry in here.registry.entries
-        if entry.plugin == name and entry.kind != "trainer"
+        if entry.plugin == name and _is_checked(entry)
     ]
     return [*subjects, *(("recipe", f"{name}/{recipe}") for owner, recipe in here.recipes.names() if owner == name)]
 
 
 def _of_name(name: str, here: Catalog) -> list[tuple[Kind, str]]:
     subjects: list[tuple[Kind, str]] = [
-        (entry.kind, entry.full_name) for entry in here.kinds_of(name) if entry.kind != "trainer"
+        (cast(Kind, entry.kind), entry.full_name) for entry in here.kinds_of(name) if _is_checked(entry)
     ]
     if any(name in (recipe, f"{owner}/{recipe}") for owner, recipe in here.recipes.names()):
         subjects.append(("recipe", name))
     return subjects
+
+
+def _is_checked(entry: Entry) -> bool:
+    """Whether there are checks of its kind; trainers, optimizers and schedules are checked in recipes."""
+    return entry.kind in ("model", "dataset")

@@ -60,7 +60,8 @@ def license_and_paper_are_stated(subject: Subject) -> None:
     for entry in subject.catalog.registry.entries:
         if entry.plugin == subject.name:
             require(bool(entry.license), f"the {entry.kind} '{entry.name}' has no license")
-            require(bool(entry.paper) or entry.kind == "dataset", f"the {entry.kind} '{entry.name}' has no paper")
+            has_paper = bool(entry.paper) or entry.kind in ("dataset", "schedule")
+            require(has_paper, f"the {entry.kind} '{entry.name}' has no paper")
 
 
 @check(

@@ -18,6 +18,7 @@ from zoo_core.data.seeding import seed_step
 from zoo_core.dataset import Dataset, Examples
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import is_sharded
+from zoo_core.engine.held import held
 from zoo_core.errors import BadSetting
 from zoo_core.model import Model
 from zoo_core.registry.resolve import Loaded, ResolvedRecipe
@@ -254,8 +255,8 @@ def _refuse_full_copies(model: Model, trainer: Trainer, resolved: ResolvedRecipe
     """An average of weights that was copied before they were sharded could not follow them."""
     inside = {id(module) for module in model.modules()}
     for name, value in vars(trainer).items():
-        outside = isinstance(value, torch.nn.Module) and id(value) not in inside
-        if outside and not all(map(is_sharded, value.parameters())):
+        outside = [one for one in held([value]) if isinstance(one, torch.nn.Module) and id(one) not in inside]
+        if not all(is_sharded(parameter) for one in outside for parameter in one.parameters()):
             raise BadSetting(
                 f"run.fsdp shards the model across the processes, but the trainer "
                 f"'{resolved.recipe.component('trainer')}' holds self.{name}, a full copy or another network.",

@@ -14,6 +14,7 @@ from torch import nn
 
 from zoo_core.checkpoint.best import Best, Monitor, Patience
 from zoo_core.checkpoint.gradients import PendingGradients
+from zoo_core.checkpoint.objects import objects_in
 from zoo_core.checkpoint.serialize import Packed, pack, unpack
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.checkpoint.writer import AsyncCheckpointWriter
@@ -56,7 +57,8 @@ class Checkpoints:
             run.folder.checkpoints, run.settings.keep_checkpoints, sync_first=[run.folder.metrics]
         )
         held = {"model": run.model, **vars(run.trainer)}
-        modules = {name: engine.unwrap(one) for name, one in held.items() if isinstance(one, nn.Module)}
+        objects = [found for name, value in held.items() for found in objects_in(name, value)]
+        modules = {path: engine.unwrap(one) for path, one in objects if isinstance(one, nn.Module)}
         # Those of a sharded network are not kept. Hooks would make torch.compile compile again.
         self.gradients = PendingGradients({} if engine.fsdp else modules, watches=run.settings.compile == "off")
         self.saved_step = -1

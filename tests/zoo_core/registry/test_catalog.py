@@ -73,7 +73,8 @@ def test_an_unknown_kind_lists_the_kinds(shipped: Catalog) -> None:
     with pytest.raises(UnknownName) as raised:
         shipped.rows("modles")
     assert str(raised.value) == (
-        "can't list 'modles'.\n  Choose from recipes, models, trainers, datasets, loggers, weights, plugins."
+        "can't list 'modles'.\n"
+        "  Choose from recipes, models, trainers, datasets, loggers, optimizers, schedules, weights, plugins."
     )
 
 
@@ -221,9 +222,9 @@ def test_recipes_of_a_plugin_that_is_added_later_are_found(tmp_path: Path) -> No
     assert empty.recipe("late").component("model") == "thing"
 
 
-def test_a_catalog_without_installed_plugins_is_empty() -> None:
+def test_a_catalog_without_installed_plugins_has_what_zoo_itself_offers() -> None:
     empty = Catalog(installed=False)
-    assert {entry.plugin for entry in empty.registry.entries} == {"zoo-core"}  # its own loggers
+    assert {entry.plugin for entry in empty.registry.entries} == {"zoo-core"}
     assert empty.plugins.infos == []
 
 
