@@ -10,24 +10,20 @@ zoo_api_version = 1
 
 @zoo.hookimpl
 def zoo_register(registry: zoo.Registry) -> None:
-    about: zoo.About = {
-        "summary": "",
+    about = {
         "paper": "Iakubovskii 2019 (segmentation_models_pytorch)",
         "license": "MIT",
         "tags": ("segmentation", "image", "smp"),
     }
-    registry.models(
-        "smp",
-        names,
-        "zoo_smp.model:Network",
-        library="segmentation-models-pytorch",
-        **{**about, "summary": "Architectures of segmentation_models_pytorch with each of its encoders"},
-    )
+    library, family = "segmentation-models-pytorch", "zoo_smp.model:Network"
+    summary = f"Architectures of {library} with its encoders"
+    registry.models("smp", names, family, library=library, summary=summary, **about)
     for architecture, (title, encoder) in ARCHITECTURES.items():
         registry.model(
             f"smp/{architecture}",
             "zoo_smp.model:AnyEncoder",
             settings={"architecture": architecture, "encoder": encoder},
-            **{**about, "summary": f"{title} of segmentation_models_pytorch with any encoder, those of timm included"},
+            summary=f"{title} of {library} with any encoder, those of timm included",
+            **about,
         )
     registry.recipes(Path(__file__).parent / "recipes.yaml")
