@@ -98,12 +98,11 @@ class Catalog:
             rows = [self._weights_row(plugin, name, tags) for plugin, name in self.weights]
         elif kind.removesuffix("s") in KINDS:
             singular = cast(Kind, kind.removesuffix("s"))
-            entries = self.registry.of_kind(singular)
             families = [family for family in self.registry.families if family.template.kind == singular]
             if members:
-                families = [family for family in families if family.problem]
+                entries, families = self.registry.of_kind(singular), [one for one in families if one.problem]
             else:
-                entries = [entry for entry in entries if not entry.member]
+                entries = [entry for entry in self.registry.entries if entry.kind == singular]
             rows = [_row(entry.name, entry.plugin, entry.tags, entry.summary) for entry in entries]
             rows += [_family_row(family) for family in families]
         else:
