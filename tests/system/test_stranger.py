@@ -81,10 +81,16 @@ def test_families_of_installed_plugins_are_listed_in_one_line_and_by_their_membe
 @pytest.mark.parametrize(
     ("recipe", "words"),
     [
-        ("timm-mnist", ["model.name=timm/test_resnet"]),
+        ("timm-mnist", ["model.name=timm/test_resnet", "model.num_classes=10"]),
         (
             "smp-digit-scenes",
-            ["model.name=smp/unet-mobilenet_v2", "dataset.test_scenes=4", "dataset.validation_scenes=2"],
+            [
+                "model.name=smp/unet-mobilenet_v2",
+                "model.in_channels=1",
+                "model.out_channels=11",
+                "dataset.test_scenes=4",
+                "dataset.validation_scenes=2",
+            ],
         ),
     ],
 )

@@ -9,7 +9,7 @@ from zoo_timm.names import names
 import zoo_core as zoo
 from zoo_core.testing import conformance
 
-SMALL = ["model.name=timm/test_resnet", "dataset.source=subset"]
+SMALL = ["model.name=timm/test_resnet", "model.num_classes=10", "dataset.source=subset"]
 test_conforms = conformance("timm-mnist", SMALL)
 test_a_model_conforms = conformance("timm/test_resnet")
 
