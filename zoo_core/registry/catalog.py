@@ -136,11 +136,10 @@ class Catalog:
 
     def _other_kind(self, error: UnknownName, name: str) -> UnknownName:
         """The error for a name that is not that of a recipe, with what else it is the name of."""
-        kinds = [entry.kind for entry in self.kinds_of(name)]
-        if not kinds:
+        if not (kinds := [entry.kind for entry in self.kinds_of(name)]):
             return error
-        use = f"Use it in a recipe: zoo run RECIPE {kinds[0]}.name={name}"
-        return UnknownName(f"no recipe is called '{name}'; it is a {' and a '.join(kinds)}.", use)
+        message = f"no recipe is called '{name}'; it is a {' and a '.join(kinds)}."
+        return UnknownName(message, f"Use it in a recipe: zoo run RECIPE {kinds[0]}.name={name}")
 
     def _describe_recipe(self, recipe: Recipe) -> RecipeInfo:
         """A recipe with every setting of its parts: first those that a file sets, then those with default values."""

@@ -55,7 +55,7 @@ def test_a_file_of_the_library_becomes_weights(tmp_path):
 def test_a_short_training_learns(tmp_path):
     run = zoo.run("smp-digit-scenes", *SMALL, "run.device=cpu", "run.steps=150", folder=tmp_path / "run")
     assert run.test_metrics["mean_iou"] > 0.15
-    assert zoo.load(run.path).member == "unet-resnet18"
+    assert zoo.load(run.path).member == "unet-mobilenet_v2"
 
 
 @pytest.mark.long
