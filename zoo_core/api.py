@@ -64,7 +64,7 @@ def list(
     if kind == "plugins":
         names = [plugin.name for plugin in here.plugins.infos]
     else:
-        names = [row["name"] for row in here.rows(kind, tag)]
+        names = [row["name"] for row in here.rows(kind, tag, members=True)]
     return [name for name in names if fnmatch.fnmatch(name, match)]
 
 

@@ -48,6 +48,9 @@ class Model(nn.Module):
         The settings.
     outputs : mapping of str to str
         What `predict` returns, by name: ``{"image": "(N, 1, 28, 28) in [0, 1]"}``. A letter stands for any length.
+    member : str
+        In a family that `Registry.models` registers, the name without the prefix: ``"resnet18"`` of
+        ``timm/resnet18``. Otherwise empty.
 
     See Also
     --------
@@ -82,6 +85,7 @@ class Model(nn.Module):
     Config: ClassVar[type[Any]]
     config: Any
     outputs: ClassVar[Mapping[str, str]] = {}
+    member: ClassVar[str] = ""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)

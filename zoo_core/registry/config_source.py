@@ -21,6 +21,7 @@ from typing import Any, Literal
 from zoo_core.config.optimizer import OptimizerConfig
 from zoo_core.config.settings import setting
 from zoo_core.registry.registry import Entry
+from zoo_core.registry.variant import with_defaults
 
 _MUTABLE = (list, dict, set)
 _BASES = ("zoo_core.OptimizerConfig", "zoo_core.config.optimizer.OptimizerConfig")
@@ -38,7 +39,8 @@ def config_class(entry: Entry) -> type[Any] | None:
     module, _, name = entry.target.partition(":")
     if module not in sys.modules:
         with suppress(_Unsupported, RecursionError):
-            return _source(module).config(name)
+            read = _source(module).config(name)
+            return with_defaults(read, entry.settings, f"{entry.kind} '{entry.full_name}'")
     found: type[Any] | None = getattr(entry.load(), "Config", None)
     return found
 

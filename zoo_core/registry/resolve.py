@@ -14,6 +14,7 @@ from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.config_source import config_class
 from zoo_core.registry.named_in_settings import check_named
 from zoo_core.registry.registry import Entry, Kind
+from zoo_core.registry.requirements import explain
 
 
 class Loaded(NamedTuple):
@@ -24,7 +25,12 @@ class Loaded(NamedTuple):
 
     def build(self) -> Any:
         """The component with these settings."""
-        return self.component(self.config)
+        try:
+            return self.component(self.config)
+        except ModuleNotFoundError as error:
+            if missing := explain(error):
+                raise missing from error
+            raise
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ def resolve(recipe: Recipe, catalog: Catalog) -> ResolvedRecipe:
 def build(kind: Kind, name: str, settings: Mapping[str, Any], catalog: Catalog) -> Any:
     """An untrained model, a dataset or a trainer, from its registered name and its settings."""
     loaded = catalog.find(kind, name).load()
-    return loaded(read(loaded.Config, settings, f"{kind} '{name}'"))
+    return Loaded(loaded, read(loaded.Config, settings, f"{kind} '{name}'")).build()
 
 
 def _entries(recipe: Recipe, catalog: Catalog) -> dict[str, Entry]:
