@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_core.config.settings import check_config_class
+from zoo_core.config.config_class import NoSettings, prepare_config_class
 from zoo_core.errors import BadSetting
 from zoo_core.fingerprint.hashing import Digest, add_examples
 
@@ -76,8 +76,8 @@ class Examples(Protocol):
 class Dataset(ABC):
     """Base class of datasets: training, validation and test examples, created from settings alone.
 
-    A subclass defines a frozen, keyword-only dataclass ``Config`` whose fields are made with `setting`. The methods may
-    be called more than once, so keep what takes long to load.
+    A subclass defines a class ``Config`` whose fields are made with `setting`, as for a `Model`. The methods may be
+    called more than once, so keep what takes long to load.
 
     Parameters
     ----------
@@ -101,7 +101,6 @@ class Dataset(ABC):
     ...     return torch.rand(size, 1, 28, 28, generator=torch.Generator().manual_seed(seed))
     >>>
     >>> class Noise(zoo.Dataset):
-    ...     @dataclass(frozen=True, kw_only=True)
     ...     class Config:
     ...         size: int = zoo.setting(1000, "number of training examples", ge=1)
     ...
@@ -114,12 +113,12 @@ class Dataset(ABC):
     ...         return zoo.InMemory(image=noise(100, seed=1))
     """
 
-    Config: ClassVar[type[Any]]
+    Config: ClassVar[type[Any]] = NoSettings
     config: Any
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        check_config_class(cls)
+        prepare_config_class(cls)
 
     def __init__(self, config: Any) -> None:
         self.config = config

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, TypeVarTuple
 import torch
 from torch import Tensor, nn
 
-from zoo_core.config.settings import check_config_class
+from zoo_core.config.config_class import NoSettings, prepare_config_class
 from zoo_core.dataset import Batch, Examples
 
 Metrics = Mapping[str, Tensor]
@@ -193,8 +193,8 @@ class Trainer(ABC):
     """Base class of trainers: how a model is trained on batches, without the training loop.
 
     A subclass creates optimizers in `setup` and performs one optimization step in `step`. The framework moves data to
-    the device, seeds, logs, evaluates, saves and resumes. A subclass defines a frozen, keyword-only dataclass
-    ``Config`` whose fields are made with `setting`.
+    the device, seeds, logs, evaluates, saves and resumes. A subclass defines a class ``Config`` whose fields are made
+    with `setting`, as for a `Model`.
 
     Parameters
     ----------
@@ -240,7 +240,6 @@ class Trainer(ABC):
     Examples
     --------
     >>> class AutoencoderTrainer(zoo.Trainer):
-    ...     @dataclass(frozen=True, kw_only=True)
     ...     class Config:
     ...         learning_rate: float = zoo.setting(1e-3, "learning rate of Adam", gt=0)
     ...
@@ -259,7 +258,7 @@ class Trainer(ABC):
     ...         return {"loss": loss.detach()}
     """
 
-    Config: ClassVar[type[Any]]
+    Config: ClassVar[type[Any]] = NoSettings
     config: Any
     protocol: ClassVar[str] = ""
     supports_grad_accumulation: ClassVar[bool] = False
@@ -267,7 +266,7 @@ class Trainer(ABC):
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        check_config_class(cls)
+        prepare_config_class(cls)
 
     def __init__(self, config: Any) -> None:
         self.config = config

@@ -128,27 +128,6 @@ def describe(config_class: type[Any]) -> list[SettingInfo]:
     ]
 
 
-def check_config_class(owner: type[Any]) -> None:
-    """Raise TypeError if the ``Config`` of a new component lacks help texts, or if its values could be modified."""
-    config_class = owner.__dict__.get("Config")
-    if config_class is None:
-        return
-    write = "Write it as `@dataclass(frozen=True, kw_only=True) class Config:`."
-    parameters = getattr(config_class, "__dataclass_params__", None)
-    if not (parameters and parameters.frozen and all(field.kw_only for field in dataclasses.fields(config_class))):
-        raise TypeError(f"{owner.__name__}.Config should be a frozen, keyword-only dataclass. {write}")
-    for field in dataclasses.fields(config_class):
-        if not field.metadata.get("help"):
-            raise TypeError(
-                f"{owner.__name__}.Config.{field.name} has no help text. "
-                f'Write `{field.name}: … = zoo.setting(default, "what it means")`.'
-            )
-        if field.name == "name" or not field.init:
-            why = "in a recipe, `name` is the component's name" if field.init else "init=False, so recipes can't set it"
-            hint = "Rename it." if field.init else "Remove init=False."
-            raise TypeError(f"{owner.__name__}.Config.{field.name} can't be a setting: {why}. {hint}")
-
-
 def read(
     config_class: type[C],
     values: Mapping[str, Any],

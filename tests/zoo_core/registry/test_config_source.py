@@ -112,6 +112,28 @@ SUPPORTED = {
             pass
         """,
     "a class of another module": "from .bases import Derived as Net",
+    "no decorator": """
+        class Net(zoo.Model):
+            class Config:
+                a: int = zoo.setting(1, "a", ge=0)
+        """,
+    "an undecorated Config of a decorated one": """
+        from .bases import Derived
+        class Net(Derived):
+            class Config(Derived.Config):
+                depth: int = zoo.setting(1, "deep")
+        """,
+    "no Config": """
+        class Net(zoo.Model):
+            pass
+        """,
+    "no Config in any base class": """
+        from zoo_core.model import Model
+        class Base(Model):
+            "Shared by several."
+        class Net(Base):
+            pass
+        """,
     "no settings": """
         class Net(zoo.Model):
             @dataclass(frozen=True, kw_only=True)
@@ -151,6 +173,14 @@ UNSUPPORTED = {
         'a: int = field(default=1, metadata={"help": "a"})', "from dataclasses import field"
     ),
     "another setting": _with('a: int = setting("a")', "def setting(words): return zoo.setting(5, words)"),
+    "a Config of a mixin": """
+        class Mixin:
+            class Config:
+                a: int = zoo.setting(1, "a")
+        class Net(Mixin, zoo.Model):
+            pass
+        """,
+    "another decorator": _with(FIELD, "def dataclass(**_): return lambda kind: kind"),
     "another dataclass": _with(FIELD, "import dataclasses", "@dataclasses.dataclass(frozen=True, kw_only=True)"),
     "another meaning of int": _with(FIELD, "int = float"),
     "another meaning of list": _with('a: list[int] = zoo.setting([1], "a")', "list = tuple"),
