@@ -28,6 +28,7 @@ from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
 from zoo_core.training.error_attribution import attribute_error, attributing_errors
 from zoo_core.training.loop import Loop
+from zoo_core.training.opened import OpenedRecipe, open_dataset
 from zoo_core.training.resume import find_newest, recipe_of, repair_config, repair_environment, restore
 from zoo_core.training.signals import stops_after, stops_on_signal
 from zoo_core.weights import format as weights_format
@@ -61,6 +62,9 @@ def run_recipe(
         engine = AccelerateEngine(resolved.settings)
         place = RunFolder(folder or new_path(RUNS, resolved.recipe.name))
         _agree_on_resuming(engine, place, resume)
+        with attributing_errors(classes, ", before the first step"):
+            opened = open_dataset(resolved)
+        resolved = opened.resolved
         changed = _changes(resolved, place) if resume else {}
         allowed = {"data": allow_changed_data, "code": allow_changed_code}
         undo: AbstractContextManager[None] = nullcontext()
@@ -69,7 +73,7 @@ def run_recipe(
             undo = undone_on_signal(place.remove_if_empty)
         with _locked(place, engine):
             with undo:
-                assembly, notes = _begin(resolved, engine, place, callbacks, classes, changed, resume, allowed)
+                assembly, notes = _begin(opened, engine, place, callbacks, classes, changed, resume, allowed)
             for note in notes:
                 warnings.warn(note, stacklevel=2)
             with stops_after(assembly.loop.run, seconds):
@@ -118,7 +122,7 @@ def _agree_on_resuming(engine: AccelerateEngine, place: RunFolder, resume: bool)
 
 def _changes(resolved: ResolvedRecipe, place: RunFolder) -> dict[str, tuple[str, str]]:
     """What differs from the settings that the run has had until now."""
-    before = resolve(recipe_of(place), resolved.catalog)
+    before = resolve(recipe_of(place), resolved.catalog, resolved.provided)
     return changes(before.recipe, resolved.recipe)
 
 
@@ -127,7 +131,7 @@ def _locked(place: RunFolder, engine: AccelerateEngine) -> AbstractContextManage
 
 
 def _begin(
-    resolved: ResolvedRecipe,
+    opened: OpenedRecipe,
     engine: AccelerateEngine,
     place: RunFolder,
     callbacks: Iterable[object],
@@ -140,11 +144,12 @@ def _begin(
 
     A new run that cannot begin leaves no folder behind.
     """
+    resolved = opened.resolved
     plugins = resolved.catalog.plugins.manager if engine.is_rank_zero else pluggy.PluginManager("zoo")
     try:
         hooks = CallbackList(plugins, callbacks if engine.is_rank_zero else ())
         with attributing_errors(classes, ", before the first step"):
-            assembly = assemble(resolved, engine, place, hooks)
+            assembly = assemble(opened, engine, place, hooks)
         notes = list(assembly.data.warnings)
         about = _about(resolved, engine, assembly.data)
         if resume:
