@@ -55,7 +55,7 @@ def with_dataset(
             raise BadSetting(
                 f"{recipe.where(full_key)}{full_key} is {in_yaml(settings[name])}, but {source} provides {key} = "
                 f"{in_yaml(stated)}.",
-                f"Leave {full_key} out: it is then that of the dataset.",
+                f"Leave {full_key} out to take that of the dataset, or choose another dataset.",
             )
     return settings, set()
 
