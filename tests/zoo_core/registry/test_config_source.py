@@ -2,6 +2,7 @@
 
 import sys
 import textwrap
+from dataclasses import replace
 from importlib import import_module, invalidate_caches
 
 import pytest
@@ -134,6 +135,23 @@ SUPPORTED = {
         class Net(Base):
             pass
         """,
+    "a Config of a base class of zoo": """
+        class Net(zoo.SupervisedTrainer):
+            class Config(zoo.SupervisedTrainer.Config):
+                depth: int = zoo.setting(1, "deep")
+            def loss(self, batch):
+                return 0
+        """,
+    "the Config of a base class of zoo": """
+        class Net(zoo.SupervisedTrainer):
+            def loss(self, batch):
+                return 0
+        """,
+    "a setting from the dataset": """
+        class Net(zoo.Model):
+            class Config:
+                classes: int = zoo.setting(10, "classes", from_dataset="num_classes")
+        """,
     "no settings": """
         class Net(zoo.Model):
             @dataclass(frozen=True, kw_only=True)
@@ -146,6 +164,8 @@ SUPPORTED = {
 @pytest.mark.parametrize("body", SUPPORTED.values(), ids=SUPPORTED.keys())
 def test_a_supported_config_is_read_without_importing_it(plugin, body):
     entry = plugin(body)
+    if "Trainer" in body:
+        entry = replace(entry, kind="trainer")
     config = config_class(entry)
     assert entry.target.partition(":")[0] not in sys.modules
     assert describe(config) == describe(entry.load().Config)
