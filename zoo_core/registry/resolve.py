@@ -101,7 +101,8 @@ def resolve(recipe: Recipe, catalog: Catalog, provided: Mapping[str, Any] | None
     for part, entry in _entries(recipe, catalog).items():
         name = recipe.component(part)
         config_type = config_class(entry) or entry.load().Config
-        settings, left_open = recipe.settings(part), set()
+        settings = recipe.settings(part)
+        left_open: set[str] = set()
         if linked := from_dataset(config_type):
             asks_dataset = True
             settings, left_open = with_dataset(recipe, part, config_type, linked, provided)
