@@ -255,7 +255,7 @@ class SupervisedTrainer(Trainer):
                     "tensor of shape () or a pair of them.",
                     "Return the mean over the batch, for example `correct.float().mean()`, or (total, number).",
                 )
-            measured[name] = _ratio(value, number) if len(terms) == 1 else (terms[0], terms[1])
+            measured[name] = _ratio(terms[0], number) if len(terms) == 1 else (terms[0], terms[1])
         return measured
 
 
