@@ -23,6 +23,7 @@ PAGE = ROOT / "docs" / "plugins" / "reference.md"
 SECTIONS = {
     "Registration": ["Registry"],
     "Interfaces": ["Model", "Dataset", "Trainer", "Engine"],
+    "Shorter forms": ["SupervisedTrainer", "InMemoryDataset"],
     "Trainings within an evaluation": ["captured_steps"],
     "Settings": ["setting", "OptimizerConfig"],
     "Controls of `zoo demo`": ["Control"],

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from zoo_core.data.image_io import read_image as read_image
     from zoo_core.data.image_io import read_mask as read_mask
     from zoo_core.data.image_output import palette as palette
+    from zoo_core.data.in_memory_dataset import InMemoryDataset as InMemoryDataset
     from zoo_core.dataset import Batch as Batch
     from zoo_core.dataset import Dataset as Dataset
     from zoo_core.dataset import Examples as Examples
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from zoo_core.trainer import Engine as Engine
     from zoo_core.trainer import Metrics as Metrics
     from zoo_core.trainer import Trainer as Trainer
+    from zoo_core.training.supervised import SupervisedTrainer as SupervisedTrainer
     from zoo_core.weights.matching import IncompatibleKeys as IncompatibleKeys
 
 _HOME = {
@@ -73,6 +75,7 @@ _HOME = {
     "GeneratedExamples": "dataset",
     "ImageFacts": "data.image_checks",
     "InMemory": "dataset",
+    "InMemoryDataset": "data.in_memory_dataset",
     "IncompatibleKeys": "weights.matching",
     "Info": "registry.info_types",
     "MaskFacts": "data.image_checks",
@@ -84,6 +87,7 @@ _HOME = {
     "Registry": "registry.registry",
     "Run": "runs.run",
     "RunFailed": "errors",
+    "SupervisedTrainer": "training.supervised",
     "Trainer": "trainer",
     "Uint8Images": "dataset",
     "UnknownName": "errors",
@@ -123,6 +127,7 @@ __all__ = [
     "GeneratedExamples",
     "ImageFacts",
     "InMemory",
+    "InMemoryDataset",
     "IncompatibleKeys",
     "Info",
     "MaskFacts",
@@ -134,6 +139,7 @@ __all__ = [
     "Registry",
     "Run",
     "RunFailed",
+    "SupervisedTrainer",
     "Trainer",
     "Uint8Images",
     "UnknownName",

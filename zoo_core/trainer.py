@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from zoo_core.config.config_class import NoSettings, prepare_config_class
 from zoo_core.config.optimizer import OptimizerConfig
-from zoo_core.config.settings import check_config_class
 from zoo_core.dataset import Batch, Examples
 
 Metrics = Mapping[str, Tensor]
@@ -222,8 +222,8 @@ class Trainer(ABC):
     """Base class of trainers: how a model is trained on batches, without the training loop.
 
     A subclass creates optimizers in `setup` and performs one optimization step in `step`. The framework moves data to
-    the device, seeds, logs, evaluates, saves and resumes. A subclass defines a frozen, keyword-only dataclass
-    ``Config`` whose fields are made with `setting`.
+    the device, seeds, logs, evaluates, saves and resumes. A subclass defines a class ``Config`` whose fields are made
+    with `setting`, as for a `Model`.
 
     Parameters
     ----------
@@ -269,7 +269,6 @@ class Trainer(ABC):
     Examples
     --------
     >>> class AutoencoderTrainer(zoo.Trainer):
-    ...     @dataclass(frozen=True, kw_only=True)
     ...     class Config:
     ...         learning_rate: float = zoo.setting(1e-3, "learning rate of Adam", gt=0)
     ...
@@ -288,7 +287,7 @@ class Trainer(ABC):
     ...         return {"loss": loss.detach()}
     """
 
-    Config: ClassVar[type[Any]]
+    Config: ClassVar[type[Any]] = NoSettings
     config: Any
     protocol: ClassVar[str] = ""
     supports_grad_accumulation: ClassVar[bool] = False
@@ -296,7 +295,7 @@ class Trainer(ABC):
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        check_config_class(cls)
+        prepare_config_class(cls)
 
     def __init__(self, config: Any) -> None:
         self.config = config

@@ -56,6 +56,7 @@ COVERED_ELSEWHERE = {
     "zoo_core/engine/rank": ("zoo_core/engine/test_several_processes", "trains in several processes"),
     "zoo_core/fingerprint/example_errors": ("zoo_core/data/test_workers", "raises errors in workers"),
     "zoo_core/loggers/optional": ("zoo_core/registry/test_core_loggers", "creates loggers"),
+    "zoo_core/registry/dataset_settings": ("zoo_core/training/test_opened", "asks and contradicts datasets"),
     "zoo_core/registry/isolation": ("system/test_broken_plugins", "loads plugins that print and hang"),
     "zoo_core/registry/resolve": ("zoo_core/training/test_runner", "trains resolved recipes"),
     "zoo_core/registry/selection": ("zoo_core/cli/test_managing_plugins", "enables and disables plugins"),

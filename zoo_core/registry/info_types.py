@@ -13,6 +13,7 @@ class ComponentSetting(TypedDict):
     default: Any
     help: str
     required: bool
+    from_dataset: str
 
 
 RecipeSetting = TypedDict(
@@ -25,6 +26,7 @@ RecipeSetting = TypedDict(
         "default": NotRequired[Any],
         "help": NotRequired[str],
         "required": NotRequired[bool],
+        "from_dataset": NotRequired[str],
     },
 )
 """A setting of a recipe. The meaning is left out for the names of components and for unknown settings."""

@@ -94,7 +94,7 @@ class Entry:
         if not is_dataclass(getattr(loaded, "Config", None)):
             raise BrokenPlugin(
                 f"{self.kind} '{self.full_name}': '{self.target}' has no Config.",
-                "Add `@dataclass(frozen=True, kw_only=True) class Config:` to the class; it may be empty.",
+                "Define it in the class, as `class Config:`, and do not replace it later.",
             )
         return variant(loaded, self.settings, self.member, f"{self.kind} '{self.full_name}'")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.freeze import Frozen
 from zoo_core.training.init_from import StartWeights, load_start_weights, unchanged_by_setup
 from zoo_core.training.loop import Loop
+from zoo_core.training.opened import OpenedRecipe, caught_warnings, open_dataset
 from zoo_core.training.splits import Splits
 
 
@@ -74,7 +74,7 @@ class Assembly:
 
 
 def assemble(
-    resolved: ResolvedRecipe,
+    opened: OpenedRecipe,
     engine: AccelerateEngine,
     folder: RunFolder,
     callbacks: CallbackList,
@@ -85,8 +85,9 @@ def assemble(
 
     A run that is restored from a checkpoint does not load the weights of ``run.init_from``: ``starts`` is False.
     """
+    resolved = opened.resolved
     loaded = resolved.load()
-    data = build_data(resolved, loaded["dataset"])
+    data = build_data(opened)
     if trained is None:
         data.warnings.extend(_missing_examples(data, resolved))
     components = build_components(resolved, loaded, data, engine, trained, starts)
@@ -101,7 +102,7 @@ def assemble_detached(
     """As :func:`assemble`, outside a run: without the hooks of plugins, and with nothing written into ``folder``."""
     engine = AccelerateEngine(resolved.settings)
     own = CallbackList(pluggy.PluginManager("zoo"), callbacks if engine.is_rank_zero else ())
-    return assemble(resolved, engine, RunFolder(folder), own, trained)
+    return assemble(open_dataset(resolved), engine, RunFolder(folder), own, trained)
 
 
 def try_out(resolved: ResolvedRecipe, folder: Path | None = None, callbacks: Iterable[object] = ()) -> Loop:
@@ -114,18 +115,17 @@ def try_out(resolved: ResolvedRecipe, folder: Path | None = None, callbacks: Ite
     return assemble_detached(resolved, folder or Path(), callbacks).loop
 
 
-def build_data(resolved: ResolvedRecipe, loaded: Loaded) -> RunData:
+def build_data(opened: OpenedRecipe) -> RunData:
     """The splits of the recipe's dataset, with the warnings that it raised."""
+    resolved, dataset = opened.resolved, opened.dataset
     seed_step(resolved.settings.seed, 0, 0, "data")  # the same in every process, for a random split for example
-    dataset: Dataset = loaded.build()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
+    with caught_warnings() as messages:
         splits = {"train": dataset.train(), "test": dataset.test(), "validation": dataset.validation()}
         for method, examples in splits.items():
             _check_examples(examples, f"{_dataset_of(resolved)}: its {method}()")
         fingerprint = fingerprint_of(dataset)
-    messages = dict.fromkeys(str(one.message) for one in caught if one.category is UserWarning)
-    return RunData(splits["train"], splits["validation"], splits["test"], fingerprint, list(messages))
+    messages = list(dict.fromkeys([*opened.warnings, *messages]))
+    return RunData(splits["train"], splits["validation"], splits["test"], fingerprint, messages)
 
 
 def fingerprint_of(dataset: Dataset) -> str:

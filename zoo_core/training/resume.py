@@ -157,7 +157,7 @@ def restore(
     others = [f"{place} also holds {names}, which zoo does not use."] if names else []
     if newest is None:
         return [f"{place} holds no checkpoint yet, so the run starts again at step 0.", *others]
-    before = resolve(newest.recipe, resolved.catalog).recipe
+    before = resolve(newest.recipe, resolved.catalog, resolved.provided).recipe
     unrequested = {key: pair for key, pair in changes(before, resolved.recipe).items() if key not in changed}
     changed |= unrequested
     unrequested |= _renamed(before, resolved.recipe)

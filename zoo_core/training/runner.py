@@ -33,6 +33,7 @@ from zoo_core.training.error_attribution import attribute_error, attributing_err
 from zoo_core.training.init_from import INIT_FROM
 from zoo_core.training.loop import Loop
 from zoo_core.training.monitored_metric import check_monitored_metric
+from zoo_core.training.opened import OpenedRecipe, open_dataset
 from zoo_core.training.resume import find_newest, recipe_of, repair_config, repair_environment, restore, start_of
 from zoo_core.training.signals import stops_after, stops_on_signal
 from zoo_core.weights import format as weights_format
@@ -66,12 +67,15 @@ def run_recipe(
         engine = AccelerateEngine(resolved.settings)
         place = RunFolder(folder or new_path(RUNS, resolved.recipe.name))
         _agree_on_resuming(engine, place, resume)
+        with attributing_errors(classes, ", before the first step"):
+            opened = open_dataset(resolved)
+        resolved = opened.resolved
         changed = _changes(resolved, place) if resume else {}
         allowed = {"data": allow_changed_data, "code": allow_changed_code}
         with ExitStack() as lock:
             with nullcontext() if resume else _created(place, engine):
                 lock.enter_context(_locked(place, engine))
-                assembly, notes = _begin(resolved, engine, place, callbacks, classes, changed, resume, allowed)
+                assembly, notes = _begin(opened, engine, place, callbacks, classes, changed, resume, allowed)
             for note in notes:
                 warnings.warn(note, stacklevel=2)
             with stops_after(assembly.loop.run, seconds):
@@ -120,7 +124,7 @@ def _agree_on_resuming(engine: AccelerateEngine, place: RunFolder, resume: bool)
 
 def _changes(resolved: ResolvedRecipe, place: RunFolder) -> dict[str, tuple[str, str]]:
     """What differs from the settings that the run has had until now."""
-    before = resolve(recipe_of(place), resolved.catalog)
+    before = resolve(recipe_of(place), resolved.catalog, resolved.provided)
     return changes(before.recipe, resolved.recipe)
 
 
@@ -140,7 +144,7 @@ def _locked(place: RunFolder, engine: AccelerateEngine) -> AbstractContextManage
 
 
 def _begin(
-    resolved: ResolvedRecipe,
+    opened: OpenedRecipe,
     engine: AccelerateEngine,
     place: RunFolder,
     callbacks: Iterable[object],
@@ -153,11 +157,12 @@ def _begin(
 
     A new run that cannot begin leaves no folder behind.
     """
+    resolved = opened.resolved
     plugins = resolved.catalog.plugins.manager if engine.is_rank_zero else pluggy.PluginManager("zoo")
     try:
         hooks = CallbackList(plugins, callbacks if engine.is_rank_zero else ())
         with attributing_errors(classes, ", before the first step"):
-            assembly = assemble(resolved, engine, place, hooks, starts=not (resume and steps_in(place.checkpoints)))
+            assembly = assemble(opened, engine, place, hooks, starts=not (resume and steps_in(place.checkpoints)))
         notes = list(assembly.data.warnings)
         about = _about(resolved, engine, assembly)
         if resume:
