@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo_core.config.naming import unused_name
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.errors import ZooError
-from zoo_core.naming import unused_name
 from zoo_core.weights.matching import DTYPES
 
 Packed = tuple[dict[str, Tensor], Any]

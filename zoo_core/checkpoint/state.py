@@ -272,7 +272,8 @@ def _match_memory_format(optimizer: torch.optim.Optimizer) -> None:
     their parameter, such as one that is in channels-last format on this device only, would be assigned to the wrong
     elements.
     """
-    for parameter, state in optimizer.state.items():
+    held: Mapping[Any, Any] = optimizer.state
+    for parameter, state in held.items():
         if not isinstance(parameter, Tensor):  # a counter, which some optimizers keep beside the state of parameters
             continue
         for name, value in state.items():

@@ -12,7 +12,7 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.table import show
-from zoo_core.naming import file_name
+from zoo_core.config.naming import file_name
 
 if TYPE_CHECKING:
     from zoo_core.tools.export.export import Exported

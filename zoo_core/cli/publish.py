@@ -9,7 +9,7 @@ import click
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import registry_option
 from zoo_core.config.arguments import parse_arguments
-from zoo_core.naming import file_name
+from zoo_core.config.naming import file_name
 
 
 @click.command()

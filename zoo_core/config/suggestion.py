@@ -35,7 +35,7 @@ def suggestion(full_key: str, value: Any, hint: Any) -> str | None:
         return f"Write `{full_key}={int(value)}`."
     if float in kinds and isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value):
         return f"Write `{full_key}={float(value)}`."
-    if list in map(get_origin, kinds) and isinstance(value, (str, int, float)):
+    if any(get_origin(kind) is list for kind in kinds) and isinstance(value, (str, int, float)):
         return f"Write `{full_key}=[{value}]`, in brackets."
     if str in kinds and not isinstance(value, (Mapping, list)):
         return f"""For text, write `'{full_key}="…"'` with both pairs of quotes; a file needs one pair."""

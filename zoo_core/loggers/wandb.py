@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from zoo_core.errors import raised
@@ -75,7 +75,7 @@ class WeightsAndBiases:
         self._run.finish(exit_code=1)
 
 
-def _start(run: Run, mode: str, identity: str) -> Any:
+def _start(run: Run, mode: Literal["online", "offline"], identity: str) -> Any:
     import wandb
 
     _let_the_second_pass(run.path, identity)

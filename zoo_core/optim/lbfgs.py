@@ -13,7 +13,7 @@ from zoo_core.errors import BadSetting
 class LBFGS(torch.optim.LBFGS):
     """``torch.optim.LBFGS``, with an error that says what a trainer has to do."""
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Perform a step.
 
         Raises:
@@ -24,7 +24,7 @@ class LBFGS(torch.optim.LBFGS):
                 "trainer.optimizer is 'lbfgs', which needs a closure, but the trainer calls optimizer.step() without.",
                 "Choose another one, or write `self.optimizer.step(closure)` in the trainer; it fits every optimizer.",
             )
-        return super().step(closure)
+        return super().step(closure)  # type: ignore[no-untyped-call]
 
 
 LBFGS.__doc__ = torch.optim.LBFGS.__doc__  # `zoo info lbfgs` shows what it says of the options

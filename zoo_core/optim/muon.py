@@ -63,7 +63,7 @@ class MuonWithAdamW(Optimizer):
         groups = [{**group, "muon": kind} for kind, part in self._parts.items() for group in part.param_groups]
         super().__init__(groups, {})
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Perform a step of both."""
         loss = None
         if closure is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, is_dataclass
 from importlib import import_module
@@ -86,10 +86,10 @@ class Entry:
                 f"{self.kind} '{self.full_name}': '{self.target}' is {loaded!r}, but should be a zoo.{base.__name__}.",
                 f"Ask the author of the plugin '{self.plugin}' to register a subclass of it.",
             )
-        if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
+        if abstract := sorted(getattr(loaded, "__abstractmethods__", ())):
             raise BrokenPlugin(
-                f"{self.kind} '{self.full_name}': '{self.target}' does not define {' and '.join(missing)}.",
-                f"Define {'it' if len(missing) == 1 else 'them'}: every {self.kind} needs it.",
+                f"{self.kind} '{self.full_name}': '{self.target}' does not define {' and '.join(abstract)}.",
+                f"Define {'it' if len(abstract) == 1 else 'them'}: every {self.kind} needs it.",
             )
         if not is_dataclass(getattr(loaded, "Config", None)):
             raise BrokenPlugin(
@@ -455,7 +455,7 @@ class Registry:
             raise RuntimeError("names can only be registered inside the hook zoo_register")
         return self._owner
 
-    def why_unknown(self, name: str, kinds: Iterable[Kind] = KINDS) -> UnknownName | None:
+    def why_unknown(self, name: str, kinds: Sequence[Kind] = KINDS) -> UnknownName | None:
         """Return the error for a name that is that of a family, or that was refused.
 
         Parameters

@@ -32,7 +32,8 @@ def with_defaults(config_class: type[Any], settings: Mapping[str, Any], owner: s
     Raises:
         BrokenPlugin: if a setting does not exist or has another type.
     """
-    return _with_defaults(config_class, json.dumps(dict(settings)), owner) if settings else config_class
+    key: Any = config_class
+    return _with_defaults(key, json.dumps(dict(settings)), owner) if settings else config_class
 
 
 def variant(component: type[Any], settings: Mapping[str, Any], member: str, owner: str) -> type[Any]:
@@ -43,7 +44,8 @@ def variant(component: type[Any], settings: Mapping[str, Any], member: str, owne
     """
     if not settings and not member:
         return component
-    return _variant(component, json.dumps(dict(settings)), member, owner)
+    key: Any = component
+    return _variant(key, json.dumps(dict(settings)), member, owner)
 
 
 @cache
@@ -67,7 +69,8 @@ def _with_defaults(config_class: type[Any], settings: str, owner: str) -> type[A
     made = dataclasses.make_dataclass(config_class.__name__, changed, bases=(config_class,), frozen=True, kw_only=True)
     made.__module__, made.__qualname__ = config_class.__module__, config_class.__qualname__
     origin = (config_class, settings, owner)
-    made.__reduce__ = lambda config: (_restore_config, (origin, vars(config)))  # type: ignore[method-assign]
+    restoring: Any = made
+    restoring.__reduce__ = lambda config: (_restore_config, (origin, vars(config)))
     return made
 
 
@@ -84,12 +87,14 @@ def _variant(component: type[Any], settings: str, member: str, owner: str) -> ty
     if changed := json.loads(settings):
         body["Config"] = with_defaults(component.Config, changed, owner)
     name = f"{component.__name__}[{member}]" if member else component.__name__
-    return type(component)(name, (component,), body)
+    metaclass: Any = type(component)
+    made: type[Any] = metaclass(name, (component,), body)
+    return made
 
 
 def _restore(*origin: Any) -> Any:
     """An instance without a state, for ``copy`` and for worker processes, which do not find the class by its name."""
-    made = _variant(*origin)
+    made: Any = _variant(*origin)
     return made.__new__(made)
 
 

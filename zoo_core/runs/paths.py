@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from zoo_core.config.naming import unused_name
 from zoo_core.errors import BadSetting
-from zoo_core.naming import unused_name
 from zoo_core.runs.folder import RunFolder
 
 RUNS = Path("runs")

@@ -204,7 +204,7 @@ def _of_plugin(name: str, here: Catalog) -> list[tuple[Kind, str]]:
     ]
     for family in here.registry.families:
         if family.template.plugin == name:
-            subjects += [(entry.kind, entry.full_name) for entry in _representatives(family, here)]
+            subjects += [("model", entry.full_name) for entry in _representatives(family, here)]
     return [*subjects, *(("recipe", f"{name}/{recipe}") for owner, recipe in here.recipes.names() if owner == name)]
 
 

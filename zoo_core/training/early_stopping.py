@@ -18,8 +18,7 @@ class EarlyStopping:
         self._run, self._checkpoints = run, checkpoints
         self._monitor = Monitor(run.settings.monitor)
 
-    @property
-    def _is_out(self) -> bool:
+    def _counted_out(self) -> bool:
         limit = self._run.settings.patience
         return bool(limit and self._monitor.name) and self._checkpoints.patience.evaluations >= limit
 
@@ -29,18 +28,18 @@ class EarlyStopping:
         What follows the end of the patience is not counted.
         """
         run = self._run
-        if not self._monitor.name or self._is_out:
+        if not self._monitor.name or self._counted_out():
             return
         value = run.validation_metrics[self._monitor.name]
         self._checkpoints.patience.update(value, self._monitor, run.settings.min_delta, run.step)
         # The processes may differ in the last digits of a metric, so the first one decides.
-        if self._is_out and run.step < run.total_steps and self._checkpoints.engine.is_rank_zero:
+        if self._counted_out() and run.step < run.total_steps and self._checkpoints.engine.is_rank_zero:
             run.finish(self._reason)
 
     def restore(self) -> None:
         """Finish a resumed run at the step at which it would have been finished."""
         run = self._run
-        if self._is_out:
+        if self._counted_out():
             run.finish(self._reason)
             run.total_steps = min(run.total_steps, max(self._checkpoints.patience.step + 1, run.step))
 

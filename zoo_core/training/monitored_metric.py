@@ -39,11 +39,12 @@ def check_monitored_metric(evaluator: Evaluator) -> None:
     if evaluator.engine.fsdp or any(map(is_lazy, run.model.parameters())):  # a forward pass changes the parameters
         return
     splits = replace(evaluator.splits, distributed=False, copies=None, workers=0)
-    names: Collection[str] | None = ()
+    names: Collection[str] = ()
     for some in (_Few(replace(splits, batch_size=_FEW * splits.world)), splits):
-        names = _names(evaluator, some)
-        if names is None or monitor.name in names:
+        found = _names(evaluator, some)
+        if found is None or monitor.name in found:
             return
+        names = found
     monitor.refuse_unknown(names)
 
 
@@ -65,10 +66,11 @@ def _names(evaluator: Evaluator, splits: _Few | Splits) -> Collection[str] | Non
     run, engine, holders = evaluator.run, evaluator.engine, evaluator.holders()
     batches = (OnDevice(of, engine.to_device) for of in (splits.validation_batches, splits.train_batches))
     with ExitStack() as stack:
-        for context in (evaluator.leaves_state("evaluate"), objects_kept([run.trainer, run.model])):
-            stack.enter_context(context)
-        for context in (undisturbed(holders), engine.evaluating(holders), warnings.catch_warnings()):
-            stack.enter_context(context)
+        stack.enter_context(evaluator.leaves_state("evaluate"))
+        stack.enter_context(objects_kept([run.trainer, run.model]))
+        stack.enter_context(undisturbed(holders))
+        stack.enter_context(engine.evaluating(holders))
+        stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # of what two examples have no value for
         seed_step(run.settings.seed, run.step, engine.rank, "evaluate")
         try:

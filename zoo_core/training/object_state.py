@@ -44,7 +44,8 @@ def _keep(one: Any) -> Callable[[], None] | None:
             return None
         return partial(_restore_tensor, one, one._version, one.detach().clone())
     if isinstance(one, torch.Generator):
-        return partial(one.set_state, one.get_state())
+        state = one.get_state()
+        return lambda: _set_state(one, state)
     if isinstance(one, dict):
         return partial(_restore_mapping, one, dict(one))
     if isinstance(one, (list, deque)):
@@ -53,6 +54,10 @@ def _keep(one: Any) -> Callable[[], None] | None:
         return partial(_restore_set, one, set(one))
     attributes = _attributes(one)
     return partial(_restore_attributes, one, attributes) if attributes else None
+
+
+def _set_state(generator: torch.Generator, state: Tensor) -> None:
+    generator.set_state(state)
 
 
 def _attributes(one: object) -> dict[str, Any]:

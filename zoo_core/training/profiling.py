@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.autograd import DeviceType
+from torch._C._autograd import DeviceType
 
 from zoo_core.config.step_range import StepRange
 from zoo_core.errors import BadSetting

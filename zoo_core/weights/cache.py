@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_core.config.naming import are_same, file_name
 from zoo_core.config.paths import weights_folder
 from zoo_core.errors import BadFile, one_line
 from zoo_core.files import move_synced
-from zoo_core.naming import are_same, file_name
 from zoo_core.registry.weights_index import Entry
 from zoo_core.weights.hashing import check
 from zoo_core.weights.header import Header, read_header

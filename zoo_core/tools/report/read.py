@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zoo_core.config.naming import are_same
 from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.errors import BadFile, ZooError
-from zoo_core.naming import are_same
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.sessions import Session, State, read_sessions, state_of
