@@ -46,6 +46,7 @@ COVERED_ELSEWHERE = {
     "zoo_core/data/arrays": ("zoo_core/data/test_image_io", "reads arrays"),
     "zoo_core/data/forward_inputs": ("zoo_core/tools/export/test_export", "exports declared inputs"),
     "zoo_core/data/image_decoding": ("zoo_core/data/test_image_io", "reads files of every format"),
+    "zoo_core/engine/children": ("zoo_core/engine/test_shutdown", "ends compilers and others"),
     "zoo_core/engine/allocator": ("zoo_core/training/test_cost_of_a_step", "counts allocations of a step"),
     "zoo_core/engine/devices": ("zoo_core/engine/test_engine", "finds devices and precisions"),
     "zoo_core/engine/fsdp": ("zoo_core/engine/test_several_processes", "trains a sharded network"),

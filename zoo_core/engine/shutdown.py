@@ -18,16 +18,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from zoo_core.engine.children import kill_children
 from zoo_core.errors import BadSetting
 
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 STOP_SECONDS = "ZOO_STOP_SECONDS"  # environment variable: seconds from the first signal to the end of the process
 _DEFAULT_SECONDS = 5.0
-_TIME_TO_ASK = 0.3  # seconds in which compilers remove their files
 _TIME_TO_LEAVE = 0.8  # seconds in which children and temporary files are removed
 _REPEAT = 0.5  # seconds in which further signals are the same one: a launcher forwards what its process group received
 
@@ -104,7 +103,7 @@ class _Shutdown:
             for undo in reversed(self.unfinished):
                 undo()
             if not self.work.spares_children:
-                _kill_children()
+                kill_children()
             atexit._run_exitfuncs()  # temporary folders are deleted by them
         finally:
             os._exit(code)
@@ -277,31 +276,6 @@ def kill_all(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
-
-
-def _kill_children() -> None:
-    """Kill loader workers, compilers and other descendants.
-
-    Programs other than Python are first asked to end: a compiler then removes what it has written in part, which the
-    next run would take from the cache of torch.compile. The resource tracker of multiprocessing ends by itself, after
-    it has removed what the others leave in memory.
-    """
-    import psutil
-
-    asked = []
-    for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            words = child.cmdline()
-            if not words or "python" in Path(words[0]).name:
-                if "multiprocessing.resource_tracker" not in " ".join(words):
-                    child.kill()
-            else:
-                child.terminate()
-                asked.append(child)
-    _, left = psutil.wait_procs(asked, timeout=_TIME_TO_ASK)
-    for child in left:
-        with suppress(psutil.Error):
-            child.kill()
 
 
 def _park() -> NoReturn:

@@ -1,2 +1,1 @@
-"""What ``zoo tune`` finds out about a recipe by short trainings. Imports ``training`` and what is below it; only
-``cli`` imports it."""
+"""What ``zoo tune`` finds out about a recipe by short trainings. Only ``cli`` may import it."""
