@@ -22,7 +22,7 @@ import zoo_core as zoo
 
 pytestmark = pytest.mark.xdist_group("chromium")
 NAMES = ["clsgan-mnist", "unet-moving-mnist", "unet-digit-scenes", "digit-classifier-mnist"]
-SHORT = 20_000  # milliseconds
+SHORT = 60_000  # milliseconds
 
 
 @pytest.fixture(scope="module")

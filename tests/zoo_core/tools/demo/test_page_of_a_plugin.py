@@ -81,7 +81,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="module")
 def only_page(chromium: Any) -> Any:  # noqa: F811
     page = chromium.new_page(viewport={"width": 1300, "height": 900})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     return page
 
 
@@ -156,7 +156,7 @@ def test_an_error_of_the_model_is_shown_with_its_hint(page: Any) -> None:
 
 def test_the_page_fits_a_narrow_screen(address: tuple[str, Path], chromium: Any) -> None:  # noqa: F811
     page = chromium.new_page(viewport={"width": 360, "height": 740})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     page.goto(address[0])
     page.locator("img[alt='image']").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
