@@ -53,7 +53,9 @@ def test_a_class_outside_of_families_has_no_member() -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [("a", "b"), ["a", "b"], {"a": 1, "b": 2}, lambda: ["a", "b"], lambda: iter(("a", "b"))], ids=str
+    "names",
+    [("a", "b"), ["a", "b"], {"a": 1, "b": 2}, lambda: ["a", "b"], lambda: iter(("a", "b"))],
+    ids=["tuple", "list", "mapping", "function of a list", "function of an iterator"],
 )
 def test_names_may_be_any_iterable_or_a_function(names: Any) -> None:
     catalog = catalog_with(names)
