@@ -39,7 +39,7 @@ class Entry:
     paper: str
     license: str
     tags: tuple[str, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Other defaults of its settings than those of the class."""
     member: str = ""
     """Of a family: the name without the prefix."""

@@ -164,8 +164,10 @@ def test_they_are_listed_and_described_without_importing_what_they_need():
 
 def test_what_a_plugin_registers_as_a_logger_is_checked_like_a_model():
     here = catalog()
+    with here.registry.owned_by("loggers"):
+        here.registry.logger("Bad Name", "a.module:Class", summary="x")
+    assert [refused.name for refused in here.registry.refused] == ["Bad Name"]
     for name, about, message in [
-        ("Bad Name", {"summary": "x"}, "lower-case words"),
         ("other", {}, "without a summary"),
         ("lines", {"summary": "x"}, "registers the logger 'lines' twice"),
     ]:
