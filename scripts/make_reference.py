@@ -23,8 +23,9 @@ PAGE = ROOT / "docs" / "plugins" / "reference.md"
 SECTIONS = {
     "Registration": ["Registry"],
     "Interfaces": ["Model", "Dataset", "Trainer", "Engine"],
+    "Shorter forms": ["SupervisedTrainer", "InMemoryDataset"],
     "Trainings within an evaluation": ["captured_steps"],
-    "Settings": ["setting"],
+    "Settings": ["setting", "OptimizerConfig"],
     "Controls of `zoo demo`": ["Control"],
     "Examples and batches": ["Batch", "Examples", "InMemory", "Uint8Images", "GeneratedExamples", "data_root"],
     "Fingerprints": ["fingerprint_files", "fingerprint_tensors"],

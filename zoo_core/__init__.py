@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo_core.api import recipe as recipe
     from zoo_core.api import run as run
     from zoo_core.config.control import Control as Control
+    from zoo_core.config.optimizer import OptimizerConfig as OptimizerConfig
     from zoo_core.config.paths import data_root as data_root
     from zoo_core.config.recipe import Recipe as Recipe
     from zoo_core.config.settings import setting as setting
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from zoo_core.data.image_io import read_image as read_image
     from zoo_core.data.image_io import read_mask as read_mask
     from zoo_core.data.image_output import palette as palette
+    from zoo_core.data.in_memory_dataset import InMemoryDataset as InMemoryDataset
     from zoo_core.dataset import Batch as Batch
     from zoo_core.dataset import Dataset as Dataset
     from zoo_core.dataset import Examples as Examples
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from zoo_core.trainer import Engine as Engine
     from zoo_core.trainer import Metrics as Metrics
     from zoo_core.trainer import Trainer as Trainer
+    from zoo_core.training.supervised import SupervisedTrainer as SupervisedTrainer
     from zoo_core.weights.matching import IncompatibleKeys as IncompatibleKeys
 
 _HOME = {
@@ -72,16 +75,19 @@ _HOME = {
     "GeneratedExamples": "dataset",
     "ImageFacts": "data.image_checks",
     "InMemory": "dataset",
+    "InMemoryDataset": "data.in_memory_dataset",
     "IncompatibleKeys": "weights.matching",
     "Info": "registry.info_types",
     "MaskFacts": "data.image_checks",
     "Metrics": "trainer",
     "Model": "model",
     "NameTaken": "errors",
+    "OptimizerConfig": "config.optimizer",
     "Recipe": "config.recipe",
     "Registry": "registry.registry",
     "Run": "runs.run",
     "RunFailed": "errors",
+    "SupervisedTrainer": "training.supervised",
     "Trainer": "trainer",
     "Uint8Images": "dataset",
     "UnknownName": "errors",
@@ -121,16 +127,19 @@ __all__ = [
     "GeneratedExamples",
     "ImageFacts",
     "InMemory",
+    "InMemoryDataset",
     "IncompatibleKeys",
     "Info",
     "MaskFacts",
     "Metrics",
     "Model",
     "NameTaken",
+    "OptimizerConfig",
     "Recipe",
     "Registry",
     "Run",
     "RunFailed",
+    "SupervisedTrainer",
     "Trainer",
     "Uint8Images",
     "UnknownName",

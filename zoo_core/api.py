@@ -35,8 +35,9 @@ def list(
 
     Parameters
     ----------
-    kind : {"recipes", "models", "trainers", "datasets", "weights", "plugins"}, default "recipes"
-        What to list.
+    kind : str, default "recipes"
+        What to list: ``"recipes"``, ``"models"``, ``"trainers"``, ``"datasets"``, ``"loggers"``, ``"optimizers"``,
+        ``"schedules"``, ``"weights"`` or ``"plugins"``.
     match : str, default "*"
         A pattern with ``*``, ``?`` and ``[]`` that the names must match.
     tag : str, optional
@@ -63,7 +64,7 @@ def list(
     if kind == "plugins":
         names = [plugin.name for plugin in here.plugins.infos]
     else:
-        names = [row["name"] for row in here.rows(kind, tag)]
+        names = [row["name"] for row in here.rows(kind, tag, members=True)]
     return [name for name in names if fnmatch.fnmatch(name, match)]
 
 
@@ -73,7 +74,7 @@ def info(name: str, *, registry: RegistryFiles = ()) -> Info:
     Parameters
     ----------
     name : str
-        A recipe, weights, a model, a trainer or a dataset.
+        A recipe, weights, a model, a trainer, a dataset or a logger.
     registry : iterable of str or os.PathLike, default ()
         Further registry files.
 
@@ -172,15 +173,16 @@ def run(
     0.53
     """
     limit_spin_wait()
-    from zoo_core.loggers import standard
+    from zoo_core.loggers import loggers_of
     from zoo_core.registry.resolve import resolve
     from zoo_core.training.runner import run_recipe
 
     here = _catalog(registry)
     chosen = name.with_overrides(overrides) if isinstance(name, Recipe) else here.recipe(name, *overrides)
+    resolved = resolve(chosen, here)
     return run_recipe(
-        resolve(chosen, here),
-        [*standard(), *callbacks],
+        resolved,
+        [*loggers_of(resolved), *callbacks],
         Path(folder) if folder else None,
         resume,
         allow_changed_data=allow_changed_data,
@@ -247,13 +249,13 @@ def build(
     >>> zoo.build("clsgan", {"latent_dim": 64})
     CLSGAN(latent_dim=64): 2,124,433 parameters on cpu, float32
     """
+    from zoo_core.config.recipe_files import PARTS
     from zoo_core.errors import UnknownName
-    from zoo_core.registry.registry import KINDS
     from zoo_core.registry.resolve import build as build_component
 
-    if kind not in KINDS:
+    if kind not in PARTS:
         raise UnknownName(
-            f"kind is {kind!r}, but should be one of {', '.join(KINDS)}.", "Write for example kind='dataset'."
+            f"kind is {kind!r}, but should be one of {', '.join(PARTS)}.", "Write for example kind='dataset'."
         )
     return build_component(kind, name, {} if settings is None else settings, _catalog(registry))
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo_core.config.settings import check_config_class
+from zoo_core.config.config_class import NoSettings, prepare_config_class
+from zoo_core.config.settings import from_dataset
 from zoo_core.errors import BadSetting
 from zoo_core.fingerprint.hashing import Digest, add_examples
 
@@ -76,8 +77,8 @@ class Examples(Protocol):
 class Dataset(ABC):
     """Base class of datasets: training, validation and test examples, created from settings alone.
 
-    A subclass defines a frozen, keyword-only dataclass ``Config`` whose fields are made with `setting`. The methods may
-    be called more than once, so keep what takes long to load.
+    A subclass defines a class ``Config`` whose fields are made with `setting`, as for a `Model`. The methods may be
+    called more than once, so keep what takes long to load.
 
     Parameters
     ----------
@@ -101,7 +102,6 @@ class Dataset(ABC):
     ...     return torch.rand(size, 1, 28, 28, generator=torch.Generator().manual_seed(seed))
     >>>
     >>> class Noise(zoo.Dataset):
-    ...     @dataclass(frozen=True, kw_only=True)
     ...     class Config:
     ...         size: int = zoo.setting(1000, "number of training examples", ge=1)
     ...
@@ -114,12 +114,17 @@ class Dataset(ABC):
     ...         return zoo.InMemory(image=noise(100, seed=1))
     """
 
-    Config: ClassVar[type[Any]]
+    Config: ClassVar[type[Any]] = NoSettings
     config: Any
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        check_config_class(cls)
+        prepare_config_class(cls)
+        for name in from_dataset(cls.Config):
+            raise TypeError(
+                f"{cls.__name__}.Config.{name} is a setting of a dataset, which cannot ask for from_dataset. "
+                "Leave from_dataset out."
+            )
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -157,6 +162,26 @@ class Dataset(ABC):
             The validation examples, in a fixed order, disjoint from the training examples.
         """
         return self.test()
+
+    def provides(self) -> Mapping[str, Any]:
+        """Return what only the data know, for the settings of models and trainers that ask for it.
+
+        A setting that is made with ``zoo.setting(…, from_dataset="num_classes")`` takes its value from here if the
+        recipe leaves it open. The run's ``config.yaml`` and its weights contain the value, so that loading them needs
+        no data. A recipe that sets another value is refused, except for more classes than there are.
+
+        Returns
+        -------
+        mapping of str to object
+            Numbers, texts, and lists of them by name; by default none. Usual names are ``"num_classes"``,
+            ``"class_names"``, ``"in_channels"`` and ``"vocabulary"``.
+
+        Examples
+        --------
+        >>> def provides(self):
+        ...     return {"num_classes": len(self.names), "class_names": self.names}
+        """
+        return {}
 
     def fingerprint(self) -> str:
         """Return a hash that changes with the data; it is recorded with each run.

@@ -110,10 +110,19 @@ class RunStopped(ZooError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most similar to ``name``, if one is similar enough."""
+    """The known name that is most similar to ``name``, if one is similar enough.
+
+    Of names with the same prefix, as in ``timm/resnet18``, the rest is compared.
+    """
     import difflib  # half a millisecond that only a mistake needs
 
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
+    listed = list(known)
+    prefix = name[: name.rfind("/") + 1]
+    rests = [one.removeprefix(prefix) for one in listed if one.startswith(prefix)]
+    if not rests:
+        prefix, rests = "", listed
+    matches = difflib.get_close_matches(name.removeprefix(prefix), rests, n=1, cutoff=0.6)
+    return f"{prefix}{matches[0]}" if matches else None
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str | None:

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from zoo_core.config.config_class import NoSettings, prepare_config_class
 from zoo_core.config.control import Control
-from zoo_core.config.settings import check_config_class, read
+from zoo_core.config.settings import read
 from zoo_core.errors import ZooError
 
 _REPR_WIDTH = 100
@@ -34,8 +35,9 @@ class _class_or_instance:  # a decorator
 class Model(nn.Module):
     """Base class of models: a network that can be built from its settings alone.
 
-    A subclass defines a frozen, keyword-only dataclass ``Config`` whose fields are made with `setting`, and passes the
-    config to ``super().__init__``. Weights files contain the settings, so that `load` can rebuild the network.
+    A subclass defines a class ``Config`` whose fields are made with `setting`, and passes the config to
+    ``super().__init__``. ``Config`` becomes a frozen, keyword-only dataclass; a model without settings needs none.
+    Weights files contain the settings, so that `load` can rebuild the network.
 
     Parameters
     ----------
@@ -48,6 +50,9 @@ class Model(nn.Module):
         The settings.
     outputs : mapping of str to str
         What `predict` returns, by name: ``{"image": "(N, 1, 28, 28) in [0, 1]"}``. A letter stands for any length.
+    member : str
+        In a family that `Registry.models` registers, the name without the prefix: ``"resnet18"`` of
+        ``timm/resnet18``. Otherwise empty.
 
     See Also
     --------
@@ -66,7 +71,6 @@ class Model(nn.Module):
     Examples
     --------
     >>> class Autoencoder(zoo.Model):
-    ...     @dataclass(frozen=True, kw_only=True)
     ...     class Config:
     ...         width: int = zoo.setting(64, "length of the code", ge=1)
     ...
@@ -79,13 +83,14 @@ class Model(nn.Module):
     Autoencoder(width=32): 25,120 parameters on cpu, float32
     """
 
-    Config: ClassVar[type[Any]]
+    Config: ClassVar[type[Any]] = NoSettings
     config: Any
     outputs: ClassVar[Mapping[str, str]] = {}
+    member: ClassVar[str] = ""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        check_config_class(cls)
+        prepare_config_class(cls)
 
     def __init__(self, config: Any) -> None:
         super().__init__()

@@ -8,8 +8,11 @@ from typing import Any, ClassVar, Protocol, TypeVar, TypeVarTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from zoo_core.config.settings import check_config_class
+from zoo_core.config.config_class import NoSettings, prepare_config_class
+from zoo_core.config.optimizer import OptimizerConfig
 from zoo_core.dataset import Batch, Examples
 
 Metrics = Mapping[str, Tensor]
@@ -69,6 +72,32 @@ class Engine(Protocol):
         -------
         tuple of (torch.nn.Module, *torch.optim.Optimizer)
             The module and the optimizers to use from now on, in the order given.
+        """
+
+    def optimizer(self, module: M, config: OptimizerConfig) -> tuple[M, Optimizer, LRScheduler]:
+        """Make the optimizer and the schedule that settings name, and prepare them and the module, as `prepare` does.
+
+        A trainer of several networks calls it once for each of them, with a `OptimizerConfig` of its own if need be.
+        Advance the schedule in `Trainer.after_step`.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The module to train.
+        config : OptimizerConfig
+            The settings: those of the trainer, if its ``Config`` derives from `OptimizerConfig`.
+
+        Returns
+        -------
+        tuple of (torch.nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
+            The module and the optimizer to use from now on, and the schedule.
+
+        Raises
+        ------
+        UnknownName
+            If no optimizer or schedule has the name.
+        BadSetting
+            If one does not have an option, or a pattern matches no parameter.
         """
 
     def backward(self, loss: Tensor, inputs: Iterable[nn.Parameter] | None = None) -> None:
@@ -193,8 +222,8 @@ class Trainer(ABC):
     """Base class of trainers: how a model is trained on batches, without the training loop.
 
     A subclass creates optimizers in `setup` and performs one optimization step in `step`. The framework moves data to
-    the device, seeds, logs, evaluates, saves and resumes. A subclass defines a frozen, keyword-only dataclass
-    ``Config`` whose fields are made with `setting`.
+    the device, seeds, logs, evaluates, saves and resumes. A subclass defines a class ``Config`` whose fields are made
+    with `setting`, as for a `Model`.
 
     Parameters
     ----------
@@ -223,8 +252,8 @@ class Trainer(ABC):
     Notes
     -----
     The attributes of a trainer are its state. Checkpoints contain modules, optimizers, schedules (anything with
-    ``state_dict`` and ``load_state_dict``), tensors, numbers, strings, and lists, tuples and mappings of the last
-    three. For modules they also contain which parameters require no gradient and which modules are in eval mode.
+    ``state_dict`` and ``load_state_dict``), tensors, numbers, strings, and lists, tuples and dicts of all of them.
+    For modules they also contain which parameters require no gradient and which modules are in eval mode.
 
     - Create objects with a ``state_dict`` in `setup`; numbers and tensors may be added later.
     - ``config``, ``engine`` and attributes with a leading underscore are not part of the state; `setup` must be able
@@ -240,7 +269,6 @@ class Trainer(ABC):
     Examples
     --------
     >>> class AutoencoderTrainer(zoo.Trainer):
-    ...     @dataclass(frozen=True, kw_only=True)
     ...     class Config:
     ...         learning_rate: float = zoo.setting(1e-3, "learning rate of Adam", gt=0)
     ...
@@ -259,7 +287,7 @@ class Trainer(ABC):
     ...         return {"loss": loss.detach()}
     """
 
-    Config: ClassVar[type[Any]]
+    Config: ClassVar[type[Any]] = NoSettings
     config: Any
     protocol: ClassVar[str] = ""
     supports_grad_accumulation: ClassVar[bool] = False
@@ -267,7 +295,7 @@ class Trainer(ABC):
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        check_config_class(cls)
+        prepare_config_class(cls)
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -360,6 +388,20 @@ class Trainer(ABC):
             ``mse/3``, is a detail: it is recorded, but not printed.
         """
         return {}
+
+    def evaluation_metrics(self) -> Iterable[str] | None:
+        """Return the names of the metrics that `evaluate` returns, if they are known beforehand.
+
+        A ``run.monitor`` that is not one of them is refused before the first step. By default None: zoo then finds out
+        by evaluating two examples, and all examples if the metric is not among theirs. Override it if even that takes
+        long, for example because an evaluation trains a classifier.
+
+        Returns
+        -------
+        iterable of str or None
+            Names of all metrics with the settings of this trainer. None if they are not known.
+        """
+        return None
 
     def preview(self, batch: Batch) -> Tensor | None:
         """Return images or clips that show the state of the training.

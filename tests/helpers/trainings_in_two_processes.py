@@ -17,12 +17,18 @@ from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import resolve
 from zoo_core.training.assemble import try_out
 
+FREEZE = "run.freeze=[other]"
 FIND = "run.find_unused_parameters=true"
 KINDS = ["unused", "sometimes", "twice", "original", "not-prepared", "added", "unfrozen", "two-backward", "warmup"]
 TRAININGS = {
     **{kind: ("branches", f"trainer.kind={kind}") for kind in ["all", *KINDS]},
     **{f"found-{kind}": ("branches", f"trainer.kind={kind}", FIND) for kind in ("unused", "sometimes", "one-process")},
     "frozen": ("branches", "trainer.kind=unused", "model.freeze=true"),
+    "freeze": ("branches", FREEZE),
+    "freeze-unused": ("branches", "trainer.kind=unused", FREEZE),
+    "freeze-two-backward": ("branches", "trainer.kind=two-backward", FREEZE),
+    "freeze-in-parts": ("branches", "run.grad_accumulation_steps=2", FREEZE),
+    "freeze-fsdp": ("branches", "run.fsdp=true", FREEZE),
     "unused-in-parts": ("branches", "trainer.kind=unused", "run.grad_accumulation_steps=2"),
     "all-in-parts": ("branches", "run.grad_accumulation_steps=2"),
     "other-start": ("branches", "model.per_process=true"),

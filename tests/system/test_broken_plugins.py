@@ -43,7 +43,6 @@ BROKEN = {
         "OSError: disk",
     ),
     "quits": (registering("import sys; sys.exit('bye')"), "SystemExit: bye"),
-    "typed": (registering("registry.model(7, 'collections:Counter', summary='A counter')"), "a name that is a int"),
     "classy": (
         registering("import collections; registry.model('classy', collections.Counter, summary='A counter')"),
         "a target that is a type",
@@ -52,8 +51,6 @@ BROKEN = {
         registering("registry.model('s', 'collections:Counter', summary=None)"),
         "a summary that is a NoneType",
     ),
-    "spaced": (registering(MODEL.format("two words", "collections:Counter")), "called 'two words'"),
-    "climber": (registering(MODEL.format("../up", "collections:Counter")), "called '../up'"),
     "path": (registering(MODEL.format("path", "os.path")), "should have the form 'package.module:Class'"),
     "twice": (
         registering("[" + ", ".join([MODEL.format("twin", "collections:Counter")] * 2) + "]"),
@@ -74,6 +71,11 @@ HINTS = {
     "stubborn": "Allow more time: ZOO_PLUGIN_TIMEOUT=60",
 }
 LOADED = {
+    "typed": registering("registry.model(7, 'collections:Counter', summary='A counter')"),
+    "spaced": registering(MODEL.format("two words", "collections:Counter")),
+    "climber": registering(
+        MODEL.format("../up", "collections:Counter") + "; " + MODEL.format("up", "collections:Counter")
+    ),
     "good": registering(MODEL.format("good-counter", "collections:Counter")),
     "noisy": "import os, sys\nprint('noise')\nos.write(1, b'raw noise\\n')\n" + "\n",
     "unresolved": registering(MODEL.format("nowhere", "no_such_module:Thing")),
@@ -164,6 +166,14 @@ def test_zoos_own_names_are_all_there_and_each_broken_plugin_has_one_line(site):
         assert len(lines) == 1, name
         hint = HINTS.get(name, "Update it")
         assert lines[0].endswith(f". {hint}, or disable it: zoo plugins disable {name}")
+
+
+def test_a_name_that_cannot_be_used_is_left_out_alone(site):
+    done = zoo(site, "list", "models")
+    assert "up" in done.stdout.split()
+    for plugin, name in (("typed", "'7'"), ("spaced", "'two words'"), ("climber", "'../up'")):
+        (line,) = [line for line in done.stderr.splitlines() if f"the plugin '{plugin}' " in line]
+        assert line.startswith(f"warning: the plugin '{plugin}' registers models whose names are left out: {name}; ")
 
 
 def test_asking_for_what_a_broken_plugin_would_have_brought_says_so(site):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -25,7 +26,7 @@ def python(tmp_path_factory) -> Path:
     (packages,) = (folder / "venv" / "lib").glob("python*/site-packages")
     (packages / "zoo.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n{_editable_root()}")
     wheels = folder / "wheels"
-    examples = [EXAMPLES / "zoo_autoencoder", EXAMPLES / "zoo_vae"]
+    examples = [EXAMPLES / f"zoo_{name}" for name in ("autoencoder", "vae", "timm", "smp")]
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, *examples]
     subprocess.run(build, check=True)
     install = [interpreter, "-m", "pip", "install", "--quiet", "--no-deps", *wheels.glob("*.whl")]
@@ -58,9 +59,66 @@ def test_an_installed_vae_trains_on_idx_files(python: Path, tmp_path: Path) -> N
     assert (tmp_path / "new.png").is_file()
 
 
+def test_families_of_installed_plugins_are_listed_in_one_line_and_by_their_members(
+    python: Path, tmp_path: Path
+) -> None:
+    rows = {row["name"]: row for row in json.loads(_zoo(python, tmp_path, "list", "models", "--json"))}
+    assert re.fullmatch(r"1,\d\d\d models: Image classifiers of timm", rows["timm/"]["summary"])
+    assert rows["smp/"]["summary"].endswith("models: Architectures of segmentation-models-pytorch with its encoders")
+    assert "timm/resnet18" not in rows
+    listed = json.loads(_zoo(python, tmp_path, "list", "models", "timm/resnet18*", "--json"))
+    assert [row["name"] for row in listed] == ["timm/resnet18", "timm/resnet18d"]
+    assert sorted(path.name for path in (tmp_path / "home" / "cache" / "names").iterdir()) == [
+        "smp-smp.json",
+        "timm-timm.json",
+    ]
+    listing = "import sys; from zoo_core.registry.catalog import Catalog; Catalog().rows('models'); "
+    unwanted = "print({'torch', 'timm', 'segmentation_models_pytorch'} & set(sys.modules))"
+    done = subprocess.run([python, "-c", listing + unwanted], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        ("timm-mnist", ["model.name=timm/test_resnet", "model.num_classes=10"]),
+        (
+            "smp-digit-scenes",
+            [
+                "model.name=smp/unet-mobilenet_v2",
+                "model.in_channels=1",
+                "model.out_channels=11",
+                "dataset.test_scenes=4",
+                "dataset.validation_scenes=2",
+            ],
+        ),
+    ],
+)
+def test_a_member_of_an_installed_family_trains_and_is_loaded(
+    python: Path, tmp_path: Path, recipe: str, words: list[str]
+) -> None:
+    run = ["run.steps=12", "run.batch_size=4", "run.log_every=1", "run.device=cpu", "dataset.source=subset"]
+    _zoo(python, tmp_path, "run", recipe, *words, *run, "--folder", "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "evaluation" not in line]
+    assert min(losses[-3:]) < losses[0]
+    load = "import zoo_core as zoo; print(zoo.load('run').member)"
+    member = "test_resnet" if recipe == "timm-mnist" else "unet-mobilenet_v2"
+    assert _python(python, tmp_path, "-c", load).strip() == member
+
+
+def test_a_missing_library_of_an_installed_plugin_is_named_with_the_command_that_installs_it(
+    python: Path, tmp_path: Path
+) -> None:
+    hidden = "import sys; sys.modules['timm'] = None; import zoo_core as zoo; zoo.build('timm/resnet18')"
+    done = _start(python, tmp_path, "-c", hidden)
+    assert done.stderr.splitlines()[-1] == "  Install what the plugin 'timm' needs: pip install 'timm>=1'"
+
+
 @pytest.mark.long
-def test_the_tests_of_an_installed_plugin_pass(python: Path, tmp_path: Path) -> None:
-    tests = EXAMPLES / "zoo_vae" / "tests"
+@pytest.mark.parametrize("plugin", ["zoo_vae", "zoo_timm", "zoo_smp"])
+def test_the_tests_of_an_installed_plugin_pass(python: Path, tmp_path: Path, plugin: str) -> None:
+    tests = EXAMPLES / plugin / "tests"
     output = _python(
         python, tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tests), str(tests)
     )

@@ -89,3 +89,17 @@ def test_values_are_written_in_yaml(value, text):
 )
 def test_text_becomes_one_printable_line(text, line):
     assert one_line(text) == line
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "match"),
+    [
+        ("timm/resnte18", ["timm/resnet18", "resnet"], "timm/resnet18"),
+        ("timm/zzz", ["timm/long", "zzzz"], None),
+        ("tmm/resnet18", ["timm/resnet18"], "timm/resnet18"),
+        ("resnet18", ["timm/resnet18", "timm/vit"], "timm/resnet18"),
+        ("a/b", [], None),
+    ],
+)
+def test_of_names_with_a_prefix_the_rest_is_compared(name: str, known: list[str], match: str | None) -> None:
+    assert nearest(name, iter(known)) == match

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo_core.checkpoint.serialize import ObjectState
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.engine.fsdp import local
 from zoo_core.errors import in_yaml, one_line
@@ -56,9 +57,23 @@ class StateDigest:
         return ""
 
 
+def checksums_by_name(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    """A checksum of each tensor, or of its shard in this process; the same on every device."""
+    by_device: dict[torch.device, dict[str, Tensor]] = {}
+    for name, one in tensors.items():
+        tensor = local(one.detach())
+        by_device.setdefault(tensor.device, {})[name] = tensor
+    sums: dict[str, int] = {}
+    for named in by_device.values():
+        sums |= zip(named, _checksums([*named.values()]).tolist(), strict=True)
+    return sums
+
+
 def _leaves(value: Any, path: _Path) -> Iterator[tuple[_Path, Any]]:
     """The tensors in nested mappings, lists and tuples, and the other values as text, with their places."""
-    if isinstance(value, Tensor):
+    if isinstance(value, ObjectState):
+        yield from _leaves(value.state, path)
+    elif isinstance(value, Tensor):
         yield path, value
     elif isinstance(value, (Mapping, list, tuple)):
         yield path, f"{len(value)} values"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from zoo_core.config.naming import unused_name
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.errors import ZooError
-from zoo_core.naming import unused_name
 from zoo_core.weights.matching import DTYPES
 
 Packed = tuple[dict[str, Tensor], Any]
@@ -21,11 +22,19 @@ _ALIGNMENT = 64  # bytes; PyTorch's allocators align every storage to at least t
 _MAX_DEPTH = 100  # levels of nested lists, tuples and mappings
 
 
+@dataclass(frozen=True)
+class ObjectState:
+    """The state dict of an object, to distinguish it from a mapping."""
+
+    state: Any
+
+
 def pack(value: Any) -> Packed:
     """Split a nested value into named tensors and JSON that refers to them; equal views are stored once.
 
     Raises:
-        ZooError: if it contains a value other than tensors, numbers, strings, booleans, None, lists, tuples and dicts.
+        ZooError: if it contains a value other than tensors, numbers, strings, booleans, None, lists, tuples, dicts and
+            ObjectState.
     """
     tensors: dict[str, Tensor] = {}
     seen: dict[tuple[Any, ...], str] = {}
@@ -44,6 +53,8 @@ def pack(value: Any) -> Packed:
             return {"$float": str(part)}
         if isinstance(part, _PLAIN):
             return part
+        if isinstance(part, ObjectState):
+            return {"$object": plain(part.state, path)}
         if isinstance(part, dict):
             if all(isinstance(key, str) and not key.startswith("$") for key in part):
                 return {key: plain(element, f"{path}.{key}" if path else key) for key, element in part.items()}
@@ -79,6 +90,8 @@ def unpack(tensors: Mapping[str, Tensor], structure: Any, device: torch.device |
                 tensor = tensors[name].to(device) if "on" in part else tensors[name]
                 restored[name] = _laid_out(tensor, part["stride"], part["at"]) if "stride" in part else tensor
             return restored[name]
+        if "$object" in part:
+            return ObjectState(value_of(part["$object"]))
         if "$float" in part:
             return float(part["$float"])
         if "$tuple" in part:
@@ -90,6 +103,13 @@ def unpack(tensors: Mapping[str, Tensor], structure: Any, device: torch.device |
     return value_of(structure)
 
 
+def holds_objects(structure: Any) -> bool:
+    """Whether a packed structure contains the state of an object."""
+    if isinstance(structure, dict):
+        return "$object" in structure or any(map(holds_objects, structure.values()))
+    return isinstance(structure, list) and any(map(holds_objects, structure))
+
+
 def find_unserializable(value: Any, path: str, depth: int = 0) -> tuple[str, Any] | None:
     """The first part of ``value`` that :func:`pack` does not support, with its path as a Python expression, or None."""
     if isinstance(value, Tensor):
@@ -97,6 +117,8 @@ def find_unserializable(value: Any, path: str, depth: int = 0) -> tuple[str, Any
         return None if stored else (path, value)
     if isinstance(value, _PLAIN):
         return None
+    if isinstance(value, ObjectState):
+        return find_unserializable(value.state, f"{path}.state_dict()", depth + 1)
     if isinstance(value, dict):
         parts = [pair for key, one in value.items() for pair in ((f"a key of {path}", key), (f"{path}[{key!r}]", one))]
     elif isinstance(value, (list, tuple)):

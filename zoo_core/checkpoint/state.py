@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn, Protocol, runtime_checkable
+from functools import partial
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
+from zoo_core.checkpoint.objects import Stateful, map_objects, objects_in
 from zoo_core.checkpoint.serialize import (
+    ObjectState,
     Packed,
     describe_type,
     describe_unserializable,
     find_unserializable,
+    holds_objects,
     pack,
     same_layout,
     unpack,
@@ -22,21 +26,12 @@ from zoo_core.errors import BadFile, ZooError, one_line
 
 _NOT_STATE = ("config", "engine")
 _MODES = "model.modes"  # key of the modes of modules; the dot rules out an attribute of this name
-_OBJECT = "$object"  # marks the state dict of an object in JSON, to distinguish it from a mapping
-
-
-@runtime_checkable
-class Stateful(Protocol):
-    """PyTorch's protocol of modules, optimizers, schedulers and scalers."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any: ...
 
 
 class TrainerState:
     """The state of a model and its trainer, collected from the attributes of the trainer.
 
-    State are objects with ``state_dict``, tensors, and plain values (also in lists, tuples and mappings), and for
+    State are objects with ``state_dict``, tensors, and plain values (all also in lists, tuples and dicts), and for
     modules also which parameters are frozen and which submodules are in eval mode. Modules inside the model are stored
     with the model. Attributes with a leading underscore, ``config`` and ``engine`` are not state.
 
@@ -47,7 +42,7 @@ class TrainerState:
     def __init__(self, model: nn.Module, trainer: object, unwrap: Callable[[Any], Any] = lambda module: module) -> None:
         self.model, self.trainer, self.unwrap = model, trainer, unwrap
         self._created_in_setup: set[str] | None = None
-        self._created_in_setup = {name for name in self.names() if isinstance(self._object(name), Stateful)}
+        self._created_in_setup = {path for path, _ in self._objects()}
         self._groups = self._param_groups()
         self.check()
 
@@ -58,12 +53,11 @@ class TrainerState:
 
     def names(self) -> list[str]:
         """``model``, followed by the attributes of the trainer that are state."""
-        model_modules = {id(module) for module in self.model.modules()}
         names = ["model"]
         for name, value in vars(self.trainer).items():
             if name.startswith("_") or name in _NOT_STATE:
                 continue
-            if isinstance(value, nn.Module) and id(self.unwrap(value)) in model_modules:
+            if self._is_in_model(value):
                 continue
             self._check_attribute(name, value)
             names.append(name)
@@ -75,12 +69,11 @@ class TrainerState:
 
     def parameters(self) -> dict[tuple[str, ...], nn.Parameter]:
         """The parameters of the modules, by the name of the module and their name in it."""
-        modules = self._modules(dict.fromkeys(self.names()))
-        return {(name, inner): one for name, module in modules for inner, one in module.named_parameters()}
+        return {(path, inner): one for path, module in self._modules() for inner, one in module.named_parameters()}
 
     def capture(self) -> dict[str, Packed]:
         """The state by name, as tensors and JSON. The tensors are not copied."""
-        state = {name: self._packed(name) for name in self.names()}
+        state = {name: pack(self._state(name)) for name in self.names()}
         for name, count in self._param_groups().items():
             if count != self._groups.get(name, count):
                 raise ZooError(
@@ -88,7 +81,7 @@ class TrainerState:
                     f"{self._groups[name]} to {count} after setup(); a resumed run could not restore it.",
                     "Create all groups in setup(), with a learning rate of 0 for those that are not trained yet.",
                 )
-        return {**state, _MODES: pack({name: _module_modes(module) for name, module in self._modules(state)})}
+        return {**state, _MODES: pack({path: _module_modes(module) for path, module in self._modules()})}
 
     def restore(self, state: Mapping[str, Packed]) -> None:
         """Restore the state that :meth:`capture` returned.
@@ -97,7 +90,7 @@ class TrainerState:
             BadFile: if it does not fit this model and trainer.
         """
         names, stored = self.names(), {name: packed for name, packed in state.items() if name != _MODES}
-        created_later = {name for name in stored if name not in names and not _is_object(stored[name][1])}
+        created_later = {name for name in stored if name not in names and not holds_objects(stored[name][1])}
         if set(names) | created_later != set(stored):
             raise BadFile(
                 f"the checkpoint holds {', '.join(sorted(stored))}, "
@@ -106,10 +99,12 @@ class TrainerState:
             )
         device = next((one.device for one in self.model.parameters()), torch.device("cpu"))
         filled: set[int] = set()
-        for name, (tensors, structure) in stored.items():
-            inner = structure[_OBJECT] if _is_object(structure) else structure
+        for name, packed in stored.items():
             try:
-                self._restore_attribute(name, unpack(tensors, inner, device), filled)
+                value = unpack(*packed, device)
+                restored = self._restored(self._object(name), value, filled)
+                if not isinstance(value, ObjectState):
+                    setattr(self.trainer, name, restored)
             except (RuntimeError, ValueError, KeyError) as error:  # raised by load_state_dict
                 raise BadFile(
                     f"the checkpoint's {name} does not fit: {one_line(str(error), 400)}",
@@ -117,22 +112,55 @@ class TrainerState:
                 ) from error
         if _MODES in state:
             modes = unpack(*state[_MODES])
-            for name, module in self._modules(modes):
-                _restore_modes(module, modes[name])
+            for path, module in self._modules():
+                if path in modes:
+                    _restore_modes(module, modes[path])
 
-    def _restore_attribute(self, name: str, value: Any, filled: set[int]) -> None:
-        target = self._object(name)
-        if isinstance(target, nn.Module):
-            current = target.state_dict()
-            target.load_state_dict({key: sharded_like(current.get(key, new), new) for key, new in value.items()})
-        elif isinstance(target, Stateful) and isinstance(value, dict):
-            target.load_state_dict(value)
-            optimizer = getattr(target, "optimizer", target)  # unwraps Accelerate's optimizer
-            if isinstance(optimizer, torch.optim.Optimizer) and "param_groups" in value:  # not that of a schedule
-                _keep_types(optimizer, value)
-                _match_memory_format(optimizer)
-        else:
-            setattr(self.trainer, name, _restored(target, value, filled))
+    def _restored(self, target: Any, value: Any, filled: set[int]) -> Any:
+        """``value`` as the new value of ``target``; restored in place where types and shapes are equal.
+
+        Optimizers and other attributes may refer to the same tensors, lists and mappings. ``filled`` collects the ids
+        of tensors that were restored, because attributes that share one tensor after setup may have had two when they
+        were saved.
+        """
+        if isinstance(value, ObjectState):
+            if not isinstance(target, Stateful):
+                raise ValueError(f"it is the state of an object, but should be {describe_type(target)}.")
+            _load(self._unwrapped(target), value.state)
+            return target
+        if value is None and self._is_in_model(target):  # it has been restored with the model
+            return target
+        if isinstance(target, Tensor):
+            fits = isinstance(value, Tensor) and (value.shape, value.dtype) == (target.shape, target.dtype)
+            if not fits:
+                if target.requires_grad:
+                    needed = describe_type(target)
+                    raise ValueError(f"it is {describe_type(value)}, but should be {needed}, which requires gradients.")
+                return value
+            if id(target) in filled and not torch.equal(target.detach(), value.to(target.device)):
+                return value
+            filled.add(id(target))
+            with torch.no_grad():
+                if target.requires_grad or target.device != value.device or same_layout(target, value):
+                    target.copy_(value)
+                else:
+                    target.set_(value)  # a step has assigned a tensor of another layout
+            return target
+        if isinstance(target, dict) and isinstance(value, dict):
+            _refuse_left_out({key: one for key, one in target.items() if key not in value})
+            restored = {key: self._restored(target.get(key), one, filled) for key, one in value.items()}
+            target.clear()
+            target.update(restored)
+            return target
+        if any(isinstance(target, kind) and isinstance(value, kind) for kind in (list, tuple)):
+            _refuse_left_out({index: one for index, one in enumerate(target) if index >= len(value)})
+            targets = [*target[: len(value)], *[None] * (len(value) - len(target))]
+            items = [self._restored(one, new, filled) for one, new in zip(targets, value, strict=True)]
+            if isinstance(target, list):
+                target[:] = items
+                return target
+            return target._make(items) if hasattr(target, "_make") else tuple(items)
+        return value
 
     def _check_attribute(self, name: str, value: Any) -> None:
         holder = type(self.trainer).__name__
@@ -141,14 +169,14 @@ class TrainerState:
                 f"{holder} holds self.model, a {type(value).__name__} that is neither the run's model nor part of it.",
                 "Rename the attribute: checkpoints store the run's model under this name.",
             )
-        if isinstance(value, Stateful):
-            if self._created_in_setup is not None and name not in self._created_in_setup:
+        for path, one in objects_in(name, value):
+            if self._created_in_setup is not None and path not in self._created_in_setup and not self._is_in_model(one):
                 raise ZooError(
-                    f"{holder} created self.{name}, a {type(value).__name__}, after setup(); "
+                    f"{holder} created self.{path}, a {type(one).__name__}, after setup(); "
                     "a resumed run could not restore it.",
                     "Create it in setup().",
                 )
-        elif found := find_unserializable(value, f"self.{name}"):
+        if found := find_unserializable(map_objects(value, lambda one: None), f"self.{name}"):
             self._refuse(name, *found)
 
     def _refuse(self, name: str, where: str, value: Any) -> NoReturn:
@@ -165,72 +193,55 @@ class TrainerState:
 
     def _param_groups(self) -> dict[str, int]:
         """The number of parameter groups of each optimizer."""
-        groups = {name: getattr(self._object(name), "param_groups", None) for name in self.names()}
-        return {name: len(found) for name, found in groups.items() if isinstance(found, list)}
+        groups = {path: getattr(one, "param_groups", None) for path, one in self._objects()}
+        return {path: len(found) for path, found in groups.items() if isinstance(found, list)}
 
     def _object(self, name: str) -> Any:
         if name == "model":
             return self.model
-        value = getattr(self.trainer, name, None)
-        return self.unwrap(value) if isinstance(value, nn.Module) else value
+        return getattr(self.trainer, name, None)
+
+    def _objects(self) -> Iterator[tuple[str, Any]]:
+        """The objects that have a state, with their paths, such as ``model``, ``optimizer`` and ``schedules[0]``."""
+        for name in self.names():
+            for path, one in objects_in(name, self._object(name)):
+                if path == "model" or not self._is_in_model(one):
+                    yield path, self._unwrapped(one)
+
+    def _unwrapped(self, one: Any) -> Any:
+        return self.unwrap(one) if isinstance(one, nn.Module) else one
+
+    def _is_in_model(self, one: Any) -> bool:
+        if not isinstance(one, nn.Module):
+            return False
+        inner = self.unwrap(one)
+        return any(inner is module for module in self.model.modules())
 
     def _state(self, name: str) -> Any:
-        target = self._object(name)
-        if not isinstance(target, Stateful):
-            return target
-        state = target.state_dict()
-        if found := find_unserializable(state, f"self.{name}.state_dict()"):
+        state = map_objects(self._object(name), partial(self._object_state, name == "model"))
+        if found := find_unserializable(state, f"self.{name}"):
             self._refuse(name, *found)
         return state
 
-    def _packed(self, name: str) -> Packed:
-        tensors, structure = pack(self._state(name))
-        return tensors, {_OBJECT: structure} if isinstance(self._object(name), Stateful) else structure
+    def _object_state(self, is_model: bool, one: Any) -> ObjectState | None:
+        """The state of an object; None for a module that is stored with the model."""
+        return ObjectState(self._unwrapped(one).state_dict()) if is_model or not self._is_in_model(one) else None
 
-    def _modules(self, names: Mapping[str, Any]) -> Iterator[tuple[str, nn.Module]]:
-        for name in names:
-            module = self._object(name)
-            if isinstance(module, nn.Module):
-                yield name, module
+    def _modules(self) -> Iterator[tuple[str, nn.Module]]:
+        return ((path, one) for path, one in self._objects() if isinstance(one, nn.Module))
 
 
-def _restored(target: Any, value: Any, filled: set[int]) -> Any:
-    """``value`` as the new value of ``target``; restored in place where types and shapes are equal.
-
-    Optimizers and other attributes may refer to the same tensors, lists and mappings. ``filled`` collects the ids of
-    tensors that were restored, because attributes that share one tensor after setup may have had two when they were
-    saved.
-    """
-    if isinstance(target, Tensor):
-        fits = isinstance(value, Tensor) and (value.shape, value.dtype) == (target.shape, target.dtype)
-        if not fits:
-            if target.requires_grad:
-                raise ValueError(
-                    f"it is {describe_type(value)}, but should be {describe_type(target)}, which requires gradients."
-                )
-            return value
-        if id(target) in filled and not torch.equal(target.detach(), value.to(target.device)):
-            return value
-        filled.add(id(target))
-        with torch.no_grad():
-            if target.requires_grad or target.device != value.device or same_layout(target, value):
-                target.copy_(value)
-            else:
-                target.set_(value)  # a step has assigned a tensor of another layout
-        return target
-    if isinstance(target, dict) and isinstance(value, dict):
-        restored = {key: _restored(target.get(key), one, filled) for key, one in value.items()}
-        target.clear()
-        target.update(restored)
-        return target
-    if any(isinstance(target, kind) and isinstance(value, kind) for kind in (list, tuple)):
-        targets = [*target[: len(value)], *[None] * (len(value) - len(target))]
-        items = [_restored(one, new, filled) for one, new in zip(targets, value, strict=True)]
-        if isinstance(target, list):
-            target[:] = items
-            return target
-        return target._make(items) if hasattr(target, "_make") else tuple(items)
-    return value
+def _load(target: Any, value: Any) -> None:
+    """Load the state dict ``value`` into an object."""
+    if isinstance(target, nn.Module):
+        current = target.state_dict()
+        target.load_state_dict({key: sharded_like(current.get(key, new), new) for key, new in value.items()})
+        return
+    target.load_state_dict(value)
+    optimizer = getattr(target, "optimizer", target)  # unwraps Accelerate's optimizer
+    if isinstance(optimizer, torch.optim.Optimizer) and "param_groups" in value:  # not that of a schedule
+        _keep_types(optimizer, value)
+        _match_memory_format(optimizer)
 
 
 def _module_modes(module: nn.Module) -> dict[str, list[str]]:
@@ -249,8 +260,9 @@ def _restore_modes(module: nn.Module, modes: Mapping[str, list[str]]) -> None:
         inner.training = name not in evaluating
 
 
-def _is_object(structure: Any) -> bool:
-    return isinstance(structure, dict) and _OBJECT in structure
+def _refuse_left_out(values: Any) -> None:
+    for path, one in objects_in("", values):
+        raise ValueError(f"it has no state for {path}, a {type(one).__name__}.")
 
 
 def _match_memory_format(optimizer: torch.optim.Optimizer) -> None:
@@ -260,7 +272,10 @@ def _match_memory_format(optimizer: torch.optim.Optimizer) -> None:
     their parameter, such as one that is in channels-last format on this device only, would be assigned to the wrong
     elements.
     """
-    for parameter, state in optimizer.state.items():
+    held: Mapping[Any, Any] = optimizer.state
+    for parameter, state in held.items():
+        if not isinstance(parameter, Tensor):  # a counter, which some optimizers keep beside the state of parameters
+            continue
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 if is_sharded(parameter):

@@ -12,6 +12,7 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.table import show
+from zoo_core.config.naming import file_name
 
 if TYPE_CHECKING:
     from zoo_core.tools.export.export import Exported
@@ -70,8 +71,11 @@ def _name(source: str) -> str:
 
     path = Path(source)
     if path.is_dir() and RunFolder(path).weights.is_file():
-        return str(read_header(RunFolder(path).weights).metadata.get("recipe", {}).get("name") or path.resolve().name)
-    return path.stem if path.suffix == ".safetensors" else path.name
+        recipe = read_header(RunFolder(path).weights).metadata.get("recipe", {})
+        return file_name(str(recipe.get("name") or path.resolve().name))
+    if path.suffix == ".safetensors":
+        return path.stem
+    return path.name if path.exists() else file_name(source)
 
 
 def _print(exported: Exported, tolerance: float, as_json: bool) -> None:

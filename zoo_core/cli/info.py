@@ -21,7 +21,9 @@ from zoo_core.cli.table import show
 @json_option
 @common_options
 def command(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
-    """Show what NAME refers to: a recipe, model, trainer, dataset or weights, with its paper, license and settings.
+    """Show what NAME refers to: a recipe, component or weights, with its paper, license and settings.
+
+    A component is a model, trainer, dataset, logger, optimizer or schedule.
 
     For a weights FILE, show its metadata; the weights are not loaded.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from pathlib import Path
 
 import click
@@ -11,18 +12,31 @@ from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.plugins import rows as plugin_rows
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.cli.table import show
+from zoo_core.registry.catalog import LISTED
 
 
 @click.command("list")
-@click.argument("kind", default="recipes", metavar="[recipes|models|trainers|datasets|weights|plugins]")
+@click.argument("kind", default="recipes", metavar=f"[{'|'.join((*LISTED, 'plugins'))}]")
+@click.argument("match", default="", metavar="[PREFIX|PATTERN]")
 @registry_option
 @click.option("--tag", help="Show only entries with this tag, such as gan.")
 @json_option
 @common_options
-def command(kind: str, registry: tuple[Path, ...], tag: str | None, as_json: bool) -> None:
-    """List everything of one kind, by default the recipes, with a summary in one line."""
+def command(kind: str, match: str, registry: tuple[Path, ...], tag: str | None, as_json: bool) -> None:
+    """List everything of one kind, by default the recipes, with a summary in one line.
+
+    With PREFIX, or with a PATTERN that contains `*`, `?` or `[]`, list the names that begin with it or match it. A
+    family of models, such as timm/, has one line otherwise.
+
+    \b
+    zoo list models timm/
+    zoo list models 'timm/*vit*'
+    """
     catalog = open_catalog(registry)
-    rows = plugin_rows(catalog) if kind == "plugins" else catalog.rows(kind, tag)
+    rows = plugin_rows(catalog) if kind == "plugins" else catalog.rows(kind, tag, members=bool(match))
+    if match:
+        pattern = match if set(match) & set("*?[") else f"{match}*"
+        rows = [row for row in rows if fnmatch.fnmatchcase(row["name"], pattern)]
     if not as_json:  # the tags would take most of the line, and are rarely needed
         rows = [{key: value for key, value in row.items() if key != "tags"} for row in rows]
     show(rows, as_json)

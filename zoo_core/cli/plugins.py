@@ -84,7 +84,7 @@ def enable(names: tuple[str, ...]) -> None:
 
 
 def warn_of_broken(catalog: Catalog) -> None:
-    """Print a warning for each plugin that did not load."""
+    """Print a warning for each plugin that did not load, or that registers names that can't be used."""
     for info in catalog.plugins.broken:
         distribution = f"{info.distribution} {info.version}".strip()
         stop = "" if info.why.endswith((".", "!", "?")) else "."
@@ -94,6 +94,21 @@ def warn_of_broken(catalog: Catalog) -> None:
             f"{hint}, or disable it: zoo plugins disable {info.name}",
             stacklevel=2,
         )
+    for (plugin, kind, why), names in _refused(catalog).items():
+        more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+        warnings.warn(
+            f"the plugin '{plugin}' registers {kind}s whose names are left out: "
+            f"{', '.join(map(repr, names[:3]))}{more}; {why}. Ask its author to rename them.",
+            stacklevel=2,
+        )
+
+
+def _refused(catalog: Catalog) -> dict[tuple[str, str, str], list[str]]:
+    """The names that were refused, by plugin, kind and reason."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for plugin, kind, name, why in catalog.registry.refused:
+        found.setdefault((plugin, kind, why), []).append(name)
+    return found
 
 
 def rows(catalog: Catalog) -> list[dict[str, Any]]:
@@ -117,11 +132,17 @@ def _provides(catalog: Catalog, info: PluginInfo) -> str:
         return info.why
     names = _names(catalog, info.name)
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-    return (shown or "hooks") + (f" ({info.why})" if info.why else "")
+    left_out = sum(refused.plugin == info.name for refused in catalog.registry.refused)
+    notes = [*filter(None, [info.why]), *([f"{left_out} left out"] if left_out else [])]
+    return (shown or "hooks") + "".join(f" ({note})" for note in notes)
 
 
 def _names(catalog: Catalog, plugin: str) -> list[str]:
     names = [f"{entry.kind} {entry.name}" for entry in catalog.registry.entries if entry.plugin == plugin]
+    families = [family for family in catalog.registry.families if family.template.plugin == plugin]
+    for family in families:
+        size = "names not available" if family.problem else f"{len(family):,}"
+        names.append(f"models {family.prefix} ({size})")
     names += [f"recipe {name}" for owner, name in catalog.recipes.names() if owner == plugin]
     return names + [f"weights {name}" for owner, name in catalog.weights if owner == plugin]
 

@@ -9,6 +9,7 @@ import click
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import registry_option
 from zoo_core.config.arguments import parse_arguments
+from zoo_core.config.naming import file_name
 
 
 @click.command()
@@ -45,7 +46,7 @@ def publish(
     if to:
         upload.read_target(to)
     name = name or publishing.name_of(run)
-    output = output or Path(f"{name}.safetensors")
+    output = output or Path(f"{file_name(name)}.safetensors")
     published = publishing.publish(run, license, output, catalog, name=name, dtype=dtype, summary=summary)
     for file in (published.weights, published.card, published.preview):
         if file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from zoo_core.cli.names import WeightsName
 from zoo_core.cli.options import device_option, json_option, registry_option
 from zoo_core.config.command_line import resume_command
 from zoo_core.training.signals import EXIT_CODES
+
+if TYPE_CHECKING:
+    from zoo_core.registry.resolve import ResolvedRecipe
 
 
 @click.command("reproduce")
@@ -47,11 +51,13 @@ def command(
     catalog = open_catalog(registry)
     from rich.console import Console
 
-    from zoo_core.loggers import standard
+    from zoo_core.loggers import loggers_of
     from zoo_core.loggers.progress import Progress
     from zoo_core.tools.evaluate import reproduce
 
-    callbacks = [*standard(), Progress(Console(stderr=True))]
+    def callbacks(resolved: ResolvedRecipe) -> list[object]:
+        return [*loggers_of(resolved), Progress(Console(stderr=True))]
+
     run, comparison = reproduce(source, catalog, overrides, tolerance, callbacks, folder)
     if run.stopping:
         click.echo(f"stopped by {run.stopping}; resume with: {resume_command(run.path)}", err=True)

@@ -129,7 +129,7 @@ def _train(
 ) -> int:
     from rich.console import Console
 
-    from zoo_core.loggers import standard
+    from zoo_core.loggers import loggers_of
     from zoo_core.loggers.progress import Progress
     from zoo_core.training.runner import run_recipe
 
@@ -137,7 +137,7 @@ def _train(
 
     if is_launched():
         end_with_launcher()
-    callbacks = [*standard(), Progress(Console(stderr=True))]
+    callbacks = [*loggers_of(resolved), Progress(Console(stderr=True))]
     run = run_recipe(resolved, callbacks, folder, resume, time_limit, **allowed)
     if not is_rank_zero():  # a launcher would end the first process if another had an exit code that is not 0
         return 0
@@ -159,7 +159,8 @@ def _report(run: Run) -> None:
         rows["resume"] = resume_command(run.path)
     if type(run.model).predict.__qualname__ != "Model.predict":
         rows["predict"] = zoo_command(f"predict {quote(str(run.path))} {run.model.usage()}")
-    rows["curves"] = f"tensorboard --logdir {run.path}"
+    if "tensorboard" in run.settings.loggers:
+        rows["curves"] = f"tensorboard --logdir {run.path}"
     width = max(len(name) for name, text in rows.items() if text)
     lines = [f"  {name:<{width}}  {text}" for name, text in rows.items() if text]
     click.echo("\n".join([f"{run.name}: {done} step {run.step:,}", *lines]))

@@ -10,7 +10,7 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.cli.table import show
-from zoo_core.registry.catalog import LISTED
+from zoo_core.registry.catalog import LISTED, Catalog
 
 
 @click.command("search")
@@ -19,16 +19,28 @@ from zoo_core.registry.catalog import LISTED
 @json_option
 @common_options
 def command(word: str, registry: tuple[Path, ...], as_json: bool) -> None:
-    """Search the names, plugins, tags and summaries of recipes, models, trainers, datasets and weights for WORD."""
+    """Search the names, plugins, tags and summaries of recipes, components and weights for WORD."""
     catalog, wanted = open_catalog(registry), word.lower()
     found = [
         {"kind": kind.removesuffix("s") if kind != "weights" else kind, **row}
         for kind in LISTED
-        for row in catalog.rows(kind)
-        if any(wanted in str(value).lower() for value in row.values())
+        for row in _matching(catalog, kind, wanted)
     ]
     if not found and not as_json:
         click.echo(f"nothing found for '{word}'; `zoo list` shows all recipes")
     else:
         show(found, as_json)
     warn_of_broken(catalog)
+
+
+def _matching(catalog: Catalog, kind: str, wanted: str) -> list[dict[str, str]]:
+    """The rows that contain the word; those of members of families only if their own name does, after the prefix."""
+    rows = [row for row in catalog.rows(kind) if any(wanted in str(value).lower() for value in row.values())]
+    listed = {(row["plugin"], row["name"]) for row in catalog.rows(kind)}
+    members = [row for row in catalog.rows(kind, members=True) if (row["plugin"], row["name"]) not in listed]
+    return rows + [row for row in members if wanted in _own_name(row["name"], wanted)]
+
+
+def _own_name(name: str, wanted: str) -> str:
+    """The part of a member's name that is searched: all of it if the word contains a part of the prefix."""
+    return name if "/" in wanted else name.partition("/")[2]

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,6 +23,9 @@ from zoo_core.tools.sweep.space import as_overrides
 from zoo_core.tools.sweep.start import Sweep
 from zoo_core.tools.sweep.study import Trial
 from zoo_core.training.signals import EXIT_CODES
+
+if TYPE_CHECKING:
+    from zoo_core.registry.resolve import ResolvedRecipe
 
 
 class SweepReporter:
@@ -45,13 +49,13 @@ class SweepReporter:
         ended = [trial for trial in trials_now if trial.state != "running"]
         return int(bool(ended) and len(ended) == len(trials_now) and best_of(trials_now, sweep.plan) is None)
 
-    def _callbacks(self) -> list[object]:
+    def _callbacks(self, resolved: ResolvedRecipe) -> list[object]:
         from rich.console import Console
 
-        from zoo_core.loggers import standard
+        from zoo_core.loggers import loggers_of
         from zoo_core.loggers.progress import Progress
 
-        return [*standard(), Progress(Console(stderr=True))]
+        return [*loggers_of(resolved), Progress(Console(stderr=True))]
 
     def _print_trial(self, trial: Trial) -> None:
         plan = self._sweep.plan

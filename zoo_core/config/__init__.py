@@ -1,2 +1,2 @@
 """Settings, recipes and YAML files: reading, validation and merging. Imports no torch and, of zoo, only ``errors``,
-``files`` and ``naming``; every other package may import it."""
+``files``; every other package may import it."""

@@ -47,8 +47,7 @@ class Recipes:
 
     def __contains__(self, name: str) -> bool:
         """Whether there is a recipe called ``name`` or ``plugin/name``; the recipe itself is not checked."""
-        short = name.rpartition("/")[2]
-        return any(short == recipe and name in (short, f"{plugin}/{recipe}") for plugin, recipe in self.names())
+        return any(name in (recipe, f"{plugin}/{recipe}") for plugin, recipe in self.names())
 
     def find(self, name: str, _extending: tuple[str, ...] = ()) -> Recipe:
         """The recipe called ``name`` or ``plugin/name``, merged into the recipe that it extends.
@@ -60,10 +59,11 @@ class Recipes:
         """
         layers = self._layers(name, _extending[-1] if _extending else None)
         extends, source = None, None
-        for _, path, own in layers:
+        for _, key, path, own in layers:
             if "extends" in own:
-                extends, source = own["extends"], Source(path, ("recipes", name, "extends"))
-        plugin = next((plugin for plugin, _, _ in layers if plugin), "")
+                extends, source = own["extends"], Source(path, ("recipes", key, "extends"))
+        # A recipe has the name that its plugin gave it; a file of the user may have written the plugin as well.
+        plugin, own_name = next(((plugin, key) for plugin, key, _, _ in layers if plugin), ("", name))
         values: dict[str, Any] = {}
         sources: dict[Key, Source] = {}
         if extends is not None:
@@ -84,10 +84,10 @@ class Recipes:
                 for key, value in parent.values.items()
                 if key != "summary"
             }
-        for _, path, own in layers:
-            own = {key: value for key, value in own.items() if key != "extends"}
-            values = merge(values, own, sources, Source(path, ("recipes", name.rpartition("/")[2])))
-        return Recipe(name.rpartition("/")[2], values, plugin, sources)
+        for _, key, path, own in layers:
+            own = {part: value for part, value in own.items() if part != "extends"}
+            values = merge(values, own, sources, Source(path, ("recipes", key)))
+        return Recipe(own_name, values, plugin, sources)
 
     def weights(self) -> list[tuple[str, Path, Mapping[str, Any]]]:
         """The section ``weights`` of every file: (plugin, path of the file, entries by name)."""
@@ -101,15 +101,20 @@ class Recipes:
             except ZooError:
                 self._documents[path] = {}
 
-    def _layers(self, name: str, extended_by: str | None) -> list[tuple[str, Path, Mapping[str, Any]]]:
-        owner, _, short = name.rpartition("/")
+    def _layers(self, name: str, extended_by: str | None) -> list[tuple[str, str, Path, Mapping[str, Any]]]:
+        """The plugin, the name in the file, the file and the content of each entry for a recipe."""
+        owner, _, short = name.partition("/")
+        has_owner = any(
+            plugin == owner and short in self._section(plugin, path, "recipes") for plugin, path in self.files
+        )
         layers = []
         for plugin, path in self.files:
-            key = short if plugin else name  # "plugin/name" in a user's file overrides the recipe of that plugin only
+            # "plugin/name" in a user's file overrides the recipe of that plugin only.
+            key = short if plugin and has_owner else name
             own = self._section(plugin, path, "recipes").get(key)
-            if own is not None and (not plugin or owner in ("", plugin)):
-                layers.append((plugin, path, checked(own, key, path)))
-        owners = list(dict.fromkeys(plugin for plugin, _, _ in layers if plugin))
+            if own is not None and (not plugin or not has_owner or plugin == owner):
+                layers.append((plugin, key, path, checked(own, key, path)))
+        owners = list(dict.fromkeys(plugin for plugin, _, _, _ in layers if plugin))
         if not layers:
             known = [known for _, known in self.names()]
             context = f", which '{extended_by}' extends" if extended_by else ""
@@ -120,7 +125,7 @@ class Recipes:
         if len(owners) > 1:
             raise NameTaken(
                 f"{len(owners)} plugins offer a recipe called '{name}'.",
-                "Write " + " or ".join(f"'{plugin}/{short}'" for plugin in owners) + ".",
+                "Write " + " or ".join(f"'{plugin}/{name}'" for plugin in owners) + ".",
             )
         return layers
 

@@ -20,6 +20,7 @@ from zoo_core.config.recipe_files import (
     read_yaml,
 )
 from zoo_core.config.settings import read, setting
+from zoo_core.config.step_range import StepRange
 from zoo_core.config.yaml_reader import as_text
 from zoo_core.errors import BadSetting, in_yaml, nearest
 
@@ -70,6 +71,15 @@ class RunSettings:
         "accelerator that would wait for examples not in memory, else 0",
         ge=0,
     )
+    init_from: str | None = setting(
+        None, "weights to start from: the name of published weights, the folder of a run, or a .safetensors file"
+    )
+    init_strict: bool = setting(
+        True, "refuse weights of init_from that do not fit the model exactly; false: load the tensors that fit"
+    )
+    freeze: tuple[str, ...] = setting(
+        (), "patterns such as features.* of the parameters and modules that are not trained"
+    )
     ema_decay: float = setting(
         0.0,
         "decay of the exponential moving average (EMA) of the model's weights, which are evaluated and published; "
@@ -83,6 +93,9 @@ class RunSettings:
         False,
         "average the buffers of the model, such as the statistics of batch normalization, too, instead of copying",
     )
+    loggers: list[str] = setting(
+        ["jsonl", "tensorboard", "images"], "what records metrics and previews; `zoo list loggers` shows all"
+    )
     log_every: int = setting(50, "steps between two lines of metrics", ge=1)
     preview_every: int = setting(400, "steps between two previews; 0 disables them", ge=0)
     evaluate_every: int = setting(0, "steps between two evaluations; 0 evaluates once, at the end", ge=0)
@@ -91,6 +104,15 @@ class RunSettings:
     keep_checkpoints: int = setting(2, "number of newest checkpoints to keep", ge=1)
     monitor: str = setting(
         "", "evaluation metric whose best checkpoint is kept as well: accuracy for the highest, -mse for the lowest"
+    )
+    profile: int | str = setting(
+        "", "steps to profile, such as 20:30: a trace in the run's folder and a table of the most expensive operations"
+    )
+    patience: int = setting(
+        0, "evaluations without an improvement of run.monitor after which the run ends; 0 never ends it", ge=0
+    )
+    min_delta: float = setting(
+        0.0, "run.patience counts an evaluation as an improvement if it is better by more than this", ge=0, lt=math.inf
     )
 
 
@@ -205,13 +227,37 @@ class Recipe:
             raise BadSetting(
                 f"recipe '{self.name}' should give either run.steps or run.epochs.", "Add `run.steps=1000`."
             )
+        self._check_monitor(settings)
+        if settings.profile != "":
+            StepRange.read("run.profile", settings.profile, self.where("run.profile"))
+        return settings
+
+    def _check_monitor(self, settings: RunSettings) -> None:
+        """Refuse settings that need another one beside them."""
+        if settings.monitor == "-":
+            raise BadSetting(
+                f"{self.where('run.monitor')}run.monitor is '-', without the name of a metric.",
+                "Write for example `run.monitor=accuracy`, or `run.monitor=-mse` for the lowest.",
+            )
         if settings.monitor and not settings.evaluate_every:
             raise BadSetting(
                 f"{self.where('run.monitor')}run.monitor is '{settings.monitor}', but run.evaluate_every is 0, "
                 "so there is nothing to compare.",
                 "Write for example `run.evaluate_every=1000`.",
             )
-        return settings
+        if settings.patience and not settings.monitor:
+            also = "" if settings.evaluate_every else " run.evaluate_every=1000"
+            raise BadSetting(
+                f"{self.where('run.patience')}run.patience is {settings.patience}, but run.monitor names no metric, "
+                "so there is nothing to wait for.",
+                f"Add for example `run.monitor=accuracy{also}`, or `run.monitor=-mse{also}` for the lowest.",
+            )
+        if settings.min_delta and not settings.patience:
+            raise BadSetting(
+                f"{self.where('run.min_delta')}run.min_delta is {settings.min_delta}, but run.patience is 0, "
+                "so it has no effect.",
+                "Add for example `run.patience=3`, or leave run.min_delta out.",
+            )
 
     def where(self, full_key: str) -> str:
         """Return the source of a key, as the beginning of an error message.

@@ -146,13 +146,21 @@ def check_summary(summary: Any, place: Source) -> None:
 
 
 def parse_value(argument: str, text: str) -> Any:
-    """The value ``text`` of the ``key=value`` argument ``argument``, read as YAML."""
+    """The value ``text`` of the ``key=value`` argument ``argument``, read as YAML.
+
+    ``20:30`` is text, which YAML 1.1 reads as the number 1230 of base 60.
+    """
+    if re.fullmatch(r"\d+(:\d+)+", text, re.ASCII):
+        return text
     try:
         return read_text(text)
     except yaml.YAMLError as error:
+        problem = str(getattr(error, "problem", None) or error)
         raise BadSetting(
-            f"the value of '{one_line(argument)}' is not YAML: {getattr(error, 'problem', None) or error}.",
-            "Quote it for the shell, for example 'labels=[1, 2]'.",
+            f"the value of '{one_line(argument)}' is not YAML: {problem}.",
+            """Quote text that begins with *, for example 'run.freeze=["*.bias"]'."""
+            if "*" in text
+            else "Quote it for the shell, for example 'labels=[1, 2]'.",
         ) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from types import EllipsisType
@@ -33,6 +33,7 @@ def setting(
     ge: float | None = None,
     lt: float | None = None,
     le: float | None = None,
+    from_dataset: str | None = None,
 ) -> Any: ...
 
 
@@ -45,6 +46,7 @@ def setting(
     ge: float | None = None,
     lt: float | None = None,
     le: float | None = None,
+    from_dataset: str | None = None,
 ) -> T: ...
 
 
@@ -56,6 +58,7 @@ def setting(
     ge: float | None = None,
     lt: float | None = None,
     le: float | None = None,
+    from_dataset: str | None = None,
 ) -> Any:
     """Define a setting: a field of a ``Config``, with its default value, its meaning and its range.
 
@@ -77,6 +80,10 @@ def setting(
         Upper bound, exclusive; ``math.inf`` for finite numbers only.
     le : float, optional
         Upper bound, inclusive.
+    from_dataset : str, optional
+        For settings of models and trainers: what `Dataset.provides` calls the value. A recipe that leaves the setting
+        open takes it from its dataset, and the default value is for datasets that do not provide it. A recipe that
+        contradicts its dataset is refused.
 
     Returns
     -------
@@ -94,7 +101,11 @@ def setting(
     64
     """
     bounds = {"gt": gt, "ge": ge, "lt": lt, "le": le}
-    metadata = {"help": help, "bounds": {key: bound for key, bound in bounds.items() if bound is not None}}
+    metadata = {
+        "help": help,
+        "bounds": {key: bound for key, bound in bounds.items() if bound is not None},
+        "from_dataset": from_dataset or "",
+    }
     if default is ...:
         return dataclasses.field(metadata=metadata)
     if isinstance(default, (list, dict)):
@@ -111,6 +122,7 @@ class SettingInfo:
     default: Any
     help: str
     required: bool
+    from_dataset: str = ""
 
 
 def describe(config_class: type[Any]) -> list[SettingInfo]:
@@ -121,32 +133,28 @@ def describe(config_class: type[Any]) -> list[SettingInfo]:
             field.name,
             type_name(hints[field.name]),
             None if _is_required(field) else _default(field),
-            " ".join([field.metadata.get("help", ""), *_bounds_words(field)]),
+            " ".join([field.metadata.get("help", ""), *_bounds_words(field), *_dataset_words(field)]),
             _is_required(field),
+            field.metadata.get("from_dataset", ""),
         )
         for field in dataclasses.fields(config_class)
     ]
 
 
-def check_config_class(owner: type[Any]) -> None:
-    """Raise TypeError if the ``Config`` of a new component lacks help texts, or if its values could be modified."""
-    config_class = owner.__dict__.get("Config")
-    if config_class is None:
-        return
-    write = "Write it as `@dataclass(frozen=True, kw_only=True) class Config:`."
-    parameters = getattr(config_class, "__dataclass_params__", None)
-    if not (parameters and parameters.frozen and all(field.kw_only for field in dataclasses.fields(config_class))):
-        raise TypeError(f"{owner.__name__}.Config should be a frozen, keyword-only dataclass. {write}")
-    for field in dataclasses.fields(config_class):
-        if not field.metadata.get("help"):
-            raise TypeError(
-                f"{owner.__name__}.Config.{field.name} has no help text. "
-                f'Write `{field.name}: … = zoo.setting(default, "what it means")`.'
-            )
-        if field.name == "name" or not field.init:
-            why = "in a recipe, `name` is the component's name" if field.init else "init=False, so recipes can't set it"
-            hint = "Rename it." if field.init else "Remove init=False."
-            raise TypeError(f"{owner.__name__}.Config.{field.name} can't be a setting: {why}. {hint}")
+def from_dataset(config_class: type[Any]) -> dict[str, str]:
+    """For each setting that the dataset may provide, what `Dataset.provides` calls it."""
+    names = {field.name: field.metadata.get("from_dataset", "") for field in dataclasses.fields(config_class)}
+    return {name: key for name, key in names.items() if key}
+
+
+def fit(config_class: type[Any], name: str, value: Any) -> tuple[Any, str]:
+    """``value`` in the type of a setting; and what it should be ("an int", "at least 1") if it cannot be its value."""
+    hint = _hints(config_class)[name]
+    converted = convert(value, hint)
+    if isinstance(converted, Refused):
+        return value, article(type_name(hint))
+    (field,) = (field for field in dataclasses.fields(config_class) if field.name == name)
+    return converted, _violated_bound(field, converted)
 
 
 def read(
@@ -164,13 +172,34 @@ def read(
     Raises:
         BadSetting: for an unknown key, a value of the wrong type or out of bounds, or a missing value.
     """
+    checked = check(config_class, values, owner, prefix, where)
+    try:
+        return config_class(**checked)
+    except ValueError as error:  # from its __post_init__, which may check settings against each other
+        if isinstance(error, BadSetting):
+            raise
+        raise BadSetting(f"{where(prefix)}the settings of {owner} are invalid: {error}.") from error
+
+
+def check(
+    config_class: type[Any],
+    values: Mapping[str, Any],
+    owner: str,
+    prefix: str = "",
+    where: Callable[[str], str] = lambda key: "",
+    left_open: Collection[str] = (),
+) -> dict[str, Any]:
+    """The checked ``values`` and the defaults of the others, without those ``left_open``; as :func:`read` otherwise."""
     check_keys(config_class, values, owner, prefix, where)
-    fields = {field.name: field for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
     hints = _hints(config_class)
     checked: dict[str, Any] = {}
-    for name, field in fields.items():
+    for field in dataclasses.fields(config_class):
+        name = field.name
         full_key = f"{prefix}.{name}" if prefix else name
+        if name in left_open:
+            continue
         if name not in values and not _is_required(field):
+            checked[name] = _default(field)
             continue
         if values.get(name, "???") == "???":  # OmegaConf's mark of a mandatory value
             raise BadSetting(
@@ -192,12 +221,7 @@ def read(
                 f"({field.metadata['help']}).",
                 _default_words(field),
             )
-    try:
-        return config_class(**checked)
-    except ValueError as error:  # from its __post_init__, which may check settings against each other
-        if isinstance(error, BadSetting):
-            raise
-        raise BadSetting(f"{where(prefix)}the settings of {owner} are invalid: {error}.") from error
+    return checked
 
 
 def check_keys(
@@ -300,6 +324,11 @@ def _bounds(field: dataclasses.Field[Any]) -> Iterator[tuple[float, str, Callabl
 def _bounds_words(field: dataclasses.Field[Any]) -> list[str]:
     words = [_in_words(words, bound) for bound, words, _ in _bounds(field)]
     return [f"({', '.join(words)})"] if words else []
+
+
+def _dataset_words(field: dataclasses.Field[Any]) -> list[str]:
+    key = field.metadata.get("from_dataset")
+    return [f"(from the dataset: {key})"] if key else []
 
 
 def _in_words(words: str, bound: float) -> str:

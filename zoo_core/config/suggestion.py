@@ -35,8 +35,12 @@ def suggestion(full_key: str, value: Any, hint: Any) -> str | None:
         return f"Write `{full_key}={int(value)}`."
     if float in kinds and isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value):
         return f"Write `{full_key}={float(value)}`."
+    if any(get_origin(kind) is list for kind in kinds) and isinstance(value, (str, int, float)):
+        return f"Write `{full_key}=[{value}]`, in brackets."
     if str in kinds and not isinstance(value, (Mapping, list)):
         return f"""For text, write `'{full_key}="…"'` with both pairs of quotes; a file needs one pair."""
+    if isinstance(value, str) and get_origin(hint) in (list, tuple) and get_args(hint)[0] is str:
+        return f"""Write `'{full_key}=["{value}"]'`, as a list."""
     if holds_text(hint) and isinstance(value, list):
         return f"""For text, write `'{full_key}=["…", "…"]'` with both kinds of quotes; a file needs one kind."""
     return None

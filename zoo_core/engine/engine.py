@@ -14,7 +14,10 @@ from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DistributedDataParallelKwargs, extract_model_from_parallel
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
+from zoo_core.config.optimizer import OptimizerConfig
 from zoo_core.config.recipe import RunSettings
 from zoo_core.dataset import Batch
 from zoo_core.engine.allocator import keep_freed_memory
@@ -23,10 +26,13 @@ from zoo_core.engine.data_parallel import check_complete, check_equal, watch
 from zoo_core.engine.deterministic import naming_operations, restoring_algorithms, use_deterministic_algorithms
 from zoo_core.engine.devices import find_device, local_device_index, refuse_unsupported
 from zoo_core.engine.fsdp import full_tensor, shard
+from zoo_core.engine.held import held, held_optimizers
 from zoo_core.engine.optimizers import fit_to_device
 from zoo_core.engine.precision import AUTOCAST, find_precision, restoring_precision, set_precision
 from zoo_core.engine.process_group import ProcessGroup
 from zoo_core.errors import BadSetting
+from zoo_core.optim.averages import averages_in_place
+from zoo_core.optim.build import make_optimizer, make_schedule
 from zoo_core.trainer import M, Os
 
 
@@ -74,7 +80,7 @@ class AccelerateEngine:
         self.rank: int = self._accelerator.process_index
         self.world: int = self._accelerator.num_processes
         self.grad_accumulation_steps = settings.grad_accumulation_steps
-        self.fsdp, self._compile = settings.fsdp, settings.compile
+        self.fsdp, self._compile, self._freezes = settings.fsdp, settings.compile, bool(settings.freeze)
         self.uses_own_graphs = uses_own_graphs(settings.compile)
         self._first_part = self._reducing = self.may_read = True
         self._prepared: list[nn.Module] = []
@@ -111,6 +117,12 @@ class AccelerateEngine:
             if self.grad_accumulation_steps > 1:
                 optimizer.zero_grad = partial(self._zero_grad, optimizer.optimizer)
         return tuple(prepared)
+
+    def optimizer(self, module: M, config: OptimizerConfig) -> tuple[M, Optimizer, LRScheduler]:
+        made = make_optimizer(module, config, self.device)
+        schedule = make_schedule(made, config, self.total_steps)
+        prepared, optimizer = self.prepare(module, made)
+        return prepared, optimizer, schedule
 
     @property
     def updating(self) -> bool:
@@ -166,7 +178,11 @@ class AccelerateEngine:
             optimizer.zero_grad(set_to_none)
 
     def backward(self, loss: Tensor, inputs: Iterable[nn.Parameter] | None = None) -> None:
-        arguments = {} if inputs is None else {"inputs": list(inputs)}
+        arguments: dict[str, Any] = {}
+        if inputs is not None:
+            arguments["inputs"] = [one for one in inputs if one.requires_grad or not self._freezes]
+        if self._freezes and not (loss.requires_grad and arguments.get("inputs", True)):
+            return  # all that it depends on is frozen, as one of two networks may be
         self._accelerator.backward(loss, **arguments)
 
     def clip(self, module: nn.Module, max_norm: float) -> Tensor:
@@ -211,7 +227,7 @@ class AccelerateEngine:
             RunFailed: if they differ.
         """
         if self.world > 1 and step.bit_count() == 1:
-            check_equal([module for module in modules if isinstance(module, nn.Module)], self.process_group)
+            check_equal([one for one in held(modules) if isinstance(one, nn.Module)], self.process_group)
 
     def _wrappers(self) -> list[DistributedDataParallel]:
         return [module for module in self._prepared if isinstance(module, DistributedDataParallel)]
@@ -231,13 +247,16 @@ class AccelerateEngine:
     def evaluating(self, state: Iterable[object], shared: bool = False) -> Iterator[None]:
         """Context of an evaluation, in which forward passes do not synchronize with other processes.
 
+        The parameters of optimizers that average weights hold the averages.
+
         Args:
             state: what the trainer holds. Buffers of its modules, such as running statistics, are set to those of the
                 first process, which are the ones that checkpoints save.
             shared: whether the examples are split among the processes, so that :meth:`sum` adds up over them.
                 Otherwise each process evaluates all examples, and :meth:`sum` returns its argument.
         """
-        modules = [value for value in state if isinstance(value, nn.Module)] if self.world > 1 else []
+        holders = list(held(state))
+        modules = [one for one in holders if isinstance(one, nn.Module)] if self.world > 1 else []
         for buffer in {id(buffer): buffer for module in modules for buffer in module.buffers()}.values():
             torch.distributed.broadcast(buffer, 0)
         wrappers = self._wrappers()
@@ -246,7 +265,7 @@ class AccelerateEngine:
             wrapper.forward = wrapper.module.__call__  # type: ignore[method-assign]
         self._reducing = shared
         try:
-            with not_compiled(self._compile):
+            with not_compiled(self._compile), averages_in_place(held_optimizers(holders)):
                 yield
         finally:
             self._reducing = True

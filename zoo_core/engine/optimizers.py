@@ -9,21 +9,22 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from zoo_core.engine.held import held_optimizers
+
 # Also said for a step that is not captured, such as those before the capture. The setting costs nothing there.
 warnings.filterwarnings("ignore", "This instance was constructed with capturable=True", UserWarning)
 
 
-def fit_to_device(optimizers: Iterable[object], device: torch.device) -> None:
-    """Set up optimizers for ``device``, also after state that was saved on another kind of device has been loaded.
+def fit_to_device(values: Iterable[object], device: torch.device) -> None:
+    """Set up the optimizers in ``values`` for ``device``, also after state of another kind of device has been loaded.
 
     On CUDA a learning rate that is a number becomes a tensor on the device, which schedules change in place, and
     ``capturable`` is set where the optimizer has it. Both hold for every step on the device, whether it is captured or
     not, so that both give the same bits. On a CPU such a tensor becomes a number again. A tensor that the trainer gave
     to the optimizer is left as it is, since the trainer may change it.
     """
-    for one in optimizers:
-        if isinstance(one, Optimizer):
-            _fit(getattr(one, "optimizer", one), device)  # unwraps Accelerate's optimizer
+    for one in held_optimizers(values):
+        _fit(one, device)
 
 
 def _fit(optimizer: Optimizer, device: torch.device) -> None:

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from zoo_core.errors import BadFile
 from zoo_core.files import copy_aside, set_aside, stat_regular, write_atomically
@@ -103,7 +104,8 @@ def _drop_lines(run: Run, content: bytes) -> None:
         parsed.append((rest, values))  # only its end is missing
     elif rest and not _was_cut_short(rest, run.step):
         damaged += 1
-    kept = [line for line, values in parsed if values is not None and not _is_repeated(run, values)]
+    whole = [(line, values) for line, values in parsed if values is not None]
+    kept = _not_repeated(run, whole)
     if damaged:
         count = "1 damaged line" if damaged == 1 else f"{damaged:,} damaged lines"
         warnings.warn(f"{path} had {count}; the file is kept as {copy_aside(path).name}.", stacklevel=2)
@@ -116,5 +118,17 @@ def _was_cut_short(line: bytes, step: int) -> bool:
     return found is None or int(found[1][:20]) > step
 
 
-def _is_repeated(run: Run, line: Mapping[str, int]) -> bool:
-    return line["step"] > run.step or ("evaluation" in line and line["step"] == run.total_steps)
+def _not_repeated(run: Run, lines: list[tuple[bytes, dict[str, Any]]]) -> list[bytes]:
+    """The lines that the run does not write again.
+
+    With ``run.monitor`` the last step is evaluated on the validation split, before its checkpoint, and then on the test
+    split, which is repeated.
+    """
+    validations = 1 if run.settings.monitor and run.step == run.total_steps else 0
+    kept = []
+    for line, values in lines:
+        last = "evaluation" in values and values["step"] == run.total_steps
+        if values["step"] <= run.step and (not last or validations):
+            kept.append(line)
+            validations -= last
+    return kept

@@ -122,9 +122,14 @@ def _scalars(writer: Any, group: str, step: int, metrics: Mapping[str, float]) -
 
 
 def _evaluation_at(run: Run, step: int) -> set[str]:
-    """The evaluation metrics of a step that the folder has events of."""
+    """The test metrics of the last step that the folder has events of.
+
+    With ``run.monitor`` there are validation metrics of this step as well, with the same names.
+    """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(run.path), size_guidance={"scalars": 1, "images": 1}).Reload()
+    count = 2 if run.settings.monitor else 1
+    events = EventAccumulator(str(run.path), size_guidance={"scalars": count, "images": 1}).Reload()
     tags = [tag for tag in events.Tags()["scalars"] if tag.startswith("evaluation/")]
-    return {tag.removeprefix("evaluation/") for tag in tags if events.Scalars(tag)[-1].step == step}
+    steps = {tag.removeprefix("evaluation/"): [event.step for event in events.Scalars(tag)] for tag in tags}
+    return {name for name, of_events in steps.items() if of_events.count(step) == count}

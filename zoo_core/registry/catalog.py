@@ -14,10 +14,14 @@ from zoo_core.config.recipe import Recipe, RunSettings
 from zoo_core.config.recipe_files import PARTS
 from zoo_core.config.settings import SettingInfo, describe
 from zoo_core.errors import BrokenPlugin, UnknownName, ZooError, did_you_mean
+from zoo_core.registry.builtin import register_builtin
 from zoo_core.registry.config_source import config_class
+from zoo_core.registry.core_loggers import register_loggers
+from zoo_core.registry.family import Family
 from zoo_core.registry.info_types import ComponentInfo, Info, RecipeInfo, WeightsInfo
 from zoo_core.registry.plugins import PluginInfo, Plugins
-from zoo_core.registry.registry import KINDS, Entry, Kind, Registry
+from zoo_core.registry.registry import CALLED, KINDS, Entry, Kind, Registry
+from zoo_core.registry.signature import options_of
 from zoo_core.registry.weights_index import Entries
 from zoo_core.registry.weights_index import Entry as WeightsEntry
 
@@ -31,6 +35,8 @@ class Catalog:
     def __init__(self, registries: Iterable[Path] = (), installed: bool = True) -> None:
         registries = [Path(path) for path in registries]
         self.registry = Registry()
+        register_loggers(self.registry)
+        register_builtin(self.registry)
         self.plugins = Plugins(self.registry)
         self._user_files = user_files(registries)
         self._recipes: Recipes | None = None
@@ -76,17 +82,18 @@ class Catalog:
         try:
             found = self.recipes.find(name)
         except UnknownName as error:
-            raise self._explained(error, name) from None
+            raise self._explained(self._other_kind(error, name), name) from None
         return found.with_overrides(overrides, partial(self._keys_of, found))
 
     def kinds_of(self, name: str) -> list[Entry]:
-        """Every model, trainer and dataset called ``name`` or ``plugin/name``."""
-        return [entry for entry in self.registry.entries if name in (entry.name, entry.full_name)]
+        """Every model, trainer, dataset, logger, optimizer and schedule called ``name`` or ``plugin/name``."""
+        return self.registry.named(name)
 
-    def rows(self, kind: str, tag: str | None = None) -> list[dict[str, str]]:
+    def rows(self, kind: str, tag: str | None = None, members: bool = False) -> list[dict[str, str]]:
         """The rows of ``zoo list KIND``: name, plugin, tags and summary, sorted by name.
 
-        Recipes and weights have the tags of their model, trainer and dataset. ``tag`` selects rows with that tag.
+        Recipes and weights have the tags of their model, trainer and dataset. ``tag`` selects rows with that tag. A
+        family of models has one row, unless all its ``members`` are to be listed.
         """
         if kind == "recipes":
             tags = self._tags()
@@ -95,11 +102,14 @@ class Catalog:
             tags = self._tags()
             rows = [self._weights_row(plugin, name, tags) for plugin, name in self.weights]
         elif kind.removesuffix("s") in KINDS:
-            rows = [
-                _row(entry.name, entry.plugin, entry.tags, entry.summary)
-                for entry in self.registry.entries
-                if entry.kind == kind.removesuffix("s")
-            ]
+            singular = cast(Kind, kind.removesuffix("s"))
+            families = [family for family in self.registry.families if family.template.kind == singular]
+            if members:
+                entries, families = self.registry.of_kind(singular), [one for one in families if one.problem]
+            else:
+                entries = [entry for entry in self.registry.entries if entry.kind == singular]
+            rows = [_row(entry.name, entry.plugin, entry.tags, entry.summary) for entry in entries]
+            rows += [_family_row(family) for family in families]
         else:
             raise UnknownName(f"can't list '{kind}'.", f"Choose from {', '.join(LISTED)}, plugins.")
         chosen = [row for row in rows if tag is None or tag in row["tags"].split()]
@@ -108,7 +118,8 @@ class Catalog:
     def info(self, name: str) -> Info:
         """What is known about ``name``, by kind: ``{"recipe": {…}, "model": {…}, …}``.
 
-        Only counting a model's parameters imports torch, except for a ``Config`` that :mod:`.config_source` can't read.
+        Only counting a model's parameters and the options of an optimizer or schedule import torch, except for a
+        ``Config`` that :mod:`.config_source` can't read.
 
         Raises:
             UnknownName: if nothing has this name.
@@ -124,12 +135,17 @@ class Catalog:
         for entry in entries:
             found[entry.kind] = self._describe(entry)
         if not found:
-            known = [row["name"] for kind in LISTED for row in self.rows(kind)]
-            raise self._explained(
-                UnknownName(f"nothing is called '{name}'.", did_you_mean(name, known, "See `zoo list`.")),
-                name,
-            )
+            known = [row["name"] for kind in LISTED for row in self.rows(kind, members=True)]
+            unknown = UnknownName(f"nothing is called '{name}'.", did_you_mean(name, known, "See `zoo list`."))
+            raise self._explained(self.registry.why_unknown(name) or unknown, name)
         return found
+
+    def _other_kind(self, error: UnknownName, name: str) -> UnknownName:
+        """The error for a name that is not that of a recipe, with what else it is the name of."""
+        if not (kinds := [entry.kind for entry in self.kinds_of(name)]):
+            return error
+        message = f"no recipe is called '{name}'; it is a {' and a '.join(kinds)}."
+        return UnknownName(message, f"Use it in a recipe: zoo run RECIPE {kinds[0]}.name={name}")
 
     def _describe_recipe(self, recipe: Recipe) -> RecipeInfo:
         """A recipe with every setting of its parts: first those that a file sets, then those with default values."""
@@ -182,15 +198,18 @@ class Catalog:
         except ZooError as error:
             return _row(name, plugin, (), f"(broken: {error.message})")
         parts = ((part, str((recipe.values.get(part) or {}).get("name"))) for part in PARTS)
-        own = dict.fromkeys(tag for part in parts for tag in tags.get(part, ()))
+        own = dict.fromkeys(tag for part in parts for tag in _tags_of(part, tags))
         return _row(name, plugin, own, recipe.summary)
 
     def _tags(self) -> Tags:
-        """The tags of every component by kind and name, for all rows at once."""
+        """The tags of every component by kind and name, for all rows at once; of a family by ``prefix/``."""
         tags: dict[tuple[str, str], dict[str, None]] = {}
         for entry in self.registry.entries:
             for name in (entry.name, entry.full_name):
                 tags.setdefault((entry.kind, name), {}).update(dict.fromkeys(entry.tags))
+        for family in self.registry.families:
+            for name in (family.template.name, family.template.full_name):
+                tags.setdefault((family.template.kind, f"{name}/"), {}).update(dict.fromkeys(family.template.tags))
         return tags
 
     def describe_weights(self, entry: WeightsEntry) -> WeightsInfo:
@@ -212,17 +231,20 @@ class Catalog:
         except ZooError as error:
             return _row(name, plugin, (), f"(broken: {error.message})")
         summary = listed.summary or (f"the same as {listed.alias}" if listed.alias else "")
-        return _row(name, plugin, tags.get(("model", listed.model or ""), ()), summary)
+        return _row(name, plugin, _tags_of(("model", listed.model or ""), tags), summary)
 
     def _describe(self, entry: Entry) -> ComponentInfo:
-        config = config_class(entry)
+        config = config_class(entry) if entry.kind not in CALLED else None
+        settings = [vars(info) for info in (describe(config) if config else ())]
+        if entry.kind in CALLED:
+            settings = [one.describe() for one in options_of(entry).values()]
         described: dict[str, Any] = {
             "name": entry.full_name,
             "summary": entry.summary,
             "paper": entry.paper,
             "license": entry.license,
             "class": entry.target,
-            "settings": [] if config is None else [vars(info) for info in describe(config)],
+            "settings": settings,
         }
         if entry.kind == "model" and not any(info["required"] for info in described["settings"]):
             described["parameters"] = entry.load().count_parameters()
@@ -271,6 +293,20 @@ def default() -> Catalog:
 
 def _row(name: str, plugin: str, tags: Iterable[str], summary: str) -> dict[str, str]:
     return {"name": name, "plugin": plugin or "yours", "tags": " ".join(tags), "summary": summary}
+
+
+def _family_row(family: Family) -> dict[str, str]:
+    """The row of a family. If its names are not available, its summary is the reason."""
+    template, problem = family.template, family.problem
+    summary = f"(broken: {problem.message})" if problem else f"{len(family):,} models: {template.summary}"
+    return _row(family.prefix, template.plugin, template.tags, summary)
+
+
+def _tags_of(part: tuple[str, str], tags: Tags) -> Iterable[str]:
+    """The tags of a component, or of the family that it belongs to."""
+    kind, name = part
+    prefixes = [name[: at + 1] for at, character in enumerate(name) if character == "/"]
+    return next((tags[kind, one] for one in (name, *prefixes) if (kind, one) in tags), ())
 
 
 def _at(values: Any, key: tuple[str, ...]) -> Any:

@@ -18,10 +18,20 @@ from operator import or_
 from pathlib import Path
 from typing import Any, Literal
 
+from zoo_core import _HOME
+from zoo_core.config.config_class import NoSettings
+from zoo_core.config.optimizer import OptimizerConfig
 from zoo_core.config.settings import setting
 from zoo_core.registry.registry import Entry
+from zoo_core.registry.variant import with_defaults
 
+_WITHOUT_SETTINGS = {
+    *("zoo_core.Model", "zoo_core.model.Model"),
+    *("zoo_core.Trainer", "zoo_core.trainer.Trainer"),
+    *("zoo_core.Dataset", "zoo_core.dataset.Dataset"),
+}
 _MUTABLE = (list, dict, set)
+_BASES = ("zoo_core.OptimizerConfig", "zoo_core.config.optimizer.OptimizerConfig")
 _TYPES: dict[str, Any] = {kind.__name__: kind for kind in (bool, int, float, str, list, tuple, dict)}
 
 
@@ -36,7 +46,8 @@ def config_class(entry: Entry) -> type[Any] | None:
     module, _, name = entry.target.partition(":")
     if module not in sys.modules:
         with suppress(_Unsupported, RecursionError):
-            return _source(module).config(name)
+            read = _source(module).config(name)
+            return with_defaults(read, entry.settings, f"{entry.kind} '{entry.full_name}'")
     found: type[Any] | None = getattr(entry.load(), "Config", None)
     return found
 
@@ -82,13 +93,11 @@ class _Source:
 
     def _dataclass(self, config: ast.ClassDef, owner: str) -> type[Any]:
         decorators = [ast.unparse(decorator) for decorator in config.decorator_list]
-        _require(decorators == ["dataclass(frozen=True, kw_only=True)"] and not config.keywords)
-        _require(self._full_name(ast.Name("dataclass")) == "dataclasses.dataclass")
-        bases = []
-        for base in config.bases:
-            if not (isinstance(base, ast.Attribute) and base.attr == "Config"):
-                raise _Unsupported
-            bases.append(self._config_of(base.value))
+        _require(not config.keywords)
+        if decorators:  # without one, the base class applies it
+            _require(decorators == ["dataclass(frozen=True, kw_only=True)"])
+            _require(self._full_name(ast.Name("dataclass")) == "dataclasses.dataclass")
+        bases = list(map(self._base, config.bases))
         fields = [self._field(statement) for statement in config.body if not _is_text(statement)]
         try:
             made = make_dataclass("Config", fields, bases=tuple(bases), frozen=True, kw_only=True)
@@ -97,9 +106,21 @@ class _Source:
         made.__qualname__ = f"{owner}.Config"
         return made
 
+    def _base(self, base: ast.expr) -> type[Any]:
+        """A base class of a ``Config``: that of another component, or zoo's own."""
+        if isinstance(base, ast.Attribute) and base.attr == "Config":
+            return self._config_of(base.value)
+        _require(isinstance(base, (ast.Name, ast.Attribute)) and self._full_name(base) in _BASES)
+        return OptimizerConfig
+
     def _config_of(self, owner: ast.expr) -> type[Any]:
         """The ``Config`` of ``owner``, a class of this module or of another one."""
-        source, name = (self, owner.id) if isinstance(owner, ast.Name) else self._elsewhere(owner)
+        if isinstance(owner, ast.Name) and owner.id not in self.imports:
+            return self.config(owner.id)
+        full_name = self._full_name(owner)
+        if full_name in _WITHOUT_SETTINGS:
+            return NoSettings
+        source, name = self._elsewhere(owner)
         return source.config(name)
 
     def _field(self, statement: ast.stmt) -> tuple[str, Any, Any]:
@@ -158,6 +179,9 @@ class _Source:
         """The module that defines an imported name, and the name there."""
         module, _, name = self._full_name(node).rpartition(".")
         _require(bool(module))
+        if module == "zoo_core":
+            _require(name in _HOME)
+            module = f"zoo_core.{_HOME[name]}"
         return _source(module), name
 
     def _only(self, name: str) -> ast.stmt:

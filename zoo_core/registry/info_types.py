@@ -6,13 +6,14 @@ from typing import Any, NotRequired, TypedDict
 
 
 class ComponentSetting(TypedDict):
-    """A setting of a model, trainer or dataset."""
+    """A setting of a model, trainer or dataset, or an option of an optimizer or schedule."""
 
     name: str
     type: str
     default: Any
     help: str
     required: bool
+    from_dataset: str
 
 
 RecipeSetting = TypedDict(
@@ -25,6 +26,7 @@ RecipeSetting = TypedDict(
         "default": NotRequired[Any],
         "help": NotRequired[str],
         "required": NotRequired[bool],
+        "from_dataset": NotRequired[str],
     },
 )
 """A setting of a recipe. The meaning is left out for the names of components and for unknown settings."""
@@ -41,7 +43,7 @@ ComponentInfo = TypedDict(
         "parameters": NotRequired[int],
     },
 )
-"""A model, trainer or dataset."""
+"""A model, trainer, dataset, logger, optimizer or schedule."""
 
 
 class RecipeInfo(TypedDict):
@@ -90,6 +92,12 @@ class Info(TypedDict, total=False):
         As for a model, without ``"parameters"``.
     dataset : ComponentInfo
         As for a model, without ``"parameters"``.
+    logger : ComponentInfo
+        As for a model, without ``"parameters"`` and settings.
+    optimizer : ComponentInfo
+        As for a model, without ``"parameters"``; the settings are the options of the optimizer.
+    schedule : ComponentInfo
+        As for an optimizer.
     """
 
     recipe: RecipeInfo
@@ -97,3 +105,6 @@ class Info(TypedDict, total=False):
     model: ComponentInfo
     trainer: ComponentInfo
     dataset: ComponentInfo
+    logger: ComponentInfo
+    optimizer: ComponentInfo
+    schedule: ComponentInfo

@@ -18,6 +18,7 @@ from zoo_core import hookspecs
 from zoo_core.errors import BadFile, BrokenPlugin, NameTaken, ZooError, raised
 from zoo_core.registry.isolation import guarded
 from zoo_core.registry.registry import Registry
+from zoo_core.registry.requirements import install_command
 from zoo_core.registry.selection import PluginChoice
 
 GROUP = "zoo"
@@ -132,13 +133,20 @@ class Plugins:
         except (Exception, SystemExit) as error:
             message = error.message if isinstance(error, ZooError) else raised(error)
             why = " ".join(message.split())  # `zoo plugins` prints one line per plugin
-            hint = (error.hint or "") if isinstance(error, ZooError) else ""
+            hint = (error.hint or "") if isinstance(error, ZooError) else _install_hint(error, known["target"])
             trace = "".join(traceback.format_exception(error))
             self.infos.append(PluginInfo(**known, state="broken", why=why, hint=hint, traceback=trace))
         else:
             milliseconds = 1000 * (time.perf_counter() - start)
             why = "imports torch at registration" if "torch" in sys.modules and not torch_was_imported else ""
             self.infos.append(PluginInfo(**known, state="loaded", why=why, milliseconds=milliseconds))
+
+
+def _install_hint(error: BaseException, target: str) -> str:
+    """How to install the module that a plugin lacks, if the plugin states it."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    command = missing and install_command(missing, target, file=target if target.endswith(".py") else None)
+    return f"Install what it needs: {command}" if command else ""
 
 
 @cache

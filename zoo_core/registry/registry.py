@@ -1,28 +1,35 @@
-"""The names of models, trainers and datasets, each with the plugin that registered it and the path of its class."""
+"""The names of components, each with the plugin that registered it and the path of its class."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Required, TypedDict, Unpack, get_args
 
 from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName, did_you_mean
+from zoo_core.registry.component_name import RefusedName, why_refused
+from zoo_core.registry.family import Family, Names
+from zoo_core.registry.requirements import install_command
+from zoo_core.registry.variant import check_defaults, variant
 
-Kind = Literal["model", "trainer", "dataset"]
+Kind = Literal["model", "trainer", "dataset", "logger", "optimizer", "schedule"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+CALLED: tuple[Kind, ...] = ("optimizer", "schedule")
+"""Kinds whose target is a function, or a class that is called as one, and has no Config."""
+BUILT_IN = "zoo-core"
+"""The owner of what zoo itself registers, in every catalog."""
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered class. ``target`` is ``"package.module:Class"``, imported only when it is used."""
+    """One registered class or function. ``target`` is ``"package.module:Class"``, imported only when it is used."""
 
     kind: Kind
     name: str
@@ -32,13 +39,17 @@ class Entry:
     paper: str
     license: str
     tags: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Other defaults of its settings than those of the class."""
+    member: str = ""
+    """Of a family: the name without the prefix."""
 
     @property
     def full_name(self) -> str:
         return f"{self.plugin}/{self.name}"
 
-    def load(self) -> type[Any]:
-        """Import the class.
+    def load(self) -> Any:
+        """Import the class or function.
 
         Raises:
             BrokenPlugin: if the module can't be imported, or the class is not there.
@@ -51,25 +62,47 @@ class Entry:
             raise
         except Exception as error:  # a plugin's code may raise anything
             kind = "" if isinstance(error, (ImportError, AttributeError)) else f"{type(error).__name__}: "
+            missing = error.name if isinstance(error, ModuleNotFoundError) else None
+            command = install_command(missing, module, self.plugin) if missing else None
             raise BrokenPlugin(
                 f"{self.kind} '{self.full_name}' could not be imported from '{self.target}': {kind}{error}",
-                f"Reinstall or update the plugin '{self.plugin}'; `zoo plugins` shows its version.",
+                f"Install what the plugin '{self.plugin}' needs: {command}"
+                if command
+                else f"Reinstall or update the plugin '{self.plugin}'; `zoo plugins` shows its version.",
             ) from error
+        if self.kind == "logger":
+            return self._checked_logger(loaded)
+        if self.kind in CALLED:
+            if not callable(loaded):
+                raise BrokenPlugin(
+                    f"{self.kind} '{self.full_name}': '{self.target}' is {loaded!r}, but should be a function or a "
+                    "class.",
+                    f"Ask the author of the plugin '{self.plugin}' to register one.",
+                )
+            return loaded
         base = getattr(import_module(f"zoo_core.{self.kind}"), self.kind.capitalize())
         if not (isinstance(loaded, type) and issubclass(loaded, base)):
             raise BrokenPlugin(
                 f"{self.kind} '{self.full_name}': '{self.target}' is {loaded!r}, but should be a zoo.{base.__name__}.",
                 f"Ask the author of the plugin '{self.plugin}' to register a subclass of it.",
             )
-        if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
+        if abstract := sorted(getattr(loaded, "__abstractmethods__", ())):
             raise BrokenPlugin(
-                f"{self.kind} '{self.full_name}': '{self.target}' does not define {' and '.join(missing)}.",
-                f"Define {'it' if len(missing) == 1 else 'them'}: every {self.kind} needs it.",
+                f"{self.kind} '{self.full_name}': '{self.target}' does not define {' and '.join(abstract)}.",
+                f"Define {'it' if len(abstract) == 1 else 'them'}: every {self.kind} needs it.",
             )
         if not is_dataclass(getattr(loaded, "Config", None)):
             raise BrokenPlugin(
                 f"{self.kind} '{self.full_name}': '{self.target}' has no Config.",
-                "Add `@dataclass(frozen=True, kw_only=True) class Config:` to the class; it may be empty.",
+                "Define it in the class, as `class Config:`, and do not replace it later.",
+            )
+        return variant(loaded, self.settings, self.member, f"{self.kind} '{self.full_name}'")
+
+    def _checked_logger(self, loaded: Any) -> type[Any]:
+        if not isinstance(loaded, type):
+            raise BrokenPlugin(
+                f"logger '{self.full_name}': '{self.target}' is {loaded!r}, but should be a class.",
+                f"Ask the author of the plugin '{self.plugin}' to register a class whose methods are hooks.",
             )
         return loaded
 
@@ -87,16 +120,21 @@ class About(TypedDict, total=False):
         License of the code, or of the data of a dataset, as an SPDX identifier.
     tags : iterable of str
         Words to find it by: ``zoo list models --tag gan``.
+    settings : mapping of str to object
+        Other defaults of settings than those of the class: ``{"depth": 50}``.
     """
 
     summary: Required[str]
     paper: str
     license: str
     tags: Iterable[str]
+    settings: Mapping[str, Any]
 
 
 class Registry:
-    """Registry of the models, trainers, datasets and recipes of the installed plugins.
+    """Registry of the components, loggers and recipes of the installed plugins.
+
+    Components are models, trainers, datasets, optimizers and schedules.
 
     The hook `zoo_register` receives it. The methods that register something work only within that hook.
 
@@ -110,6 +148,8 @@ class Registry:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.families: list[Family] = []
+        self.refused: list[RefusedName] = []
         self.recipe_files: list[tuple[str, Path]] = []
         self.own_recipes: dict[Path, dict[str, Any]] = {}
         self._owner: str | None = None
@@ -120,18 +160,77 @@ class Registry:
         Parameters
         ----------
         name : str
-            Name of the model: lower-case words joined by ``-``, ``.`` or ``_``.
+            Name of the model: lower-case words joined by ``-``, ``.`` or ``_``, or several of them joined by ``/``. A
+            name of another form is left out, with a warning; the other names of the plugin are registered.
         target : str
             Its class, a subclass of `Model`, as ``"package.module:Class"``. Imported when it is first used.
         **about : About
-            ``summary``, which is required, ``paper``, ``license`` and ``tags``.
+            ``summary``, which is required, ``paper``, ``license``, ``tags``, and ``settings``: defaults that differ
+            from those of the class, so that one class may have several names.
 
         Raises
         ------
         BrokenPlugin
-            If the name or the target is malformed, or the plugin has registered the name before.
+            If the target is malformed, or the plugin has registered the name before.
+
+        Examples
+        --------
+        >>> @zoo.hookimpl
+        ... def zoo_register(registry: zoo.Registry) -> None:
+        ...     summary = "A residual network"
+        ...     registry.model("resnet", "mine.resnet:ResNet", summary=summary)
+        ...     registry.model("resnet-50", "mine.resnet:ResNet", summary=summary, settings={"depth": 50})
         """
         self._add("model", name, target, about)
+
+    def models(self, prefix: str, names: Names, factory: str, *, library: str = "", **about: Unpack[About]) -> None:
+        """Register a family of models: each of ``names`` as ``prefix/name``, built by one class.
+
+        The names are asked for when they are first needed, and ``factory`` is imported when a member is first used.
+        ``zoo list models`` shows a family in one line, ``zoo list models PREFIX/`` its members.
+
+        Parameters
+        ----------
+        prefix : str
+            The prefix, which is a name as `model` takes it: ``"timm"`` for ``timm/resnet18``.
+        names : iterable of str, or callable
+            The names of the members, or a function without arguments that returns them. It should not import a large
+            library. A name that is not valid is left out, with a warning.
+        factory : str
+            The class of every member, a subclass of `Model`, as ``"package.module:Class"``. For each member a subclass
+            is made whose attribute ``member`` is the name without the prefix, ``"resnet18"``.
+        library : str, optional
+            The distribution that the names come from. The names are then kept in ``$ZOO_HOME/cache/names``, and
+            ``names`` is called again when another version of the library, or of the function's file, is installed.
+        **about : About
+            As for `model`; of every member.
+
+        Raises
+        ------
+        BrokenPlugin
+            If the factory is malformed, or the plugin has registered the prefix before.
+
+        Examples
+        --------
+        >>> @zoo.hookimpl
+        ... def zoo_register(registry: zoo.Registry) -> None:
+        ...     names = ("resnet-18", "resnet-34")
+        ...     registry.models("mine", names, "mine.resnet:ResNet", summary="Residual networks")
+        """
+        if not callable(names) and (isinstance(names, str) or not isinstance(names, Iterable)):
+            raise BrokenPlugin(
+                f"plugin '{self._owning_plugin()}' registers the models '{prefix}/…' with names that are a "
+                f"{type(names).__name__}, but should be a sequence of names, or a function that returns one."
+            )
+        template = self._checked("model", prefix, factory, about)
+        if template is None:
+            return
+        if any(
+            family.template.name == prefix and family.template.plugin == template.plugin for family in self.families
+        ):
+            raise BrokenPlugin(f"plugin '{template.plugin}' registers the models '{prefix}/…' twice.")
+        members = names if callable(names) else tuple(names)
+        self.families.append(Family(template, members, library, self.refused))
 
     def trainer(self, name: str, target: str, **about: Unpack[About]) -> None:
         """Register a trainer, a subclass of `Trainer`, as `model` registers a model.
@@ -160,6 +259,59 @@ class Registry:
             ``summary``, which is required, ``paper``, ``license`` (of the data) and ``tags``.
         """
         self._add("dataset", name, target, about)
+
+    def logger(self, name: str, target: str, **about: Unpack[About]) -> None:
+        """Register a logger, which a run has if ``run.loggers`` names it.
+
+        Parameters
+        ----------
+        name : str
+            Name of the logger.
+        target : str
+            Its class, which is called without arguments once for each run. Its methods are life-cycle hooks, such as
+            `zoo_logged`, marked with `hookimpl`. It may raise `ZooError` if it cannot be used, for example because a
+            package is not installed.
+        **about : About
+            ``summary``, which is required, ``paper``, ``license`` and ``tags``.
+
+        Examples
+        --------
+        >>> @zoo.hookimpl
+        ... def zoo_register(registry: zoo.Registry) -> None:
+        ...     registry.logger("csv", "zoo_csv.logger:CSVFile", summary="Writes metrics.csv")
+        """
+        self._add("logger", name, target, about)
+
+    def optimizer(self, name: str, target: str, **about: Unpack[About]) -> None:
+        """Register an optimizer, for the setting `OptimizerConfig.optimizer`, as `model` registers a model.
+
+        Parameters
+        ----------
+        name : str
+            Name of the optimizer.
+        target : str
+            Its class, or a function that returns one: ``target(params, lr=…, weight_decay=…, **options)``, as the
+            optimizers of torch.optim. The options are its other parameters, with their annotations as types. If it has
+            no ``weight_decay``, that setting has to be 0. If it has a parameter ``module``, it gets the module.
+        **about : About
+            ``summary``, which is required, ``paper``, ``license`` and ``tags``.
+        """
+        self._add("optimizer", name, target, about)
+
+    def schedule(self, name: str, target: str, **about: Unpack[About]) -> None:
+        """Register a learning rate schedule, for the setting `OptimizerConfig.schedule`.
+
+        Parameters
+        ----------
+        name : str
+            Name of the schedule.
+        target : str
+            A function ``target(optimizer, total_steps, warmup_steps, **options)`` that returns a
+            ``torch.optim.lr_scheduler.LRScheduler``. The options are its other parameters.
+        **about : About
+            ``summary``, which is required, ``paper``, ``license`` and ``tags``.
+        """
+        self._add("schedule", name, target, about)
 
     def recipes(self, path: str | PathLike[str]) -> None:
         """Register the recipes and the weights of a YAML file.
@@ -203,7 +355,7 @@ class Registry:
 
         Parameters
         ----------
-        kind : {"model", "trainer", "dataset"}
+        kind : {"model", "trainer", "dataset", "logger", "optimizer", "schedule"}
             Kind of the component.
         name : str
             Its name, or ``plugin/name``.
@@ -220,13 +372,9 @@ class Registry:
         NameTaken
             If several plugins register it; then ``plugin/name`` is required.
         """
-        found = [entry for entry in self.of_kind(kind) if name in (entry.name, entry.full_name)]
+        found = [entry for entry in self.named(name) if entry.kind == kind]
         if not found:
-            known = [entry.name for entry in self.of_kind(kind)]
-            raise UnknownName(
-                f"no {kind} is called '{name}'.",
-                did_you_mean(name, known, f"`zoo list {kind}s` shows all {len(known)}."),
-            )
+            raise self._unknown(kind, name)
         if len(found) > 1:
             raise NameTaken(
                 f"{len(found)} plugins offer a {kind} called '{name}'.",
@@ -234,12 +382,36 @@ class Registry:
             )
         return found[0]
 
-    def of_kind(self, kind: Kind) -> list[Entry]:
-        """Return all entries of a kind, in the order of their registration.
+    def named(self, name: str) -> list[Entry]:
+        """Return the entries of every kind that have a name, those of families included.
 
         Parameters
         ----------
-        kind : {"model", "trainer", "dataset"}
+        name : str
+            Their name, or ``plugin/name``; a component whose full name it is goes before others called so.
+
+        Returns
+        -------
+        list of Entry
+            The entries.
+        """
+        entries = [entry for entry in self.entries if entry.full_name == name]
+        if not entries:
+            entries = [entry for entry in self.entries if entry.name == name]
+        plugin, _, short = name.partition("/")
+        own = [family for family in self.families if family.template.plugin == plugin]
+        members = [family.find(short) for family in own if short.startswith(family.prefix)]
+        if not any(members):
+            members = [family.find(name) for family in self.families if name.startswith(family.prefix)]
+        taken = {(entry.kind, entry.full_name) for entry in entries}
+        return entries + [one for one in members if one and (one.kind, one.full_name) not in taken]
+
+    def of_kind(self, kind: Kind) -> list[Entry]:
+        """Return all entries of a kind, in the order of their registration; those of families come last.
+
+        Parameters
+        ----------
+        kind : {"model", "trainer", "dataset", "logger", "optimizer", "schedule"}
             Kind of the components.
 
         Returns
@@ -247,7 +419,10 @@ class Registry:
         list of Entry
             The entries.
         """
-        return [entry for entry in self.entries if entry.kind == kind]
+        single = [entry for entry in self.entries if entry.kind == kind]
+        names = {entry.full_name for entry in single}
+        members = (entry for family in self.families if family.template.kind == kind for entry in family.entries())
+        return single + [entry for entry in members if entry.full_name not in names]
 
     @contextmanager
     def owned_by(self, plugin: str) -> Iterator[None]:
@@ -264,12 +439,13 @@ class Registry:
             Nothing.
         """
         entries, files, owner = list(self.entries), list(self.recipe_files), self._owner
-        own = dict(self.own_recipes)
+        families, refused, own = list(self.families), list(self.refused), dict(self.own_recipes)
         self._owner = plugin
         try:
             yield
         except BaseException:
             self.entries[:], self.recipe_files[:], self.own_recipes = entries, files, own
+            self.families[:], self.refused[:] = families, refused
             raise
         finally:
             self._owner = owner
@@ -279,13 +455,55 @@ class Registry:
             raise RuntimeError("names can only be registered inside the hook zoo_register")
         return self._owner
 
-    def _add(
-        self,
-        kind: Kind,
-        name: str,
-        target: str,
-        about: Mapping[str, Any],
-    ) -> None:
+    def why_unknown(self, name: str, kinds: Sequence[Kind] = KINDS) -> UnknownName | None:
+        """Return the error for a name that is that of a family, or that was refused.
+
+        Parameters
+        ----------
+        name : str
+            The name.
+        kinds : iterable of str
+            Kinds of components that it may be the name of.
+
+        Returns
+        -------
+        UnknownName or None
+            The error; None for any other name.
+        """
+        for family in self.families:
+            if name.rstrip("/") in (family.template.name, family.template.full_name) and "model" in kinds:
+                return UnknownName(
+                    f"'{name}' is not a model, but a family of {len(family):,}.",
+                    f"`zoo list models {family.prefix}` shows them.",
+                )
+        for refused in self.refused:
+            if refused.name == name and refused.kind in kinds:
+                return UnknownName(
+                    f"no {refused.kind} is called '{name}': the plugin '{refused.plugin}' registers it, but "
+                    f"{refused.why}.",
+                    f"Ask the author of the plugin '{refused.plugin}' to rename it.",
+                )
+        return None
+
+    def _unknown(self, kind: Kind, name: str) -> UnknownName:
+        known = [entry.name for entry in self.of_kind(kind)]
+        prefixes = [family.prefix for family in self.families if name.startswith(family.prefix)] * (kind == "model")
+        if prefixes:
+            known = [one for one in known if one.startswith(prefixes[0])]
+        shown = f"`zoo list {kind}s {prefixes[0]}`" if prefixes else f"`zoo list {kind}s`"
+        hint = did_you_mean(name, known, f"{shown} shows all {len(known):,}.")
+        return self.why_unknown(name, [kind]) or UnknownName(f"no {kind} is called '{name}'.", hint)
+
+    def _add(self, kind: Kind, name: str, target: str, about: Mapping[str, Any]) -> None:
+        entry = self._checked(kind, name, target, about)
+        if entry is None:
+            return
+        if any((one.kind, one.full_name) == (kind, entry.full_name) for one in self.entries):
+            raise BrokenPlugin(f"plugin '{entry.plugin}' registers the {kind} '{name}' twice.")
+        self.entries.append(entry)
+
+    def _checked(self, kind: Kind, name: str, target: str, about: Mapping[str, Any]) -> Entry | None:
+        """The entry with these arguments, or None if only the name is refused."""
         plugin = self._owning_plugin()
         known = About.__annotations__
         if unknown := next((key for key in about if key not in known), None):
@@ -298,10 +516,9 @@ class Registry:
                 f"plugin '{plugin}' registers the {kind} {name!r} without a summary.", "Add summary='…', one line."
             )
         summary, paper, license = about["summary"], about.get("paper", ""), about.get("license", "")
-        tags = about.get("tags", ())
+        tags, settings = about.get("tags", ()), about.get("settings", {})
         words = [tags] if isinstance(tags, str) else list(tags)
         for what, text in (
-            ("a name", name),
             ("a target", target),
             ("a summary", summary),
             ("a paper", paper),
@@ -313,16 +530,20 @@ class Registry:
                     f"plugin '{plugin}' registers a {kind} with {what} that is a {type(text).__name__}, "
                     "but should be text, such as 'package.module:Class' for a target."
                 )
-        if not _NAME.fullmatch(name):
-            raise BrokenPlugin(
-                f"plugin '{plugin}' registers a {kind} called {name!r}, "
-                "but a name should be lower-case words joined by '-', '.' or '_'."
-            )
         if not _TARGET.fullmatch(target):
             raise BrokenPlugin(
                 f"plugin '{plugin}' registers the {kind} '{name}' with the target {target!r}, "
                 "which should have the form 'package.module:Class'."
             )
-        if any(entry.name == name and entry.plugin == plugin for entry in self.of_kind(kind)):
-            raise BrokenPlugin(f"plugin '{plugin}' registers the {kind} '{name}' twice.")
-        self.entries.append(Entry(kind, name, plugin, target, " ".join(summary.split()), paper, license, tuple(words)))
+        if kind in CALLED and any(entry.name == name and entry.plugin == BUILT_IN for entry in self.of_kind(kind)):
+            # It would make the name ambiguous in the recipes of all other plugins.
+            raise BrokenPlugin(
+                f"plugin '{plugin}' registers the {kind} '{name}', which zoo itself offers.", "Give it another name."
+            )
+        check_defaults(settings, f"plugin '{plugin}' registers the {kind} '{name}'")
+        if why := why_refused(name):
+            self.refused.append(RefusedName(plugin, kind, str(name), why))
+            return None
+        return Entry(
+            kind, name, plugin, target, " ".join(summary.split()), paper, license, tuple(words), dict(settings)
+        )

@@ -8,11 +8,14 @@ from typing import Any, NamedTuple, cast
 
 from zoo_core.config.recipe import Recipe, RunSettings
 from zoo_core.config.recipe_files import PARTS
-from zoo_core.config.settings import read
+from zoo_core.config.settings import check, from_dataset, read
 from zoo_core.errors import UnknownName
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.config_source import config_class
+from zoo_core.registry.dataset_settings import with_dataset
+from zoo_core.registry.named_in_settings import check_named
 from zoo_core.registry.registry import Entry, Kind
+from zoo_core.registry.requirements import explain
 
 
 class Loaded(NamedTuple):
@@ -23,7 +26,12 @@ class Loaded(NamedTuple):
 
     def build(self) -> Any:
         """The component with these settings."""
-        return self.component(self.config)
+        try:
+            return self.component(self.config)
+        except ModuleNotFoundError as error:
+            if missing := explain(error):
+                raise missing from error
+            raise
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,8 @@ class Component:
 
     entry: Entry
     config: Any
-    """An instance of the class's ``Config``, or of a dataclass with the same fields that was read from its source."""
+    """An instance of the class's ``Config``, or of a dataclass with the same fields that was read from its source; None
+    while some of its settings wait for the dataset."""
 
     def load(self) -> Loaded:
         """Import the class.
@@ -41,7 +50,7 @@ class Component:
             BrokenPlugin: if it cannot be imported.
         """
         loaded = self.entry.load()
-        if isinstance(self.config, loaded.Config):
+        if self.config is None or isinstance(self.config, loaded.Config):
             return Loaded(loaded, self.config)
         values = {field.name: getattr(self.config, field.name) for field in fields(self.config)}
         return Loaded(loaded, loaded.Config(**values))
@@ -52,13 +61,29 @@ class ResolvedRecipe:
     """What a run needs to begin: nothing in it has to be checked again."""
 
     recipe: Recipe
-    """The recipe with every default written out, so that its file repeats the run after a default has changed."""
+    """The recipe with every default written out, so that its file repeats the run after a default has changed. Settings
+    that wait for the dataset are left out."""
     settings: RunSettings
     """The part ``run``."""
     components: Mapping[str, Component]
     """The model, the dataset and the trainer, by part."""
     catalog: Catalog
     """Where the names were found; names that the run looks up later are found there, too."""
+    given: Recipe
+    """The recipe as it was given."""
+    asks_dataset: bool
+    """Whether the model or the trainer has settings that the dataset may provide, and it was not asked for them."""
+    provided: Mapping[str, Any] | None
+    """What the dataset provides, once it was asked."""
+
+    def with_provided(self, provided: Mapping[str, Any]) -> ResolvedRecipe:
+        """The recipe with the settings that it leaves open, of which the dataset says what they are.
+
+        Raises:
+            BadSetting: if a value that the recipe sets contradicts the dataset, or one that it provides cannot be that
+                of the setting, or a required one is not provided.
+        """
+        return resolve(self.given, self.catalog, provided)
 
     def load(self) -> dict[str, Loaded]:
         """Import the classes of all components, by part.
@@ -69,31 +94,43 @@ class ResolvedRecipe:
         return {part: component.load() for part, component in self.components.items()}
 
 
-def resolve(recipe: Recipe, catalog: Catalog) -> ResolvedRecipe:
+def resolve(recipe: Recipe, catalog: Catalog, provided: Mapping[str, Any] | None = None) -> ResolvedRecipe:
     """Check ``recipe`` and complete it, in most cases without importing its classes.
+
+    ``provided`` is what its dataset provides. Without it, the settings that the dataset may provide are left open.
 
     Raises:
         ZooError: for an unknown name, and for a setting that is unknown, missing or out of range.
     """
     # What a sweep would try is not part of a run.
     values: dict[str, Any] = {key: value for key, value in recipe.values.items() if key != "sweep"}
-    components = {}
+    components, asks_dataset = {}, False
     for part, entry in _entries(recipe, catalog).items():
         name = recipe.component(part)
         config_type = config_class(entry) or entry.load().Config
-        config = read(config_type, recipe.settings(part), f"{part} '{name}'", part, recipe.where)
+        settings = recipe.settings(part)
+        left_open: set[str] = set()
+        if linked := from_dataset(config_type):
+            asks_dataset = True
+            settings, left_open = with_dataset(recipe, part, config_type, linked, provided)
+        arguments = config_type, settings, f"{part} '{name}'", part, recipe.where
+        config = None if left_open else read(*arguments)
+        if config is not None:
+            check_named(catalog, config, recipe.where)
         components[part] = Component(entry, config)
-        values[part] = {"name": name, **_plain(asdict(config))}
-    settings = recipe.run_settings()
-    values["run"] = {key: value for key, value in asdict(settings).items() if value is not None}
+        values[part] = {"name": name, **_plain(check(*arguments, left_open) if config is None else asdict(config))}
+    run_settings = recipe.run_settings()
+    values["run"] = {key: _plain(value) for key, value in asdict(run_settings).items() if value is not None}
     complete = Recipe(recipe.name, values, recipe.plugin, recipe.sources)
-    return ResolvedRecipe(complete, settings, components, catalog)
+    return ResolvedRecipe(
+        complete, run_settings, components, catalog, recipe, asks_dataset and provided is None, provided
+    )
 
 
 def build(kind: Kind, name: str, settings: Mapping[str, Any], catalog: Catalog) -> Any:
     """An untrained model, a dataset or a trainer, from its registered name and its settings."""
     loaded = catalog.find(kind, name).load()
-    return loaded(read(loaded.Config, settings, f"{kind} '{name}'"))
+    return Loaded(loaded, read(loaded.Config, settings, f"{kind} '{name}'")).build()
 
 
 def _entries(recipe: Recipe, catalog: Catalog) -> dict[str, Entry]:

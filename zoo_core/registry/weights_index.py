@@ -146,14 +146,16 @@ class Entries:
 
     def _named(self, name: str) -> list[tuple[str, str]]:
         """The entries called ``name`` or ``plugin/name``. An entry of the user overrides those of plugins."""
-        owner, _, short = name.rpartition("/")
-        found = [key for key in self._raw if key[1] == name or (owner and key == (owner, short))]
-        return _own_first(found)
+        owner, _, short = name.partition("/")
+        return _own_first([key for key in self._raw if key[1] == name or key == (owner, short)])
 
     def _versions(self, name: str) -> list[tuple[str, str]]:
-        owner, _, short = name.rpartition("/")
+        owner, _, short = name.partition("/")
         found = [
-            key for key in self._raw if key[1].startswith(f"{short}@") and "@" not in short and owner in ("", key[0])
+            key
+            for key in self._raw
+            if "@" not in name
+            and (key[1].startswith(f"{name}@") or (key[0] == owner and key[1].startswith(f"{short}@")))
         ]
         own = {key[1] for key in found if not key[0]}
         return [key for key in found if not key[0] or key[1] not in own]

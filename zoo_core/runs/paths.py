@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from zoo_core.config.naming import unused_name
 from zoo_core.errors import BadSetting
-from zoo_core.naming import unused_name
 from zoo_core.runs.folder import RunFolder
 
 RUNS = Path("runs")
+_DEPTH = 3  # levels of subfolders that are searched
+_FILES = {"config.yaml", "sessions.json", "environment.json", "checkpoints"}
 
 
 def new_path(root: Path, recipe: str) -> Path:
@@ -21,8 +25,22 @@ def new_path(root: Path, recipe: str) -> Path:
 
 def last_run() -> Path | None:
     """The run in the working directory that was active last."""
-    runs = [path for path in RUNS.glob("*/*") if _is_run(path)]
+    runs = [path for path in run_folders(RUNS) if _is_run(path)]
     return max(runs, key=_last_active, default=None)
+
+
+def run_folders(root: Path, depth: int = _DEPTH) -> Iterator[Path]:
+    """The folders of runs in and below ``root``, at most ``depth`` levels: a recipe may be called ``timm/digits``."""
+    try:
+        inside = sorted(os.scandir(root), key=lambda entry: entry.name)
+    except OSError:
+        return
+    if _FILES & {entry.name for entry in inside}:
+        yield root
+    elif depth:
+        for entry in inside:
+            if entry.is_dir(follow_symlinks=False):
+                yield from run_folders(Path(entry.path), depth - 1)
 
 
 def run_called(name: str, usage: str) -> Path:

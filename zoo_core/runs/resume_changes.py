@@ -28,6 +28,8 @@ _INEXACT = {
     "run.threads": "rounding",
 }
 _FREE = {
+    "run.loggers",
+    "run.profile",
     "run.log_every",
     "run.preview_every",
     "run.evaluate_every",
@@ -35,6 +37,8 @@ _FREE = {
     "run.checkpoint_minutes",
     "run.keep_checkpoints",
     "run.monitor",
+    "run.patience",
+    "run.min_delta",
     "run.workers",
     "run.find_unused_parameters",
 }

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoo_core.data.seeding import seed_step
+from zoo_core.engine.held import held_optimizers
 from zoo_core.engine.host_state import HostState
 from zoo_core.engine.host_work import HostWork, line_of, watched
 from zoo_core.errors import RunFailed
@@ -75,11 +76,10 @@ def _work_of_the_host(subject: Subject) -> str | None:
 
 def _rates_as_on_cuda(loop: Loop) -> None:
     """Make the learning rates tensors that schedules change in place, where they are such tensors on CUDA."""
-    for one in vars(loop.run.trainer).values():
-        if isinstance(one, Optimizer):
-            for group in one.param_groups:
-                if ("capturable" in group and not group.get("foreach")) or group.get("fused"):
-                    group["lr"] = torch.as_tensor(group["lr"])
+    for one in held_optimizers(vars(loop.run.trainer).values()):
+        for group in one.param_groups:
+            if ("capturable" in group and not group.get("foreach")) or group.get("fused"):
+                group["lr"] = torch.as_tensor(group["lr"])
 
 
 def _batch(loop: Loop, number: int) -> Any:

@@ -7,10 +7,12 @@ import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 from zoo_core.errors import BadSetting, UnknownName, ZooError, did_you_mean, raised
 from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.family import Family
+from zoo_core.registry.registry import BUILT_IN, KINDS, Entry
 from zoo_core.registry.resolve import resolve
 from zoo_core.testing import (
     averaging_checks,
@@ -109,7 +111,8 @@ def cases(name: str, overrides: Iterable[str] = (), catalog: Catalog | None = No
     Parameters
     ----------
     name : str
-        Name of a plugin, model, dataset or recipe. The checks of a plugin include those of everything it registers.
+        Name of a plugin, model, dataset or recipe. The checks of a plugin include those of everything it registers; of
+        a family of models, those of the members that its recipes use, or of the first.
     overrides : iterable of str, default ()
         Overrides ``key=value`` for each recipe that is checked.
     catalog : Catalog, optional
@@ -140,7 +143,10 @@ def cases(name: str, overrides: Iterable[str] = (), catalog: Catalog | None = No
     words = tuple(overrides)
     subjects = _of_plugin(name, here) or _of_name(name, here)
     if not subjects:
-        known = [info.name for info in here.plugins.infos] + [entry.name for entry in here.registry.entries]
+        if reason := here.registry.why_unknown(name):
+            raise reason
+        known = [info.name for info in here.plugins.infos]
+        known += [entry.name for kind in KINDS for entry in here.registry.of_kind(kind) if _is_checked(entry)]
         known += [one for _, one in here.recipes.names()]
         raise UnknownName(
             f"there is no plugin, model, dataset or recipe '{name}'.", did_you_mean(name, known, "See `zoo list`.")
@@ -187,21 +193,41 @@ def _error_of(recipe: str, words: Sequence[str], here: Catalog) -> BadSetting | 
 
 def _of_plugin(name: str, here: Catalog) -> list[tuple[Kind, str]]:
     owners = {info.name for info in here.plugins.infos} | {entry.plugin for entry in here.registry.entries}
+    owners = owners - {BUILT_IN} | {family.template.plugin for family in here.registry.families}
     if name not in owners | {owner for owner, _ in here.recipes.names()}:
         return []
     subjects: list[tuple[Kind, str]] = [("plugin", name)]
     subjects += [
-        (entry.kind, entry.full_name)
+        (cast(Kind, entry.kind), entry.full_name)
         for entry in here.registry.entries
-        if entry.plugin == name and entry.kind != "trainer"
+        if entry.plugin == name and _is_checked(entry)
     ]
+    for family in here.registry.families:
+        if family.template.plugin == name:
+            subjects += [("model", entry.full_name) for entry in _representatives(family, here)]
     return [*subjects, *(("recipe", f"{name}/{recipe}") for owner, recipe in here.recipes.names() if owner == name)]
+
+
+def _representatives(family: Family, here: Catalog) -> list[Entry]:
+    """The members that recipes of the plugin use, or else the first: a family may have more than a thousand."""
+    used: dict[str, Entry] = {}
+    for owner, name in here.recipes.names():
+        if owner == family.template.plugin:
+            with suppress(ZooError):  # which the checks of the recipe report
+                entry = here.find("model", here.recipe(f"{owner}/{name}").component("model"))
+                used |= {entry.full_name: entry} if entry.target == family.template.target and entry.member else {}
+    return list(used.values()) or family.entries()[:1]
 
 
 def _of_name(name: str, here: Catalog) -> list[tuple[Kind, str]]:
     subjects: list[tuple[Kind, str]] = [
-        (entry.kind, entry.full_name) for entry in here.kinds_of(name) if entry.kind != "trainer"
+        (cast(Kind, entry.kind), entry.full_name) for entry in here.kinds_of(name) if _is_checked(entry)
     ]
     if any(name in (recipe, f"{owner}/{recipe}") for owner, recipe in here.recipes.names()):
         subjects.append(("recipe", name))
     return subjects
+
+
+def _is_checked(entry: Entry) -> bool:
+    """Whether there are checks of its kind; trainers, optimizers and schedules are checked in recipes."""
+    return entry.kind in ("model", "dataset")

@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from zoo_core.data.seeding import seed_step
 from zoo_core.dataset import Batch
+from zoo_core.engine.held import held
 from zoo_core.testing.check import Skip
 from zoo_core.training.loop import Loop
 
@@ -33,8 +34,8 @@ def first_gradients(loop: Loop, seed: int = 0) -> list[Gradients]:
 
     Half of the examples of a batch have fewer targets than the others, if the trainer ignores an index.
     """
-    held = [one for one in vars(loop.run.trainer).values() if isinstance(one, nn.Module)]
-    modules = [loop.run.model, *map(loop.engine.unwrap, held)]
+    found_modules = [one for one in held(vars(loop.run.trainer).values()) if isinstance(one, nn.Module)]
+    modules = [loop.run.model, *map(loop.engine.unwrap, found_modules)]
     names = {id(one): name for module in modules for name, one in module.named_parameters()}
     found = []
     with _batch_statistics_off(modules), _ConstantDraws():  # type: ignore[no-untyped-call]

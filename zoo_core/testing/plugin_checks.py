@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from zoo_core.errors import ZooError
+from zoo_core.registry.family import Family
+from zoo_core.registry.registry import Entry
 from zoo_core.registry.resolve import resolve
 from zoo_core.testing.check import Skip, Subject, check, require
 
@@ -57,10 +59,24 @@ def registration_is_fast(subject: Subject) -> None:
     "Pass license='Apache-2.0' (an SPDX identifier) and, for a model or trainer, paper='Author year' to the registry.",
 )
 def license_and_paper_are_stated(subject: Subject) -> None:
-    for entry in subject.catalog.registry.entries:
-        if entry.plugin == subject.name:
-            require(bool(entry.license), f"the {entry.kind} '{entry.name}' has no license")
-            require(bool(entry.paper) or entry.kind == "dataset", f"the {entry.kind} '{entry.name}' has no paper")
+    for entry in _entries(subject):
+        require(bool(entry.license), f"the {entry.kind} '{entry.name}' has no license")
+        has_paper = bool(entry.paper) or entry.kind in ("dataset", "schedule", "logger")
+        require(has_paper, f"the {entry.kind} '{entry.name}' has no paper")
+
+
+@check(
+    "plugin",
+    "Every name can be used, and the names of families of models are available.",
+    "Write names in lower case, joined by '-', '.', '_' or '/', and return them without importing a large library.",
+)
+def every_name_can_be_used(subject: Subject) -> None:
+    for family in _families(subject):
+        problem = family.problem
+        require(problem is None, problem.message if problem else "")
+    for refused in subject.catalog.registry.refused:
+        if refused.plugin == subject.name:
+            require(False, f"the {refused.kind} {refused.name!r} is left out: {refused.why}")
 
 
 @check(
@@ -93,10 +109,18 @@ def nothing_is_unpickled(subject: Subject) -> None:
             require(False, f"{path.name}, line {line}: {use}")
 
 
+def _entries(subject: Subject) -> list[Entry]:
+    """What the plugin registers, a family once."""
+    single = [entry for entry in subject.catalog.registry.entries if entry.plugin == subject.name]
+    return single + [family.template for family in _families(subject)]
+
+
+def _families(subject: Subject) -> list[Family]:
+    return [family for family in subject.catalog.registry.families if family.template.plugin == subject.name]
+
+
 def _sources(subject: Subject) -> Iterator[Path]:
-    modules = {
-        entry.target.partition(":")[0] for entry in subject.catalog.registry.entries if entry.plugin == subject.name
-    }
+    modules = {entry.target.partition(":")[0] for entry in _entries(subject)}
     folders = set()
     for module in sorted(modules):
         spec = find_spec(module)

@@ -10,10 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from zoo_core.config.settings import read
 from zoo_core.errors import BadFile, BadSetting
+from zoo_core.model import Model
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.environment import versions
 from zoo_core.weights.format import check_ending, read_tensors, write
@@ -56,7 +58,8 @@ def convert(
             "converted": {"file": source.name, "sha256": check(source).sha256},
         }
         converted = Path(folder, "converted.safetensors")
-        write(converted, _strip_prefixes(read_tensors(plain)), metadata)
+        tensors = _with_prefix(_strip_prefixes(read_tensors(plain)), model_class, config)
+        write(converted, tensors, metadata)
         try:
             loaded, _ = load(converted, catalog)
         except BadFile as error:
@@ -77,6 +80,16 @@ def _extract_tensors(source: Path, folder: Path, key: str) -> Path:
             "Only tensors are read from a pickle; save model.state_dict() alone.",
         )
     return plain
+
+
+def _with_prefix(tensors: dict[str, Tensor], model_class: type[Model], config: Any) -> dict[str, Tensor]:
+    """``tensors`` with the prefix of the model, if it only wraps the network of another library that they are for."""
+    with torch.device("meta"):
+        prefixes = {name.partition(".")[0] for name in model_class(config).state_dict()}
+    if len(prefixes) != 1 or any(name.partition(".")[0] in prefixes for name in tensors):
+        return tensors
+    (prefix,) = prefixes
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
 def _strip_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

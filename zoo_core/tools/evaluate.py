@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo_core.config.recipe import Recipe
 from zoo_core.config.recipe_files import KEYS, checked
 from zoo_core.errors import BadFile, BadSetting
 from zoo_core.registry.catalog import Catalog
 from zoo_core.weights.header import Header, read_header
-from zoo_core.weights.load import load, locate
+from zoo_core.weights.load import find, load, locate
 from zoo_core.weights.metadata import provenance
+
+if TYPE_CHECKING:
+    from zoo_core.registry.resolve import ResolvedRecipe
 
 
 @dataclass(frozen=True)
@@ -87,17 +90,21 @@ def reproduce(
     catalog: Catalog,
     overrides: Iterable[str],
     tolerance: float,
-    callbacks: Iterable[object] = (),
+    callbacks: Callable[[ResolvedRecipe], Iterable[object]] = lambda resolved: (),
     folder: Path | None = None,
 ) -> tuple[Any, Comparison]:
     """Train the recipe in the metadata of the weights ``source`` again, and compare the metrics of the two."""
     from zoo_core.registry.resolve import resolve
     from zoo_core.training import runner
+    from zoo_core.training.init_from import INIT_FROM, refuse_other_start
 
     header = read_header(locate(source, catalog))
     expected = _stated_metrics(header)
     resolved = resolve(recipe_of(header).with_overrides(overrides), catalog)
-    run = runner.run_recipe(resolved, callbacks, folder)
+    if resolved.settings.init_from is not None:
+        start = find(resolved.settings.init_from, catalog, of_any_origin=True)
+        refuse_other_start(header.metadata.get(INIT_FROM), start.sha256)
+    run = runner.run_recipe(resolved, callbacks(resolved), folder)
     same_data = _is_same_data(header, provenance(run.folder)["dataset"])
     return run, Comparison(expected, run.test_metrics, tolerance, same_data)
 
@@ -112,6 +119,8 @@ def recipe_of(header: Header) -> Recipe:
     if not values:
         raise BadFile(f"the metadata of {header.path} has no recipe.", f"It has: {header.summary()}.")
     name = str(values.pop("name", "unnamed"))
+    if isinstance(run := values.get("run"), Mapping):  # where it was recorded does not belong to the weights
+        values["run"] = {key: value for key, value in run.items() if key not in ("loggers", "profile")}
     return Recipe(name, dict(checked(values, name, header.path, KEYS)))
 
 

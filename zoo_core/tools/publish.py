@@ -99,7 +99,7 @@ def publish(
     metadata = {
         **provenance(folder),
         "protocol": trainer.protocol,
-        **header.metadata,
+        **_without_folders(header.metadata),
         "license": license,
         "metrics": _metrics(header, model, tensors, dtype, catalog),
     }
@@ -121,6 +121,15 @@ def publish(
         "metrics": {key: float(f"{value:.4g}") for key, value in metadata["metrics"].items() if "/" not in key},
     }
     return Published(output, files[1], files[2] if preview else None, entry)
+
+
+def _without_folders(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """``metadata`` whose recipe names the weights that the run started from without the folders of this machine."""
+    start = metadata.get("init_from", {})
+    if start.get("kind", "weights") == "weights":
+        return dict(metadata)
+    recipe = metadata["recipe"]
+    return {**metadata, "recipe": {**recipe, "run": {**recipe["run"], "init_from": start["name"]}}}
 
 
 def _refuse_unfinished(folder: RunFolder, header: Header, recipe: Recipe) -> None:

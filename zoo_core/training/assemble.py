@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from zoo_core.data.seeding import seed_step
 from zoo_core.dataset import Dataset, Examples
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import is_sharded
+from zoo_core.engine.held import held
 from zoo_core.errors import BadSetting
 from zoo_core.model import Model
 from zoo_core.registry.resolve import Loaded, ResolvedRecipe
@@ -25,7 +25,10 @@ from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.run import Run
 from zoo_core.trainer import Trainer
 from zoo_core.training.callbacks import CallbackList
+from zoo_core.training.freeze import Frozen
+from zoo_core.training.init_from import StartWeights, load_start_weights, unchanged_by_setup
 from zoo_core.training.loop import Loop
+from zoo_core.training.opened import OpenedRecipe, caught_warnings, open_dataset
 from zoo_core.training.splits import Splits
 
 
@@ -55,6 +58,9 @@ class RunComponents:
     model: Model
     trainer: Trainer
     batches: Batches
+    frozen: Frozen
+    start: StartWeights | None
+    """The weights of ``run.init_from``, if they were loaded."""
 
 
 @dataclass(frozen=True)
@@ -63,22 +69,31 @@ class Assembly:
 
     loop: Loop
     data: RunData
+    start: StartWeights | None = None
+    """The weights of ``run.init_from``, if they were loaded."""
 
 
 def assemble(
-    resolved: ResolvedRecipe,
+    opened: OpenedRecipe,
     engine: AccelerateEngine,
     folder: RunFolder,
     callbacks: CallbackList,
     trained: Model | None = None,
+    starts: bool = True,
 ) -> Assembly:
-    """Build all that a run needs. It begins with the model ``trained``, if given."""
+    """Build all that a run needs. It begins with the model ``trained``, if given.
+
+    A run that is restored from a checkpoint does not load the weights of ``run.init_from``: ``starts`` is False.
+    """
+    resolved = opened.resolved
     loaded = resolved.load()
-    data = build_data(resolved, loaded["dataset"])
+    data = build_data(opened)
     if trained is None:
         data.warnings.extend(_missing_examples(data, resolved))
-    components = build_components(resolved, loaded, data, engine, trained)
-    return Assembly(build_loop(resolved, data, components, engine, folder, callbacks), data)
+    components = build_components(resolved, loaded, data, engine, trained, starts)
+    if components.start is not None and components.start.note:
+        data.warnings.append(components.start.note)
+    return Assembly(build_loop(resolved, data, components, engine, folder, callbacks), data, components.start)
 
 
 def assemble_detached(
@@ -87,7 +102,7 @@ def assemble_detached(
     """As :func:`assemble`, outside a run: without the hooks of plugins, and with nothing written into ``folder``."""
     engine = AccelerateEngine(resolved.settings)
     own = CallbackList(pluggy.PluginManager("zoo"), callbacks if engine.is_rank_zero else ())
-    return assemble(resolved, engine, RunFolder(folder), own, trained)
+    return assemble(open_dataset(resolved), engine, RunFolder(folder), own, trained)
 
 
 def try_out(resolved: ResolvedRecipe, folder: Path | None = None, callbacks: Iterable[object] = ()) -> Loop:
@@ -100,18 +115,17 @@ def try_out(resolved: ResolvedRecipe, folder: Path | None = None, callbacks: Ite
     return assemble_detached(resolved, folder or Path(), callbacks).loop
 
 
-def build_data(resolved: ResolvedRecipe, loaded: Loaded) -> RunData:
+def build_data(opened: OpenedRecipe) -> RunData:
     """The splits of the recipe's dataset, with the warnings that it raised."""
+    resolved, dataset = opened.resolved, opened.dataset
     seed_step(resolved.settings.seed, 0, 0, "data")  # the same in every process, for a random split for example
-    dataset: Dataset = loaded.build()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
+    with caught_warnings() as messages:
         splits = {"train": dataset.train(), "test": dataset.test(), "validation": dataset.validation()}
         for method, examples in splits.items():
             _check_examples(examples, f"{_dataset_of(resolved)}: its {method}()")
         fingerprint = fingerprint_of(dataset)
-    messages = dict.fromkeys(str(one.message) for one in caught if one.category is UserWarning)
-    return RunData(splits["train"], splits["validation"], splits["test"], fingerprint, list(messages))
+    messages = list(dict.fromkeys([*opened.warnings, *messages]))
+    return RunData(splits["train"], splits["validation"], splits["test"], fingerprint, messages)
 
 
 def fingerprint_of(dataset: Dataset) -> str:
@@ -126,6 +140,7 @@ def build_components(
     data: RunData,
     engine: AccelerateEngine,
     trained: Model | None = None,
+    starts: bool = True,
 ) -> RunComponents:
     """The model on its device, the trainer set up for it, and the batches in the trainer's order."""
     settings = resolved.settings
@@ -138,6 +153,7 @@ def build_components(
             f"'{resolved.recipe.component('trainer')}' does not support gradient accumulation.",
             "Leave it out, or use engine.updating in the trainer's step and set `supports_grad_accumulation = True`.",
         )
+    start = load_start_weights(model, resolved) if trained is None and starts else None
     if settings.sync_batch_norm:
         torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     batches = _batches(resolved, data, trainer, engine)
@@ -145,10 +161,12 @@ def build_components(
         settings.steps if settings.steps is not None else round((settings.epochs or 0) * batches.per_epoch)
     )
     model.to(engine.device)
-    trainer.setup(model, engine)
+    frozen = Frozen(model, settings.freeze if trained is None else ())
+    with unchanged_by_setup(start, model, engine, resolved):
+        trainer.setup(model, engine)
     if engine.fsdp:
         _refuse_full_copies(model, trainer, resolved)
-    return RunComponents(model, trainer, batches)
+    return RunComponents(model, trainer, batches, frozen, start)
 
 
 def build_loop(
@@ -179,7 +197,7 @@ def build_loop(
     per_epoch = components.batches.per_epoch
     run = Run(resolved.recipe, settings, folder, model, trainer, engine.device, engine.total_steps, per_epoch)
     state = TrainerState(model, trainer, engine.unwrap)
-    return Loop(run, engine, components.batches, splits, state, callbacks)
+    return Loop(run, engine, components.batches, splits, state, callbacks, components.frozen)
 
 
 def _batches(resolved: ResolvedRecipe, data: RunData, trainer: Trainer, engine: AccelerateEngine) -> Batches:
@@ -237,8 +255,8 @@ def _refuse_full_copies(model: Model, trainer: Trainer, resolved: ResolvedRecipe
     """An average of weights that was copied before they were sharded could not follow them."""
     inside = {id(module) for module in model.modules()}
     for name, value in vars(trainer).items():
-        outside = isinstance(value, torch.nn.Module) and id(value) not in inside
-        if outside and not all(map(is_sharded, value.parameters())):
+        outside = [one for one in held([value]) if isinstance(one, torch.nn.Module) and id(one) not in inside]
+        if not all(is_sharded(parameter) for one in outside for parameter in one.parameters()):
             raise BadSetting(
                 f"run.fsdp shards the model across the processes, but the trainer "
                 f"'{resolved.recipe.component('trainer')}' holds self.{name}, a full copy or another network.",

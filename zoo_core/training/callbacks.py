@@ -11,8 +11,8 @@ from typing import Any
 import pluggy
 
 from zoo_core import hookspecs
+from zoo_core.config.naming import unused_name
 from zoo_core.errors import BrokenPlugin, did_you_mean, one_line, raised
-from zoo_core.naming import unused_name
 
 
 class CallbackList:

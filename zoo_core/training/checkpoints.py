@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from zoo_core.checkpoint.best import Best
+from zoo_core.checkpoint.best import Best, Monitor, Patience
 from zoo_core.checkpoint.gradients import PendingGradients
+from zoo_core.checkpoint.objects import objects_in
 from zoo_core.checkpoint.serialize import Packed, pack, unpack
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.checkpoint.writer import AsyncCheckpointWriter
@@ -23,13 +24,14 @@ from zoo_core.engine.optimizers import fit_to_device
 from zoo_core.errors import BadFile, RunFailed, one_line
 from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
+from zoo_core.training.freeze import Frozen
 from zoo_core.training.metrics import MetricAccumulator
 from zoo_core.training.weight_average import WeightAverage
 from zoo_core.weights.values import all_finite
 
 # Beside the attributes of a trainer, none of which can have these names.
 _METRICS, _BEST, _ENGINE, _GRADIENTS = "run.metrics", "run.best", "run.engine", "run.gradients"
-_AVERAGE = "run.average"
+_AVERAGE, _PATIENCE = "run.average", "run.patience"
 COMPARED = RECIPE, ORIGINS = "run.recipe", "run.origins"
 """What is compared when a run is resumed, and not restored."""
 
@@ -44,17 +46,19 @@ class Checkpoints:
         state: TrainerState,
         metrics: MetricAccumulator,
         callbacks: CallbackList,
+        frozen: Frozen,
         average: WeightAverage | None = None,
     ) -> None:
         self.run, self.engine, self.state = run, engine, state
-        self.metrics, self.callbacks, self.average = metrics, callbacks, average
-        self.best = Best()
+        self.metrics, self.callbacks, self.frozen, self.average = metrics, callbacks, frozen, average
+        self.best, self.patience = Best(), Patience()
         self.origins: dict[str, Any] = {}  # what environment.json says of data, code and machine
         self.writer = AsyncCheckpointWriter(
             run.folder.checkpoints, run.settings.keep_checkpoints, sync_first=[run.folder.metrics]
         )
         held = {"model": run.model, **vars(run.trainer)}
-        modules = {name: engine.unwrap(one) for name, one in held.items() if isinstance(one, nn.Module)}
+        objects = [found for name, value in held.items() for found in objects_in(name, value)]
+        modules = {path: engine.unwrap(one) for path, one in objects if isinstance(one, nn.Module)}
         # Those of a sharded network are not kept. Hooks would make torch.compile compile again.
         self.gradients = PendingGradients({} if engine.fsdp else modules, watches=run.settings.compile == "off")
         self.saved_step = -1
@@ -75,16 +79,19 @@ class Checkpoints:
         if not self._any_process(self.saved_step != run.step and self.engine.is_rank_zero):
             return
         self._refuse_not_finite()
+        self.check_frozen()
         if self.engine.is_rank_zero or self.engine.fsdp:  # the parts of a sharded network come from all processes
             captured = self.state.capture()
         if self.engine.is_rank_zero:
-            kept = {
+            kept: dict[str, Any] = {
                 _METRICS: self.metrics.state_dict(),
                 _BEST: asdict(self.best),
                 _ENGINE: self.engine.state_dict(),
                 RECIPE: run.recipe.as_yaml(),
                 ORIGINS: self.origins,
             }
+            if run.settings.monitor:
+                kept[_PATIENCE] = asdict(self.patience)
             if gradients := self.gradients.state_dict(run.step):
                 kept[_GRADIENTS] = gradients
             if self.average:
@@ -94,9 +101,12 @@ class Checkpoints:
             self.writer.begin(run.step, {**captured, **packed}, self.best.steps)
         self.saved_step, self.saved_at = run.step, time.monotonic()
 
-    def save_if_best(self) -> None:
-        """Save if the last validation is the best one yet by ``run.monitor``."""
-        better = self.best.update(self.run.validation_metrics, self.run.settings.monitor, self.run.step)
+    def update_best(self) -> bool:
+        """Compare the last validation by ``run.monitor``, and return whether it is the best one yet."""
+        return self.best.update(self.run.validation_metrics, Monitor(self.run.settings.monitor), self.run.step)
+
+    def save_if(self, better: bool) -> None:
+        """Save if the last validation is ``better`` than all before, which the first process decides."""
         if self._any_process(better and self.engine.is_rank_zero):
             self.save()
 
@@ -140,6 +150,7 @@ class Checkpoints:
                 state.pop(name, None)
             self.metrics.load_state_dict(unpack(*state.pop(_METRICS, ({}, {}))))
             self.best = Best(**unpack(*state.pop(_BEST, ({}, {}))))
+            self.patience = Patience(**unpack(*state.pop(_PATIENCE, ({}, {}))))
             self.engine.load_state_dict(unpack(*state.pop(_ENGINE, ({}, {}))))
             self.gradients.load_state_dict(unpack(*state.pop(_GRADIENTS, ({}, {}))))
             if self.average:
@@ -184,6 +195,10 @@ class Checkpoints:
                 f"the model's {name} is not finite {when}.",
                 hint,
             )
+
+    def check_frozen(self) -> None:
+        """Raise RunFailed if the trainer has changed what ``run.freeze`` freezes."""
+        self.frozen.check(f"the trainer '{self.run.recipe.component('trainer')}'")
 
     def _any_process(self, flag: bool) -> bool:
         """Whether ``flag`` is true in any process: they save together, or not at all."""

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from zoo_core.errors import RunFailed, ZooError, raised
+from zoo_core.registry.requirements import explain
 
 _LONGEST = 600  # characters of an error of a plugin
 
@@ -29,7 +30,11 @@ def attributing_errors(classes: Mapping[str, type[Any]], when: str = "") -> Iter
     try:
         yield
     except Exception as error:
-        if isinstance(error, ZooError) or not (found := _culprit(error, classes)):
+        if isinstance(error, ZooError):
+            raise
+        if missing := explain(error):
+            raise missing from error
+        if not (found := _culprit(error, classes)):
             raise
         raise RunFailed(f"{found}{when}.", "--traceback shows more.") from error
 

@@ -94,7 +94,7 @@ class Evaluator:
     @contextmanager
     def _measuring(self, *, shared: bool = False) -> Iterator[None]:
         average = self.average.applied() if self.average else nullcontext()
-        holders = self._holders()
+        holders = self.holders()
         with undisturbed(holders), average, self.engine.evaluating(holders, shared=shared):
             yield
 
@@ -107,6 +107,13 @@ class Evaluator:
             monitored = self.run.settings.monitor.removeprefix("-") in new
             ignored = " It cannot be the best by run.monitor." if monitored else ""
             warnings.warn(f"evaluated on the {split} split at step {self.run.step}, {listed}.{ignored}", stacklevel=2)
+
+    @contextmanager
+    def leaves_state(self, method: str) -> Iterator[None]:
+        """Context of a call of ``method`` of the trainer, which must not change what is trained."""
+        digest = self._digest()
+        yield
+        self._refuse_change(digest, method)
 
     def _digest(self) -> StateDigest | None:
         """The state before it is measured; None for a sharded network, which a forward pass puts together."""
@@ -124,7 +131,8 @@ class Evaluator:
                 "Put it back in `finally:`, or change a copy; an attribute such as self._name is no state of the run.",
             )
 
-    def _holders(self) -> list[object]:
+    def holders(self) -> list[object]:
+        """What an evaluation may disturb."""
         return [self.run.model, *vars(self.run.trainer).values()]
 
     def _on_device(self, batches: Callable[[], Iterable[Batch]]) -> OnDevice:

@@ -16,8 +16,11 @@ from zoo_core.runs.run import Run, StopCode
 from zoo_core.trainer import Metrics
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.checkpoints import Checkpoints
+from zoo_core.training.early_stopping import EarlyStopping
 from zoo_core.training.evaluation import Evaluator
+from zoo_core.training.freeze import Frozen
 from zoo_core.training.metrics import MetricAccumulator
+from zoo_core.training.profiling import StepProfiler
 from zoo_core.training.signals import Interrupted, interruptible, raises_run_stopped
 from zoo_core.training.splits import Splits
 from zoo_core.training.steps import perform_steps
@@ -35,14 +38,17 @@ class Loop:
         splits: Splits,
         state: TrainerState,
         callbacks: CallbackList,
+        frozen: Frozen,
     ) -> None:
         self.average = WeightAverage(run.model, run.settings) if run.settings.ema_decay else None
         self.run, self.engine, self.batches, self.splits = run, engine, batches, splits
-        self.state, self.callbacks = state, callbacks
+        self.state, self.callbacks, self.frozen = state, callbacks, frozen
         self.metrics = MetricAccumulator(engine.mean)
         self.evaluator = Evaluator(run, engine, splits, state, callbacks, self.average)
         self.perform = perform_steps(run, engine)
-        self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks, self.average)
+        self.profiler = StepProfiler(run) if run.settings.profile != "" and engine.is_rank_zero else None
+        self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks, frozen, self.average)
+        self.early_stopping = EarlyStopping(run, self.checkpoints)
         batches.stopping = lambda: bool(run.stopping)
 
     def train(self) -> None:
@@ -52,7 +58,8 @@ class Loop:
             RunFailed: if the last checkpoint could not be written.
             RunStopped: if a step failed because of a signal.
         """
-        with self.checkpoints, closing(self.batches):
+        self.frozen.remember()
+        with self.checkpoints, closing(self.batches), self.profiler or nullcontext():
             try:
                 with raises_run_stopped(self.run):
                     self._steps()
@@ -70,11 +77,14 @@ class Loop:
         """
         self.checkpoints.restore(step, captured)
         self.batches.seek(step)
+        self.early_stopping.restore()
 
     def _steps(self) -> None:
         run, settings = self.run, self.run.settings
         first = run.step + 1
         while run.step < run.total_steps:
+            if self.profiler:
+                self.profiler.before(run.step + 1)
             batch = self._loaded()
             if self._stops():
                 break
@@ -98,7 +108,10 @@ class Loop:
             self.engine.check_in_step(run.step, [run.model, *vars(run.trainer).values()])
             if run.step == first:
                 self.state.check()  # what a step added to the trainer, a checkpoint must be able to keep as well
+                self.checkpoints.check_frozen()
             self.callbacks.call("zoo_step_finished", run=run, step=run.step, metrics=metrics)
+            if self.profiler:
+                self.profiler.after(run.step)
             self._after_step(last=run.step == run.total_steps)
 
     def _loaded(self) -> Batch | None:
@@ -120,7 +133,9 @@ class Loop:
         # The last step is evaluated on the test split, and on the validation split only to compare it with the others.
         if (run.due(settings.evaluate_every) and not last) or (last and settings.monitor):
             self.evaluator.validate()
-            self.checkpoints.save_if_best()
+            better = self.checkpoints.update_best()
+            self.early_stopping.update()  # before the checkpoint, which contains its count
+            self.checkpoints.save_if(better)
         if not last and (run.due(settings.checkpoint_every) or self.checkpoints.overdue()):
             self.checkpoints.save()
         self.checkpoints.settle_if_done()

@@ -23,6 +23,7 @@ from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.resume_changes import changes, refuse_fewer_steps
 from zoo_core.training.checkpoints import ORIGINS, RECIPE
+from zoo_core.training.init_from import INIT_FROM, StartWeights, refuse_other_start
 from zoo_core.training.loop import Loop
 
 
@@ -129,6 +130,18 @@ def repair_environment(engine: AccelerateEngine, place: RunFolder, environment: 
     return notes
 
 
+def start_of(place: RunFolder, newest: Newest | None, loaded: StartWeights | None) -> dict[str, Any]:
+    """What the run has recorded of the weights that it started from, as an entry of ``environment.json``.
+
+    Raises:
+        BadSetting: if the run starts again, with other weights than it started with.
+    """
+    recorded = place.read_environment().get(INIT_FROM) or (newest.origins.get(INIT_FROM) if newest else None)
+    if loaded is not None:
+        refuse_other_start(recorded, loaded.lineage["sha256"])
+    return {INIT_FROM: recorded} if recorded else {}
+
+
 def restore(
     loop: Loop, newest: Newest | None, resolved: ResolvedRecipe, changed: dict[str, tuple[str, str]]
 ) -> list[str]:
@@ -144,7 +157,7 @@ def restore(
     others = [f"{place} also holds {names}, which zoo does not use."] if names else []
     if newest is None:
         return [f"{place} holds no checkpoint yet, so the run starts again at step 0.", *others]
-    before = resolve(newest.recipe, resolved.catalog).recipe
+    before = resolve(newest.recipe, resolved.catalog, resolved.provided).recipe
     unrequested = {key: pair for key, pair in changes(before, resolved.recipe).items() if key not in changed}
     changed |= unrequested
     unrequested |= _renamed(before, resolved.recipe)

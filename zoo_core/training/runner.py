@@ -11,13 +11,16 @@ from typing import Any, NoReturn
 
 import pluggy
 
+from zoo_core.checkpoint.names import steps_in
 from zoo_core.config.command_line import resume_command
 from zoo_core.engine.engine import AccelerateEngine, own_settings
 from zoo_core.engine.fsdp import full_tensor
+from zoo_core.engine.held import held_optimizers
 from zoo_core.engine.memory import explain_out_of_memory
 from zoo_core.engine.shutdown import nothing_left_to_save, undone_on_signal
 from zoo_core.errors import BadSetting, ProcessLost, RunFailed, ZooError
 from zoo_core.model import Model
+from zoo_core.optim.averages import publish_averages
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.paths import RUNS, new_path
@@ -27,8 +30,11 @@ from zoo_core.training.assemble import Assembly, RunData, assemble, assemble_det
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
 from zoo_core.training.error_attribution import attribute_error, attributing_errors
+from zoo_core.training.init_from import INIT_FROM
 from zoo_core.training.loop import Loop
-from zoo_core.training.resume import find_newest, recipe_of, repair_config, repair_environment, restore
+from zoo_core.training.monitored_metric import check_monitored_metric
+from zoo_core.training.opened import OpenedRecipe, open_dataset
+from zoo_core.training.resume import find_newest, recipe_of, repair_config, repair_environment, restore, start_of
 from zoo_core.training.signals import stops_after, stops_on_signal
 from zoo_core.weights import format as weights_format
 from zoo_core.weights.matching import parameter_names
@@ -61,12 +67,15 @@ def run_recipe(
         engine = AccelerateEngine(resolved.settings)
         place = RunFolder(folder or new_path(RUNS, resolved.recipe.name))
         _agree_on_resuming(engine, place, resume)
+        with attributing_errors(classes, ", before the first step"):
+            opened = open_dataset(resolved)
+        resolved = opened.resolved
         changed = _changes(resolved, place) if resume else {}
         allowed = {"data": allow_changed_data, "code": allow_changed_code}
         with ExitStack() as lock:
             with _created(place) if engine.is_rank_zero and not resume else nullcontext():
                 lock.enter_context(_locked(place, engine))
-                assembly, notes = _begin(resolved, engine, place, callbacks, classes, changed, resume, allowed)
+                assembly, notes = _begin(opened, engine, place, callbacks, classes, changed, resume, allowed)
             for note in notes:
                 warnings.warn(note, stacklevel=2)
             with stops_after(assembly.loop.run, seconds):
@@ -115,7 +124,7 @@ def _agree_on_resuming(engine: AccelerateEngine, place: RunFolder, resume: bool)
 
 def _changes(resolved: ResolvedRecipe, place: RunFolder) -> dict[str, tuple[str, str]]:
     """What differs from the settings that the run has had until now."""
-    before = resolve(recipe_of(place), resolved.catalog)
+    before = resolve(recipe_of(place), resolved.catalog, resolved.provided)
     return changes(before.recipe, resolved.recipe)
 
 
@@ -132,7 +141,7 @@ def _locked(place: RunFolder, engine: AccelerateEngine) -> AbstractContextManage
 
 
 def _begin(
-    resolved: ResolvedRecipe,
+    opened: OpenedRecipe,
     engine: AccelerateEngine,
     place: RunFolder,
     callbacks: Iterable[object],
@@ -145,18 +154,20 @@ def _begin(
 
     A new run that cannot begin leaves no folder behind.
     """
+    resolved = opened.resolved
     plugins = resolved.catalog.plugins.manager if engine.is_rank_zero else pluggy.PluginManager("zoo")
     try:
         hooks = CallbackList(plugins, callbacks if engine.is_rank_zero else ())
         with attributing_errors(classes, ", before the first step"):
-            assembly = assemble(resolved, engine, place, hooks)
+            assembly = assemble(opened, engine, place, hooks, starts=not (resume and steps_in(place.checkpoints)))
         notes = list(assembly.data.warnings)
-        about = _about(resolved, engine, assembly.data)
+        about = _about(resolved, engine, assembly)
         if resume:
             used = {component.entry.plugin for component in resolved.components.values()}
             newest = find_newest(place.checkpoints)
             notes += repair_config(engine, place, resolved.recipe)
             notes += repair_environment(engine, place, about | (newest.origins if newest else {}))
+            about |= start_of(place, newest, assembly.start)
             changed |= changed_origins(place.read_environment(), about, used, changed)
             refuse_other_origins(changed, place.path, **allowed)
             notes += [*restore(assembly.loop, newest, resolved, changed), *resume_warnings(changed)]
@@ -167,7 +178,8 @@ def _begin(
                 place.weights, weights_metadata(assembly.loop.run)
             )  # refused now, not at the end
             place.write_config(resolved.recipe.as_yaml())  # a folder that has both can be resumed
-        assembly.loop.checkpoints.origins = {part: about[part] for part in ORIGINS}
+        check_monitored_metric(assembly.loop.evaluator)
+        assembly.loop.checkpoints.origins = {part: about[part] for part in (*ORIGINS, INIT_FROM) if part in about}
     except BaseException:
         if not resume and engine.is_rank_zero:
             place.remove_if_empty()
@@ -175,12 +187,14 @@ def _begin(
     return assembly, notes
 
 
-def _about(resolved: ResolvedRecipe, engine: AccelerateEngine, data: RunData) -> dict[str, Any]:
+def _about(resolved: ResolvedRecipe, engine: AccelerateEngine, assembly: Assembly) -> dict[str, Any]:
     """The content of ``environment.json``."""
+    data = assembly.data
     about = environment(
         resolved.catalog, resolved.recipe, engine.device, engine.precision, data.summary(), data.warnings
     )
-    return {**about, "processes": engine.world}
+    start = {} if assembly.start is None else {INIT_FROM: assembly.start.lineage}
+    return {**about, "processes": engine.world, **start}
 
 
 def _record_changes(loop: Loop, changed: Mapping[str, tuple[str, str]], about: Mapping[str, Any]) -> None:
@@ -206,9 +220,11 @@ def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
         try:
             with loop.engine.flushing_denormals(), explain_out_of_memory(run):
                 loop.train()
-                run.trainer.finalize()
-                if loop.average:
-                    loop.average.apply()
+                with loop.frozen.kept():
+                    publish_averages(held_optimizers(vars(run.trainer).values()))
+                    run.trainer.finalize()
+                    if loop.average:
+                        loop.average.apply()
                 loop.checkpoints.refuse_not_finite(
                     f"after finalize of the trainer '{run.recipe.component('trainer')}'",
                     "Before it, the parameters were finite; the last checkpoint holds them.",
@@ -222,6 +238,7 @@ def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
             if loop.engine.is_rank_zero:
                 weights_format.write(run.folder.weights, tensors, weights_metadata(run), parameter_names(run.model))
             loop.engine.release(run.model)
+            loop.frozen.release()
             run.model.eval()  # as zoo.load returns it
         except BaseException as error:
             callbacks.call("zoo_run_failed", run=run, error=error)

@@ -45,6 +45,11 @@ def undisturbed(holders: Iterable[object]) -> Iterator[None]:
 
 def find_modules(holders: Iterable[object]) -> Iterator[nn.Module]:
     """Every module in ``holders``, once, with the modules inside it."""
+    return (one for one in reachable(holders) if isinstance(one, nn.Module))
+
+
+def reachable(holders: Iterable[object]) -> Iterator[object]:
+    """Every object in ``holders``, once, with what is inside it; libraries' objects are not opened, but for modules."""
     seen: set[int] = set()
     waiting = list(holders)
     while waiting:
@@ -52,8 +57,8 @@ def find_modules(holders: Iterable[object]) -> Iterator[nn.Module]:
         if id(one) in seen:
             continue
         seen.add(id(one))
+        yield one
         if isinstance(one, nn.Module):
-            yield one
             waiting += [*one.children(), *_inside(one)]
         elif isinstance(one, Mapping):
             waiting += one.values()
@@ -70,10 +75,15 @@ def find_modules(holders: Iterable[object]) -> Iterator[nn.Module]:
 
 
 def _inside(one: object) -> list[object]:
+    return [*attributes_of(one).values()]
+
+
+def attributes_of(one: object) -> dict[str, Any]:
     """What an object of a plugin holds; those of libraries hold what they were given, and much else."""
     if _is_of_library(one) or isinstance(one, type):
-        return []
-    return [*getattr(one, "__dict__", {}).values(), *(getattr(one, name, None) for name in slots_of(one))]
+        return {}
+    slots = {name: getattr(one, name) for name in slots_of(one) if hasattr(one, name)}
+    return {**getattr(one, "__dict__", {}), **slots}
 
 
 def _is_of_library(one: object) -> bool:

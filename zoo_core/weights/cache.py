@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_core.config.naming import are_same, file_name
 from zoo_core.config.paths import weights_folder
 from zoo_core.errors import BadFile, one_line
 from zoo_core.files import move_synced
@@ -26,7 +27,7 @@ def local_path(entry: Entry) -> Path:
     """
     if not entry.is_remote:
         return entry.path
-    return weights_folder() / f"{entry.name}.{(entry.listed.sha256 or '')[:12]}.safetensors"
+    return weights_folder() / f"{file_name(entry.name)}.{(entry.listed.sha256 or '')[:12]}.safetensors"
 
 
 def fetch(entry: Entry, catalog: Catalog, again: bool = False) -> Path:
@@ -70,7 +71,7 @@ def compare(entry: Entry, path: Path, again: bool = False) -> None:
 def refuse_other_model(entry: Entry, header: Header) -> None:
     """Raise BadFile if the header of the file names another model than ``entry``."""
     listed, actual = entry.listed.model, str(header.metadata["model"])
-    if listed is not None and listed.rpartition("/")[2] != actual.rpartition("/")[2]:
+    if listed is not None and not are_same(listed, actual):
         raise BadFile(
             f"weights '{entry.name}': {header.path} is of model '{one_line(actual)}', "
             f"but {entry.where}says '{listed}'.",

@@ -7,6 +7,8 @@ from typing import Any
 
 from zoo_core.weights.header import Header
 
+_SHOWN = 10  # names of tensors
+
 
 def card(name: str, header: Header, summary: str, preview: Path | None) -> str:
     """Usage, metrics, reproduction and provenance; begins with the front matter that the Hugging Face Hub reads."""
@@ -32,6 +34,7 @@ def card(name: str, header: Header, summary: str, preview: Path | None) -> str:
             [
                 ("", ""),
                 ("model", f"`{metadata['model']}`, {_size(header)}"),
+                *_start(metadata.get("init_from")),
                 ("trainer", f"`{settings['trainer']['name']}`"),
                 ("dataset", f"`{settings['dataset']['name']}`, fingerprint {metadata.get('dataset')}"),
                 ("versions", ", ".join(f"{key} {value}" for key, value in metadata.get("versions", {}).items())),
@@ -61,6 +64,18 @@ def _changes(changed: list[dict[str, Any]]) -> list[tuple[str, str]]:
         for change in changed
         for key, (old, new) in ((key, pair) for key, pair in change.items() if key != "step")
     ]
+
+
+def _start(start: Any) -> list[tuple[str, str]]:
+    """The weights that the training started from."""
+    if not start:
+        return []
+    version = f"@{start['version']}" if start.get("version") else ""
+    license = f", license {start['license']}" if start.get("license") else ""
+    left_out = [name for names in start.get("left_out", {}).values() for name in names]
+    without = f"; {start.get('tensors')} tensors, without {', '.join(left_out[:_SHOWN])}" if left_out else ""
+    more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
+    return [("started from", f"`{start['name']}{version}`, SHA-256 {start['sha256']}{license}{without}{more}")]
 
 
 def _size(header: Header) -> str:

@@ -33,6 +33,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "protocol": str,
     "dataset": str,
     "git": (dict, type(None)),
+    "init_from": dict,
     "step": int,
     "seed": int,
     "parameters": int,
@@ -87,7 +88,7 @@ class Header:
         """Model, recipe, steps and version in one line, as stated by the file."""
         recipe = self.metadata.get("recipe", {}).get("name")
         version = self.metadata.get("versions", {}).get("zoo-core")
-        parts = [f"model '{one_line(self.metadata['model'])}'"]
+        parts = [f"model '{one_line(self.metadata['model'])}'" if "model" in self.metadata else "of no model of zoo"]
         parts += [f"trained by the recipe '{one_line(str(recipe))}'"] if recipe else []
         parts += [f"{self.metadata['step']:,} steps"] if "step" in self.metadata else []
         parts += [f"zoo {one_line(str(version))}"] if version else []
@@ -96,7 +97,7 @@ class Header:
     def describe(self) -> dict[str, Any]:
         """What ``zoo info FILE`` prints."""
         metadata = self.metadata
-        recipe = metadata.get("recipe", {})
+        recipe, start = metadata.get("recipe", {}), metadata.get("init_from", {})
         facts = {
             "model": metadata.get("model"),
             "recipe": recipe.get("name"),
@@ -104,6 +105,7 @@ class Header:
             "steps": metadata.get("step"),
             "dataset": metadata.get("dataset"),
             "license": metadata.get("license"),
+            "started from": start.get("name") and f"{start['name']}, SHA-256 {start.get('sha256')}",
             "parameters": self.parameters,
             "trainable": self.trainable_parameters if self.trainable_parameters < self.parameters else None,
             "buffers": self.buffers,
@@ -128,8 +130,10 @@ class Header:
         }
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, *, of_any_origin: bool = False) -> Header:
     """The header of a weights file.
+
+    With ``of_any_origin`` it may be a safetensors file that another library wrote, which has no metadata.
 
     Raises:
         BadFile: if the file does not exist, is not a safetensors file, or was not written by zoo.
@@ -137,6 +141,8 @@ def read_header(path: Path) -> Header:
     stat_regular(path, _GIVE_A_FILE)
     refuse_pickle(path)
     metadata, tensors = read_listing(path)
+    if "zoo" not in metadata and of_any_origin:
+        return Header(path, {}, tensors)
     if "zoo" not in metadata:
         raise BadFile(
             f"{path} does not name the model that it is for.",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,35 +44,27 @@ def load(
     See :func:`zoo_core.load`.
     """
     target, precision = find_device(str(device), "device"), _floating_dtype(dtype)
-    path, published = _locate(source, catalog)
-    header = read_header(path)
-    if published is not None:
-        refuse_other_model(published, header)
-    not_finite = _find_not_finite(header)
+    found = find(source, catalog)
+    header = found.header
     entry = catalog.find("model", str(header.metadata.get("model")))
     # A header names a registered model, never an import path, so that only code of installed plugins can run.
     model_class = entry.load()
     config = _config(header, model_class, entry.name, {} if settings is None else settings)
     model = build_empty(header, model_class, config)
-    refuse_not_finite(header.path, [name for name in not_finite if name in parameter_names(model)])
+    refuse_not_finite(header.path, [name for name in found.not_finite if name in parameter_names(model)])
     # Names and shapes are compared on the meta device, before any memory is allocated.
     empty = model.state_dict()
-    expected = {name: (tensor.dtype, _shape(name, tensor, header)) for name, tensor in empty.items()}
+    expected = expected_tensors(empty, header)
     incompatible = compare(header, expected, type(model).__name__, strict=strict, settings_changed=bool(settings))
     if incompatible or has_unsaved_tensors(model):
         check_size(header, model)
         with nullcontext() if incompatible else SkipInit(nn.Parameter):
             model = build(header, model_class, config)  # computes the values that are not in the file
-    loaded = expected.keys() - incompatible.missing.keys() - incompatible.mismatched.keys()
-    tensors = {name: tensor for name, tensor in read_tensors(header.path, target).items() if name in loaded}
+    tensors = read_fitting(header, expected, incompatible, target)
     for name, tensor in tensors.items():
-        if tensor.dtype != expected[name][0]:
-            tensors[name] = tensor.to(expected[name][0])  # may be stored in half precision
-            if tensor.itemsize > tensors[name].itemsize:
-                _check_overflow(count_not_finite(tensor), tensors[name], name, header)
         if not is_lazy(empty[name]) and tensor.stride() != empty[name].stride():
             # The rounding of products depends on the layout, for instance of a transposed parameter.
-            tensors[name] = torch.empty_like(empty[name], device=target).copy_(tensors[name])
+            tensors[name] = torch.empty_like(empty[name], device=target).copy_(tensor)
     tied_groups = tied_names(model)
     model.load_state_dict(tensors, strict=not incompatible, assign=True)
     for names in tied_groups:
@@ -81,6 +74,64 @@ def load(
     if precision is not None:
         _cast(model, precision, header)
     return model.eval(), incompatible
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A weights file that was found and checked."""
+
+    header: Header
+    entry: Entry | None
+    """What the registry says of it; None for the folder of a run and for a file."""
+    sha256: str
+    not_finite: Collection[str]
+    """The names of the tensors that hold NaN or infinite values."""
+
+
+def find(source: str | Path, catalog: Catalog, *, of_any_origin: bool = False) -> WeightsFile:
+    """The weights file of ``source``: the name of published weights, the folder of a run, or a file.
+
+    With ``of_any_origin`` the file may be one of another library, which does not name a model.
+
+    Raises:
+        UnknownName: if ``source`` is none of the three.
+        BadFile: if the file is damaged, or is not the one that was published.
+    """
+    path, published = _locate(source, catalog)
+    header = read_header(path, of_any_origin=of_any_origin)
+    if published is not None and header.metadata:
+        refuse_other_model(published, header)
+    try:
+        checked = check(path)
+    except OSError as error:
+        raise BadFile(f"{path} can't be read: {error.strerror}.") from error
+    return WeightsFile(header, published, checked.sha256, checked.not_finite)
+
+
+def expected_tensors(state: Mapping[str, Tensor], header: Header) -> dict[str, tuple[torch.dtype, Shape]]:
+    """The type and shape of each tensor of a model, whose ``state_dict`` is ``state``, as the file should have them."""
+    return {name: (tensor.dtype, _shape(name, tensor, header)) for name, tensor in state.items()}
+
+
+def read_fitting(
+    header: Header,
+    expected: Mapping[str, tuple[torch.dtype, Shape]],
+    incompatible: IncompatibleKeys,
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """The tensors of the file that fit, in the types of the model.
+
+    Raises:
+        BadFile: if values are too large for the type of the model.
+    """
+    fitting = expected.keys() - incompatible.missing.keys() - incompatible.mismatched.keys()
+    tensors = {name: tensor for name, tensor in read_tensors(header.path, device).items() if name in fitting}
+    for name, tensor in tensors.items():
+        if tensor.dtype != expected[name][0]:
+            tensors[name] = tensor.to(expected[name][0])  # may be stored in half precision
+            if tensor.itemsize > tensors[name].itemsize:
+                _check_overflow(count_not_finite(tensor), tensors[name], name, header)
+    return tensors
 
 
 def locate(source: str | Path, catalog: Catalog) -> Path:
@@ -163,13 +214,6 @@ def _check_overflow(before: int, converted: Tensor, name: str, header: Header) -
     """Raise BadFile if a cast has made finite values infinite: if there were fewer ``before``."""
     if count_not_finite(converted) > before:
         raise BadFile(f"{header.path}: '{name}' holds values that are too large for {converted.dtype}.")
-
-
-def _find_not_finite(header: Header) -> list[str]:
-    try:
-        return check(header.path).not_finite
-    except OSError as error:
-        raise BadFile(f"{header.path} can't be read: {error.strerror}.") from error
 
 
 def _floating_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:

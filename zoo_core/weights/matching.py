@@ -65,6 +65,15 @@ class IncompatibleKeys:
     def __bool__(self) -> bool:
         return bool(self.missing or self.unexpected or self.mismatched)
 
+    def listed(self, most: int) -> dict[str, list[str]]:
+        """The names with their shapes as text, by what is wrong with them; ``most`` of each, and how many more."""
+        mismatched = [f"{name} {stored} instead of {shape}" for name, (stored, shape) in self.mismatched.items()]
+        missing, unexpected = (
+            [f"{name} {shape}" for name, shape in found.items()] for found in (self.missing, self.unexpected)
+        )
+        found = {"missing": missing, "unexpected": unexpected, "mismatched": mismatched}
+        return {kind: _first(names, most) for kind, names in found.items() if names}
+
 
 def compare(
     header: Header, expected: Mapping[str, tuple[torch.dtype, Shape]], model: str, strict: bool, settings_changed: bool
@@ -98,6 +107,10 @@ def compare(
     return IncompatibleKeys(missing, unexpected, mismatched)
 
 
+def _first(names: list[str], most: int) -> list[str]:
+    return [*names[:most], *([f"{len(names) - most:,} more"] if len(names) > most else [])]
+
+
 def parameter_names(model: Model) -> set[str]:
     """All names of the parameters of a model. Their values must be finite; buffers, such as masks, may hold -inf."""
     return {name for name, _ in model.named_parameters(remove_duplicate=False)}
@@ -120,17 +133,22 @@ def tie(model: Model, names: list[str], tensors: Mapping[str, Tensor], header: H
         BadFile: if the file holds different values for them.
     """
     loaded = [name for name in names if name in tensors] or names[:1]
-    for name in loaded[1:]:
-        if not same_bits(tensors[loaded[0]], tensors[name]):
-            raise BadFile(
-                f"{header.path}: '{loaded[0]}' and '{name}' differ, but {type(model).__name__} ties them.",
-                f"According to its header, it is {header.summary()}.",
-            )
+    refuse_different(model, loaded, tensors, header)
     owner, _, attribute = loaded[0].rpartition(".")
     tensor = getattr(model.get_submodule(owner), attribute)
     for name in names:
         owner, _, attribute = name.rpartition(".")
         setattr(model.get_submodule(owner), attribute, tensor)
+
+
+def refuse_different(model: Model, names: list[str], tensors: Mapping[str, Tensor], header: Header) -> None:
+    """Raise BadFile if a file holds different values for ``names``, which the model ties."""
+    for name in names[1:]:
+        if not same_bits(tensors[names[0]], tensors[name]):
+            raise BadFile(
+                f"{header.path}: '{names[0]}' and '{name}' differ, but {type(model).__name__} ties them.",
+                f"According to its header, it is {header.summary()}.",
+            )
 
 
 def _is_compatible(stored: torch.dtype | None, expected: torch.dtype) -> bool:

@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from zoo_core.errors import BadFile, ZooError, one_line
 from zoo_core.model import Model
+from zoo_core.registry.requirements import explain
 from zoo_core.weights.header import Header
 
 _MODULE_ATTRIBUTES = vars(nn.Module()).keys()  # of every module: parameters, buffers, hooks
@@ -55,6 +56,8 @@ def build(header: Header, model_class: type[Any], config: Any) -> Model:
     except (ZooError, _LimitExceeded):
         raise
     except Exception as error:  # plugin code with untrusted settings may raise anything
+        if missing := explain(error):
+            raise missing from error
         reason = one_line(str(error)) or "it gave no reason"
         raise BadFile(
             f"{header.path}: {model_class.__name__} can't be built from its settings: {type(error).__name__}: {reason}",

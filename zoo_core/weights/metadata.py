@@ -50,11 +50,11 @@ def finite_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def provenance(folder: RunFolder) -> dict[str, Any]:
-    """Dataset fingerprint, plugins, Git commit and changes of a run, from its ``environment.json``."""
+    """Dataset fingerprint, plugins, commit, changes and first weights of a run, from its ``environment.json``."""
     environment = folder.read_environment()
     return {
         "dataset": environment["data"]["fingerprint"],
         "plugins": environment["plugins"],
         "git": environment["git"],
-        **({"changed": environment["changed"]} if "changed" in environment else {}),
+        **{key: environment[key] for key in ("changed", "init_from") if key in environment},
     }

@@ -18,7 +18,7 @@ class DigitClassifier(zoo.Model):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        num_classes: int = zoo.setting(10, "number of classes", ge=2)
+        num_classes: int = zoo.setting(10, "number of classes", ge=2, from_dataset="num_classes")
         num_features: int = zoo.setting(64, "dimension of the features before the last layer", ge=1)
 
     config: Config

@@ -48,6 +48,15 @@ class GANEvaluator:
         self._frechet: Any = None
         self._real: tuple[Tensor, Tensor] | None = None
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the metrics of :meth:`evaluate`."""
+        frechet = ["frechet_distance", "frechet_distance_real", "frechet_ratio"]
+        if not self.config.conditional:
+            return [*frechet, "min_class_fraction"]
+        cas = ["cas", "cas_real"] if self.cas_classifier else []
+        return ["accuracy", "intra_class_std_ratio", *frechet, *cas]
+
     @torch.no_grad()
     def evaluate(
         self, generator: nn.Module, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch]

@@ -24,7 +24,9 @@ class CLSGAN(zoo.Model):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         latent_dim: int = zoo.setting(96, "dimension of the noise, and of the label embeddings", ge=1)
-        num_classes: int = zoo.setting(10, "number of classes; used by conditional models", ge=1)
+        num_classes: int = zoo.setting(
+            10, "number of classes; used by conditional models", ge=1, from_dataset="num_classes"
+        )
         conditional: bool = zoo.setting(True, "condition both networks on the label (Mirza & Osindero 2014)")
         sigmoid: bool = zoo.setting(True, "end the discriminator in a sigmoid")
         normalize_input: bool = zoo.setting(False, "scale the discriminator's input from [0, 1] to [-1, 1]")

@@ -152,6 +152,9 @@ class CLSGANTrainer(zoo.Trainer):
             return super().order(examples, generator)
         return same_label_order(examples, self.config.same_label_group_size, generator)
 
+    def evaluation_metrics(self) -> Iterable[str]:
+        return self._evaluator.names if self._evaluator else ()
+
     def evaluate(self, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch]) -> Mapping[str, float]:
         if self._evaluator is None:
             return {}

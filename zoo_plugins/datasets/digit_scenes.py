@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 import zoo_core as zoo
 from zoo_plugins.datasets.sprites import DeviceSprites, Digits, PerDevice
 
+_CLASS_NAMES = ("background", *map(str, range(10)))
 _FOREGROUND = 128  # a pixel belongs to a digit if its value is at least this
 _TRAIN, _VALIDATION, _TEST = range(3)
 _VERSION = 1  # of the generator; it is raised whenever the scenes of the same settings change
@@ -54,6 +55,9 @@ class DigitScenes(zoo.Dataset):
 
     def test(self) -> zoo.GeneratedExamples:
         return self._scenes(self._digits.test, _TEST, self.config.test_scenes)
+
+    def provides(self) -> dict[str, Any]:
+        return {"num_classes": len(_CLASS_NAMES), "class_names": _CLASS_NAMES, "in_channels": 1}
 
     def fingerprint(self) -> str:
         """Hash of the digits, of the settings that affect the scenes, and of the version of the generator."""

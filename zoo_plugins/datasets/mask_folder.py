@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
@@ -61,6 +61,9 @@ class MaskFolder(zoo.Dataset):
 
     def test(self) -> Pairs:
         return Pairs(self._split[2], self.config)
+
+    def provides(self) -> dict[str, Any]:
+        return {"num_classes": self.config.num_classes, "in_channels": _channels(self.config)}
 
     def fingerprint(self) -> str:
         """Hash of the settings and of the content of every file."""

@@ -16,6 +16,7 @@ import zoo_core as zoo
 from zoo_plugins.datasets.mask_folder import resize
 from zoo_plugins.datasets.paths import data_root
 
+_CLASS_NAMES = ("animal", "background", "border")
 _TRIMAP_VALUES = {1, 2, 3}
 _VALIDATION_INTERVAL = 10  # every tenth image of trainval is for validation
 
@@ -51,6 +52,9 @@ class OxfordPets(zoo.Dataset):
 
     def test(self) -> Pets:
         return Pets(self._test, list(range(len(self._test))), self.config)
+
+    def provides(self) -> dict[str, Any]:
+        return {"num_classes": len(_CLASS_NAMES), "class_names": _CLASS_NAMES, "in_channels": 3}
 
     def fingerprint(self) -> str:
         """Hash of the size of the images and of the content of every file of both splits."""

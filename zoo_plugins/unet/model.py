@@ -31,10 +31,16 @@ class UNet(zoo.Model):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         in_channels: int = zoo.setting(
-            60, "input channels: number of frames times channels per frame, or the channels of an image", ge=1
+            60,
+            "input channels: number of frames times channels per frame, or the channels of an image",
+            ge=1,
+            from_dataset="in_channels",
         )
         out_channels: int = zoo.setting(
-            60, "output channels: number of frames times channels per frame, or number of classes", ge=1
+            60,
+            "output channels: number of frames times channels per frame, or number of classes",
+            ge=1,
+            from_dataset="num_classes",
         )
         base_channels: int = zoo.setting(64, "channels of the first stage; doubled at each further stage", ge=1)
         depth: int = zoo.setting(4, "number of times that height and width are halved", ge=1, le=12)
@@ -61,7 +67,9 @@ class UNet(zoo.Model):
         )
         frame_channels: int = zoo.setting(3, "channels per frame: 1 (gray) or 3 (RGB)", ge=1)
         class_names: tuple[str, ...] = zoo.setting(
-            (), "names of the classes; a class without a name is called by its index"
+            (),
+            "names of the classes; a class without a name is called by its index",
+            from_dataset="class_names",
         )
         checkpointing: bool = zoo.setting(
             False,

@@ -13,10 +13,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.lr_scheduler import OneCycleLR, StepLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from zoo_core.checkpoint.serialize import pack, unpack
+from zoo_core.checkpoint.serialize import ObjectState, pack, unpack
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.errors import BadFile, ZooError
 
@@ -37,6 +37,8 @@ def identical(one, other):
     """Equal in type and value, where NaN equals NaN."""
     if type(one) is not type(other):
         return False
+    if isinstance(one, ObjectState):
+        return identical(one.state, other.state)
     if isinstance(one, torch.Tensor):
         return one.dtype == other.dtype and torch.equal(one, other)
     if isinstance(one, float):
@@ -338,7 +340,8 @@ class Clock:
         ([1, deque()], "self.unsupported[1], a deque"),
         ({"a": object()}, "self.unsupported['a'], a object"),
         (lambda: 0, "self.unsupported, a function"),
-        ([nn.Linear(1, 1)], "self.unsupported[0], a Linear"),
+        ([nn.Linear(1, 1), deque()], "self.unsupported[1], a deque"),
+        ({"a": [Clock()]}, "self.unsupported['a'][0].state_dict()['ticks'][1], a set"),
         (Clock(), "self.unsupported.state_dict()['ticks'][1], a set"),
         (torch.Generator(), "self.unsupported, a Generator"),
     ],
@@ -474,4 +477,146 @@ def test_a_list_that_contains_itself_is_refused():
     trainer.extra = []
     trainer.extra.append(trainer.extra)
     with pytest.raises(ZooError, match=r"a list below 100 others, which a checkpoint cannot store"):
+        TrainerState(model, trainer)
+
+
+class Held:
+    """Holds objects with a state in lists, tuples and dicts, beside plain values."""
+
+    def __init__(self, model, seed):
+        torch.manual_seed(seed)
+        critics = {"first": nn.Linear(3, 1), "second's": nn.Sequential(nn.Linear(3, 1), nn.BatchNorm1d(1))}
+        self.networks = {"model": model, "parts": [model[0]], **critics}
+        self.optimizers = [torch.optim.AdamW(one.parameters(), lr=0.1) for one in (model, *critics.values())]
+        self.schedules = tuple(StepLR(one, 2, 0.5) for one in self.optimizers)
+        self.nested = {"a": [torch.zeros(2), {"deep": (torch.optim.SGD(critics["first"].parameters(), lr=0.1), 0)}]}
+        self.plain = [0]
+
+    def step(self):
+        for module, optimizer, schedule in zip(self._modules(), self.optimizers, self.schedules, strict=True):
+            module(torch.randn(5, 3)).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+        self.nested["a"][0] += 1
+        self.nested["a"][1]["deep"] = (self.nested["a"][1]["deep"][0], self.plain[0] + 1)
+        self.plain[0] += 1
+
+    def _modules(self):
+        return [one for one in self.networks.values() if isinstance(one, nn.Module)]
+
+
+def make_held(seed):
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+    return model, Held(model, seed + 1)
+
+
+def on_disk(state):
+    return {name: (tensors, json.loads(json.dumps(structure))) for name, (tensors, structure) in state.items()}
+
+
+def copied(state):
+    return {name: ({key: one.clone() for key, one in tensors.items()}, rest) for name, (tensors, rest) in state.items()}
+
+
+def test_objects_in_lists_tuples_and_dicts_are_restored_bit_for_bit():
+    model, trainer = make_held(0)
+    for _ in range(3):
+        trainer.step()
+    trainer.networks["first"].requires_grad_(False)
+    trainer.networks["second's"].eval()
+    saved = copied(on_disk(TrainerState(model, trainer).capture()))
+    other_model, other = make_held(7)
+    kept = other.optimizers[0], other.nested["a"][1]["deep"][0], other.networks["first"]
+    TrainerState(other_model, other).restore(saved)
+    trainer.networks["first"].requires_grad_(True)
+    assert not other.networks["first"].weight.requires_grad
+    other.networks["first"].requires_grad_(True)
+    assert (other.networks["second's"].training, other.nested["a"][1]["deep"][1], other.plain) == (False, 3, [3])
+    assert (other.optimizers[0], other.nested["a"][1]["deep"][0], other.networks["first"]) == kept
+    for one in (trainer, other):
+        torch.manual_seed(1)
+        one.step()
+    ours, theirs = TrainerState(model, trainer).capture(), TrainerState(other_model, other).capture()
+    for name in ours:
+        assert identical(unpack(*ours[name]), unpack(*theirs[name])), name
+
+
+def test_a_module_of_the_model_in_a_list_is_stored_once():
+    model, trainer = make_held(0)
+    tensors, _ = TrainerState(model, trainer).capture()["networks"]
+    assert sorted(name.partition(".")[0] for name in tensors) == ["first"] * 2 + ["second's"] * 7
+
+
+def grown(trainer):
+    trainer.optimizers.append(torch.optim.SGD(trainer.networks["first"].parameters(), lr=0.1))
+
+
+def replaced(trainer):
+    trainer.later = {"a": torch.optim.SGD(trainer.networks["first"].parameters(), lr=0.1)}
+
+
+def regrouped(trainer):
+    trainer.optimizers[0].add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (grown, r"Held created self\.optimizers\[3\], a SGD, after setup"),
+        (replaced, r"Held created self\.later\['a'\], a SGD, after setup"),
+        (regrouped, r"changed the number of parameter groups of self\.optimizers\[0\] from 1 to 2"),
+    ],
+)
+def test_an_object_in_a_container_that_could_not_be_restored_is_refused(change, message):
+    model, trainer = make_held(0)
+    state = TrainerState(model, trainer)
+    change(trainer)
+    with pytest.raises(ZooError, match=message):
+        state.capture()
+
+
+def fewer(trainer):
+    trainer.optimizers.pop()
+
+
+def renamed(trainer):
+    trainer.networks["third"] = trainer.networks.pop("first")
+
+
+def no_object(trainer):
+    trainer.schedules = (None, *trainer.schedules[1:])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (fewer, r"the checkpoint's optimizers does not fit: it has no state for \[2\], a AdamW"),
+        (renamed, r"the checkpoint's networks does not fit: it has no state for \['first'\], a Linear"),
+    ],
+)
+def test_a_checkpoint_with_other_objects_in_a_container_is_refused(change, message):
+    model, trainer = make_held(0)
+    change(trainer)
+    saved = copied(TrainerState(model, trainer).capture())
+    other_model, other = make_held(7)
+    with pytest.raises(BadFile, match=message):
+        TrainerState(other_model, other).restore(saved)
+
+
+@pytest.mark.parametrize("change", [fewer, renamed, no_object])
+def test_a_trainer_that_lacks_an_object_of_the_checkpoint_is_refused(change):
+    model, trainer = make_held(0)
+    saved = copied(TrainerState(model, trainer).capture())
+    other_model, other = make_held(7)
+    change(other)
+    with pytest.raises(BadFile, match=r"does not fit: it (is the state of an object, but should be|has no state for)"):
+        TrainerState(other_model, other).restore(saved)
+
+
+def test_a_list_of_optimizers_that_contains_itself_is_refused():
+    model, trainer = make_held(0)
+    trainer.optimizers.append(trainer.optimizers)
+    with pytest.raises(ZooError, match="which a checkpoint cannot store"):
         TrainerState(model, trainer)

@@ -101,7 +101,7 @@ MISTAKES = [
     (["run", "clsgan-mnits"], "Did you mean 'clsgan-mnist'?"),
     (["run", "clsgan-mnist", "trainer.los=1"], "Did you mean 'trainer.loss'?"),
     (["run", "clsgan-mnist", "model.latent_dim=many"], "should be an int"),
-    (["run", "unet-masks"], "model.out_channels is missing"),
+    (["run", "unet-masks"], "dataset.folder is missing"),
 ]
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 import zoo_core as zoo
-from zoo_core.config.settings import check_config_class, describe, read
+from zoo_core.config.settings import describe, read
 from zoo_core.config.types import type_name
 from zoo_core.errors import BadSetting, BrokenPlugin
 
@@ -262,41 +262,6 @@ def test_every_setting_is_described_with_type_default_help_and_bounds() -> None:
 )
 def test_types_are_named_as_in_yaml(hint: Any, name: str) -> None:
     assert type_name(hint) == name
-
-
-def test_a_config_that_is_not_frozen_is_refused_when_the_class_is_defined() -> None:
-    @dataclass
-    class Loose:
-        width: int = zoo.setting(3, "features")
-
-    with pytest.raises(TypeError, match=r"Net\.Config should be a frozen, keyword-only dataclass"):
-        check_config_class(type("Net", (), {"Config": Loose}))
-
-
-def test_a_setting_without_a_help_text_is_refused() -> None:
-    @dataclass(frozen=True, kw_only=True)
-    class WithoutHelp:
-        width: int = 3
-
-    with pytest.raises(TypeError, match=r"Net\.Config\.width has no help text"):
-        check_config_class(type("Net", (), {"Config": WithoutHelp}))
-
-
-@pytest.mark.parametrize(
-    ("field_name", "made", "message"),
-    [
-        ("name", zoo.setting("resnet18", "of timm"), r"Net\.Config\.name can't be a setting: in a recipe, `name` is"),
-        (
-            "width",
-            field(default=5, init=False, metadata={"help": "w"}),
-            r"Net\.Config\.width can't be a setting: init=False",
-        ),
-    ],
-)
-def test_a_setting_that_a_recipe_cannot_set_is_refused(field_name: str, made: Any, message: str) -> None:
-    config = make_dataclass("Config", [(field_name, int, made)], frozen=True, kw_only=True)
-    with pytest.raises(TypeError, match=message):
-        check_config_class(type("Net", (), {"Config": config}))
 
 
 @pytest.mark.parametrize(

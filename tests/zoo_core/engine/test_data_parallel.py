@@ -48,6 +48,7 @@ def test_gradients_that_are_not_averaged_stop_the_run(together, name):
     [
         *("all", "twice", "frozen", "all-in-parts", "found-unused", "found-sometimes"),
         *("uneven", "uneven-in-parts", "one-process-ignored", "dice"),
+        *("freeze", "freeze-unused", "freeze-two-backward", "freeze-in-parts"),
     ],
 )
 def test_two_processes_train_the_parameters_of_one(together, name, tmp_path):
@@ -57,7 +58,7 @@ def test_two_processes_train_the_parameters_of_one(together, name, tmp_path):
     assert together[name]["metrics"] == pytest.approx(alone["metrics"], rel=1e-4)
 
 
-@pytest.mark.parametrize(("sharded", "whole"), [("fsdp", "all"), ("uneven-fsdp", "uneven")])
+@pytest.mark.parametrize(("sharded", "whole"), [("fsdp", "all"), ("uneven-fsdp", "uneven"), ("freeze-fsdp", "freeze")])
 def test_sharded_networks_average_alike(together, sharded, whole):
     for key, values in together[whole]["parameters"].items():
         assert together[sharded]["parameters"][key] == pytest.approx(values, rel=1e-3, abs=1e-5), key

@@ -68,6 +68,28 @@ def test_a_finished_run_that_is_resumed_shows_its_evaluation_once(whole, tmp_pat
     assert shown(tmp_path / "run") == whole
 
 
+def test_a_last_step_that_is_validated_and_tested_shows_both_if_it_is_resumed_between_them(tmp_path):
+    words = ("run.steps=10", "run.evaluate_every=5", "run.monitor=-error")
+    tiny.train(tmp_path / "whole", *words)
+    assert shown(tmp_path / "whole")["evaluation/error"] == [5, 10, 10]
+
+    class DiesBeforeTheTest:
+        @zoo.hookimpl
+        def zoo_checkpoint_saved(self, run, step):
+            if step == 10:
+                run.trainer.evaluate = None
+
+    with pytest.raises(zoo.RunFailed):
+        tiny.train(tmp_path / "run", *words, callbacks=(DiesBeforeTheTest(),))
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert lines.count('"evaluation"') == 2
+    for _ in range(2):
+        resume(tmp_path / "run")
+        assert shown(tmp_path / "run")["evaluation/error"] == [5, 10, 10]
+        for file in ("metrics.jsonl", "model.safetensors"):
+            assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
 def test_a_folder_that_cannot_be_written_for_a_while_loses_events_and_not_the_logger(tmp_path):
     class Block:
         """Moves the run's folder away for two steps, before TensorBoard opens its first file."""

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import zoo_core as zoo
+from zoo_core.config.recipe_files import PARTS
 from zoo_core.errors import NameTaken, UnknownName
 from zoo_core.registry import catalog
 from zoo_core.registry.catalog import Catalog
-from zoo_core.registry.registry import KINDS
 
 TARGETS = {"model": "tiny:Line", "dataset": "tiny:Points", "trainer": "tiny:LineTrainer"}
 
@@ -73,7 +73,8 @@ def test_an_unknown_kind_lists_the_kinds(shipped: Catalog) -> None:
     with pytest.raises(UnknownName) as raised:
         shipped.rows("modles")
     assert str(raised.value) == (
-        "can't list 'modles'.\n  Choose from recipes, models, trainers, datasets, weights, plugins."
+        "can't list 'modles'.\n"
+        "  Choose from recipes, models, trainers, datasets, loggers, optimizers, schedules, weights, plugins."
     )
 
 
@@ -142,7 +143,7 @@ def test_info_of_a_recipe_contains_every_value_and_its_origin(shipped: Catalog) 
 def test_info_of_a_recipe_describes_every_setting_of_its_parts(shipped: Catalog) -> None:
     settings = {setting["key"]: setting for setting in shipped.info("clsgan-mnist")["recipe"]["settings"]}
 
-    parts = {f"{kind}.{one['name']}": one for kind in KINDS for one in _parts_of(shipped, "clsgan-mnist", kind)}
+    parts = {f"{kind}.{one['name']}": one for kind in PARTS for one in _parts_of(shipped, "clsgan-mnist", kind)}
     assert len(parts) > 20
     for key, described in parts.items():
         assert {name: settings[key][name] for name in ("type", "default", "help")} == {
@@ -221,9 +222,9 @@ def test_recipes_of_a_plugin_that_is_added_later_are_found(tmp_path: Path) -> No
     assert empty.recipe("late").component("model") == "thing"
 
 
-def test_a_catalog_without_installed_plugins_is_empty() -> None:
+def test_a_catalog_without_installed_plugins_has_what_zoo_itself_offers() -> None:
     empty = Catalog(installed=False)
-    assert empty.registry.entries == []
+    assert {entry.plugin for entry in empty.registry.entries} == {"zoo-core"}
     assert empty.plugins.infos == []
 
 

@@ -2,6 +2,7 @@
 
 import sys
 import textwrap
+from dataclasses import replace
 from importlib import import_module, invalidate_caches
 
 import pytest
@@ -112,6 +113,45 @@ SUPPORTED = {
             pass
         """,
     "a class of another module": "from .bases import Derived as Net",
+    "no decorator": """
+        class Net(zoo.Model):
+            class Config:
+                a: int = zoo.setting(1, "a", ge=0)
+        """,
+    "an undecorated Config of a decorated one": """
+        from .bases import Derived
+        class Net(Derived):
+            class Config(Derived.Config):
+                depth: int = zoo.setting(1, "deep")
+        """,
+    "no Config": """
+        class Net(zoo.Model):
+            pass
+        """,
+    "no Config in any base class": """
+        from zoo_core.model import Model
+        class Base(Model):
+            "Shared by several."
+        class Net(Base):
+            pass
+        """,
+    "a Config of a base class of zoo": """
+        class Net(zoo.SupervisedTrainer):
+            class Config(zoo.SupervisedTrainer.Config):
+                depth: int = zoo.setting(1, "deep")
+            def loss(self, batch):
+                return 0
+        """,
+    "the Config of a base class of zoo": """
+        class Net(zoo.SupervisedTrainer):
+            def loss(self, batch):
+                return 0
+        """,
+    "a setting from the dataset": """
+        class Net(zoo.Model):
+            class Config:
+                classes: int = zoo.setting(10, "classes", from_dataset="num_classes")
+        """,
     "no settings": """
         class Net(zoo.Model):
             @dataclass(frozen=True, kw_only=True)
@@ -124,6 +164,8 @@ SUPPORTED = {
 @pytest.mark.parametrize("body", SUPPORTED.values(), ids=SUPPORTED.keys())
 def test_a_supported_config_is_read_without_importing_it(plugin, body):
     entry = plugin(body)
+    if "Trainer" in body:
+        entry = replace(entry, kind="trainer")
     config = config_class(entry)
     assert entry.target.partition(":")[0] not in sys.modules
     assert describe(config) == describe(entry.load().Config)
@@ -151,6 +193,14 @@ UNSUPPORTED = {
         'a: int = field(default=1, metadata={"help": "a"})', "from dataclasses import field"
     ),
     "another setting": _with('a: int = setting("a")', "def setting(words): return zoo.setting(5, words)"),
+    "a Config of a mixin": """
+        class Mixin:
+            class Config:
+                a: int = zoo.setting(1, "a")
+        class Net(Mixin, zoo.Model):
+            pass
+        """,
+    "another decorator": _with(FIELD, "def dataclass(**_): return lambda kind: kind"),
     "another dataclass": _with(FIELD, "import dataclasses", "@dataclasses.dataclass(frozen=True, kw_only=True)"),
     "another meaning of int": _with(FIELD, "int = float"),
     "another meaning of list": _with('a: list[int] = zoo.setting([1], "a")', "list = tuple"),

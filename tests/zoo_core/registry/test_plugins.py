@@ -116,17 +116,6 @@ BROKEN = {
         """,
         "ran",
     ),
-    "shouts": (
-        """
-        import zoo_core as zoo
-
-        @zoo.hookimpl
-        def zoo_register(registry):
-            registry.model("half", "collections:Counter", summary="Half")
-            registry.model("LOUD", "collections:Counter", summary="Loud")
-        """,
-        "a model called 'LOUD', but a name should be lower-case words",
-    ),
 }
 
 

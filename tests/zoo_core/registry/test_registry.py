@@ -12,7 +12,7 @@ import pytest
 
 import zoo_core as zoo
 from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName
-from zoo_core.registry.registry import Entry, Registry
+from zoo_core.registry.registry import Entry, Kind, Registry
 
 
 @pytest.fixture
@@ -95,13 +95,57 @@ def test_names_can_only_be_registered_inside_the_hook(registry: Registry) -> Non
         registry.recipes("late.yaml")
 
 
-@pytest.mark.parametrize("name", ["", "CLSGAN", "cls gan", "gans/clsgan", "-clsgan", "clsgan-", "../clsgan", "a..b"])
-def test_an_invalid_name_is_refused(registry: Registry, name: str) -> None:
-    with pytest.raises(BrokenPlugin, match="a name should be lower-case words"), registry.owned_by("odd"):
-        registry.model(name, "collections:deque", summary="Odd")
+INVALID = [
+    "",
+    "CLSGAN",
+    "cls gan",
+    "/clsgan",
+    "gans/",
+    "gans//clsgan",
+    "-clsgan",
+    "clsgan-",
+    "../clsgan",
+    "a..b",
+    7,
+    None,
+]
 
 
-@pytest.mark.parametrize("name", ["a", "resnet-50", "resnet50.a1_in1k", "7"])
+@pytest.mark.parametrize("name", INVALID)
+@pytest.mark.parametrize("kind", ["model", "trainer", "dataset"])
+def test_an_invalid_name_is_left_out_and_the_others_of_its_plugin_are_registered(
+    registry: Registry, kind: Kind, name: Any
+) -> None:
+    with registry.owned_by("odd"):
+        getattr(registry, kind)("before", "collections:deque", summary="Before")
+        getattr(registry, kind)(name, "collections:deque", summary="Odd")
+        getattr(registry, kind)("after", "collections:deque", summary="After")
+
+    assert [entry.name for entry in registry.of_kind(kind) if entry.plugin == "odd"] == ["before", "after"]
+    assert [(one.plugin, one.kind, one.name) for one in registry.refused] == [("odd", kind, str(name))]
+    assert "a name should be" in registry.refused[0].why
+
+
+def test_asking_for_a_name_that_was_left_out_says_why(registry: Registry) -> None:
+    with registry.owned_by("odd"):
+        registry.model("ResNet", "collections:deque", summary="Odd")
+    with pytest.raises(UnknownName) as raised:
+        registry.find("model", "ResNet")
+    assert str(raised.value) == (
+        "no model is called 'ResNet': the plugin 'odd' registers it, but a name should be lower-case words joined by "
+        "'-', '.' or '_', or several such names joined by '/'.\n  Ask the author of the plugin 'odd' to rename it."
+    )
+
+
+def test_a_name_that_is_also_a_full_name_is_found_by_its_own(registry: Registry) -> None:
+    with registry.owned_by("stranger"):
+        registry.model("gans/clsgan", "collections:deque", summary="Another")
+
+    assert registry.find("model", "gans/clsgan").plugin == "gans"
+    assert registry.find("model", "stranger/gans/clsgan").target == "collections:deque"
+
+
+@pytest.mark.parametrize("name", ["a", "resnet-50", "resnet50.a1_in1k", "7", "zoo/resnet-50", "a/b/c"])
 def test_a_valid_name_is_registered(registry: Registry, name: str) -> None:
     with registry.owned_by("plain"):
         registry.model(name, "collections:deque", summary="Plain")

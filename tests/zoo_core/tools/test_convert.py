@@ -185,3 +185,29 @@ def test_a_key_for_a_safetensors_file_is_refused(tmp_path, tensors):
     save_file(tensors, tmp_path / "plain.safetensors")
     with pytest.raises(BadSetting, match="is a safetensors file, so --key state does not apply"):
         convert(tmp_path / "plain.safetensors", tmp_path / "new.safetensors", "line", {}, tiny.catalog(), "state")
+
+
+class Wrapper(tiny.Line):
+    """Holds the network of another library in one attribute."""
+
+    def __init__(self, config: tiny.Line.Config) -> None:
+        super().__init__(config)
+        self.network, self.layers = self.layers, None
+
+
+def test_the_file_of_a_wrapped_network_gets_the_prefix_of_the_model(tmp_path):
+    import zoo_core as zoo
+
+    class Registers:
+        @zoo.hookimpl
+        def zoo_register(self, registry):
+            registry.model("wrapper", f"{__name__}:Wrapper", summary="A line of another library")
+
+    sys.modules.setdefault(__name__, sys.modules[Wrapper.__module__])
+    catalog = tiny.catalog()
+    catalog.plugins.add("wrapping", Registers())
+    network = Wrapper(Wrapper.Config()).network
+    save_file(network.state_dict(), tmp_path / "plain.safetensors")
+    path = convert(tmp_path / "plain.safetensors", tmp_path / "new.safetensors", "wrapper", {}, catalog)
+    loaded, _ = load(path, catalog)
+    assert all(torch.equal(one, network.state_dict()[name]) for name, one in loaded.network.state_dict().items())

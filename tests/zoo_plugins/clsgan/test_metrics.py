@@ -46,6 +46,7 @@ def test_an_evaluation_on_other_images_uses_their_statistics(digits):
     after_validation = one.evaluate(generator, test, train)
     alone = evaluator().evaluate(generator, test, train)
     assert after_validation == alone
+    assert list(alone) == one.names
     assert first != alone
 
 
@@ -58,3 +59,4 @@ def test_a_later_evaluation_gives_what_the_first_one_gives(digits):
         torch.manual_seed(3)
         results.append(one.evaluate(generator, test, train))
     assert results[0] == results[1]
+    assert list(results[0]) == one.names

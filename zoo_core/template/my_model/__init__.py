@@ -20,8 +20,8 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.trainer(
         "my-model",
         "my_model.trainer:MyModelTrainer",
-        summary="Cross-entropy with Adam",
-        paper="Kingma & Ba 2015 (Adam)",
+        summary="Cross-entropy with AdamW",
+        paper="Loshchilov & Hutter 2019 (AdamW)",
         license="Apache-2.0",
     )
     registry.dataset(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import pi
 
 import torch
 import zoo_core as zoo
+from torch import Tensor
 
 
-class Spirals(zoo.Dataset):
+class Spirals(zoo.InMemoryDataset):
     """Examples are ``{"point": (2,) in about [-1, 1], "label": 0 or 1}``."""
 
-    @dataclass(frozen=True, kw_only=True)
     class Config:
         points: int = zoo.setting(2000, "points in the train split; the test split has a quarter of that", ge=4)
         turns: float = zoo.setting(1.5, "turns of each spiral", gt=0)
@@ -20,20 +19,17 @@ class Spirals(zoo.Dataset):
 
     config: Config
 
-    def train(self) -> zoo.InMemory:
-        return self._sample(self.config.points, seed=0)
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        return {
+            "train": self._sample(self.config.points, seed=0),
+            "test": self._sample(self.config.points // 4, seed=1),
+        }
 
-    def test(self) -> zoo.InMemory:
-        return self._sample(self.config.points // 4, seed=1)
-
-    def _sample(self, count: int, seed: int) -> zoo.InMemory:
+    def _sample(self, count: int, seed: int) -> dict[str, Tensor]:
         """Points (count, 2) and labels (count,), which depend on ``seed`` only."""
         generator = torch.Generator().manual_seed(seed)
         label = torch.arange(count) % 2
         radius = torch.rand(count, generator=generator).sqrt()
         angle = 2 * pi * self.config.turns * radius + pi * label
         point = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
-        return zoo.InMemory(
-            point=point + self.config.noise * torch.randn(count, 2, generator=generator),
-            label=label,
-        )
+        return {"point": point + self.config.noise * torch.randn(count, 2, generator=generator), "label": label}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 class MyModel(zoo.Model):
     """Multilayer perceptron from points (N, 2) to the logits (N, 2) of the two spirals."""
 
-    @dataclass(frozen=True, kw_only=True)
     class Config:
         width: int = zoo.setting(64, "units in each hidden layer", ge=1)
         depth: int = zoo.setting(3, "number of hidden layers", ge=1, le=100)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zoo_core.config.naming import are_same
 from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.errors import BadFile, ZooError
 from zoo_core.registry.catalog import Catalog
@@ -141,8 +142,8 @@ def _published(recipe: str, catalog: Catalog) -> list[Published]:
             entry = catalog.weights.get(plugin, name)
         except ZooError:  # an invalid entry; `zoo weights list` reports it
             continue
-        entry_recipe = (entry.listed.recipe or "").rpartition("/")[2]
-        if entry.listed.alias is None and entry_recipe == recipe and entry.listed.metrics:
+        is_of_recipe = are_same(entry.listed.recipe or "", recipe)
+        if entry.listed.alias is None and is_of_recipe and entry.listed.metrics:
             found.append(Published(entry.full_name, entry.listed.metrics))
     return found
 

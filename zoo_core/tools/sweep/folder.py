@@ -130,7 +130,7 @@ def find_sweep(given: str) -> SweepFolder:
         BadSetting: if there is none.
     """
     if given == "last":
-        folders = [path.parent for path in SWEEPS.glob("*/*/sweep.yaml")]
+        folders = [path.parent for pattern in ("*/*", "*/*/*") for path in SWEEPS.glob(f"{pattern}/sweep.yaml")]
         if not folders:
             raise BadSetting(f"there is no sweep in {SWEEPS}.", "Name its folder, or start one: zoo sweep RECIPE")
         return SweepFolder(max(folders, key=_last_change))

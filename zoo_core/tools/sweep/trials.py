@@ -35,8 +35,8 @@ class TrialRunner:
     plan: Plan
     study: Study
     catalog: Catalog
-    callbacks: Callable[[], list[object]]
-    """Returns new callbacks for each run."""
+    callbacks: Callable[[ResolvedRecipe], list[object]]
+    """Returns new callbacks for a run."""
     on_change: Callable[[Trial], None] = lambda trial: None
     """Called when a trial starts, is resumed, and ends."""
 
@@ -121,7 +121,7 @@ class TrialRunner:
         resume = folder.config.is_file()
         if not resume and folder.path.exists():
             shutil.rmtree(folder.path)  # left by a process that was killed before its run had started
-        run = run_recipe(resolved, [*self.callbacks(), callback], folder.path, resume, seconds)
+        run = run_recipe(resolved, [*self.callbacks(resolved), callback], folder.path, resume, seconds)
         if callback.error:
             raise callback.error
         return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 from zoo_core.errors import BadFile
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.metrics import parse_line
+from zoo_core.runs.paths import run_folders
 from zoo_core.runs.sessions import read_sessions, state_of
 
 _TAIL = 16 * 1024  # bytes of metrics.jsonl, a few hundred lines
-_DEPTH = 3  # levels of subfolders that are searched
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class RunStatus:
 
 def runs_in(roots: Iterable[Path]) -> list[RunStatus]:
     """The runs in and below ``roots``, running ones first, then by the time of the last write."""
-    found = [read_run(path) for root in roots for path in _run_folders(root, _DEPTH)]
+    found = [read_run(path) for root in roots for path in run_folders(root)]
     return sorted(found, key=lambda run: (run.state != "running", -run.last_written))
 
 
@@ -65,19 +65,6 @@ def read_run(path: Path) -> RunStatus:
     rate = _rate(step - current.from_step, written - current.began.timestamp())
     left = (current.steps - step) / rate if rate and state.word == "running" else None
     return RunStatus(str(path), state.word, recipe, step, current.steps, rate, left, _losses(lines), written, note)
-
-
-def _run_folders(root: Path, depth: int) -> Iterator[Path]:
-    try:
-        inside = sorted(os.scandir(root), key=lambda entry: entry.name)
-    except OSError:
-        return
-    if {entry.name for entry in inside} & {"config.yaml", "sessions.json", "environment.json"}:
-        yield root
-    elif depth:
-        for entry in inside:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _run_folders(Path(entry.path), depth - 1)
 
 
 def _tail(path: Path) -> tuple[list[dict[str, Any]], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -48,6 +48,9 @@ class MNIST(zoo.Dataset):
 
     def test(self) -> zoo.InMemory:
         return self._splits[2]
+
+    def provides(self) -> dict[str, Any]:
+        return {"num_classes": 10, "in_channels": 1}
 
     def fingerprint(self) -> str:
         """Hash of the digits and of the size of the validation split."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zoo_core.naming import unused_name
+from zoo_core.config.naming import unused_name
 
 
 @pytest.mark.parametrize(

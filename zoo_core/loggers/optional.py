@@ -1,0 +1,28 @@
+"""What the loggers share that need a package of an extra."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from zoo_core.errors import ZooError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def check_installed(package: str) -> None:
+    """Raise ZooError, which names the extra, if a logger's package is not installed."""
+    if find_spec(package) is None:
+        raise ZooError(
+            f"the logger '{package}' needs the package {package}, which is not installed.",
+            f"pip install 'zoo-core[{package}]', or leave it out of run.loggers.",
+        )
+
+
+def as_picture(images: Tensor) -> Any:
+    """Previews as one picture (H, W, 3), 8 bits, a NumPy array; a clip is a row of frames."""
+    from zoo_core.data.image_output import grid
+
+    picture = grid(images)  # (C, H, W) in [0, 1]
+    return (picture.expand(3, -1, -1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
