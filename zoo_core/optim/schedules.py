@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
 from zoo_core.errors import BadSetting
 
@@ -122,7 +122,7 @@ def one_cycle(
     *,
     div_factor: float = 25.0,
     final_div_factor: float = 1e4,
-) -> LambdaLR:
+) -> OneCycleLR:
     """A cosine up, in the warm-up or, if there is none, in 0.3 of the run, and a cosine down.
 
     Parameters
@@ -130,19 +130,41 @@ def one_cycle(
     div_factor : float
         the learning rate divided by that of the first step
     final_div_factor : float
-        the learning rate of the first step divided by that at the end of the run
+        the learning rate of the first step divided by that of the last step
     """
     for name, value in (("div_factor", div_factor), ("final_div_factor", final_div_factor)):
         _require(name, value, value > 0, "above 0")
-    rise = warmup_steps or round(_ONE_CYCLE_WARMUP * total_steps)
-    first, fall = 1 / div_factor, max(total_steps - rise, 1)
+    return _OneCycle(optimizer, total_steps, warmup_steps, div_factor, final_div_factor)
 
-    def factor(done: int) -> float:
-        if done < rise:
-            return _cosine(first, 1, done / rise)
-        return _cosine(1, first / final_div_factor, min((done - rise) / fall, 1))
 
-    return LambdaLR(optimizer, factor)
+class _OneCycle(OneCycleLR):
+    """``torch.optim.lr_scheduler.OneCycleLR`` for any number of steps, including 0 and 1.
+
+    Only the learning rate is changed. The momentum is constant, because optimizers take it as a number, which a CUDA
+    graph of the step could not change. After ``total_steps`` steps the learning rate stays at its final value instead
+    of raising an error.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, total_steps: int, warmup_steps: int, div_factor: float, final_div_factor: float
+    ) -> None:
+        total_steps = max(total_steps, warmup_steps, 1)
+        fraction = warmup_steps / total_steps or _ONE_CYCLE_WARMUP
+        if fraction * total_steps == 1:  # a warm-up of exactly one step makes OneCycleLR divide by zero
+            fraction = fraction * (1 + 1e-6) if total_steps > 1 else _ONE_CYCLE_WARMUP
+        super().__init__(
+            optimizer,
+            [group["lr"] for group in optimizer.param_groups],
+            total_steps=total_steps,
+            pct_start=fraction,
+            cycle_momentum=False,
+            div_factor=div_factor,
+            final_div_factor=final_div_factor,
+        )
+
+    def step(self, epoch: int | None = None) -> None:
+        if self.last_epoch < self.total_steps - 1:
+            super().step(epoch)
 
 
 def wsd(

@@ -12,7 +12,6 @@ from torch import Tensor
 
 import zoo_core as zoo
 from zoo_plugins.common.labels import check_labels
-from zoo_plugins.common.schedules import OneCycle
 from zoo_plugins.common.transforms import affine
 
 
@@ -20,10 +19,12 @@ class ClassifierTrainer(zoo.Trainer):
     """Trains any model that maps ``image`` (N, C, H, W) to logits (N, K) for ``label`` (N,)."""
 
     @dataclass(frozen=True, kw_only=True)
-    class Config:
-        learning_rate: float = zoo.setting(4e-3, "maximum learning rate of the one-cycle schedule (AdamW)", gt=0)
-        warmup_fraction: float = zoo.setting(0.2, "fraction of the run in which the learning rate rises", gt=0, lt=1)
-        weight_decay: float = zoo.setting(1e-2, "weight decay of AdamW", ge=0)
+    class Config(zoo.OptimizerConfig):
+        learning_rate: float = zoo.setting(4e-3, "learning rate, the highest one of the schedule", gt=0)
+        weight_decay: float = zoo.setting(1e-2, "weight decay", ge=0)
+        decay_norms_and_biases: bool = zoo.setting(True, "apply weight decay to biases and normalization layers, too")
+        schedule: str = zoo.setting("one-cycle", "name of the schedule: `zoo list schedules`")
+        warmup: float = zoo.setting(0.2, "steps in which the learning rate rises; below 1, a fraction of the run", ge=0)
         rotation: float = zoo.setting(10.0, "augmentation: maximum rotation in degrees", ge=0, le=180)
         scaling: float = zoo.setting(0.1, "augmentation: maximum relative change of the scale", ge=0, lt=1)
         shift: float = zoo.setting(2.0, "augmentation: maximum translation in pixels", ge=0)
@@ -33,15 +34,8 @@ class ClassifierTrainer(zoo.Trainer):
     protocol = "accuracy: top-1 accuracy on the test split; loss: mean cross-entropy on the test split."
 
     def setup(self, model: Any, engine: zoo.Engine) -> None:
-        optimizer = torch.optim.AdamW(
-            model.parameters(),
-            lr=self.config.learning_rate,
-            weight_decay=self.config.weight_decay,
-            fused=True,
-        )
-        self.schedule = OneCycle(optimizer, self.config.learning_rate, engine.total_steps, self.config.warmup_fraction)
         model.to(memory_format=torch.channels_last)
-        self.model, self.optimizer = engine.prepare(model, optimizer)
+        self.model, self.optimizer, self.schedule = engine.optimizer(model, self.config)
         self.engine = engine
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:

@@ -109,7 +109,7 @@ def test_transparent_and_16_bit_images_are_read_alike(trained, digits, tmp_path)
 
 
 def test_the_learning_rate_rises_and_falls_and_stays_after_the_planned_steps():
-    trainer = make(10, learning_rate=4e-3, warmup_fraction=0.2)
+    trainer = make(10, learning_rate=4e-3, warmup=0.2)
     batch = zoo.Batch(image=torch.rand(8, 1, 28, 28), label=torch.arange(8))
     learning_rates = []
     for _ in range(12):
