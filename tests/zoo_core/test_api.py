@@ -163,7 +163,7 @@ def test_one_registry_file_may_be_given_by_itself(my_registry: Path) -> None:
             "are ['out_channels=27'], but should be a mapping",
         ),
         (lambda: zoo.recipe("clsgan-mnist", {"run.steps": 4}), "the override {'run.steps': 4} should be text"),
-        (lambda: zoo.build("mnist", kind="data"), "kind is 'data', but should be one of model, trainer, dataset"),
+        (lambda: zoo.build("mnist", kind="data"), "kind is 'data', but should be one of model, dataset, trainer"),
     ],
 )
 def test_an_argument_of_another_type_is_named_with_what_it_should_be(call: Any, message: str) -> None:

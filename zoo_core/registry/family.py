@@ -99,6 +99,8 @@ class Family:
                 found = list(self.names())
         except (Exception, SystemExit) as error:
             raise self._unavailable(raised(error), error) from error
+        if not found:
+            raise self._unavailable("the plugin knows none", None)
         if self.library:
             with suppress(OSError, TypeError, ValueError):  # without it, they are asked for again the next time
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +122,7 @@ class Family:
             status = None
         return [self.library, version, *([status.st_size, status.st_mtime_ns] if status else [])]
 
-    def _unavailable(self, why: str, error: BaseException) -> BrokenPlugin:
+    def _unavailable(self, why: str, error: BaseException | None) -> BrokenPlugin:
         plugin = self.template.plugin
         missing = error.name if isinstance(error, (ModuleNotFoundError, PackageNotFoundError)) else None
         return BrokenPlugin(

@@ -42,7 +42,10 @@ def names() -> list[str]:
 def encoders() -> list[str]:
     """The keys of ``segmentation_models_pytorch.encoders.encoders``: those of the tables in its source files."""
     spec = find_spec("segmentation_models_pytorch")
-    folders = spec.submodule_search_locations if spec and spec.submodule_search_locations else []
+    if spec is None or spec.submodule_search_locations is None:
+        name = "segmentation_models_pytorch"
+        raise ModuleNotFoundError(f"{name} is not installed", name=name)
+    folders = spec.submodule_search_locations
     files = sorted(file for folder in folders for file in Path(folder, "encoders").glob("*.py"))
     return sorted({name for file in files for name in _tables(file)})
 

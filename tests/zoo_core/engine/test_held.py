@@ -100,7 +100,7 @@ def test_modes_buffers_and_gradients_of_networks_in_a_dict_are_put_back(tmp_path
     [
         (lambda t: t.optimizers[1].param_groups[0].update(lr=5.0), "self.optimizers[1].param_groups[0]['lr']"),
         (lambda t: t.networks["critic"].eval(), "self.networks['critic'].training"),
-        (lambda t: t.schedules[0].step(), "self.schedules[0]._step_count"),
+        (lambda t: t.schedules[0].step(), "self.schedules[0]._last_lr"),
         (lambda t: t.networks["critic"][0].requires_grad_(False), "self.networks['critic'].0.weight"),
     ],
 )

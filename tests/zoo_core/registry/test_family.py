@@ -220,6 +220,7 @@ def raises(error: BaseException) -> Callable[[], Iterable[str]]:
         (raises(ValueError("no list today")), "ValueError: no list today"),
         (raises(SystemExit(3)), "SystemExit: 3"),
         (lambda: None, "TypeError: 'NoneType' object is not iterable"),
+        (list, "the plugin knows none"),
     ],
 )
 def test_names_that_are_not_available_are_reported_and_the_other_models_listed(names: Any, why: str) -> None:
