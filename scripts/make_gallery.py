@@ -5,11 +5,14 @@ With --check nothing is written, and the exit code is 1 if the page is out of da
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from zoo_core.config.settings import from_dataset
+from zoo_core.errors import in_yaml
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import resolve
 from zoo_core.registry.weights_index import Entry
@@ -65,12 +68,17 @@ def _named(values: Mapping[str, str]) -> str:
 
 
 def changed(trained: Mapping[str, Any], recipe: str, here: Catalog) -> Iterator[str]:
-    """What the published weights were trained with and the recipe has otherwise, as words behind ``zoo run``."""
-    now = resolve(here.recipe(recipe), here).recipe.values
+    """What the published weights were trained with and the recipe has otherwise, as words behind ``zoo run``.
+
+    What the dataset provides is left out.
+    """
+    resolved = resolve(here.recipe(recipe), here)
     for part in ("model", "dataset", "trainer", "run"):
+        loaded = resolved.load().get(part)
+        provided = from_dataset(loaded.component.Config) if loaded else {}
         for key, value in trained[part].items():
-            if key != "name" and now[part].get(key) != value:
-                yield f"{part}.{key}={value}"
+            if key not in ("name", *provided) and resolved.recipe.values[part].get(key) != value:
+                yield shlex.quote(f"{part}.{key}={in_yaml(value)}")
 
 
 if __name__ == "__main__":
