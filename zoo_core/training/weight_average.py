@@ -32,10 +32,11 @@ def average_of(run: Run) -> WeightAverage | None:
     names: Any = run.trainer.averaged_modules  # as an author has written it
     known = [name for name, _ in run.model.named_modules(remove_duplicate=False) if name]
     if not isinstance(names, tuple) or not set(names) <= set(known):
+        listed = ", ".join(known[:9] + ["…"] * (len(known) > 9))
         raise BadSetting(
             f"run.ema_decay averages the modules that the trainer '{run.recipe.component('trainer')}' names, but its "
             f"averaged_modules is {names!r}, and should be a tuple of names of modules of the model.",
-            f"The model '{run.recipe.component('model')}' has {', '.join(known[:9] + ['…'] * (len(known) > 9)) or 'none'}.",
+            f"The model '{run.recipe.component('model')}' has {listed or 'none'}.",
         )
     return WeightAverage(run.model, run.settings, names)
 
