@@ -61,7 +61,10 @@ def one_step(loop: Loop) -> tuple[float, float]:
     start, cpu_start = time.perf_counter(), time.process_time()
     seed_step(0, loop.run.step, loop.engine.rank)
     loop.run.trainer.step(loop.engine.to_device(next(loop.batches)))
+    loop.run.trainer.after_step()
     loop.run.step += 1
+    if loop.average:
+        loop.average.update(loop.run.step)
     return time.perf_counter() - start, time.process_time() - cpu_start
 
 
@@ -93,9 +96,6 @@ def timed(loop: Loop, seconds: float) -> dict[str, Any]:
 def sizes(loop: Loop) -> dict[str, int]:
     """The number of parameters, and the bytes that persist between steps."""
     trainer, model = loop.run.trainer, loop.run.model
-    inside = {id(module) for module in model.modules()}
-    modules = [one for one in vars(trainer).values() if isinstance(one, nn.Module)]
-    copies = [one for one in modules if not isinstance(one, DistributedDataParallel) and id(one) not in inside]
     optimizers = [one for one in vars(trainer).values() if isinstance(one, torch.optim.Optimizer)]
     states = [value for one in optimizers for state in one.state.values() for value in state.values()]
     parameters = list(model.parameters())
@@ -104,7 +104,7 @@ def sizes(loop: Loop) -> dict[str, int]:
         "parameter_bytes": _bytes(parameters) + _bytes(model.buffers()),
         "gradient_bytes": _bytes(one.grad for one in parameters if one.grad is not None),
         "optimizer_bytes": _bytes(value for value in states if isinstance(value, Tensor)),
-        "average_bytes": _bytes(tensor for copy in copies for tensor in copy.state_dict().values()),
+        "average_bytes": _bytes(loop.average.state_dict()["average"].values()) if loop.average else 0,
     }
 
 

@@ -27,7 +27,7 @@ LOG_EVERY = 50
 
 def train(steps: int, base: int, batch_size: int, precision: str) -> None:
     recipe = settings(base, batch_size, precision)
-    rate, ema_decay = (recipe["trainer"][name] for name in ("learning_rate", "ema_decay"))
+    rate, ema_decay = recipe["trainer"]["learning_rate"], recipe["run"]["ema_decay"]
     clips = MovingMNIST(MovingMNIST.Config()).train()
     batches = [clips.__getitems__(range(k * batch_size, (k + 1) * batch_size)) for k in range(BATCHES)]
     pairs = [(batch["past"].flatten(1, 2), batch["future"].flatten(1, 2)) for batch in batches]

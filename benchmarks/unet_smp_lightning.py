@@ -64,7 +64,7 @@ class Counter(lightning.Callback):
 
 
 def train(args: argparse.Namespace, folder: Path) -> None:
-    recipe = settings(args.base, args.batch_size, args.precision)["trainer"]
+    recipe = settings(args.base, args.batch_size, args.precision)
     clips = zoo.build("moving-mnist", kind="dataset").train()
     loader = DataLoader(clips, batch_size=args.batch_size, drop_last=True, collate_fn=_whole)
     trainer = lightning.Trainer(
@@ -74,9 +74,9 @@ def train(args: argparse.Namespace, folder: Path) -> None:
         max_steps=args.steps,
         log_every_n_steps=LOG_EVERY,
         logger=CSVLogger(folder),
-        callbacks=[EMAWeightAveraging(decay=recipe["ema_decay"]), Counter()],
+        callbacks=[EMAWeightAveraging(decay=recipe["run"]["ema_decay"]), Counter()],
     )
-    trainer.fit(NextFrames(args.base, recipe["learning_rate"]), loader)
+    trainer.fit(NextFrames(args.base, recipe["trainer"]["learning_rate"]), loader)
 
 
 def _whole(batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -243,6 +243,10 @@ class Trainer(ABC):
     distributed_evaluation : bool
         Whether `evaluate` adds up its results with `Engine.sum`. If True, each of several processes evaluates its own
         part of the examples; if False, every process evaluates all of them.
+    averaged_modules : tuple of str
+        Names of the modules of the model that ``run.ema_decay`` averages; empty for the whole model, the default. A
+        GAN whose generator alone is of interest has ``("generator",)``: the average of another network would cost
+        time in every step, and the published weights would have it in place of that network's own.
 
     See Also
     --------
@@ -292,6 +296,7 @@ class Trainer(ABC):
     protocol: ClassVar[str] = ""
     supports_grad_accumulation: ClassVar[bool] = False
     distributed_evaluation: ClassVar[bool] = False
+    averaged_modules: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)

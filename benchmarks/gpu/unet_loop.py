@@ -27,8 +27,7 @@ LOG_EVERY = 50
 
 
 def train(steps: int, recipe: zoo.Recipe, device: torch.device, precision: str) -> None:
-    values = recipe.settings("trainer")
-    rate, decay = values["learning_rate"], values["ema_decay"]
+    rate, decay = recipe.settings("trainer")["learning_rate"], recipe.run_settings().ema_decay
     pairs = [(image.to(device), target.to(device)) for image, target in batches(recipe)]
     torch.manual_seed(0)
     model = (

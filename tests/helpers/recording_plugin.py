@@ -5,6 +5,7 @@ Nothing in them is random, so that runs in one and in several processes can be c
 
 from __future__ import annotations
 
+import copy
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +121,14 @@ class OneTrainer(_RecordingTrainer):
         return {"loss": loss.detach()}
 
 
+class Copying(OneTrainer):
+    """Holds a copy of the network."""
+
+    def setup(self, model: One, engine: zoo.Engine) -> None:
+        self.copy = copy.deepcopy(model)
+        super().setup(model, engine)
+
+
 class TwoTrainer(_RecordingTrainer):
     def setup(self, model: Two, engine: zoo.Engine) -> None:
         first_optimizer = torch.optim.Adam(model.first.parameters(), lr=1e-2)
@@ -164,6 +173,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     run = {"steps": 12, "batch_size": 64, "log_every": 3, "checkpoint_every": 4, "preview_every": 6, "device": "cpu"}
     for name, model, trainer in (
         ("one", "One", "OneTrainer"),
+        ("copying", "One", "Copying"),
         ("two", "Two", "TwoTrainer"),
         ("unsupporting", "One", "Unsupporting"),
     ):

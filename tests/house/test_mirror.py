@@ -126,7 +126,6 @@ COVERED_ELSEWHERE = {
     "zoo_plugins/classifier/plugin": ("zoo_plugins/test_promises_kept", "checks the plugin"),
     "zoo_plugins/classifier/trainer": ("zoo_plugins/classifier/test_classifier", "trains"),
     "zoo_plugins/clsgan/plugin": ("zoo_plugins/test_promises_kept", "checks the plugin"),
-    "zoo_plugins/common/ema": ("zoo_plugins/unet/test_next_frame", "publishes averaged weights"),
     "zoo_plugins/common/labels": ("zoo_plugins/clsgan/test_trainer", "gives wrong labels"),
     "zoo_plugins/common/schedules": ("zoo_plugins/unet/test_next_frame", "reads learning rates"),
     "zoo_plugins/datasets/own_files": ("zoo_plugins/datasets/test_frame_folder", "leaves out files"),

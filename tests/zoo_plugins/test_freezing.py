@@ -8,8 +8,8 @@ from zoo_core.training.assemble import try_out
 from zoo_core.weights.values import same_bits
 
 SMALL = ("dataset.source=subset", "run.device=cpu", "run.preview_every=0", "run.checkpoint_every=1", "run.steps=3")
-UNET = ("model.base_channels=4", "run.batch_size=2", "trainer.max_grad_norm=1", "trainer.ema_decay=0.9")
-GAN = ("trainer.eval_classifier=null", "trainer.weight_decay=0.5", "trainer.ema_decay=0.9", "run.batch_size=8")
+UNET = ("model.base_channels=4", "run.batch_size=2", "trainer.max_grad_norm=1", "run.ema_decay=0.9")
+GAN = ("trainer.eval_classifier=null", "trainer.weight_decay=0.5", "run.ema_decay=0.9", "run.batch_size=8")
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_frozen_parts_stay_bit_for_bit_and_the_others_are_trained(tmp_path, reci
     loop = try_out(resolve(here.recipe(recipe, *SMALL, *words, f"run.freeze=[{frozen}*]"), here), tmp_path / "run")
     before = {name: one.clone() for name, one in loop.run.model.state_dict().items()}
     loop.train()
-    loop.run.trainer.finalize()  # assigns the moving average
+    loop.finalize()  # assigns the moving average
     same = {name for name, one in loop.run.model.state_dict().items() if same_bits(one, before[name])}
     assert {name for name in before if name.startswith(frozen)} <= same
     assert {name for name, _ in loop.run.model.named_parameters() if not name.startswith(frozen)}.isdisjoint(same)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 from zoo_core.config.recipe import Recipe, RunSettings
 from zoo_core.config.recipe_files import PARTS
 from zoo_core.config.settings import check, from_dataset, read
-from zoo_core.errors import UnknownName
+from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.config_source import config_class
 from zoo_core.registry.dataset_settings import with_dataset
@@ -109,6 +109,7 @@ def resolve(recipe: Recipe, catalog: Catalog, provided: Mapping[str, Any] | None
         name = recipe.component(part)
         config_type = config_class(entry) or entry.load().Config
         settings = recipe.settings(part)
+        _refuse_run_settings(recipe, part, config_type)
         left_open: set[str] = set()
         if linked := from_dataset(config_type):
             asks_dataset = True
@@ -141,6 +142,17 @@ def _entries(recipe: Recipe, catalog: Catalog) -> dict[str, Entry]:
         except UnknownName as error:
             raise UnknownName(f"{recipe.where(f'{part}.name')}{part}.name: {error.message}", error.hint) from None
     return found
+
+
+def _refuse_run_settings(recipe: Recipe, part: str, config_type: type[Any]) -> None:
+    """Name the section of a setting that is one of the run: the most similar one of ``part`` means something else."""
+    others = {one.name for one in fields(RunSettings)} - {one.name for one in fields(config_type)}
+    for key in recipe.settings(part):
+        if key in others:
+            raise BadSetting(
+                f"{recipe.where(f'{part}.{key}')}{part}.{key}: {part} '{recipe.component(part)}' has no such setting.",
+                f"Did you mean 'run.{key}'?",
+            )
 
 
 def _plain(value: Any) -> Any:

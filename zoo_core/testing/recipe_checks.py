@@ -141,7 +141,7 @@ def stop_and_resume_is_bit_identical(subject: Subject) -> None:
                 with built(subject, overrides=overrides, folder=folder) as loop:
                     loop.restore(*checkpoint.load_newest(loop.run.folder.checkpoints)[:2])
                     loop.train()
-            loop.run.trainer.finalize()
+            loop.finalize()
             ends.append({name: tensor.clone() for name, tensor in loop.run.model.state_dict().items()})
         for key, tensor in ends[0].items():
             require(torch.equal(tensor, ends[1][key]), f"'{key}' differs between the resumed and the uninterrupted run")

@@ -73,7 +73,7 @@ def leave_out_each(
         shutil.rmtree(resumed, ignore_errors=True)
         loop = try_out(resolved, resumed, [MetricsFile()])
         shutil.copy(RunFolder(whole).metrics, RunFolder(resumed).metrics)
-        initial = _copies(loop.state.capture())
+        initial = _copies(loop.state.capture() | loop.checkpoints.capture_average())
         step, saved = checkpoint.load(at)  # each time, since training changes what was restored
         needless = "it had its initial value" if part in saved and _is_initial(part, saved, initial) else ""
         loop.restore(step, {**saved, part: initial[part]} if part in initial else _without(part, saved))

@@ -260,5 +260,5 @@ def _refuse_full_copies(model: Model, trainer: Trainer, resolved: ResolvedRecipe
             raise BadSetting(
                 f"run.fsdp shards the model across the processes, but the trainer "
                 f"'{resolved.recipe.component('trainer')}' holds self.{name}, a full copy or another network.",
-                "Leave run.fsdp out, or the copy: for EMA weights, `trainer.ema_decay=0`.",
+                "Leave run.fsdp out, or the copy.",
             )

@@ -94,12 +94,14 @@ class Checkpoints:
                 kept[_PATIENCE] = asdict(self.patience)
             if gradients := self.gradients.state_dict(run.step):
                 kept[_GRADIENTS] = gradients
-            if self.average:
-                kept[_AVERAGE] = self.average.state_dict()
             self._restore_folder()
-            packed = {name: pack(state) for name, state in kept.items()}
+            packed = {name: pack(state) for name, state in kept.items()} | self.capture_average()
             self.writer.begin(run.step, {**captured, **packed}, self.best.steps)
         self.saved_step, self.saved_at = run.step, time.monotonic()
+
+    def capture_average(self) -> dict[str, Packed]:
+        """The part of a checkpoint with the average of the weights, if there is one."""
+        return {_AVERAGE: pack(self.average.state_dict())} if self.average else {}
 
     def update_best(self) -> bool:
         """Compare the last validation by ``run.monitor``, and return whether it is the best one yet."""

@@ -12,6 +12,8 @@ from zoo_core.data.seeding import seed_step
 from zoo_core.data.workers import LoadingStopped
 from zoo_core.dataset import Batch
 from zoo_core.engine.engine import AccelerateEngine
+from zoo_core.engine.held import held_optimizers
+from zoo_core.optim.averages import publish_averages
 from zoo_core.runs.run import Run, StopCode
 from zoo_core.trainer import Metrics
 from zoo_core.training.callbacks import CallbackList
@@ -24,7 +26,7 @@ from zoo_core.training.profiling import StepProfiler
 from zoo_core.training.signals import Interrupted, interruptible, raises_run_stopped
 from zoo_core.training.splits import Splits
 from zoo_core.training.steps import perform_steps
-from zoo_core.training.weight_average import WeightAverage
+from zoo_core.training.weight_average import average_of
 
 
 class Loop:
@@ -40,7 +42,7 @@ class Loop:
         callbacks: CallbackList,
         frozen: Frozen,
     ) -> None:
-        self.average = WeightAverage(run.model, run.settings) if run.settings.ema_decay else None
+        self.average = average_of(run)
         self.run, self.engine, self.batches, self.splits = run, engine, batches, splits
         self.state, self.callbacks, self.frozen = state, callbacks, frozen
         self.metrics = MetricAccumulator(engine.mean)
@@ -68,6 +70,14 @@ class Loop:
                 raise
             self.checkpoints.save()
             self.checkpoints.settle(last=True)
+
+    def finalize(self) -> None:
+        """Give the model the weights that are published, after the last step."""
+        with self.frozen.kept():
+            publish_averages(held_optimizers(vars(self.run.trainer).values()))
+            self.run.trainer.finalize()
+            if self.average:
+                self.average.apply()
 
     def restore(self, step: int, captured: Mapping[str, Packed]) -> None:
         """Continue from a checkpoint of ``step``.

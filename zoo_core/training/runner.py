@@ -14,11 +14,9 @@ from zoo_core.checkpoint.names import steps_in
 from zoo_core.config.command_line import resume_command
 from zoo_core.engine.engine import AccelerateEngine, own_settings
 from zoo_core.engine.fsdp import full_tensor
-from zoo_core.engine.held import held_optimizers
 from zoo_core.engine.memory import explain_out_of_memory
 from zoo_core.engine.shutdown import nothing_left_to_save, undone_on_signal
 from zoo_core.errors import ProcessLost, RunFailed, ZooError
-from zoo_core.optim.averages import publish_averages
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.paths import RUNS, new_path
@@ -188,11 +186,7 @@ def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
         try:
             with loop.engine.flushing_denormals(), explain_out_of_memory(run):
                 loop.train()
-                with loop.frozen.kept():
-                    publish_averages(held_optimizers(vars(run.trainer).values()))
-                    run.trainer.finalize()
-                    if loop.average:
-                        loop.average.apply()
+                loop.finalize()
                 loop.checkpoints.refuse_not_finite(
                     f"after finalize of the trainer '{run.recipe.component('trainer')}'",
                     "Before it, the parameters were finite; the last checkpoint holds them.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,8 +12,33 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from zoo_core.config.recipe import RunSettings
+from zoo_core.errors import BadSetting
+from zoo_core.runs.run import Run
 
 _WARM_UP = 9  # updates after which the decay is at most a half
+
+_Pairs = list[tuple[list[Tensor], list[Tensor]]]
+"""Lists of tensors of one type, and of those that belong to them: one operation on a list is faster than many."""
+
+
+def average_of(run: Run) -> WeightAverage | None:
+    """The average that ``run.ema_decay`` asks for, of the modules that the trainer names in ``averaged_modules``.
+
+    Raises:
+        BadSetting: if the model has no module of such a name.
+    """
+    if not run.settings.ema_decay:
+        return None
+    names: Any = run.trainer.averaged_modules  # as an author has written it
+    known = [name for name, _ in run.model.named_modules(remove_duplicate=False) if name]
+    if not isinstance(names, tuple) or not set(names) <= set(known):
+        listed = ", ".join(known[:9] + ["…"] * (len(known) > 9))
+        raise BadSetting(
+            f"run.ema_decay averages the modules that the trainer '{run.recipe.component('trainer')}' names, but its "
+            f"averaged_modules is {names!r}, and should be a tuple of names of modules of the model.",
+            f"The model '{run.recipe.component('model')}' has {listed or 'none'}.",
+        )
+    return WeightAverage(run.model, run.settings, names)
 
 
 class WeightAverage:
@@ -26,22 +51,24 @@ class WeightAverage:
     Args:
         model: the model, on its device and in its memory format.
         settings: ``ema_decay`` and the settings beside it.
+        modules: names of the modules of the model that are averaged; by default all.
     """
 
-    def __init__(self, model: nn.Module, settings: RunSettings) -> None:
+    def __init__(self, model: nn.Module, settings: RunSettings, modules: Collection[str] = ()) -> None:
         self._decay, self._every, self._warms_up = settings.ema_decay, settings.ema_every, settings.ema_warmup
         self._updates = 0
+        parts = [model.get_submodule(name) for name in modules or ("",)]
+        chosen = {id(one) for part in parts for one in (*part.parameters(), *part.buffers())}
         parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
-        self._weights: dict[str, Tensor] = {name: one.detach() for name, one in {**parameters, **buffers}.items()}
+        self._weights = {name: one.detach() for name, one in {**parameters, **buffers}.items() if id(one) in chosen}
         self._average = {name: one.clone() for name, one in self._weights.items()}
-        # Those of a type together, since an operation takes as long as one for a small tensor.
-        self._averaged: dict[torch.dtype, list[str]] = defaultdict(list)
-        self._copied: list[str] = []
-        for name, one in self._weights.items():
-            if (one.is_floating_point() or one.is_complex()) and (name in parameters or settings.ema_buffers):
-                self._averaged[one.dtype].append(name)
-            else:
-                self._copied.append(name)
+        averaged = {
+            name
+            for name, one in self._weights.items()
+            if (one.is_floating_point() or one.is_complex()) and (name in parameters or settings.ema_buffers)
+        }
+        self._averaged = self._pairs(averaged)
+        self._copied = self._pairs(self._weights.keys() - averaged)
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -50,13 +77,14 @@ class WeightAverage:
             return
         self._updates += 1
         if self._updates == 1:
-            self._copy(self._average, self._weights, list(self._weights))
+            self._copy(self._average, self._weights)
             return
         warm = self._updates / (_WARM_UP + self._updates) if self._warms_up else 1.0
         average = get_ema_multi_avg_fn(min(self._decay, warm))  # type: ignore[no-untyped-call]
-        for names in self._averaged.values():
-            average([self._average[name] for name in names], [self._weights[name] for name in names], None)
-        self._copy(self._average, self._weights, self._copied)
+        for averages, weights in self._averaged:
+            average(averages, weights, None)
+        for averages, weights in self._copied:
+            torch._foreach_copy_(averages, weights)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -69,12 +97,12 @@ class WeightAverage:
         try:
             yield
         finally:
-            self._copy(self._weights, kept, list(kept))
+            self._copy(self._weights, kept)
 
     def apply(self) -> None:
         """Give the model the averaged weights, if there is an average yet."""
         if self._updates:
-            self._copy(self._weights, self._average, list(self._average))
+            self._copy(self._weights, self._average)
 
     def state_dict(self) -> dict[str, Any]:
         """The average, by the names of the model's tensors, and the number of its updates."""
@@ -90,11 +118,21 @@ class WeightAverage:
         for name, one in self._average.items():
             if name not in average or average[name].shape != one.shape:
                 raise KeyError(f"the average of the model's {name} is missing or has another shape")
-        self._copy(self._average, average, list(self._average))
+        self._copy(self._average, average)
         self._updates = int(state["updates"])
+
+    def _pairs(self, names: Collection[str]) -> _Pairs:
+        """The average and the weights of ``names``, those of a type together."""
+        pairs: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = defaultdict(lambda: ([], []))
+        for name, weights in self._weights.items():
+            if name in names:
+                of_type = pairs[weights.dtype]
+                of_type[0].append(self._average[name])
+                of_type[1].append(weights)
+        return list(pairs.values())
 
     @staticmethod
     @torch.no_grad()
-    def _copy(into: Mapping[str, Tensor], values: Mapping[str, Tensor], names: list[str]) -> None:
-        if names:
-            torch._foreach_copy_([into[name] for name in names], [values[name] for name in names])
+    def _copy(into: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+        if into:
+            torch._foreach_copy_(list(into.values()), [values[name] for name in into])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,6 @@ from zoo_plugins.clsgan.augment import UPDATE_INTERVAL, augment, update_augment_
 from zoo_plugins.clsgan.metrics import GANEvaluator
 from zoo_plugins.clsgan.model import CLSGAN
 from zoo_plugins.clsgan.sampler import same_label_order
-from zoo_plugins.common.ema import EmaUpdate, make_ema
 from zoo_plugins.common.labels import check_labels
 
 
@@ -41,9 +40,6 @@ class CLSGANTrainer(zoo.Trainer):
         lr_decay_start: float = zoo.setting(
             1.0, "fraction of the run after which the learning rates decay linearly to zero", ge=0, le=1
         )
-        ema_decay: float = zoo.setting(
-            0.0, "decay of the EMA of the generator's weights, which are published; 0 disables it", ge=0, lt=1
-        )
         ada_target: float = zoo.setting(
             0.0,
             "adaptive discriminator augmentation: discriminator's loss on real images below which the augmentation "
@@ -63,6 +59,7 @@ class CLSGANTrainer(zoo.Trainer):
 
     config: Config
     supports_grad_accumulation = True
+    averaged_modules = ("generator",)
     protocol = (
         "1,000 generated digits per class against the test digits; the classifier is trainer.eval_classifier. "
         "accuracy: fraction classified as the label conditioned on. intra_class_std_ratio: standard deviation of the "
@@ -81,8 +78,6 @@ class CLSGANTrainer(zoo.Trainer):
             decay = partial(linear_decay, start=self.config.lr_decay_start * engine.total_steps, end=engine.total_steps)
             self.generator_schedule = LambdaLR(generator_optimizer, decay)
             self.discriminator_schedule = LambdaLR(discriminator_optimizer, decay)
-        if self.config.ema_decay:
-            self.ema = make_ema(model.generator)
         self.generator, self.generator_optimizer = engine.prepare(model.generator, generator_optimizer)
         self.discriminator, self.discriminator_optimizer = engine.prepare(model.discriminator, discriminator_optimizer)
         self.steps, self.augments = 0, False
@@ -92,7 +87,6 @@ class CLSGANTrainer(zoo.Trainer):
         self._real_loss = torch.zeros((), device=engine.device)  # of the discriminator, mean of the batch
         self._ada_start_step = self.config.ada_start * engine.total_steps
         self.engine, self._model = engine, model
-        self._update_ema = EmaUpdate(self.ema, model.generator) if self.config.ema_decay else None
         self._generator_parameters = list(model.generator.parameters())
         self._evaluator = (
             GANEvaluator(self.config.eval_classifier, self.config.cas_classifier, engine.device, model.config)
@@ -141,8 +135,6 @@ class CLSGANTrainer(zoo.Trainer):
             self.augments = True
             update_augment_p(self.augment_p, self.engine.gather(self._real_loss[None]).mean(), self.config.ada_target)
         self._real_loss.zero_()
-        if self._update_ema:
-            self._update_ema(self.steps, self.config.ema_decay)
         if self.config.lr_decay_start < 1:
             self.generator_schedule.step()
             self.discriminator_schedule.step()
@@ -158,26 +150,17 @@ class CLSGANTrainer(zoo.Trainer):
     def evaluate(self, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch]) -> Mapping[str, float]:
         if self._evaluator is None:
             return {}
-        return self._evaluator.evaluate(self._eval_generator, batches, train_batches)
+        return self._evaluator.evaluate(self._model.generator, batches, train_batches)
 
     @torch.no_grad()
     def preview(self, batch: zoo.Batch) -> Tensor:
         """Real images, each with a generated image of the same label to its right: (N, 1, 28, 56)."""
         image, label = batch["image"], self._label(batch)
         noise = torch.randn(len(image), self._model.config.latent_dim, device=image.device)
-        generator = self._eval_generator.eval()
+        generator = self._model.generator.eval()
         generated = generator(noise, label)
         generator.train()
         return torch.cat([image, generated], dim=3)
-
-    def finalize(self) -> None:
-        if self.config.ema_decay:
-            self._model.generator.load_state_dict(self.ema.module.state_dict())
-
-    @property
-    def _eval_generator(self) -> Any:
-        """The generator that is evaluated and published: the EMA if enabled, otherwise the trained one."""
-        return self.ema.module if self.config.ema_decay else self._model.generator
 
     def _label(self, batch: zoo.Batch) -> Tensor | None:
         return batch["label"] if self._model.config.conditional else None

@@ -66,7 +66,7 @@ class NextFrameTrainer(UNetTrainer):
         return torch.stack(clips, dim=1).flatten(0, 1)  # (N, 3, T, C, H, W) to (3 N, T, C, H, W)
 
     def _predict(self, past: Tensor, count: int) -> Tensor:
-        model = self.eval_model.eval()
+        model = self._model.eval()
         predicted = to_frames(roll_out(model, past, count, self._model.config).float(), self._model.config)
         model.train()
         return predicted

@@ -100,7 +100,7 @@ class SegmentationTrainer(UNetTrainer):
         return (self._class_weights[mask.where(valid, 0)] * valid).sum()
 
     def _predict(self, image: Tensor) -> Tensor:
-        model = self.eval_model.eval()
+        model = self._model.eval()
         predicted: Tensor = model(image).argmax(dim=1)  # (N, K, H, W) to (N, H, W)
         model.train()
         return predicted

@@ -85,7 +85,7 @@ LIGHT = [
     (["top", "--once"], "no runs in"),
     (["info", "clsgan-mnist"], "run.steps"),
     (["info", "clsgan-mnist", "--json"], '"run.steps"'),
-    (["info", "next-frame"], "ema_decay"),
+    (["info", "next-frame"], "max_grad_norm"),
     (["info", "mnist"], "subset"),
     (["run", "--help"], "--resume"),
     (["run", "clsgan-mnist", "--print-config"], "latent_dim: 96"),

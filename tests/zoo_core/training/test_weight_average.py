@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,17 +50,40 @@ class SumTrainer(zoo.Trainer):
     def preview(self, batch: zoo.Batch) -> torch.Tensor:
         if self.config.fails:
             raise ValueError("nothing is drawn")
-        return torch.rand(1, 1, 4, 4)
+        return self._sum().sigmoid().expand(1, 1, 4, 4)
 
     def _sum(self) -> torch.Tensor:
         parameters = self.engine.unwrap(self.model).parameters()
         return torch.stack([one.detach().double().sum() for one in parameters]).sum()
 
 
-def run(folder, *words, stop_at=0):
-    here = tiny.catalog_with(SumTrainer)
+class PartTrainer(SumTrainer):
+    averaged_modules = ("layers.0",)
+
+
+class MisnamingTrainer(SumTrainer):
+    averaged_modules = ("layers.0", "layers.7")
+
+
+class UnlistedTrainer(SumTrainer):
+    averaged_modules = "layers"
+
+
+class Previews:
+    """Keeps the previews by their step."""
+
+    def __init__(self):
+        self.images = {}
+
+    @zoo.hookimpl
+    def zoo_preview(self, step, images):
+        self.images[step] = images
+
+
+def run(folder, *words, stop_at=0, trainer=SumTrainer, callbacks=()):
+    here = tiny.catalog_with(trainer)
     resolved = resolve(here.recipe("other").with_overrides(["run.log_every=1", "run.evaluate_every=3", *words]), here)
-    return run_recipe(resolved, [*zoo_loggers(), tiny.Watcher(stop_at)], folder, resume=folder.exists())
+    return run_recipe(resolved, [*zoo_loggers(), tiny.Watcher(stop_at), *callbacks], folder, resume=folder.exists())
 
 
 def zoo_loggers():
@@ -72,8 +96,8 @@ def lines(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def average_of(network, **values):
-    return WeightAverage(network, RunSettings(steps=1, ema_decay=0.8, **values))
+def average_of(network, modules=(), **values):
+    return WeightAverage(network, RunSettings(steps=1, ema_decay=0.8, **values), modules)
 
 
 def network():
@@ -182,6 +206,59 @@ def test_the_checkpoint_of_an_average_of_another_model_is_refused():
     average = average_of(network())
     with pytest.raises(KeyError, match=r"the average of the model's 0\.weight is missing"):
         average.load_state_dict(average_of(nn.Sequential(nn.Identity(), nn.BatchNorm1d(4))).state_dict())
+
+
+def test_the_named_modules_alone_are_averaged():
+    module = network()
+    average = average_of(module, ("0",), ema_warmup=False, ema_buffers=True)
+    for step, value in enumerate([1.0, 2.0], 1):
+        fill(module, value)
+        average.update(step)
+    average.apply()
+    assert values(module) == pytest.approx([1.2, 2, 2])
+    assert module[1].weight.tolist() == [2] * 4
+    assert set(average.state_dict()["average"]) == {"0.weight", "0.bias"}
+
+
+def test_a_tensor_of_two_modules_is_averaged_once():
+    shared = nn.Linear(2, 2)
+    module = nn.ModuleDict({"one": shared, "other": nn.Sequential(shared)})
+    for names in ("one",), ("other",), ("one", "other.0"):
+        average = average_of(module, names, ema_warmup=False)
+        for step, value in enumerate([1.0, 2.0], 1):
+            nn.init.constant_(shared.weight, value)
+            average.update(step)
+        average.apply()
+        assert shared.weight.flatten().tolist() == pytest.approx([1.2] * 4)
+
+
+def test_a_trainer_names_the_modules_of_a_run_that_are_averaged(tmp_path):
+    run(tmp_path / "without")
+    run(tmp_path / "whole", DECAY)
+    run(tmp_path / "part", DECAY, trainer=PartTrainer)
+    without, whole, part = (load_file(tmp_path / name / "model.safetensors") for name in ("without", "whole", "part"))
+    for name, tensor in part.items():
+        assert torch.equal(tensor, (whole if name.startswith("layers.0.") else without)[name]), name
+
+
+@pytest.mark.parametrize(
+    ("trainer", "given"), [(MisnamingTrainer, r"\('layers\.0', 'layers\.7'\)"), (UnlistedTrainer, "'layers'")]
+)
+def test_a_module_that_the_model_does_not_have_is_refused_before_the_first_step(tmp_path, trainer, given):
+    run(tmp_path / "without", trainer=trainer)
+    with pytest.raises(BadSetting, match=rf"averaged_modules is {given}, and should be a tuple") as refused:
+        run(tmp_path / "run", DECAY, trainer=trainer)
+    assert "The model 'line' has layers, layers.0, " in refused.value.hint
+    assert not (tmp_path / "run").exists()
+
+
+def test_previews_show_the_average(tmp_path):
+    previews = Previews()
+    run(tmp_path / "run", DECAY, "run.preview_every=3", callbacks=[previews])
+    sums = {line["step"]: line["sum"] for line in lines(tmp_path / "run") if "evaluation" in line}
+    assert sums.keys() >= {3, 6, 9, 12} <= previews.images.keys()
+    for step, value in sums.items():
+        assert float(previews.images[step].max()) == pytest.approx(1 / (1 + math.exp(-value)), abs=1e-6)
 
 
 def test_a_sharded_model_has_no_average(tmp_path):

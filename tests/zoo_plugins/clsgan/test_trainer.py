@@ -1,12 +1,14 @@
-"""The trainer's step against a plain implementation; schedules, EMA, preview and evaluation."""
+"""The trainer's step against a plain implementation; schedules, averaged weights, preview and evaluation."""
 
 import copy
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import zoo_core as zoo
 from tests.helpers.steps import perform
+from zoo_core.cli import _exit_code
 from zoo_core.config.recipe import RunSettings
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_plugins.clsgan.model import CLSGAN
@@ -138,21 +140,53 @@ def test_a_run_of_zero_steps_has_a_schedule():
     assert make(steps=0, lr_decay_start=0.5).generator_schedule.get_last_lr() == [3e-4]
 
 
-def test_finalize_loads_the_ema_into_the_generator():
-    trainer = make(ema_decay=0.1)
-    expected = copy.deepcopy(trainer._model.generator.layers[0].weight.detach())
-    for step in range(4):
-        perform(trainer, batch(seed=step))
-        current = trainer._model.generator.layers[0].weight.detach()
-        expected = current.clone() if step == 0 else 0.1 * expected + 0.9 * current
-    assert not torch.allclose(current, expected)
-    trainer.finalize()
-    torch.testing.assert_close(trainer._model.generator.layers[0].weight.detach(), expected)
+class Weights:
+    """Keeps the weights after every step."""
+
+    def __init__(self):
+        self.steps = []
+
+    @zoo.hookimpl
+    def zoo_step_finished(self, run):
+        self.steps.append({name: one.clone() for name, one in run.model.state_dict().items()})
 
 
-@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
-def test_the_preview_shows_real_next_to_generated_images_and_changes_no_state(ema_decay):
-    trainer, one = make(ema_decay=ema_decay), batch()
+SMALL_RUN = (
+    "dataset.source=subset", "trainer.eval_classifier=null", "run.steps=6", "run.batch_size=8", "run.device=cpu",
+    "run.preview_every=2",
+)  # fmt: skip
+
+
+def test_the_generators_parameters_are_averaged_and_all_else_is_published_as_it_was_trained(tmp_path):
+    weights = Weights()
+    zoo.run("clsgan-mnist", *SMALL_RUN, "run.ema_decay=0.15", folder=tmp_path / "run", callbacks=[weights])
+    published = load_file(tmp_path / "run" / "model.safetensors")
+    parameters = {name for name, _ in zoo.load(tmp_path / "run" / "model.safetensors").named_parameters()}
+    averaged = {name for name in parameters if name.startswith("generator.")}
+    for name, tensor in published.items():
+        expected = weights.steps[-1][name]
+        if name in averaged:
+            expected = weights.steps[0][name]
+            for number, trained in enumerate(weights.steps[1:], 2):
+                decay = min(0.15, number / (9 + number))
+                expected = decay * expected + (1 - decay) * trained[name]
+            assert not torch.equal(tensor, weights.steps[-1][name]), name
+        torch.testing.assert_close(tensor, expected, rtol=1e-5, atol=1e-7)
+    others = published.keys() - averaged
+    assert all(torch.equal(published[name], weights.steps[-1][name]) for name in others)
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(stops_at, tmp_path):
+    zoo.run("clsgan-mnist", *SMALL_RUN, folder=tmp_path / "uninterrupted")
+    zoo.run("clsgan-mnist", *SMALL_RUN, folder=tmp_path / "stopped", callbacks=[stops_at(3)])
+    assert _exit_code(["run", "--resume", str(tmp_path / "stopped")]) == 0
+    # The header contains the recipe and the metrics, so they are compared, too.
+    files = [tmp_path / run / "model.safetensors" for run in ("uninterrupted", "stopped")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_the_preview_shows_real_next_to_generated_images_and_changes_no_state():
+    trainer, one = make(), batch()
     perform(trainer, one)
     before = copy.deepcopy(trainer._model.state_dict())
     preview = trainer.preview(one)

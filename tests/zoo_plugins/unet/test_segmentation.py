@@ -108,27 +108,13 @@ def test_ignored_pixels_do_not_affect_the_metrics(scenes):
 # -- the run -----------------------------------------------------------------
 
 
-def test_the_ema_is_evaluated_and_published(scenes):
-    trainer = make(ema_decay=0.8, learning_rate=1e-2)
-    for number in range(6):
-        perform(trainer, scenes.__getitems__(range(4 * number, 4 * number + 4)))
-    trained = copy.deepcopy(trainer._model.state_dict())
-    ema = copy.deepcopy(trainer.ema.module.state_dict())
-    assert any(not torch.equal(tensor, ema[name]) for name, tensor in trained.items())
-    metrics = trainer.evaluate([scenes.__getitems__(range(4))], [])
-    trainer.finalize()
-    for name, tensor in trainer._model.state_dict().items():
-        assert torch.equal(tensor, ema[name]), name
-    assert trainer.evaluate([scenes.__getitems__(range(4))], []) == metrics
-
-
 @pytest.mark.parametrize("ema_decay", ["0", "0.9"])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(stops_at, tmp_path, ema_decay):
     overrides = [
         "dataset.source=subset", "dataset.height=32", "dataset.width=32", "dataset.epoch_size=20",
         "dataset.test_scenes=4",
         "dataset.validation_scenes=4", "model.base_channels=4", "model.depth=2", "trainer.loss=both", "run.steps=8",
-        f"trainer.ema_decay={ema_decay}", "run.batch_size=4", "run.preview_every=4", "run.device=cpu",
+        f"run.ema_decay={ema_decay}", "run.batch_size=4", "run.preview_every=4", "run.device=cpu",
         "run.precision=float32",
     ]  # fmt: skip
     zoo.run("unet-digit-scenes", *overrides, folder=tmp_path / "uninterrupted")
