@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Cell = str | int | float | bool | None
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -26,14 +26,14 @@ def as_csv(columns: Mapping[str, Sequence[Cell]]) -> str:
     return file.getvalue()
 
 
-def read_csv(lines: Iterable[str]) -> tuple[list[str], list[list[str]]]:
-    """The names of the columns, and the rows.
+def read_csv(lines: Iterable[str]) -> Iterator[list[str]]:
+    """The names of the columns, if there are any, and then the rows.
 
     Raises:
         csv.Error: if a field is too long to be read, or the file is damaged.
     """
-    rows = [[_read(field) for field in row] for row in csv.reader(lines, strict=True)]
-    return (rows[0], rows[1:]) if rows else ([], [])
+    for row in csv.reader(lines, strict=True):
+        yield [_read(field) for field in row]
 
 
 def rows_of(columns: Mapping[str, Sequence[Cell]]) -> list[tuple[Cell, ...]]:

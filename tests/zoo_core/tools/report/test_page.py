@@ -16,7 +16,7 @@ from zoo_core.errors import BadSetting, NameTaken, RunFailed
 from zoo_core.registry.catalog import Catalog
 from zoo_core.tools.report.curves import MAX_POINTS, downsample, read_curves
 from zoo_core.tools.report.page import render
-from zoo_core.tools.report.previews import MAX_IMAGES, read_previews
+from zoo_core.tools.report.previews import MAX_FRAMES, read_previews
 from zoo_core.tools.report.read import read_run
 
 REGISTRY = """
@@ -155,7 +155,7 @@ def test_a_failed_run_shows_the_reason(tmp_path):
 def test_a_run_with_only_its_config_has_a_page(done, tmp_path):
     (tmp_path / "config.yaml").write_bytes((done / "config.yaml").read_bytes())
     page = page_of(tmp_path)
-    for part in ("unknown", "No metrics have been logged", "has no preview images", "No evaluation yet"):
+    for part in ("unknown", "No metrics have been logged", "has no previews", "No evaluation yet"):
         assert part in page.text, part
 
 
@@ -223,9 +223,9 @@ def test_of_many_previews_some_are_left_out_and_a_damaged_one_adds_a_note(done, 
     for step in range(100):
         (tmp_path / f"step-{step:06d}.png").write_bytes(image)
     previews = read_previews(tmp_path)
-    assert len(previews.images) == MAX_IMAGES
-    assert (previews.images[0].step, previews.images[-1].step) == (0, 99)
-    assert previews.note.startswith("76 of 100 images are left out")
+    assert len(previews.tracks[0].frames) == MAX_FRAMES
+    assert (previews.tracks[0].frames[0].step, previews.tracks[0].frames[-1].step) == (0, 99)
+    assert previews.note.startswith("76 of 100 previews are left out")
     (tmp_path / "step-000099.png").write_bytes(b"not an image")
     with pytest.warns(UserWarning, match="can't be read as an image"):
         assert "1 could not be read" in read_previews(tmp_path).note
