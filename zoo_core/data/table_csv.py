@@ -19,7 +19,7 @@ def as_csv(columns: Mapping[str, Sequence[Cell]]) -> str:
     an apostrophe. :func:`read_csv` removes it.
     """
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv.writer(file)  # with the line ends of RFC 4180; with others, it would not quote a carriage return
     if columns:
         writer.writerow(map(_written, columns))
     writer.writerows(map(_written, row) for row in rows_of(columns))

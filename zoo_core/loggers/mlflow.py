@@ -33,7 +33,6 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")
-_NOT_IN_KEYS = re.compile(r"[^a-zA-Z0-9_\-.]")  # of images
 
 
 class MLflow:
@@ -87,10 +86,12 @@ class MLflow:
         from zoo_core.data.values import kind_of
 
         stems = file_stems(f"step-{step:06d}", values)
+        in_ascii = [name.encode("ascii", "backslashreplace").decode() for name in values]  # as the key of an image is
+        keys = dict(zip(values, file_stems("preview", in_ascii).values(), strict=True))
         with TemporaryDirectory() as folder:
             for name, value in values.items():
                 if isinstance(value, Tensor):
-                    self._log_image(step, f"preview-{_NOT_IN_KEYS.sub('_', name)}" if name else "preview", value)
+                    self._log_image(step, keys[name], value)
                 kind = kind_of(value)
                 for suffix in (one for one in STORED[kind] if one not in (".png", ".gif")) if kind else ():
                     path = Path(folder, f"{stems[name]}{suffix}")

@@ -64,9 +64,11 @@ class WeightsAndBiases:
 
     @hookimpl
     def zoo_preview(self, step: int, values: Mapping[str, Value]) -> None:
+        from zoo_core.data.value_output import file_stems
+
         with TemporaryDirectory() as folder:  # from which a file is copied when it is logged
-            media = {f"preview/{name}" if name else "preview": _media(value, folder) for name, value in values.items()}
-            self._run.log(media, step=step)
+            keys = file_stems("preview", values)  # which become names of files
+            self._run.log({keys[name]: _media(value, folder) for name, value in values.items()}, step=step)
 
     @hookimpl
     def zoo_run_finished(self) -> None:
