@@ -1,8 +1,9 @@
-"""A plugin whose previews and predictions are of every kind: `zoo --plugin kinds_plugin.py run kinds trainer.gives=text`."""
+"""A plugin whose previews and predictions are of every kind: `--plugin … run kinds trainer.gives=text`."""
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,11 @@ import torch
 from torch import Tensor, nn
 
 import zoo_core as zoo
+from zoo_core.config.recipe import read_config
+from zoo_core.loggers import standard
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.resolve import resolve
+from zoo_core.training.runner import run_recipe
 
 FILE = Path(__file__)
 HOSTILE = (
@@ -119,3 +125,19 @@ def zoo_register(registry: zoo.Registry) -> None:
         trainer={"name": "kinds"},
         run=run,
     )
+
+
+def catalog() -> Catalog:
+    here = Catalog(installed=False)
+    here.plugins.add("kinds_plugin", sys.modules[__name__])
+    return here
+
+
+def train(folder: Path, *words: str, callbacks: tuple[object, ...] = ()) -> zoo.Run:
+    """The finished run of the recipe ``kinds`` in ``folder``, with previews at the steps 3 and 6."""
+    here = catalog()
+    return run_recipe(resolve(here.recipe("kinds", *words), here), [*standard(), *callbacks], folder)
+
+
+def resume(folder: Path) -> zoo.Run:
+    return run_recipe(resolve(read_config(folder / "config.yaml"), catalog()), standard(), folder, resume=True)
