@@ -12,7 +12,7 @@ from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.plugins import rows as plugin_rows
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.cli.table import show
-from zoo_core.registry.catalog import LISTED
+from zoo_core.registry.listing import LISTED
 
 
 @click.command("list")

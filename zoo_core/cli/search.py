@@ -10,7 +10,8 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.cli.table import show
-from zoo_core.registry.catalog import LISTED, Catalog
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.listing import LISTED
 
 
 @click.command("search")

@@ -10,7 +10,7 @@ from zoo_core.errors import BadSetting, BrokenPlugin, NameTaken, UnknownName, Zo
 from zoo_core.registry.core_loggers import REQUIRED
 
 if TYPE_CHECKING:
-    from zoo_core.registry.registry import Entry
+    from zoo_core.registry.entry import Entry
     from zoo_core.registry.resolve import ResolvedRecipe
 
 

@@ -191,7 +191,8 @@ def _evaluation_at(run: Run, step: int) -> set[str]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     count = 2 if run.settings.monitor else 1
-    events = EventAccumulator(str(run.path), size_guidance={"scalars": count, "images": 1}).Reload()
+    every = 0  # a smaller number would be a random sample, with the last one always in it
+    events = EventAccumulator(str(run.path), size_guidance={"scalars": every, "images": 1}).Reload()
     tags = [tag for tag in events.Tags()["scalars"] if tag.startswith("evaluation/")]
     steps = {tag.removeprefix("evaluation/"): [event.step for event in events.Scalars(tag)] for tag in tags}
     return {name for name, of_events in steps.items() if of_events.count(step) == count}

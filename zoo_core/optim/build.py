@@ -14,8 +14,8 @@ from zoo_core.config.optimizer import OptimizerConfig
 from zoo_core.errors import BadSetting, BrokenPlugin, ZooError, raised
 from zoo_core.optim.groups import param_groups
 from zoo_core.registry.catalog import current
+from zoo_core.registry.entry import Entry
 from zoo_core.registry.named_in_settings import find_named
-from zoo_core.registry.registry import Entry
 from zoo_core.registry.signature import parameters_of, read_options
 
 _FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)  # on every device that has a fused step

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from zoo_core.config.optimizer import OptimizerConfig
 from zoo_core.errors import BadSetting, in_yaml, nearest
-from zoo_core.registry.registry import Entry
+from zoo_core.registry.entry import Entry
 from zoo_core.registry.signature import parameters_of, read_options
 
 _KEY = "trainer.param_groups"

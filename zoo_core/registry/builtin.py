@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from zoo_core.registry.registry import BUILT_IN, Kind, Registry
+from zoo_core.registry.entry import BUILT_IN, Kind
+from zoo_core.registry.registry import Registry
 
 _TORCH = {
     "adadelta": ("Adadelta", "Adadelta: steps from running averages of gradients and of updates", "Zeiler 2012"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
@@ -17,16 +17,14 @@ from zoo_core.errors import BrokenPlugin, UnknownName, ZooError, did_you_mean
 from zoo_core.registry.builtin import register_builtin
 from zoo_core.registry.config_source import config_class
 from zoo_core.registry.core_loggers import register_loggers
-from zoo_core.registry.family import Family
+from zoo_core.registry.entry import CALLED, Entry, Kind
 from zoo_core.registry.info_types import ComponentInfo, Info, RecipeInfo, WeightsInfo
+from zoo_core.registry.listing import LISTED, Row, rows_of
 from zoo_core.registry.plugins import PluginInfo, Plugins
-from zoo_core.registry.registry import CALLED, KINDS, Entry, Kind, Registry
+from zoo_core.registry.registry import Registry
 from zoo_core.registry.signature import options_of
 from zoo_core.registry.weights_index import Entries
 from zoo_core.registry.weights_index import Entry as WeightsEntry
-
-LISTED = ("recipes", *(f"{kind}s" for kind in KINDS), "weights")
-Tags = Mapping[tuple[str, str], Iterable[str]]
 
 
 class Catalog:
@@ -89,31 +87,13 @@ class Catalog:
         """Every model, trainer, dataset, logger, optimizer and schedule called ``name`` or ``plugin/name``."""
         return self.registry.named(name)
 
-    def rows(self, kind: str, tag: str | None = None, members: bool = False) -> list[dict[str, str]]:
+    def rows(self, kind: str, tag: str | None = None, members: bool = False) -> list[Row]:
         """The rows of ``zoo list KIND``: name, plugin, tags and summary, sorted by name.
 
         Recipes and weights have the tags of their model, trainer and dataset. ``tag`` selects rows with that tag. A
         family of models has one row, unless all its ``members`` are to be listed.
         """
-        if kind == "recipes":
-            tags = self._tags()
-            rows = [self._recipe_row(plugin, name, tags) for plugin, name in self.recipes.names()]
-        elif kind == "weights":
-            tags = self._tags()
-            rows = [self._weights_row(plugin, name, tags) for plugin, name in self.weights]
-        elif kind.removesuffix("s") in KINDS:
-            singular = cast(Kind, kind.removesuffix("s"))
-            families = [family for family in self.registry.families if family.template.kind == singular]
-            if members:
-                entries, families = self.registry.of_kind(singular), [one for one in families if one.problem]
-            else:
-                entries = [entry for entry in self.registry.entries if entry.kind == singular]
-            rows = [_row(entry.name, entry.plugin, entry.tags, entry.summary) for entry in entries]
-            rows += [_family_row(family) for family in families]
-        else:
-            raise UnknownName(f"can't list '{kind}'.", f"Choose from {', '.join(LISTED)}, plugins.")
-        chosen = [row for row in rows if tag is None or tag in row["tags"].split()]
-        return sorted(chosen, key=lambda row: (row["name"], row["plugin"]))
+        return rows_of(self, kind, tag, members)
 
     def info(self, name: str) -> Info:
         """What is known about ``name``, by kind: ``{"recipe": {…}, "model": {…}, …}``.
@@ -191,27 +171,6 @@ class Catalog:
         known, _ = self._settings_of(recipe)
         return {name: f"{part}.{name}" for part, name in known if part != "run"}
 
-    def _recipe_row(self, plugin: str, name: str, tags: Tags) -> dict[str, str]:
-        """A broken recipe has the error as its summary, so that the others can still be listed."""
-        try:
-            recipe = self.recipes.find(f"{plugin}/{name}" if plugin else name)
-        except ZooError as error:
-            return _row(name, plugin, (), f"(broken: {error.message})")
-        parts = ((part, str((recipe.values.get(part) or {}).get("name"))) for part in PARTS)
-        own = dict.fromkeys(tag for part in parts for tag in _tags_of(part, tags))
-        return _row(name, plugin, own, recipe.summary)
-
-    def _tags(self) -> Tags:
-        """The tags of every component by kind and name, for all rows at once; of a family by ``prefix/``."""
-        tags: dict[tuple[str, str], dict[str, None]] = {}
-        for entry in self.registry.entries:
-            for name in (entry.name, entry.full_name):
-                tags.setdefault((entry.kind, name), {}).update(dict.fromkeys(entry.tags))
-        for family in self.registry.families:
-            for name in (family.template.name, family.template.full_name):
-                tags.setdefault((family.template.kind, f"{name}/"), {}).update(dict.fromkeys(family.template.tags))
-        return tags
-
     def describe_weights(self, entry: WeightsEntry) -> WeightsInfo:
         listed = entry.listed
         facts = {key: getattr(listed, key) for key in ("model", "recipe", "license", "location", "size", "sha256")}
@@ -224,14 +183,6 @@ class Catalog:
             "settings": [],
         }
         return cast(WeightsInfo, described)
-
-    def _weights_row(self, plugin: str, name: str, tags: Tags) -> dict[str, str]:
-        try:
-            listed = self.weights.get(plugin, name).listed
-        except ZooError as error:
-            return _row(name, plugin, (), f"(broken: {error.message})")
-        summary = listed.summary or (f"the same as {listed.alias}" if listed.alias else "")
-        return _row(name, plugin, _tags_of(("model", listed.model or ""), tags), summary)
 
     def _describe(self, entry: Entry) -> ComponentInfo:
         config = config_class(entry) if entry.kind not in CALLED else None
@@ -289,24 +240,6 @@ def current() -> Catalog:
 def default() -> Catalog:
     """The catalog of what is installed here, made once."""
     return Catalog()
-
-
-def _row(name: str, plugin: str, tags: Iterable[str], summary: str) -> dict[str, str]:
-    return {"name": name, "plugin": plugin or "yours", "tags": " ".join(tags), "summary": summary}
-
-
-def _family_row(family: Family) -> dict[str, str]:
-    """The row of a family. If its names are not available, its summary is the reason."""
-    template, problem = family.template, family.problem
-    summary = f"(broken: {problem.message})" if problem else f"{len(family):,} models: {template.summary}"
-    return _row(family.prefix, template.plugin, template.tags, summary)
-
-
-def _tags_of(part: tuple[str, str], tags: Tags) -> Iterable[str]:
-    """The tags of a component, or of the family that it belongs to."""
-    kind, name = part
-    prefixes = [name[: at + 1] for at, character in enumerate(name) if character == "/"]
-    return next((tags[kind, one] for one in (name, *prefixes) if (kind, one) in tags), ())
 
 
 def _at(values: Any, key: tuple[str, ...]) -> Any:

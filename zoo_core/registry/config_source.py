@@ -22,7 +22,7 @@ from zoo_core import _HOME
 from zoo_core.config.config_class import NoSettings
 from zoo_core.config.optimizer import OptimizerConfig
 from zoo_core.config.settings import setting
-from zoo_core.registry.registry import Entry
+from zoo_core.registry.entry import Entry
 from zoo_core.registry.variant import with_defaults
 
 _WITHOUT_SETTINGS = {

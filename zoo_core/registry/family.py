@@ -20,7 +20,7 @@ from zoo_core.registry.isolation import guarded
 from zoo_core.registry.requirements import install_command
 
 if TYPE_CHECKING:
-    from zoo_core.registry.registry import Entry
+    from zoo_core.registry.entry import Entry
 
 Names = Iterable[str] | Callable[[], Iterable[str]]
 

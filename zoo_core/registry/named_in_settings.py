@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_core.config.optimizer import OptimizerConfig
 from zoo_core.errors import UnknownName
-from zoo_core.registry.registry import Entry, Kind
+from zoo_core.registry.entry import Entry, Kind
 
 if TYPE_CHECKING:
     from zoo_core.registry.catalog import Catalog

@@ -13,8 +13,8 @@ from zoo_core.errors import UnknownName
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.config_source import config_class
 from zoo_core.registry.dataset_settings import with_dataset
+from zoo_core.registry.entry import Entry, Kind
 from zoo_core.registry.named_in_settings import check_named
-from zoo_core.registry.registry import Entry, Kind
 from zoo_core.registry.requirements import explain
 
 

@@ -14,7 +14,7 @@ from typing import Any, Union, get_args, get_origin
 from zoo_core.config.suggestion import suggestion
 from zoo_core.config.types import Refused, article, convert, is_supported, type_name
 from zoo_core.errors import BadSetting, in_yaml, nearest
-from zoo_core.registry.registry import Entry
+from zoo_core.registry.entry import Entry
 
 # They have settings of their own, or follow from the device.
 _OWN = {

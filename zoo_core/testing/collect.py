@@ -11,8 +11,8 @@ from typing import Literal, cast
 
 from zoo_core.errors import BadSetting, UnknownName, ZooError, did_you_mean, raised
 from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.entry import BUILT_IN, KINDS, Entry
 from zoo_core.registry.family import Family
-from zoo_core.registry.registry import BUILT_IN, KINDS, Entry
 from zoo_core.registry.resolve import resolve
 from zoo_core.testing import (
     averaging_checks,

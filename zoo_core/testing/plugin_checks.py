@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from zoo_core.errors import ZooError
+from zoo_core.registry.entry import Entry
 from zoo_core.registry.family import Family
-from zoo_core.registry.registry import Entry
 from zoo_core.registry.resolve import resolve
 from zoo_core.testing.check import Skip, Subject, check, require
 

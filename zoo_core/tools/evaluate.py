@@ -68,7 +68,7 @@ def evaluate(source: str | Path, catalog: Catalog, overrides: Iterable[str], tol
         ZooError: if there are no weights of that name, or their metadata has no recipe or no metrics.
     """
     from zoo_core.registry.resolve import resolve
-    from zoo_core.training import runner
+    from zoo_core.training.standalone_evaluation import evaluate as evaluate_model
 
     overrides = list(overrides)
     for override in overrides:
@@ -77,7 +77,7 @@ def evaluate(source: str | Path, catalog: Catalog, overrides: Iterable[str], tol
     header = read_header(locate(source, catalog))
     recipe = recipe_of(header).with_overrides(overrides)
     model, _ = load(header.path, catalog)
-    measured = runner.evaluate(resolve(recipe, catalog), model, int(header.metadata.get("step", 0)))
+    measured = evaluate_model(resolve(recipe, catalog), model, int(header.metadata.get("step", 0)))
     for note in measured.data.warnings:
         warnings.warn(note, stacklevel=2)
     return Comparison(
@@ -95,8 +95,8 @@ def reproduce(
 ) -> tuple[Any, Comparison]:
     """Train the recipe in the metadata of the weights ``source`` again, and compare the metrics of the two."""
     from zoo_core.registry.resolve import resolve
-    from zoo_core.training import runner
     from zoo_core.training.init_from import INIT_FROM, refuse_other_start
+    from zoo_core.training.runner import run_recipe
 
     header = read_header(locate(source, catalog))
     expected = _stated_metrics(header)
@@ -104,7 +104,7 @@ def reproduce(
     if resolved.settings.init_from is not None:
         start = find(resolved.settings.init_from, catalog, of_any_origin=True)
         refuse_other_start(header.metadata.get(INIT_FROM), start.sha256)
-    run = runner.run_recipe(resolved, callbacks(resolved), folder)
+    run = run_recipe(resolved, callbacks(resolved), folder)
     same_data = _is_same_data(header, provenance(run.folder)["dataset"])
     return run, Comparison(expected, run.test_metrics, tolerance, same_data)
 

@@ -23,7 +23,7 @@ from zoo_core.registry.resolve import resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.sessions import read_sessions
 from zoo_core.tools.evaluate import recipe_of
-from zoo_core.training import runner
+from zoo_core.training.standalone_evaluation import evaluate
 from zoo_core.weights.card import card
 from zoo_core.weights.format import check_ending, read_tensors, write
 from zoo_core.weights.hashing import check
@@ -164,7 +164,7 @@ def _metrics(
     if dtype is None or all(tensors[name].dtype == original[name].dtype for name in tensors):
         return dict(header.metadata.get("metrics", {}))
     model.load_state_dict({name: tensor.to(original[name].dtype) for name, tensor in tensors.items()})
-    measured = runner.evaluate(resolve(recipe_of(header), catalog), model, int(header.metadata.get("step", 0)))
+    measured = evaluate(resolve(recipe_of(header), catalog), model, int(header.metadata.get("step", 0)))
     return finite_metrics(measured.metrics)
 
 

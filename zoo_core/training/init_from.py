@@ -146,8 +146,21 @@ def _refuse(source: str, found: WeightsFile, incompatible: IncompatibleKeys, fit
 
 def _in_words(incompatible: IncompatibleKeys) -> str:
     """What does not fit, with a few names of each kind."""
-    listed = incompatible.listed(_SHOWN)
+    listed = _listed(incompatible, _SHOWN)
     return "; ".join(f"{_WORDS[kind]} {', '.join(map(one_line, names))}" for kind, names in listed.items())
+
+
+def _listed(incompatible: IncompatibleKeys, most: int) -> dict[str, list[str]]:
+    """The names with their shapes as text, by what is wrong with them; ``most`` of each, and how many more."""
+    names = {
+        "missing": [f"{name} {shape}" for name, shape in incompatible.missing.items()],
+        "unexpected": [f"{name} {shape}" for name, shape in incompatible.unexpected.items()],
+        "mismatched": [
+            f"{name} {stored} instead of {shape}" for name, (stored, shape) in incompatible.mismatched.items()
+        ],
+    }
+    more = {kind: [f"{len(found) - most:,} more"] * (len(found) > most) for kind, found in names.items()}
+    return {kind: found[:most] + more[kind] for kind, found in names.items() if found}
 
 
 def _lineage(
@@ -167,7 +180,7 @@ def _lineage(
         "license": entry.listed.license if entry else metadata.get("license"),
         "strict": strict,
         "tensors": count,
-        "left_out": incompatible.listed(_RECORDED),
+        "left_out": _listed(incompatible, _RECORDED),
     }
     return {key: value for key, value in facts.items() if value is not None}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,15 +17,14 @@ from zoo_core.engine.fsdp import full_tensor
 from zoo_core.engine.held import held_optimizers
 from zoo_core.engine.memory import explain_out_of_memory
 from zoo_core.engine.shutdown import nothing_left_to_save, undone_on_signal
-from zoo_core.errors import BadSetting, ProcessLost, RunFailed, ZooError
-from zoo_core.model import Model
+from zoo_core.errors import ProcessLost, RunFailed, ZooError
 from zoo_core.optim.averages import publish_averages
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.paths import RUNS, new_path
 from zoo_core.runs.resume_changes import ORIGINS, changed_origins, changes, refuse_other_origins, resume_warnings
 from zoo_core.runs.run import Run
-from zoo_core.training.assemble import Assembly, RunData, assemble, assemble_detached
+from zoo_core.training.assemble import Assembly, assemble
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
 from zoo_core.training.error_attribution import attribute_error, attributing_errors
@@ -82,36 +80,6 @@ def run_recipe(
                 _drive(assembly.loop, classes)
         engine.close()
     return assembly.loop.run
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The metrics of a model, the data they were measured on, and what its dataset warned of."""
-
-    metrics: dict[str, float]
-    data: RunData
-
-
-def evaluate(resolved: ResolvedRecipe, model: Model, step: int, *, validation: bool = False) -> Measured:
-    """The metrics of ``model`` on the test split (or validation split), as a run measures them after ``step`` steps.
-
-    Nothing is written, and no plugin's hooks are called.
-    """
-    with resolved.catalog.active(), own_settings():
-        assembly = assemble_detached(resolved, Path(), (), model)
-        loop = assembly.loop
-        loop.run.step = step
-        split = "validation" if validation else "test"
-        if not len(getattr(assembly.data, split)):
-            raise BadSetting(
-                f"the dataset '{resolved.recipe.component('dataset')}' has no {split} examples to evaluate on.",
-                "Add some, or choose another dataset: dataset.name=…",
-            )
-        with loop.engine.flushing_denormals(), explain_out_of_memory(loop.run):
-            metrics = loop.evaluator.validate() if validation else loop.evaluator.test()
-        loop.engine.release(model)
-        loop.engine.close()
-    return Measured(metrics, assembly.data)
 
 
 def _agree_on_resuming(engine: AccelerateEngine, place: RunFolder, resume: bool) -> None:

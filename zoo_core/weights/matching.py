@@ -65,15 +65,6 @@ class IncompatibleKeys:
     def __bool__(self) -> bool:
         return bool(self.missing or self.unexpected or self.mismatched)
 
-    def listed(self, most: int) -> dict[str, list[str]]:
-        """The names with their shapes as text, by what is wrong with them; ``most`` of each, and how many more."""
-        mismatched = [f"{name} {stored} instead of {shape}" for name, (stored, shape) in self.mismatched.items()]
-        missing, unexpected = (
-            [f"{name} {shape}" for name, shape in found.items()] for found in (self.missing, self.unexpected)
-        )
-        found = {"missing": missing, "unexpected": unexpected, "mismatched": mismatched}
-        return {kind: _first(names, most) for kind, names in found.items() if names}
-
 
 def compare(
     header: Header, expected: Mapping[str, tuple[torch.dtype, Shape]], model: str, strict: bool, settings_changed: bool
@@ -105,10 +96,6 @@ def compare(
             required_dtype = str(dtype).removeprefix("torch.")
             raise BadFile(f"{path}: '{name}' has type {stored[name][0]}, but {model} has {required_dtype}.", hint)
     return IncompatibleKeys(missing, unexpected, mismatched)
-
-
-def _first(names: list[str], most: int) -> list[str]:
-    return [*names[:most], *([f"{len(names) - most:,} more"] if len(names) > most else [])]
 
 
 def parameter_names(model: Model) -> set[str]:

@@ -10,7 +10,7 @@ import pytest
 from zoo_core.config.settings import describe
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.config_source import _source, config_class
-from zoo_core.registry.registry import Entry
+from zoo_core.registry.entry import Entry
 
 HEAD = """
     from dataclasses import dataclass

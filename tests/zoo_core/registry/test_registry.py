@@ -12,7 +12,8 @@ import pytest
 
 import zoo_core as zoo
 from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName
-from zoo_core.registry.registry import Entry, Kind, Registry
+from zoo_core.registry.entry import Entry, Kind
+from zoo_core.registry.registry import Registry
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo_core.errors import BadSetting
 from zoo_core.registry.catalog import Catalog
-from zoo_core.registry.registry import Entry
+from zoo_core.registry.entry import Entry
 from zoo_core.registry.signature import options_of, read_options
 
 

@@ -13,6 +13,7 @@ import zoo_core as zoo
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import resolve
 from zoo_core.training import runner
+from zoo_core.training.standalone_evaluation import evaluate
 
 
 class Evaluations:
@@ -57,7 +58,7 @@ def uneven(folder, *words, recipe="uneven", evaluated=None):
     resolved = resolve(here.recipe(recipe, *words), here)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        result = runner.evaluate(resolved, evaluated, 1) if evaluated else runner.run_recipe(resolved, (), folder)
+        result = evaluate(resolved, evaluated, 1) if evaluated else runner.run_recipe(resolved, (), folder)
     return result, [str(one.message) for one in caught if one.category is UserWarning]
 
 

@@ -22,8 +22,9 @@ from zoo_core.tools.sweep.folder import SweepFolder
 from zoo_core.tools.sweep.plan import Plan
 from zoo_core.tools.sweep.study import Study, Trial
 from zoo_core.tools.sweep.trial_hooks import PRUNED, TrialCallback, monitored
-from zoo_core.training.runner import evaluate, run_recipe
+from zoo_core.training.runner import run_recipe
 from zoo_core.training.signals import EXIT_CODES
+from zoo_core.training.standalone_evaluation import evaluate
 from zoo_core.weights.metadata import finite_metrics
 
 
