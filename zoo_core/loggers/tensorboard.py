@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 200
 _MOST_CHARACTERS = 100_000
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|])")
 _LONGEST_WAIT = 2.0  # seconds; a clock that was set back may be late by more
 
 
@@ -180,7 +181,7 @@ def _as_markdown(table: Table) -> str:
 
 
 def _escaped(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    return escape(_MARKDOWN.sub(r"\\\1", " ".join(text.split())), quote=False)
 
 
 def _evaluation_at(run: Run, step: int) -> set[str]:
