@@ -24,8 +24,8 @@ _FORMATS: dict[Kind, tuple[str, ...]] = {
     "table": (".csv",),
     "audio": (".wav",),
 }
-_ENDINGS = {**_FORMATS, **dict.fromkeys(("images", "clips", "classes"), (".png", ".gif", ".npy"))}
-"""Those that a message names."""
+_NOT_NAMED = {".jpg", ".jpeg", ".bmp"}
+"""Endings that a message leaves out."""
 _BESIDE: dict[Kind, str] = {"images": ".png", "clips": ".gif", "classes": ".png"}
 """Ending of a file beside one with another ending; otherwise the kind has only one."""
 _NOUNS = {**dict.fromkeys(_IMAGE, "an image"), ".npy": "an array", ".txt": "text", ".csv": "a table", ".wav": "audio"}
@@ -114,7 +114,10 @@ def _write_json(values: Mapping[str, Any], output: Path) -> Path:
 
 
 def _misfit(output: Path, suffix: str, values: Mapping[str, Any], kinds: Mapping[str, Kind]) -> BadSetting:
-    endings = [*dict.fromkeys(ending for kind in kinds.values() for ending in _ENDINGS[kind]), ".json"]
+    endings = [
+        *dict.fromkeys(one for kind in kinds.values() for one in _FORMATS[kind] if one not in _NOT_NAMED),
+        ".json",
+    ]
     listed = " or ".join(filter(None, [", ".join(endings[:-1]), endings[-1]]))
     if suffix in _NOUNS:
         return BadSetting(
