@@ -77,7 +77,7 @@ class Points(zoo.InMemoryDataset):
 
 
 class Kinds(zoo.Model):
-    """Predicts what it is told to."""
+    """Predicts the value that it is asked for."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)

@@ -153,7 +153,7 @@ Shown = Value | np.ndarray[Any, Any]
 def kind_of(value: Any) -> Kind | None:
     """What a viewer shows ``value`` as; None for what is not shown by itself, such as a number or a list.
 
-    Tensors are told apart by their shape: images (N, C, H, W) and clips (N, T, C, H, W) of 1 or 3 channels, a class
+    The shape of a tensor is its kind: images (N, C, H, W) and clips (N, T, C, H, W) of 1 or 3 channels, a class
     map (H, W) of dtype uint8, and arrays. A number, shape (), and an empty tensor are none of them.
     """
     if isinstance(value, str):
