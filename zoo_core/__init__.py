@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from zoo_core.data.image_io import read_mask as read_mask
     from zoo_core.data.image_output import palette as palette
     from zoo_core.data.in_memory_dataset import InMemoryDataset as InMemoryDataset
+    from zoo_core.data.values import Audio as Audio
+    from zoo_core.data.values import Table as Table
     from zoo_core.dataset import Batch as Batch
     from zoo_core.dataset import Dataset as Dataset
     from zoo_core.dataset import Examples as Examples
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from zoo_core.weights.matching import IncompatibleKeys as IncompatibleKeys
 
 _HOME = {
+    "Audio": "data.values",
     "BadFile": "errors",
     "BadSetting": "errors",
     "Batch": "dataset",
@@ -88,6 +91,7 @@ _HOME = {
     "Run": "runs.run",
     "RunFailed": "errors",
     "SupervisedTrainer": "training.supervised",
+    "Table": "data.values",
     "Trainer": "trainer",
     "Uint8Images": "dataset",
     "UnknownName": "errors",
@@ -116,6 +120,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Audio",
     "BadFile",
     "BadSetting",
     "Batch",
@@ -140,6 +145,7 @@ __all__ = [
     "Run",
     "RunFailed",
     "SupervisedTrainer",
+    "Table",
     "Trainer",
     "Uint8Images",
     "UnknownName",

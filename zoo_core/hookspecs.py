@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import click
     from torch import Tensor
 
+    from zoo_core.data.values import Value
     from zoo_core.registry.registry import Registry
     from zoo_core.runs.run import Run
 
@@ -169,7 +170,7 @@ def zoo_evaluated(run: Run, step: int, metrics: Mapping[str, float]) -> None:
 
 
 @hookspec
-def zoo_preview(run: Run, step: int, images: Tensor) -> None:
+def zoo_preview(run: Run, step: int, images: Tensor | None, values: Mapping[str, Value]) -> None:
     """Called with each preview that `Trainer.preview` returned.
 
     Parameters
@@ -178,8 +179,13 @@ def zoo_preview(run: Run, step: int, images: Tensor) -> None:
         The run.
     step : int
         Number of completed steps.
-    images : torch.Tensor
-        Images ``(N, C, H, W)`` or clips ``(N, T, C, H, W)`` in [0, 1], on the CPU. ``images.ndim`` tells which.
+    images : torch.Tensor or None
+        The images ``(N, C, H, W)`` or clips ``(N, T, C, H, W)`` in [0, 1], on the CPU, if the preview is nothing else;
+        ``images.ndim`` tells which. None for a preview of another kind, or of several values.
+    values : mapping of str to value
+        The values by name; a preview that is no mapping is one value with the name ``""``. Each is a string, a
+        `zoo.Table`, a `zoo.Audio`, or a tensor on the CPU: images, clips, a class map ``(H, W)`` of dtype uint8, or an
+        array.
     """
 
 

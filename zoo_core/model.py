@@ -174,10 +174,13 @@ class Model(nn.Module):
         Returns
         -------
         dict of str to object
-            Predictions by name. Each is either images ``(N, C, H, W)`` or clips ``(N, T, C, H, W)`` in [0, 1], a class
-            map ``(H, W)`` of type ``torch.uint8``, or a plain value such as ``[3]``. ``zoo predict -o mask.png`` writes
-            the first image, clip or class map to ``mask.png`` (or ``.gif``, ``.npy``) and the others next to it, with
-            their names (``mask-overlay.png``).
+            Predictions by name. Each is a value as `Trainer.preview` returns it, that is a string, a `Table`, an
+            `Audio`, images ``(N, C, H, W)`` or clips ``(N, T, C, H, W)`` in [0, 1], a class map ``(H, W)`` of type
+            ``torch.uint8`` or another array; or a plain value such as ``[3]``.
+
+            ``zoo predict`` prints texts and tables, and all other values as JSON. ``zoo predict -o mask.png`` writes
+            the first image, clip or class map to ``mask.png`` and the others next to it, with their names
+            (``mask-overlay.png``); it is the same for ``.gif`` and ``.npy``, ``.txt``, ``.csv`` and ``.wav``.
 
         Raises
         ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, TypeVarTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from zoo_core.config.config_class import NoSettings, prepare_config_class
 from zoo_core.config.optimizer import OptimizerConfig
 from zoo_core.dataset import Batch, Examples
+
+if TYPE_CHECKING:
+    from zoo_core.data.values import Shown
 
 Metrics = Mapping[str, Tensor]
 """Metrics of one step by name: 0-d tensors, detached from the graph. What `Trainer.step` returns."""
@@ -408,12 +411,23 @@ class Trainer(ABC):
         """
         return None
 
-    def preview(self, batch: Batch) -> Tensor | None:
-        """Return images or clips that show the state of the training.
+    def preview(self, batch: Batch) -> Shown | Mapping[str, Shown | None] | None:
+        """Return something that shows the state of the training: text, a table, audio, images, clips or an array.
 
         Called every ``run.preview_every`` steps with the same batch of validation examples and the same seed. If it
         raises an error or returns anything else, a warning is shown and the run makes no more previews. It must leave
         the trainer as it was, like `evaluate`.
+
+        The type, or the shape of a tensor, says what a value is, and which files in ``previews/`` it is stored as:
+
+        - ``str``: a text (``.txt``);
+        - `Table`: a table (``.csv``);
+        - `Audio`: sound (``.wav``);
+        - a tensor ``(N, C, H, W)`` with 1 or 3 channels: images in [0, 1] (``.png``);
+        - a tensor ``(N, T, C, H, W)`` with 1 or 3 channels: clips in [0, 1] (``.png`` with a row for each clip, and an
+          animated ``.gif``);
+        - a tensor ``(H, W)`` of dtype uint8: classes (``.png`` with a palette);
+        - any other tensor, if it is not empty: an array (``.npy``, and a ``.png`` in gray, white being its maximum).
 
         Parameters
         ----------
@@ -422,9 +436,21 @@ class Trainer(ABC):
 
         Returns
         -------
-        torch.Tensor or None
-            Images ``(N, C, H, W)`` or clips ``(N, T, C, H, W)`` in [0, 1], with 1 or 3 channels. Clips are stored as
-            an image with one row for each clip, and as an animation. None for no preview.
+        str, Table, Audio, torch.Tensor, numpy.ndarray, mapping of str to one of them, or None
+            One value, or several by name, of any kinds. None for no preview.
+
+        See Also
+        --------
+        Model.predict : Returns the same kinds of values.
+
+        Examples
+        --------
+        >>> def preview(self, batch):
+        ...     return {
+        ...         "text": self.generate("ROMEO:", length=200),
+        ...         "errors": zoo.Table({"token": self.tokens, "loss": self.losses(batch)}),
+        ...         "attention": self.attention(batch)[0],
+        ...     }
         """
         return None
 

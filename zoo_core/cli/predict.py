@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,6 @@ from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.paths import RUNS, newest_run
 from zoo_core.training.error_attribution import attributing_errors
 
-_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
-
 
 @click.command("predict")
 @click.argument("source", metavar="RECIPE|RUN_DIR|FILE", type=RecipeName())
@@ -28,7 +25,8 @@ _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Image (.png), clip (.gif), array (.npy) or .json file; by default, values are printed.",
+    help="Image (.png), clip (.gif), array (.npy), text (.txt), table (.csv), sound (.wav) or .json file; by default, "
+    "texts, tables and plain values are printed.",
 )
 @registry_option
 @common_options
@@ -45,12 +43,14 @@ def command(source: str, inputs: tuple[str, ...], output: Path | None, registry:
     catalog = open_catalog(registry)
     chosen = _newest(source, catalog)
 
+    from zoo_core.data.values import as_prediction
     from zoo_core.weights.load import load
 
     model, _ = load(chosen, catalog)
     _check_arguments(model, values)
-    with attributing_errors({f"the model {type(model).__name__}": type(model)}):
-        predicted = model.predict(**values)
+    model_name = f"the model {type(model).__name__}"
+    with attributing_errors({model_name: type(model)}):
+        predicted = as_prediction(model.predict(**values), f"predict of {model_name}")
     click.echo(f"{source}: {chosen}", err=True)
     _write(predicted, output)
 
@@ -71,46 +71,13 @@ def _newest(source: str, catalog: Catalog) -> str | Path:
 
 
 def _write(predicted: dict[str, Any], output: Path | None) -> None:
-    from zoo_core.data.image_output import can_be_drawn
+    from zoo_core.tools.prediction import printed, write_prediction
 
-    images = {name: value for name, value in predicted.items() if can_be_drawn(value)}
-    plain = {name: _plain(value) for name, value in predicted.items() if name not in images}
     if output is None:
-        if images:
-            raise BadSetting("the model predicts an image, but no file is given.", "Add for example -o digits.png")
-        click.echo(json.dumps(plain))
-    elif output.suffix == ".json":
-        output.write_text(json.dumps({name: _plain(value) for name, value in predicted.items()}) + "\n")
-        click.echo(f"wrote {output}", err=True)
-    elif output.suffix.lower() not in (*_IMAGE_SUFFIXES, ".npy"):
-        raise BadSetting(f"{output} should end in .png, .gif, .npy or .json.", "Write for example -o digits.png")
-    elif not images:
-        raise BadSetting(
-            f"{output} should be an image, but the model predicts {', '.join(predicted)}.", "Choose a .json file."
-        )
-    else:
-        first, *others = images
-        _save(images[first], output)
-        for name in others:
-            _save(images[name], output.with_stem(f"{output.stem}-{name}"))
-
-
-def _save(value: Any, path: Path) -> None:
-    from zoo_core.data import image_output
-
-    if path.suffix.lower() == ".npy":
-        image_output.save_array(value, path)
-    elif value.ndim == 2:
-        image_output.save_classes(value, path)
-    elif value.ndim == 5 and path.suffix.lower() == ".gif":
-        image_output.save_clips(value, path)
-    else:
-        image_output.save(value, path, columns=10)
-    click.echo(f"wrote {path}", err=True)
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value
+        click.echo(printed(predicted))
+        return
+    for path in write_prediction(predicted, output):
+        click.echo(f"wrote {path}", err=True)
 
 
 def _check_arguments(model: Any, values: dict[str, Any]) -> None:

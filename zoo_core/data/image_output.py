@@ -30,28 +30,6 @@ def save(images: Tensor, path: Path, columns: int = 8) -> None:
     _write(path, lambda: image.save(path, compress_level=1), "Choose a name that ends in .png.")
 
 
-def can_be_drawn(value: Any) -> bool:
-    """Whether ``value`` is images (N, C, H, W), clips (N, T, C, H, W) or a class map (H, W) of dtype uint8."""
-    shape: tuple[int, ...] = tuple(getattr(value, "shape", ()))
-    if len(shape) == 2:
-        return str(value.dtype) == "torch.uint8"
-    return len(shape) in (4, 5) and shape[-3] in (1, 3) and 0 not in shape
-
-
-def drawable(images: Tensor | None) -> Tensor | None:
-    """The images or clips of a preview, detached and on the CPU; None stays None.
-
-    Raises:
-        ValueError: if they are not images (N, C, H, W) or clips (N, T, C, H, W) of 1 or 3 channels.
-    """
-    if images is None:
-        return None
-    if not isinstance(images, Tensor) or images.ndim not in (4, 5) or not can_be_drawn(images):
-        returned = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-        raise ValueError(f"a preview should be a tensor (N, C, H, W) with 1 or 3 channels, but is {returned}.")
-    return images.detach().cpu()
-
-
 def grid(images: Tensor, columns: int = 8) -> Tensor:
     """Arrange images (N, C, H, W) in a grid of ``columns``, or clips (N, T, C, H, W) with one row per clip.
 
@@ -116,7 +94,7 @@ def save_array(tensor: Tensor, path: Path) -> None:
     import numpy as np
 
     values = tensor.detach().cpu()
-    if values.dtype == torch.bfloat16:  # NumPy does not support it
+    if values.is_floating_point() and values.dtype not in (torch.half, torch.float, torch.double):  # unlike NumPy
         values = values.float()
     _write(path, lambda: np.save(path, values.numpy(), allow_pickle=False), "Choose another path.")
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.files import write_atomically
@@ -19,6 +20,8 @@ from zoo_core.runs.run import Run
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from zoo_core.data.values import Value
 
 _FILE = "mlflow.json"
 _ADDRESS = "MLFLOW_TRACKING_URI"
@@ -75,8 +78,25 @@ class MLflow:
         self._log(step, {f"evaluation/{name}": value for name, value in metrics.items()})
 
     @hookimpl
-    def zoo_preview(self, step: int, images: Tensor) -> None:
-        self._client.log_image(self._id, as_picture(images), key="preview", step=step)
+    def zoo_preview(self, step: int, values: Mapping[str, Value]) -> None:
+        """Tensors are images of MLflow; texts, tables, audio and the numbers of arrays are files in ``previews``."""
+        from torch import Tensor
+
+        from zoo_core.data.value_output import STORED, file_stems, save_value
+        from zoo_core.data.values import kind_of
+
+        stems = file_stems(f"step-{step:06d}", values)
+        in_ascii = [name.encode("ascii", "backslashreplace").decode() for name in values]  # as the key of an image is
+        keys = dict(zip(values, file_stems("preview", in_ascii).values(), strict=True))
+        with TemporaryDirectory() as folder:
+            for name, value in values.items():
+                if isinstance(value, Tensor):
+                    self._log_image(step, keys[name], value)
+                kind = kind_of(value)
+                for suffix in (one for one in STORED[kind] if one not in (".png", ".gif")) if kind else ():
+                    path = Path(folder, f"{stems[name]}{suffix}")
+                    save_value(value, path)
+                    self._client.log_artifact(self._id, str(path), "previews")
 
     @hookimpl
     def zoo_run_finished(self, run: Run) -> None:
@@ -120,6 +140,15 @@ class MLflow:
         new = [Metric(name, value, now, step) for name, value in named if not self._is_repeated(name, step)]
         if new:
             self._client.log_batch(self._id, metrics=new)
+
+    def _log_image(self, step: int, key: str, value: Tensor) -> None:
+        """Log a picture, unless an earlier session has logged it: a second one would be shown beside it."""
+        if self._resumed and any(
+            Path(one.path).name.startswith(f"{key}+step+{step}+")
+            for one in self._client.list_artifacts(self._id, "images")
+        ):
+            return
+        self._client.log_image(self._id, as_picture(value), key=key, step=step)
 
     def _is_repeated(self, name: str, step: int) -> bool:
         """Whether an earlier session has logged this value, which a resumed run computes again."""

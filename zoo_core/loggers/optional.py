@@ -20,9 +20,9 @@ def check_installed(package: str) -> None:
         )
 
 
-def as_picture(images: Tensor) -> Any:
-    """Previews as one picture (H, W, 3), 8 bits, a NumPy array; a clip is a row of frames."""
-    from zoo_core.data.image_output import grid
+def as_picture(value: Tensor) -> Any:
+    """Images, clips, a class map or an array as one picture (H, W, 3), 8 bits, a NumPy array."""
+    from zoo_core.data.value_output import picture
 
-    picture = grid(images)  # (C, H, W) in [0, 1]
-    return (picture.expand(3, -1, -1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    drawn = picture(value).expand(3, -1, -1)  # in [0, 1]
+    return (drawn * 255).round().byte().permute(1, 2, 0).contiguous().numpy()

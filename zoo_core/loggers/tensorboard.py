@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +16,16 @@ from zoo_core.hookspecs import hookimpl
 from zoo_core.runs.run import Run
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from zoo_core.data.values import Audio, Table, Value
 
+_MOST_ROWS = 200
+_MOST_CHARACTERS = 100_000
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|])")
 _LONGEST_WAIT = 2.0  # seconds; a clock that was set back may be late by more
 
 
 class TensorBoard:
-    """Writes scalars under ``train/`` and ``evaluation/``, and preview images.
+    """Writes scalars under ``train/`` and ``evaluation/``, and previews as images, audio and text.
 
     What a resumed run repeats is shown once: TensorBoard discards the events of the steps after the checkpoint.
     """
@@ -47,10 +52,9 @@ class TensorBoard:
         self._write(run, lambda writer: _scalars(writer, "evaluation", step, metrics))
 
     @hookimpl
-    def zoo_preview(self, run: Run, step: int, images: Tensor) -> None:
-        from zoo_core.data.image_output import grid
-
-        self._write(run, lambda writer: writer.add_image("preview", grid(images), step))
+    def zoo_preview(self, run: Run, step: int, values: Mapping[str, Value]) -> None:
+        for name, value in values.items():
+            self._write(run, partial(_preview, tag=f"preview/{name}" if name else "preview", step=step, value=value))
 
     @hookimpl
     def zoo_run_finished(self, run: Run) -> None:
@@ -119,6 +123,65 @@ def _report_once() -> None:
 def _scalars(writer: Any, group: str, step: int, metrics: Mapping[str, float]) -> None:
     for name, value in metrics.items():
         writer.add_scalar(f"{group}/{name}", value, step)
+
+
+def _preview(writer: Any, tag: str, step: int, value: Value) -> None:
+    from torch import Tensor
+
+    from zoo_core.data.value_output import picture
+    from zoo_core.data.values import Table
+
+    if isinstance(value, Tensor):
+        writer.add_image(tag, picture(value), step)
+    elif isinstance(value, str):
+        writer.add_text(tag, _as_code(value), step)
+    elif isinstance(value, Table):
+        writer.add_text(tag, _as_markdown(value), step)
+    else:
+        writer.file_writer.add_summary(_audio_summary(tag, value), step)
+
+
+def _audio_summary(tag: str, audio: Audio) -> Any:
+    """The summary of ``add_audio``, which has one channel, with all channels."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    from zoo_core.data.value_output import encoded
+
+    channels, length = audio.samples.shape
+    clip = Summary.Audio(
+        sample_rate=audio.sample_rate,
+        num_channels=channels,
+        length_frames=length,
+        encoded_audio_string=encoded(audio),
+        content_type="audio/wav",
+    )
+    return Summary(value=[Summary.Value(tag=tag, audio=clip)])
+
+
+def _as_code(text: str) -> str:
+    """``text`` as Markdown that shows it as it is."""
+    more = "\n…" if len(text) > _MOST_CHARACTERS else ""
+    return "\n".join(f"    {line}" for line in f"{text[:_MOST_CHARACTERS]}{more}".splitlines())
+
+
+def _as_markdown(table: Table) -> str:
+    from zoo_core.data.table_csv import rows_of, shown
+
+    if not table.columns:
+        return "(no rows)"
+    rows = rows_of(table.columns)
+    lines = [
+        list(table.columns),
+        ["---"] * len(table.columns),
+        *([shown(cell) for cell in row] for row in rows[:_MOST_ROWS]),
+    ]
+    escaped = [" | ".join(one if number == 1 else _escaped(one) for one in line) for number, line in enumerate(lines)]
+    more = f"\n\n{len(rows) - _MOST_ROWS:,} more rows" if len(rows) > _MOST_ROWS else ""
+    return "\n".join(f"| {line} |" for line in escaped) + more
+
+
+def _escaped(text: str) -> str:
+    return escape(_MARKDOWN.sub(r"\\\1", " ".join(text.split())), quote=False)
 
 
 def _evaluation_at(run: Run, step: int) -> set[str]:

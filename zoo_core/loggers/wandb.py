@@ -8,7 +8,9 @@ import secrets
 import time
 import warnings
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -18,7 +20,7 @@ from zoo_core.loggers.optional import as_picture, check_installed
 from zoo_core.runs.run import Run
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from zoo_core.data.values import Value
 
 _SERVER = "https://api.wandb.ai"
 _TIMEOUT = 30.0  # seconds to wait for the server at the start of a run
@@ -61,10 +63,12 @@ class WeightsAndBiases:
         self._run.log({f"evaluation/{name}": value for name, value in metrics.items()}, step=step)
 
     @hookimpl
-    def zoo_preview(self, step: int, images: Tensor) -> None:
-        import wandb
+    def zoo_preview(self, step: int, values: Mapping[str, Value]) -> None:
+        from zoo_core.data.value_output import file_stems
 
-        self._run.log({"preview": wandb.Image(as_picture(images))}, step=step)
+        with TemporaryDirectory() as folder:  # from which a file is copied when it is logged
+            keys = file_stems("preview", values)  # which become names of files
+            self._run.log({keys[name]: _media(value, folder) for name, value in values.items()}, step=step)
 
     @hookimpl
     def zoo_run_finished(self) -> None:
@@ -73,6 +77,25 @@ class WeightsAndBiases:
     @hookimpl
     def zoo_run_failed(self) -> None:
         self._run.finish(exit_code=1)
+
+
+def _media(value: Value, folder: str) -> Any:
+    import wandb
+
+    from zoo_core.data.table_csv import rows_of
+    from zoo_core.data.value_output import save_value
+    from zoo_core.data.values import Audio, Table
+
+    if isinstance(value, str):
+        return wandb.Html(f"<pre>{escape(value)}</pre>", inject=False)
+    if isinstance(value, Table):
+        rows = [list(row) for row in rows_of(value.columns)]
+        return wandb.Table(list(value.columns), rows, allow_mixed_types=True)
+    if isinstance(value, Audio):
+        path = Path(folder, f"{secrets.token_hex(4)}.wav")
+        save_value(value, path)
+        return wandb.Audio(path, sample_rate=value.sample_rate)
+    return wandb.Image(as_picture(value))
 
 
 def _start(run: Run, mode: Literal["online", "offline"], identity: str) -> Any:

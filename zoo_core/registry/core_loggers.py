@@ -15,6 +15,10 @@ def register_loggers(registry: Registry) -> None:
         add = registry.logger
         add("jsonl", "zoo_core.loggers.jsonl:MetricsFile", summary="metrics.jsonl in the run's folder; always on")
         add("tensorboard", "zoo_core.loggers.tensorboard:TensorBoard", summary="TensorBoard events in the run's folder")
-        add("images", "zoo_core.loggers.images:Previews", summary="previews as PNG and GIF in the run's folder")
+        add(
+            "images",
+            "zoo_core.loggers.images:Previews",
+            summary="previews as PNG, GIF, TXT, CSV, WAV and NPY in the run's folder",
+        )
         add("wandb", "zoo_core.loggers.wandb:WeightsAndBiases", summary="Weights & Biases, offline unless it has a key")
         add("mlflow", "zoo_core.loggers.mlflow:MLflow", summary="MLflow, in a local database unless it has an address")

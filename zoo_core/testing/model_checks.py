@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -124,6 +125,8 @@ def _check_declared(name: str, declared: str, value: Any) -> None:
 
 
 def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other)
     return torch.equal(one, other) if isinstance(one, Tensor) else bool(one == other)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from zoo_core.checkpoint.digest import StateDigest
 from zoo_core.checkpoint.serialize import describe_type
 from zoo_core.checkpoint.state import TrainerState
-from zoo_core.data.image_output import drawable
 from zoo_core.data.seeding import seed_step
+from zoo_core.data.values import as_preview, images_of, unsuitable
 from zoo_core.dataset import Batch
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.errors import RunFailed, raised
@@ -56,21 +56,24 @@ class Evaluator:
         run = self.run
         if not (run.settings.preview_every and self.draws):
             return
-        images, failure, digest = None, "", self._digest()
+        values: dict[str, Any] = {}
+        failure, digest = "", self._digest()
         with self._measuring():
             seed_step(run.settings.seed, 0, 0, "preview")
             if self.engine.is_rank_zero or self.engine.fsdp:  # no process has a sharded network for itself
                 batch = next(iter(self._on_device(self.splits.preview_batches)), None)
                 try:
-                    images = None if batch is None else drawable(run.trainer.preview(batch))
+                    values = {} if batch is None else as_preview(run.trainer.preview(batch))
+                    failure = unsuitable(values)
                 except Exception as error:  # of a plugin's code
-                    self.draws = False
                     failure = f"raised {raised(error)}"
         self._refuse_change(digest, "preview", failure)
         if failure:
-            warnings.warn(f"no more previews are drawn in this run: the trainer's preview {failure}", stacklevel=2)
-        if images is not None:
-            self.callbacks.call("zoo_preview", run=run, step=run.step, images=images)
+            self.draws = False
+            source = f"preview of the trainer '{run.recipe.component('trainer')}'"
+            warnings.warn(f"no more previews are drawn in this run: {source} {failure}", stacklevel=2)
+        elif values:
+            self.callbacks.call("zoo_preview", run=run, step=run.step, images=images_of(values), values=values)
 
     def _evaluate(self, split: str, batches: Callable[[], Iterable[Batch]]) -> dict[str, float]:
         """Evaluate the model as it is. What the trainer draws for it follows from the seed and the step alone.

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
 from pathlib import Path
 
+import kinds_plugin
 import pytest
 from warm_python import PYTHON
 
@@ -75,3 +77,19 @@ def test_a_server_that_cannot_be_reached_is_one_warning(tmp_path):
     assert printed.count("the plugin 'MLflow' is disabled for the rest of the run") == 1
     assert (tmp_path / "run" / "model.safetensors").is_file()
     assert not any(b"secret" in file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file())
+
+
+def test_previews_of_every_kind_are_logged_once(tmp_path):
+    plugin = ["--plugin", str(kinds_plugin.FILE)]
+    words = ["run.loggers=[jsonl,mlflow]", "run.checkpoint_every=2", "--folder", "run"]
+    assert "warning" not in zoo(tmp_path, *plugin, "run", "kinds", *words)
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-000000006")  # the preview of step 6 is drawn again
+    assert "disabled" not in zoo(tmp_path, *plugin, "run", "--resume", "run")
+    (artifacts,) = tmp_path.glob("mlruns/*/*/artifacts")
+    endings = {"text": "txt", "table": "csv", "audio": "wav", "line": "npy", "matrix": "npy", "volume": "npy"}
+    assert sorted(path.name for path in (artifacts / "previews").iterdir()) == sorted(
+        f"step-00000{step}-my_{name}_1.{ending}" for step in (3, 6) for name, ending in endings.items()
+    )
+    pictures = sorted(path.name.partition("+timestamp")[0] for path in (artifacts / "images").glob("*.png"))
+    drawn = ("line", "matrix", "volume", "images", "clips", "classes")
+    assert pictures == sorted(f"preview-my_{name}_1+step+{step}" for name in drawn for step in (3, 6))

@@ -1,9 +1,11 @@
 """The logger `wandb` records a run offline, never asks for a key, and never ends a run."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
+import kinds_plugin
 import pytest
 from warm_python import PYTHON
 
@@ -76,3 +78,21 @@ def test_a_server_that_cannot_be_reached_leaves_the_run_logged_offline(tmp_path)
     assert printed.count("Weights & Biases can't be reached") == 1
     assert "is disabled" not in printed
     assert len(sessions(tmp_path / "run")) == 1
+
+
+def test_previews_of_every_kind_are_logged_as_media(tmp_path):
+    training = ["--plugin", str(kinds_plugin.FILE), "run", "kinds", LOGGERS, "--folder", "run"]
+    assert "warning" not in zoo(tmp_path, *training)
+    (media,) = (tmp_path / "run" / "wandb").glob("offline-run-*/files/media")
+    files = sorted(path for path in media.rglob("*") if path.is_file())
+    kinds = dict.fromkeys(("line", "matrix", "volume", "images", "clips", "classes"), "images")
+    kinds |= {"text": "html", "table": "table", "audio": "audio"}
+    assert sorted((path.parent.name, path.name.split("_")[3]) for path in files) == sorted(
+        (kind, step) for kind in kinds.values() for step in "36"
+    )
+    text = next(path for path in files if path.suffix == ".html").read_text()
+    assert "&lt;script&gt;window.hostile" in text
+    assert "<script>" not in text
+    table = json.loads(next(path for path in files if "table" in path.name).read_text())
+    assert table["columns"] == ["token", "loss"]
+    assert table["data"][1] == ["<b>b</b>", -1.0]

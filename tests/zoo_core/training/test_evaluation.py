@@ -4,6 +4,7 @@ import json
 import math
 import warnings
 
+import kinds_plugin
 import pytest
 import tiny
 import torch
@@ -276,3 +277,30 @@ def test_hooks_get_the_mean_metrics_of_the_parts_of_a_batch(tmp_path):
         recipe = here.recipe("uneven", f"run.grad_accumulation_steps={parts}")
         runner.run_recipe(resolve(recipe, here), [Listener()], tmp_path / str(parts))
     assert losses[:4] == pytest.approx(losses[4:], rel=1e-4)
+
+
+class Shown:
+    """Keeps what hooks receive of every preview."""
+
+    def __init__(self):
+        self.seen = []
+
+    @zoo.hookimpl
+    def zoo_preview(self, step, images, values):
+        self.seen.append((step, images is not None, list(values)))
+
+
+@pytest.mark.parametrize(
+    ("gives", "are_images", "names"),
+    [("images", True, [""]), ("clips", True, [""]), ("text", False, [""]), ("line", False, [""])],
+)
+def test_hooks_receive_the_values_of_a_preview_and_images_if_it_is_nothing_else(tmp_path, gives, are_images, names):
+    shown = Shown()
+    kinds_plugin.train(tmp_path / "run", f"trainer.gives={gives}", callbacks=(shown,))
+    assert shown.seen == [(3, are_images, names), (6, are_images, names)]
+
+
+def test_a_preview_of_several_values_has_their_names_without_those_that_are_none(tmp_path):
+    shown = Shown()
+    kinds_plugin.train(tmp_path / "run", callbacks=(shown,))
+    assert shown.seen[0] == (3, False, [f"my {name}/1" for name in kinds_plugin.KINDS])

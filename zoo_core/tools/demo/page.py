@@ -27,6 +27,9 @@ CSS = """
 .zoo-result .zoo-values {margin-top: 12px; border-collapse: collapse; border: none}
 .zoo-result .zoo-values :is(th, td) {border: none; padding: 4px 16px 4px 0; text-align: left; vertical-align: top}
 .zoo-result .zoo-values td {overflow-wrap: anywhere}
+.zoo-result .zoo-values pre {margin: 0; padding: 0; background: none; font-size: inherit; white-space: pre-wrap}
+.zoo-result .zoo-table {font-variant-numeric: tabular-nums}
+.zoo-result audio {width: 100%}
 .zoo-card :is(th, td) {word-break: normal; overflow-wrap: anywhere; padding: 4px 8px !important}
 .zoo-card td:first-child {overflow-wrap: normal; white-space: nowrap}
 .zoo-card h1 {font-size: 1.3em}

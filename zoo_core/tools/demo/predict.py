@@ -13,6 +13,7 @@ from zoo_core.config.control import Control
 from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
 from zoo_core.data.image_decoding import stored_shape
 from zoo_core.data.image_io import clip_shape, read_frames, read_image
+from zoo_core.data.values import as_prediction
 from zoo_core.errors import BadFile, ZooError, raised
 from zoo_core.model import Model
 from zoo_core.tools.demo.controls import Form
@@ -50,7 +51,7 @@ def predict(model: Model, inputs: Mapping[str, Any], seconds: float = MAX_SECOND
     """
     try:
         with _Deadline(seconds):
-            return model.predict(**inputs)
+            return as_prediction(model.predict(**inputs), f"predict of the model {type(model).__name__}")
     except ZooError as error:
         raise ZooError(_without_folders(error.message, inputs), error.hint) from error
     except Exception as error:

@@ -56,6 +56,29 @@
   dark.addEventListener("change", redraw);
   log?.addEventListener("change", redraw);
 
+  // Text and cells come from a model: they are set as text, never as HTML.
+  function fill(element, frame) {
+    if (frame.source !== undefined) {
+      if (element.src !== frame.source) element.src = frame.source;
+    } else if (frame.text !== undefined) element.textContent = frame.text;
+    else element.firstElementChild.replaceWith(table(frame));
+  }
+
+  function table({ columns, rows, more }) {
+    const made = document.createElement("table");
+    const head = made.createTHead().insertRow();
+    for (const name of columns) head.append(Object.assign(document.createElement("th"), { textContent: name, scope: "col" }));
+    const body = made.createTBody();
+    for (const cells of more ? [...rows, columns.map(() => "…")] : rows) {
+      const row = body.insertRow();
+      for (const cell of cells) {
+        row.insertCell().textContent = cell;
+        if (cell && !Number.isNaN(Number(cell))) row.lastElementChild.className = "value";
+      }
+    }
+    return made;
+  }
+
   const scrub = document.getElementById("scrub");
   if (scrub) {
     const steps = [...new Set(data.previews.flat().map((frame) => frame.step))].sort((one, other) => one - other);
@@ -63,11 +86,11 @@
       const step = steps[scrub.value];
       document.getElementById("scrubbed").textContent = step.toLocaleString("en");
       scrub.setAttribute("aria-valuetext", `step ${step}`);
-      for (const image of document.querySelectorAll("[data-preview]")) {
-        const preview = data.previews[image.dataset.preview];
+      for (const element of document.querySelectorAll("[data-preview]")) {
+        const preview = data.previews[element.dataset.preview];
         const frame = preview.filter((one) => one.step <= step).at(-1) ?? preview[0];
-        image.src = frame.source;
-        image.alt = `Preview of ${data.runs[image.dataset.preview]} at step ${frame.step}`;
+        fill(element, frame);
+        element[element.tagName === "IMG" ? "alt" : "ariaLabel"] = `Preview ${data.titles[element.dataset.preview]} at step ${frame.step}`;
       }
     };
     scrub.max = steps.length - 1;

@@ -12,7 +12,7 @@ from typing import Any
 from zoo_core.errors import BadFile, NameTaken
 from zoo_core.files import write_atomically
 from zoo_core.runs.folder import RunFolder
-from zoo_core.tools.report.previews import MAX_BYTES, PreviewImage, read_previews
+from zoo_core.tools.report.previews import MAX_BYTES, Previews, read_previews
 from zoo_core.tools.report.read import RunReport
 
 MARK = '<meta name="generator" content="zoo report">'
@@ -60,7 +60,13 @@ def render(runs: Sequence[RunReport]) -> str:
     environment.filters |= {"number": number, "duration": duration, "bytes": size}
     previews = [read_previews(RunFolder(run.path).previews, MAX_BYTES // len(runs)) for run in runs]
     labels = _labels(runs)
-    data = {"runs": labels, "charts": _charts(runs), "previews": [_frames(preview.images) for preview in previews]}
+    tracks = _tracks(labels, previews)
+    data = {
+        "runs": labels,
+        "charts": _charts(runs),
+        "previews": [track["frames"] for track in tracks],
+        "titles": [track["title"] for track in tracks],
+    }
     return environment.get_template("page.html").render(
         mark=Markup(MARK),  # noqa: S704  # a constant
         css=Markup(_file("vendor/uPlot.min.css") + _file("page.css")),  # noqa: S704
@@ -69,7 +75,9 @@ def render(runs: Sequence[RunReport]) -> str:
         title=", ".join(dict.fromkeys(run.recipe for run in runs)),
         runs=runs,
         labels=labels,
-        previews=previews,
+        tracks=tracks,
+        notes=[(label, preview.note) for label, preview in zip(labels, previews, strict=True) if preview.note],
+        without_previews=[label for label, preview in zip(labels, previews, strict=True) if not preview.tracks],
         charts=data["charts"],
         evaluations=_evaluations(runs),
         differing=_rows(runs, differing=True),
@@ -130,8 +138,19 @@ def _charts(runs: Sequence[RunReport]) -> list[dict[str, Any]]:
     return charts
 
 
-def _frames(images: Sequence[PreviewImage]) -> list[dict[str, Any]]:
-    return [{"step": image.step, "source": image.source} for image in images]
+def _tracks(labels: Sequence[str], previews: Sequence[Previews]) -> list[dict[str, Any]]:
+    """What is shown of every run under one name, with its title, such as ``text of first``."""
+    return [
+        {
+            "run": number,
+            "name": track.name,
+            "kind": track.kind,
+            "title": f"{track.name} of {label}" if track.name else f"of {label}",
+            "frames": [{"step": frame.step, **frame.content} for frame in track.frames],
+        }
+        for number, (label, preview) in enumerate(zip(labels, previews, strict=True))
+        for track in preview.tracks
+    ]
 
 
 def _evaluations(runs: Sequence[RunReport]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import kinds_plugin
 import numpy as np
 import pytest
 import torch
@@ -161,3 +162,30 @@ def test_the_page_fits_a_narrow_screen(address: tuple[str, Path], chromium: Any)
     page.locator("img[alt='image']").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.close()
+
+
+def test_a_prediction_of_every_kind_is_shown_and_escaped(chromium: Any, tmp_path: Path) -> None:  # noqa: F811
+    kinds_plugin.train(tmp_path / "run", "run.preview_every=0")
+    with served("run", before=("--plugin", str(kinds_plugin.FILE)), folder=tmp_path) as (address, _):
+        page = chromium.new_page(viewport={"width": 1300, "height": 900})
+        messages: list[str] = []
+        page.on("console", lambda message: messages.append(message.text))
+        page.set_default_timeout(60_000)
+        page.goto(address)
+        page.locator(".zoo-result audio").wait_for()
+        page.wait_for_function("document.querySelector('.zoo-result audio').readyState > 0")
+        assert page.evaluate("document.querySelector('.zoo-result audio').duration") == 0.5
+        shown = page.locator(".zoo-result pre").evaluate("it => it.textContent")
+        assert shown == kinds_plugin.KINDS["text"](3)
+        cells = page.locator(".zoo-table td").all_inner_texts()
+        assert cells == ["=1+1", "0.125", "<b>b</b>", "-1", "c|d", "1e-09", "", "3"]
+        captions = page.locator(".zoo-result figcaption").all_inner_texts()
+        assert "my matrix/1: (3, 4) float32 from 0 to 4" in captions
+        assert len(captions) == 8  # clips are shown twice
+        assert page.evaluate("window.hostile") is None
+        assert not [message for message in messages if "Content Security Policy" in message]
+
+        page.get_by_label("gives", exact=True).fill("loud")
+        page.keyboard.press("Enter")
+        page.get_by_text("Kinds.predict failed: ValueError: the samples of audio are from 0 to 1.5").first.wait_for()
+        page.close()

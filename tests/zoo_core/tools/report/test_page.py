@@ -1,12 +1,14 @@
 """``zoo report``: the contents of the page, and what is kept out of it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 import time
 from html.parser import HTMLParser
 
+import kinds_plugin
 import pytest
 import tiny
 from click.testing import CliRunner
@@ -16,7 +18,7 @@ from zoo_core.errors import BadSetting, NameTaken, RunFailed
 from zoo_core.registry.catalog import Catalog
 from zoo_core.tools.report.curves import MAX_POINTS, downsample, read_curves
 from zoo_core.tools.report.page import render
-from zoo_core.tools.report.previews import MAX_IMAGES, read_previews
+from zoo_core.tools.report.previews import MAX_FRAMES, read_previews
 from zoo_core.tools.report.read import read_run
 
 REGISTRY = """
@@ -155,7 +157,7 @@ def test_a_failed_run_shows_the_reason(tmp_path):
 def test_a_run_with_only_its_config_has_a_page(done, tmp_path):
     (tmp_path / "config.yaml").write_bytes((done / "config.yaml").read_bytes())
     page = page_of(tmp_path)
-    for part in ("unknown", "No metrics have been logged", "has no preview images", "No evaluation yet"):
+    for part in ("unknown", "No metrics have been logged", "has no previews", "No evaluation yet"):
         assert part in page.text, part
 
 
@@ -223,9 +225,9 @@ def test_of_many_previews_some_are_left_out_and_a_damaged_one_adds_a_note(done, 
     for step in range(100):
         (tmp_path / f"step-{step:06d}.png").write_bytes(image)
     previews = read_previews(tmp_path)
-    assert len(previews.images) == MAX_IMAGES
-    assert (previews.images[0].step, previews.images[-1].step) == (0, 99)
-    assert previews.note.startswith("76 of 100 images are left out")
+    assert len(previews.tracks[0].frames) == MAX_FRAMES
+    assert (previews.tracks[0].frames[0].step, previews.tracks[0].frames[-1].step) == (0, 99)
+    assert previews.note.startswith("76 of 100 previews are left out")
     (tmp_path / "step-000099.png").write_bytes(b"not an image")
     with pytest.warns(UserWarning, match="can't be read as an image"):
         assert "1 could not be read" in read_previews(tmp_path).note
@@ -245,3 +247,60 @@ def test_the_command_overwrites_only_its_own_page(done, tmp_path, monkeypatch):
         CliRunner().invoke(cli, ["report", str(tmp_path)], catch_exceptions=False)
     CliRunner().invoke(cli, ["report", str(done)], catch_exceptions=False)
     assert (done / "report.html").is_file()
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kinds") / "run"
+    kinds_plugin.train(folder)
+    return folder
+
+
+def test_a_preview_of_every_kind_is_on_the_page_and_escaped(kinds):
+    page = page_of(kinds)
+    data = json.loads(page.data)
+    assert [title.split()[0].split("_")[1] for title in data["titles"]] == sorted(kinds_plugin.KINDS)
+    assert all([frame["step"] for frame in frames] == [3, 6] for frames in data["previews"])
+    shown = dict(zip(sorted(kinds_plugin.KINDS), data["previews"], strict=True))
+    assert shown["text"][0]["text"] == f"step 3: {kinds_plugin.HOSTILE}"
+    assert shown["table"][1]["columns"] == ["token", "loss"]
+    assert shown["table"][1]["rows"] == [["=1+1", "0.125"], ["<b>b</b>", "-1"], ["c|d", "1e-09"], ["", "6"]]
+    assert shown["audio"][0]["source"].startswith("data:audio/wav;base64,UklGR")
+    assert (page.tags.count("pre"), page.tags.count("audio"), page.tags.count("b")) == (1, 1, 0)
+    assert kinds_plugin.HOSTILE.split("\x1b")[0] in page.text
+    assert "<b>b</b>" in page.text
+
+
+def test_files_of_other_programs_among_the_previews_are_left_out_or_named(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "step-1.md").write_text("mine")
+    (tmp_path / "step-000001-a.txt").write_bytes(b"\xff\x00 not UTF-8")
+    (tmp_path / "step-000001-b.csv").write_text('a,b\n"unclosed')
+    (tmp_path / "step-000001-c.wav").write_bytes(b"RIFF")
+    (tmp_path / "step-000001-d.txt").mkdir()
+    (tmp_path / "step-000001-e.csv").write_text("")
+    os.mkfifo(tmp_path / "step-000001-f.txt")
+    with pytest.warns(UserWarning, match="can't be read as") as said:
+        previews = read_previews(tmp_path)
+    assert [(track.name, track.kind) for track in previews.tracks] == [("a", "text"), ("e", "table")]
+    assert previews.tracks[0].frames[0].content == {"text": "\N{REPLACEMENT CHARACTER}\x00 not UTF-8"}
+    assert len(said) == 4
+    assert previews.note == "4 could not be read."
+
+
+def test_long_texts_and_tables_are_cut(tmp_path):
+    (tmp_path / "step-000001.txt").write_text("x" * 10**6)
+    (tmp_path / "step-000001.csv").write_text("a\n" + "1\n" * 10**5)
+    table, text = (track.frames[0].content for track in read_previews(tmp_path).tracks)
+    assert (len(table["rows"]), table["more"]) == (200, True)
+    assert text["text"] == "x" * 20_000 + "\n\N{HORIZONTAL ELLIPSIS}"
+
+
+def test_if_previews_are_too_large_together_the_newest_of_every_name_are_shown(kinds, tmp_path):
+    sound = (kinds / "previews" / "step-000003-my_audio_1.wav").read_bytes()
+    for step in range(1, 6):
+        for name in "ab":
+            (tmp_path / f"step-{step:06d}-{name}.wav").write_bytes(sound)
+    previews = read_previews(tmp_path, max_bytes=3 * 22_000)
+    assert {track.name: [frame.step for frame in track.frames] for track in previews.tracks} == {"a": [1, 5], "b": [5]}
+    assert previews.note == "7 of 10 previews are left out to limit the size of the page."

@@ -1,5 +1,6 @@
 """The page in a browser, opened as a file and without network access."""
 
+import kinds_plugin
 import pytest
 import tiny
 from browser import chromium  # noqa: F401  # a fixture
@@ -80,4 +81,35 @@ def test_the_page_fits_the_screen_draws_charts_and_steps_through_previews(chromi
     assert preview.get_attribute("src") != last
     assert page.inner_text("#scrubbed") == "20"
     assert preview.get_attribute("alt") == "Preview of one at step 20"
+    page.close()
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+def test_texts_tables_audio_and_arrays_are_shown_and_stepped_through(chromium, tmp_path, width):  # noqa: F811
+    kinds_plugin.train(tmp_path / "run")
+    write_report([read_run(tmp_path / "run", Catalog(installed=False))], tmp_path / "report.html")
+    page = chromium.new_page(viewport={"width": width, "height": 900})
+    messages = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.goto((tmp_path / "report.html").as_uri())
+    page.wait_for_function("document.querySelector('audio').readyState > 0")
+    assert page.evaluate("document.querySelector('audio').duration") == 0.5
+    text, table = page.locator("pre[data-preview]"), page.locator("div[data-preview] td")
+    at_step = kinds_plugin.KINDS["text"]
+    assert text.evaluate("it => it.textContent") == at_step(6)
+    assert table.all_inner_texts() == ["=1+1", "0.125", "<b>b</b>", "-1", "c|d", "1e-09", "", "6"]
+    sound = page.locator("audio").get_attribute("src")
+    page.locator("#scrub").focus()
+    page.keyboard.press("ArrowLeft")
+    assert text.evaluate("it => it.textContent") == at_step(3)
+    assert table.all_inner_texts()[-1] == "3"
+    assert page.locator("audio").get_attribute("src") != sound
+    assert page.locator("audio").get_attribute("aria-label") == "Preview my_audio_1 of run at step 3"
+    assert page.locator("img[data-preview]").count() == 6
+    assert page.evaluate("[window.hostile, document.documentElement.scrollWidth]") in (
+        [None, width],
+        [None, width - 15],
+    )
+    assert messages == []
     page.close()
