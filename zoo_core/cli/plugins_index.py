@@ -78,7 +78,9 @@ def warn_if_known(match: str) -> None:
     except BadFile as error:
         warnings.warn(error.message, stacklevel=2)
         return
-    for plugin in index.starting(beginning) if index else []:
+    if index is None:
+        return
+    for plugin in index.starting(beginning):
         if not plugin.is_satisfied:
             by = f"According to the plugin index {index.source}, '{plugin.distribution}' brings it"
             warnings.warn(f"nothing installed matches '{match}'. {by}: {plugin.install}", stacklevel=2)

@@ -37,7 +37,7 @@ def _entry(catalog: Catalog, installed: Distribution, plugins: tuple[str, ...]) 
     metadata = installed.metadata
     return KnownPlugin(
         requirement=f"{metadata['Name']}>={Version(installed.version).public}",
-        summary=" ".join(metadata.get("Summary", "").split()),
+        summary=" ".join((metadata["Summary"] if "Summary" in metadata else "").split()),
         homepage=_homepage(installed),
         plugins=plugins,
         provides={kind: tuple(names) for kind, names in provides.items()},
@@ -58,8 +58,9 @@ def _names(catalog: Catalog, plugins: tuple[str, ...]) -> Iterator[tuple[str, st
 
 def _homepage(installed: Distribution) -> str:
     addresses = {}
-    for text in installed.metadata.get_all("Project-URL") or []:
+    metadata = installed.metadata
+    for text in metadata.get_all("Project-URL") or []:
         label, _, address = text.partition(",")
         addresses[label.strip().lower()] = address.strip()
     found = next((addresses[label] for label in ("homepage", "repository", "source") if label in addresses), "")
-    return found or str(installed.metadata.get("Home-page") or "")
+    return found or (metadata["Home-page"] if "Home-page" in metadata else "")
