@@ -37,7 +37,7 @@ def _entry(catalog: Catalog, installed: Distribution, plugins: tuple[str, ...]) 
     metadata = installed.metadata
     return KnownPlugin(
         requirement=f"{metadata['Name']}>={Version(installed.version).public}",
-        summary=" ".join((metadata["Summary"] if "Summary" in metadata else "").split()),
+        summary=" ".join(_stated(installed, "Summary").split()),
         homepage=_homepage(installed),
         plugins=plugins,
         provides={kind: tuple(names) for kind, names in provides.items()},
@@ -58,9 +58,13 @@ def _names(catalog: Catalog, plugins: tuple[str, ...]) -> Iterator[tuple[str, st
 
 def _homepage(installed: Distribution) -> str:
     addresses = {}
-    metadata = installed.metadata
-    for text in metadata.get_all("Project-URL") or []:
+    for text in installed.metadata.get_all("Project-URL") or []:
         label, _, address = text.partition(",")
         addresses[label.strip().lower()] = address.strip()
     found = next((addresses[label] for label in ("homepage", "repository", "source") if label in addresses), "")
-    return found or (metadata["Home-page"] if "Home-page" in metadata else "")
+    return found or _stated(installed, "Home-page")
+
+
+def _stated(installed: Distribution, field: str) -> str:
+    """A field of the metadata, or "" if it is missing."""
+    return str(next(iter(installed.metadata.get_all(field) or []), ""))
