@@ -57,6 +57,8 @@ class UnknownName(ZooError, LookupError):
     :class:`ZooError`.
     """
 
+    missing: str = ""  # the name, where a plugin may bring it
+
 
 class NameTaken(ZooError):
     """A name is ambiguous or in use: two plugins register it, or the folder of a new run exists.
@@ -107,6 +109,13 @@ class RunStopped(ZooError):
 
     A run that a signal stops between two steps is saved, and raises no error. The exit code is that of the signal.
     """
+
+
+def unknown_name(message: str, hint: str | None, missing: str) -> UnknownName:
+    """The error for the name ``missing``, which may be another one than the user gave: that of an extended recipe."""
+    error = UnknownName(message, hint)
+    error.missing = missing
+    return error
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

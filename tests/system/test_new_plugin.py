@@ -1,9 +1,10 @@
-"""`zoo new` creates a plugin that installs, trains, and passes its own tests and every check."""
+"""`zoo new` creates plugins of each kind, which install, train, and pass their own tests and every check."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -17,6 +18,7 @@ from warm_python import PYTHON
 import zoo_core
 
 NAME = "cool-gan"
+KINDS = ("vision", "text", "tabular", "gan", "diffusion")
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +28,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run([sys.executable, "-m", "zoo_core", "new", NAME], folder)
     assert f"zoo run {NAME}" in done.stdout
     return folder / NAME
+
+
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A plugin of each kind, with the metadata of an installed one beside its package."""
+    folder = tmp_path_factory.mktemp("kinds")
+    for kind in KINDS:
+        run([PYTHON, "-m", "zoo_core", "new", f"my-{kind}", "--kind", kind], folder)
+        info = folder / f"my-{kind}" / f"my_{kind}-0.1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: my-{kind}\nVersion: 0.1.0\n")
+        (info / "entry_points.txt").write_text(f"[zoo]\nmy-{kind} = my_{kind}\n")
+    return {kind: folder / f"my-{kind}" for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +70,16 @@ def run_warm(python: Path, project: Path, words: list[str], folder: Path) -> sub
     return run([PYTHON, *words], folder, PYTHONPATH=os.pathsep.join(paths))
 
 
-def test_the_name_of_the_template_does_not_remain(project):
-    for path in project.rglob("*"):
-        assert "my" not in path.name
-        if path.is_file():
-            text = path.read_text()
-            assert not any(word in text for word in ("my-model", "my_model", "MyModel")), path
+def test_the_name_of_the_template_does_not_remain(project, projects):
+    for folder in (project, *projects.values()):
+        for path in folder.rglob("*"):
+            assert "my-model" not in path.name
+            assert "my_model" not in path.name
+            if path.is_file():
+                text = path.read_text()
+                assert not any(
+                    word in text for word in ("my-model", "my_model", "MyModel", "{{summary", "{{predict")
+                ), path
 
 
 def test_the_name_is_used_for_class_and_entry_point(project):
@@ -74,7 +93,7 @@ def test_the_installed_plugin_trains(python, project, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["accuracy"] > 0.95
     assert list((tmp_path / "run" / "previews").glob("*.png"))
-    words = ["-m", "zoo_core", "predict", "run", "points=[[0.1, 0.2]]"]
+    words = ["-m", "zoo_core", "predict", "run", "rows=[[0.1, 0.2]]"]
     predicted = run_warm(python, project, words, tmp_path).stdout
     assert json.loads(predicted)["label"][0] in (0, 1)
 
@@ -96,12 +115,56 @@ def test_every_conformance_check_passes_or_is_skipped(python, tmp_path):
     assert len(states) >= 20
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "tabular"])  # the default, which is tested above
+def test_a_plugin_of_each_kind_learns_and_passes_its_tests(kind: str, projects: dict[str, Path]) -> None:
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not two-processes"]  # which a long test checks
+    paths = [str(projects[kind]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = run([PYTHON, *words], projects[kind], PYTHONPATH=os.pathsep.join(paths))
+    assert "passed" in done.stdout
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_plugin_of_each_kind_trains_in_two_processes(kind: str, projects: dict[str, Path]) -> None:
+    paths = [str(projects[kind]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "two-processes"]
+    assert "1 passed" in run([sys.executable, *words], projects[kind], PYTHONPATH=os.pathsep.join(paths)).stdout
+
+
 @pytest.mark.skipif(find_spec("ruff") is None or find_spec("mypy") is None, reason="needs ruff and mypy")
-def test_ruff_and_mypy_find_nothing(project):
-    run([sys.executable, "-m", "ruff", "check", "."], project)
-    run([sys.executable, "-m", "ruff", "format", "--check", "."], project)
+def test_ruff_and_mypy_find_nothing(project: Path, projects: dict[str, Path]) -> None:
+    for one in (project, *projects.values()):
+        run([sys.executable, "-m", "ruff", "check", "."], one)
+        run([sys.executable, "-m", "ruff", "format", "--check", "."], one)
     # What it knows of torch takes half a minute to find out, and is kept there by a check of this project.
-    run([sys.executable, "-m", "mypy", "--cache-dir", str(ROOT / ".mypy_cache")], project)
+    packages = [str(projects[kind] / f"my_{kind}") for kind in KINDS]
+    run([sys.executable, "-m", "mypy", "--cache-dir", str(ROOT / ".mypy_cache"), *packages], project)
+
+
+def test_a_text_file_and_a_table_of_the_user_are_read(projects: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("Grüße aus Köln. " * 200)
+    (tmp_path / "table.csv").write_text("a,b,c,class\n" + "".join(f"{n},{n * n},1,{n % 3}\n" for n in range(200)))
+    settings = {"text": "text.txt", "tabular": "table.csv"}
+    for kind, file in settings.items():
+        paths = [str(projects[kind]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        train = ["run", f"my-{kind}", f"dataset.file={file}", "run.steps=2", "run.device=cpu", "--folder", kind]
+        run([PYTHON, "-m", "zoo_core", *train], tmp_path, PYTHONPATH=os.pathsep.join(paths))
+    config = (tmp_path / "text" / "config.yaml").read_text()
+    assert all(letter in config for letter in "üßö")
+    assert "num_classes: 3" in (tmp_path / "tabular" / "config.yaml").read_text()
+
+
+def test_the_kinds_are_listed_with_a_line_each_and_another_one_is_refused(tmp_path: Path) -> None:
+    help_text = run([PYTHON, "-m", "zoo_core", "new", "--help"], tmp_path).stdout
+    for kind in KINDS:
+        assert re.search(rf"^ +{kind} +a .{{20,}}", help_text, flags=re.MULTILINE)
+    for given, hint in (("visoin", "Did you mean 'vision'?"), ("audio", "`zoo new --help` describes them.")):
+        words = [PYTHON, "-m", "zoo_core", "new", "x", "--kind", given]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 2
+        message = f"error: --kind is '{given}', but should be one of vision, text, tabular, gan, diffusion."
+        assert done.stderr == f"{message}\n  {hint}\n"
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("name", ["My-Model", "2fast", "a_b", "../up", "a--b", ""])

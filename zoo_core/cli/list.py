@@ -11,6 +11,7 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.plugins import rows as plugin_rows
 from zoo_core.cli.plugins import warn_of_broken
+from zoo_core.cli.plugins_index import warn_if_known
 from zoo_core.cli.table import show
 from zoo_core.registry.listing import LISTED
 
@@ -40,5 +41,7 @@ def command(kind: str, match: str, registry: tuple[Path, ...], tag: str | None, 
     if not as_json:  # the tags would take most of the line, and are rarely needed
         rows = [{key: value for key, value in row.items() if key != "tags"} for row in rows]
     show(rows, as_json)
+    if match and not rows:
+        warn_if_known(match)
     if kind != "plugins":
         warn_of_broken(catalog)

@@ -3,23 +3,58 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from inspect import cleandoc
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
 
 from zoo_core.cli import common_options
-from zoo_core.errors import BadFile, BadSetting, NameTaken
+from zoo_core.errors import BadFile, BadSetting, NameTaken, did_you_mean
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
+class Kind(NamedTuple):
+    """A kind of plugin: what it is, the folders of the template that make it up, and arguments of its ``predict``."""
+
+    summary: str
+    folders: tuple[str, ...]
+    predict: str
+
+
+KINDS = {
+    "vision": Kind("a convolutional network that classifies images", ("shapes", "vision"), "image=picture.png"),
+    "text": Kind("a transformer that writes text, character by character", ("text",), "prompt='the '"),
+    "tabular": Kind("a multilayer perceptron that classifies the rows of a table", ("tabular",), "'rows=[[0.1, 0.2]]'"),
+    "gan": Kind("a generative adversarial network of images", ("shapes", "gan"), "count=16 -o images.png"),
+    "diffusion": Kind("a denoising diffusion model of images", ("shapes", "diffusion"), "count=16 -o images.png"),
+}
+_DEFAULT = "tabular"
+_COMMENT = 48  # column of the comments in the README
+
+
+def _list_kinds(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the kinds to the help text of a command."""
+    lines = (f"{kind.ljust(10)} {about.summary}" for kind, about in KINDS.items())
+    function.__doc__ = "\n".join(
+        [cleandoc(function.__doc__ or ""), "", "\b", "Kinds:", *(f"  {line}" for line in lines)]
+    )
+    return function
+
+
 @click.command("new")
 @click.argument("name")
+@click.option(
+    "--kind", default=_DEFAULT, show_default=True, metavar="|".join(KINDS), help="Kind of the plugin, from those above."
+)
 @click.option("--dir", "folder", type=click.Path(path_type=Path), help="Folder to create; by default ./NAME.")
 @common_options
-def command(name: str, folder: Path | None) -> None:
+@_list_kinds
+def command(name: str, kind: str, folder: Path | None) -> None:
     """Create a plugin called NAME: an installable package with a model, a trainer, a dataset, a recipe and tests.
 
     \b
@@ -30,11 +65,14 @@ def command(name: str, folder: Path | None) -> None:
             f"'{name}' is not a name for a plugin, which has lower-case letters and digits, and '-' between words.",
             f"Write for example `zoo new {_valid_name(name)}`.",
         )
+    if kind not in KINDS:
+        hint = did_you_mean(kind, KINDS, "`zoo new --help` describes them.")
+        raise BadSetting(f"--kind is '{kind}', but should be one of {', '.join(KINDS)}.", hint)
     target = folder or Path(name)
     if target.exists():
         raise NameTaken(f"{target} already exists, and nothing is overwritten.", "Choose another --dir.")
     try:
-        _copy(files("zoo_core") / "template", target, name)
+        _create(target, name, KINDS[kind])
     except OSError as error:
         raise BadFile(f"{target} could not be written: {error.strerror}.", "Choose another --dir.") from error
     click.echo(
@@ -42,24 +80,41 @@ def command(name: str, folder: Path | None) -> None:
     )
 
 
-def _copy(source: Traversable, target: Path, name: str) -> None:
-    """Copy the template, a working plugin, and replace the three spellings of its name by those of ``name``."""
+def _create(target: Path, name: str, kind: Kind) -> None:
+    """Copy what all kinds of plugins share, and then the code of this kind into the package."""
+    template = files("zoo_core") / "template"
+
+    def written(text: str) -> str:
+        """The text with the three spellings of the name, and what is particular to the kind."""
+        words = name.split("-")
+        spellings = {
+            "my-model": name,
+            "my_model": "_".join(words),
+            "MyModel": "".join(word.capitalize() for word in words),
+            "{{summary}}": kind.summary,
+            "{{predict}}": f"zoo predict {name} {kind.predict}".ljust(_COMMENT) + " # predict with the newest run",
+        }
+        for spelling, replacement in spellings.items():
+            text = text.replace(spelling, replacement)
+        return text
+
+    for inner in template.iterdir():
+        if inner.name != "kinds":
+            _copy(inner, target / written(inner.name), written)
+    for folder in kind.folders:
+        for inner in (template / "kinds" / folder).iterdir():
+            _copy(inner, target / written("my_model") / inner.name, written)
+
+
+def _copy(source: Traversable, target: Path, written: Callable[[str], str]) -> None:
+    if source.name != ".github" and source.name.startswith((".", "__pycache__")):  # caches of tools
+        return
     if source.is_dir():
-        target.mkdir(parents=True)
         for inner in source.iterdir():
-            if inner.name == ".github" or not inner.name.startswith((".", "__pycache__")):  # caches of tools
-                _copy(inner, target / _renamed(inner.name, name), name)
+            _copy(inner, target / written(inner.name), written)
     else:
-        target.write_text(_renamed(source.read_text(encoding="utf-8"), name), encoding="utf-8")
-
-
-def _renamed(text: str, name: str) -> str:
-    words = name.split("-")
-    return (
-        text.replace("my-model", name)
-        .replace("my_model", "_".join(words))
-        .replace("MyModel", "".join(word.capitalize() for word in words))
-    )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(written(source.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def _valid_name(name: str) -> str:

@@ -10,11 +10,13 @@ import click
 
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import json_option
+from zoo_core.cli.plugins_index import index, search
 from zoo_core.cli.table import show
 from zoo_core.errors import UnknownName, did_you_mean
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.plugins import PluginInfo
 from zoo_core.registry.selection import read_disabled, write_disabled
+from zoo_core.registry.unknown_name import explained
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -81,6 +83,10 @@ def enable(names: tuple[str, ...]) -> None:
             _find(open_catalog(), name)
     write_disabled([name for name in disabled if name not in names])
     click.echo(f"enabled: {', '.join(names)}")
+
+
+command.add_command(search)
+command.add_command(index)
 
 
 def warn_of_broken(catalog: Catalog) -> None:
@@ -151,5 +157,6 @@ def _find(catalog: Catalog, name: str) -> list[PluginInfo]:
     found = [info for info in catalog.plugins.infos if info.name == name]
     if not found:
         known = [info.name for info in catalog.plugins.infos]
-        raise UnknownName(f"no plugin is called '{name}'.", did_you_mean(name, known, "`zoo plugins` lists them."))
+        unknown = UnknownName(f"no plugin is called '{name}'.", did_you_mean(name, known, "`zoo plugins` lists them."))
+        raise explained(unknown, name, catalog.plugins)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -12,6 +13,7 @@ from zoo_core.cli.plugins import warn_of_broken
 from zoo_core.cli.table import show
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.listing import LISTED
+from zoo_core.registry.plugin_index_file import given_index
 
 
 @click.command("search")
@@ -28,7 +30,10 @@ def command(word: str, registry: tuple[Path, ...], as_json: bool) -> None:
         for row in _matching(catalog, kind, wanted)
     ]
     if not found and not as_json:
-        click.echo(f"nothing found for '{word}'; `zoo list` shows all recipes")
+        more = (
+            f", and `zoo plugins search {quote(word)}` searches plugins that are not installed" if given_index() else ""
+        )
+        click.echo(f"nothing found for '{word}'; `zoo list` shows all recipes{more}")
     else:
         show(found, as_json)
     warn_of_broken(catalog)

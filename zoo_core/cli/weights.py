@@ -60,7 +60,7 @@ def info(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
     from zoo_core.weights.header import read_header
 
     catalog = open_catalog(registry)
-    entry = catalog.weights.find(name)
+    entry = catalog.published(name)
     found: dict[str, Any] = {"weights": catalog.describe_weights(entry)}
     if local_path(entry).is_file():
         found["file"] = read_header(local_path(entry)).describe()
@@ -79,7 +79,7 @@ def path(name: str, registry: tuple[Path, ...]) -> None:
     from zoo_core.weights.cache import fetch
 
     catalog = open_catalog(registry)
-    click.echo(fetch(catalog.weights.find(name), catalog))
+    click.echo(fetch(catalog.published(name), catalog))
 
 
 @command.command()
@@ -158,7 +158,7 @@ def remove(names: tuple[str, ...], registry: tuple[Path, ...]) -> None:
 
 
 def _named(catalog: Catalog, names: Iterable[str]) -> list[Entry]:
-    chosen = [catalog.weights.find(name) for name in names]
+    chosen = [catalog.published(name) for name in names]
     if not chosen:
         raise BadSetting("no weights are given.", "`zoo weights list` shows the names.")
     return chosen

@@ -12,7 +12,7 @@ from typing import Any
 from zoo_core.config.command_line import PLUGIN_FILES, REGISTRY_FILES, listed_files
 from zoo_core.config.recipe import Recipe, merge
 from zoo_core.config.recipe_files import Key, Source, check_registry, checked, read_registry
-from zoo_core.errors import BadFile, BadSetting, NameTaken, UnknownName, ZooError, did_you_mean
+from zoo_core.errors import BadFile, BadSetting, NameTaken, UnknownName, ZooError, did_you_mean, unknown_name
 
 _COMPLETING = "_ZOO_COMPLETE" in os.environ  # a message would appear in the middle of the command being typed
 
@@ -76,7 +76,7 @@ class Recipes:
             try:
                 parent = self._extended.get(extends) or self.find(extends, chain)
             except UnknownName as error:
-                raise UnknownName(f"{source}: {error.message}", error.hint) from None
+                raise unknown_name(f"{source}: {error.message}", error.hint, error.missing) from None
             self._extended[extends] = parent
             sources = {key: value for key, value in parent.sources.items() if key[0] != "summary"}
             values = {
@@ -118,9 +118,10 @@ class Recipes:
         if not layers:
             known = [known for _, known in self.names()]
             context = f", which '{extended_by}' extends" if extended_by else ""
-            raise UnknownName(
+            raise unknown_name(
                 f"no recipe is called '{name}'{context}.",
                 did_you_mean(name, known, f"`zoo list` shows all {len(known)}."),
+                name,
             )
         if len(owners) > 1:
             raise NameTaken(

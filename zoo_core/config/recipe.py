@@ -116,6 +116,10 @@ class RunSettings:
     )
 
 
+WITHOUT_EVALUATIONS = ("run.evaluate_every=0", 'run.monitor=""', "run.patience=0", "run.min_delta=0")
+"""Overrides for a run without evaluations, and without the settings that need them."""
+
+
 @dataclass(frozen=True, repr=False)
 class Recipe:
     """A recipe: the names and settings of a model, a dataset and a trainer, and the settings of the run.

@@ -13,16 +13,17 @@ from zoo_core.config.layers import Recipes, plugin_files, user_files
 from zoo_core.config.recipe import Recipe, RunSettings
 from zoo_core.config.recipe_files import PARTS
 from zoo_core.config.settings import SettingInfo, describe
-from zoo_core.errors import BrokenPlugin, UnknownName, ZooError, did_you_mean
+from zoo_core.errors import UnknownName, ZooError, did_you_mean
 from zoo_core.registry.builtin import register_builtin
 from zoo_core.registry.config_source import config_class
 from zoo_core.registry.core_loggers import register_loggers
 from zoo_core.registry.entry import CALLED, Entry, Kind
 from zoo_core.registry.info_types import ComponentInfo, Info, RecipeInfo, WeightsInfo
 from zoo_core.registry.listing import LISTED, Row, rows_of
-from zoo_core.registry.plugins import PluginInfo, Plugins
+from zoo_core.registry.plugins import Plugins
 from zoo_core.registry.registry import Registry
 from zoo_core.registry.signature import options_of
+from zoo_core.registry.unknown_name import explained
 from zoo_core.registry.weights_index import Entries
 from zoo_core.registry.weights_index import Entry as WeightsEntry
 
@@ -73,14 +74,22 @@ class Catalog:
         try:
             return self.registry.find(kind, name)
         except UnknownName as error:
-            raise self._explained(error, name) from None
+            raise explained(error, name, self.plugins) from None
+
+    def published(self, name: str) -> WeightsEntry:
+        """The published weights called ``name``; the error for an unknown name is that of :meth:`find`."""
+        try:
+            return self.weights.find(name)
+        except UnknownName as error:
+            raise explained(error, error.missing, self.plugins) from None
 
     def recipe(self, name: str, *overrides: str) -> Recipe:
         """The recipe called ``name`` with ``key=value`` overrides."""
         try:
             found = self.recipes.find(name)
         except UnknownName as error:
-            raise self._explained(self._other_kind(error, name), name) from None
+            other = self._other_kind(name) if error.missing == name else None
+            raise other or explained(error, error.missing, self.plugins) from None
         return found.with_overrides(overrides, partial(self._keys_of, found))
 
     def kinds_of(self, name: str) -> list[Entry]:
@@ -117,13 +126,13 @@ class Catalog:
         if not found:
             known = [row["name"] for kind in LISTED for row in self.rows(kind, members=True)]
             unknown = UnknownName(f"nothing is called '{name}'.", did_you_mean(name, known, "See `zoo list`."))
-            raise self._explained(self.registry.why_unknown(name) or unknown, name)
+            raise explained(self.registry.why_unknown(name) or unknown, name, self.plugins)
         return found
 
-    def _other_kind(self, error: UnknownName, name: str) -> UnknownName:
-        """The error for a name that is not that of a recipe, with what else it is the name of."""
+    def _other_kind(self, name: str) -> UnknownName | None:
+        """The error for a name that is not that of a recipe, but of something else."""
         if not (kinds := [entry.kind for entry in self.kinds_of(name)]):
-            return error
+            return None
         message = f"no recipe is called '{name}'; it is a {' and a '.join(kinds)}."
         return UnknownName(message, f"Use it in a recipe: zoo run RECIPE {kinds[0]}.name={name}")
 
@@ -200,32 +209,6 @@ class Catalog:
         if entry.kind == "model" and not any(info["required"] for info in described["settings"]):
             described["parameters"] = entry.load().count_parameters()
         return cast(ComponentInfo, described)
-
-    def _explained(self, error: UnknownName, name: str) -> UnknownName | BrokenPlugin:
-        """``error`` with a better reason, if a plugin that is not loaded may offer ``name``."""
-        owner = name.partition("/")[0]
-
-        def may_offer(plugin: PluginInfo) -> bool:
-            return plugin.name in (owner, name) or name.startswith(f"{plugin.name}-")
-
-        for disabled in self.plugins.disabled:
-            if may_offer(disabled):
-                return UnknownName(
-                    f"{error.message} The plugin '{disabled.name}' is disabled.",
-                    f"{disabled.why[:1].upper()}{disabled.why[1:]}.",
-                )
-        for broken in self.plugins.broken:
-            if may_offer(broken):
-                return BrokenPlugin(
-                    f"{error.message} The plugin '{broken.name}' is installed but did not load: {broken.why}",
-                    broken.hint or f"Fix or update it: pip install --upgrade {broken.distribution}",
-                )
-        if self.plugins.broken and error.hint and not error.hint.startswith("Did you mean"):
-            names = ", ".join(f"'{broken.name}'" for broken in self.plugins.broken)
-            return UnknownName(
-                f"{error.message} Some plugins did not load: {names}.", "See `zoo plugins` for the reason."
-            )
-        return error
 
 
 _ACTIVE: ContextVar[Catalog | None] = ContextVar("active catalog", default=None)

@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo_core.config.recipe_files import Source
 from zoo_core.config.settings import read, setting
-from zoo_core.errors import BadSetting, NameTaken, UnknownName, did_you_mean
+from zoo_core.errors import BadSetting, NameTaken, UnknownName, did_you_mean, unknown_name
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -128,7 +128,7 @@ class Entries:
             try:
                 followed = self._entry(alias)
             except UnknownName as error:
-                raise UnknownName(f"{entry.where}{error.message}", error.hint) from None
+                raise unknown_name(f"{entry.where}{error.message}", error.hint, error.missing) from None
             note = entry.listed.deprecated or followed.listed.deprecated
             entry = replace(followed, listed=replace(followed.listed, deprecated=note))
         return entry
@@ -136,7 +136,7 @@ class Entries:
     def _entry(self, name: str) -> Entry:
         found = self._named(name) or self._default_version(name)
         if not found:
-            raise UnknownName(*self._unknown(name))
+            raise unknown_name(*self._unknown(name), name)
         if len(found) > 1:
             raise NameTaken(
                 f"{len(found)} plugins offer weights called '{name}'.",

@@ -14,6 +14,7 @@ from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.entry import BUILT_IN, KINDS, Entry
 from zoo_core.registry.family import Family
 from zoo_core.registry.resolve import resolve
+from zoo_core.registry.unknown_name import explained
 from zoo_core.testing import (
     averaging_checks,
     capture_checks,
@@ -148,9 +149,10 @@ def cases(name: str, overrides: Iterable[str] = (), catalog: Catalog | None = No
         known = [info.name for info in here.plugins.infos]
         known += [entry.name for kind in KINDS for entry in here.registry.of_kind(kind) if _is_checked(entry)]
         known += [one for _, one in here.recipes.names()]
-        raise UnknownName(
+        unknown = UnknownName(
             f"there is no plugin, model, dataset or recipe '{name}'.", did_you_mean(name, known, "See `zoo list`.")
         )
+        raise explained(unknown, name, here.plugins)
     _refuse_unsuitable(name, words, [thing for kind, thing in subjects if kind == "recipe"], here)
     return [
         Case(one, Subject(kind, thing, here, words))

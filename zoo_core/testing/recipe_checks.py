@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from zoo_core.checkpoint import directory as checkpoint
-from zoo_core.config.recipe import Recipe
+from zoo_core.config.recipe import WITHOUT_EVALUATIONS, Recipe
 from zoo_core.errors import BadFile, ZooError
 from zoo_core.hookspecs import hookimpl
 from zoo_core.registry.resolve import resolve
@@ -24,7 +24,7 @@ from zoo_core.training.assemble import try_out
 from zoo_core.training.loop import Loop
 
 _STEPS_ON_ONE_BATCH = 30  # within which a loss should decrease
-SMALL_RUN = ("run.device=cpu", "run.precision=float32", "run.workers=0", "run.preview_every=0", "run.evaluate_every=0")
+SMALL_RUN = ("run.device=cpu", "run.precision=float32", "run.workers=0", "run.preview_every=0", *WITHOUT_EVALUATIONS)
 
 
 @check(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.checkpoint.serialize import Packed
+from zoo_core.config.recipe import WITHOUT_EVALUATIONS
 from zoo_core.errors import RunFailed
 from zoo_core.loggers.jsonl import MetricsFile
 from zoo_core.registry.resolve import ResolvedRecipe
@@ -25,7 +26,7 @@ SETTINGS = (
     "run.checkpoint_every=5",
     "run.log_every=4",
     "run.preview_every=0",
-    "run.evaluate_every=0",
+    *WITHOUT_EVALUATIONS,
     "run.keep_checkpoints=9",
 )
 _NO_BEST = {"step": -1, "value": {"$float": "nan"}}

@@ -243,7 +243,7 @@ def _missing_examples(data: RunData, resolved: ResolvedRecipe) -> list[str]:
         key = key if settings.evaluate_every else f"run.monitor is '{settings.monitor}'"
         raise BadSetting(
             f"{key}, but {source} has no validation examples.",
-            "Add some, or write `run.evaluate_every=0 run.monitor=` to train without evaluations.",
+            "Add some, or write `run.evaluate_every=0 'run.monitor=\"\"'` to train without evaluations.",
         )
     left_out = [] if len(data.test) else [f"{source} has no test examples, so the run ends without test metrics."]
     if not len(data.validation) and settings.preview_every:

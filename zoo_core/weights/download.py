@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
+from zoo_core.config import urls
 from zoo_core.errors import BadFile, BrokenPlugin, one_line, raised
 from zoo_core.registry.weights_index import Entry
 
@@ -23,13 +23,11 @@ READ_TIMEOUT = 60.0  # seconds between two chunks
 _MAX_ATTEMPTS = 3
 _MAX_REDIRECTS = 5
 _CHUNK = 2**14  # bytes; an incomplete chunk is discarded
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def is_offline(location: str) -> bool:
     """Whether downloads are disabled by ``ZOO_OFFLINE=1`` or, for hf://, by ``HF_HUB_OFFLINE=1``."""
-    names = ["ZOO_OFFLINE", *(["HF_HUB_OFFLINE"] if location.startswith("hf://") else [])]
-    return any(os.environ.get(name, "").lower() not in ("", "0", "false", "no", "off") for name in names)
+    return urls.is_offline(*(["HF_HUB_OFFLINE"] if location.startswith("hf://") else []))
 
 
 def download(location: str, destination: Path, entry: Entry, catalog: Catalog) -> None:
@@ -135,12 +133,7 @@ def _follow(
 
 
 def _refuse_unsafe(url: str, location: str, entry: Entry) -> None:
-    try:
-        parts = urlsplit(url)
-        scheme, host = parts.scheme, parts.hostname
-    except ValueError:
-        scheme, host = "", None
-    if scheme == "https" or (scheme == "http" and host in _LOOPBACK and urlsplit(location).hostname in _LOOPBACK):
+    if urls.is_safe(url, location):
         return
     subject = f"{location} redirects to {one_line(url)}, which" if url != location else url
     raise BadFile(f"weights '{entry.name}': {subject} is not https.", "Only https:// and hf:// are supported.")

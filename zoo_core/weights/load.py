@@ -164,13 +164,12 @@ def _locate(source: str | Path, catalog: Catalog) -> tuple[Path, Entry | None]:
             f"{source} is a URL, whose content cannot be verified without a checksum.",
             "List it with a name, its sha256, size and license in a registry.yaml: see docs/weights.md.",
         )
-    published = catalog.weights
     looks_like_path = path.suffix in (".safetensors", *PICKLES) or len(path.parts) > 2
-    if str(source) not in published and looks_like_path:
+    if str(source) not in catalog.weights and looks_like_path:
         raise UnknownName(
             f"{one_line(str(source))} does not exist.", "Give a run's folder, a file, or a name: `zoo weights list`."
         )
-    entry = published.find(str(source))
+    entry = catalog.published(str(source))
     if entry.listed.deprecated:
         warnings.warn(f"weights '{source}' are deprecated: {entry.listed.deprecated}", stacklevel=2)
     return fetch(entry, catalog), entry

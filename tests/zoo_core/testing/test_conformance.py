@@ -170,6 +170,18 @@ def test_the_registration_of_the_bundled_plugins_is_fast(name):
     assert (outcome.state, outcome.why) == ("passed", "")
 
 
+def test_a_recipe_that_ends_early_by_a_metric_is_checked_without_evaluations(tmp_path):
+    """The checks disable evaluations, and with them the settings that need some."""
+    file = tmp_path / "mine.yaml"
+    run = "{evaluate_every: 5, monitor: -loss, patience: 2, min_delta: 0.1}"
+    file.write_text(f"recipes:\n  mine: {{extends: with-kepttrainer, run: {run}}}\n")
+    here = Catalog([file], installed=False)
+    here.plugins.add("tiny", tiny.Plugin())
+    here.plugins.add("broken", broken_promises.Plugin())
+    results = outcomes(here, "mine")
+    assert {check: result for check, result in results.items() if result[0] == "failed"} == {}
+
+
 def test_conformance_creates_a_test_for_each_check():
     test = conformance("digit-classifier")
     (mark,) = test.pytestmark

@@ -19,6 +19,7 @@ from zoo_core.errors import BadSetting, UnknownName, did_you_mean
 from zoo_core.model import Model
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import build
+from zoo_core.registry.unknown_name import explained
 from zoo_core.tools.bench.machine import matrix_products, synchronize
 from zoo_core.tools.bench.measurement import Bench, Measurement
 from zoo_core.weights.load import load
@@ -83,9 +84,10 @@ def _find_model(name: str, overrides: list[str], catalog: Catalog) -> tuple[str,
     if name in catalog.weights:
         return _load_model(name, overrides, catalog)
     known = [row["name"] for kind in ("recipes", "models", "weights") for row in catalog.rows(kind)]
-    raise UnknownName(
+    unknown = UnknownName(
         f"there is no recipe, model, weights, file or run '{name}'.", did_you_mean(name, known, "See `zoo list`.")
     )
+    raise explained(unknown, name, catalog.plugins)
 
 
 def _load_model(source: str | Path, overrides: list[str], catalog: Catalog) -> tuple[str, Model]:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo_core.config.recipe import Recipe
+from zoo_core.config.recipe import WITHOUT_EVALUATIONS, Recipe
 from zoo_core.engine.devices import find_device
 from zoo_core.engine.memory import memory_now, peak_memory
 from zoo_core.engine.precision import find_precision
@@ -28,7 +28,7 @@ from zoo_core.tools.bench.machine import matrix_products, synchronize
 from zoo_core.tools.bench.measurement import Bench, Measurement
 from zoo_core.training.runner import run_recipe
 
-QUIET = ("run.evaluate_every=0", 'run.monitor=""')
+QUIET = WITHOUT_EVALUATIONS
 """Settings without evaluations: how often a run evaluates is not a property of its steps, and one may take minutes."""
 WAYS = {
     "eager": ("run.cuda_graph=off", "run.compile=off"),

@@ -44,7 +44,7 @@ def read_source(source: str, catalog: Catalog, device: str) -> Source:
 
 def _summary(source: str, header: Header, catalog: Catalog) -> str:
     if source in catalog.weights and not Path(source).exists():
-        return catalog.weights.find(source).listed.summary
+        return catalog.published(source).listed.summary
     return str(header.metadata.get("recipe", {}).get("summary") or header.summary())
 
 

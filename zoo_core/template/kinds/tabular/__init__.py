@@ -12,10 +12,10 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.model(
         "my-model",
         "my_model.model:MyModel",
-        summary="A multilayer perceptron that classifies points of the plane",
-        paper="Lang & Witbrock 1988",
+        summary="A multilayer perceptron that classifies the rows of a table",
+        paper="Rumelhart et al. 1986",
         license="Apache-2.0",
-        tags=("classification",),
+        tags=("classification", "tabular"),
     )
     registry.trainer(
         "my-model",
@@ -25,10 +25,11 @@ def zoo_register(registry: zoo.Registry) -> None:
         license="Apache-2.0",
     )
     registry.dataset(
-        "my-model-spirals",
-        "my_model.dataset:Spirals",
-        summary="Points on two interleaved spirals, generated in memory",
-        paper="Lang & Witbrock 1988",
+        "my-model-table",
+        "my_model.dataset:Table",
+        summary="The rows of a CSV file, or points on two interleaved spirals",
+        paper="Lang & Witbrock 1988 (two spirals)",
         license="Apache-2.0",
+        tags=("tabular",),
     )
     registry.recipes(Path(__file__).parent / "registry.yaml")
