@@ -1,0 +1,19 @@
+"""A language model of characters, trained on any text file, as a plugin for zoo."""
+
+from pathlib import Path
+
+import zoo_core as zoo
+
+zoo_api_version = 1
+_PAPER = "Radford et al. 2019 (GPT-2)"
+
+
+@zoo.hookimpl
+def zoo_register(registry: zoo.Registry) -> None:
+    cited = {"paper": _PAPER, "license": "Apache-2.0"}
+    registry.model("char-gpt", "zoo_text.model:CharGPT", summary="Transformer that continues a text", **cited)
+    registry.trainer(
+        "char-gpt", "zoo_text.trainer:NextCharacter", summary="Cross-entropy of the next character", **cited
+    )
+    registry.dataset("text-file", "zoo_text.dataset:TextFile", summary="Characters of a text file", **cited)
+    registry.recipes(Path(__file__).parent / "recipes.yaml")
