@@ -4,13 +4,10 @@ from pathlib import Path
 
 import zoo_core as zoo
 
-zoo_api_version = 1
-_PAPER = "Radford et al. 2019 (GPT-2)"
-
 
 @zoo.hookimpl
 def zoo_register(registry: zoo.Registry) -> None:
-    cited = {"paper": _PAPER, "license": "Apache-2.0"}
+    cited = {"paper": "Radford et al. 2019 (GPT-2)", "license": "Apache-2.0"}
     registry.model("char-gpt", "zoo_text.model:CharGPT", summary="Transformer that continues a text", **cited)
     registry.trainer(
         "char-gpt", "zoo_text.trainer:NextCharacter", summary="Cross-entropy of the next character", **cited

@@ -16,16 +16,13 @@ class CharGPT(zoo.Model):
         context: int = zoo.setting(64, "characters it looks back on", ge=1, from_dataset="context")
         width: int = zoo.setting(128, "values for each character, a multiple of 4", ge=4)
         layers: int = zoo.setting(3, "transformer layers", ge=1)
-        dropout: float = zoo.setting(0.0, "dropout", ge=0, lt=1)
 
     outputs: ClassVar[dict[str, str]] = {"text": "the prompt and its continuation"}
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         width, size = config.width, len(config.vocabulary)
-        layer = nn.TransformerEncoderLayer(
-            width, 4, 4 * width, config.dropout, "gelu", batch_first=True, norm_first=True
-        )
+        layer = nn.TransformerEncoderLayer(width, 4, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
         self.layers = nn.TransformerEncoder(layer, config.layers, nn.LayerNorm(width), enable_nested_tensor=False)
         self.character, self.position = nn.Embedding(size, width), nn.Embedding(config.context, width)
         self.head = nn.Linear(width, size)
