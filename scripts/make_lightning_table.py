@@ -1,7 +1,7 @@
 """Writes the line counts into docs/coming-from/lightning.md. ``--check`` only compares them.
 
-Each task of examples/lightning_comparison is a program for Lightning and a plugin for zoo. Lines of code are counted: no
-blank lines, comments and docstrings.
+Each task of examples/lightning_comparison is a program for Lightning and a plugin for zoo. Lines of code are counted:
+no blank lines, comments and docstrings.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> int:
     """Update the page, or say whether it is up to date."""
     page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
-    updated = f"{before}{BEGIN}{table()}{END}{rest.split(END)[1]}"
+    updated = f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}"
     if "--check" in sys.argv:
         return int(updated != page)
     PAGE.write_text(updated, encoding="utf-8")

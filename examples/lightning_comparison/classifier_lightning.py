@@ -1,4 +1,7 @@
-"""Digits are classified; the best checkpoint is that with the highest validation accuracy."""
+"""Digits are classified; the best checkpoint is that with the highest validation accuracy.
+
+python classifier_lightning.py
+"""
 
 import lightning as L
 import torch

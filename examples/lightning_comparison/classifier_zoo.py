@@ -1,4 +1,7 @@
-"""Digits are classified; the best checkpoint is that with the highest validation accuracy."""
+"""Digits are classified; the best checkpoint is that with the highest validation accuracy.
+
+zoo --plugin classifier_zoo.py run digits
+"""
 
 import torch.nn.functional as F
 from torch import nn
@@ -41,7 +44,7 @@ def zoo_register(registry):
         "digits",
         __file__,
         model={"name": "digits"},
-        dataset={"name": "mnist", "validation_size": 400},
+        dataset={"name": "mnist", "validation_size": 6000},
         trainer={"name": "digits"},
-        run={"epochs": 3, "batch_size": 64, "evaluate_every": 900, "monitor": "accuracy"},
+        run={"epochs": 3, "batch_size": 64, "evaluate_every": 844, "monitor": "accuracy"},
     )

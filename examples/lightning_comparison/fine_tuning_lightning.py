@@ -1,4 +1,7 @@
-"""A network of timm with published weights is fine-tuned; its first three stages are frozen."""
+"""A network of timm with published weights is fine-tuned; its first three stages are frozen.
+
+python fine_tuning_lightning.py
+"""
 
 import lightning as L
 import timm

@@ -1,4 +1,8 @@
-"""A network of timm with published weights is fine-tuned; its first three stages are frozen."""
+"""A network of timm with published weights is fine-tuned; its first three stages are frozen.
+
+zoo --plugin fine_tuning_zoo.py weights convert model.safetensors --model fine-tuned -o resnet18.safetensors
+zoo --plugin fine_tuning_zoo.py run fine-tuned
+"""
 
 import timm
 import torch.nn.functional as F
@@ -35,14 +39,14 @@ def zoo_register(registry):
         "fine-tuned",
         __file__,
         model={"name": "fine-tuned"},
-        dataset={"name": "mnist", "validation_size": 400},
+        dataset={"name": "mnist", "validation_size": 6000},
         trainer={"name": "fine-tuned"},
         run={
             "epochs": 3,
             "batch_size": 64,
-            "evaluate_every": 900,
+            "evaluate_every": 844,
             "monitor": "accuracy",
-            "init_from": "resnet18.safetensors",  # zoo weights convert
+            "init_from": "resnet18.safetensors",
             "init_strict": False,
             "freeze": ["network.conv1", "network.bn1", "network.layer[1-3]"],
         },

@@ -1,4 +1,7 @@
-"""A function of a table's columns, with averaged weights, a cosine schedule, early stopping and the best checkpoint."""
+"""A function of a table's columns, with averaged weights, a cosine schedule, early stopping and the best checkpoint.
+
+python regression_lightning.py
+"""
 
 import lightning as L
 import torch

@@ -1,4 +1,7 @@
-"""A function of a table's columns, with averaged weights, a cosine schedule, early stopping and the best checkpoint."""
+"""A function of a table's columns, with averaged weights, a cosine schedule, early stopping and the best checkpoint.
+
+zoo --plugin regression_zoo.py run table
+"""
 
 import torch
 import torch.nn.functional as F

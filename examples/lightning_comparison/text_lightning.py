@@ -1,4 +1,7 @@
-"""A language model of the characters of text.txt, which then writes a text."""
+"""A language model of the characters of text.txt, which then writes a text.
+
+python text_lightning.py
+"""
 
 from pathlib import Path
 

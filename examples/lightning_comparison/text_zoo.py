@@ -1,4 +1,8 @@
-"""A language model of the characters of text.txt, which then writes a text."""
+"""A language model of the characters of text.txt, which then writes a text.
+
+zoo --plugin text_zoo.py run text
+zoo --plugin text_zoo.py predict RUN prompt='The '
+"""
 
 from pathlib import Path
 
