@@ -88,7 +88,7 @@ class FlowUNet(zoo.Model):
         return F.pixel_shuffle(self.leave(F.silu(x)), 2)
 
     @torch.no_grad()
-    def predict(self, label: list[int], seed: int = 0, guidance: float = 2.0, steps: int = 20) -> dict[str, Any]:
+    def predict(self, label: list[int], seed: int = 0, guidance: float = 3.0, steps: int = 20) -> dict[str, Any]:
         """Images of the labels, from noise by ``steps`` of the midpoint method."""
         labels, device = torch.tensor(label), self.leave.weight.device
         if steps < 1 or not label or not 0 <= labels.min() <= labels.max() < self.config.num_classes:
