@@ -19,7 +19,7 @@ ALL_PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*
 EXECUTED_PAGES = [DOCS / "gallery.md", DOCS / "top.md", *sorted((DOCS / "coming-from").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Placeholders that the reader fills in, and plugins that are not installed here.
-PLACEHOLDER = re.compile(r"\b(NAME|FOLDER|TIME)\b|\b(my|timm|vae)-|\bcheck vae\b|--resume runs/|--resume last")
+PLACEHOLDER = re.compile(r"\b(NAME|FOLDER|TIME)\b|\b(my|smp|timm|vae)-|\bcheck vae\b|--resume runs/|--resume last")
 
 
 def blocks(pages, *languages):
