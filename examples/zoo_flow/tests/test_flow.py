@@ -94,9 +94,9 @@ def test_images_depend_on_the_seed_and_guidance_of_zero_ignores_the_label():
 
 @pytest.mark.long
 def test_a_classifier_recognizes_the_generated_digits(tmp_path):
-    """An independent classifier, on images conditioned on their labels; chance is 0.1."""
-    run = zoo.run("flow-mnist", "dataset.source=subset", "run.device=cpu", "run.steps=700", folder=tmp_path / "run")
+    """An independent classifier, on images conditioned on their labels; chance is 0.1, and 0.89 was measured."""
+    run = zoo.run("flow-mnist", "dataset.source=subset", "run.device=cpu", "run.steps=500", folder=tmp_path / "run")
     label = torch.arange(100) % 10
     images = zoo.load(run.path).predict(label=label.tolist())["image"]
     found = zoo.load("digit-classifier-mnist")(images).argmax(dim=1)
-    assert (found == label).float().mean() > 0.7
+    assert (found == label).float().mean() > 0.75
