@@ -26,7 +26,7 @@ def python(tmp_path_factory) -> Path:
     (packages,) = (folder / "venv" / "lib").glob("python*/site-packages")
     (packages / "zoo.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n{_editable_root()}")
     wheels = folder / "wheels"
-    examples = [EXAMPLES / f"zoo_{name}" for name in ("autoencoder", "vae", "timm", "smp")]
+    examples = [EXAMPLES / f"zoo_{name}" for name in ("autoencoder", "vae", "timm", "smp", "flow", "text")]
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, *examples]
     subprocess.run(build, check=True)
     install = [interpreter, "-m", "pip", "install", "--quiet", "--no-deps", *wheels.glob("*.whl")]
@@ -116,7 +116,7 @@ def test_a_missing_library_of_an_installed_plugin_is_named_with_the_command_that
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("plugin", ["zoo_vae", "zoo_timm", "zoo_smp"])
+@pytest.mark.parametrize("plugin", ["zoo_vae", "zoo_timm", "zoo_smp", "zoo_flow", "zoo_text"])
 def test_the_tests_of_an_installed_plugin_pass(python: Path, tmp_path: Path, plugin: str) -> None:
     tests = EXAMPLES / plugin / "tests"
     output = _python(

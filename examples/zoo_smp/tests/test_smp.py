@@ -1,5 +1,8 @@
 """The plugin passes the conformance checks, knows every encoder, and trains a network on scenes of digits."""
 
+import subprocess
+import sys
+
 import pytest
 import segmentation_models_pytorch as smp
 import torch
@@ -40,15 +43,36 @@ def test_an_encoder_of_timm_is_a_setting():
         zoo.build("smp/pan", {"encoder": "vgg11"})
 
 
-def test_a_file_of_the_library_becomes_weights(tmp_path):
-    from zoo_core.cli import _exit_code
+@pytest.fixture
+def converted(tmp_path):
+    """A network of the library with three classes, and the weights file that `zoo weights convert` makes of it."""
+    torch.manual_seed(1)
+    published = smp.create_model("unet", "mobilenet_v2", encoder_weights=None, in_channels=1, classes=3).eval()
+    plain, path = tmp_path / "plain.safetensors", tmp_path / "converted.safetensors"
+    save_file(published.state_dict(), plain)
+    command = ["weights", "convert", str(plain), "--model", "smp/unet-mobilenet_v2", "in_channels=1", "out_channels=3"]
+    start = [sys.executable, "-m", "zoo_core"]
+    subprocess.run([*start, *command, "-o", str(path)], check=True)  # noqa: S603  # zoo itself
+    return published, path
 
-    published = smp.create_model("unet", "mit_b0", encoder_weights=None, classes=3).eval()
-    save_file(published.state_dict(), tmp_path / "plain.safetensors")
-    command = ["weights", "convert", str(tmp_path / "plain.safetensors"), "--model", "smp/unet-mit_b0"]
-    assert _exit_code([*command, "out_channels=3", "-o", str(tmp_path / "converted.safetensors")]) == 0
-    images = torch.rand(2, 3, 64, 64)
-    assert torch.equal(zoo.load(tmp_path / "converted.safetensors").network(images), published(images))
+
+def test_a_file_of_the_library_becomes_weights(converted):
+    published, path = converted
+    images = torch.rand(2, 1, 64, 64)
+    assert torch.equal(zoo.load(path).network(images), published(images))
+
+
+def test_a_file_of_the_library_is_fine_tuned_with_other_classes_and_a_frozen_encoder(converted, tmp_path):
+    published, path = converted
+    start = [f"run.init_from={path}", "run.init_strict=false", 'run.freeze=["network.encoder"]']
+    with pytest.warns(UserWarning, match="others keep their initial values: other shapes"):
+        run = zoo.run("smp-digit-scenes", *SMALL, *start, "run.device=cpu", "run.steps=2", folder=tmp_path / "run")
+    tuned, before = zoo.load(run.path).network.state_dict(), published.state_dict()
+    encoder = [name for name in before if name.startswith("encoder.")]
+    assert len(encoder) > 100
+    assert all(torch.equal(tuned[name], before[name]) for name in encoder)
+    head = "segmentation_head.0.weight"
+    assert (before[head].shape[0], tuned[head].shape[0]) == (3, 11)
 
 
 @pytest.mark.long

@@ -1,5 +1,8 @@
 """The plugin passes the conformance checks, knows every model of timm, and trains one."""
 
+import subprocess
+import sys
+
 import pytest
 import timm
 import torch
@@ -54,16 +57,36 @@ def test_a_size_for_a_model_that_takes_any_is_refused():
         zoo.build("timm/test_resnet", {"image_size": 32})
 
 
-def test_a_file_of_timm_becomes_weights(tmp_path):
-    from zoo_core.cli import _exit_code
-
+@pytest.fixture
+def converted(tmp_path):
+    """Published weights of timm, and the weights file that `zoo weights convert` makes of them."""
+    torch.manual_seed(1)
     published = timm.create_model("test_resnet").eval()
-    save_file(published.state_dict(), tmp_path / "plain.safetensors")
-    command = ["weights", "convert", str(tmp_path / "plain.safetensors"), "--model", "timm/test_resnet"]
-    assert _exit_code([*command, "-o", str(tmp_path / "converted.safetensors")]) == 0
-    loaded = zoo.load(tmp_path / "converted.safetensors")
+    plain, path = tmp_path / "plain.safetensors", tmp_path / "converted.safetensors"
+    save_file(published.state_dict(), plain)
+    command = ["weights", "convert", str(plain), "--model", "timm/test_resnet", "-o", str(path)]
+    subprocess.run([sys.executable, "-m", "zoo_core", *command], check=True)  # noqa: S603  # zoo itself
+    return published, path
+
+
+def test_a_file_of_timm_becomes_weights(converted):
+    published, path = converted
     images = torch.rand(2, 3, 64, 64)
-    assert torch.equal(loaded.network(images), published(images))
+    assert torch.equal(zoo.load(path).network(images), published(images))
+
+
+def test_a_file_of_timm_is_fine_tuned_with_other_classes_and_frozen_stages(converted, tmp_path):
+    published, path = converted
+    start = [f"run.init_from={path}", "run.init_strict=false", 'run.freeze=["network.conv1", "network.layer[1-3]"]']
+    with pytest.warns(UserWarning, match="others keep their initial values: other shapes"):
+        run = zoo.run("timm-mnist", *SMALL, *start, "run.device=cpu", "run.steps=3", folder=tmp_path / "run")
+    tuned = zoo.load(run.path).network.state_dict()
+    before = published.state_dict()
+    frozen = [name for name in before if name.startswith(("conv1.", "layer1.", "layer2.", "layer3."))]
+    assert len(frozen) > 10
+    assert all(torch.equal(tuned[name], before[name]) for name in frozen)
+    assert not torch.equal(tuned["layer4.0.conv1.weight"], before["layer4.0.conv1.weight"])
+    assert tuned["fc.weight"].shape == (10, before["fc.weight"].shape[1])
 
 
 def test_a_short_training_learns(tmp_path):

@@ -1,0 +1,31 @@
+"""Training of a language model."""
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor
+
+import zoo_core as zoo
+
+
+class NextCharacter(zoo.SupervisedTrainer):
+    """Minimizes the cross-entropy of every character, given those before it."""
+
+    class Config(zoo.SupervisedTrainer.Config, zoo.OptimizerConfig):
+        learning_rate: float = zoo.setting(2e-3, "highest learning rate", gt=0)
+
+    protocol = "loss: cross-entropy of a character of the test split in nats; bits_per_character: the same in bits."
+
+    def setup(self, model: zoo.Model, engine: zoo.Engine) -> None:
+        self.engine = engine
+        self.model, self.optimizer, self.schedule = engine.optimizer(model, self.config)
+
+    def after_step(self) -> None:
+        self.schedule.step()
+
+    def loss(self, batch: zoo.Batch) -> Tensor:
+        text = batch["text"]  # (N, L)
+        return F.cross_entropy(self.model(text[:, :-1]).flatten(0, 1), text[:, 1:].flatten())
+
+    def metrics(self, batch: zoo.Batch) -> zoo.Metrics:
+        return {"bits_per_character": self.loss(batch) / math.log(2)}
