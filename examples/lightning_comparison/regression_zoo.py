@@ -31,16 +31,6 @@ class Network(zoo.Model):
 
 
 class Regression(zoo.SupervisedTrainer):
-    class Config(zoo.SupervisedTrainer.Config, zoo.OptimizerConfig):
-        pass
-
-    def setup(self, model, engine):
-        self.engine = engine
-        self.model, self.optimizer, self.schedule = engine.optimizer(model, self.config)
-
-    def after_step(self):
-        self.schedule.step()
-
     def loss(self, batch):
         return F.mse_loss(self.model(batch["x"]), batch["y"])
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 
+from zoo_core.config.optimizer import OptimizerConfig
 from zoo_core.config.settings import setting
 from zoo_core.dataset import Batch
 from zoo_core.errors import RunFailed
@@ -22,15 +24,15 @@ Ratio = tuple[Tensor, Tensor]
 class SupervisedTrainer(Trainer):
     """Base class of trainers that minimize one loss of one model: write `loss`, and `metrics` if there are any.
 
-    It creates the optimizer, clips gradients, and evaluates: every metric is a mean over all examples, whatever the
-    batch size and the number of processes. Gradient accumulation, several processes and CUDA graphs work without
-    further code.
+    It creates the optimizer and the schedule by name, clips gradients, and evaluates: every metric is a mean over all
+    examples, whatever the batch size and the number of processes. Gradient accumulation, several processes and CUDA
+    graphs work without further code.
 
     Parameters
     ----------
     config : SupervisedTrainer.Config
-        The settings: ``learning_rate``, ``weight_decay`` and ``max_grad_norm``. Further ones are added with
-        ``class Config(zoo.SupervisedTrainer.Config):``.
+        The settings: those of `OptimizerConfig`, such as ``learning_rate``, and ``max_grad_norm``. Further ones are
+        added with ``class Config(zoo.SupervisedTrainer.Config):``.
 
     Attributes
     ----------
@@ -38,6 +40,8 @@ class SupervisedTrainer(Trainer):
         The model to call in `loss` and `metrics`, as `Engine.prepare` returned it.
     optimizer : torch.optim.Optimizer
         The optimizer.
+    schedule : torch.optim.lr_scheduler.LRScheduler
+        The learning rate schedule.
     engine : Engine
         The device, the precision and the processes of the run.
 
@@ -63,16 +67,16 @@ class SupervisedTrainer(Trainer):
     """
 
     @dataclass(frozen=True, kw_only=True)
-    class Config:
-        """The settings of the optimizer."""
+    class Config(OptimizerConfig):
+        """The settings of the optimizer and the schedule, and gradient clipping."""
 
-        learning_rate: float = setting(1e-3, "learning rate of AdamW", gt=0)
-        weight_decay: float = setting(1e-2, "weight decay of AdamW", ge=0)
+        weight_decay: float = setting(1e-2, "weight decay", ge=0)
         max_grad_norm: float = setting(0.0, "maximum norm of the gradients; 0 disables clipping", ge=0)
 
     config: Any
     model: Any
     optimizer: torch.optim.Optimizer
+    schedule: LRScheduler
     engine: Engine
     supports_grad_accumulation = distributed_evaluation = True
 
@@ -137,26 +141,8 @@ class SupervisedTrainer(Trainer):
         """
         return torch.tensor(len(next(iter(batch.values()))), device=self.engine.device)
 
-    def configure_optimizer(self, model: Any) -> torch.optim.Optimizer:
-        """Create the optimizer. By default AdamW, with the learning rate and the weight decay of the settings.
-
-        Parameters
-        ----------
-        model : Model
-            The model to train, on the device.
-
-        Returns
-        -------
-        torch.optim.Optimizer
-            An optimizer of the parameters that require gradients.
-        """
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        return torch.optim.AdamW(
-            trained, lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
-        )
-
     def setup(self, model: Any, engine: Engine) -> None:
-        """Create the optimizer, and prepare the model for the run.
+        """Create the optimizer and the schedule that the settings name, and prepare the model for the run.
 
         Parameters
         ----------
@@ -166,7 +152,7 @@ class SupervisedTrainer(Trainer):
             The device, the precision and the processes of the run.
         """
         self.engine = engine
-        self.model, self.optimizer = engine.prepare(model, self.configure_optimizer(model))
+        self.model, self.optimizer, self.schedule = engine.optimizer(model, self.config)
 
     def step(self, batch: Batch) -> Metrics:
         """Perform one optimization step of the loss.
@@ -190,6 +176,10 @@ class SupervisedTrainer(Trainer):
             self.engine.clip(self.model, self.config.max_grad_norm)
         self.optimizer.step()
         return {"loss": loss.detach()}
+
+    def after_step(self) -> None:
+        """Advance the schedule. An override calls ``super().after_step()``."""
+        self.schedule.step()
 
     @torch.no_grad()
     def evaluate(self, batches: Iterable[Batch], train_batches: Iterable[Batch]) -> Mapping[str, float]:

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
 
 import zoo_core as zoo
-from zoo_plugins.common.schedules import OneCycle
 
 EPOCHS = 5
 _BATCH_SIZE = 128
@@ -43,7 +43,9 @@ def _train(model: str, image: Tensor, label: Tensor, num_classes: int) -> nn.Mod
     classifier.to(memory_format=torch.channels_last).train()
     num_batches = max(len(image) // _BATCH_SIZE, 1)
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=_MAX_LR, fused=True)
-    schedule = OneCycle(optimizer, _MAX_LR, EPOCHS * num_batches + 1, _WARMUP_FRACTION)
+    schedule = OneCycleLR(
+        optimizer, _MAX_LR, total_steps=EPOCHS * num_batches + 1, pct_start=_WARMUP_FRACTION, cycle_momentum=False
+    )
     perform = zoo.captured_steps(_Training(classifier, optimizer), image.device)
     for _ in range(EPOCHS):
         order = torch.randperm(len(image)).to(image.device)

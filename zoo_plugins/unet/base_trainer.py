@@ -1,4 +1,4 @@
-"""Base class of the U-Net trainers: AdamW with a one-cycle schedule."""
+"""Base class of the U-Net trainers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 
 import zoo_core as zoo
-from zoo_plugins.common.schedules import OneCycle
 
 
 class UNetTrainer(zoo.Trainer):
     """Optimizer, schedule and gradient clipping. A subclass computes the loss and calls :meth:`minimize`."""
 
     @dataclass(frozen=True, kw_only=True)
-    class Config:
-        learning_rate: float = zoo.setting(1e-3, "maximum learning rate of the one-cycle schedule (AdamW)", gt=0)
-        warmup_fraction: float = zoo.setting(0.1, "fraction of the run in which the learning rate rises", gt=0, lt=1)
-        weight_decay: float = zoo.setting(1e-2, "weight decay of AdamW", ge=0)
+    class Config(zoo.OptimizerConfig):
+        weight_decay: float = zoo.setting(1e-2, "weight decay", ge=0)
+        decay_norms_and_biases: bool = zoo.setting(True, "apply weight decay to biases and normalization layers, too")
+        schedule: str = zoo.setting("one-cycle", "name of the schedule: `zoo list schedules`")
+        warmup: float = zoo.setting(0.1, "steps in which the learning rate rises; below 1, a fraction of the run", ge=0)
         max_grad_norm: float = zoo.setting(0.0, "maximum norm of the gradients; 0 disables clipping", ge=0)
 
     config: Config
@@ -28,11 +28,7 @@ class UNetTrainer(zoo.Trainer):
 
     def setup(self, model: Any, engine: zoo.Engine) -> None:
         model.to(memory_format=torch.channels_last)
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=True
-        )
-        self.schedule = OneCycle(optimizer, self.config.learning_rate, engine.total_steps, self.config.warmup_fraction)
-        self.network, self.optimizer = engine.prepare(model, optimizer)
+        self.network, self.optimizer, self.schedule = engine.optimizer(model, self.config)
         self.engine, self._model = engine, model
 
     def minimize(self, loss: Tensor, terms: Mapping[str, Tensor]) -> zoo.Metrics:

@@ -111,17 +111,10 @@ class FlowUNet(zoo.Model):
 class FlowMatching(zoo.SupervisedTrainer):
     """Minimizes the squared error of the velocity on straight lines from noise to images."""
 
-    class Config(zoo.SupervisedTrainer.Config, zoo.OptimizerConfig):
+    class Config(zoo.SupervisedTrainer.Config):
         label_dropout: float = zoo.setting(0.1, "probability that an image is trained without its label", ge=0, le=1)
 
     protocol = "loss: squared error of the velocity at a random time of each test image, averaged over pixels."
-
-    def setup(self, model: zoo.Model, engine: zoo.Engine) -> None:
-        self.engine = engine
-        self.model, self.optimizer, self.schedule = engine.optimizer(model, self.config)
-
-    def after_step(self) -> None:
-        self.schedule.step()
 
     def loss(self, batch: zoo.Batch) -> Tensor:
         image = 2 * batch["image"] - 1  # (N, 1, H, W)

@@ -11,17 +11,10 @@ import zoo_core as zoo
 class NextCharacter(zoo.SupervisedTrainer):
     """Minimizes the cross-entropy of every character, given those before it."""
 
-    class Config(zoo.SupervisedTrainer.Config, zoo.OptimizerConfig):
+    class Config(zoo.SupervisedTrainer.Config):
         learning_rate: float = zoo.setting(2e-3, "highest learning rate", gt=0)
 
     protocol = "loss: cross-entropy of a character of the test split in nats; bits_per_character: the same in bits."
-
-    def setup(self, model: zoo.Model, engine: zoo.Engine) -> None:
-        self.engine = engine
-        self.model, self.optimizer, self.schedule = engine.optimizer(model, self.config)
-
-    def after_step(self) -> None:
-        self.schedule.step()
 
     def loss(self, batch: zoo.Batch) -> Tensor:
         text = batch["text"]  # (N, L)

@@ -9,7 +9,7 @@ import pytest
 import supervised_plugin
 import torch
 import torch.nn.functional as F
-from supervised_plugin import PerExample, Words
+from supervised_plugin import Words
 
 import zoo_core as zoo
 from zoo_core.config.command_line import PLUGIN_FILES
@@ -83,15 +83,12 @@ def test_the_loss_of_unequal_batches_is_a_mean_over_what_is_counted(tmp_path: Pa
     assert run.test_metrics["loss"] == pytest.approx(float(mean), rel=1e-5)
 
 
-def test_the_optimizer_is_adamw_with_the_settings_and_skips_frozen_parameters(tmp_path: Path) -> None:
-    run = train(tmp_path / "run", "per-example", "trainer.learning_rate=0.5", "trainer.weight_decay=0.25")
-    trainer: Any = run.trainer
+def test_the_optimizer_and_the_schedule_are_those_of_the_settings(tmp_path: Path) -> None:
+    words = ("trainer.optimizer=sgd", "trainer.learning_rate=0.5", "trainer.weight_decay=0.25")
+    trainer: Any = train(tmp_path / "run", "per-example", *words, "trainer.schedule=linear").trainer
     group = trainer.optimizer.param_groups[0]
-    assert (group["lr"], group["weight_decay"]) == (0.5, 0.25)
-    model = supervised_plugin.Bigrams(supervised_plugin.Bigrams.Config())
-    model.frozen = torch.nn.Parameter(torch.zeros(2), requires_grad=False)
-    optimizer = PerExample(PerExample.Config()).configure_optimizer(model)
-    assert [len(group["params"]) for group in optimizer.param_groups] == [1]
+    assert (group["initial_lr"], group["lr"], group["weight_decay"]) == (0.5, 0.0, 0.25)
+    assert type(trainer.optimizer) is torch.optim.SGD
 
 
 def test_gradients_are_clipped_if_it_is_set(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_gradients_are_clipped_to_max_grad_norm(clips):
 
 
 def test_the_learning_rate_rises_and_falls_and_stays_after_the_planned_steps(clips):
-    trainer, learning_rates = make(20, learning_rate=4e-3, warmup_fraction=0.25), []
+    trainer, learning_rates = make(20, learning_rate=4e-3, warmup=0.25), []
     for _ in range(22):
         learning_rates.append(learning_rate(trainer))
         perform(trainer, clips.__getitems__(range(2)))
@@ -139,9 +139,9 @@ def test_the_learning_rate_rises_and_falls_and_stays_after_the_planned_steps(cli
     assert learning_rates[20:] == [learning_rates[19]] * 2
 
 
-@pytest.mark.parametrize(("steps", "warmup_fraction"), [(0, 0.1), (1, 0.1), (2, 0.5), (5, 0.2), (10, 0.1), (20, 0.05)])
-def test_a_run_of_any_length_has_a_schedule(clips, steps, warmup_fraction):
-    trainer = make(steps, warmup_fraction=warmup_fraction)
+@pytest.mark.parametrize(("steps", "warmup"), [(0, 0.1), (1, 0.1), (2, 0.5), (5, 0.2), (10, 0.1), (20, 0.05)])
+def test_a_run_of_any_length_has_a_schedule(clips, steps, warmup):
+    trainer = make(steps, warmup=warmup)
     for _ in range(steps):
         assert 0 < learning_rate(trainer) <= 1e-3
         perform(trainer, clips.__getitems__(range(2)))
