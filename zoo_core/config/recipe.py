@@ -1,4 +1,4 @@
-"""Recipes: one model, one dataset, one trainer and their settings, merged key by key."""
+"""Recipes: one model, one trainer, usually one dataset, and their settings, merged key by key."""
 
 from __future__ import annotations
 
@@ -120,7 +120,8 @@ class RunSettings:
 class Recipe:
     """A recipe: the names and settings of a model, a dataset and a trainer, and the settings of the run.
 
-    `recipe` returns one. Recipes do not change; `with_overrides` returns a new one.
+    A recipe of a training that needs no data, such as self-play, has no dataset. `recipe` returns a recipe.
+    Recipes do not change; `with_overrides` returns a new one.
 
     Attributes
     ----------
@@ -161,6 +162,11 @@ class Recipe:
     def summary(self) -> str:
         """Summary of the recipe in one line, or an empty string."""
         return str(self.values.get("summary", ""))
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Its parts that name a component: "model" and "trainer", and "dataset" if it has one."""
+        return tuple(part for part in PARTS if part != "dataset" or self.values.get(part))
 
     def component(self, part: str) -> str:
         """Return the name of the model, dataset or trainer.
@@ -223,6 +229,8 @@ class Recipe:
             ``run.steps`` or ``run.epochs``.
         """
         settings = read(RunSettings, self.settings("run"), f"recipe '{self.name}'", "run", self.where)
+        if "dataset" not in self.parts:
+            self._refuse_counts_of_examples(settings)
         if (settings.steps is None) == (settings.epochs is None):
             raise BadSetting(
                 f"recipe '{self.name}' should give either run.steps or run.epochs.", "Add `run.steps=1000`."
@@ -231,6 +239,22 @@ class Recipe:
         if settings.profile != "":
             StepRange.read("run.profile", settings.profile, self.where("run.profile"))
         return settings
+
+    def _refuse_counts_of_examples(self, settings: RunSettings) -> None:
+        """Refuse settings that count examples, of which a recipe without a dataset has none."""
+        if settings.epochs is not None:
+            raise BadSetting(
+                f"{self.where('run.epochs')}run.epochs is {settings.epochs:g}, but recipe '{self.name}' has no "
+                "dataset, whose examples an epoch would count.",
+                "Write `run.steps=1000`, or add `dataset: {name: …}`; see `zoo list datasets`.",
+            )
+        if self.settings("run").get("batch_size") is not None:
+            raise BadSetting(
+                f"{self.where('run.batch_size')}run.batch_size is {settings.batch_size}, but recipe '{self.name}' has "
+                "no dataset, whose examples it would count.",
+                "Leave it out: how much a step generates is a setting of the trainer, see `zoo info "
+                f"{self.component('trainer')}`.",
+            )
 
     def _check_monitor(self, settings: RunSettings) -> None:
         """Refuse settings that need another one beside them."""

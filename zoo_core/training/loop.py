@@ -8,6 +8,7 @@ from contextlib import closing, nullcontext
 from zoo_core.checkpoint.serialize import Packed
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.data.loader import Batches
+from zoo_core.data.no_data import EmptyBatches
 from zoo_core.data.seeding import seed_step
 from zoo_core.data.workers import LoadingStopped
 from zoo_core.dataset import Batch
@@ -34,7 +35,7 @@ class Loop:
         self,
         run: Run,
         engine: AccelerateEngine,
-        batches: Batches,
+        batches: Batches | EmptyBatches,
         splits: Splits,
         state: TrainerState,
         callbacks: CallbackList,
