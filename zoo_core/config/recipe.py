@@ -24,6 +24,8 @@ from zoo_core.config.step_range import StepRange
 from zoo_core.config.yaml_reader import as_text
 from zoo_core.errors import BadSetting, in_yaml, nearest
 
+DEFAULT_BATCH_SIZE = 64
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
@@ -31,7 +33,9 @@ class RunSettings:
 
     steps: int | None = setting(None, "optimizer steps; give this or epochs", ge=0)
     epochs: float | None = setting(None, "passes over the training examples; give this or steps", ge=0, lt=math.inf)
-    batch_size: int = setting(64, "examples per step, over all processes", ge=1)
+    batch_size: int | Literal["auto"] = setting(
+        DEFAULT_BATCH_SIZE, "examples per step, over all processes; auto: the largest power of two that fits", ge=1
+    )
     seed: int = setting(0, "seed of all random numbers of the run", ge=0, lt=2**63)
     device: str = setting("auto", "auto (an accelerator if available), cpu, cuda, cuda:1, mps, xpu")
     precision: Literal["float32", "tf32", "bfloat16", "float16", "auto"] = setting(
@@ -114,6 +118,11 @@ class RunSettings:
     min_delta: float = setting(
         0.0, "run.patience counts an evaluation as an improvement if it is better by more than this", ge=0, lt=math.inf
     )
+
+    @property
+    def examples_per_step(self) -> int:
+        """The batch size as a number. A run has one; outside of it, auto is the default."""
+        return self.batch_size if isinstance(self.batch_size, int) else DEFAULT_BATCH_SIZE
 
 
 @dataclass(frozen=True, repr=False)

@@ -18,7 +18,7 @@ from zoo_core.testing.sample_evaluation import NUM_EXAMPLES, different, evaluate
 )
 def parts_have_the_gradients_of_the_batch(subject: Subject) -> None:
     skip_without_dataset(subject)
-    size = int(small_recipe(subject).run_settings().batch_size)
+    size = small_recipe(subject).run_settings().examples_per_step
     divisors = [parts for parts in (4, 2) if size % parts == 0]
     if not divisors:
         raise Skip(f"a batch of {size} examples cannot be split into 2 or 4 parts of the same size")

@@ -191,7 +191,7 @@ def build_loop(
         data.train,
         data.validation,
         data.test,
-        settings.batch_size,
+        settings.examples_per_step,
         settings.workers,
         engine.rank,
         engine.world,
@@ -215,7 +215,7 @@ def _batches(
     return Batches(
         data.train,
         lambda generator: trainer.order(data.train, generator),
-        settings.batch_size,
+        settings.examples_per_step,
         settings.seed,
         rank=engine.rank,
         world=engine.world,
