@@ -26,7 +26,9 @@ def resolved(*overrides):
 
 @pytest.mark.filterwarnings("ignore:run.batch_size=auto")
 @pytest.mark.parametrize(
-    "more", [(), ("run.ema_decay=0.9",), ("run.workers=1",), ("run.precision=bfloat16",)], ids=lambda more: "".join(more)
+    "more",
+    [(), ("run.ema_decay=0.9",), ("run.workers=1",), ("run.precision=bfloat16",)],
+    ids=lambda more: "".join(more),
 )
 def test_the_run_is_bit_for_bit_that_with_the_number_typed(tmp_path, more):
     torch.manual_seed(3)
@@ -52,7 +54,7 @@ def test_the_number_and_the_reason_are_stated_and_kept(tmp_path):
 def test_a_resumed_run_has_its_number_and_can_have_no_other(tmp_path):
     with pytest.warns(UserWarning, match="batch size 32"):
         run_recipe(resolved("run.batch_size=auto", "run.steps=2"), folder=tmp_path / "run")
-    with pytest.raises(BadSetting, match="run.batch_size was 32 and is now 'auto'"):
+    with pytest.raises(BadSetting, match=r"run.batch_size was 32 and is now 'auto'"):
         run_recipe(resolved("run.batch_size=auto", "run.steps=4"), folder=tmp_path / "run", resume=True)
     run = run_recipe(resolved("run.batch_size=32", "run.steps=4"), folder=tmp_path / "run", resume=True)
     assert run.step == 4
@@ -60,7 +62,7 @@ def test_a_resumed_run_has_its_number_and_can_have_no_other(tmp_path):
 
 def test_a_size_that_the_trainer_refuses_is_skipped_only_if_it_is_small():
     assert find_batch_size(resolved("run.batch_size=auto")).size == 32  # batch normalization refuses one point
-    with pytest.raises(RunFailed, match="does not fit: the training split has 1 examples; with smaller ones, ValueError"):
+    with pytest.raises(RunFailed, match="the training split has 1 examples; with smaller ones, ValueError"):
         find_batch_size(resolved("run.batch_size=auto", "dataset.count=1"))
 
 

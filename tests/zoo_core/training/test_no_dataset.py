@@ -78,6 +78,7 @@ def test_every_check_passes_or_is_skipped(catalog):
     assert outcomes["odd-batch-sizes-work"].why == "the recipe has no dataset"
 
 
+@pytest.mark.long
 def test_a_killed_run_is_resumed_bit_for_bit(tmp_path):
     words = ["bandit", "run.steps=400", "run.checkpoint_every=5", "run.device=cpu", "run.threads=1"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
