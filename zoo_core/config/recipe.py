@@ -238,12 +238,12 @@ class Recipe:
             ``run.steps`` or ``run.epochs``.
         """
         settings = read(RunSettings, self.settings("run"), f"recipe '{self.name}'", "run", self.where)
-        if "dataset" not in self.parts:
-            self._refuse_counts_of_examples(settings)
         if (settings.steps is None) == (settings.epochs is None):
             raise BadSetting(
                 f"recipe '{self.name}' should give either run.steps or run.epochs.", "Add `run.steps=1000`."
             )
+        if "dataset" not in self.parts:
+            self._refuse_counts_of_examples(settings)
         self._check_monitor(settings)
         if settings.profile != "":
             StepRange.read("run.profile", settings.profile, self.where("run.profile"))
