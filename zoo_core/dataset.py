@@ -40,6 +40,11 @@ class Batch(dict[str, Tensor]):
     """
 
     def __missing__(self, key: str) -> Tensor:
+        if not self:
+            raise BadSetting(
+                f"the trainer reads '{key}', but the recipe has no dataset, so its batches are empty.",
+                "Add `dataset: {name: …}` to the recipe; see `zoo list datasets`.",
+            )
         raise BadSetting(
             f"the trainer reads '{key}', but the dataset's examples have {', '.join(map(repr, self))}.",
             "Choose a dataset that provides it: `zoo list datasets`.",

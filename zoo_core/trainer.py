@@ -332,7 +332,7 @@ class Trainer(ABC):
         Parameters
         ----------
         batch : Batch
-            A batch of training examples, on the device.
+            A batch of training examples, on the device; empty if the recipe has no dataset.
 
         Returns
         -------

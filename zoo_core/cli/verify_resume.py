@@ -54,9 +54,11 @@ def command(
     zoo verify-resume clsgan-mnist dataset.source=subset --kills 5
     zoo verify-resume clsgan-mnist dataset.source=subset --mutate
     """
+    from zoo_core.engine.shutdown import saves_nothing
     from zoo_core.registry.resolve import resolve
     from zoo_core.tools.omissions import SETTINGS, leave_out_each
     from zoo_core.tools.verify_resume import verify
+    from zoo_core.training.batch_size import find_batch_size
 
     def say(text: object) -> None:
         if not as_json:
@@ -64,7 +66,12 @@ def command(
 
     words = [*_SHORT, *overrides, "run.keep_checkpoints=1000000"]
     catalog = open_catalog(registry)
-    resolve(catalog.recipe(recipe, *words), catalog)  # reports an error in the overrides right away
+    resolved = resolve(catalog.recipe(recipe, *words), catalog)  # reports an error in the overrides right away
+    with saves_nothing(), catalog.active():
+        found = find_batch_size(resolved)
+    if found is not None:  # once, so that all runs have the same
+        say(found.note)
+        overrides, words = (*overrides, f"run.batch_size={found.size}"), [*words, f"run.batch_size={found.size}"]
     with TemporaryDirectory(prefix="zoo-verify-") as folder:
         rng = random.Random(seed)  # noqa: S311  # no secret
         verdict = verify(recipe, words, kills, Path(folder), rng, lambda kill: say(_describe(kill)))

@@ -1,4 +1,4 @@
-"""Recipes: one model, one dataset, one trainer and their settings, merged key by key."""
+"""Recipes: one model, one trainer, usually one dataset, and their settings, merged key by key."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from zoo_core.config.step_range import StepRange
 from zoo_core.config.yaml_reader import as_text
 from zoo_core.errors import BadSetting, in_yaml, nearest
 
+DEFAULT_BATCH_SIZE = 64
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
@@ -31,7 +33,9 @@ class RunSettings:
 
     steps: int | None = setting(None, "optimizer steps; give this or epochs", ge=0)
     epochs: float | None = setting(None, "passes over the training examples; give this or steps", ge=0, lt=math.inf)
-    batch_size: int = setting(64, "examples per step, over all processes", ge=1)
+    batch_size: int | Literal["auto"] = setting(
+        DEFAULT_BATCH_SIZE, "examples per step, over all processes; auto: the largest power of two that fits", ge=1
+    )
     seed: int = setting(0, "seed of all random numbers of the run", ge=0, lt=2**63)
     device: str = setting("auto", "auto (an accelerator if available), cpu, cuda, cuda:1, mps, xpu")
     precision: Literal["float32", "tf32", "bfloat16", "float16", "auto"] = setting(
@@ -115,6 +119,11 @@ class RunSettings:
         0.0, "run.patience counts an evaluation as an improvement if it is better by more than this", ge=0, lt=math.inf
     )
 
+    @property
+    def examples_per_step(self) -> int:
+        """The batch size as a number. A run has one; outside of it, auto is the default."""
+        return self.batch_size if isinstance(self.batch_size, int) else DEFAULT_BATCH_SIZE
+
 
 WITHOUT_EVALUATIONS = ("run.evaluate_every=0", 'run.monitor=""', "run.patience=0", "run.min_delta=0")
 """Overrides for a run without evaluations, and without the settings that need them."""
@@ -124,7 +133,8 @@ WITHOUT_EVALUATIONS = ("run.evaluate_every=0", 'run.monitor=""', "run.patience=0
 class Recipe:
     """A recipe: the names and settings of a model, a dataset and a trainer, and the settings of the run.
 
-    `recipe` returns one. Recipes do not change; `with_overrides` returns a new one.
+    A recipe of a training that needs no data, such as self-play, has no dataset. `recipe` returns a recipe.
+    Recipes do not change; `with_overrides` returns a new one.
 
     Attributes
     ----------
@@ -165,6 +175,11 @@ class Recipe:
     def summary(self) -> str:
         """Summary of the recipe in one line, or an empty string."""
         return str(self.values.get("summary", ""))
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Its parts that name a component: "model" and "trainer", and "dataset" if it has one."""
+        return tuple(part for part in PARTS if part != "dataset" or self.values.get(part))
 
     def component(self, part: str) -> str:
         """Return the name of the model, dataset or trainer.
@@ -231,10 +246,28 @@ class Recipe:
             raise BadSetting(
                 f"recipe '{self.name}' should give either run.steps or run.epochs.", "Add `run.steps=1000`."
             )
+        if "dataset" not in self.parts:
+            self._refuse_counts_of_examples(settings)
         self._check_monitor(settings)
         if settings.profile != "":
             StepRange.read("run.profile", settings.profile, self.where("run.profile"))
         return settings
+
+    def _refuse_counts_of_examples(self, settings: RunSettings) -> None:
+        """Refuse settings that count examples, of which a recipe without a dataset has none."""
+        if settings.epochs is not None:
+            raise BadSetting(
+                f"{self.where('run.epochs')}run.epochs is {settings.epochs:g}, but recipe '{self.name}' has no "
+                "dataset, whose examples an epoch would count.",
+                "Write `run.steps=1000`, or add `dataset: {name: …}`; see `zoo list datasets`.",
+            )
+        if self.settings("run").get("batch_size") is not None:
+            raise BadSetting(
+                f"{self.where('run.batch_size')}run.batch_size is {settings.batch_size}, but recipe '{self.name}' has "
+                "no dataset, whose examples it would count.",
+                "Leave it out: how much a step generates is a setting of the trainer, see `zoo info "
+                f"{self.component('trainer')}`.",
+            )
 
     def _check_monitor(self, settings: RunSettings) -> None:
         """Refuse settings that need another one beside them."""

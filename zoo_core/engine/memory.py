@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import torch
 
+from zoo_core.data.resident import free_memory
 from zoo_core.errors import RunFailed
 from zoo_core.runs.run import Run
 
@@ -17,6 +20,8 @@ _OUT_OF_MEMORY = (
     "can't allocate memory",
     "not enough memory",
 )  # accelerators; Linux and macOS; Windows
+
+_ON_ACCELERATORS = re.compile(r"(CUDA|HIP|XPU|MPS)\b.*out of memory|_ALLOC_FAILED", re.DOTALL)
 
 
 @contextmanager
@@ -57,6 +62,50 @@ def memory_now(device: torch.device) -> int:
     if device.type != "cpu":
         return int(torch.accelerator.memory_allocated(device))
     return int(psutil.Process().memory_info().rss)
+
+
+def available_memory(device: torch.device) -> int:
+    """Bytes that this process may still allocate; on Linux also by the limits of its control groups (containers)."""
+    free = free_memory(device)
+    return min([free, *_left_by_control_groups()]) if device.type == "cpu" else free
+
+
+def is_out_of_memory(error: BaseException, device: torch.device) -> bool:
+    """Whether ``error``, or what caused it, is that the memory of ``device`` ran out, and not that of another."""
+    if error.__cause__ is not None and is_out_of_memory(error.__cause__, device):
+        return True
+    if device.type == "cpu":
+        known = isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY[1:])
+        return known or isinstance(error, MemoryError)
+    known = isinstance(error, RuntimeError) and bool(_ON_ACCELERATORS.search(str(error)))
+    return known or isinstance(error, torch.OutOfMemoryError)
+
+
+def _left_by_control_groups() -> Iterator[int]:
+    """Bytes that each control group of this process may still allocate: version 2, then version 1."""
+    try:
+        paths = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    except OSError:  # not Linux
+        return
+    for _, controllers, path in paths:
+        if controllers not in ("", "memory"):
+            continue
+        root = Path("/sys/fs/cgroup", controllers)
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if controllers else ("memory.max", "memory.current")
+        folder = root / path.strip("/")
+        for one in (folder, *folder.parents):
+            if one.is_relative_to(root) and (left := _left_in(one, *names)) is not None:
+                yield left
+
+
+def _left_in(folder: Path, limit: str, usage: str) -> int | None:
+    """The limit of a control group without what it uses; None if it has no limit. Cached files are given back."""
+    try:
+        allowed, used = int((folder / limit).read_text()), int((folder / usage).read_text())
+        lines = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return max(0, allowed - used + int(dict(lines).get("inactive_file", 0)))
+    except (OSError, ValueError):  # there is no such file, or it says "max"
+        return None
 
 
 def _is_out_of_memory(error: Exception) -> bool:

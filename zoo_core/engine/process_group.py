@@ -25,6 +25,10 @@ class ProcessGroup:
         """Whether ``number`` is the same in all processes."""
         return self.world == 1 or len(set(self._gathered(number))) == 1
 
+    def smallest(self, number: int) -> int:
+        """The smallest ``number`` of all processes."""
+        return number if self.world == 1 else min(self._gathered(number))
+
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """The sum of the tensors of all processes, which are on the CPU."""
         total = tensor.clone()

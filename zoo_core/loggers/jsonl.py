@@ -46,7 +46,8 @@ class MetricsFile:
 
     @hookimpl
     def zoo_logged(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
-        self._write(run, {"step": step, "epoch": round(run.epoch, 4), **metrics})
+        epoch = {"epoch": round(run.epoch, 4)} if run.steps_per_epoch else {}
+        self._write(run, {"step": step, **epoch, **metrics})
 
     @hookimpl
     def zoo_evaluated(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:

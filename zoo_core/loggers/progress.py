@@ -19,7 +19,7 @@ _LINE_INTERVAL = 10.0  # seconds
 
 
 class Progress:
-    """Prints step, epoch, speed, training metrics and remaining time to ``console``."""
+    """Prints step, epoch if there is a dataset, speed, training metrics and remaining time to ``console``."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -71,8 +71,9 @@ class Progress:
         elapsed = time.monotonic() - self._started
         rate = (run.step - self._first_step) / elapsed if elapsed else 0.0
         left = timedelta(seconds=round((run.total_steps - run.step) / rate)) if rate else "?"
+        epoch = f"epoch {run.epoch:.2f}  " if run.steps_per_epoch else ""
         return (
-            f"step {run.step:,}/{run.total_steps:,}  epoch {run.epoch:.2f}  {rate:.1f} steps/s  "
+            f"step {run.step:,}/{run.total_steps:,}  {epoch}{rate:.1f} steps/s  "
             f"{format_metrics(run.train_metrics)}  left {left}"
         )
 

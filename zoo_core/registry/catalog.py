@@ -11,7 +11,6 @@ from typing import Any, cast
 
 from zoo_core.config.layers import Recipes, plugin_files, user_files
 from zoo_core.config.recipe import Recipe, RunSettings
-from zoo_core.config.recipe_files import PARTS
 from zoo_core.config.settings import SettingInfo, describe
 from zoo_core.errors import UnknownName, ZooError, did_you_mean
 from zoo_core.registry.builtin import register_builtin
@@ -167,13 +166,15 @@ class Catalog:
         """Every setting of a recipe by its full key, and the reasons why settings of some parts are not available."""
         known: dict[tuple[str, ...], SettingInfo] = {}
         problems = []
-        for part in PARTS:
+        for part in recipe.parts:
             try:
                 config = config_class(self.find(cast(Kind, part), recipe.component(part)))
                 known |= {(part, info.name): info for info in describe(config)} if config else {}
             except ZooError as error:
                 problems.append(error.message)
-        return known | {("run", info.name): info for info in describe(RunSettings)}, problems
+        left_out = () if "dataset" in recipe.parts else ("epochs", "batch_size")  # they count examples
+        run = {("run", info.name): info for info in describe(RunSettings) if info.name not in left_out}
+        return known | run, problems
 
     def _keys_of(self, recipe: Recipe) -> dict[str, str]:
         """The full key of every available setting of a recipe's parts, by its name."""

@@ -32,10 +32,16 @@ def with_dataset(
     if provided is None:
         return settings, left_open
     required = {info.name: info for info in describe(config_class) if info.required}
+    source = f"the dataset '{recipe.component('dataset')}'" if "dataset" in recipe.parts else ""
     for name, key in linked.items():
-        full_key, source = f"{part}.{name}", f"the dataset '{recipe.component('dataset')}'"
+        full_key = f"{part}.{name}"
         if key not in provided:
             if name in left_open and (name in settings or name in required):
+                if "dataset" not in recipe.parts:
+                    raise BadSetting(
+                        f"{full_key} is missing: recipe '{recipe.name}' has no dataset that would provide {key}.",
+                        f"Add `{full_key}=…`, or `dataset: {{name: …}}`; see `zoo list datasets`.",
+                    )
                 raise BadSetting(
                     f"{full_key} is missing: {source} does not provide {key}, and the recipe does not set it.",
                     f"Add `{full_key}=…`, or return {{{key!r}: …}} in provides() of the dataset.",

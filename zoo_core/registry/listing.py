@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, cast
 
-from zoo_core.config.recipe_files import PARTS
 from zoo_core.errors import UnknownName, ZooError
 from zoo_core.registry.entry import KINDS, Kind
 from zoo_core.registry.family import Family
@@ -55,7 +54,7 @@ def _recipe_row(catalog: Catalog, plugin: str, name: str, tags: Tags) -> Row:
         recipe = catalog.recipes.find(f"{plugin}/{name}" if plugin else name)
     except ZooError as error:
         return _row(name, plugin, (), f"(broken: {error.message})")
-    parts = ((part, str((recipe.values.get(part) or {}).get("name"))) for part in PARTS)
+    parts = ((part, str((recipe.values.get(part) or {}).get("name"))) for part in recipe.parts)
     own = dict.fromkeys(tag for part in parts for tag in _tags_of(part, tags))
     return _row(name, plugin, own, recipe.summary)
 

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, cast
 
 from zoo_core.config.recipe import Recipe, RunSettings
-from zoo_core.config.recipe_files import PARTS
 from zoo_core.config.settings import check, from_dataset, read
 from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.registry.catalog import Catalog
@@ -66,7 +65,7 @@ class ResolvedRecipe:
     settings: RunSettings
     """The part ``run``."""
     components: Mapping[str, Component]
-    """The model, the dataset and the trainer, by part."""
+    """The model, the dataset if there is one, and the trainer, by part."""
     catalog: Catalog
     """Where the names were found; names that the run looks up later are found there, too."""
     given: Recipe
@@ -104,6 +103,8 @@ def resolve(recipe: Recipe, catalog: Catalog, provided: Mapping[str, Any] | None
     """
     # What a sweep would try is not part of a run.
     values: dict[str, Any] = {key: value for key, value in recipe.values.items() if key != "sweep"}
+    if without_dataset := "dataset" not in recipe.parts:
+        provided = {}
     components, asks_dataset = {}, False
     for part, entry in _entries(recipe, catalog).items():
         name = recipe.component(part)
@@ -122,6 +123,8 @@ def resolve(recipe: Recipe, catalog: Catalog, provided: Mapping[str, Any] | None
         values[part] = {"name": name, **_plain(check(*arguments, left_open) if config is None else asdict(config))}
     run_settings = recipe.run_settings()
     values["run"] = {key: _plain(value) for key, value in asdict(run_settings).items() if value is not None}
+    if without_dataset:
+        del values["run"]["batch_size"]  # there are no examples that it could count
     complete = Recipe(recipe.name, values, recipe.plugin, recipe.sources)
     return ResolvedRecipe(
         complete, run_settings, components, catalog, recipe, asks_dataset and provided is None, provided
@@ -136,7 +139,7 @@ def build(kind: Kind, name: str, settings: Mapping[str, Any], catalog: Catalog) 
 
 def _entries(recipe: Recipe, catalog: Catalog) -> dict[str, Entry]:
     found = {}
-    for part in PARTS:
+    for part in recipe.parts:
         try:
             found[part] = catalog.find(cast(Kind, part), recipe.component(part))
         except UnknownName as error:

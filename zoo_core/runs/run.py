@@ -63,7 +63,7 @@ class Run:
     total_steps : int
         Steps of the whole run.
     steps_per_epoch : int
-        Steps of one epoch.
+        Steps of one epoch; 0 if the recipe has no dataset.
     step : int
         Steps that are done.
     train_metrics : dict of str to float
@@ -110,8 +110,8 @@ class Run:
 
     @property
     def epoch(self) -> float:
-        """Epochs that are done, with their fraction."""
-        return self.step / self.steps_per_epoch
+        """Epochs that are done, with their fraction; 0 if the recipe has no dataset."""
+        return self.step / self.steps_per_epoch if self.steps_per_epoch else 0.0
 
     def stop(self, reason: str) -> None:
         """End the run after the current step.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from zoo_core.errors import ZooError
 from zoo_core.testing.check import Skip, Subject, check, require
 from zoo_core.testing.first_gradients import Gradients, difference, first_gradients
-from zoo_core.testing.recipe_checks import built, small_recipe
+from zoo_core.testing.recipe_checks import built, skip_without_dataset, small_recipe
 from zoo_core.testing.sample_evaluation import NUM_EXAMPLES, different, evaluate
 
 
@@ -17,7 +17,8 @@ from zoo_core.testing.sample_evaluation import NUM_EXAMPLES, different, evaluate
     "refuse engine.grad_accumulation_steps > 1 in setup(), or set supports_grad_accumulation = False.",
 )
 def parts_have_the_gradients_of_the_batch(subject: Subject) -> None:
-    size = int(small_recipe(subject).run_settings().batch_size)
+    skip_without_dataset(subject)
+    size = small_recipe(subject).run_settings().examples_per_step
     divisors = [parts for parts in (4, 2) if size % parts == 0]
     if not divisors:
         raise Skip(f"a batch of {size} examples cannot be split into 2 or 4 parts of the same size")
@@ -37,6 +38,7 @@ def parts_have_the_gradients_of_the_batch(subject: Subject) -> None:
     "In evaluate(), add up sums and counts over the batches and divide once, after the loop; do not average means.",
 )
 def metrics_do_not_depend_on_the_batch_size(subject: Subject) -> None:
+    skip_without_dataset(subject)
     with built(subject) as loop:
         count = min(NUM_EXAMPLES, len(loop.splits.test))
         if count < 2:

@@ -26,6 +26,7 @@ from zoo_core.testing import (
     recipe_checks,
 )
 from zoo_core.testing.check import Check, Failed, Kind, Skip, Subject
+from zoo_core.testing.recipe_checks import suitable
 
 State = Literal["passed", "failed", "skipped"]
 
@@ -183,7 +184,8 @@ def _refuse_unsuitable(name: str, words: Sequence[str], recipes: Sequence[str], 
 def _error_of(recipe: str, words: Sequence[str], here: Catalog) -> BadSetting | None:
     """The error of a recipe with these overrides that it does not have without them."""
     try:
-        resolve(here.recipe(recipe, *words), here)
+        found = here.recipe(recipe)
+        resolve(here.recipe(recipe, *suitable(found, words)), here)
     except BadSetting as error:
         with suppress(ZooError):
             resolve(here.recipe(recipe), here)

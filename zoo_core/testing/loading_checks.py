@@ -15,7 +15,7 @@ from zoo_core.fingerprint.random_state import random_state_kept, seed_cpu
 from zoo_core.testing.check import Failed, Subject, check, require
 from zoo_core.testing.dataset_checks import splits_of
 from zoo_core.testing.example_state import what_changes
-from zoo_core.testing.recipe_checks import built
+from zoo_core.testing.recipe_checks import built, skip_without_dataset
 
 _NUM_EXAMPLES = 8
 _NUM_BATCHES = 4
@@ -48,12 +48,14 @@ def examples_are_independent_of_workers(subject: Subject) -> None:
     _HINT,
 )
 def batches_are_independent_of_workers_and_resumes(subject: Subject) -> None:
+    skip_without_dataset(subject)
     recipe = subject.catalog.recipe(subject.name).with_overrides(subject.overrides)
     workers = int((recipe.values.get("run") or {}).get("workers") or 2)
     expected: dict[str, Batch] = {}
     for count in (0, workers):
         with built(subject, overrides=(f"run.workers={count}",)) as loop:
             batches, validation = loop.batches, loop.splits.validation
+            assert isinstance(batches, Batches)  # noqa: S101  # there is a dataset
             trained, measured = _from_step(batches, 0), _named("validation", loop.splits.validation_batches())
             expected = expected or trained | measured
             between = f"between 0 and {workers} workers"

@@ -16,7 +16,7 @@ from zoo_core.config.command_line import PLUGIN_FILES
 from zoo_core.testing.check import Skip, Subject, check, require
 from zoo_core.testing.first_gradients import difference, first_gradients
 from zoo_core.testing.process_pair import read_sample
-from zoo_core.testing.recipe_checks import SMALL_RUN, built, small_recipe
+from zoo_core.testing.recipe_checks import SMALL_RUN, built, small_recipe, suitable
 from zoo_core.testing.sample_evaluation import NUM_EXAMPLES, different, evaluate
 from zoo_core.weights.format import read_tensors
 
@@ -35,9 +35,10 @@ def two_processes_agree(subject: Subject) -> None:
     files = [info for info in subject.catalog.plugins.infos if info.distribution == "your file"]
     if files and not os.environ.get(PLUGIN_FILES):  # set by `zoo --plugin FILE`, and inherited by child processes
         raise Skip("other processes load a plugin from a single file only with `zoo --plugin FILE`")
-    small_recipe(subject)  # raises Skip if a setting is required
+    recipe = small_recipe(subject)  # raises Skip if a setting is required
     with TemporaryDirectory() as name:
         overrides = [*SMALL_RUN, *subject.overrides, "run.steps=2", "run.batch_size=8", "run.checkpoint_every=0"]
+        overrides = suitable(recipe, overrides)
         launcher = [
             sys.executable,
             "-m",

@@ -153,6 +153,7 @@ def stop_and_resume_is_bit_identical(subject: Subject) -> None:
     "Do not hard-code the batch size; raise zoo.ZooError for a size that is not supported.",
 )
 def odd_batch_sizes_work(subject: Subject) -> None:
+    skip_without_dataset(subject)
     for size in (3, 7):
         with built(subject, overrides=(f"run.batch_size={size}",)) as loop:
             batch = next(iter(loop.batches))
@@ -186,10 +187,25 @@ def built(
 
 def small_recipe(subject: Subject, *overrides: str) -> Recipe:
     recipe = subject.catalog.recipe(subject.name)
-    if "???" in str(recipe.with_overrides(subject.overrides).values):
+    if "???" in str(recipe.with_overrides(suitable(recipe, subject.overrides)).values):
         raise Skip("it has a required setting")
-    size = int((recipe.values.get("run") or {}).get("batch_size", 64))
-    return recipe.with_overrides([*SMALL_RUN, f"run.batch_size={min(size, 8)}", *subject.overrides, *overrides])
+    words = [*SMALL_RUN, "run.batch_size=8", *subject.overrides, *overrides]
+    size = (recipe.values.get("run") or {}).get("batch_size", 64)
+    if isinstance(size, int) and size < 8:
+        words.insert(0, f"run.batch_size={size}")
+        words.remove("run.batch_size=8")
+    return recipe.with_overrides(suitable(recipe, words))
+
+
+def suitable(recipe: Recipe, overrides: Iterable[str]) -> list[str]:
+    """The overrides without those of the batch size if the recipe has no dataset: they are those of a whole plugin."""
+    return [word for word in overrides if "dataset" in recipe.parts or not word.startswith("run.batch_size=")]
+
+
+def skip_without_dataset(subject: Subject) -> None:
+    """Raise Skip if the recipe has no dataset, whose examples a check is about."""
+    if "dataset" not in subject.catalog.recipe(subject.name).parts:
+        raise Skip("the recipe has no dataset")
 
 
 def _step(loop: Loop, batch: Any, number: int) -> Any:

@@ -105,7 +105,7 @@ def reproduce(
         start = find(resolved.settings.init_from, catalog, of_any_origin=True)
         refuse_other_start(header.metadata.get(INIT_FROM), start.sha256)
     run = run_recipe(resolved, callbacks(resolved), folder)
-    same_data = _is_same_data(header, provenance(run.folder)["dataset"])
+    same_data = _is_same_data(header, provenance(run.folder).get("dataset", ""))
     return run, Comparison(expected, run.test_metrics, tolerance, same_data)
 
 

@@ -89,6 +89,8 @@ def leave_out_each(
         if part:
             if part == "seeds" and not difference:
                 needless = "no step draws random numbers"
+            if part == "position" and not loop.batches.per_epoch:
+                needless = "the recipe has no dataset"
             omissions.append(Omission(part, difference, needless))
             on_omission(omissions[-1])
         elif difference:

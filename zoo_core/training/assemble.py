@@ -12,6 +12,7 @@ import torch
 
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.data.loader import Batches
+from zoo_core.data.no_data import EmptyBatches, NoExamples
 from zoo_core.data.resident import copies_for
 from zoo_core.data.seeding import seed_step
 from zoo_core.dataset import Dataset, Examples
@@ -40,10 +41,13 @@ class RunData:
     validation: Examples
     test: Examples
     fingerprint: str
+    """Empty if the recipe has no dataset."""
     warnings: list[str]
 
     def summary(self) -> dict[str, Any]:
-        """What ``environment.json`` keeps of the data."""
+        """What ``environment.json`` keeps of the data: nothing if there are none."""
+        if not self.fingerprint:
+            return {}
         return {
             "fingerprint": self.fingerprint,
             "training_examples": len(self.train),
@@ -57,7 +61,7 @@ class RunComponents:
 
     model: Model
     trainer: Trainer
-    batches: Batches
+    batches: Batches | EmptyBatches
     frozen: Frozen
     start: StartWeights | None
     """The weights of ``run.init_from``, if they were loaded."""
@@ -88,7 +92,7 @@ def assemble(
     resolved = opened.resolved
     loaded = resolved.load()
     data = build_data(opened)
-    if trained is None:
+    if trained is None and opened.dataset is not None:
         data.warnings.extend(_missing_examples(data, resolved))
     components = build_components(resolved, loaded, data, engine, trained, starts)
     if components.start is not None and components.start.note:
@@ -116,8 +120,10 @@ def try_out(resolved: ResolvedRecipe, folder: Path | None = None, callbacks: Ite
 
 
 def build_data(opened: OpenedRecipe) -> RunData:
-    """The splits of the recipe's dataset, with the warnings that it raised."""
+    """The splits of the recipe's dataset, with the warnings that it raised; empty ones if it has no dataset."""
     resolved, dataset = opened.resolved, opened.dataset
+    if dataset is None:
+        return RunData(NoExamples(), NoExamples(), NoExamples(), "", list(opened.warnings))
     seed_step(resolved.settings.seed, 0, 0, "data")  # the same in every process, for a random split for example
     with caught_warnings() as messages:
         splits = {"train": dataset.train(), "test": dataset.test(), "validation": dataset.validation()}
@@ -185,7 +191,7 @@ def build_loop(
         data.train,
         data.validation,
         data.test,
-        settings.batch_size,
+        settings.examples_per_step,
         settings.workers,
         engine.rank,
         engine.world,
@@ -200,12 +206,16 @@ def build_loop(
     return Loop(run, engine, components.batches, splits, state, callbacks, components.frozen)
 
 
-def _batches(resolved: ResolvedRecipe, data: RunData, trainer: Trainer, engine: AccelerateEngine) -> Batches:
+def _batches(
+    resolved: ResolvedRecipe, data: RunData, trainer: Trainer, engine: AccelerateEngine
+) -> Batches | EmptyBatches:
     settings = resolved.settings
+    if isinstance(data.train, NoExamples):
+        return EmptyBatches()
     return Batches(
         data.train,
         lambda generator: trainer.order(data.train, generator),
-        settings.batch_size,
+        settings.examples_per_step,
         settings.seed,
         rank=engine.rank,
         world=engine.world,
@@ -217,7 +227,8 @@ def _batches(resolved: ResolvedRecipe, data: RunData, trainer: Trainer, engine: 
 
 
 def _dataset_of(resolved: ResolvedRecipe) -> str:
-    return f"the dataset '{resolved.recipe.component('dataset')}'"
+    has_dataset = "dataset" in resolved.components
+    return f"the dataset '{resolved.recipe.component('dataset')}'" if has_dataset else "the dataset"
 
 
 def _check_examples(examples: Any, source: str) -> None:

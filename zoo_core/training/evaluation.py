@@ -81,7 +81,7 @@ class Evaluator:
         There is nothing to evaluate on a split without examples, which was warned of before the first step.
         """
         run = self.run
-        if not len(getattr(self.splits, split)):
+        if not self.splits.can_evaluate(split):
             return {}
         shared, digest = self.splits.distributed, self._digest()
         with self._measuring(shared=shared):

@@ -8,6 +8,7 @@ from contextlib import closing, nullcontext
 from zoo_core.checkpoint.serialize import Packed
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.data.loader import Batches
+from zoo_core.data.no_data import EmptyBatches
 from zoo_core.data.seeding import seed_step
 from zoo_core.data.workers import LoadingStopped
 from zoo_core.dataset import Batch
@@ -36,7 +37,7 @@ class Loop:
         self,
         run: Run,
         engine: AccelerateEngine,
-        batches: Batches,
+        batches: Batches | EmptyBatches,
         splits: Splits,
         state: TrainerState,
         callbacks: CallbackList,
@@ -90,7 +91,7 @@ class Loop:
         self.early_stopping.restore()
 
     def _steps(self) -> None:
-        run, settings = self.run, self.run.settings
+        run = self.run
         first = run.step + 1
         while run.step < run.total_steps:
             if self.profiler:
@@ -100,21 +101,7 @@ class Loop:
                 break
             if batch is None:  # only this process was told to stop
                 batch = self.batches.wait()
-            seed_step(settings.seed, run.step, self.engine.rank)
-            metrics: Metrics = {}
-            parts = self.engine.grad_accumulation_steps
-            self.engine.may_read = self.engine.device.type == "cpu" or run.step < first + 1
-            with self.checkpoints.gradients.watch(run.step + 1):
-                for part in self.engine.in_parts(self.perform.hold(self.engine.to_device(batch), parts)):
-                    found = self.perform(part)
-                    self.metrics.add(run.step + 1, found)
-                    metrics = (
-                        found if parts == 1 else {key: metrics.get(key, 0) + one / parts for key, one in found.items()}
-                    )
-            run.trainer.after_step()
-            run.step += 1
-            if self.average:
-                self.average.update(run.step)
+            metrics = self.step(batch, first)
             self.engine.check_in_step(run.step, [run.model, *vars(run.trainer).values()])
             if run.step == first:
                 self.state.check()  # what a step added to the trainer, a checkpoint must be able to keep as well
@@ -123,6 +110,26 @@ class Loop:
             if self.profiler:
                 self.profiler.after(run.step)
             self._after_step(last=run.step == run.total_steps)
+
+    def step(self, batch: Batch, first: int) -> Metrics:
+        """Train on one batch, and do nothing else. ``first`` is the number of the first step of this session."""
+        run = self.run
+        metrics: Metrics = {}
+        seed_step(run.settings.seed, run.step, self.engine.rank)
+        parts = self.engine.grad_accumulation_steps
+        self.engine.may_read = self.engine.device.type == "cpu" or run.step < first + 1
+        with self.checkpoints.gradients.watch(run.step + 1):
+            for part in self.engine.in_parts(self.perform.hold(self.engine.to_device(batch), parts)):
+                found = self.perform(part)
+                self.metrics.add(run.step + 1, found)
+                metrics = (
+                    found if parts == 1 else {key: metrics.get(key, 0) + one / parts for key, one in found.items()}
+                )
+        run.trainer.after_step()
+        run.step += 1
+        if self.average:
+            self.average.update(run.step)
+        return metrics
 
     def _loaded(self) -> Batch | None:
         """The next batch, or None if the run stops before it is made, which may take long."""

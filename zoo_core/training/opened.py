@@ -16,10 +16,10 @@ from zoo_core.registry.resolve import ResolvedRecipe
 
 @dataclass(frozen=True)
 class OpenedRecipe:
-    """A complete recipe, its dataset, and what the dataset has warned of."""
+    """A complete recipe, its dataset if it has one, and what the dataset has warned of."""
 
     resolved: ResolvedRecipe
-    dataset: Dataset
+    dataset: Dataset | None
     warnings: list[str]
 
 
@@ -29,6 +29,8 @@ def open_dataset(resolved: ResolvedRecipe) -> OpenedRecipe:
     Raises:
         BadSetting: if the recipe contradicts the dataset, or a setting is not provided.
     """
+    if "dataset" not in resolved.components:
+        return OpenedRecipe(resolved, None, [])
     seed_step(resolved.settings.seed, 0, 0, "data")
     with caught_warnings() as messages:
         dataset: Dataset = resolved.components["dataset"].load().build()

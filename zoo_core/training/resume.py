@@ -14,7 +14,6 @@ from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.checkpoint.names import others_in, steps_in
 from zoo_core.checkpoint.serialize import Packed, unpack
 from zoo_core.config.recipe import Recipe, read_config
-from zoo_core.config.recipe_files import PARTS
 from zoo_core.config.yaml_reader import read_text
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.errors import BadFile, RunFailed, in_yaml, one_line
@@ -106,8 +105,10 @@ def _damage_of(config: Path) -> str:
         document = read_text(text)
     except yaml.YAMLError:
         return ""
-    parts = document if isinstance(document, dict) else ()
-    missing = next((part for part in (*PARTS, "run") if part not in parts), None)
+    parts = document if isinstance(document, dict) else {}
+    has_dataset = "batch_size" in (parts.get("run") or ())  # a complete recipe with a dataset states it
+    expected = ["model", "trainer", "run", *["dataset"] * has_dataset]
+    missing = next((part for part in expected if part not in parts), None)
     return f"{config} is damaged: it has no part '{missing}'" if missing else ""
 
 

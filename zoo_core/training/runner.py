@@ -23,6 +23,7 @@ from zoo_core.runs.paths import RUNS, new_path
 from zoo_core.runs.resume_changes import ORIGINS, changed_origins, changes, refuse_other_origins, resume_warnings
 from zoo_core.runs.run import Run
 from zoo_core.training.assemble import Assembly, assemble
+from zoo_core.training.batch_size import agreed, find_batch_size
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
 from zoo_core.training.error_attribution import attribute_error, attributing_errors
@@ -60,12 +61,19 @@ def run_recipe(
     with resolved.catalog.active(), own_settings():
         loaded = resolved.load()
         classes = {f"the {part} '{resolved.recipe.component(part)}'": one.component for part, one in loaded.items()}
-        engine = AccelerateEngine(resolved.settings)
         place = RunFolder(folder or new_path(RUNS, resolved.recipe.name))
+        with attributing_errors(classes, ", before the first step"):
+            found = None if resume or place.config.exists() else find_batch_size(resolved)  # or it is refused
+        engine = AccelerateEngine(resolved.settings)
+        if found is not None:
+            found = agreed(found, engine)
+            resolved = found.applied(resolved)
         _agree_on_resuming(engine, place, resume)
         with attributing_errors(classes, ", before the first step"):
             opened = open_dataset(resolved)
         resolved = opened.resolved
+        if found is not None:
+            opened.warnings.append(found.note)
         changed = _changes(resolved, place) if resume else {}
         allowed = {"data": allow_changed_data, "code": allow_changed_code}
         with ExitStack() as lock:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from zoo_core.data.batch_maker import BatchMaker
 from zoo_core.data.loader import in_order
+from zoo_core.data.no_data import NoExamples
 from zoo_core.data.resident import DeviceCopies
 from zoo_core.dataset import Batch, Examples
 
@@ -14,6 +15,8 @@ from zoo_core.dataset import Batch, Examples
 @dataclass(frozen=True)
 class Splits:
     """Batches of the training, validation and test examples.
+
+    Without a dataset there are none: the batches of previews are then one empty batch, and the others none at all.
 
     In a distributed evaluation each of ``world`` processes gets other validation and test examples; otherwise each
     gets all of them.
@@ -35,6 +38,11 @@ class Splits:
     copies: DeviceCopies | None = None
     """Where examples are kept on the device; without it, batches are on the host."""
 
+    def can_evaluate(self, split: str) -> bool:
+        """Whether there is anything to evaluate: examples of the split, or a trainer that needs none."""
+        examples = getattr(self, split)
+        return isinstance(examples, NoExamples) or len(examples) > 0
+
     def train_batches(self) -> Iterable[Batch]:
         """All training examples, in stored order."""
         return self._in_order(self.train, "training", self.batch_size // self.world)
@@ -49,6 +57,8 @@ class Splits:
 
     def preview_batches(self) -> Iterable[Batch]:
         """All validation examples; the first batch is the one that previews show, which needs no workers."""
+        if isinstance(self.validation, NoExamples):
+            return [Batch()]
         return self._in_order(self.validation, "validation", self.batch_size, workers=0)
 
     def _evaluated(self, examples: Examples, split: str) -> Iterable[Batch]:

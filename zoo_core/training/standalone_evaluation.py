@@ -31,7 +31,7 @@ def evaluate(resolved: ResolvedRecipe, model: Model, step: int, *, validation: b
         loop = assembly.loop
         loop.run.step = step
         split = "validation" if validation else "test"
-        if not len(getattr(assembly.data, split)):
+        if not loop.splits.can_evaluate(split):
             raise BadSetting(
                 f"the dataset '{resolved.recipe.component('dataset')}' has no {split} examples to evaluate on.",
                 "Add some, or choose another dataset: dataset.name=…",

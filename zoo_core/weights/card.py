@@ -36,7 +36,7 @@ def card(name: str, header: Header, summary: str, preview: Path | None) -> str:
                 ("model", f"`{metadata['model']}`, {_size(header)}"),
                 *_start(metadata.get("init_from")),
                 ("trainer", f"`{settings['trainer']['name']}`"),
-                ("dataset", f"`{settings['dataset']['name']}`, fingerprint {metadata.get('dataset')}"),
+                *_dataset(settings.get("dataset"), metadata.get("dataset")),
                 ("versions", ", ".join(f"{key} {value}" for key, value in metadata.get("versions", {}).items())),
                 ("commit", _commit(metadata.get("git"))),
                 *_changes(metadata.get("changed", [])),
@@ -45,6 +45,10 @@ def card(name: str, header: Header, summary: str, preview: Path | None) -> str:
         ),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _dataset(settings: Any, fingerprint: Any) -> list[tuple[str, str]]:
+    return [("dataset", f"`{settings['name']}`, fingerprint {fingerprint}")] if settings else []
 
 
 def _metrics(metrics: dict[str, float]) -> list[tuple[str, str]]:

@@ -52,8 +52,9 @@ def finite_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
 def provenance(folder: RunFolder) -> dict[str, Any]:
     """Dataset fingerprint, plugins, commit, changes and first weights of a run, from its ``environment.json``."""
     environment = folder.read_environment()
+    data = environment["data"]  # empty if the recipe has no dataset
     return {
-        "dataset": environment["data"]["fingerprint"],
+        **({"dataset": data["fingerprint"]} if data else {}),
         "plugins": environment["plugins"],
         "git": environment["git"],
         **{key: environment[key] for key in ("changed", "init_from") if key in environment},

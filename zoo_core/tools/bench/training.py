@@ -104,7 +104,7 @@ def _bench(name: str, recipe: Recipe, catalog: Catalog, seconds: float, callback
     step = Measurement(
         name,
         timer.times,
-        settings.batch_size,
+        run.settings.examples_per_step if "dataset" in resolved.components else 0,
         timer.operations,
         peak,
         synchronized=device.type == "cpu",

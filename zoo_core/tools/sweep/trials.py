@@ -149,6 +149,8 @@ class TrialRunner:
 
 def has_validation_split(resolved: ResolvedRecipe) -> bool:
     """Whether the dataset has a validation split that is not its test split."""
+    if "dataset" not in resolved.components:
+        return False
     loaded = resolved.components["dataset"].load()
     if loaded.component.validation is Dataset.validation:
         return False

@@ -1,0 +1,139 @@
+"""``run.batch_size=auto`` finds a number, and the run is then bit for bit the one with that number."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+from tiny import RECIPE, catalog
+
+from zoo_core.engine.memory import available_memory, is_out_of_memory
+from zoo_core.errors import BadSetting, RunFailed
+from zoo_core.registry.resolve import resolve
+from zoo_core.tools.verify_resume import compare
+from zoo_core.training import batch_size
+from zoo_core.training.batch_size import find_batch_size
+from zoo_core.training.runner import run_recipe
+
+CPU = torch.device("cpu")
+
+
+def resolved(*overrides):
+    return resolve(RECIPE.with_overrides(["run.device=cpu", *overrides]), catalog())
+
+
+@pytest.mark.filterwarnings("ignore:run.batch_size=auto")
+@pytest.mark.parametrize(
+    "more",
+    [(), ("run.ema_decay=0.9",), ("run.workers=1",), ("run.precision=bfloat16",)],
+    ids=lambda more: "".join(more),
+)
+def test_the_run_is_bit_for_bit_that_with_the_number_typed(tmp_path, more):
+    torch.manual_seed(3)
+    found = run_recipe(resolved("run.batch_size=auto", *more), folder=tmp_path / "auto")
+    drawn = torch.rand(1)
+    assert found.settings.batch_size == 32  # there are 50 points
+    torch.manual_seed(3)
+    run_recipe(resolved("run.batch_size=32", *more), folder=tmp_path / "typed")
+    (tmp_path / "auto/metrics.jsonl").touch()
+    (tmp_path / "typed/metrics.jsonl").touch()
+    assert compare(tmp_path / "auto", tmp_path / "typed") == ""
+    assert torch.equal(drawn, torch.rand(1))
+    assert (tmp_path / "auto/config.yaml").read_text() == (tmp_path / "typed/config.yaml").read_text()
+
+
+def test_the_number_and_the_reason_are_stated_and_kept(tmp_path):
+    with pytest.warns(UserWarning, match=r"auto: batch size 32, .* \(the training split has 50 examples\)"):
+        run_recipe(resolved("run.batch_size=auto", "run.steps=2"), folder=tmp_path / "run")
+    assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["run"]["batch_size"] == 32
+    assert "run.batch_size=auto" in json.loads((tmp_path / "run/environment.json").read_text())["warnings"][0]
+
+
+def test_a_resumed_run_has_its_number_and_can_have_no_other(tmp_path):
+    with pytest.warns(UserWarning, match="batch size 32"):
+        run_recipe(resolved("run.batch_size=auto", "run.steps=2"), folder=tmp_path / "run")
+    with pytest.raises(BadSetting, match=r"run.batch_size was 32 and is now 'auto'"):
+        run_recipe(resolved("run.batch_size=auto", "run.steps=4"), folder=tmp_path / "run", resume=True)
+    run = run_recipe(resolved("run.batch_size=32", "run.steps=4"), folder=tmp_path / "run", resume=True)
+    assert run.step == 4
+
+
+def test_a_size_that_the_trainer_refuses_is_skipped_only_if_it_is_small():
+    assert find_batch_size(resolved("run.batch_size=auto")).size == 32  # batch normalization refuses one point
+    with pytest.raises(RunFailed, match="the training split has 1 examples; with smaller ones, ValueError"):
+        find_batch_size(resolved("run.batch_size=auto", "dataset.count=1"))
+
+
+def test_an_error_of_the_trainer_is_not_taken_for_a_lack_of_memory(tmp_path):
+    with pytest.raises(RunFailed, match="the trainer 'line' raised RuntimeError: this trainer cannot be set up"):
+        run_recipe(
+            resolved("run.batch_size=auto", "dataset.count=500", "trainer.break_setup=true"), folder=tmp_path / "run"
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_memory_that_runs_out_ends_the_search():
+    with pytest.raises(RunFailed, match="a batch of 1 does not fit: a batch of 1 is out of memory on cpu"):
+        find_batch_size(resolved("run.batch_size=auto", "run.precision=bfloat16", "trainer.allocate_at=1"))
+
+
+def test_no_more_than_the_limits_of_the_cpu(monkeypatch):
+    many = ("run.batch_size=auto", "dataset.count=5000")
+    assert find_batch_size(resolved(*many)).size == 1024
+    monkeypatch.setattr(batch_size, "SECONDS_ON_CPU", 0.0)
+    with pytest.raises(RunFailed, match="on the CPU it may take 0 s"):
+        find_batch_size(resolved(*many))
+    monkeypatch.setattr(batch_size, "SECONDS_ON_CPU", 1e9)
+    monkeypatch.setattr(batch_size, "FRACTION_ON_CPU", 0.0)
+    with pytest.raises(RunFailed, match="may take 0 MiB"):
+        find_batch_size(resolved(*many, "dataset.count=200000"))
+
+
+def test_a_search_with_fsdp_is_refused():
+    with pytest.raises(BadSetting, match=r"run.batch_size is 'auto', but with run.fsdp"):
+        find_batch_size(resolved("run.batch_size=auto", "run.fsdp=true"))
+
+
+@pytest.mark.parametrize("value", ["automatic", "0", "-4", "1.5"])
+def test_other_values_are_refused(value):
+    with pytest.raises(BadSetting, match=r"run.batch_size is"):
+        resolved(f"run.batch_size={value}")
+
+
+@pytest.mark.parametrize(
+    ("error", "device", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), "cuda", True),
+        (RuntimeError("CUDA error: out of memory"), "cuda", True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"), "mps", True),
+        (RuntimeError("cuBLAS: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "cuda", True),
+        (MemoryError(), "cuda", False),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), "cuda", False),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), "cpu", True),
+        (MemoryError(), "cpu", True),
+        (RuntimeError("the replay buffer is out of memory slots"), "cuda", False),
+        (ValueError("out of memory"), "cpu", False),
+    ],
+)
+def test_only_the_memory_of_the_device_counts(error, device, expected):
+    assert is_out_of_memory(error, torch.device(device)) is expected
+
+
+def test_some_memory_is_available():
+    assert 2**20 < available_memory(CPU) < 2**50
+
+
+@pytest.mark.long
+def test_two_processes_agree_and_their_batch_is_divided(tmp_path):
+    command = [sys.executable, "-m", "zoo_core", "run", "digit-classifier-mnist", "dataset.source=subset"]
+    words = ["run.batch_size=auto", "run.steps=2", "run.threads=1", "--device", "cpu", "--processes", "2"]
+    done = subprocess.run(
+        [*command, *words, "--folder", str(tmp_path / "run")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    size = yaml.safe_load((tmp_path / "run/config.yaml").read_text())["run"]["batch_size"]
+    assert size >= 2
+    assert size & (size - 1) == 0
+    assert f"batch size {size}" in done.stderr
