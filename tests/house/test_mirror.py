@@ -40,6 +40,7 @@ COVERED_ELSEWHERE = {
     "zoo_core/config/arguments": ("zoo_core/cli/test_messages", "gives good and bad arguments"),
     "zoo_core/config/paths": ("zoo_core/config/test_layers", "reads files in ZOO_HOME"),
     "zoo_core/config/recipe": ("zoo_core/config/test_layers", "merges and overrides recipes"),
+    "zoo_core/config/run_settings": ("zoo_core/config/test_layers", "merges and overrides settings"),
     "zoo_core/config/step_range": ("zoo_core/training/test_profiling", "gives good and bad ranges"),
     "zoo_core/config/suggestion": ("zoo_core/config/test_settings", "suggests values"),
     "zoo_core/config/types": ("zoo_core/config/test_settings", "converts values"),

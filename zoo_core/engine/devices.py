@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from zoo_core.config.recipe import RunSettings
+from zoo_core.config.run_settings import RunSettings
 from zoo_core.errors import BadSetting
 
 

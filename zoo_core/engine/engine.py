@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from zoo_core.config.optimizer import OptimizerConfig
-from zoo_core.config.recipe import RunSettings
+from zoo_core.config.run_settings import RunSettings
 from zoo_core.dataset import Batch
 from zoo_core.engine.allocator import keep_freed_memory
 from zoo_core.engine.compiling import compile_module, not_compiled, uses_own_graphs

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from zoo_core.config.layers import Recipes, plugin_files, user_files
-from zoo_core.config.recipe import Recipe, RunSettings
+from zoo_core.config.recipe import Recipe
+from zoo_core.config.run_settings import RunSettings
 from zoo_core.config.settings import SettingInfo, describe
 from zoo_core.errors import UnknownName, ZooError, did_you_mean
 from zoo_core.registry.builtin import register_builtin

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, cast
 
-from zoo_core.config.recipe import Recipe, RunSettings
+from zoo_core.config.recipe import Recipe
+from zoo_core.config.run_settings import RunSettings
 from zoo_core.config.settings import check, from_dataset, read
 from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.registry.catalog import Catalog

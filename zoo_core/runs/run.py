@@ -7,7 +7,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_core.config.recipe import Recipe, RunSettings
+from zoo_core.config.recipe import Recipe
+from zoo_core.config.run_settings import RunSettings
 from zoo_core.runs.folder import RunFolder
 
 if TYPE_CHECKING:

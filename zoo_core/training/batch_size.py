@@ -16,7 +16,7 @@ import pluggy
 import torch
 
 from zoo_core.checkpoint.gradients import WATCHED_STEPS
-from zoo_core.config.recipe import DEFAULT_BATCH_SIZE
+from zoo_core.config.run_settings import DEFAULT_BATCH_SIZE
 from zoo_core.data.no_data import NoExamples
 from zoo_core.data.seeding import seed_step
 from zoo_core.engine.devices import find_device, local_device_index

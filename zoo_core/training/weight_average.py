@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from zoo_core.config.recipe import RunSettings
+from zoo_core.config.run_settings import RunSettings
 from zoo_core.errors import BadSetting
 from zoo_core.runs.run import Run
 

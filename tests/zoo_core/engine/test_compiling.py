@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch._dynamo.utils import counters
 
-from zoo_core.config.recipe import RunSettings
+from zoo_core.config.run_settings import RunSettings
 from zoo_core.data.seeding import seed_step
 from zoo_core.engine import engine as engine_module
 from zoo_core.engine.compiling import compile_module, not_compiled, uses_own_graphs

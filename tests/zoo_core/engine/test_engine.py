@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo_core.config.recipe import RunSettings
+from zoo_core.config.run_settings import RunSettings
 from zoo_core.dataset import Batch
 from zoo_core.engine.devices import find_device
 from zoo_core.engine.engine import AccelerateEngine

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import zoo_core as zoo
-from zoo_core.config.recipe import RunSettings
+from zoo_core.config.run_settings import RunSettings
 from zoo_core.errors import BadSetting
 from zoo_core.registry.resolve import resolve
 from zoo_core.training.runner import run_recipe

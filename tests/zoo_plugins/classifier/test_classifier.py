@@ -8,7 +8,7 @@ from torchvision.utils import save_image
 import zoo_core as zoo
 from tests.helpers.steps import perform
 from zoo_core.cli import _exit_code
-from zoo_core.config.recipe import RunSettings
+from zoo_core.config.run_settings import RunSettings
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_plugins.classifier.model import DigitClassifier
 from zoo_plugins.classifier.trainer import ClassifierTrainer

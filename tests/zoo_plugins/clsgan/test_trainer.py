@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 import zoo_core as zoo
 from tests.helpers.steps import perform
 from zoo_core.cli import _exit_code
-from zoo_core.config.recipe import RunSettings
+from zoo_core.config.run_settings import RunSettings
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_plugins.clsgan.model import CLSGAN
 from zoo_plugins.clsgan.trainer import CLSGANTrainer

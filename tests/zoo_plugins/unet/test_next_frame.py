@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 import zoo_core as zoo
 from tests.helpers.steps import perform
 from zoo_core.cli import _exit_code
-from zoo_core.config.recipe import RunSettings
+from zoo_core.config.run_settings import RunSettings
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_plugins.unet.model import UNet
 from zoo_plugins.unet.next_frame import NextFrameTrainer

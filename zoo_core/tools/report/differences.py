@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from zoo_core.config.recipe import Recipe, RunSettings
+from zoo_core.config.recipe import Recipe
+from zoo_core.config.run_settings import RunSettings
 from zoo_core.errors import in_yaml
 from zoo_core.runs.resume_changes import flat
 
