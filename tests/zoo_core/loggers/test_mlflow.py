@@ -71,6 +71,7 @@ def test_a_resumed_run_continues_its_mlflow_run_and_logs_every_value_once(stoppe
     assert rows(stopped, "select status from runs") == [("FINISHED",)]
 
 
+@pytest.mark.long
 def test_a_server_that_cannot_be_reached_is_one_warning(tmp_path):
     words = ["run.steps=10", "run.loggers=[jsonl,mlflow]", "--folder", "run"]
     printed = zoo(tmp_path, *TRAINING, *words, MLFLOW_TRACKING_URI="http://user:secret@127.0.0.1:9")

@@ -21,7 +21,7 @@ def omissions_of(recipe, folder, catalog, *words):
 @pytest.mark.parametrize(
     ("recipe", "words", "noticed", "needless"),
     [
-        (
+        pytest.param(
             "clsgan-mnist",
             ["trainer.eval_classifier=", "trainer.cas_classifier="],
             {
@@ -38,6 +38,7 @@ def omissions_of(recipe, folder, catalog, *words):
                 "seeds",
             },
             {"augment_p", "augments", "model.modes", "run.best", "run.engine"},
+            marks=pytest.mark.long,
         ),
         (
             "digit-classifier-mnist",

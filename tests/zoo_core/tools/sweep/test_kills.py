@@ -117,6 +117,7 @@ def test_a_sweep_stopped_by_the_time_limit_resumes_the_same_trial(sweep):
     assert len(list((sweep.place / "swept").glob("trial-*"))) == 1
 
 
+@pytest.mark.long
 def test_two_processes_run_different_trials_of_one_folder(sweep):
     words = ("line", "trainer.learning_rate=1e-3,1e-2,2e-2,3e-2", "--metric=-error", *LONG)
     whole = sweep.json(*words, folder="whole")
