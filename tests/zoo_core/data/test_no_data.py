@@ -18,7 +18,8 @@ from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import resolve
 from zoo_core.testing.collect import cases
 from zoo_core.tools.verify_resume import compare
-from zoo_core.training.runner import evaluate, run_recipe
+from zoo_core.training.runner import run_recipe
+from zoo_core.training.standalone_evaluation import evaluate
 
 COMMAND = [sys.executable, "-m", "zoo_core", "--plugin", bandit_plugin.__file__, "run"]
 

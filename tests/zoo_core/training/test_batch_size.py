@@ -56,7 +56,8 @@ def test_a_resumed_run_has_its_number_and_can_have_no_other(tmp_path):
         run_recipe(resolved("run.batch_size=auto", "run.steps=2"), folder=tmp_path / "run")
     with pytest.raises(BadSetting, match=r"run.batch_size was 32 and is now 'auto'"):
         run_recipe(resolved("run.batch_size=auto", "run.steps=4"), folder=tmp_path / "run", resume=True)
-    run = run_recipe(resolved("run.batch_size=32", "run.steps=4"), folder=tmp_path / "run", resume=True)
+    with pytest.warns(UserWarning, match="run.steps is now 4"):
+        run = run_recipe(resolved("run.batch_size=32", "run.steps=4"), folder=tmp_path / "run", resume=True)
     assert run.step == 4
 
 
