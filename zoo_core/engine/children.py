@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-_TIME_TO_ASK = 0.3  # seconds in which compilers remove their files
+if TYPE_CHECKING:
+    import psutil
+
+_TIME_TO_ASK = 0.3  # seconds in which compilers remove their temporary files
+_COMPILED = {".so", ".dylib", ".o", ".gch", ".pch", ".cubin"}
 
 
 def kill_children() -> None:
     """Kill loader workers, compilers and other descendants.
 
-    Programs other than Python are first asked to end: a compiler then removes what it has written in part, which the
-    next run would take from the cache of torch.compile. The resource tracker of multiprocessing ends by itself, after
-    it has removed what the others leave in memory.
+    Programs other than Python are first asked to end. What a compiler has written in part is removed, since the next
+    run would take it from the cache of torch.compile. The resource tracker of multiprocessing ends by itself, after it
+    has removed what the others leave in memory.
     """
     import psutil
 
-    asked = []
+    asked: list[psutil.Process] = []
+    outputs: set[Path] = set()
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             words = child.cmdline()
@@ -25,9 +32,21 @@ def kill_children() -> None:
                 if "multiprocessing.resource_tracker" not in " ".join(words):
                     child.kill()
             else:
+                outputs |= _outputs(child, words)
                 child.terminate()
                 asked.append(child)
     _, left = psutil.wait_procs(asked, timeout=_TIME_TO_ASK)
     for child in left:
         with suppress(psutil.Error):
             child.kill()
+    psutil.wait_procs(left, timeout=_TIME_TO_ASK)
+    # A compiler removes its output, but the linker that it has started may create it again before it ends.
+    for output in outputs:
+        with suppress(OSError):
+            output.unlink()
+
+
+def _outputs(child: psutil.Process, words: list[str]) -> set[Path]:
+    """The compiled files that a process writes, according to its arguments."""
+    named = [Path(os.path.join(child.cwd(), word)) for option, word in zip(words, words[1:]) if option == "-o"]
+    return {path for path in named if path.suffix in _COMPILED}

@@ -121,6 +121,23 @@ def test_a_compiler_removes_what_it_has_written_in_part_and_one_that_does_not_en
     assert psutil.wait_procs(children, timeout=5)[1] == []
 
 
+@pytest.mark.parametrize("option", ["-o half.so", "-shared -o sub/../half.so main.o", "-o half.o"])
+def test_a_compiled_file_that_a_linker_writes_again_is_removed(tmp_path, option):
+    # As ld, which g++ has started: g++ removes the file, and ld creates it again before it ends.
+    program = f"""
+        linker = "trap '' TERM; while :; do echo part > half.so; echo part > half.o; touch begun; sleep 0.01; done"
+        subprocess.Popen(["sh", "-c", linker, "ld", *{option!r}.split()], cwd={str(tmp_path)!r})
+        while not Path({str(tmp_path)!r}, "begun").exists():
+            time.sleep(0.01)
+        ready()
+        time.sleep(60)
+    """
+    (tmp_path / "sub").mkdir()
+    assert end(start(program))[0] == 143
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"begun", "sub", "half.so", "half.o"} - {"half.o" if option.endswith("half.o") else "half.so"}
+
+
 def test_what_was_begun_is_undone(tmp_path):
     program = """
         with shutdown.undone_on_signal(lambda: print("undone", flush=True)):
