@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import RawArray
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch.utils.data._utils import worker as torch_worker
@@ -64,8 +65,7 @@ class WorkerPool:
         self._owner = os.getpid()
 
     def __enter__(self) -> WorkerPool:
-        # Processes that still run when Python exits are joined by multiprocessing, which registered itself earlier.
-        atexit.register(self.close)
+        _OPEN.add(self)
         try:
             for number in range(self.count):
                 self.workers.append(_start(self.maker, self.parts, number, self.count))
@@ -107,7 +107,7 @@ class WorkerPool:
                 worker.process.join(max(0.0, last - time.monotonic()))
         finally:
             self.kill()
-            atexit.unregister(self.close)
+            _OPEN.discard(self)
 
     def kill(self) -> None:
         """End the workers at once."""
@@ -145,6 +145,15 @@ class WorkerPool:
             what = _loaded(self.maker, self.parts[number], index) if number >= 0 else ""
             return _ended(worker.process.exitcode, self.maker.dataset, what)
         return _not_passed(error, self.maker.dataset)
+
+
+_OPEN: WeakSet[WorkerPool] = WeakSet()  # weak: workers of batches that nobody asks for any more end with them
+
+
+@atexit.register  # later than multiprocessing, which joins at the exit of Python what still runs
+def _close_all() -> None:
+    for pool in list(_OPEN):
+        pool.close()
 
 
 @dataclass

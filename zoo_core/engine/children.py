@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,5 +49,5 @@ def kill_children() -> None:
 
 def _outputs(child: psutil.Process, words: list[str]) -> set[Path]:
     """The compiled files that a process writes, according to its arguments."""
-    named = [Path(os.path.join(child.cwd(), word)) for option, word in zip(words, words[1:]) if option == "-o"]
+    named = [Path(os.path.join(child.cwd(), word)) for option, word in pairwise(words) if option == "-o"]
     return {path for path in named if path.suffix in _COMPILED}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import multiprocessing
 import os
 import signal
@@ -154,6 +155,15 @@ def test_an_iterator_that_is_dropped_leaves_no_worker():
     next(batches)
     assert len(workers()) == 2
     del batches
+    assert not workers()
+
+
+def test_batches_that_are_no_longer_referred_to_leave_no_worker():
+    batches = Batches(maker().examples, lambda generator: torch.randperm(40, generator=generator), 2, 0, workers=2)
+    next(batches)
+    assert len(workers()) == 2
+    del batches
+    gc.collect()  # it is part of a cycle
     assert not workers()
 
 
