@@ -22,3 +22,8 @@ class NextCharacter(zoo.SupervisedTrainer):
 
     def metrics(self, batch: zoo.Batch) -> zoo.Metrics:
         return {"bits_per_character": self.loss(batch) / math.log(2)}
+
+    def preview(self, batch: zoo.Batch) -> str:
+        model = self.engine.unwrap(self.model).eval()
+        prompt = "".join(model.config.vocabulary[place] for place in batch["text"][0, :16].tolist())
+        return model.predict(prompt)["text"]  # type: ignore[no-any-return]
