@@ -242,10 +242,11 @@ class Model(nn.Module):
         Returns
         -------
         str
-            By default ``name=…`` for each argument without a default, or else ``-o image.png``.
+            By default ``name=…`` for each argument without a default. Without one, ``-o image.png``, or nothing if
+            `outputs` has ``"text"``, which is printed.
         """
         required = [name for name, one in signature(self.predict).parameters.items() if one.default is one.empty]
-        return " ".join(f"{name}=…" for name in required) or "-o image.png"
+        return " ".join(f"{name}=…" for name in required) or ("" if "text" in self.outputs else "-o image.png")
 
 
 def _changed(config: Any) -> Iterator[tuple[str, Any]]:

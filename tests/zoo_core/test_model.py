@@ -30,6 +30,13 @@ class Generative(Plain):
         return {"image": None}
 
 
+class Writer(Plain):
+    outputs = {"text": "a sentence"}  # noqa: RUF012
+
+    def predict(self, seed=0):
+        return {"text": "once"}
+
+
 class Wordy(zoo.Model):
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -46,6 +53,10 @@ def test_usage_lists_the_arguments_without_a_default():
 
 def test_usage_of_a_model_without_required_arguments_asks_for_an_image():
     assert default_of(Generative).usage() == "-o image.png"
+
+
+def test_usage_of_a_model_that_writes_a_text_asks_for_no_file():
+    assert default_of(Writer).usage() == ""
 
 
 def test_predict_of_a_model_that_does_not_override_it_is_an_error():

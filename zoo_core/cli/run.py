@@ -158,7 +158,7 @@ def _report(run: Run) -> None:
     if run.stopping:
         rows["resume"] = resume_command(run.path)
     if type(run.model).predict.__qualname__ != "Model.predict":
-        rows["predict"] = zoo_command(f"predict {quote(str(run.path))} {run.model.usage()}")
+        rows["predict"] = zoo_command(f"predict {quote(str(run.path))} {run.model.usage()}".rstrip())
     if "tensorboard" in run.settings.loggers:
         rows["curves"] = f"tensorboard --logdir {run.path}"
     width = max(len(name) for name, text in rows.items() if text)

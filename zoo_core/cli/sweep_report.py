@@ -140,4 +140,4 @@ def _predict_line(folder: Path, catalog: Catalog | None) -> list[str]:
         return [f"  predict  not possible: {error.message}"]
     if type(model).predict.__qualname__ == "Model.predict":
         return []
-    return [f"  predict  {zoo_command(f'predict {quote(str(folder))} {model.usage()}')}"]
+    return [f"  predict  {zoo_command(f'predict {quote(str(folder))} {model.usage()}'.rstrip())}"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from string import printable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +47,8 @@ class MyModel(zoo.Model):
                 raise ValueError(f"the width {self.width} is not a multiple of the {self.heads} heads")
 
     config: Config
+
+    outputs: ClassVar[Mapping[str, str]] = {"text": "the prompt and its continuation"}
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
