@@ -89,7 +89,7 @@ def test_a_cache_that_grows_is_kept_together_with_its_length():
 
 
 def test_generators_of_their_own_are_restored():
-    generators = torch.Generator(), np.random.default_rng(0), np.random.RandomState(0), random.Random(0)
+    generators = torch.Generator(), np.random.default_rng(0), np.random.RandomState(0), random.Random(0)  # noqa: S311
 
     def draws():
         of_torch, of_numpy, legacy, of_python = generators
