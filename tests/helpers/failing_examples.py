@@ -78,9 +78,9 @@ def _sleep_deaf(points: Points) -> None:
         time.sleep(1)
 
 
-def _fail_in_worker_one(points: Points) -> None:
+def _fail_in_the_last_worker(points: Points) -> None:
     worker = get_worker_info()
-    if worker is None or worker.id == 1:
+    if worker is None or worker.id == worker.num_workers - 1:
         raise ValueError("only in one worker")
 
 
@@ -107,7 +107,7 @@ WAYS: dict[str, Callable[[Points], Any]] = {
     "bus-error": lambda points: os.kill(os.getpid(), signal.SIGBUS),
     "sleeps": _sleep,
     "sleeps-deaf": _sleep_deaf,
-    "one-worker": _fail_in_worker_one,
+    "one-worker": _fail_in_the_last_worker,
     "large": lambda points: {"large": torch.zeros(2**24)},
     "ragged": lambda points: {"point": torch.zeros(2)},
     "other-key": lambda points: {"other": torch.zeros(2)},
@@ -126,7 +126,7 @@ class Points:
 
     def __getitem__(self, index: int) -> Any:
         example = {"point": torch.full((3,), index / 50), "height": torch.tensor(index / 50)}
-        if self.how and index == self.at:
+        if self.how and (index == self.at or self.how == "one-worker"):
             found = WAYS[self.how](self)
             if isinstance(found, dict) and "point" not in found:
                 return example | found if "other" not in found else found

@@ -114,7 +114,8 @@ class BatchMaker:
             odd = next((one for one in loaded if not isinstance(one, Mapping)), None)
             if odd is not None:
                 raise BadSetting(
-                    f"the dataset's examples are {type(odd).__name__}, but should be mappings such as {{'image': …}}."
+                    f"examples of {self.dataset} are of type {type(odd).__name__}, but should be mappings.",
+                    "Return for example `{'image': image, 'label': label}`.",
                 )
             loaded = self._stacked(loaded, part)
         return Batch(loaded)

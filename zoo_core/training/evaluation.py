@@ -157,13 +157,15 @@ def as_metrics(given: Any, source: str) -> dict[str, float]:
 
 
 def _as_float(name: Any, value: Any, source: str) -> float:
-    check_metric(name)
+    check_metric(name, source)
     try:
         if isinstance(value, (str, bytes)):
             raise TypeError
         return float(value)
     except OverflowError as error:
-        raise RunFailed(f"{source} gives an integer as '{name}' that is too large for a float.") from error
+        raise RunFailed(
+            f"{source} gives an integer as '{name}' that is too large for a float.", "Give a number below 1e308."
+        ) from error
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor of several numbers
         raise RunFailed(
             f"{source} gives {describe_type(value)} as '{name}', but should give a number.",

@@ -46,7 +46,7 @@ class Loop:
         self.average = average_of(run)
         self.run, self.engine, self.batches, self.splits = run, engine, batches, splits
         self.state, self.callbacks, self.frozen = state, callbacks, frozen
-        self.metrics = MetricAccumulator(engine.mean)
+        self.metrics = MetricAccumulator(engine.mean, f"step of the trainer '{run.recipe.component('trainer')}'")
         self.evaluator = Evaluator(run, engine, splits, state, callbacks, self.average)
         self.perform = perform_steps(run, engine)
         self.profiler = StepProfiler(run) if run.settings.profile != "" and engine.is_rank_zero else None

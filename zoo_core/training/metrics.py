@@ -20,10 +20,13 @@ class MetricAccumulator:
     """Collects the metrics of steps. Reading waits for the device, so it is done every ``run.log_every`` steps.
 
     ``mean`` gives a tensor's mean over all processes, each of which reports what it found in its share of a batch.
+    ``source`` is what errors call the step.
     """
 
-    def __init__(self, mean: Callable[[Tensor], Tensor] = lambda tensor: tensor) -> None:
-        self._mean = mean
+    def __init__(
+        self, mean: Callable[[Tensor], Tensor] = lambda tensor: tensor, source: str = "step of the trainer"
+    ) -> None:
+        self._mean, self._source = mean, source
         self._steps: dict[str, list[int]] = {}
         self._values: dict[str, list[Tensor]] = {}
         self._fetched: dict[str, list[float]] = {}
@@ -34,15 +37,14 @@ class MetricAccumulator:
         if isinstance(metrics, PackedMetrics):
             if metrics.names not in self._packed:
                 for name in metrics.names:
-                    check_metric(name)
+                    check_metric(name, self._source)
             steps, values = self._packed.setdefault(metrics.names, ([], []))
             steps.append(step)
             values.append(metrics.packed)
             return
         if not isinstance(metrics, Mapping):
             raise RunFailed(
-                f"the trainer's step returns {describe_type(metrics)}, but should return a mapping from names to "
-                "tensors.",
+                f"{self._source} returns {describe_type(metrics)}, but should return a mapping from names to tensors.",
                 "Return for example {'loss': loss.detach()}.",
             )
         for name, value in metrics.items():
@@ -57,12 +59,12 @@ class MetricAccumulator:
             self._values.setdefault(name, []).append(value)
 
     def _checked(self, name: str, value: Any) -> Tensor:
-        check_metric(name)
+        check_metric(name, self._source)
         if isinstance(value, (int, float)):
             return torch.tensor(float(value))
         if not isinstance(value, Tensor) or value.ndim:
             raise RunFailed(
-                f"the trainer's step gives {describe_type(value)} as '{name}', but should give one number.",
+                f"{self._source} gives {describe_type(value)} as '{name}', but should give one number.",
                 "Give a scalar tensor, for example `loss.detach().mean()`.",
             )
         return value
@@ -115,8 +117,8 @@ class MetricAccumulator:
         self._fetched = {name: list(values) for name, values in state.items()}
 
 
-def check_metric(name: Any) -> None:
-    """Raises RunFailed if ``name`` cannot be the name of a metric."""
+def check_metric(name: Any, source: str) -> None:
+    """Raises RunFailed if ``name``, which ``source`` gives, cannot be the name of a metric."""
     if not isinstance(name, str) or name in _RESERVED:
         why = "is reserved in metrics.jsonl" if name in _RESERVED else "is not a string"
-        raise RunFailed(f"the metric name {name!r} {why}.", "Use another name in the trainer.")
+        raise RunFailed(f"{source} gives a metric named {name!r}, which {why}.", "Give it another name in the trainer.")

@@ -6,28 +6,28 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from types import FunctionType, MethodType, NoneType
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch
 from torch import nn
 
 from zoo_core.engine.host_state import slots_of
-from zoo_core.fingerprint.random_state import random_state_kept
-
-_PLAIN = (bool, int, float, str, NoneType)
+from zoo_core.fingerprint.random_state import generators_kept, random_state_kept
+from zoo_core.training.kept_attributes import KeptAttributes
 
 
 @contextmanager
 def undisturbed(holders: Iterable[object]) -> Iterator[None]:
     """Context after which training continues as if its body had not run.
 
-    Restored are the mode of every module, ``requires_grad`` and ``grad`` of every parameter, the buffers, plain
-    attributes of the modules of plugins, the random states of torch, NumPy and ``random``, and torch's gradient mode,
-    default type and number of threads. Inside, gradients are set aside, so that a backward pass adds nothing to them.
+    Restored are the mode of every module, ``requires_grad`` and ``grad`` of every parameter, the buffers, hooks,
+    submodules and attributes of the modules, the random states of torch, NumPy and ``random`` and of generators of
+    their own, and settings of torch, such as the gradient mode and the default type. Inside, gradients are set aside,
+    so that a backward pass adds nothing to them.
 
     A module whose non-persistent buffers have become other in shape, such as a cache that has grown, keeps these and
-    its plain attributes.
+    its attributes.
 
     Parameters are not copied: an evaluation that exchanges weights has to put them back (``StateDigest``).
 
@@ -35,10 +35,12 @@ def undisturbed(holders: Iterable[object]) -> Iterator[None]:
         holders: the model and what the trainer holds. Modules are also found inside lists, tuples, sets, mappings,
             objects, closures, partial functions and bound methods.
     """
-    modules = list(find_modules(holders))
+    found = list(reachable(holders))
+    modules = [one for one in found if isinstance(one, nn.Module)]
     with ExitStack() as stack:
         for put_back in (_keep_random_state, _keep_global_state):
             stack.enter_context(put_back())
+        stack.enter_context(generators_kept(found))
         stack.enter_context(_keep_modules(modules))
         yield
 
@@ -119,15 +121,14 @@ def _keep_modules(modules: list[nn.Module]) -> Iterator[None]:
 
 
 class _KeptModule:
-    """The buffers of a module, with copies of their values, and its plain attributes."""
+    """The buffers of a module, with copies of their values, its hooks and submodules, and its attributes."""
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
         self._buffers = {
             name: (buffer, buffer.detach().clone()) for name, buffer in module._buffers.items() if buffer is not None
         }
-        plain = {} if _is_of_library(module) else vars(module)
-        self._plain = {name: value for name, value in plain.items() if isinstance(value, _PLAIN)}
+        self._attributes = KeptAttributes(module) if _keeps_attributes(module) else None
 
     def put_back(self) -> None:
         """Put back what has changed: all, or the persistent buffers only if the others have grown."""
@@ -144,8 +145,13 @@ class _KeptModule:
             # Its version says nothing: batch normalization does not count it up.
             if not torch.equal(buffer, copy):
                 buffer.copy_(copy)
-        if not grown:
-            vars(module).update(self._plain)
+        if self._attributes and not grown:
+            self._attributes.put_back()
+
+
+def _keeps_attributes(module: nn.Module) -> bool:
+    """Whether a module has attributes that its author may change; wrappers, such as compiled modules, have others."""
+    return not _is_of_library(module) or type(module).__module__.startswith(("torch.nn.modules", "torch.nn.utils"))
 
 
 @contextmanager
@@ -165,9 +171,19 @@ def _keep_random_state() -> Iterator[None]:
 @contextmanager
 def _keep_global_state() -> Iterator[None]:
     gradients, dtype, threads = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
+    deterministic, only_warns = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    precision, device = torch.get_float32_matmul_precision(), torch.get_default_device()
     try:
         yield
     finally:
+        torch.use_deterministic_algorithms(deterministic, warn_only=only_warns)
+        if torch.get_float32_matmul_precision() != precision:
+            torch.set_float32_matmul_precision(precision)
+        if torch.get_default_device() != device:
+            torch.set_default_device(device)
         torch.set_grad_enabled(gradients)
         torch.set_default_dtype(dtype)
         if torch.get_num_threads() != threads:

@@ -202,7 +202,7 @@ def test_examples_that_do_not_fit_into_a_batch_are_named(how):
 
 
 def test_one_example_that_is_not_a_mapping_is_reported():
-    with pytest.raises(BadSetting, match="examples are tuple, but should be mappings such as"):
+    with pytest.raises(BadSetting, match="of type tuple, but should be mappings"):
         made("tuple")
 
 

@@ -140,7 +140,7 @@ def test_an_order_that_still_fills_all_batches_is_accepted():
 
 
 def test_examples_that_are_not_mappings_are_refused():
-    with pytest.raises(BadSetting, match="examples are tuple, but should be mappings such as"):
+    with pytest.raises(BadSetting, match="of type tuple, but should be mappings"):
         next(batches(examples=Tuples(20)))
 
 

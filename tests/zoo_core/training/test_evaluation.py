@@ -186,7 +186,7 @@ def test_what_is_no_metric_is_refused_with_the_name_of_the_trainer(tmp_path, mon
 @pytest.mark.parametrize("given", [None, [0.5], torch.ones(())])
 def test_a_step_that_returns_no_mapping_is_refused(tmp_path, monkeypatch, given):
     monkeypatch.setattr(tiny.LineTrainer, "step", lambda *_: given)
-    with pytest.raises(zoo.RunFailed, match=r"^the trainer's step returns .*, but should return a mapping"):
+    with pytest.raises(zoo.RunFailed, match=r"^step of the trainer 'line' returns .*, but should return a mapping"):
         tiny.train(tmp_path / "run", "run.steps=2")
 
 

@@ -53,7 +53,10 @@ def test_a_preview_that_cannot_be_drawn_costs_a_run_nothing_but_its_pictures(tmp
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        ("trainer.says=step", "the metric name 'step' is reserved in metrics.jsonl"),
+        (
+            "trainer.says=step",
+            "step of the trainer 'line' gives a metric named 'step', which is reserved in metrics.jsonl",
+        ),
         ("trainer.metric=text", "evaluate of the trainer 'line' gives a str as 'error', but should give a number"),
     ],
 )

@@ -106,8 +106,8 @@ def test_a_plain_number_is_a_metric():
     [
         ({"loss": torch.zeros(3)}, r"gives a tensor \(3,\) as 'loss', but should give one number"),
         ({"loss": None}, "gives None as 'loss', but should give one number"),
-        ({"epoch": torch.tensor(1.0)}, "the metric name 'epoch' is reserved in metrics.jsonl"),
-        ({7: torch.tensor(1.0)}, "the metric name 7 is not a string"),
+        ({"epoch": torch.tensor(1.0)}, "a metric named 'epoch', which is reserved in metrics.jsonl"),
+        ({7: torch.tensor(1.0)}, "a metric named 7, which is not a string"),
     ],
 )
 def test_what_is_no_metric_is_named_in_the_step_that_reports_it(metrics, message):

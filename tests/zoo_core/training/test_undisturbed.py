@@ -88,6 +88,18 @@ def test_a_cache_that_grows_is_kept_together_with_its_length():
     assert (module[0].table.tolist(), module[0].length) == ([1] * 4, 4)
 
 
+def test_generators_of_their_own_are_restored():
+    generators = torch.Generator(), np.random.default_rng(0), np.random.RandomState(0), random.Random(0)  # noqa: S311
+
+    def draws():
+        of_torch, of_numpy, legacy, of_python = generators
+        return torch.rand(2, generator=of_torch).tolist(), of_numpy.random(), legacy.rand(), of_python.random()
+
+    with undisturbed([Holder(module=Holder(kept=generators))]):
+        inside = draws()
+    assert draws() == inside
+
+
 def test_gradients_are_as_before_and_nothing_is_added_to_them():
     module = network()
     module(torch.randn(8, 3)).sum().backward()
@@ -121,8 +133,14 @@ def test_settings_of_torch_are_restored():
     with undisturbed([]):
         torch.set_grad_enabled(False)
         torch.set_default_dtype(torch.float64)
+        torch.use_deterministic_algorithms(True)
+        torch.set_float32_matmul_precision("medium")
+        torch.set_default_device("meta")
     assert torch.is_grad_enabled()
     assert torch.get_default_dtype() == torch.float32
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.zeros(1).device.type == "cpu"
 
 
 def test_all_is_restored_after_an_error():
