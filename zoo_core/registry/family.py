@@ -125,10 +125,12 @@ class Family:
     def _unavailable(self, why: str, error: BaseException | None) -> BrokenPlugin:
         plugin = self.template.plugin
         missing = error.name if isinstance(error, (ModuleNotFoundError, PackageNotFoundError)) else None
+        command = install_command(missing, self.template.target, plugin) if missing else None
         return BrokenPlugin(
             f"the names of the models '{self.prefix}…' of the plugin '{plugin}' are not available: {why}.",
-            (install_command(missing, self.template.target, plugin) if missing else None)
-            or f"`zoo plugins show {plugin}` shows where it comes from.",
+            f"Install what the plugin '{plugin}' needs: {command}"
+            if command
+            else f"`zoo plugins show {plugin}` shows where it comes from.",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -63,7 +64,7 @@ def run_recipe(
         classes = {f"the {part} '{resolved.recipe.component(part)}'": one.component for part, one in loaded.items()}
         place = RunFolder(folder or new_path(RUNS, resolved.recipe.name))
         with attributing_errors(classes, ", before the first step"):
-            found = None if resume or place.config.exists() else find_batch_size(resolved)  # or it is refused
+            found = None if resume or os.path.exists(place.config) else find_batch_size(resolved)  # or it is refused
         engine = AccelerateEngine(resolved.settings)
         if found is not None:
             found = agreed(found, engine)
