@@ -40,6 +40,7 @@ before: set[int] = set()
 @pytest.fixture(autouse=True)
 def _known_before():
     """Workers of an earlier test may live on until Python collects the garbage that refers to them."""
+    gc.collect()  # not while they are listed
     before.clear()
     before.update(child.pid for child in multiprocessing.active_children())
 
