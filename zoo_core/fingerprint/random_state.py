@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,35 +31,6 @@ def random_state_kept() -> Iterator[None]:
         torch.default_generator.set_state(in_torch)
         np.random.set_state(in_numpy)
         random.setstate(in_random)
-
-
-@contextmanager
-def generators_kept(objects: Iterable[object]) -> Iterator[None]:
-    """Inside, draws from the generators among ``objects`` have no effect outside."""
-    kept = [(one, _get_state(one)) for one in objects if isinstance(one, _GENERATORS)]
-    try:
-        yield
-    finally:
-        for generator, state in kept:
-            _set_state(generator, state)
-
-
-_GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
-
-
-def _get_state(generator: Any) -> Any:
-    if isinstance(generator, np.random.Generator):
-        return generator.bit_generator.state
-    return generator.getstate() if isinstance(generator, random.Random) else generator.get_state()
-
-
-def _set_state(generator: Any, state: Any) -> None:
-    if isinstance(generator, np.random.Generator):
-        generator.bit_generator.state = state
-    elif isinstance(generator, random.Random):
-        generator.setstate(state)
-    else:
-        generator.set_state(state)
 
 
 def generator_state(value: Any) -> Any:

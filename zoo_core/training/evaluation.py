@@ -83,11 +83,9 @@ class Evaluator:
         run = self.run
         if not self.splits.can_evaluate(split):
             return {}
-        shared, digest = self.splits.distributed, self._digest()
-        with self._measuring(shared=shared):
+        with self.leaves_state("evaluate"), self._measuring(shared=self.splits.distributed):
             seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
             given = run.trainer.evaluate(self._on_device(batches), self._on_device(self.splits.train_batches))
-        self._refuse_change(digest, "evaluate")
         metrics = as_metrics(given, f"evaluate of the trainer '{run.recipe.component('trainer')}'")
         self._warn_of_undefined(split, metrics)
         if metrics:

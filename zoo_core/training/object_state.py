@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
+from zoo_core.training.kept_value import keep
 from zoo_core.training.undisturbed import attributes_of, reachable
 
 
@@ -39,54 +38,15 @@ def objects_kept(holders: Iterable[object]) -> Iterator[None]:
 
 def _keep(one: Any) -> Callable[[], None] | None:
     """What puts ``one`` back; None for what cannot change, or belongs to a library."""
-    if isinstance(one, Tensor):
-        if one.is_inference():  # which cannot be changed outside of inference mode, and counts no versions
-            return None
-        return partial(_restore_tensor, one, one._version, one.detach().clone())
-    if isinstance(one, torch.Generator):
-        state = one.get_state()
-        return lambda: _set_state(one, state)
-    if isinstance(one, dict):
-        return partial(_restore_mapping, one, dict(one))
-    if isinstance(one, (list, deque)):
-        return partial(_restore_sequence, one, list(one))
-    if isinstance(one, set):
-        return partial(_restore_set, one, set(one))
+    if restore := keep(one):
+        return restore
     attributes = _attributes(one)
     return partial(_restore_attributes, one, attributes) if attributes else None
-
-
-def _set_state(generator: torch.Generator, state: Tensor) -> None:
-    generator.set_state(state)
 
 
 def _attributes(one: object) -> dict[str, Any]:
     """Those of a module of a library include numbers that a plugin may change, such as a probability."""
     return dict(vars(one)) if isinstance(one, nn.Module) else attributes_of(one)
-
-
-def _restore_tensor(tensor: Tensor, version: int, copy: Tensor) -> None:
-    if tensor._version != version:
-        with torch.no_grad():
-            tensor.copy_(copy)
-
-
-def _restore_mapping(one: dict[Any, Any], copy: dict[Any, Any]) -> None:
-    if not _same(list(one), list(copy)) or not _same(list(one.values()), list(copy.values())):
-        one.clear()
-        one.update(copy)
-
-
-def _restore_sequence(one: list[Any] | deque[Any], copy: list[Any]) -> None:
-    if not _same(list(one), copy):
-        one.clear()
-        one.extend(copy)
-
-
-def _restore_set(one: set[Any], copy: set[Any]) -> None:
-    if one != copy:
-        one.clear()
-        one.update(copy)
 
 
 def _restore_attributes(one: object, attributes: dict[str, Any]) -> None:
@@ -96,7 +56,3 @@ def _restore_attributes(one: object, attributes: dict[str, Any]) -> None:
     for name, value in attributes.items():
         if name not in now or now[name] is not value:
             object.__setattr__(one, name, value)  # also of a frozen dataclass
-
-
-def _same(these: list[Any], those: list[Any]) -> bool:
-    return len(these) == len(those) and all(one is other for one, other in zip(these, those, strict=True))

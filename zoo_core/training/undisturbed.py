@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from zoo_core.engine.host_state import slots_of
-from zoo_core.fingerprint.random_state import generators_kept, random_state_kept
+from zoo_core.fingerprint.random_state import random_state_kept
 from zoo_core.training.kept_attributes import KeptAttributes
+from zoo_core.training.kept_value import GENERATORS, kept
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def undisturbed(holders: Iterable[object]) -> Iterator[None]:
     with ExitStack() as stack:
         for put_back in (_keep_random_state, _keep_global_state):
             stack.enter_context(put_back())
-        stack.enter_context(generators_kept(found))
+        stack.enter_context(kept(one for one in found if isinstance(one, GENERATORS)))
         stack.enter_context(_keep_modules(modules))
         yield
 
@@ -61,7 +62,7 @@ def reachable(holders: Iterable[object]) -> Iterator[object]:
         seen.add(id(one))
         yield one
         if isinstance(one, nn.Module):
-            waiting += [*one.children(), *_inside(one)]
+            waiting += [*one.children(), *attributes_of(one).values()]
         elif isinstance(one, Mapping):
             waiting += one.values()
         elif isinstance(one, (list, tuple, set, frozenset, deque)):
@@ -73,11 +74,7 @@ def reachable(holders: Iterable[object]) -> Iterator[object]:
         elif isinstance(one, FunctionType):
             waiting += _closure(one)
         else:
-            waiting += _inside(one)
-
-
-def _inside(one: object) -> list[object]:
-    return [*attributes_of(one).values()]
+            waiting += attributes_of(one).values()
 
 
 def attributes_of(one: object) -> dict[str, Any]:
