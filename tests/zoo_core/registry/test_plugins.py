@@ -16,19 +16,6 @@ from zoo_core.registry.plugins import PluginInfo, Plugins
 from zoo_core.registry.registry import Registry
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty site-packages; modules that a test imports from it are removed from ``sys.modules`` afterwards."""
-    folder = tmp_path / "site-packages"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(folder)
-    before = set(sys.modules)
-    yield folder
-    for module in set(sys.modules) - before:
-        if getattr(sys.modules[module], "__file__", None) and str(folder) in str(sys.modules[module].__file__):
-            del sys.modules[module]
-
-
 def loaded() -> tuple[Registry, dict[str, PluginInfo]]:
     """The registry after loading every installed plugin, and the outcome for each of them."""
     registry = Registry()

@@ -42,19 +42,6 @@ def __getattr__(name):
 """
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty site-packages."""
-    folder = tmp_path / "site-packages"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(folder)
-    before = set(sys.modules)
-    yield folder
-    for module in set(sys.modules) - before:
-        if str(folder) in str(getattr(sys.modules[module], "__file__", "")):
-            del sys.modules[module]
-
-
 def require(site: Path, *lines: str, extras: str = "") -> None:
     """Add requirements to the metadata of the distribution of ``needy``, and extras to its entry point."""
     (info,) = site.glob("*.dist-info")

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 import zoo_core as zoo
-from tests.helpers.steps import perform
+from tests.helpers.steps import Weights, perform
 from zoo_core.cli import _exit_code
 from zoo_core.config.run_settings import RunSettings
 from zoo_core.engine.engine import AccelerateEngine
@@ -138,17 +138,6 @@ def optimizers_of(trainer):
 
 def test_a_run_of_zero_steps_has_a_schedule():
     assert make(steps=0, lr_decay_start=0.5).generator_schedule.get_last_lr() == [3e-4]
-
-
-class Weights:
-    """Keeps the weights after every step."""
-
-    def __init__(self):
-        self.steps = []
-
-    @zoo.hookimpl
-    def zoo_step_finished(self, run):
-        self.steps.append({name: one.clone() for name, one in run.model.state_dict().items()})
 
 
 SMALL_RUN = (

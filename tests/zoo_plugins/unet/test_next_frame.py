@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 import zoo_core as zoo
-from tests.helpers.steps import perform
+from tests.helpers.steps import Weights, perform
 from zoo_core.cli import _exit_code
 from zoo_core.config.run_settings import RunSettings
 from zoo_core.engine.engine import AccelerateEngine
@@ -145,17 +145,6 @@ def test_a_run_of_any_length_has_a_schedule(clips, steps, warmup):
     for _ in range(steps):
         assert 0 < learning_rate(trainer) <= 1e-3
         perform(trainer, clips.__getitems__(range(2)))
-
-
-class Weights:
-    """Keeps the weights after every step."""
-
-    def __init__(self):
-        self.steps = []
-
-    @zoo.hookimpl
-    def zoo_step_finished(self, run):
-        self.steps.append({name: one.clone() for name, one in run.model.state_dict().items()})
 
 
 def test_the_recipe_averages_parameters_and_statistics(tmp_path):
