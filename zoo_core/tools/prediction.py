@@ -10,7 +10,7 @@ from typing import Any
 from zoo_core.data.table_csv import rows_of, shown
 from zoo_core.data.value_output import file_stems, save_value
 from zoo_core.data.values import Kind, Table, Value, as_json, describe, kind_of
-from zoo_core.errors import BadSetting, RunFailed, printable
+from zoo_core.errors import BadFile, BadSetting, RunFailed, printable
 
 _COLUMNS = 10
 """Images beside one another."""
@@ -103,8 +103,6 @@ def write_prediction(values: Mapping[str, Any], output: Path) -> list[Path]:
 
 
 def _write_json(values: Mapping[str, Any], output: Path) -> Path:
-    from zoo_core.errors import BadFile
-
     text = in_json(values)
     try:
         output.write_text(f"{text}\n", encoding="utf-8")
