@@ -124,7 +124,7 @@ class Recipe:
         dict of str to object
             The settings that a file or an override sets, without the name of the component.
         """
-        return {key: value for key, value in (self.values.get(part) or {}).items() if key != "name"}
+        return {key: value for key, value in (self.values.get(part) or {}).items() if key != "name" or part == "run"}
 
     def run_settings(self) -> RunSettings:
         """Return the settings of the part ``run``, validated and with their defaults.

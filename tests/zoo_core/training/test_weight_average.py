@@ -264,3 +264,8 @@ def test_previews_show_the_average(tmp_path):
 def test_a_sharded_model_has_no_average(tmp_path):
     with pytest.raises(BadSetting, match="shards"):
         run(tmp_path / "run", DECAY, "run.fsdp=true")
+
+
+def test_a_run_that_ends_before_the_first_update_says_so(tmp_path):
+    with pytest.warns(UserWarning, match=r"run\.ema_every is 10, but the run has 6 steps: nothing is averaged"):
+        run(tmp_path / "run", DECAY, "run.ema_every=10", "run.steps=6")
