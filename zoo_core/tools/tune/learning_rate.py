@@ -228,4 +228,8 @@ def _no_such_metric(metric: str | None, known: list[str]) -> BadSetting:
             f"the trainer's steps report {listed}, and none of them is called 'loss'.",
             f"Choose one, for example `--metric {known[0]}`." if known else "Return a loss from step.",
         )
-    return BadSetting(f"the trainer's steps do not report '{metric}', but {listed}.", did_you_mean(metric, known))
+    otherwise = f"Choose one, for example `--metric {known[0]}`." if known else "Return a loss from step."
+    return BadSetting(
+        f"the trainer's steps do not report '{metric}', but {listed or 'nothing'}.",
+        did_you_mean(metric, known, otherwise),
+    )

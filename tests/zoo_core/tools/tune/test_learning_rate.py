@@ -97,7 +97,10 @@ def test_a_training_that_becomes_infinite_ends_early_and_gives_its_rates():
 
 @pytest.mark.parametrize(
     ("metric", "message", "hint"),
-    [("los", "do not report 'los', but loss, twice", "Did you mean 'loss'?"), ("accuracy", "do not report", None)],
+    [
+        ("los", "do not report 'los', but loss, twice", "Did you mean 'loss'?"),
+        ("accuracy", "do not report", "Choose one, for example `--metric loss`."),
+    ],
 )
 def test_an_unknown_metric_is_refused_with_those_there_are(metric, message, hint):
     here = tiny.catalog_with(TwoRates)
