@@ -16,6 +16,7 @@ from zoo_core.engine.held import held_optimizers
 from zoo_core.errors import BadSetting
 from zoo_core.optim.averages import averages_weights
 from zoo_core.runs.run import Run
+from zoo_core.training.freeze import refuse_lazy
 
 _WARM_UP = 9  # updates after which the decay is at most a half
 
@@ -84,6 +85,9 @@ class WeightAverage:
         parts = [model.get_submodule(name) for name in modules or ("",)]
         chosen = {id(one) for part in parts for one in (*part.parameters(), *part.buffers())}
         parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
+        refuse_lazy(
+            parameters, [name for name, one in parameters.items() if id(one) in chosen], "run.ema_decay averages"
+        )
         self._weights = {name: one.detach() for name, one in {**parameters, **buffers}.items() if id(one) in chosen}
         self._average = {name: one.clone() for name, one in self._weights.items()}
         averaged = {
