@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
@@ -163,10 +164,10 @@ class _OneCycle(OneCycleLR):
             final_div_factor=final_div_factor,
         )
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[float | Tensor]:
         if self.last_epoch >= self.total_steps:
-            return [float(group["lr"]) for group in self.optimizer.param_groups]
-        return cast(list[float], super().get_lr())
+            return [group["lr"] for group in self.optimizer.param_groups]
+        return super().get_lr()
 
     def state_dict(self) -> dict[str, Any]:
         """Without the length of the run, which may be another one when it is resumed, as for the other schedules."""

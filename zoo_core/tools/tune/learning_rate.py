@@ -125,7 +125,7 @@ class _Rising:
             self.factors[name] = max(rate / largest, self.factors.get(name, 0.0))
         setting = run.recipe.settings("trainer").get(_SETTING)
         self.has_setting = setting is not None and len(set(self.factors.values())) == 1
-        unit = float(setting) if self.has_setting else largest
+        unit = float(setting or 0) if self.has_setting else largest
         self._shares = [rate / unit for rate in initial]
         self._set(0)
 
