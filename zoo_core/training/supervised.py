@@ -167,6 +167,11 @@ class SupervisedTrainer(Trainer):
         -------
         Metrics
             The loss.
+
+        Raises
+        ------
+        RunFailed
+            If the loss does not depend on parameters that are trained.
         """
         loss = self._loss(batch)
         if not loss.requires_grad:
