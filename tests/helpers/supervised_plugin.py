@@ -65,16 +65,20 @@ class PerToken(PerExample):
 
 class Wrong(PerExample):
     class Config(zoo.SupervisedTrainer.Config):
-        wrong: Literal["vector", "number", "loss", "vector-metric", "names"] = zoo.setting("vector", "the mistake")
+        wrong: Literal["vector", "number", "detached", "loss", "vector-metric", "names", "nothing", "list"] = (
+            zoo.setting("vector", "the mistake")
+        )
 
     def loss(self, batch: zoo.Batch) -> Tensor:
         loss = super().loss(batch)
-        return {"vector": self.losses(batch), "number": 3.0}.get(self.config.wrong, loss)  # type: ignore[return-value]
+        given = {"vector": self.losses(batch), "number": 3.0, "detached": loss.detach()}
+        return given.get(self.config.wrong, loss)  # type: ignore[return-value]
 
     def metrics(self, batch: zoo.Batch) -> dict[str, Any]:
         value = torch.zeros(())
         last = len(batch["token"]) < 8
-        named = {"loss": {"loss": value}, "vector-metric": {"accuracy": torch.zeros(2)}}
+        named: dict[str, Any] = {"loss": {"loss": value}, "vector-metric": {"accuracy": torch.zeros(2)}}
+        named |= {"nothing": None, "list": [value]}
         return {**named, "names": {"last": value} if last else {"first": value}}.get(self.config.wrong, {})
 
 

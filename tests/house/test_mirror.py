@@ -80,7 +80,6 @@ COVERED_ELSEWHERE = {
     "zoo_core/testing/pytest_cases": ("zoo_core/testing/test_conformance", "makes pytest tests"),
     "zoo_core/testing/recipe_checks": ("zoo_core/testing/test_conformance", "violates each check"),
     "zoo_core/tools/extras": ("zoo_core/cli/test_export", "hides packages"),
-    "zoo_core/tools/tune/plot": ("zoo_core/tools/tune/test_learning_rate", "draws a picture"),
     "zoo_core/tools/unpickle": ("zoo_core/tools/test_convert", "converts pickles"),
     "zoo_core/tools/bench/inference": ("zoo_core/tools/bench/test_bench", "benchmarks predictions"),
     "zoo_core/tools/bench/machine": ("zoo_core/tools/bench/test_bench", "compares with peak performance"),

@@ -74,6 +74,9 @@ def learning_rate(
         from zoo_core.tools.extras import check_packages
 
         check_packages("the picture", ("matplotlib",), _HINT)
+        from zoo_core.tools.tune.plot import check_output
+
+        check_output(output)
     catalog = open_catalog(registry)
     words = [*overrides, *([f"run.device={device}"] if device else [])]
     from zoo_core.tools.tune.learning_rate import learning_rate_range

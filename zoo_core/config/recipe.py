@@ -24,6 +24,8 @@ from zoo_core.config.step_range import StepRange
 from zoo_core.config.yaml_reader import as_text
 from zoo_core.errors import BadSetting, in_yaml, nearest
 
+_OPTIONS_OF = {"optimizer": "optimizer_options", "schedule": "schedule_options"}
+"""The settings of `zoo.OptimizerConfig` that give options to what another one names."""
 WITHOUT_EVALUATIONS = ("run.evaluate_every=0", 'run.monitor=""', "run.patience=0", "run.min_delta=0")
 """Overrides for a run without evaluations, and without the settings that need them."""
 
@@ -124,7 +126,7 @@ class Recipe:
         dict of str to object
             The settings that a file or an override sets, without the name of the component.
         """
-        return {key: value for key, value in (self.values.get(part) or {}).items() if key != "name"}
+        return {key: value for key, value in (self.values.get(part) or {}).items() if key != "name" or part == "run"}
 
     def run_settings(self) -> RunSettings:
         """Return the settings of the part ``run``, validated and with their defaults.
@@ -218,7 +220,7 @@ class Recipe:
     def with_overrides(
         self, overrides: Iterable[str], all_keys: Callable[[], Mapping[str, str]] = dict[str, str]
     ) -> Recipe:
-        """Return a copy with overrides applied in order.
+        """Return a copy with overrides applied in order, after those that name a component, an optimizer or a schedule.
 
         Parameters
         ----------
@@ -246,7 +248,7 @@ class Recipe:
                 f"{' and '.join(given)} contradict each other: both state the length of the run.",
                 "Leave one of them out.",
             )
-        for override in overrides:
+        for override in sorted(overrides, key=_names_something, reverse=True):  # which removes the options of others
             values = merge(values, _parse_override(override, self, all_keys), sources, Source(None))
             check_summary(values.get("summary", ""), Source(None))
         return Recipe(self.name, values, self.plugin, sources)
@@ -278,13 +280,19 @@ def merge(
 ) -> dict[str, Any]:
     """``base`` updated with ``over``: mappings are merged, other values replaced. Records origins in ``sources``.
 
-    A part that gets another ``name`` loses the settings of the old component. A new ``steps`` removes ``epochs``, and
-    the other way around.
+    A part that gets another ``name`` loses the settings of the old component, and a trainer that gets another
+    ``optimizer`` or ``schedule`` the options of the old one. A new ``steps`` removes ``epochs``, and the other way
+    around.
     """
     merged = dict(base)
     if "name" in over and "name" in base and over["name"] != base["name"] and len(at) == 1:
         merged = {}
         _forget(sources, at, itself=False)
+    for one, options in _OPTIONS_OF.items() if at == ("trainer",) else ():
+        # Options of an optimizer that the recipe does not name are those of the trainer's default, which may be meant.
+        if options in merged and None not in (base.get(one), over.get(one)) and over[one] != base[one]:
+            del merged[options]
+            _forget(sources, (*at, options))
     for one, other in (("steps", "epochs"), ("epochs", "steps")):
         if at == ("run",) and over.get(one) is not None and other not in over and other in merged:
             del merged[other]
@@ -301,6 +309,12 @@ def merge(
             sources[place] = origin
             merged[key] = value
     return merged
+
+
+def _names_something(override: str) -> bool:
+    """Whether an override names a component, an optimizer or a schedule."""
+    key = override.partition("=")[0] if isinstance(override, str) else ""
+    return key in {f"{part}.name" for part in PARTS} | {f"trainer.{one}" for one in _OPTIONS_OF}
 
 
 def _parse_override(override: str, recipe: Recipe, all_keys: Callable[[], Mapping[str, str]]) -> dict[str, Any]:

@@ -136,6 +136,11 @@ def _stored(tensors: Mapping[str, Any], source: str) -> dict[str, Stored]:
                 f"{source}: '{name}' is a {type(one).__name__}, but should be a tensor or a NumPy array.",
                 f"Write for example torch.tensor({name}).",
             )
+        if _values(one).layout != torch.strided:
+            raise BadSetting(
+                f"{source}: '{name}' is a sparse tensor, of which no examples can be taken.",
+                f"Write {name}.to_dense(), or write a zoo.Dataset that makes each example dense.",
+            )
         if not _values(one).ndim:
             raise BadSetting(
                 f"{source}: '{name}' is a single number, but should have one row for each example.",

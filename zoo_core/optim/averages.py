@@ -21,7 +21,7 @@ def averages_in_place(optimizers: Iterable[Optimizer]) -> Iterator[None]:
 
     Afterwards they hold what they held before, bit for bit: ``train()`` would round.
     """
-    changed: list[tuple[Any, bool]] = [(one, _training(one)) for one in optimizers if _averages(one)]
+    changed: list[tuple[Any, bool]] = [(one, _training(one)) for one in optimizers if averages_weights(one)]
     kept = [(one, one.detach().clone()) for optimizer, _ in changed for one in _parameters(optimizer)]
     for optimizer, _ in changed:
         optimizer.eval()
@@ -39,11 +39,12 @@ def averages_in_place(optimizers: Iterable[Optimizer]) -> Iterator[None]:
 def publish_averages(optimizers: Iterable[Optimizer]) -> None:
     """Put the averaged weights into the parameters, after the last step."""
     for one in optimizers:
-        if _averages(one):
+        if averages_weights(one):
             one.eval()  # type: ignore[attr-defined]
 
 
-def _averages(one: Any) -> bool:
+def averages_weights(one: Any) -> bool:
+    """Whether ``one``, an optimizer, trains other weights than those to evaluate."""
     return all(callable(getattr(one, name, None)) for name in ("train", "eval"))
 
 

@@ -25,7 +25,7 @@ def param_groups(module: nn.Module, config: OptimizerConfig, entry: Entry) -> li
         BadSetting: for a pattern that matches nothing, and for an option that ``entry`` does not have.
     """
     parameters = dict(module.named_parameters())
-    _refuse_unused_patterns(config.param_groups, list(parameters))
+    _refuse_unused_patterns(list(config.param_groups), list(parameters))
     options = {pattern: _options(entry, pattern, given) for pattern, given in config.param_groups.items()}
     decays = _takes_weight_decay(entry, config)
     undecayed = set() if config.decay_norms_and_biases else _norms_and_biases(module)
@@ -47,6 +47,12 @@ def _options(entry: Entry, pattern: str, given: Mapping[str, Any]) -> dict[str, 
     own = {name: _number(f"{key}.{name}", given[name]) for name in ("lr_scale", "weight_decay") if name in given}
     if "weight_decay" in own and "weight_decay" not in parameters_of(entry):
         raise _no_weight_decay(entry, f"{key}.weight_decay")
+    if "lr" in given:
+        raise BadSetting(
+            f"{key}.lr is {in_yaml(given['lr'])}, but the learning rate of a group is a multiple of "
+            "trainer.learning_rate.",
+            f"Write lr_scale instead, for example `{{{in_yaml(pattern)}: {{lr_scale: 0.1}}}}`.",
+        )
     others = {name: value for name, value in given.items() if name not in own}
     return own | read_options(entry, others, key, extra=("lr_scale", "weight_decay"))
 
@@ -72,9 +78,17 @@ def _no_weight_decay(entry: Entry, key: str) -> BadSetting:
     return BadSetting(f"{key} is given, but the optimizer '{entry.name}' has no weight decay.", f"Write `{key}=0`.")
 
 
-def _refuse_unused_patterns(patterns: Mapping[str, Any], names: list[str]) -> None:
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
+def _refuse_unused_patterns(patterns: list[str], names: list[str]) -> None:
+    for number, pattern in enumerate(patterns):
+        matched = [name for name in names if fnmatchcase(name, pattern)]
+        before = {name: one for one in reversed(patterns[:number]) for name in names if fnmatchcase(name, one)}
+        if matched and all(name in before for name in matched):
+            raise BadSetting(
+                f"{_KEY} has the pattern '{pattern}', but '{before[matched[0]]}' comes before it and matches the same "
+                "parameters.",
+                "The first pattern that matches counts: write the narrower one first, or leave one out.",
+            )
+        if not matched:
             parts = dict.fromkeys(f"{name.rpartition('.')[0]}.*" for name in names if "." in name)
             parts |= dict.fromkeys(f"{name.partition('.')[0]}.*" for name in names if "." in name)
             near = nearest(pattern, [*parts, *names])

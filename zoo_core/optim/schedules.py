@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
@@ -18,6 +19,7 @@ from zoo_core.errors import BadSetting
 
 _Shape = Callable[[float], float]
 """The factor for the fraction of the steps after the warm-up that are done, from 0 to 1."""
+_OF_LENGTH = ("total_steps", "_schedule_phases")  # the attributes of OneCycleLR that follow from it
 _ONE_CYCLE_WARMUP = 0.3  # of the run, as in torch.optim.lr_scheduler.OneCycleLR
 
 
@@ -162,9 +164,17 @@ class _OneCycle(OneCycleLR):
             final_div_factor=final_div_factor,
         )
 
-    def step(self, epoch: int | None = None) -> None:
-        if self.last_epoch < self.total_steps - 1:
-            super().step(epoch)
+    def get_lr(self) -> list[float | Tensor]:
+        if self.last_epoch >= self.total_steps:
+            return [group["lr"] for group in self.optimizer.param_groups]
+        return super().get_lr()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Without the length of the run, which may be another one when it is resumed, as for the other schedules."""
+        return {name: value for name, value in super().state_dict().items() if name not in _OF_LENGTH}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({name: value for name, value in state_dict.items() if name not in _OF_LENGTH})
 
 
 def wsd(
@@ -181,7 +191,7 @@ def wsd(
     Parameters
     ----------
     decay : float
-        steps of the last part; below 1, a fraction of the run
+        steps of the last part, at most those of the run; below 1, a fraction of the run
     shape : str
         how the learning rate falls in the last part: one minus the square root of the fraction done, or a line
     end : float
@@ -189,7 +199,7 @@ def wsd(
     """
     _require("decay", decay, decay > 0, "above 0")
     _require("end", end, end >= 0, "at least 0")
-    length = max(decay * total_steps if decay < 1 else decay, 1)
+    length = max(decay * total_steps if decay < 1 else min(decay, total_steps), 1)
     shapes: dict[str, _Shape] = {
         "1-sqrt": lambda done: end + (1 - end) * (1 - math.sqrt(done)),
         "linear": lambda done: end + (1 - end) * (1 - done),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, cast
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple, cast
 from zoo_core.config.recipe import Recipe
 from zoo_core.config.run_settings import RunSettings
 from zoo_core.config.settings import check, from_dataset, read
-from zoo_core.errors import BadSetting, UnknownName
+from zoo_core.errors import BadSetting, UnknownName, in_yaml
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.config_source import config_class
 from zoo_core.registry.dataset_settings import with_dataset
@@ -126,6 +127,8 @@ def resolve(recipe: Recipe, catalog: Catalog, provided: Mapping[str, Any] | None
     values["run"] = {key: _plain(value) for key, value in asdict(run_settings).items() if value is not None}
     if without_dataset:
         del values["run"]["batch_size"]  # there are no examples that it could count
+    for part in (*components, "run"):
+        _refuse_not_finite(recipe, part, values[part])
     complete = Recipe(recipe.name, values, recipe.plugin, recipe.sources)
     return ResolvedRecipe(
         complete, run_settings, components, catalog, recipe, asks_dataset and provided is None, provided
@@ -157,6 +160,19 @@ def _refuse_run_settings(recipe: Recipe, part: str, config_type: type[Any]) -> N
                 f"{recipe.where(f'{part}.{key}')}{part}.{key}: {part} '{recipe.component(part)}' has no such setting.",
                 f"Did you mean 'run.{key}'?",
             )
+
+
+def _refuse_not_finite(recipe: Recipe, key: str, value: Any) -> None:
+    """The header of the weights, which is JSON, states all settings."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadSetting(
+            f"{recipe.where(key)}{key} is {in_yaml(value)}, but should be finite, since weights files state all "
+            "settings.",
+            "Write a finite number, or leave it out.",
+        )
+    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for name, one in inner:
+        _refuse_not_finite(recipe, f"{key}.{name}", one)
 
 
 def _plain(value: Any) -> Any:

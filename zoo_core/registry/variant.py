@@ -63,7 +63,8 @@ def _with_defaults(config_class: type[Any], settings: str, owner: str) -> type[A
         if isinstance(default, Refused):
             raise BrokenPlugin(
                 f"{owner} is registered with settings={{'{name}': {in_yaml(value)}}}, but {name} should be "
-                f"{article(type_name(hints[name]))}."
+                f"{article(type_name(hints[name]))}.",
+                "Correct it where the plugin registers the name, or ask its author to.",
             )
         changed.append((name, hints[name], _field(default, known[name].metadata)))
     made = dataclasses.make_dataclass(config_class.__name__, changed, bases=(config_class,), frozen=True, kw_only=True)

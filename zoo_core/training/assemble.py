@@ -31,6 +31,7 @@ from zoo_core.training.init_from import StartWeights, load_start_weights, unchan
 from zoo_core.training.loop import Loop
 from zoo_core.training.opened import OpenedRecipe, caught_warnings, open_dataset
 from zoo_core.training.splits import Splits
+from zoo_core.training.weight_average import note_without_updates
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def assemble(
     components = build_components(resolved, loaded, data, engine, trained, starts)
     if components.start is not None and components.start.note:
         data.warnings.append(components.start.note)
+    if note := note_without_updates(resolved.settings, engine.total_steps):
+        data.warnings.append(note)
     return Assembly(build_loop(resolved, data, components, engine, folder, callbacks), data, components.start)
 
 

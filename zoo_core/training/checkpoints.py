@@ -32,6 +32,7 @@ from zoo_core.weights.values import all_finite
 # Beside the attributes of a trainer, none of which can have these names.
 _METRICS, _BEST, _ENGINE, _GRADIENTS = "run.metrics", "run.best", "run.engine", "run.gradients"
 _AVERAGE, _PATIENCE = "run.average", "run.patience"
+_MONITOR = "monitor"  # in the state of the best
 COMPARED = RECIPE, ORIGINS = "run.recipe", "run.origins"
 """What is compared when a run is resumed, and not restored."""
 
@@ -85,7 +86,7 @@ class Checkpoints:
         if self.engine.is_rank_zero:
             kept: dict[str, Any] = {
                 _METRICS: self.metrics.state_dict(),
-                _BEST: asdict(self.best),
+                _BEST: {**asdict(self.best), _MONITOR: run.settings.monitor},
                 _ENGINE: self.engine.state_dict(),
                 RECIPE: run.recipe.as_yaml(),
                 ORIGINS: self.origins,
@@ -151,8 +152,7 @@ class Checkpoints:
             for name in COMPARED:
                 state.pop(name, None)
             self.metrics.load_state_dict(unpack(*state.pop(_METRICS, ({}, {}))))
-            self.best = Best(**unpack(*state.pop(_BEST, ({}, {}))))
-            self.patience = Patience(**unpack(*state.pop(_PATIENCE, ({}, {}))))
+            self._restore_best(unpack(*state.pop(_BEST, ({}, {}))), unpack(*state.pop(_PATIENCE, ({}, {}))))
             self.engine.load_state_dict(unpack(*state.pop(_ENGINE, ({}, {}))))
             self.gradients.load_state_dict(unpack(*state.pop(_GRADIENTS, ({}, {}))))
             if self.average:
@@ -165,6 +165,12 @@ class Checkpoints:
                 "Resume with the recipe and the plugin version that wrote the checkpoint.",
             ) from error
         self.run.step = self.saved_step = step
+
+    def _restore_best(self, best: Mapping[str, Any], patience: Mapping[str, Any]) -> None:
+        """Those of another metric say nothing of the one that the run monitors now."""
+        values, monitor = dict(best), self.run.settings.monitor
+        if values.pop(_MONITOR, monitor) == monitor:
+            self.best, self.patience = Best(**values), Patience(**patience)
 
     def _restore_folder(self) -> None:
         """Write the run's folder again if it was deleted: a checkpoint can't be resumed without its settings."""

@@ -54,6 +54,7 @@ class Frozen:
             inside |= matched
         chosen = {id(one) for name, one in parameters.items() if name in inside}
         self._names = [name for name, one in parameters.items() if id(one) in chosen]  # with all names of a tied one
+        refuse_lazy(parameters, self._names, "run.freeze freezes")
         if all(id(one) in chosen or not one.requires_grad for one in parameters.values()):
             raise BadSetting(
                 f"run.freeze freezes every parameter of {type(model).__name__}, so that nothing is left to train.",
@@ -161,6 +162,16 @@ def _has_statistics(layer: nn.Module) -> bool:
         return False
     # Other layers with buffers, but without parameters of their own, hold constants such as masks.
     return isinstance(layer, (_NormBase, _SpectralNorm)) or any(True for _ in layer.parameters(recurse=False))
+
+
+def refuse_lazy(parameters: Mapping[str, nn.Parameter], names: Iterable[str], what: str) -> None:
+    """Raise BadSetting if one of ``names`` has no values before the first batch; ``what`` needs them."""
+    lazy = next((name for name in names if is_lazy(parameters[name])), None)
+    if lazy is not None:
+        raise BadSetting(
+            f"{what} '{lazy}', which has no shape before the model sees a batch.",
+            "Give the layer its sizes, such as nn.Linear for nn.LazyLinear, or call it once in the constructor.",
+        )
 
 
 def _refuse(pattern: str, model: Model, modules: Collection[str], parameters: Collection[str]) -> NoReturn:

@@ -191,4 +191,5 @@ def _naming_the_setting(resolved: ResolvedRecipe) -> Iterator[None]:
         yield
     except ZooError as error:
         error.message = f"{resolved.recipe.where('run.init_from')}run.init_from: {error.message}"
+        error.hint = error.hint or "Give a name of `zoo weights list`, the folder of a run, or a .safetensors file."
         raise

@@ -40,6 +40,10 @@ class StepProfiler:
             )
 
     def __enter__(self) -> StepProfiler:
+        run, last = self._run, self._range.last
+        # A run that was resumed may have been profiled before.
+        if last <= run.step < run.total_steps and not any(run.path.glob("profile-*.json.gz")):
+            self._warn_of_nothing(f"the run is at step {run.step:,} already")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -47,6 +51,11 @@ class StepProfiler:
             self._finish()
         elif self._profile is not None:
             self._profile.stop()
+        elif kind is None and self._run.total_steps <= self._run.step < self._range.first:
+            self._warn_of_nothing(f"the run ended with step {self._run.step:,}")
+
+    def _warn_of_nothing(self, why: str) -> None:
+        warnings.warn(f"run.profile is {self._run.settings.profile}, but {why}: nothing is profiled.", stacklevel=3)
 
     def before(self, step: int) -> None:
         """Begin with the first step of the range, or, in a run that is resumed within it, with the next one."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
+from zoo_core.checkpoint.serialize import describe_type
 from zoo_core.config.optimizer import OptimizerConfig
 from zoo_core.config.settings import setting
 from zoo_core.dataset import Batch
@@ -166,8 +167,18 @@ class SupervisedTrainer(Trainer):
         -------
         Metrics
             The loss.
+
+        Raises
+        ------
+        RunFailed
+            If the loss does not depend on parameters that are trained.
         """
         loss = self._loss(batch)
+        if not loss.requires_grad:
+            raise RunFailed(
+                f"loss of {type(self).__name__} returns a tensor that does not depend on the trained parameters.",
+                "Compute it from what `self.model` returns, without detach(), item() or torch.no_grad().",
+            )
         if type(self).count is not SupervisedTrainer.count:
             loss = loss * (self.count(batch) / self.engine.normalizer(batch, self.count))
         self.optimizer.zero_grad()
@@ -231,6 +242,12 @@ class SupervisedTrainer(Trainer):
     def _measured(self, batch: Batch) -> dict[str, Ratio]:
         """The loss and the metrics of a batch, as sums and numbers of their terms."""
         number, given = self.count(batch), self.metrics(batch)
+        if not isinstance(given, Mapping):
+            raise RunFailed(
+                f"metrics of {type(self).__name__} returns {_described(given)}, but should return a mapping from "
+                "names to tensors.",
+                'Return for example {"accuracy": correct.float().mean()}, or {} if there is nothing to measure.',
+            )
         if "loss" in given:
             raise RunFailed(
                 f"metrics of {type(self).__name__} gives 'loss', which is measured with its method loss.",
@@ -254,4 +271,4 @@ def _ratio(mean: Tensor, number: Tensor) -> Ratio:
 
 
 def _described(value: object) -> str:
-    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else describe_type(value)

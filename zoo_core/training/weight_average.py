@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from zoo_core.config.run_settings import RunSettings
+from zoo_core.engine.held import held_optimizers
 from zoo_core.errors import BadSetting
+from zoo_core.optim.averages import averages_weights
 from zoo_core.runs.run import Run
+from zoo_core.training.freeze import refuse_lazy
 
 _WARM_UP = 9  # updates after which the decay is at most a half
 
@@ -25,10 +28,11 @@ def average_of(run: Run) -> WeightAverage | None:
     """The average that ``run.ema_decay`` asks for, of the modules that the trainer names in ``averaged_modules``.
 
     Raises:
-        BadSetting: if the model has no module of such a name.
+        BadSetting: if the model has no module of such a name, or if an optimizer averages the weights as well.
     """
     if not run.settings.ema_decay:
         return None
+    _refuse_two_averages(run)
     names: Any = run.trainer.averaged_modules  # as an author has written it
     known = [name for name, _ in run.model.named_modules(remove_duplicate=False) if name]
     if not isinstance(names, tuple) or not set(names) <= set(known):
@@ -39,6 +43,27 @@ def average_of(run: Run) -> WeightAverage | None:
             f"The model '{run.recipe.component('model')}' has {listed or 'none'}.",
         )
     return WeightAverage(run.model, run.settings, names)
+
+
+def note_without_updates(settings: RunSettings, total_steps: int) -> str:
+    """A line that says so if a run ends before the first update of the average; else ""."""
+    if not settings.ema_decay or total_steps >= settings.ema_every or not total_steps:
+        return ""
+    return (
+        f"run.ema_every is {settings.ema_every:,}, but the run has {total_steps:,} steps: nothing is averaged, and the "
+        "weights themselves are evaluated and published."
+    )
+
+
+def _refuse_two_averages(run: Run) -> None:
+    """An average of the weights that such an optimizer trains would be neither its own average nor one of that."""
+    optimizers = held_optimizers(vars(run.trainer).values())
+    averaging = next((type(one).__name__ for one in optimizers if averages_weights(one)), None)
+    if averaging:
+        raise BadSetting(
+            f"run.ema_decay is {run.settings.ema_decay}, but the optimizer {averaging} averages the weights itself.",
+            "Write `run.ema_decay=0`, or choose another optimizer.",
+        )
 
 
 class WeightAverage:
@@ -60,6 +85,9 @@ class WeightAverage:
         parts = [model.get_submodule(name) for name in modules or ("",)]
         chosen = {id(one) for part in parts for one in (*part.parameters(), *part.buffers())}
         parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
+        refuse_lazy(
+            parameters, [name for name, one in parameters.items() if id(one) in chosen], "run.ema_decay averages"
+        )
         self._weights = {name: one.detach() for name, one in {**parameters, **buffers}.items() if id(one) in chosen}
         self._average = {name: one.clone() for name, one in self._weights.items()}
         averaged = {

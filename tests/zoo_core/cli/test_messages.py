@@ -72,6 +72,7 @@ def assert_usage_error(result: Result, message: str, hint: str = "") -> None:
         ([RECIPE, "dataset.seed=1"], "dataset.seed: dataset 'mnist' has no such setting", "'run.seed'?"),
         ([RECIPE, "dataset.sauce=full"], "dataset.sauce: dataset 'mnist' has no such setting", "'dataset.source'?"),
         ([RECIPE, "run.batchsize=3"], "run.batchsize: recipe 'clsgan-mnist' has no such", "'run.batch_size'?"),
+        ([RECIPE, "run.name=mine"], f"run.name: recipe '{RECIPE}' has no such setting.", "Its settings: steps, epochs"),
         ([RECIPE, "batch_size=3"], "a recipe has no setting 'batch_size'.", "Did you mean 'run.batch_size'?"),
         ([RECIPE, "model.name=clsgam"], "model.name: no model is called 'clsgam'.", "Did you mean 'clsgan'?"),
         ([RECIPE, "dataset.name=mnits"], "dataset.name: no dataset is called 'mnits'.", "Did you mean 'mnist'?"),

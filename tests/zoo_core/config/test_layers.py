@@ -123,6 +123,32 @@ def test_another_name_drops_the_settings_of_the_old_part(write: Write) -> None:
     assert recipe.with_overrides(["model.name=other"]).values["model"] == {"name": "other", "depth": 2}
 
 
+def optimized(*overrides: str) -> dict[str, Any]:
+    trainer = {
+        "name": "regression", "optimizer": "sgd", "optimizer_options": {"momentum": 0.9},
+        "schedule": "cosine", "schedule_options": {"end": 0.1},
+    }  # fmt: skip
+    return Recipe("r", {"trainer": trainer}).with_overrides(overrides).settings("trainer")
+
+
+def test_another_optimizer_or_schedule_drops_the_options_of_the_old_one() -> None:
+    assert optimized("trainer.optimizer=adamw") == {
+        "optimizer": "adamw", "schedule": "cosine", "schedule_options": {"end": 0.1},
+    }  # fmt: skip
+    assert "schedule_options" not in optimized("trainer.schedule=constant")
+    assert optimized("trainer.optimizer=sgd")["optimizer_options"] == {"momentum": 0.9}
+    own = Recipe("r", {"trainer": {"name": "regression", "optimizer_options": {"eps": 1e-6}}})
+    named = own.with_overrides(["trainer.optimizer=adamw"])  # perhaps the one that the trainer has by default
+    assert named.settings("trainer")["optimizer_options"] == {"eps": 1e-6}
+
+
+def test_names_on_the_command_line_keep_the_settings_beside_them_in_any_order() -> None:
+    words = ["trainer.optimizer_options.eps=1.0e-6", "trainer.optimizer=adamw"]
+    assert optimized(*words)["optimizer_options"] == optimized(*words[::-1])["optimizer_options"] == {"eps": 1e-6}
+    recipe = Recipe("r", {"model": {"name": "small", "depth": 2}})
+    assert recipe.with_overrides(["model.width=3", "model.name=wide"]).settings("model") == {"width": 3}
+
+
 def test_new_epochs_replace_steps_and_the_other_way_around(write: Write) -> None:
     child = Recipes([("zoo", write("base.yaml", BASE))]).find("child")
 

@@ -69,6 +69,7 @@ def test_the_fingerprint_changes_with_every_byte_and_not_with_who_asks() -> None
             "Give each tensor one row for each example.",
         ),
         ({"train": {}}, "the same number of examples, but it has no tensors.", "Give each tensor one row"),
+        ({"train": rows(3, y=torch.eye(3).to_sparse())}, "split 'train': 'y' is a sparse tensor", "Write y.to_dense()"),
         ({"train": rows(3, y=[1, 2, 3])}, "split 'train': 'y' is a list, but should be a tensor", "torch.tensor(y)"),
         ({"train": rows(3, y=torch.tensor(3))}, "split 'train': 'y' is a single number", "first dimension"),
         (

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from zoo_core.errors import BadSetting
 from zoo_core.optim.averages import averages_in_place
 
 
@@ -44,3 +45,14 @@ def test_evaluating_changes_no_bit_of_the_training(tmp_path, optimizer):
     by_name.train(tmp_path / "often", *words, "run.evaluate_every=2")
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("never", "often"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_weights_are_not_averaged_twice(tmp_path):
+    words = by_name.words("schedule-free-adamw", "constant")
+    with pytest.raises(BadSetting) as refused:
+        by_name.train(tmp_path / "run", *words, "run.ema_decay=0.9")
+    assert refused.value.message == (
+        "run.ema_decay is 0.9, but the optimizer ScheduleFreeAdamW averages the weights itself."
+    )
+    assert refused.value.hint == "Write `run.ema_decay=0`, or choose another optimizer."
+    assert not (tmp_path / "run").exists()

@@ -100,3 +100,25 @@ def test_a_pattern_that_cannot_be_used_is_refused(patterns, message):
 def test_weight_decay_by_pattern_needs_an_optimizer_that_has_it():
     with pytest.raises(BadSetting, match=r"head\.\*\.weight_decay is given, but the optimizer 'rprop' has no weight"):
         groups("rprop", param_groups={"head.*": {"weight_decay": 0.1}})
+
+
+def test_a_learning_rate_of_a_group_is_told_to_be_a_scale():
+    with pytest.raises(BadSetting) as refused:
+        groups(param_groups={"head.*": {"lr": 0.1}})
+    assert refused.value.message == (
+        "trainer.param_groups.head.*.lr is 0.1, but the learning rate of a group is a multiple of "
+        "trainer.learning_rate."
+    )
+    assert refused.value.hint == "Write lr_scale instead, for example `{'head.*': {lr_scale: 0.1}}`."
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        {"*": {"lr_scale": 0.1}, "head.*": {"lr_scale": 2}},
+        {"head.weight": {}, "head.bias": {}, "head.*": {"lr_scale": 2}},
+    ],
+)
+def test_a_pattern_that_earlier_ones_leave_nothing_is_refused(patterns):
+    with pytest.raises(BadSetting, match=r"'head\.\*', but '.+' comes before it and matches the same"):
+        groups(param_groups=patterns)

@@ -104,3 +104,26 @@ def test_every_group_keeps_its_part_of_the_learning_rate():
         optimizer.step()
         schedule.step()
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.5, 0.05])
+
+
+@pytest.mark.parametrize("name", builtin_names("schedule"))
+def test_a_longer_run_that_is_resumed_has_the_rates_of_its_own_length(name):
+    def made(total_steps):
+        optimizer = torch.optim.SGD(nn.Linear(2, 1).parameters(), lr=1.0)
+        return getattr(schedules, name.replace("-", "_"))(optimizer, total_steps, 2)
+
+    def advance(schedule, steps):
+        for _ in range(steps):
+            schedule.optimizer.step()
+            schedule.step()
+
+    short, resumed, long = made(10), made(40), made(40)
+    advance(short, 10)
+    resumed.load_state_dict(short.state_dict())
+    advance(resumed, 10)
+    advance(long, 20)
+    assert resumed.get_last_lr() == long.get_last_lr()
+
+
+def test_the_last_part_of_wsd_is_no_longer_than_the_run():
+    assert rates("wsd", 4, decay=100, shape="linear") == pytest.approx([1, 0.75, 0.5, 0.25])

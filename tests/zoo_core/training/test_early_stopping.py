@@ -138,3 +138,15 @@ def test_settings_that_contradict_are_refused_with_what_to_write(tmp_path, words
     assert message in error.value.message
     assert hint in (error.value.hint or "")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_is_resumed_with_another_metric_compares_with_values_of_that_metric(tmp_path):
+    words = ("run.monitor=accuracy", "run.patience=3")
+    train(tmp_path / "run", *words, callbacks=[tiny.Watcher(stop_at=9)])  # the best accuracy is 0.61
+    run = train(tmp_path / "run", "run.monitor=-error", "run.patience=3", resume=True)
+    # From step 10 the errors are 0.4, 0.5, 0.1 and 0.8, 0.8, 0.8.
+    assert (run.step, run.finishing) == (21, "error has not improved in 3 evaluations, the best is 0.1 of step 14")
+    other = train(tmp_path / "other", *words, callbacks=[tiny.Watcher(stop_at=15)])
+    assert other.step == 15
+    run = train(tmp_path / "other", "run.monitor=error", "run.patience=2", resume=True)
+    assert (run.step, run.finishing) == (21, "error has not improved in 2 evaluations, the best is 0.8 of step 16")

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 
 import pytest
+import strange_models
 import tiny
 import torch
 from replaying import Replaying
@@ -281,3 +282,9 @@ def test_a_compiled_network_keeps_what_is_frozen(tmp_path, monkeypatch):
     compiled = train(tmp_path / "compiled", FEATURES)
     monkeypatch.undo()
     assert changed(compiled, train(tmp_path / "plain", FEATURES).model.state_dict()) == set()
+
+
+def test_parameters_without_shapes_are_not_frozen():
+    model = strange_models.Lazy.from_settings({})
+    with pytest.raises(BadSetting, match=r"run\.freeze freezes 'layer\.weight', which has no shape before"):
+        Frozen(model, ["layer.weight"])

@@ -9,8 +9,12 @@ import torch
 from torch.autograd import DeviceType
 
 import zoo_core as zoo
+from zoo_core.config.recipe import read_config
 from zoo_core.config.step_range import StepRange
+from zoo_core.loggers import standard
+from zoo_core.registry.resolve import resolve
 from zoo_core.training.profiling import table_of
+from zoo_core.training.runner import run_recipe
 
 
 def trace(path):
@@ -112,3 +116,28 @@ def test_on_cuda_the_table_lists_kernels_and_their_device_time():
 
 def test_a_range_reads_as_words():
     assert str(StepRange.read("run.profile", "1200:1300")) == "steps 1,200 to 1,300"
+
+
+def test_a_range_that_a_resumed_run_has_passed_is_a_warning(tmp_path):
+    tiny.train(tmp_path / "run", callbacks=(tiny.Watcher(stop_at=10),))
+    recipe = read_config(tmp_path / "run" / "config.yaml").with_overrides(["run.profile=5:8"])
+    resolved = resolve(recipe, tiny.catalog())
+    with pytest.warns(UserWarning, match=r"run\.profile is 5:8, but the run is at step 10 already: nothing is prof"):
+        run_recipe(resolved, standard(), tmp_path / "run", resume=True)
+
+
+def test_a_range_that_a_run_does_not_reach_is_a_warning(tmp_path):
+    class Finishes:
+        @zoo.hookimpl
+        def zoo_step_finished(self, run, step):
+            if step == 4:
+                run.finish("enough")
+
+    with pytest.warns(UserWarning, match=r"run\.profile is 20:24, but the run ended with step 5: nothing is profiled"):
+        tiny.train(tmp_path / "run", "run.profile=20:24", callbacks=(Finishes(),))
+
+
+def test_a_run_that_was_profiled_before_it_was_stopped_resumes_without_a_word(tmp_path, recwarn):
+    tiny.train(tmp_path / "run", "run.profile=5:8", callbacks=(tiny.Watcher(stop_at=10),))
+    tiny.resume(tmp_path / "run")
+    assert not [one for one in recwarn if "profile" in str(one.message)]

@@ -365,7 +365,7 @@ def test_checkpoints_that_cannot_be_read_are_not_taken_for_none(stopped):
 
 
 def test_a_setting_that_the_weights_file_could_not_state_is_refused_before_the_first_step(tmp_path):
-    with pytest.raises(BadFile, match=r"its header could not be read: it holds Infinity") as refused:
+    with pytest.raises(BadSetting, match=r"trainer\.learning_rate is inf, but should be finite") as refused:
         tiny.train(tmp_path / "run", "trainer.learning_rate=.inf")
-    assert refused.value.hint == "The header states all settings of the recipe; change the one that it cannot."
+    assert refused.value.hint == "Write a finite number, or leave it out."
     assert not (tmp_path / "run").exists()

@@ -105,6 +105,9 @@ def test_gradients_are_clipped_if_it_is_set(tmp_path: Path) -> None:
     [
         ("vector", "loss of Wrong returns a tensor of shape (8,), but should return a tensor of shape ()."),
         ("number", "loss of Wrong returns a float, but should return a tensor of shape ()."),
+        ("detached", "loss of Wrong returns a tensor that does not depend on the trained parameters."),
+        ("nothing", "metrics of Wrong returns None, but should return a mapping from names to tensors."),
+        ("list", "metrics of Wrong returns a list, but should return a mapping from names to tensors."),
         ("loss", "metrics of Wrong gives 'loss', which is measured with its method loss."),
         ("vector-metric", "metrics of Wrong gives a tensor of shape (2,) as 'accuracy', but should give a tensor of"),
         ("names", "metrics of Wrong gives loss, last for one batch, and loss, first for another."),

@@ -264,3 +264,14 @@ def test_previews_show_the_average(tmp_path):
 def test_a_sharded_model_has_no_average(tmp_path):
     with pytest.raises(BadSetting, match="shards"):
         run(tmp_path / "run", DECAY, "run.fsdp=true")
+
+
+def test_a_run_that_ends_before_the_first_update_says_so(tmp_path):
+    with pytest.warns(UserWarning, match=r"run\.ema_every is 10, but the run has 6 steps: nothing is averaged"):
+        run(tmp_path / "run", DECAY, "run.ema_every=10", "run.steps=6")
+
+
+def test_weights_without_shapes_are_not_averaged():
+    with pytest.raises(BadSetting, match=r"run\.ema_decay averages 'weight', which has no shape before") as refused:
+        average_of(nn.LazyLinear(4))
+    assert refused.value.hint

@@ -32,7 +32,8 @@ _SETTING = "learning_rate"
 class RangeTest:
     """The learning rates that were tried, and what they gave.
 
-    Where a trainer has several learning rates, they grow in proportion, and ``rates`` has the largest of them.
+    Where a trainer has several learning rates, they grow in proportion. ``rates`` has the values of ``setting``, of
+    which a parameter group may have a multiple, or else the largest learning rate.
     """
 
     metric: str
@@ -85,14 +86,13 @@ def learning_rate_range(
     if rising.mistake is not None:
         raise rising.mistake
     smoothed = smooth(rising.losses)
-    has_setting = _SETTING in resolved.recipe.settings("trainer") and len(set(rising.factors.values())) == 1
     return RangeTest(
         rising.metric or "",
         rising.rates,
         rising.losses,
         smoothed,
         steepest(rising.rates, smoothed),
-        f"trainer.{_SETTING}" if has_setting else None,
+        f"trainer.{_SETTING}" if rising.has_setting else None,
         rising.factors,
     )
 
@@ -108,6 +108,7 @@ class _Rising:
     rates: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     factors: dict[str, float] = field(default_factory=dict)
+    has_setting: bool = False
     diverged: bool = False
     mistake: BadSetting | None = None
     reason: str = "the range test"
@@ -115,14 +116,17 @@ class _Rising:
     @hookimpl
     def zoo_run_started(self, run: Run) -> None:
         self._groups = [(name, group) for name, one in _optimizers(vars(run.trainer)) for group in one.param_groups]
-        initial = [float(group.get("initial_lr", group["lr"])) for _, group in self._groups]
+        initial = [_rate_of(group) for _, group in self._groups]
         largest = max(initial, default=0.0)
         if not largest:
-            self._give_up(run, BadSetting(f"the trainer '{run.recipe.component('trainer')}' has no learning rate."))
+            self._give_up(run, _no_learning_rate(run))
             return
-        self._shares = [rate / largest for rate in initial]
-        for (name, _), share in zip(self._groups, self._shares, strict=True):
-            self.factors[name] = max(share, self.factors.get(name, 0.0))
+        for (name, _), rate in zip(self._groups, initial, strict=True):
+            self.factors[name] = max(rate / largest, self.factors.get(name, 0.0))
+        setting = run.recipe.settings("trainer").get(_SETTING)
+        self.has_setting = setting is not None and len(set(self.factors.values())) == 1
+        unit = float(setting or 0) if self.has_setting else largest
+        self._shares = [rate / unit for rate in initial]
         self._set(0)
 
     @hookimpl
@@ -205,6 +209,18 @@ def _optimizers(held: Any, name: str = "") -> Iterator[tuple[str, Optimizer]]:
             yield from _optimizers(value, inner)
 
 
+def _rate_of(group: Mapping[str, Any]) -> float:
+    """The learning rate of a parameter group, without what a schedule makes of it in the first step."""
+    return float(group.get("max_lr", group.get("initial_lr", group["lr"])))  # max_lr: of OneCycleLR
+
+
+def _no_learning_rate(run: Run) -> BadSetting:
+    return BadSetting(
+        f"the trainer '{run.recipe.component('trainer')}' has no optimizer with a learning rate above 0.",
+        "Keep the optimizer in an attribute of the trainer, and leave out settings that multiply its rates by 0.",
+    )
+
+
 def _no_such_metric(metric: str | None, known: list[str]) -> BadSetting:
     listed = ", ".join(known)
     if metric is None:
@@ -212,4 +228,8 @@ def _no_such_metric(metric: str | None, known: list[str]) -> BadSetting:
             f"the trainer's steps report {listed}, and none of them is called 'loss'.",
             f"Choose one, for example `--metric {known[0]}`." if known else "Return a loss from step.",
         )
-    return BadSetting(f"the trainer's steps do not report '{metric}', but {listed}.", did_you_mean(metric, known))
+    otherwise = f"Choose one, for example `--metric {known[0]}`." if known else "Return a loss from step."
+    return BadSetting(
+        f"the trainer's steps do not report '{metric}', but {listed or 'nothing'}.",
+        did_you_mean(metric, known, otherwise),
+    )

@@ -4,9 +4,37 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from tempfile import TemporaryFile
 
+from zoo_core.errors import BadFile, BadSetting
 from zoo_core.files import replacing
 from zoo_core.tools.tune.learning_rate import RangeTest
+
+
+def check_output(path: Path) -> None:
+    """Check, before the steps that it shows, that a picture can become the file ``path``.
+
+    Raises:
+        BadFile: if its folder does not exist, or cannot be written to.
+        BadSetting: if the ending is not that of a format.
+    """
+    from matplotlib.figure import Figure
+
+    formats = Figure().canvas.get_supported_filetypes()
+    if _format_of(path) not in formats:
+        raise BadSetting(
+            f"-o {path} does not end like a picture, but in {path.suffix}.",
+            f"Write for example `-o {path.with_suffix('.png')}`; the formats are {', '.join(formats)}.",
+        )
+    if not path.parent.is_dir():
+        raise BadFile(f"the folder {path.parent} does not exist.", f"Create it first: mkdir -p {path.parent}")
+    try:
+        with TemporaryFile(dir=path.parent):  # permissions alone do not tell
+            pass
+    except OSError as error:
+        raise BadFile(
+            f"no file can be written in the folder {path.parent}: {error.strerror}.", "Choose another `-o FILE`."
+        ) from error
 
 
 def draw(found: RangeTest, title: str, path: Path) -> None:
@@ -30,4 +58,8 @@ def draw(found: RangeTest, title: str, path: Path) -> None:
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8, frameon=False)
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120, format=path.suffix.removeprefix(".") or "png")
+        figure.savefig(temporary, dpi=120, format=_format_of(path))
+
+
+def _format_of(path: Path) -> str:
+    return path.suffix.removeprefix(".").lower() or "png"

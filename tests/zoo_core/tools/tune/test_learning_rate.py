@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
+import by_name
 import pytest
 import tiny
 import torch
@@ -96,7 +97,10 @@ def test_a_training_that_becomes_infinite_ends_early_and_gives_its_rates():
 
 @pytest.mark.parametrize(
     ("metric", "message", "hint"),
-    [("los", "do not report 'los', but loss, twice", "Did you mean 'loss'?"), ("accuracy", "do not report", None)],
+    [
+        ("los", "do not report 'los', but loss, twice", "Did you mean 'loss'?"),
+        ("accuracy", "do not report", "Choose one, for example `--metric loss`."),
+    ],
 )
 def test_an_unknown_metric_is_refused_with_those_there_are(metric, message, hint):
     here = tiny.catalog_with(TwoRates)
@@ -129,3 +133,23 @@ def test_the_command_gives_json_and_refuses_rates_that_fall(tmp_path):
     done = zoo_tune(tmp_path, "one", "--from", "1", "--to", "0.1")
     assert done.returncode == 2
     assert "error: the learning rates are from 1 to 0.1, but should be positive and rise." in done.stderr
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+@pytest.mark.parametrize("scale", [0.1, 4])
+def test_the_rates_are_those_of_the_setting_of_which_a_group_has_a_multiple(scale, schedule):
+    words = [f"trainer.param_groups={{'*': {{lr_scale: {scale}}}}}", "trainer.optimizer=sgd"]
+    recipe = by_name.RECIPE.with_overrides([*words, f"trainer.schedule={schedule}"])
+    seen = []
+
+    class Watch:
+        @zoo.hookimpl
+        def zoo_step_finished(self, run):
+            seen.append(run.trainer.optimizer.param_groups[0]["lr"])
+
+    here = by_name.catalog()
+    here.plugins.add("watch", Watch())
+    found = learning_rate_range(recipe, here, 1e-4, 1e-1, 20)
+    assert found.setting == "trainer.learning_rate"
+    assert found.rates[:2] == pytest.approx([1e-4, 1e-4 * 1000 ** (1 / 19)])
+    assert scale * found.rates[1] == pytest.approx(seen[0])  # set after the first step, for the second one
