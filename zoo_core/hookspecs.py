@@ -140,12 +140,15 @@ def zoo_logged(run: Run, step: int, metrics: Mapping[str, float]) -> None:
     A run that is stopped between two calls logs nothing then. Its checkpoint contains the metrics so far, and the
     resumed run logs the mean of the whole interval.
 
+    On an accelerator the call comes some steps later, so that the device goes on computing meanwhile; ``run.step`` is
+    then larger than ``step``.
+
     Parameters
     ----------
     run : Run
         The run.
     step : int
-        Number of completed steps.
+        Number of completed steps that the metrics are of.
     metrics : mapping of str to float
         Mean of each metric since the previous call.
     """
@@ -171,14 +174,14 @@ def zoo_evaluated(run: Run, step: int, metrics: Mapping[str, float]) -> None:
 
 @hookspec
 def zoo_preview(run: Run, step: int, images: Tensor | None, values: Mapping[str, Value]) -> None:
-    """Called with each preview that `Trainer.preview` returned.
+    """Called with each preview that `Trainer.preview` returned; on an accelerator some steps later, as `zoo_logged`.
 
     Parameters
     ----------
     run : Run
         The run.
     step : int
-        Number of completed steps.
+        Number of completed steps that the preview is of.
     images : torch.Tensor or None
         The images ``(N, C, H, W)`` or clips ``(N, T, C, H, W)`` in [0, 1], on the CPU, if the preview is nothing else;
         ``images.ndim`` tells which. None for a preview of another kind, or of several values.

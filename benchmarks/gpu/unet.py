@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import zoo_core as zoo
 from benchmarks.gpu.results import Options, Results
 from benchmarks.gpu.turns import Turns
-from benchmarks.gpu.unet_loop import batches, loss_of
+from benchmarks.gpu.unet_loop import batches, loss_of, network
 from zoo_core.tools.bench.machine import matrix_products
 
 LARGE = "unet-moving-mnist-large"
@@ -91,7 +91,7 @@ def precision_of(run: Path) -> str:
 def operations_of_a_step(recipe: zoo.Recipe) -> int:
     """Floating-point operations of the convolutions and matrix products of one step, counted on one example."""
     image, target = (tensor[:1] for tensor in batches(recipe, count=1)[0])
-    model = zoo.build(recipe.component("model"), recipe.settings("model"))
+    model = network(recipe)
     with FlopCounterMode(display=False) as counter:
         loss_of(model(image), target).backward()  # type: ignore[no-untyped-call]
     return int(counter.get_total_flops()) * int(recipe.settings("run")["batch_size"])

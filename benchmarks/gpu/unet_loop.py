@@ -30,10 +30,8 @@ def train(steps: int, recipe: zoo.Recipe, device: torch.device, precision: str) 
     rate, decay = recipe.settings("trainer")["learning_rate"], recipe.run_settings().ema_decay
     pairs = [(image.to(device), target.to(device)) for image, target in batches(recipe)]
     torch.manual_seed(0)
-    model = (
-        zoo.build(recipe.component("model"), recipe.settings("model")).to(device).to(memory_format=torch.channels_last)
-    )
-    average = zoo.build(recipe.component("model"), recipe.settings("model")).to(device)
+    model = network(recipe).to(device).to(memory_format=torch.channels_last)
+    average = network(recipe).to(device)
     average.load_state_dict(model.state_dict())
     current_rate = torch.tensor(rate, device=device)
     optimizer = torch.optim.AdamW(
@@ -63,9 +61,21 @@ def train(steps: int, recipe: zoo.Recipe, device: torch.device, precision: str) 
         ticks.tick()
 
 
+def network(recipe: zoo.Recipe) -> zoo.Model:
+    """The recipe's model; the dataset provides the settings that the recipe leaves open."""
+    provided = dataset(recipe).provides()
+    known = {"in_channels": provided.get("in_channels"), "out_channels": provided.get("num_classes")}
+    settings = {name: value for name, value in known.items() if value is not None}
+    return zoo.build(recipe.component("model"), settings | dict(recipe.settings("model")))
+
+
+def dataset(recipe: zoo.Recipe) -> zoo.Dataset:
+    return zoo.build(recipe.component("dataset"), recipe.settings("dataset"), kind="dataset")
+
+
 def batches(recipe: zoo.Recipe, count: int = BATCHES) -> list[tuple[Tensor, Tensor]]:
     """Inputs (N, C, H, W) and targets of the first training batches."""
-    examples: Any = zoo.build(recipe.component("dataset"), recipe.settings("dataset"), kind="dataset").train()
+    examples: Any = dataset(recipe).train()
     size = recipe.settings("run")["batch_size"]
     return [pair(examples.__getitems__(range(k * size, (k + 1) * size))) for k in range(count)]
 

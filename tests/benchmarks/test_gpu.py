@@ -23,7 +23,8 @@ from benchmarks.gpu.results import Options, Results
 from benchmarks.gpu.same_bits import three_runs
 from benchmarks.gpu.short_runs import recipes
 from benchmarks.gpu.turns import Turns
-from benchmarks.gpu.unet import precision_of
+from benchmarks.gpu.unet import QUICK, RECIPES, precision_of
+from benchmarks.gpu.unet_loop import batches, loss_of, network
 
 TICKING = """
 import argparse, sys, time, warnings
@@ -192,3 +193,10 @@ def test_the_section_names_the_machine_what_was_reached_and_what_failed() -> Non
 
 def test_without_results_the_section_says_how_to_measure() -> None:
     assert section(None).endswith("Not measured. `python -m benchmarks --gpu` measures it.\n")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_bare_step_has_the_network_that_the_recipe_gets_from_its_dataset(name):
+    recipe = zoo.recipe(name, *QUICK)
+    image, target = batches(recipe, count=1)[0]
+    assert loss_of(network(recipe)(image), target).isfinite()

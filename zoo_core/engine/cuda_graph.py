@@ -51,16 +51,23 @@ class Stepping(Protocol):
 class _Graph:
     """The graph of one kind of step, or how far it is prepared."""
 
+    inputs: Batch
+    """Tensors that every step reads its batch from. With others, a compiled module might be compiled again."""
     warm: int = 0
     read: set[str] | None = None
     """Attributes of the trainer that the step reads, once they are known."""
     state: HostState | None = None
     replay: Callable[[], None] | None = None
-    inputs: Batch = field(default_factory=Batch)
     names: tuple[str, ...] = ()
     output: Tensor = field(default_factory=lambda: torch.empty(0))
     gradients: list[tuple[Tensor, Tensor | None]] = field(default_factory=list)
     """Parameters whose gradients the step adds to, with these gradients."""
+
+    def filled(self, batch: Batch) -> Batch:
+        """The inputs with the values of ``batch``; a mapping of its own, since a step may change it."""
+        for name, tensor in self.inputs.items():
+            tensor.copy_(batch[name])
+        return Batch(self.inputs)
 
 
 class CapturedSteps:
@@ -102,6 +109,7 @@ class CapturedSteps:
             return self._replayed(graph, graph.replay, batch)
         if graph.warm < _WARM_UP or not may_capture:
             graph.warm += 1
+            batch = graph.filled(batch)
             with self.record.beside():
                 return self.trainer.step(batch)
         if graph.read is None:
@@ -116,7 +124,7 @@ class CapturedSteps:
             return batch
         form = _form(batch)
         if form not in self._held:
-            self._held[form] = Batch({name: torch.empty_like(one) for name, one in batch.items()})
+            self._held[form] = _empty_like(batch)
         for name, tensor in self._held[form].items():
             tensor.copy_(batch[name])
         return Batch(self._held[form])
@@ -130,10 +138,13 @@ class CapturedSteps:
         if form not in self._graphs and len(self._graphs) == _MOST_GRAPHS:
             self._give_up(f"batches have more than {_MOST_GRAPHS} shapes")
             return None
-        return self._graphs.setdefault(form, _Graph())
+        if form not in self._graphs:
+            self._graphs[form] = _Graph(_empty_like(batch))
+        return self._graphs[form]
 
     def _watch(self, graph: _Graph, batch: Batch) -> Metrics:
         """Perform a step as it is, and find out what it reads and whether it can be captured."""
+        batch = graph.filled(batch)
         with self.record.beside(), watched(self.trainer, self.record.device) as work:
             metrics = self.trainer.step(batch)
         for name, value in metrics.items():
@@ -164,10 +175,10 @@ class CapturedSteps:
     def _capture(self, graph: _Graph, batch: Batch) -> bool:
         parameters = HostState(self.trainer, vars(self.trainer), self.record.device).parameters
         before = [one.grad for one in parameters]
-        graph.inputs = Batch({name: torch.empty_like(one).copy_(one) for name, one in batch.items()})
+        graph.filled(batch)
 
         def step() -> Tensor:
-            metrics = self.trainer.step(Batch(graph.inputs))  # a copy, since a step may change the dictionary
+            metrics = self.trainer.step(Batch(graph.inputs))
             graph.names = tuple(metrics)
             return torch.stack([one.detach().float() for one in metrics.values()])
 
@@ -185,8 +196,7 @@ class CapturedSteps:
         return True
 
     def _replayed(self, graph: _Graph, replay: Callable[[], None], batch: Batch) -> PackedMetrics:
-        for name, tensor in graph.inputs.items():
-            tensor.copy_(batch[name])
+        graph.filled(batch)
         replay()
         self.replays += 1
         return PackedMetrics(graph.names, graph.output.clone())
@@ -200,6 +210,10 @@ class CapturedSteps:
 def _form(batch: Batch) -> tuple[Hashable, ...]:
     """What a graph fixes of a batch besides the addresses."""
     return tuple((name, one.shape, one.stride(), one.dtype) for name, one in batch.items())
+
+
+def _empty_like(batch: Batch) -> Batch:
+    return Batch({name: torch.empty_like(one) for name, one in batch.items()})
 
 
 def captured_steps(training: Stepping, device: torch.device) -> Callable[[Batch], Metrics]:

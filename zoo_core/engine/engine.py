@@ -161,6 +161,11 @@ class AccelerateEngine:
         return ""
 
     @property
+    def runs_ahead(self) -> bool:
+        """Whether the device computes steps while this process, which must be the only one, prepares later ones."""
+        return self.device.type != "cpu" and self.world == 1
+
+    @property
     def part_of_batch(self) -> tuple[bool, bool]:
         """What a step does beside its arithmetic depends on: whether it is the first part of a batch, and the last."""
         return self._first_part, self.updating

@@ -46,7 +46,7 @@ class MetricsFile:
 
     @hookimpl
     def zoo_logged(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
-        epoch = {"epoch": round(run.epoch, 4)} if run.steps_per_epoch else {}
+        epoch = {"epoch": round(step / run.steps_per_epoch, 4)} if run.steps_per_epoch else {}
         self._write(run, {"step": step, **epoch, **metrics})
 
     @hookimpl

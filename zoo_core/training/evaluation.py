@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from zoo_core.checkpoint.digest import StateDigest
@@ -20,6 +21,7 @@ from zoo_core.errors import RunFailed, raised
 from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.metrics import check_metric
+from zoo_core.training.reports import Reports
 from zoo_core.training.splits import OnDevice, Splits
 from zoo_core.training.undisturbed import undisturbed
 from zoo_core.training.weight_average import WeightAverage
@@ -34,6 +36,7 @@ class Evaluator:
     splits: Splits
     state: TrainerState
     callbacks: CallbackList
+    reports: Reports
     average: WeightAverage | None = None
     """The average of the model's weights, which is measured in their place."""
     draws: bool = True
@@ -73,7 +76,10 @@ class Evaluator:
             source = f"preview of the trainer '{run.recipe.component('trainer')}'"
             warnings.warn(f"no more previews are drawn in this run: {source} {failure}", stacklevel=2)
         elif values:
-            self.callbacks.call("zoo_preview", run=run, step=run.step, images=images_of(values), values=values)
+            self.reports.add(run.step, partial(self._report_preview, run.step, values))
+
+    def _report_preview(self, step: int, values: Mapping[str, Any]) -> None:
+        self.callbacks.call("zoo_preview", run=self.run, step=step, images=images_of(values), values=values)
 
     def _evaluate(self, split: str, batches: Callable[[], Iterable[Batch]]) -> dict[str, float]:
         """Evaluate the model as it is. What the trainer draws for it follows from the seed and the step alone.

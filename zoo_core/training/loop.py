@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing, nullcontext
+from functools import partial
 
 from zoo_core.checkpoint.serialize import Packed
 from zoo_core.checkpoint.state import TrainerState
@@ -14,6 +15,7 @@ from zoo_core.data.workers import LoadingStopped
 from zoo_core.dataset import Batch
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.held import held_optimizers
+from zoo_core.errors import one_line
 from zoo_core.optim.averages import publish_averages
 from zoo_core.runs.run import Run, StopCode
 from zoo_core.trainer import Metrics
@@ -24,6 +26,7 @@ from zoo_core.training.evaluation import Evaluator
 from zoo_core.training.freeze import Frozen
 from zoo_core.training.metrics import MetricAccumulator
 from zoo_core.training.profiling import StepProfiler
+from zoo_core.training.reports import LATER, Reports
 from zoo_core.training.signals import Interrupted, interruptible, raises_run_stopped
 from zoo_core.training.splits import Splits
 from zoo_core.training.steps import perform_steps
@@ -47,7 +50,8 @@ class Loop:
         self.run, self.engine, self.batches, self.splits = run, engine, batches, splits
         self.state, self.callbacks, self.frozen = state, callbacks, frozen
         self.metrics = MetricAccumulator(engine.mean, f"step of the trainer '{run.recipe.component('trainer')}'")
-        self.evaluator = Evaluator(run, engine, splits, state, callbacks, self.average)
+        self.reports = Reports(LATER if engine.runs_ahead else 0)
+        self.evaluator = Evaluator(run, engine, splits, state, callbacks, self.reports, self.average)
         self.perform = perform_steps(run, engine)
         self.profiler = StepProfiler(run) if run.settings.profile != "" and engine.is_rank_zero else None
         self.checkpoints = Checkpoints(run, engine, state, self.metrics, callbacks, frozen, self.average)
@@ -66,7 +70,9 @@ class Loop:
             try:
                 with raises_run_stopped(self.run):
                     self._steps()
-            except BaseException:
+                    self.reports.call_all()
+            except BaseException as error:
+                self._report_despite(error)
                 self.checkpoints.settle()
                 raise
             self.checkpoints.save()
@@ -131,6 +137,13 @@ class Loop:
             self.average.update(run.step)
         return metrics
 
+    def _report_despite(self, error: BaseException) -> None:
+        """Report what was computed before ``error``, which may be one of the device."""
+        try:
+            self.reports.call_all()
+        except Exception as other:
+            error.add_note(f"The metrics of the steps before it are lost: {one_line(str(other))}")
+
     def _loaded(self) -> Batch | None:
         """The next batch, or None if the run stops before it is made, which may take long."""
         # Processes that train together have to stop at the same step.
@@ -149,19 +162,27 @@ class Loop:
             self.evaluator.preview()
         # The last step is evaluated on the test split, and on the validation split only to compare it with the others.
         if (run.due(settings.evaluate_every) and not last) or (last and settings.monitor):
+            self.reports.call_all()
             self.evaluator.validate()
             better = self.checkpoints.update_best()
             self.early_stopping.update()  # before the checkpoint, which contains its count
             self.checkpoints.save_if(better)
         if not last and (run.due(settings.checkpoint_every) or self.checkpoints.overdue()):
+            self.reports.call_all()  # the lines of metrics until then belong to a checkpoint
             self.checkpoints.save()
         self.checkpoints.settle_if_done()
+        self.reports.call_due(run.step)
 
     def _log(self) -> None:
+        self.reports.call_all()
+        self.metrics.request()
+        self.reports.add(self.run.step, partial(self._report, self.run.step))
+
+    def _report(self, step: int) -> None:
         metrics = self.metrics.read()
         if metrics:
             self.run.train_metrics = metrics
-            self.callbacks.call("zoo_logged", run=self.run, step=self.run.step, metrics=metrics)
+            self.callbacks.call("zoo_logged", run=self.run, step=step, metrics=metrics)
 
     def _stops(self) -> bool:
         """Whether the run ends before the next step, which all processes decide alike."""

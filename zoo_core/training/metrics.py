@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo_core.checkpoint.serialize import describe_type
+from zoo_core.data.prefetch import pins
 from zoo_core.engine.packed_metrics import PackedMetrics
 from zoo_core.errors import RunFailed
 from zoo_core.trainer import Metrics
 
 _RESERVED = ("step", "epoch", "evaluation")  # other keys of a line of metrics.jsonl
+
+
+@dataclass(frozen=True)
+class _Copies:
+    """The metrics of some steps, which are being copied from the device."""
+
+    steps: dict[str, list[int]]
+    stacked: dict[str, Tensor]
+    packed: list[tuple[tuple[str, ...], list[int], Tensor]]
+    """Names, steps, and values (steps, names)."""
+    arrived: list[torch.Event]
+    """When the values are there; none if they are."""
 
 
 class MetricAccumulator:
@@ -32,6 +47,7 @@ class MetricAccumulator:
         self._fetched: dict[str, list[float]] = {}
         self._places: dict[str, dict[int, None]] = {}  # addresses of the last metrics, in order
         self._packed: dict[tuple[str, ...], tuple[list[int], list[Tensor]]] = {}
+        self._requested: deque[_Copies] = deque()
 
     def add(self, step: int, metrics: Metrics) -> None:
         if isinstance(metrics, PackedMetrics):
@@ -69,13 +85,31 @@ class MetricAccumulator:
             )
         return value
 
+    def request(self) -> None:
+        """Begin to copy the collected metrics from the device. The next :meth:`read` gives these, and no later ones."""
+        steps, values, self._steps, self._values = self._steps, self._values, {}, {}
+        packed, self._packed = self._packed, {}
+        self._places = {name: {next(reversed(places)): None} for name, places in self._places.items()}
+        stacked = {name: self._mean(torch.stack(series).detach().float()) for name, series in values.items()}
+        vectors = [(names, later, self._mean(torch.stack(series))) for names, (later, series) in packed.items()]
+        sources = {one.device for one in (*stacked.values(), *(one for _, _, one in vectors))}
+        copies = _Copies(
+            steps,
+            {name: _to_host(one) for name, one in stacked.items()},
+            [(names, later, _to_host(one)) for names, later, one in vectors],
+            [torch.accelerator.current_stream(one).record_event() for one in sources if pins(one)],
+        )
+        self._requested.append(copies)
+
     def read(self) -> dict[str, float]:
         """The mean of each metric since the last call.
 
         Raises:
             RunFailed: if a value was NaN or infinite; it names the first such step and the metric.
         """
-        self.fetch()
+        if not self._requested:
+            self.request()
+        self._fetch(self._requested.popleft())
         series, self._fetched = self._fetched, {}
         return {name: float(torch.tensor(values, dtype=torch.float32).mean()) for name, values in series.items()}
 
@@ -85,12 +119,16 @@ class MetricAccumulator:
         Raises:
             RunFailed: if a value is NaN or infinite; it names the first such step and the metric.
         """
-        steps, values, self._steps, self._values = self._steps, self._values, {}, {}
-        stacked = {name: self._mean(torch.stack(series).detach().float()).cpu() for name, series in values.items()}
-        packed, self._packed = self._packed, {}
-        self._places = {name: {next(reversed(places)): None} for name, places in self._places.items()}
-        for names, (later, vectors) in packed.items():
-            for name, series in zip(names, self._mean(torch.stack(vectors)).cpu().unbind(1), strict=True):
+        self.request()
+        while self._requested:
+            self._fetch(self._requested.popleft())
+
+    def _fetch(self, copies: _Copies) -> None:
+        for event in copies.arrived:
+            event.synchronize()
+        steps, stacked = copies.steps, copies.stacked
+        for names, later, values in copies.packed:
+            for name, series in zip(names, values.unbind(1), strict=True):
                 numbers = torch.tensor([*steps.get(name, []), *later])
                 order = numbers.argsort(stable=True)  # the mean of numbers depends on their order
                 stacked[name] = torch.cat([stacked[name], series])[order] if name in stacked else series
@@ -115,6 +153,11 @@ class MetricAccumulator:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._fetched = {name: list(values) for name, values in state.items()}
+
+
+def _to_host(tensor: Tensor) -> Tensor:
+    """The tensor on the CPU, which may still be on its way, to page-locked memory, if the device can do that."""
+    return tensor.to("cpu", non_blocking=pins(tensor.device))
 
 
 def check_metric(name: Any, source: str) -> None:

@@ -15,6 +15,7 @@ import pytest
 import torch
 from replaying import Replaying
 from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounter
 
 import zoo_core as zoo
 from zoo_core.engine.cuda_graph import CapturedSteps
@@ -454,3 +455,19 @@ def test_a_held_batch_keeps_its_address():
     first, address = steps.hold(batch(1)), steps.hold(batch(2))["point"].data_ptr()
     assert first["point"].data_ptr() == address
     assert torch.equal(first["point"], batch(2)["point"])
+
+
+def test_a_compiled_module_is_compiled_once_also_for_batches_that_are_parts_of_larger_tensors():
+    class Compiled(Line):
+        def __init__(self) -> None:
+            super().__init__()
+            self.counter = CompileCounter()
+            self.model.compile(backend=self.counter, dynamic=False)
+
+    trainer = Compiled()
+    steps = CapturedSteps(trainer, Replaying(trainer), lambda: None, lambda note: pytest.fail(note))
+    for step in range(8):
+        whole = torch.randn(8, 5, generator=torch.Generator().manual_seed(step))
+        steps(zoo.Batch(point=whole[:, :2]))
+    assert steps.replays == 5
+    assert trainer.counter.frame_count == 1
