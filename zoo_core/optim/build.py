@@ -70,6 +70,17 @@ def _warmup_steps(warmup: float, total_steps: int) -> int:
     return round(warmup * total_steps) if warmup < 1 else int(warmup)
 
 
+def note_on_warmup(config: OptimizerConfig, total_steps: int) -> str:
+    """A line that says so if a run ends before its warm-up does; else ""."""
+    warmup_steps = _warmup_steps(config.warmup, total_steps)
+    if not 0 < total_steps < warmup_steps:
+        return ""
+    return (
+        f"trainer.warmup is {warmup_steps:,} steps, but the run has {total_steps:,}: its learning rate rises to the "
+        "end, and stays below trainer.learning_rate."
+    )
+
+
 def _has_fused_step(module: nn.Module, device: torch.device) -> bool:
     sparse = any(isinstance(one, (nn.Embedding, nn.EmbeddingBag)) and one.sparse for one in module.modules())
     return device.type in ("cpu", "cuda") and not sparse and all(one.is_floating_point() for one in module.parameters())

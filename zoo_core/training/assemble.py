@@ -100,6 +100,7 @@ def assemble(
         data.warnings.append(components.start.note)
     if note := note_without_updates(resolved.settings, engine.total_steps):
         data.warnings.append(note)
+    data.warnings.extend(dict.fromkeys(engine.notes))
     return Assembly(build_loop(resolved, data, components, engine, folder, callbacks), data, components.start)
 
 
