@@ -118,6 +118,16 @@ def unknown_name(message: str, hint: str | None, missing: str) -> UnknownName:
     return error
 
 
+def describe_type(value: object) -> str:
+    """Type of a value, with its shape if it has one: ``a tensor of shape (0, 3)``, ``an int``, ``None``."""
+    if value is None:
+        return "None"
+    name = {"Tensor": "tensor", "ndarray": "array"}.get(type(value).__name__, type(value).__name__)
+    shape = getattr(value, "shape", None)
+    described = f"{name} of shape {tuple(shape)}" if isinstance(shape, tuple) else name
+    return f"an {described}" if name[0].lower() in "aeiou" else f"a {described}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most similar to ``name``, if one is similar enough, whatever the case of its letters.
 
