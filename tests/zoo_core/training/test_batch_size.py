@@ -154,6 +154,21 @@ def test_some_memory_is_available():
     assert 2**20 < available_memory(CPU) < 2**50
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits of macOS are others")
+@pytest.mark.parametrize(("limit", "used"), [("RLIMIT_AS", "vms"), ("RLIMIT_DATA", "data")])
+def test_the_limits_of_the_process_are_respected(limit, used):
+    program = f"""
+import resource, psutil, torch
+from zoo_core.engine.memory import available_memory
+more = 300 * 2**20
+_, hard = resource.getrlimit(resource.{limit})
+resource.setrlimit(resource.{limit}, (psutil.Process().memory_info().{used} + more, hard))
+assert more - 2**26 < available_memory(torch.device("cpu")) <= more
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.long
 def test_two_processes_agree_and_their_batch_is_divided(tmp_path):
     command = [sys.executable, "-m", "zoo_core", "run", "digit-classifier-mnist", "dataset.source=subset"]
