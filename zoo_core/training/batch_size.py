@@ -223,7 +223,7 @@ class _Search:
             self._release()
 
     def _steps(self, data: RunData, size: int, before: int) -> _Steps:
-        settings = replace(self.resolved.settings, batch_size=size)
+        settings = replace(self.resolved.settings, batch_size=size // self.processes)  # its share
         resolved = replace(self.resolved, settings=settings)
         if self.device.type != "cpu":
             torch.accelerator.reset_peak_memory_stats(self.device)
