@@ -22,11 +22,12 @@ from zoo_core.training.runner import run_recipe
 CPU = torch.device("cpu")
 
 
-class LeastSquares(zoo.SupervisedTrainer):
-    seen: list[int] = []
+SEEN: list[int] = []  # the sizes of the batches that LeastSquares got
 
+
+class LeastSquares(zoo.SupervisedTrainer):
     def loss(self, batch):
-        self.seen.append(len(batch["point"]))
+        SEEN.append(len(batch["point"]))
         return (self.model.layers[0](batch["point"]).mean(dim=1) - batch["height"]).square().mean()
 
 
@@ -100,12 +101,12 @@ def test_a_batch_has_an_example_for_each_part():
 
 def test_one_of_several_processes_tries_its_share_of_a_batch(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
-    monkeypatch.setattr(LeastSquares, "seen", [])
+    SEEN.clear()
     words = ["run.batch_size=auto", "run.grad_accumulation_steps=2", "run.steps=1", "run.device=cpu"]
     here = tiny.catalog_with(LeastSquares)
     found = find_batch_size(resolve(here.recipe("other", *words), here))
     assert (found.size, found.unit) == (32, 8)
-    assert LeastSquares.seen == [1, 1, 2, 2, 4, 4]
+    assert SEEN == [1, 1, 2, 2, 4, 4]
 
 
 def test_an_error_of_the_trainer_is_not_taken_for_a_lack_of_memory(tmp_path):
