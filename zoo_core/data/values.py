@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.data.table_csv import Cell
-from zoo_core.errors import RunFailed
+from zoo_core.errors import RunFailed, describe_type
 
 Kind = Literal["text", "table", "audio", "images", "clips", "classes", "array"]
 _EXPECTED = "a str, a zoo.Table, a zoo.Audio, a tensor with numbers in it, or a mapping from names to these"
@@ -110,9 +110,9 @@ class Audio:
         ):
             raise ValueError(f"the sample rate of audio is {sample_rate!r}, but should be a positive integer")
         given = _as_tensor(samples)
-        shape = f"a tensor {tuple(given.shape)}" if isinstance(given, Tensor) else describe(given)
+        shape = describe_type(given)
         if not isinstance(given, Tensor) or given.ndim not in (1, 2) or not given.numel():
-            raise ValueError(f"the samples of audio are {shape}, but should be a tensor (T,) or (C, T)")
+            raise ValueError(f"the samples of audio are {shape}, but should be a tensor of shape (T,) or (C, T)")
         if given.ndim == 2 and len(given) > _MOST_CHANNELS:
             raise ValueError(
                 f"the samples of audio are {shape}: {len(given)} channels, but at most {_MOST_CHANNELS} are possible; "
@@ -184,7 +184,7 @@ def unsuitable(values: Mapping[Any, Any]) -> str:
         if not isinstance(name, str):
             return f"gives a mapping with the key {name!r}, but its keys should be names"
         if kind_of(value) is None:
-            given = f"gives {describe(value)}" + (f" as '{name}'" if name else "")
+            given = f"gives {describe_type(value)}" + (f" as '{name}'" if name else "")
             return f"{given}, but should give {_EXPECTED}; {_advice(value)}"
     return ""
 
@@ -204,7 +204,7 @@ def as_prediction(returned: Any, source: str) -> dict[str, Any]:
     if not isinstance(returned, Mapping) or not all(isinstance(name, str) and name for name in returned):
         names = f" with the keys {', '.join(map(repr, returned))}" if isinstance(returned, Mapping) else ""
         raise RunFailed(
-            f"{source} returns {describe(returned)}{names}, but should return a mapping from names to values.",
+            f"{source} returns {describe_type(returned)}{names}, but should return a mapping from names to values.",
             "Write for example `return {'text': text}`.",
         )
     return {name: _as_value(value) for name, value in returned.items()}
@@ -224,7 +224,7 @@ def as_json(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, (set, frozenset)):
         return sorted(value)
-    raise TypeError(f"{describe(value)} has no form in JSON")
+    raise TypeError(f"{describe_type(value)} has no form in JSON")
 
 
 def _as_value(value: Any) -> Any:
@@ -254,22 +254,12 @@ def _advice(value: Any) -> str:
     return "what evaluate returns is the place of a number" if isinstance(value, (int, float)) else "None is no preview"
 
 
-def describe(value: Any) -> str:
-    """Type of a value, with its shape if it has one: ``a Tensor (0, 3)``, ``an int``, ``None``."""
-    if value is None:
-        return "None"
-    name = type(value).__name__
-    shape = getattr(value, "shape", None)
-    article = "an" if name[0].lower() in "aeiou" else "a"
-    return f"{article} {name}" + (f" {tuple(shape)}" if isinstance(shape, tuple) else "")
-
-
 def _columns_of_rows(rows: Iterable[Any]) -> dict[str, list[Any]]:
     listed = list(rows)
     for number, row in enumerate(listed):
         if not isinstance(row, Mapping):
             raise ValueError(
-                f"row {number} of a table is {describe(row)}, but should be a mapping from columns to cells"
+                f"row {number} of a table is {describe_type(row)}, but should be a mapping from columns to cells"
             )
         if row.keys() != listed[0].keys():
             raise ValueError(f"row {number} of a table has the columns {list(row)}, but row 0 has {list(listed[0])}")
@@ -286,10 +276,12 @@ def _cells(name: str, column: Any) -> list[Cell]:
     values = _as_tensor(column)
     if isinstance(values, (Tensor, np.ndarray)):
         if values.ndim != 1:
-            raise ValueError(f"the column '{name}' of a table is {describe(values)}, but should have one dimension")
+            raise ValueError(
+                f"the column '{name}' of a table is {describe_type(values)}, but should have one dimension"
+            )
         return [_cell(name, one) for one in values.tolist()]
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
-        raise ValueError(f"the column '{name}' of a table is {describe(values)}, but should be a list")
+        raise ValueError(f"the column '{name}' of a table is {describe_type(values)}, but should be a list")
     return [_cell(name, one) for one in values]
 
 
@@ -300,7 +292,7 @@ def _cell(name: str, cell: Any) -> Cell:
     if cell is not None and not isinstance(cell, (int, float)):
         advice = "; value.item() is the number in a tensor" if isinstance(cell, Tensor) else ""
         raise ValueError(
-            f"a cell in the column '{name}' of a table is {describe(cell)}, but should be a string, a number, a bool "
-            f"or None{advice}"
+            f"a cell in the column '{name}' of a table is {describe_type(cell)}, but should be a string, a number, "
+            f"a bool or None{advice}"
         )
     return cell

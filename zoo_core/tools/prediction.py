@@ -9,8 +9,8 @@ from typing import Any
 
 from zoo_core.data.table_csv import rows_of, shown
 from zoo_core.data.value_output import file_stems, save_value
-from zoo_core.data.values import Kind, Table, Value, as_json, describe, kind_of
-from zoo_core.errors import BadFile, BadSetting, RunFailed, printable
+from zoo_core.data.values import Kind, Table, Value, as_json, kind_of
+from zoo_core.errors import BadFile, BadSetting, RunFailed, describe_type, printable
 
 _COLUMNS = 10
 """Images beside one another."""
@@ -67,7 +67,7 @@ def in_json(values: Mapping[str, Any]) -> str:
     except (TypeError, ValueError) as error:  # ValueError: a list that contains itself
         name = next((name for name, value in values.items() if not _has_json(value)), "")
         raise RunFailed(
-            f"the model predicts {describe(values.get(name))} as '{name}', which can't be printed: {error}.",
+            f"the model predicts {describe_type(values.get(name))} as '{name}', which can't be printed: {error}.",
             "predict should return strings, numbers, lists, tensors, zoo.Table or zoo.Audio.",
         ) from error
 

@@ -11,13 +11,12 @@ from functools import partial
 from typing import Any
 
 from zoo_core.checkpoint.digest import StateDigest
-from zoo_core.checkpoint.serialize import describe_type
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.data.seeding import seed_step
 from zoo_core.data.values import as_preview, images_of, unsuitable
 from zoo_core.dataset import Batch
 from zoo_core.engine.engine import AccelerateEngine
-from zoo_core.errors import RunFailed, raised
+from zoo_core.errors import RunFailed, describe_type, raised
 from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.metrics import check_metric

@@ -173,7 +173,7 @@ def test_the_evaluation_after_the_last_step_must_not_change_what_is_published(tm
         ({"error": 10**400}, r"gives an integer as 'error' that is too large"),
         ({"error": "0.5"}, r"gives a str as 'error', but should give a number"),
         ({"error": None}, r"gives None as 'error', but should give a number"),
-        ({"error": torch.ones(2)}, r"gives a tensor \(2,\) as 'error', but should give a number"),
+        ({"error": torch.ones(2)}, r"gives a tensor of shape \(2,\) as 'error', but should give a number"),
         ({"error": 1j}, r"gives a complex as 'error', but should give a number"),
     ],
 )
