@@ -288,7 +288,9 @@ def _advice(value: Any) -> str:
         return "several images are torch.stack(images)"
     if isinstance(value, (list, tuple, Mapping)) or hasattr(value, "keys"):
         return "a table is zoo.Table(columns) or zoo.Table(rows)"
-    if isinstance(value, (int, float)) or getattr(value, "shape", None) == ():
+    if isinstance(value, (int, float, np.generic)) or (
+        isinstance(value, Tensor) and _has_values(value) and not value.ndim
+    ):
         return "a number is a metric, which evaluate returns"
     return "to show nothing, return None"
 
