@@ -87,9 +87,9 @@ def file_stems(stem: str, names: Iterable[str]) -> dict[str, str]:
 def picture(value: Tensor) -> Tensor:
     """Images, clips, a class map or an array as one image (3, H, W) in [0, 1]; other values are clipped.
 
-    An array is drawn in gray, from its minimum in black to its maximum in white: one of one dimension as a chart, one
-    of two as a picture with a square for each value, and one of more as a grid of the first 64 such pictures. NaN is
-    black. A picture that is more than 64 times as long as wide is stretched.
+    An array of one dimension is drawn as a chart, with black bars from its minimum to its maximum. Others are drawn in
+    gray, from their minimum in black to their maximum in white: one of two dimensions with a square for each value, and
+    one of more as a grid of the first 64 such pictures. NaN is black. A picture that is more than 64 times as long as wide is stretched.
     """
     kind = kind_of(value)
     if kind in ("images", "clips"):
@@ -120,7 +120,7 @@ def _drawn(values: Tensor) -> Tensor:
     if values.ndim == 1:
         heights = F.adaptive_avg_pool1d(values[None], min(len(values), _MOST_PIXELS))
         lines = torch.linspace(1, 0, _CHART_HEIGHT)
-        return _enlarged((heights >= lines[:, None]).float()[None], rows=False)
+        return _enlarged((heights < lines[:, None]).float()[None], rows=False)
     if values.ndim == 2:
         return _enlarged(_reduced(values[None], _MOST_PIXELS))
     parts = values.flatten(0, -3)[:_MOST_PARTS]
