@@ -122,9 +122,12 @@ def describe_type(value: object) -> str:
     """Type of a value, with its shape if it has one: ``a tensor of shape (0, 3)``, ``an int``, ``None``."""
     if value is None:
         return "None"
+    if getattr(value, "is_nested", False) is True:
+        return "a nested tensor"
     name = {"Tensor": "tensor", "ndarray": "array"}.get(type(value).__name__, type(value).__name__)
     shape = getattr(value, "shape", None)
     described = f"{name} of shape {tuple(shape)}" if isinstance(shape, tuple) else name
+    described += " on the meta device" if getattr(value, "is_meta", False) is True else ""
     return f"an {described}" if name[0].lower() in "aeiou" else f"a {described}"
 
 

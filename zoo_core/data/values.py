@@ -16,6 +16,8 @@ Kind = Literal["text", "table", "audio", "images", "clips", "classes", "array"]
 _EXPECTED = "a str, a zoo.Table, a zoo.Audio, a tensor with numbers in it, or a mapping from names to these"
 _ROUNDING = 1e-5  # a sample may be this much outside of [-1, 1]; it is clipped
 _MOST_CHANNELS = 8
+_MOST_RATE = 2**28  # bytes per second of 8 channels, which the header of a WAV file has 32 bits for
+_OVERSHOOT = 0.1  # a pixel may be this much outside of [0, 1] without a word
 
 
 class Table:
@@ -24,8 +26,8 @@ class Table:
     Parameters
     ----------
     data : mapping of str to sequence, or sequence of mappings
-        The columns by name, all of the same length; or the rows, all with the same names. A column is a list, or a
-        tensor or an array of one dimension. A cell is a string, a number, a bool or None.
+        The columns by name, all of the same length, also as a pandas DataFrame; or the rows, all with the same names.
+        A column is a list, or a tensor or an array of one dimension. A cell is a string, a number, a bool or None.
 
     Attributes
     ----------
@@ -51,7 +53,7 @@ class Table:
     """
 
     def __init__(self, data: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> None:
-        columns = data if isinstance(data, Mapping) else _columns_of_rows(data)
+        columns: Any = data if hasattr(data, "keys") else _columns_of_rows(data)  # a data frame is no Mapping
         self.columns: dict[str, list[Cell]] = {_column_name(name): _cells(name, columns[name]) for name in columns}
         lengths = {name: len(cells) for name, cells in self.columns.items()}
         if len(set(lengths.values())) > 1:
@@ -106,9 +108,11 @@ class Audio:
         if (
             isinstance(sample_rate, bool)
             or not isinstance(sample_rate, (int, np.integer))
-            or not 0 < sample_rate < 2**31
+            or not 0 < sample_rate < _MOST_RATE
         ):
-            raise ValueError(f"the sample rate of audio is {sample_rate!r}, but should be a positive integer")
+            raise ValueError(
+                f"the sample rate of audio is {sample_rate!r}, but should be a positive integer below {_MOST_RATE:,}"
+            )
         given = _as_tensor(samples)
         shape = describe_type(given)
         if not isinstance(given, Tensor) or given.ndim not in (1, 2) or not given.numel():
@@ -162,7 +166,7 @@ def kind_of(value: Any) -> Kind | None:
         return "table"
     if isinstance(value, Audio):
         return "audio"
-    if not isinstance(value, Tensor) or not value.ndim or not value.numel():
+    if not isinstance(value, Tensor) or not _has_values(value) or not value.ndim or not value.numel():
         return None
     if value.ndim in (4, 5) and value.shape[-3] in (1, 3) and not value.is_complex():
         return "images" if value.ndim == 4 else "clips"
@@ -187,6 +191,29 @@ def unsuitable(values: Mapping[Any, Any]) -> str:
             given = f"gives {describe_type(value)}" + (f" as '{name}'" if name else "")
             return f"{given}, but should give {_EXPECTED}; {_advice(value)}"
     return ""
+
+
+def clipped(values: Mapping[str, Any]) -> str:
+    """What a picture of the values does not show, such as ``gives images with values from -1 to 1, …``; else empty."""
+    for name, value in values.items():
+        kind = kind_of(value)
+        if kind not in ("images", "clips") or value.dtype in (torch.uint8, torch.bool):
+            continue
+        gives, pixels = f"gives {kind}" + (f" as '{name}'" if name else ""), value.float()
+        finite = pixels[pixels.isfinite()]
+        if finite.numel() < pixels.numel():
+            return f"{gives} with values that are NaN or infinite; NaN is drawn in black"
+        low, high = finite.min().item(), finite.max().item()
+        if low < -_OVERSHOOT or high > 1 + _OVERSHOOT:
+            wanted = f"{gives} with values from {low:.4g} to {high:.4g}, which are clipped to [0, 1]"
+            return f"{wanted}{_rescaled(low, high)}"
+    return ""
+
+
+def _rescaled(low: float, high: float) -> str:
+    if low >= -1 - _OVERSHOOT and high <= 1 + _OVERSHOOT:
+        return "; (images + 1) / 2 is in [0, 1]"
+    return "; images of dtype uint8 have values from 0 to 255" if low >= 0 and high <= 255 else ""
 
 
 def images_of(values: Mapping[str, Value]) -> Tensor | None:
@@ -220,7 +247,7 @@ def as_json(value: Any) -> Any:
         return value.columns
     if isinstance(value, Audio):
         return {"sample_rate": value.sample_rate, "samples": value.samples.tolist()}
-    if isinstance(value, (Tensor, np.ndarray, np.generic)):
+    if isinstance(value, (np.ndarray, np.generic)) or (isinstance(value, Tensor) and _has_values(value)):
         return value.tolist()
     if isinstance(value, (set, frozenset)):
         return sorted(value)
@@ -238,23 +265,41 @@ def _printable(text: str) -> str:
 
 def _as_tensor(value: Any) -> Any:
     """A tensor or an array of numbers as a dense tensor on the CPU, without a graph; anything else as it is."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        return torch.from_numpy(value.astype(value.dtype.newbyteorder("=")))
-    if isinstance(value, Tensor):
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc" and not isinstance(value, np.ma.MaskedArray):
+        native = value.dtype.newbyteorder("=")
+        wide = {"f": np.dtype("f8"), "c": np.dtype("c16")}.get(native.kind, native)  # torch has none above
+        return torch.from_numpy(value.astype(min(native, wide, key=lambda one: one.itemsize)))
+    if isinstance(value, Tensor) and _has_values(value):
         value = value.detach().cpu()
+        value = value.dequantize() if value.is_quantized else value
         return (value if value.layout is torch.strided else value.to_dense()).resolve_conj().resolve_neg()
     return value
+
+
+def _has_values(value: Tensor) -> bool:
+    """Whether it is an array of numbers: a tensor on the meta device has none, and a nested one no shape."""
+    return not value.is_meta and not value.is_nested
 
 
 def _advice(value: Any) -> str:
     if isinstance(value, (list, tuple)) and value and all(isinstance(one, str) for one in value):
         return "several texts are a mapping from names to them, or joined"
-    if isinstance(value, (list, tuple, Mapping)):
+    if isinstance(value, (list, tuple)) and value and all(isinstance(one, Tensor) for one in value):
+        return "several images are torch.stack(images)"
+    if isinstance(value, (list, tuple, Mapping)) or hasattr(value, "keys"):
         return "a table is zoo.Table(columns) or zoo.Table(rows)"
-    return "what evaluate returns is the place of a number" if isinstance(value, (int, float)) else "None is no preview"
+    if isinstance(value, (int, float, np.generic)) or (
+        isinstance(value, Tensor) and _has_values(value) and not value.ndim
+    ):
+        return "a number is a metric, which evaluate returns"
+    return "to show nothing, return None"
 
 
-def _columns_of_rows(rows: Iterable[Any]) -> dict[str, list[Any]]:
+def _columns_of_rows(rows: Any) -> dict[str, list[Any]]:
+    if not isinstance(rows, Iterable):
+        raise ValueError(
+            f"a table is given {describe_type(rows)}, but should be given a mapping of columns or a list of rows"
+        )
     listed = list(rows)
     for number, row in enumerate(listed):
         if not isinstance(row, Mapping):
