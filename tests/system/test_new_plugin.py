@@ -47,12 +47,13 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def python(project: Path) -> Path:
     """A new environment with the plugin installed; zoo and torch are available through a .pth file."""
     folder = project.parent / "venv"
-    run([sys.executable, "-m", "venv", str(folder)], project)
+    run([sys.executable, "-m", "venv", "--without-pip", str(folder)], project)
     (packages,) = (folder / "lib").glob("python*/site-packages")
     roots = [str(Path(zoo_core.__file__).parents[1]), sysconfig.get_paths()["purelib"]]
     (packages / "zoo.pth").write_text("\n".join(dict.fromkeys(roots)) + "\n")
     interpreter = folder / "bin" / "python"
-    run([str(interpreter), "-m", "pip", "install", "--quiet", "--no-deps", "-e", "."], project)
+    install = [sys.executable, "-m", "pip", "--python", str(interpreter), "install", "--quiet", "--no-compile"]
+    run([*install, "--no-deps", "-e", "."], project)
     return interpreter
 
 

@@ -1,4 +1,4 @@
-"""The example plugins, installed as wheels in a separate environment."""
+"""The example plugins, built and installed by pip in a separate environment."""
 
 from __future__ import annotations
 
@@ -21,16 +21,14 @@ EXAMPLES = ROOT / "examples"
 def python(tmp_path_factory) -> Path:
     """The Python of a new environment with the example plugins; zoo is available through a .pth file."""
     folder = tmp_path_factory.mktemp("stranger")
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
     interpreter = folder / "venv" / "bin" / "python"
     (packages,) = (folder / "venv" / "lib").glob("python*/site-packages")
     (packages / "zoo.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n{_editable_root()}")
-    wheels = folder / "wheels"
     examples = [EXAMPLES / f"zoo_{name}" for name in ("autoencoder", "vae", "timm", "smp", "flow", "text")]
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, *examples]
-    subprocess.run(build, check=True)
-    install = [interpreter, "-m", "pip", "install", "--quiet", "--no-deps", *wheels.glob("*.whl")]
-    subprocess.run(install, check=True)
+    install = [sys.executable, "-m", "pip", "--python", interpreter, "install", "--quiet", "--no-compile"]
+    subprocess.run([*install, "hatchling"], check=True)  # once, and not in an environment for each of them
+    subprocess.run([*install, "--no-deps", "--no-build-isolation", *examples], check=True)
     return interpreter
 
 
