@@ -47,7 +47,7 @@ def test_an_installed_plugin_is_listed_trained_and_loaded(python: Path, tmp_path
 
 def test_an_installed_vae_trains_on_idx_files(python: Path, tmp_path: Path) -> None:
     _write_idx_files(tmp_path / "fashion")
-    arguments = ["run.epochs=2", "run.batch_size=64", "run.threads=1", "run.preview_every=50", "run.log_every=10"]
+    arguments = ["run.epochs=1", "run.batch_size=64", "run.threads=1", "run.preview_every=50", "run.log_every=10"]
     _zoo(python, tmp_path, "run", "vae-fashion", "dataset.folder=fashion", *arguments, "--folder", "run")
 
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
