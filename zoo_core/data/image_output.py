@@ -101,7 +101,7 @@ def save_array(tensor: Tensor, path: Path) -> None:
     import numpy as np
 
     values = tensor.detach().cpu()
-    values = values.cfloat() if values.dtype is torch.complex32 else values  # which NumPy does not have
+    values = values.to(torch.complex64) if values.dtype is torch.complex32 else values  # which NumPy does not have
     if values.is_floating_point() and values.dtype not in (torch.half, torch.float, torch.double):  # unlike NumPy
         values = values.float()
     _write(path, lambda: np.save(path, values.numpy(), allow_pickle=False), "Choose another path.")

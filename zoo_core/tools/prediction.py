@@ -13,7 +13,7 @@ from zoo_core.data.image_output import not_written
 from zoo_core.data.table_csv import rows_of, shown
 from zoo_core.data.value_output import file_stems, save_value
 from zoo_core.data.values import Kind, Table, Value, as_json, clipped, kind_of
-from zoo_core.errors import BadFile, BadSetting, RunFailed, describe_type, printable
+from zoo_core.errors import BadSetting, RunFailed, describe_type, printable
 
 _COLUMNS = 10
 """Images beside one another."""
