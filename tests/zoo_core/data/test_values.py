@@ -77,7 +77,7 @@ def test_what_cannot_be_shown_is_refused_with_what_was_given_and_expected(value,
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 def test_a_nested_tensor_without_a_shape_is_refused():
     nested = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)], layout=torch.strided)
-    assert re.match("gives a nested Tensor, .*; to show nothing, return None", unsuitable(as_preview(nested)))
+    assert re.match("gives a nested tensor, .*; to show nothing, return None", unsuitable(as_preview(nested)))
 
 
 IMAGES = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1)
