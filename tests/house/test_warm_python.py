@@ -22,8 +22,8 @@ sys.exit(7)
 """
 WAIT = """
 import os, sys, time
-print(os.getpid(), flush=True)
 try:
+    print(os.getpid(), flush=True)
     time.sleep(100)
 except KeyboardInterrupt:
     sys.exit(130)

@@ -14,8 +14,9 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 import zoo_core as zoo
+from zoo_plugins.common.augmentation import Preset, RandomTransform
 from zoo_plugins.datasets import own_files
-from zoo_plugins.datasets.mask_classes import MaskClasses
+from zoo_plugins.datasets.mask_classes import IGNORE_INDEX, MaskClasses
 from zoo_plugins.datasets.splits import split
 
 Pair = tuple[Path, Path]
@@ -47,6 +48,11 @@ class MaskFolder(zoo.Dataset):
         )
         height: int = zoo.setting(0, "height that images and masks are resized to; 0 keeps their height", ge=0)
         width: int = zoo.setting(0, "width that images and masks are resized to; 0 keeps their width", ge=0)
+        crop_height: int = zoo.setting(0, "height of random crops for training; 0: no crops", ge=0)
+        crop_width: int = zoo.setting(0, "width of random crops for training; 0: no crops", ge=0)
+        augmentation: Preset = zoo.setting(
+            "none", "random transforms of images and masks in training: none, flips, photo or microscopy"
+        )
         validation_fraction: float = zoo.setting(0.1, "fraction of the pairs for validation, at least one", gt=0, lt=1)
         test_fraction: float = zoo.setting(0.1, "fraction of the pairs for the test, at least one", gt=0, lt=1)
         split_seed: int = zoo.setting(0, "seed of the random split", ge=0)
@@ -54,7 +60,7 @@ class MaskFolder(zoo.Dataset):
     config: Config
 
     def train(self) -> Pairs:
-        return Pairs(self._split[0], self.config)
+        return Pairs(self._split[0], self.config, _transform(self.config))
 
     def validation(self) -> Pairs:
         return Pairs(self._split[1], self.config)
@@ -91,10 +97,12 @@ class MaskFolder(zoo.Dataset):
 
 
 class Pairs:
-    """Images and masks: a map-style dataset that reads files on access."""
+    """Images and masks, transformed at random if there is a ``transform``; files are read on access."""
 
-    def __init__(self, pairs: Sequence[Pair], config: MaskFolder.Config) -> None:
-        self.pairs, self.config = pairs, config
+    def __init__(
+        self, pairs: Sequence[Pair], config: MaskFolder.Config, transform: RandomTransform | None = None
+    ) -> None:
+        self.pairs, self.config, self.transform = pairs, config, transform
         self._classes = _classes(config)
 
     def __len__(self) -> int:
@@ -103,7 +111,11 @@ class Pairs:
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         image_path, mask_path = self.pairs[index]
         image = zoo.read_image(image_path, _channels(self.config), self.config.max_value or own_files.MAX_16_BIT)
-        return resize(image, self._classes.read(mask_path), self.config.height, self.config.width)
+        pair = resize(image, self._classes.read(mask_path), self.config.height, self.config.width)
+        if self.transform is None:
+            return pair
+        image, mask = self.transform(pair["image"], pair["mask"])
+        return {"image": image, "mask": mask}
 
 
 def resize(image: Tensor, mask: Tensor, height: int, width: int) -> dict[str, Tensor]:
@@ -220,6 +232,12 @@ def _refuse_unclear_orientation(image: Path, found: zoo.ImageFacts, mask: Path, 
 
 def _channels(config: MaskFolder.Config) -> int:
     return 3 if config.color == "rgb" else 1
+
+
+def _transform(config: MaskFolder.Config) -> RandomTransform | None:
+    if not (config.crop_height or config.crop_width or config.augmentation != "none"):
+        return None
+    return RandomTransform(config.augmentation, config.crop_height, config.crop_width, IGNORE_INDEX)
 
 
 def _classes(config: MaskFolder.Config) -> MaskClasses:

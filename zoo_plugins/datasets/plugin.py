@@ -53,3 +53,10 @@ def zoo_register(registry: zoo.Registry) -> None:
         license="CC-BY-SA-4.0",
         tags=("segmentation", "image"),
     )
+    registry.task(
+        "segment",
+        "zoo_plugins.datasets.fit_masks:SegmentImages",
+        summary="Images and masks, in the folders `images` and `masks`: semantic segmentation",
+        license="Apache-2.0",
+        tags=("segmentation",),
+    )
