@@ -57,9 +57,9 @@ def main() -> None:
             place.mkdir()
             verdict = verify("optimizer-task", words, args.kills, place, rng)
             same += not verdict.difference
-            steps = ", ".join(str(kill.step) for kill in verdict.kills)
+            newest = [f"of step {kill.step}" if kill.step >= 0 else "none" for kill in verdict.kills]
             print(
-                f"{optimizer:20} {schedule:13} killed after the checkpoint of step {steps}: "
+                f"{optimizer:20} {schedule:13} newest checkpoint when killed: {', '.join(newest)}; "
                 f"{verdict.difference or 'identical'}",
                 flush=True,
             )

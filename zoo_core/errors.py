@@ -118,8 +118,21 @@ def unknown_name(message: str, hint: str | None, missing: str) -> UnknownName:
     return error
 
 
+def describe_type(value: object) -> str:
+    """Type of a value, with its shape if it has one: ``a tensor of shape (0, 3)``, ``an int``, ``None``."""
+    if value is None:
+        return "None"
+    if getattr(value, "is_nested", False) is True:
+        return "a nested tensor"
+    name = {"Tensor": "tensor", "ndarray": "array"}.get(type(value).__name__, type(value).__name__)
+    shape = getattr(value, "shape", None)
+    described = f"{name} of shape {tuple(shape)}" if isinstance(shape, tuple) else name
+    described += " on the meta device" if getattr(value, "is_meta", False) is True else ""
+    return f"an {described}" if name[0].lower() in "aeiou" else f"a {described}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most similar to ``name``, if one is similar enough.
+    """The known name that is most similar to ``name``, if one is similar enough, whatever the case of its letters.
 
     Of names with the same prefix, as in ``timm/resnet18``, the rest is compared.
     """
@@ -130,8 +143,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     rests = [one.removeprefix(prefix) for one in listed if one.startswith(prefix)]
     if not rests:
         prefix, rests = "", listed
-    matches = difflib.get_close_matches(name.removeprefix(prefix), rests, n=1, cutoff=0.6)
-    return f"{prefix}{matches[0]}" if matches else None
+    folded = {one.casefold(): one for one in reversed(rests)}
+    matches = difflib.get_close_matches(name.removeprefix(prefix).casefold(), folded, n=1, cutoff=0.6)
+    return f"{prefix}{folded[matches[0]]}" if matches else None
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str | None:

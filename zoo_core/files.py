@@ -214,7 +214,9 @@ def _finite(text: str) -> float:
 
 
 def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) < len(pairs):
-        raise ValueError("duplicate key")
+    mapping: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in mapping:
+            raise ValueError(f"duplicate key {one_line(repr(key), 60)}")
+        mapping[key] = value
     return mapping

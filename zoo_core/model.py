@@ -243,10 +243,11 @@ class Model(nn.Module):
         -------
         str
             By default ``name=…`` for each argument without a default. Without one, ``-o image.png``, or nothing if
-            `outputs` has ``"text"``, which is printed.
+            `outputs` has no ``"image"``, since texts, tables and numbers are printed.
         """
         required = [name for name, one in signature(self.predict).parameters.items() if one.default is one.empty]
-        return " ".join(f"{name}=…" for name in required) or ("" if "text" in self.outputs else "-o image.png")
+        writes_image = "image" in self.outputs or not self.outputs
+        return " ".join(f"{name}=…" for name in required) or ("-o image.png" if writes_image else "")
 
 
 def _changed(config: Any) -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from repository import ROOT
 from warm_python import PYTHON
 
 import zoo_core
@@ -47,12 +46,13 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def python(project: Path) -> Path:
     """A new environment with the plugin installed; zoo and torch are available through a .pth file."""
     folder = project.parent / "venv"
-    run([sys.executable, "-m", "venv", str(folder)], project)
+    run([sys.executable, "-m", "venv", "--without-pip", str(folder)], project)
     (packages,) = (folder / "lib").glob("python*/site-packages")
     roots = [str(Path(zoo_core.__file__).parents[1]), sysconfig.get_paths()["purelib"]]
     (packages / "zoo.pth").write_text("\n".join(dict.fromkeys(roots)) + "\n")
     interpreter = folder / "bin" / "python"
-    run([str(interpreter), "-m", "pip", "install", "--quiet", "--no-deps", "-e", "."], project)
+    install = [sys.executable, "-m", "pip", "--python", str(interpreter), "install", "--quiet", "--no-compile"]
+    run([*install, "--no-deps", "-e", "."], project)
     return interpreter
 
 
@@ -136,9 +136,8 @@ def test_ruff_and_mypy_find_nothing(project: Path, projects: dict[str, Path]) ->
     for one in (project, *projects.values()):
         run([sys.executable, "-m", "ruff", "check", "."], one)
         run([sys.executable, "-m", "ruff", "format", "--check", "."], one)
-    # What it knows of torch takes half a minute to find out, and is kept there by a check of this project.
     packages = [str(projects[kind] / f"my_{kind}") for kind in KINDS]
-    run([sys.executable, "-m", "mypy", "--cache-dir", str(ROOT / ".mypy_cache"), *packages], project)
+    run([sys.executable, "-m", "mypy", "--cache-dir", os.devnull, *packages], project)
 
 
 def test_a_text_file_and_a_table_of_the_user_are_read(projects: dict[str, Path], tmp_path: Path) -> None:
@@ -165,15 +164,6 @@ def test_the_kinds_are_listed_with_a_line_each_and_another_one_is_refused(tmp_pa
         message = f"error: --kind is '{given}', but should be one of vision, text, tabular, gan, diffusion."
         assert done.stderr == f"{message}\n  {hint}\n"
     assert not (tmp_path / "x").exists()
-
-
-@pytest.mark.parametrize("name", ["My-Model", "2fast", "a_b", "../up", "a--b", ""])
-def test_an_invalid_name_is_refused_with_a_valid_one_as_hint(name, tmp_path):
-    done = subprocess.run([sys.executable, "-m", "zoo_core", "new", name], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "is not a name for a plugin" in done.stderr
-    assert "Write for example `zoo new " in done.stderr
-    assert not list(tmp_path.iterdir())
 
 
 def test_an_existing_folder_is_not_overwritten(tmp_path):

@@ -58,6 +58,8 @@ def test_the_nearest_name_is_suggested():
     names = ["learning_rate", "batch_size", "steps"]
     assert nearest("learning_rte", names) == "learning_rate"
     assert nearest("zzz", names) is None
+    assert nearest("AdamW", ["adam", "adamax", "adamw"]) == "adamw"
+    assert nearest("iou_Background", ["iou_background", "IoU"]) == "iou_background"
     assert did_you_mean("step", names) == "Did you mean 'steps'?"
     assert did_you_mean("zzz", names) is None
     assert did_you_mean("zzz", names, "See `zoo list`.") == "See `zoo list`."

@@ -55,7 +55,9 @@ def test_usage_of_a_model_without_required_arguments_asks_for_an_image():
     assert default_of(Generative).usage() == "-o image.png"
 
 
-def test_usage_of_a_model_that_writes_a_text_asks_for_no_file():
+@pytest.mark.parametrize("outputs", [{"text": "a sentence"}, {"probability": "(5,) in [0, 1]"}])
+def test_usage_of_a_model_that_states_outputs_without_an_image_asks_for_no_file(monkeypatch, outputs):
+    monkeypatch.setattr(Writer, "outputs", outputs)
     assert default_of(Writer).usage() == ""
 
 

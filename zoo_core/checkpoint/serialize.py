@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zoo_core.config.naming import unused_name
 from zoo_core.engine.fsdp import full_tensor
-from zoo_core.errors import ZooError
+from zoo_core.errors import ZooError, describe_type
 from zoo_core.weights.matching import DTYPES
 
 Packed = tuple[dict[str, Tensor], Any]
@@ -63,7 +63,7 @@ def pack(value: Any) -> Packed:
             elements = [plain(element, f"{path}.{index}") for index, element in enumerate(part)]
             return {"$tuple": elements} if isinstance(part, tuple) else elements
         raise ZooError(
-            f"a checkpoint cannot store '{path}', a {type(part).__name__}.",
+            f"a checkpoint cannot store '{path}', {describe_type(part)}.",
             "Use numbers, strings or tensors instead.",
         )
 
@@ -130,23 +130,13 @@ def find_unserializable(value: Any, path: str, depth: int = 0) -> tuple[str, Any
     return next((found for where, part in parts if (found := find_unserializable(part, where, depth + 1))), None)
 
 
-def describe_type(value: Any) -> str:
-    """Type of ``value`` for an error message, such as ``a tensor (3, 4)`` or ``a str``."""
-    if value is None:
-        return "None"
-    if isinstance(value, Tensor):
-        return f"a tensor {tuple(value.shape)}"
-    name = type(value).__name__
-    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
-
-
 def describe_unserializable(value: Any) -> str:
     """What :func:`find_unserializable` has found, such as ``a deque`` or ``a torch.complex128 tensor``."""
     if isinstance(value, Tensor):
         kind = value.dtype if value.layout == torch.strided and not value.is_meta else value.layout
         return f"a {'meta' if value.is_meta else kind} tensor"
     nested = isinstance(value, (dict, list, tuple))
-    return f"a {type(value).__name__}" + (f" below {_MAX_DEPTH} others" if nested else "")
+    return describe_type(value) + (f" below {_MAX_DEPTH} others" if nested else "")
 
 
 def same_layout(one: Tensor, other: Tensor) -> bool:

@@ -13,7 +13,6 @@ from zoo_core.checkpoint.objects import Stateful, map_objects, objects_in
 from zoo_core.checkpoint.serialize import (
     ObjectState,
     Packed,
-    describe_type,
     describe_unserializable,
     find_unserializable,
     holds_objects,
@@ -22,7 +21,7 @@ from zoo_core.checkpoint.serialize import (
     unpack,
 )
 from zoo_core.engine.fsdp import is_sharded, sharded_like
-from zoo_core.errors import BadFile, ZooError, one_line
+from zoo_core.errors import BadFile, ZooError, describe_type, one_line
 
 _NOT_STATE = ("config", "engine")
 _MODES = "model.modes"  # key of the modes of modules; the dot rules out an attribute of this name
@@ -166,13 +165,13 @@ class TrainerState:
         holder = type(self.trainer).__name__
         if name == "model":
             raise ZooError(
-                f"{holder} holds self.model, a {type(value).__name__} that is neither the run's model nor part of it.",
+                f"{holder} holds self.model, {describe_type(value)} that is neither the run's model nor part of it.",
                 "Rename the attribute: checkpoints store the run's model under this name.",
             )
         for path, one in objects_in(name, value):
             if self._created_in_setup is not None and path not in self._created_in_setup and not self._is_in_model(one):
                 raise ZooError(
-                    f"{holder} created self.{path}, a {type(one).__name__}, after setup(); "
+                    f"{holder} created self.{path}, {describe_type(one)}, after setup(); "
                     "a resumed run could not restore it.",
                     "Create it in setup().",
                 )
@@ -262,7 +261,7 @@ def _restore_modes(module: nn.Module, modes: Mapping[str, list[str]]) -> None:
 
 def _refuse_left_out(values: Any) -> None:
     for path, one in objects_in("", values):
-        raise ValueError(f"it has no state for {path}, a {type(one).__name__}.")
+        raise ValueError(f"it has no state for {path}, {describe_type(one)}.")
 
 
 def _match_memory_format(optimizer: torch.optim.Optimizer) -> None:

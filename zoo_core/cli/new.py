@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from inspect import cleandoc
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 import click
 
-from zoo_core.cli import common_options
+from zoo_core.cli import common_options, open_catalog
+from zoo_core.cli.new_name import check_name, class_name, package_name
 from zoo_core.errors import BadFile, BadSetting, NameTaken, did_you_mean
-
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 class Kind(NamedTuple):
@@ -60,24 +60,20 @@ def command(name: str, kind: str, folder: Path | None) -> None:
     \b
     zoo new my-model && cd my-model && pip install -e . && zoo run my-model
     """
-    if not _NAME.fullmatch(name):
-        raise BadSetting(
-            f"'{name}' is not a name for a plugin, which has lower-case letters and digits, and '-' between words.",
-            f"Write for example `zoo new {_valid_name(name)}`.",
-        )
     if kind not in KINDS:
         hint = did_you_mean(kind, KINDS, "`zoo new --help` describes them.")
         raise BadSetting(f"--kind is '{kind}', but should be one of {', '.join(KINDS)}.", hint)
+    check_name(name, _sources(KINDS[kind]), open_catalog())
     target = folder or Path(name)
-    if target.exists():
+    if os.path.lexists(target):
         raise NameTaken(f"{target} already exists, and nothing is overwritten.", "Choose another --dir.")
     try:
         _create(target, name, KINDS[kind])
     except OSError as error:
         raise BadFile(f"{target} could not be written: {error.strerror}.", "Choose another --dir.") from error
-    click.echo(
-        f"created {target}\n  next  cd {target} && pip install -e '.[test]' && zoo run {name}\n  then  zoo check {name}"
-    )
+    click.echo(f"created {target}")
+    click.echo(f"  next  cd {quote(str(target))} && pip install -e '.[test]' && zoo run {name}")
+    click.echo(f"  then  zoo check {name}")
 
 
 def _create(target: Path, name: str, kind: Kind) -> None:
@@ -86,13 +82,13 @@ def _create(target: Path, name: str, kind: Kind) -> None:
 
     def written(text: str) -> str:
         """The text with the three spellings of the name, and what is particular to the kind."""
-        words = name.split("-")
+        column = _COMMENT - len("my-model") + len(name)
         spellings = {
             "my-model": name,
-            "my_model": "_".join(words),
-            "MyModel": "".join(word.capitalize() for word in words),
+            "my_model": package_name(name),
+            "MyModel": class_name(name),
             "{{summary}}": kind.summary,
-            "{{predict}}": f"zoo predict {name} {kind.predict}".ljust(_COMMENT) + " # predict with the newest run",
+            "{{predict}}": f"zoo predict {name} {kind.predict}".ljust(column) + " # predict with the newest run",
         }
         for spelling, replacement in spellings.items():
             text = text.replace(spelling, replacement)
@@ -106,6 +102,14 @@ def _create(target: Path, name: str, kind: Kind) -> None:
             _copy(inner, target / written("my_model") / inner.name, written)
 
 
+def _sources(kind: Kind) -> Iterator[str]:
+    """The modules of this kind of plugin, but for what is named after it."""
+    for folder in kind.folders:
+        for inner in (files("zoo_core") / "template" / "kinds" / folder).iterdir():
+            if inner.name.endswith(".py"):
+                yield inner.read_text(encoding="utf-8").replace("MyModel", "")
+
+
 def _copy(source: Traversable, target: Path, written: Callable[[str], str]) -> None:
     if source.name != ".github" and source.name.startswith((".", "__pycache__")):  # caches of tools
         return
@@ -115,9 +119,3 @@ def _copy(source: Traversable, target: Path, written: Callable[[str], str]) -> N
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(written(source.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-def _valid_name(name: str) -> str:
-    """A valid name for a plugin that is similar to ``name``."""
-    words = re.findall(r"[a-z0-9]+", name.lower())
-    return "-".join(words).lstrip("0123456789-") or "my-model"

@@ -13,7 +13,7 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import json_option
 from zoo_core.cli.table import show
 from zoo_core.errors import BadFile, BadSetting, UnknownName, did_you_mean
-from zoo_core.registry.plugin_index import FORMAT, KnownPlugin, parse
+from zoo_core.registry.plugin_index import FORMAT, KnownPlugin, PluginIndex, parse
 from zoo_core.registry.plugin_index_entry import entries_of
 from zoo_core.registry.plugin_index_file import VARIABLE, given_index, read_index, read_without_network
 
@@ -22,27 +22,22 @@ _SHOWN = 4
 
 
 @click.command()
-@click.argument("word", default="", metavar="[WORD]")
+@click.argument("words", metavar="[WORD]...", nargs=-1)
 @click.option("--index", "source", metavar="PATH|URL", help=f"The index; by default that in {VARIABLE}.")
 @json_option
 @common_options
-def search(word: str, source: str | None, as_json: bool) -> None:
+def search(words: tuple[str, ...], source: str | None, as_json: bool) -> None:
     """Search an index of known plugins, installed or not.
 
-    WORD is looked for in names of distributions, plugins and what they bring, and in summaries; without it, all are
-    listed. An index at a URL is downloaded, and a copy is kept.
+    Each WORD is looked for in names of distributions, plugins and what they bring, and in summaries; without one, all
+    are listed. An index at a URL is downloaded, and a copy is kept.
     """
-    source = source or given_index()
-    if source is None:
-        raise BadSetting(
-            "no index of plugins is given.", f"Add --index PATH, or set {VARIABLE} to a path or an https:// address."
-        )
-    index = read_index(source, _SECONDS, refresh=True)
+    word, index = " ".join(words), _read(source)
     found = index.search(word)
     if as_json:
         show([_details(plugin) for plugin in found], as_json=True)
     elif not found:
-        click.echo(f"nothing found for '{word}' in {index.source}; `zoo plugins search` lists all {len(index.plugins)}")
+        click.echo(f"nothing found for '{word}' in {index.source}, which has {_count(len(index.plugins), 'plugin')}")
     else:
         show([_row(plugin) for plugin in found], as_json=False)
 
@@ -67,6 +62,25 @@ def index(names: tuple[str, ...]) -> None:
     text = json.dumps({"format": FORMAT, "plugins": entries}, indent=2, ensure_ascii=False)
     parse(text.encode(), f"of {', '.join(names)}")  # what the metadata state may not be suitable
     click.echo(text)
+
+
+def _read(source: str | None) -> PluginIndex:
+    """The index that ``--index`` names, or the user's."""
+    if source:
+        try:
+            return read_index(source, _SECONDS, refresh=True)
+        except BadFile as error:  # whose hint is that of the environment variable
+            hint = "Give the path or the https:// address of another index." if VARIABLE in (error.hint or "") else None
+            raise BadFile(error.message, hint or error.hint) from error
+    if given := given_index():
+        return read_index(given, _SECONDS, refresh=True)
+    raise BadSetting(
+        "no index of plugins is given.", f"Add --index PATH, or set {VARIABLE} to a path or an https:// address."
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def warn_if_known(match: str) -> None:

@@ -51,7 +51,8 @@ def command(source: str, inputs: tuple[str, ...], output: Path | None, registry:
     model_name = f"the model {type(model).__name__}"
     with attributing_errors({model_name: type(model)}):
         predicted = as_prediction(model.predict(**values), f"predict of {model_name}")
-    click.echo(f"{source}: {chosen}", err=True)
+    if source != str(chosen):
+        click.echo(f"{source}: {chosen}", err=True)
     _write(predicted, output)
 
 
@@ -76,8 +77,8 @@ def _write(predicted: dict[str, Any], output: Path | None) -> None:
     if output is None:
         click.echo(printed(predicted))
         return
-    for path in write_prediction(predicted, output):
-        click.echo(f"wrote {path}", err=True)
+    for path, replaced in write_prediction(predicted, output):
+        click.echo(f"{'replaced' if replaced else 'wrote'} {path}", err=True)
 
 
 def _check_arguments(model: Any, values: dict[str, Any]) -> None:

@@ -144,9 +144,8 @@ class Recipe:
         """
         settings = read(RunSettings, self.settings("run"), f"recipe '{self.name}'", "run", self.where)
         if (settings.steps is None) == (settings.epochs is None):
-            raise BadSetting(
-                f"recipe '{self.name}' should give either run.steps or run.epochs.", "Add `run.steps=1000`."
-            )
+            length = "either run.steps or run.epochs" if "dataset" in self.parts else "run.steps"
+            raise BadSetting(f"recipe '{self.name}' should give {length}.", "Add `run.steps=1000`.")
         if "dataset" not in self.parts:
             self._refuse_counts_of_examples(settings)
         self._check_monitor(settings)

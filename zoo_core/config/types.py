@@ -47,7 +47,7 @@ def type_name(hint: Any) -> str:
     """A type as messages name it: ``float``, ``one of gan, lsgan``, ``int or null``, ``list of 2 float``."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
-        return "one of " + ", ".join(str(argument) for argument in arguments)
+        return ("one of " if arguments[1:] else "") + ", ".join(map(str, arguments))
     if origin in (Union, types.UnionType):
         return " or ".join("null" if argument is type(None) else type_name(argument) for argument in arguments)
     if origin is tuple and arguments[1:] != (...,):

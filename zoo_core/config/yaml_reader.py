@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from zoo_core.errors import one_line
+from zoo_core.errors import describe_type, one_line
 
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -91,7 +91,7 @@ def _count(value: Any, limit: int, ancestors: set[int], known: dict[int, int]) -
     if isinstance(value, _SCALARS):
         return 1
     if not isinstance(value, (dict, list)):
-        raise yaml.YAMLError(f"it contains a {type(value).__name__}")
+        raise yaml.YAMLError(f"it contains {describe_type(value)}")
     if isinstance(value, dict) and None in value:
         raise yaml.YAMLError("it has a key that is null")
     if id(value) in ancestors:

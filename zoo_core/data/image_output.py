@@ -38,6 +38,8 @@ def grid(images: Tensor, columns: int = 8) -> Tensor:
     """
     if images.dtype == torch.uint8:
         images = images.float() / 255
+    elif images.dtype not in (torch.float, torch.double):  # not all types can be computed with
+        images = images.float()
     columns = columns if images.ndim == 4 else images.shape[1]
     images = images.flatten(0, -4).expand(-1, 3, -1, -1)
     count, channels, height, width = images.shape
@@ -50,6 +52,11 @@ def grid(images: Tensor, columns: int = 8) -> Tensor:
     canvas = cells.reshape(rows, columns, *cells.shape[1:]).permute(2, 0, 3, 1, 4)
     canvas = canvas.reshape(channels, rows * (height + _LINE), columns * (width + _LINE))
     return F.pad(canvas, (0, _LINE, 0, _LINE))
+
+
+def in_unit_range(image: Tensor) -> Tensor:
+    """An image whose values are clipped to [0, 1]; NaN is 0."""
+    return image.nan_to_num(0.0).clamp(0, 1)
 
 
 def save_clips(clips: Tensor, path: Path, columns: int = 3) -> None:
@@ -94,6 +101,7 @@ def save_array(tensor: Tensor, path: Path) -> None:
     import numpy as np
 
     values = tensor.detach().cpu()
+    values = values.to(torch.complex64) if values.dtype is torch.complex32 else values  # which NumPy does not have
     if values.is_floating_point() and values.dtype not in (torch.half, torch.float, torch.double):  # unlike NumPy
         values = values.float()
     _write(path, lambda: np.save(path, values.numpy(), allow_pickle=False), "Choose another path.")
@@ -127,7 +135,7 @@ def _to_pil(image: Tensor) -> Any:
     """An image (3, H, W), clipped to [0, 1], as a Pillow image."""
     from PIL import Image
 
-    return Image.fromarray(image.mul(255).add(0.5).clamp(0, 255).byte().permute(1, 2, 0).contiguous().cpu().numpy())
+    return Image.fromarray(in_unit_range(image).mul(255).add(0.5).byte().permute(1, 2, 0).contiguous().cpu().numpy())
 
 
 def _bright_color(number: int) -> tuple[int, int, int]:
@@ -138,5 +146,12 @@ def _bright_color(number: int) -> tuple[int, int, int]:
 def _write(path: Path, write: Callable[[], Any], hint: str) -> None:
     try:
         write()
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise not_written(path, error) from error
+    except ValueError as error:  # an ending of no format
         raise BadFile(f"{path} could not be written: {error}.", hint) from error
+
+
+def not_written(path: Path, error: OSError) -> BadFile:
+    """The error for a file that the system does not write."""
+    return BadFile(f"{path} could not be written: {error.strerror or error}.", "Choose another path.")

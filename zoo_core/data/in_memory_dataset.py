@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.dataset import Dataset, InMemory, Uint8Images
-from zoo_core.errors import BadSetting, nearest
+from zoo_core.errors import BadSetting, describe_type, nearest
 from zoo_core.fingerprint.hashing import fingerprint_tensors
 
 Stored = Tensor | Uint8Images
@@ -133,7 +133,7 @@ def _stored(tensors: Mapping[str, Any], source: str) -> dict[str, Stored]:
     for name, one in stored.items():
         if not isinstance(one, (Tensor, Uint8Images)):
             raise BadSetting(
-                f"{source}: '{name}' is a {type(one).__name__}, but should be a tensor or a NumPy array.",
+                f"{source}: '{name}' is {describe_type(one)}, but should be a tensor or a NumPy array.",
                 f"Write for example torch.tensor({name}).",
             )
         if _values(one).layout != torch.strided:

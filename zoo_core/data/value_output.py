@@ -16,7 +16,6 @@ from torch import Tensor
 from zoo_core.data import image_output
 from zoo_core.data.table_csv import as_csv
 from zoo_core.data.values import Audio, Kind, Table, Value, kind_of
-from zoo_core.errors import BadFile
 
 STORED: dict[Kind, tuple[str, ...]] = {
     "text": (".txt",),
@@ -32,6 +31,7 @@ _MOST_PIXELS = 1024  # of a side of a drawn array
 _LEAST_PIXELS = 256
 _MOST_PARTS = 64  # matrices of an array of three or more dimensions that are drawn
 _CHART_HEIGHT = 64
+_MOST_LENGTH = 64  # times the width of a picture; a thinner one can't be seen, and MLflow refuses it
 _LONGEST_NAME = 50  # characters of a value's name in a file name
 
 
@@ -57,7 +57,7 @@ def save_value(value: Value, path: Path, columns: int = 8) -> None:
     try:
         path.write_bytes(encoded(value))
     except OSError as error:
-        raise BadFile(f"{path} could not be written: {error}.", "Choose another path.") from error
+        raise image_output.not_written(path, error) from error
 
 
 def encoded(value: str | Table | Audio) -> bytes:
@@ -85,19 +85,26 @@ def file_stems(stem: str, names: Iterable[str]) -> dict[str, str]:
 
 
 def picture(value: Tensor) -> Tensor:
-    """Images, clips, a class map or an array as one image (3, H, W) in [0, 1].
+    """Images, clips, a class map or an array as one image (3, H, W) in [0, 1]; other values are clipped.
 
-    An array is drawn in gray, from its minimum in black to its maximum in white: one of one dimension as a chart, one
-    of two as a picture with a square for each value, and one of more as a grid of the first 64 such pictures. NaN is
-    black.
+    An array of one dimension is drawn as a chart, with black bars from its minimum to its maximum. Others are drawn in
+    gray, from their minimum in black to their maximum in white: one of two dimensions with a square for each value, and
+    one of more as a grid of the first 64 such pictures. NaN is black. A picture that is more than 64 times as long as wide is stretched.
     """
     kind = kind_of(value)
     if kind in ("images", "clips"):
-        return image_output.grid(value)
+        return _stretched(image_output.in_unit_range(image_output.grid(value)))
     if kind == "classes":
         colors = torch.tensor(image_output.palette(256)) / 255
-        return colors[value.long()].permute(2, 0, 1)
-    return _drawn(_in_unit_range(value)).expand(3, -1, -1)
+        return _stretched(colors[value.long()].permute(2, 0, 1))
+    return _stretched(_drawn(_in_unit_range(value))).expand(3, -1, -1)
+
+
+def _stretched(image: Tensor) -> Tensor:
+    for long, short in ((1, 2), (2, 1)):
+        factor = image.shape[long] // (_MOST_LENGTH * image.shape[short])
+        image = image.repeat_interleave(factor + 1, dim=short) if factor else image
+    return image
 
 
 def _in_unit_range(array: Tensor) -> Tensor:
@@ -113,7 +120,7 @@ def _drawn(values: Tensor) -> Tensor:
     if values.ndim == 1:
         heights = F.adaptive_avg_pool1d(values[None], min(len(values), _MOST_PIXELS))
         lines = torch.linspace(1, 0, _CHART_HEIGHT)
-        return _enlarged((heights >= lines[:, None]).float()[None], rows=False)
+        return _enlarged((heights < lines[:, None]).float()[None], rows=False)
     if values.ndim == 2:
         return _enlarged(_reduced(values[None], _MOST_PIXELS))
     parts = values.flatten(0, -3)[:_MOST_PARTS]

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from zoo_core.data.table_csv import Cell
-from zoo_core.errors import RunFailed
+from zoo_core.errors import RunFailed, describe_type
 
 Kind = Literal["text", "table", "audio", "images", "clips", "classes", "array"]
 _EXPECTED = "a str, a zoo.Table, a zoo.Audio, a tensor with numbers in it, or a mapping from names to these"
 _ROUNDING = 1e-5  # a sample may be this much outside of [-1, 1]; it is clipped
 _MOST_CHANNELS = 8
+_MOST_RATE = 2**28  # bytes per second of 8 channels, which the header of a WAV file has 32 bits for
+_OVERSHOOT = 0.1  # a pixel may be this much outside of [0, 1] without a word
 
 
 class Table:
@@ -24,8 +26,8 @@ class Table:
     Parameters
     ----------
     data : mapping of str to sequence, or sequence of mappings
-        The columns by name, all of the same length; or the rows, all with the same names. A column is a list, or a
-        tensor or an array of one dimension. A cell is a string, a number, a bool or None.
+        The columns by name, all of the same length, also as a pandas DataFrame; or the rows, all with the same names.
+        A column is a list, or a tensor or an array of one dimension. A cell is a string, a number, a bool or None.
 
     Attributes
     ----------
@@ -51,7 +53,7 @@ class Table:
     """
 
     def __init__(self, data: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> None:
-        columns = data if isinstance(data, Mapping) else _columns_of_rows(data)
+        columns: Any = data if hasattr(data, "keys") else _columns_of_rows(data)  # a data frame is no Mapping
         self.columns: dict[str, list[Cell]] = {_column_name(name): _cells(name, columns[name]) for name in columns}
         lengths = {name: len(cells) for name, cells in self.columns.items()}
         if len(set(lengths.values())) > 1:
@@ -106,13 +108,15 @@ class Audio:
         if (
             isinstance(sample_rate, bool)
             or not isinstance(sample_rate, (int, np.integer))
-            or not 0 < sample_rate < 2**31
+            or not 0 < sample_rate < _MOST_RATE
         ):
-            raise ValueError(f"the sample rate of audio is {sample_rate!r}, but should be a positive integer")
+            raise ValueError(
+                f"the sample rate of audio is {sample_rate!r}, but should be a positive integer below {_MOST_RATE:,}"
+            )
         given = _as_tensor(samples)
-        shape = f"a tensor {tuple(given.shape)}" if isinstance(given, Tensor) else describe(given)
+        shape = describe_type(given)
         if not isinstance(given, Tensor) or given.ndim not in (1, 2) or not given.numel():
-            raise ValueError(f"the samples of audio are {shape}, but should be a tensor (T,) or (C, T)")
+            raise ValueError(f"the samples of audio are {shape}, but should be a tensor of shape (T,) or (C, T)")
         if given.ndim == 2 and len(given) > _MOST_CHANNELS:
             raise ValueError(
                 f"the samples of audio are {shape}: {len(given)} channels, but at most {_MOST_CHANNELS} are possible; "
@@ -162,7 +166,7 @@ def kind_of(value: Any) -> Kind | None:
         return "table"
     if isinstance(value, Audio):
         return "audio"
-    if not isinstance(value, Tensor) or not value.ndim or not value.numel():
+    if not isinstance(value, Tensor) or not _has_values(value) or not value.ndim or not value.numel():
         return None
     if value.ndim in (4, 5) and value.shape[-3] in (1, 3) and not value.is_complex():
         return "images" if value.ndim == 4 else "clips"
@@ -184,9 +188,32 @@ def unsuitable(values: Mapping[Any, Any]) -> str:
         if not isinstance(name, str):
             return f"gives a mapping with the key {name!r}, but its keys should be names"
         if kind_of(value) is None:
-            given = f"gives {describe(value)}" + (f" as '{name}'" if name else "")
+            given = f"gives {describe_type(value)}" + (f" as '{name}'" if name else "")
             return f"{given}, but should give {_EXPECTED}; {_advice(value)}"
     return ""
+
+
+def clipped(values: Mapping[str, Any]) -> str:
+    """What a picture of the values does not show, such as ``gives images with values from -1 to 1, …``; else empty."""
+    for name, value in values.items():
+        kind = kind_of(value)
+        if kind not in ("images", "clips") or value.dtype in (torch.uint8, torch.bool):
+            continue
+        gives, pixels = f"gives {kind}" + (f" as '{name}'" if name else ""), value.float()
+        finite = pixels[pixels.isfinite()]
+        if finite.numel() < pixels.numel():
+            return f"{gives} with values that are NaN or infinite; NaN is drawn in black"
+        low, high = finite.min().item(), finite.max().item()
+        if low < -_OVERSHOOT or high > 1 + _OVERSHOOT:
+            wanted = f"{gives} with values from {low:.4g} to {high:.4g}, which are clipped to [0, 1]"
+            return f"{wanted}{_rescaled(low, high)}"
+    return ""
+
+
+def _rescaled(low: float, high: float) -> str:
+    if low >= -1 - _OVERSHOOT and high <= 1 + _OVERSHOOT:
+        return "; (images + 1) / 2 is in [0, 1]"
+    return "; images of dtype uint8 have values from 0 to 255" if low >= 0 and high <= 255 else ""
 
 
 def images_of(values: Mapping[str, Value]) -> Tensor | None:
@@ -204,7 +231,7 @@ def as_prediction(returned: Any, source: str) -> dict[str, Any]:
     if not isinstance(returned, Mapping) or not all(isinstance(name, str) and name for name in returned):
         names = f" with the keys {', '.join(map(repr, returned))}" if isinstance(returned, Mapping) else ""
         raise RunFailed(
-            f"{source} returns {describe(returned)}{names}, but should return a mapping from names to values.",
+            f"{source} returns {describe_type(returned)}{names}, but should return a mapping from names to values.",
             "Write for example `return {'text': text}`.",
         )
     return {name: _as_value(value) for name, value in returned.items()}
@@ -220,11 +247,11 @@ def as_json(value: Any) -> Any:
         return value.columns
     if isinstance(value, Audio):
         return {"sample_rate": value.sample_rate, "samples": value.samples.tolist()}
-    if isinstance(value, (Tensor, np.ndarray, np.generic)):
+    if isinstance(value, (np.ndarray, np.generic)) or (isinstance(value, Tensor) and _has_values(value)):
         return value.tolist()
     if isinstance(value, (set, frozenset)):
         return sorted(value)
-    raise TypeError(f"{describe(value)} has no form in JSON")
+    raise TypeError(f"{describe_type(value)} has no form in JSON")
 
 
 def _as_value(value: Any) -> Any:
@@ -238,38 +265,46 @@ def _printable(text: str) -> str:
 
 def _as_tensor(value: Any) -> Any:
     """A tensor or an array of numbers as a dense tensor on the CPU, without a graph; anything else as it is."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        return torch.from_numpy(value.astype(value.dtype.newbyteorder("=")))
-    if isinstance(value, Tensor):
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc" and not isinstance(value, np.ma.MaskedArray):
+        native = value.dtype.newbyteorder("=")
+        wide = {"f": np.dtype("f8"), "c": np.dtype("c16")}.get(native.kind, native)  # torch has none above
+        return torch.from_numpy(value.astype(min(native, wide, key=lambda one: one.itemsize)))
+    if isinstance(value, Tensor) and _has_values(value):
         value = value.detach().cpu()
+        value = value.dequantize() if value.is_quantized else value
         return (value if value.layout is torch.strided else value.to_dense()).resolve_conj().resolve_neg()
     return value
+
+
+def _has_values(value: Tensor) -> bool:
+    """Whether it is an array of numbers: a tensor on the meta device has none, and a nested one no shape."""
+    return not value.is_meta and not value.is_nested
 
 
 def _advice(value: Any) -> str:
     if isinstance(value, (list, tuple)) and value and all(isinstance(one, str) for one in value):
         return "several texts are a mapping from names to them, or joined"
-    if isinstance(value, (list, tuple, Mapping)):
+    if isinstance(value, (list, tuple)) and value and all(isinstance(one, Tensor) for one in value):
+        return "several images are torch.stack(images)"
+    if isinstance(value, (list, tuple, Mapping)) or hasattr(value, "keys"):
         return "a table is zoo.Table(columns) or zoo.Table(rows)"
-    return "what evaluate returns is the place of a number" if isinstance(value, (int, float)) else "None is no preview"
+    if isinstance(value, (int, float, np.generic)) or (
+        isinstance(value, Tensor) and _has_values(value) and not value.ndim
+    ):
+        return "a number is a metric, which evaluate returns"
+    return "to show nothing, return None"
 
 
-def describe(value: Any) -> str:
-    """Type of a value, with its shape if it has one: ``a Tensor (0, 3)``, ``an int``, ``None``."""
-    if value is None:
-        return "None"
-    name = type(value).__name__
-    shape = getattr(value, "shape", None)
-    article = "an" if name[0].lower() in "aeiou" else "a"
-    return f"{article} {name}" + (f" {tuple(shape)}" if isinstance(shape, tuple) else "")
-
-
-def _columns_of_rows(rows: Iterable[Any]) -> dict[str, list[Any]]:
+def _columns_of_rows(rows: Any) -> dict[str, list[Any]]:
+    if not isinstance(rows, Iterable):
+        raise ValueError(
+            f"a table is given {describe_type(rows)}, but should be given a mapping of columns or a list of rows"
+        )
     listed = list(rows)
     for number, row in enumerate(listed):
         if not isinstance(row, Mapping):
             raise ValueError(
-                f"row {number} of a table is {describe(row)}, but should be a mapping from columns to cells"
+                f"row {number} of a table is {describe_type(row)}, but should be a mapping from columns to cells"
             )
         if row.keys() != listed[0].keys():
             raise ValueError(f"row {number} of a table has the columns {list(row)}, but row 0 has {list(listed[0])}")
@@ -286,10 +321,12 @@ def _cells(name: str, column: Any) -> list[Cell]:
     values = _as_tensor(column)
     if isinstance(values, (Tensor, np.ndarray)):
         if values.ndim != 1:
-            raise ValueError(f"the column '{name}' of a table is {describe(values)}, but should have one dimension")
+            raise ValueError(
+                f"the column '{name}' of a table is {describe_type(values)}, but should have one dimension"
+            )
         return [_cell(name, one) for one in values.tolist()]
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
-        raise ValueError(f"the column '{name}' of a table is {describe(values)}, but should be a list")
+        raise ValueError(f"the column '{name}' of a table is {describe_type(values)}, but should be a list")
     return [_cell(name, one) for one in values]
 
 
@@ -300,7 +337,7 @@ def _cell(name: str, cell: Any) -> Cell:
     if cell is not None and not isinstance(cell, (int, float)):
         advice = "; value.item() is the number in a tensor" if isinstance(cell, Tensor) else ""
         raise ValueError(
-            f"a cell in the column '{name}' of a table is {describe(cell)}, but should be a string, a number, a bool "
-            f"or None{advice}"
+            f"a cell in the column '{name}' of a table is {describe_type(cell)}, but should be a string, a number, "
+            f"a bool or None{advice}"
         )
     return cell

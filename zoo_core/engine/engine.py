@@ -32,7 +32,7 @@ from zoo_core.engine.precision import AUTOCAST, find_precision, restoring_precis
 from zoo_core.engine.process_group import ProcessGroup
 from zoo_core.errors import BadSetting
 from zoo_core.optim.averages import averages_in_place
-from zoo_core.optim.build import make_optimizer, make_schedule
+from zoo_core.optim.build import make_optimizer, make_schedule, note_on_warmup
 from zoo_core.trainer import M, Os
 
 
@@ -76,6 +76,7 @@ class AccelerateEngine:
             self._accelerator.device if device.type != "cpu" else device
         )  # Accelerate's is cpu:1 in the second process
         self.total_steps = 0
+        self.notes: list[str] = []  # what a run warns of, found while its trainer was set up
         self.is_rank_zero: bool = self._accelerator.is_main_process
         self.rank: int = self._accelerator.process_index
         self.world: int = self._accelerator.num_processes
@@ -121,6 +122,8 @@ class AccelerateEngine:
     def optimizer(self, module: M, config: OptimizerConfig) -> tuple[M, Optimizer, LRScheduler]:
         made = make_optimizer(module, config, self.device)
         schedule = make_schedule(made, config, self.total_steps)
+        if note := note_on_warmup(config, self.total_steps):
+            self.notes.append(note)
         prepared, optimizer = self.prepare(module, made)
         return prepared, optimizer, schedule
 

@@ -159,8 +159,9 @@ class HostState:
         elif isinstance(value, Optimizer):
             self._optimizer(path, getattr(value, "optimizer", value))  # unwraps Accelerate's optimizer
         elif isinstance(value, LRScheduler):
-            for name in vars(value).keys() - {"optimizer"}:
-                self._alone(f"{path}.{name}", vars(value), name)
+            for name in vars(value):
+                if name != "optimizer":
+                    self._alone(f"{path}.{name}", vars(value), name)
         elif isinstance(value, (dict, list, set, deque)):
             self._whole(f"{_braced(path)}[{{}}]", value)
         elif isinstance(value, (tuple, frozenset)):
@@ -191,8 +192,9 @@ class HostState:
                 self._follow(f"{path}.{name}[{key}]", own[name], key)
         for name in _CHILDREN:
             self._whole(f"{_braced(path)}.{{}}", own[name])
-        for name in own.keys() - _OF_MODULES:
-            self._follow(f"{path}.{name}", own, name)
+        for name in own:
+            if name not in _OF_MODULES:
+                self._follow(f"{path}.{name}", own, name)
 
     def _optimizer(self, path: str, optimizer: Any) -> None:
         own = vars(optimizer)

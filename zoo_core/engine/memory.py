@@ -65,9 +65,9 @@ def memory_now(device: torch.device) -> int:
 
 
 def available_memory(device: torch.device) -> int:
-    """Bytes that this process may still allocate; on Linux also by the limits of its control groups (containers)."""
+    """Bytes that this process may still allocate, also by its limits (``ulimit``) and those of its control groups."""
     free = free_memory(device)
-    return min([free, *_left_by_control_groups()]) if device.type == "cpu" else free
+    return min([free, *_left_by_limits(), *_left_by_control_groups()]) if device.type == "cpu" else free
 
 
 def is_out_of_memory(error: BaseException, device: torch.device) -> bool:
@@ -79,6 +79,19 @@ def is_out_of_memory(error: BaseException, device: torch.device) -> bool:
         return known or isinstance(error, MemoryError)
     known = isinstance(error, RuntimeError) and bool(_ON_ACCELERATORS.search(str(error)))
     return known or isinstance(error, torch.OutOfMemoryError)
+
+
+def _left_by_limits() -> Iterator[int]:
+    """Bytes that the limits of this process leave it: ``ulimit -v`` and, on Linux, ``ulimit -d``."""
+    if sys.platform == "win32":
+        return
+    import resource  # not available on Windows
+
+    used = psutil.Process().memory_info()
+    for kind, size in ((resource.RLIMIT_AS, used.vms), (resource.RLIMIT_DATA, getattr(used, "data", None))):
+        limit = resource.getrlimit(kind)[0]
+        if limit != resource.RLIM_INFINITY and size is not None:
+            yield max(0, limit - size)
 
 
 def _left_by_control_groups() -> Iterator[int]:

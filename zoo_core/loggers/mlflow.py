@@ -32,6 +32,7 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # otherwise a server that is down delays the training by minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
+_ATTEMPTS = 4  # to open a database; MLflow's own ten delay the training by 100 seconds if it can't be opened
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")
 
 
@@ -57,6 +58,7 @@ class MLflow:
 
         known = _read(run.path / _FILE)
         address = os.environ.get(_ADDRESS) or known.get("tracking_uri") or mlflow.get_tracking_uri()
+        _give_up_early(address)
         self._client = mlflow.MlflowClient(address)
         self._id = self._continued(known.get("run_id"))
         self._resumed = bool(self._id)
@@ -160,6 +162,16 @@ class MLflow:
             self._earlier[name] = steps
         self._earlier[name][step] -= 1
         return self._earlier[name][step] >= 0
+
+
+def _give_up_early(address: str) -> None:
+    """Let MLflow try a few times to open a database."""
+    from mlflow.store.db.db_types import DATABASE_ENGINES
+
+    if address.partition(":")[0].partition("+")[0] in DATABASE_ENGINES:
+        from mlflow.store.db import utils
+
+        utils.MAX_RETRY_COUNT = _ATTEMPTS
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -24,5 +24,5 @@ def as_picture(value: Tensor) -> Any:
     """Images, clips, a class map or an array as one picture (H, W, 3), 8 bits, a NumPy array."""
     from zoo_core.data.value_output import picture
 
-    drawn = picture(value).expand(3, -1, -1)  # in [0, 1]
+    drawn = picture(value)  # in [0, 1]
     return (drawn * 255).round().byte().permute(1, 2, 0).contiguous().numpy()

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from zoo_core.config.optimizer import OptimizerConfig
-from zoo_core.errors import BadSetting, BrokenPlugin, ZooError, raised
+from zoo_core.errors import BadSetting, BrokenPlugin, ZooError, describe_type, raised
 from zoo_core.optim.groups import param_groups
 from zoo_core.registry.catalog import current
 from zoo_core.registry.entry import Entry
@@ -34,7 +34,7 @@ def make_optimizer(module: nn.Module, config: OptimizerConfig, device: torch.dev
     options = read_options(entry, config.optimizer_options, "trainer.optimizer_options")
     groups = param_groups(module, config, entry)
     if not groups:
-        raise BadSetting(f"the optimizer '{entry.name}' gets a {type(module).__name__} without parameters.")
+        raise BadSetting(f"the optimizer '{entry.name}' gets {describe_type(module)} without parameters.")
     if factory in _FUSED and "foreach" not in options and _has_fused_step(module, device):
         options = {"fused": True, **options}
     if "weight_decay" in parameters:
@@ -70,6 +70,17 @@ def _warmup_steps(warmup: float, total_steps: int) -> int:
     return round(warmup * total_steps) if warmup < 1 else int(warmup)
 
 
+def note_on_warmup(config: OptimizerConfig, total_steps: int) -> str:
+    """A line that says so if a run ends before its warm-up does; else ""."""
+    warmup_steps = _warmup_steps(config.warmup, total_steps)
+    if not 0 < total_steps < warmup_steps:
+        return ""
+    return (
+        f"trainer.warmup is {warmup_steps:,} steps, but the run has {total_steps:,}: its learning rate rises to the "
+        "end, and stays below trainer.learning_rate."
+    )
+
+
 def _has_fused_step(module: nn.Module, device: torch.device) -> bool:
     sparse = any(isinstance(one, (nn.Embedding, nn.EmbeddingBag)) and one.sparse for one in module.modules())
     return device.type in ("cpu", "cuda") and not sparse and all(one.is_floating_point() for one in module.parameters())
@@ -91,7 +102,7 @@ def _made(entry: Entry, make: Callable[[], Any], options: str) -> Any:
 def _of_type(entry: Entry, made: Any, kind: type[Any]) -> Any:
     if not isinstance(made, kind):
         raise BrokenPlugin(
-            f"the {entry.kind} '{entry.full_name}' is a {type(made).__name__}, but should be a "
+            f"the {entry.kind} '{entry.full_name}' is {describe_type(made)}, but should be a "
             f"{kind.__module__.removesuffix('.optimizer')}.{kind.__name__}.",
             f"Ask the author of the plugin '{entry.plugin}' to register one.",
         )

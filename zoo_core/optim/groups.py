@@ -46,7 +46,7 @@ def _options(entry: Entry, pattern: str, given: Mapping[str, Any]) -> dict[str, 
     key = f"{_KEY}.{pattern}"
     own = {name: _number(f"{key}.{name}", given[name]) for name in ("lr_scale", "weight_decay") if name in given}
     if "weight_decay" in own and "weight_decay" not in parameters_of(entry):
-        raise _no_weight_decay(entry, f"{key}.weight_decay")
+        raise _no_weight_decay(entry, f"{key}.weight_decay", own["weight_decay"])
     if "lr" in given:
         raise BadSetting(
             f"{key}.lr is {in_yaml(given['lr'])}, but the learning rate of a group is a multiple of "
@@ -70,12 +70,13 @@ def _number(key: str, value: Any) -> float:
 def _takes_weight_decay(entry: Entry, config: OptimizerConfig) -> bool:
     takes = "weight_decay" in parameters_of(entry)
     if config.weight_decay and not takes:
-        raise _no_weight_decay(entry, "trainer.weight_decay")
+        raise _no_weight_decay(entry, "trainer.weight_decay", config.weight_decay)
     return takes
 
 
-def _no_weight_decay(entry: Entry, key: str) -> BadSetting:
-    return BadSetting(f"{key} is given, but the optimizer '{entry.name}' has no weight decay.", f"Write `{key}=0`.")
+def _no_weight_decay(entry: Entry, key: str, value: float) -> BadSetting:
+    hint = "Leave it out." if key.startswith(_KEY) else f"Write `{key}=0`."
+    return BadSetting(f"{key} is {value:g}, but the optimizer '{entry.name}' has no weight decay.", hint)
 
 
 def _refuse_unused_patterns(patterns: list[str], names: list[str]) -> None:

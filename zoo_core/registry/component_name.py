@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from zoo_core.errors import describe_type
+
 _WORDS = r"[a-z0-9]+([._-][a-z0-9]+)*"
 _NAME = re.compile(rf"{_WORDS}(/{_WORDS})*")
 _FORM = "a name should be lower-case words joined by '-', '.' or '_', or several such names joined by '/'"
@@ -22,5 +24,5 @@ class RefusedName(NamedTuple):
 def why_refused(name: Any) -> str:
     """Why ``name`` can't be the name of a component, or "" if it can."""
     if not isinstance(name, str):
-        return f"a name should be text, and not a {type(name).__name__}"
+        return f"a name should be text, and not {describe_type(name)}"
     return "" if _NAME.fullmatch(name) else _FORM

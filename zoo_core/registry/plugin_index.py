@@ -6,6 +6,7 @@ is run: the commands are only shown.
 
 from __future__ import annotations
 
+import codecs
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from zoo_core.errors import BadFile, one_line
+from zoo_core.errors import BadFile, nearest, one_line, printable
 from zoo_core.files import parse_json
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _MOST_CHARACTERS = 512
+_SHOWN_CHARACTERS = 60  # of a text that is refused
 _SAFE = re.compile(r"[A-Za-z0-9._\-\[\],<>=!~*+]+")
 """What a name, extras and versions consist of, without the characters that mean something to a terminal."""
 _NAME = re.compile(r"\w[\w.+-]*(/\w[\w.+-]*)*(/\*|@\w[\w.+-]*)?")
@@ -111,6 +113,25 @@ class PluginIndex:
         """The plugins that bring ``name``."""
         return [plugin for plugin in self.plugins if plugin.kinds_of(name)]
 
+    def similar(self, name: str) -> tuple[str, KnownPlugin] | None:
+        """The name that is most similar to ``name``, of those that plugins bring that are not installed.
+
+        The names of a family are not known. Of ``tim/resnet18``, the prefix is compared with those of the families.
+        """
+        brought = [
+            (one, plugin)
+            for plugin in self.plugins
+            if not plugin.is_satisfied
+            for one in (*plugin.plugins, *(one for names in plugin.provides.values() for one in names))
+        ]
+        prefix, _, member = name.rpartition("/")
+        families = {one.removesuffix("/*"): plugin for one, plugin in brought if one.endswith("/*")}
+        if member and (family := nearest(prefix, families)):
+            return f"{family}/{member}", families[family]
+        names = {one: plugin for one, plugin in brought if not one.endswith("/*")}
+        found = nearest(name, names)
+        return (found, names[found]) if found else None
+
     def starting(self, beginning: str) -> list[KnownPlugin]:
         """The plugins that bring a name with this beginning."""
 
@@ -120,9 +141,9 @@ class PluginIndex:
         return [one for one in self.plugins if any(fits(name) for names in one.provides.values() for name in names)]
 
     def search(self, word: str) -> list[KnownPlugin]:
-        """The plugins of which a text contains ``word``, and those that bring a name like it; all for ``""``."""
-        wanted = word.lower()
-        found = [plugin for plugin in self.plugins if any(wanted in text.lower() for text in plugin.texts())]
+        """The plugins whose texts contain every word of ``word``, or those that bring this name; all for ``""``."""
+        texts = [(plugin, " ".join(plugin.texts()).lower()) for plugin in self.plugins]
+        found = [plugin for plugin, text in texts if all(wanted in text for wanted in word.lower().split())]
         return found or self.bringing(word)
 
 
@@ -133,7 +154,9 @@ def parse(content: bytes, source: str) -> PluginIndex:
         BadFile: if it is not an index of this format, or one of its texts is not what it should be.
     """
     try:
-        document = parse_json(content)
+        document = parse_json(content.removeprefix(codecs.BOM_UTF8))  # which editors of Windows write
+    except UnicodeDecodeError as error:
+        raise _bad(source, "is not text in UTF-8") from error
     except ValueError as error:
         raise _bad(source, f"is not JSON: {one_line(str(error))}") from error
     if not isinstance(document, dict) or type(document.get("format")) is not int:
@@ -160,8 +183,11 @@ class _Reader:
         if not isinstance(entry, dict):
             raise self._refused("", entry, "a mapping")
         provides = entry.get("provides", {})
-        if not isinstance(provides, dict) or not all(one.isidentifier() and one.isascii() for one in provides):
+        if not isinstance(provides, dict):
             raise self._refused(".provides", provides, 'a mapping of kinds to names, such as {"models": ["timm/*"]}')
+        for kind in provides:
+            if not (kind.isidentifier() and kind.isascii()):
+                raise self._refused(".provides", kind, "kinds as keys, such as 'models'")
         return KnownPlugin(
             self._requirement(entry.get("requirement")),
             self._summary(entry.get("summary", "")),
@@ -186,8 +212,9 @@ class _Reader:
         return text
 
     def _summary(self, value: Any) -> str:
-        if not isinstance(value, str) or not value.isprintable() or len(value) > _MOST_CHARACTERS:
-            raise self._refused(".summary", value, f"one line of at most {_MOST_CHARACTERS} characters")
+        if not isinstance(value, str) or printable(value) != value or len(value) > _MOST_CHARACTERS:
+            expected = f"one line of at most {_MOST_CHARACTERS} characters that can be printed"
+            raise self._refused(".summary", value, expected)
         return value
 
     def _homepage(self, value: Any) -> str:
@@ -204,8 +231,12 @@ class _Reader:
         return tuple(value)
 
     def _refused(self, key: str, value: Any, expected: str) -> BadFile:
-        given = repr(one_line(value, 60)) if isinstance(value, str) else _kind(value)
+        given = f"'{_shortened(value)}'" if isinstance(value, str) else _kind(value)
         return _bad(self.source, f"has {given} as {self.place}{key}, but should have {expected}")
+
+
+def _shortened(text: str) -> str:
+    return printable(text[:_SHOWN_CHARACTERS]) + ("…" if len(text) > _SHOWN_CHARACTERS else "")
 
 
 def _has(names: tuple[str, ...], name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import time
 import warnings
 from contextlib import suppress
@@ -11,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from urllib.parse import urljoin
+from urllib.parse import unquote, urljoin, urlsplit
 
 from zoo_core.config.paths import zoo_home
 from zoo_core.config.urls import is_offline, is_safe, without_secrets
@@ -42,7 +43,7 @@ def read_index(source: str, seconds: float = 3.0, *, refresh: bool = False) -> P
         BadFile: if it can't be read or downloaded, or is not an index.
     """
     if "://" not in source:
-        return _read_file(Path(source))
+        return _read_file(Path(source).expanduser())
     shown, copy = without_secrets(source), _copy(source)
     kept = _read_copy(copy, shown)
     if kept and not refresh and _age(copy) < _FRESH:
@@ -64,7 +65,9 @@ def read_index(source: str, seconds: float = 3.0, *, refresh: bool = False) -> P
 
 def read_without_network(source: str) -> PluginIndex | None:
     """The index at ``source`` as far as it is on this machine: the file, or the kept copy of a URL of any age."""
-    return _read_copy(_copy(source), without_secrets(source)) if "://" in source else _read_file(Path(source))
+    return (
+        _read_copy(_copy(source), without_secrets(source)) if "://" in source else _read_file(Path(source).expanduser())
+    )
 
 
 def _read_file(path: Path) -> PluginIndex:
@@ -100,9 +103,11 @@ def _age(copy: Path) -> float:
 def _download(url: str, seconds: float) -> bytes:
     """The content of ``url``, within ``seconds``: the timeouts of requests are those of each read."""
     shown = without_secrets(url)
+    if url.lower().startswith("file:"):
+        raise BadFile(f"the plugin index {shown} is a file: address.", f"Give its path, {_path_of(url)}, instead.")
     if is_offline():
         raise BadFile(
-            f"the plugin index {shown} is not on this machine, and downloads are disabled.",
+            f"the plugin index {shown} can't be downloaded, since ZOO_OFFLINE is set.",
             f"Unset ZOO_OFFLINE, or give the path of a file in {VARIABLE}.",
         )
     ended: Queue[bytes | BaseException] = Queue()
@@ -123,6 +128,10 @@ def _download(url: str, seconds: float) -> bytes:
     if isinstance(result, BaseException):
         raise _not_downloaded(shown, raised(_innermost(result), 200).replace(url, shown)) from result
     return result
+
+
+def _path_of(url: str) -> str:
+    return shlex.quote(unquote(urlsplit(url).path))
 
 
 def _not_downloaded(shown: str, reason: str) -> BadFile:

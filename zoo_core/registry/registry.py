@@ -9,7 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Required, TypedDict, Unpack
 
-from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName, did_you_mean
+from zoo_core.config.types import article
+from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName, describe_type, did_you_mean
 from zoo_core.registry.component_name import RefusedName, why_refused
 from zoo_core.registry.entry import BUILT_IN, CALLED, KINDS, Entry, Kind
 from zoo_core.registry.family import Family, Names
@@ -309,7 +310,7 @@ class Registry:
             raise self._unknown(kind, name)
         if len(found) > 1:
             raise NameTaken(
-                f"{len(found)} plugins offer a {kind} called '{name}'.",
+                f"{len(found)} plugins offer {article(kind)} called '{name}'.",
                 "Write " + " or ".join(f"'{entry.full_name}'" for entry in found) + ".",
             )
         return found[0]
@@ -440,7 +441,7 @@ class Registry:
         known = About.__annotations__
         if unknown := next((key for key in about if key not in known), None):
             raise BrokenPlugin(
-                f"plugin '{plugin}' registers a {kind} with {unknown}=…, which registry.{kind} does not know.",
+                f"plugin '{plugin}' registers {article(kind)} with {unknown}=…, which registry.{kind} does not know.",
                 did_you_mean(unknown, known, f"It knows {', '.join(known)}."),
             )
         if "summary" not in about:
@@ -459,7 +460,7 @@ class Registry:
         ):
             if not isinstance(text, str):
                 raise BrokenPlugin(
-                    f"plugin '{plugin}' registers a {kind} with {what} that is a {type(text).__name__}, "
+                    f"plugin '{plugin}' registers {article(kind)} with {what} that is {describe_type(text)}, "
                     "but should be text, such as 'package.module:Class' for a target."
                 )
         if not _TARGET.fullmatch(target):

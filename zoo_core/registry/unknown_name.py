@@ -73,24 +73,19 @@ def _who(missing: Sequence[KnownPlugin], name: str, index: PluginIndex) -> str:
         return f"{by} the distributions {', '.join(names[:-1])} and {names[-1]} bring it."
     (one,) = missing
     older = f", but not its installed version {one.installed}" if one.installed else ""
-    kinds = " and the ".join(one.kinds_of(name))
+    *others, last = one.kinds_of(name)
+    kinds = f"{', the '.join(others)} and the {last}" if others else last
     return f"{by} the distribution '{one.distribution}' brings the {kinds} of this name{older}."
 
 
 def _similar(error: UnknownName, name: str, index: PluginIndex) -> UnknownName | None:
     """The error with the name of a plugin that is not installed, if it is more similar than what the hint suggests."""
-    bringing = {
-        one: plugin
-        for plugin in index.plugins
-        if not plugin.is_satisfied
-        for names in plugin.provides.values()
-        for one in names
-        if not one.endswith("/*")
-    }
-    similar = nearest(name, bringing)
-    if similar is None or (_suggests(error) and nearest(name, [(error.hint or "").split("'")[1], similar]) != similar):
+    found = index.similar(name)
+    if found is None:
         return None
-    plugin = bringing[similar]
+    similar, plugin = found
+    if _suggests(error) and nearest(name, [(error.hint or "").split("'")[1], similar]) != similar:
+        return None
     return UnknownName(
         error.message, f"Did you mean '{similar}', which '{plugin.distribution}' brings? Install it: {plugin.install}"
     )

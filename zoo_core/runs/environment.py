@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from typing import Any
+
+_version = cache(version)  # it parses the metadata of the distribution
 
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that determine a run's results."""
     names = ("zoo-core", "torch", "numpy", "accelerate", "safetensors")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
 
 def git_state() -> dict[str, Any] | None:

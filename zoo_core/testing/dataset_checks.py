@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.dataset import Dataset, Examples
-from zoo_core.errors import ZooError
+from zoo_core.errors import ZooError, describe_type
 from zoo_core.registry.resolve import build
 from zoo_core.testing.check import Skip, Subject, check, require, settings_of
 from zoo_core.training.assemble import fingerprint_of
@@ -29,9 +29,9 @@ _NUM_EXAMPLES = 8
 def examples_are_mappings(subject: Subject) -> None:
     for examples in splits_of(subject):
         example = examples[0]
-        require(isinstance(example, Mapping), f"an example is a {type(example).__name__}")
+        require(isinstance(example, Mapping), f"an example is {describe_type(example)}")
         for name, value in example.items():
-            require(isinstance(value, (Tensor, int, float)), f"'{name}' is a {type(value).__name__}")
+            require(isinstance(value, (Tensor, int, float)), f"'{name}' is {describe_type(value)}")
             if isinstance(value, Tensor) and value.is_floating_point():
                 require(bool(value.isfinite().all()), f"'{name}' has NaN or infinite values")
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from zoo_core.config.settings import describe
+from zoo_core.errors import describe_type
 from zoo_core.model import Model
 from zoo_core.registry.resolve import build
 from zoo_core.testing.check import Skip, Subject, check, require, settings_of
@@ -40,7 +41,7 @@ def every_setting_is_documented(subject: Subject) -> None:
 )
 def builds_on_the_cpu(subject: Subject) -> None:
     model = _build(subject)
-    require(isinstance(model, Model), f"it is a {type(model).__name__}")
+    require(isinstance(model, Model), f"it is {describe_type(model)}")
     for name, tensor in model.state_dict().items():
         require(tensor.device.type == "cpu", f"'{name}' is on {tensor.device}")
     for name, parameter in model.named_parameters():
@@ -93,7 +94,7 @@ def predict_matches_declared_outputs(subject: Subject) -> None:
     if not inputs:
         raise Skip("it has no example() to predict from")
     first, second = model.predict(**inputs), model.predict(**inputs)
-    require(isinstance(first, dict), f"predict returns a {type(first).__name__}, but should return a mapping")
+    require(isinstance(first, dict), f"predict returns {describe_type(first)}, but should return a mapping")
     require(first.keys() == second.keys(), "predict returns other keys the second time")
     require(not model.training, "predict leaves it in training mode")
     for name, declared in model.outputs.items():

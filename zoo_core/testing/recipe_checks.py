@@ -17,7 +17,7 @@ from torch.utils.data import Subset
 
 from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.config.recipe import WITHOUT_EVALUATIONS, Recipe
-from zoo_core.errors import BadFile, ZooError
+from zoo_core.errors import BadFile, ZooError, describe_type
 from zoo_core.hookspecs import hookimpl
 from zoo_core.registry.resolve import resolve
 from zoo_core.testing.check import Skip, Subject, check, require
@@ -56,7 +56,7 @@ def step_returns_detached_scalars(subject: Subject) -> None:
     with built(subject) as loop:
         metrics = _step(loop, next(iter(loop.batches)), 0)
     for name, value in metrics.items():
-        require(isinstance(value, Tensor), f"'{name}' is a {type(value).__name__}")
+        require(isinstance(value, Tensor), f"'{name}' is {describe_type(value)}")
         require(value.ndim == 0, f"'{name}' has shape {tuple(value.shape)}")
         require(not value.requires_grad, f"'{name}' is not detached from the graph")
         require(bool(value.isfinite()), f"'{name}' is {float(value)}")

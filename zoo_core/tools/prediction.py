@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from shlex import quote
+from typing import Any, NamedTuple
 
+from zoo_core.data.image_output import not_written
 from zoo_core.data.table_csv import rows_of, shown
 from zoo_core.data.value_output import file_stems, save_value
-from zoo_core.data.values import Kind, Table, Value, as_json, describe, kind_of
-from zoo_core.errors import BadFile, BadSetting, RunFailed, printable
+from zoo_core.data.values import Kind, Table, Value, as_json, clipped, kind_of
+from zoo_core.errors import BadSetting, RunFailed, describe_type, printable
 
 _COLUMNS = 10
 """Images beside one another."""
@@ -18,23 +21,38 @@ _IMAGE = (".png", ".gif", ".jpg", ".jpeg", ".bmp")
 _FORMATS: dict[Kind, tuple[str, ...]] = {
     "images": (*_IMAGE, ".npy"),
     "clips": (*_IMAGE, ".npy"),
-    "classes": (*_IMAGE, ".npy"),
+    "classes": (".png", ".npy"),
     "array": (".npy",),
     "text": (".txt",),
     "table": (".csv",),
     "audio": (".wav",),
 }
+_MEANT: dict[Kind, tuple[str, ...]] = {**_FORMATS, "classes": (*_IMAGE, ".npy")}
+"""Endings that mean a value of the kind; those that it does not have are refused, since no other value is meant."""
 _NOT_NAMED = {".jpg", ".jpeg", ".bmp"}
 """Endings that a message leaves out."""
 _BESIDE: dict[Kind, str] = {"images": ".png", "clips": ".gif", "classes": ".png"}
 """Ending of a file beside one with another ending; otherwise the kind has only one."""
 _NOUNS = {**dict.fromkeys(_IMAGE, "an image"), ".npy": "an array", ".txt": "text", ".csv": "a table", ".wav": "audio"}
+_KINDS: dict[Kind, str] = {
+    "images": "images", "clips": "clips", "classes": "a class map", "array": "an array",
+    "text": "text", "table": "a table", "audio": "audio",
+}  # fmt: skip
+_MOST_NAMED = 3
 _NEEDS_FILE: dict[Kind, tuple[str, str]] = {
     "images": ("an image", "digits.png"),
     "clips": ("an image", "digits.png"),
     "classes": ("an image", "digits.png"),
     "audio": ("audio", "speech.wav"),
 }
+
+
+class Written(NamedTuple):
+    """A file that a prediction was written to."""
+
+    path: Path
+    replaced: bool
+    """Whether there was one of this name before."""
 
 
 def printed(values: Mapping[str, Any]) -> str:
@@ -57,22 +75,28 @@ def printed(values: Mapping[str, Any]) -> str:
 
 
 def in_json(values: Mapping[str, Any]) -> str:
-    """A prediction as JSON.
+    """A prediction as JSON. Numbers that are not finite, which JSON can't represent, are null, with a warning.
 
     Raises:
         RunFailed: if there is no form of a value in JSON.
     """
     try:
-        return json.dumps(values, default=as_json)
+        text = json.dumps(values, default=as_json)
     except (TypeError, ValueError) as error:  # ValueError: a list that contains itself
         name = next((name for name, value in values.items() if not _has_json(value)), "")
         raise RunFailed(
-            f"the model predicts {describe(values.get(name))} as '{name}', which can't be printed: {error}.",
+            f"the model predicts {describe_type(values.get(name))} as '{name}', which can't be printed: {error}.",
             "predict should return strings, numbers, lists, tensors, zoo.Table or zoo.Audio.",
         ) from error
+    unrepresented: list[str] = []
+    finite = json.loads(text, parse_constant=unrepresented.append)  # append returns None
+    if not unrepresented:
+        return text
+    warnings.warn("the prediction has numbers that are NaN or infinite, which JSON can't represent: null", stacklevel=2)
+    return json.dumps(finite)
 
 
-def write_prediction(values: Mapping[str, Any], output: Path) -> list[Path]:
+def write_prediction(values: Mapping[str, Any], output: Path) -> list[Written]:
     """Write the first value that fits the ending of ``output`` to it, and the others beside it, with their names.
 
     Plain values, such as numbers, are written to a ``.json`` file only, which contains everything.
@@ -86,29 +110,32 @@ def write_prediction(values: Mapping[str, Any], output: Path) -> list[Path]:
     if suffix == ".json":
         return [_write_json(values, output)]
     kinds = {name: kind for name, value in values.items() if (kind := kind_of(value))}
-    first = next((name for name, kind in kinds.items() if suffix in _FORMATS[kind]), None)
+    first = next((name for name, kind in kinds.items() if suffix in _MEANT[kind]), None)
     if first is None:
         raise _misfit(output, suffix, values, kinds)
-    others = [name for name in kinds if name != first]
-    stems = file_stems(output.stem, ["", *others])
-    save_value(values[first], output, _COLUMNS)
-    written = [output]
-    for name in others:
-        kind = kinds[name]
+    stems = file_stems(output.stem, ["", *(name for name in kinds if name != first)])
+    paths = {first: output}
+    for name, kind in kinds.items():
         beside = output.suffix if suffix in _FORMATS[kind] else _BESIDE.get(kind, _FORMATS[kind][0])
-        path = output.with_name(f"{stems[name]}{beside}")
-        save_value(values[name], path, _COLUMNS)
-        written.append(path)
-    return written
+        paths.setdefault(name, output.with_name(f"{stems.get(name, '')}{beside}"))
+    if unseen := clipped({name: values[name] for name, path in paths.items() if path.suffix.lower() in _IMAGE}):
+        warnings.warn(f"the model {unseen}.", stacklevel=2)
+    return [_write_value(values[name], path) for name, path in paths.items()]
 
 
-def _write_json(values: Mapping[str, Any], output: Path) -> Path:
-    text = in_json(values)
+def _write_value(value: Value, path: Path) -> Written:
+    replaced = path.exists()
+    save_value(value, path, _COLUMNS)
+    return Written(path, replaced)
+
+
+def _write_json(values: Mapping[str, Any], output: Path) -> Written:
+    text, replaced = in_json(values), output.exists()
     try:
         output.write_text(f"{text}\n", encoding="utf-8")
     except OSError as error:
-        raise BadFile(f"{output} could not be written: {error.strerror}.", "Choose another path.") from error
-    return output
+        raise not_written(output, error) from error
+    return Written(output, replaced)
 
 
 def _misfit(output: Path, suffix: str, values: Mapping[str, Any], kinds: Mapping[str, Kind]) -> BadSetting:
@@ -119,10 +146,22 @@ def _misfit(output: Path, suffix: str, values: Mapping[str, Any], kinds: Mapping
     listed = " or ".join(filter(None, [", ".join(endings[:-1]), endings[-1]]))
     if suffix in _NOUNS:
         return BadSetting(
-            f"{output} should be {_NOUNS[suffix]}, but the model predicts {', '.join(values)}.",
+            f"{output} should be {_NOUNS[suffix]}, but the model predicts {_named(values, kinds)}.",
             f"Choose a name that ends in {listed}.",
         )
-    return BadSetting(f"{output} should end in {listed}.", f"Write for example -o prediction{endings[0]}")
+    example = output.with_name(f"{output.stem or 'prediction'}{endings[0]}")
+    return BadSetting(f"{output} should end in {listed}.", f"Write for example -o {quote(str(example))}")
+
+
+def _named(values: Mapping[str, Any], kinds: Mapping[str, Kind]) -> str:
+    """What a prediction is, such as ``text as 'sample' and a list as 'label'``."""
+    parts = [
+        f"{_KINDS[kinds[name]] if name in kinds else describe_type(values[name])} as '{name}'"
+        for name in list(values)[:_MOST_NAMED]
+    ]
+    more = [f"{len(values) - _MOST_NAMED} more"] if len(values) > _MOST_NAMED else []
+    *others, last = [*parts, *more] or ["nothing"]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _has_json(value: Any) -> bool:
@@ -137,7 +176,8 @@ def _text(value: Value) -> str:
     if isinstance(value, Table):
         return _aligned(value)
     # Text of a model may contain the commands of a terminal.
-    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in str(value).split("\n"))
+    lines = str(value).replace("\r\n", "\n").split("\n")
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in lines)
 
 
 def _aligned(table: Table) -> str:

@@ -19,7 +19,7 @@ from zoo_core.dataset import Dataset, Examples
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import is_sharded
 from zoo_core.engine.held import held
-from zoo_core.errors import BadSetting
+from zoo_core.errors import BadSetting, describe_type
 from zoo_core.model import Model
 from zoo_core.registry.resolve import Loaded, ResolvedRecipe
 from zoo_core.runs.folder import RunFolder
@@ -100,6 +100,7 @@ def assemble(
         data.warnings.append(components.start.note)
     if note := note_without_updates(resolved.settings, engine.total_steps):
         data.warnings.append(note)
+    data.warnings.extend(dict.fromkeys(engine.notes))
     return Assembly(build_loop(resolved, data, components, engine, folder, callbacks), data, components.start)
 
 
@@ -238,7 +239,7 @@ def _check_examples(examples: Any, source: str) -> None:
     """Raises BadSetting for what has no length."""
     if not (hasattr(examples, "__len__") and hasattr(examples, "__getitem__")):
         raise BadSetting(
-            f"{source} returns a {type(examples).__name__}, but should return examples with a length and an index.",
+            f"{source} returns {describe_type(examples)}, but should return examples with a length and an index.",
             "Return zoo.InMemory, zoo.GeneratedExamples, or a map-style torch.utils.data.Dataset.",
         )
 

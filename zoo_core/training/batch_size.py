@@ -16,13 +16,14 @@ import pluggy
 import torch
 
 from zoo_core.checkpoint.gradients import WATCHED_STEPS
+from zoo_core.config.recipe import Recipe
 from zoo_core.config.run_settings import DEFAULT_BATCH_SIZE
 from zoo_core.data.no_data import NoExamples
 from zoo_core.data.seeding import seed_step
 from zoo_core.engine.devices import find_device, local_device_index
 from zoo_core.engine.engine import AccelerateEngine, own_settings
 from zoo_core.engine.memory import available_memory, is_out_of_memory, memory_now, peak_memory
-from zoo_core.errors import BadSetting, RunFailed, raised
+from zoo_core.errors import BadSetting, RunFailed, ZooError, raised
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.training.assemble import RunData, build_components, build_loop
@@ -49,13 +50,16 @@ class FoundBatchSize:
     size: int
     reason: str
     """Why it is not larger."""
+    unit: int = 1
+    """The smallest size that was tried."""
 
     @property
     def note(self) -> str:
         """What a run says of it, and keeps in ``environment.json``."""
+        tried = "power of two" if self.unit & (self.unit - 1) == 0 else f"one of {_doubled(self.unit)}"
         return (
-            f"run.batch_size=auto: batch size {self.size}, the largest power of two that fits ({self.reason}), found "
-            "by trying steps; the learning rate is not changed."
+            f"run.batch_size=auto: batch size {self.size}, the largest {tried} that fits ({self.reason}), found by "
+            "trying steps; the learning rate is not changed."
         )
 
     def applied(self, resolved: ResolvedRecipe) -> ResolvedRecipe:
@@ -95,12 +99,20 @@ def find_batch_size(resolved: ResolvedRecipe) -> FoundBatchSize | None:
         return search.find()
 
 
+def as_begun(resolved: ResolvedRecipe, begun: Recipe) -> ResolvedRecipe:
+    """The recipe of a run that is resumed: with the batch size that was found for it when it was begun."""
+    size = begun.values.get("run", {}).get("batch_size")
+    if resolved.settings.batch_size != AUTO or not isinstance(size, int):
+        return resolved
+    return FoundBatchSize(size, "").applied(resolved)
+
+
 def agreed(found: FoundBatchSize, engine: AccelerateEngine) -> FoundBatchSize:
     """The smallest of the sizes that the processes have found."""
     smallest = engine.process_group.smallest(found.size)
     if smallest == found.size:
         return found
-    return FoundBatchSize(smallest, "it is the smallest of all processes")
+    return replace(found, size=smallest, reason="it is the smallest of all processes")
 
 
 @dataclass
@@ -113,7 +125,7 @@ class _Search:
     processes: int
     limit: int
     """Bytes that steps may take."""
-    refused: str = ""
+    refused: Exception | None = None
     """The error of the trainer with the last size that it refused."""
     length: int = field(default=0, init=False)
 
@@ -155,17 +167,30 @@ class _Search:
                 break
             size *= 2
         if not best:
-            raise RunFailed(
-                f"run.batch_size=auto: a batch of {size} does not fit: {reason}; "
-                + (f"with smaller ones, {self.refused}." if self.refused else "and no smaller one can be tried."),
-                "Use a smaller model or image size, or another device; or write a number, `run.batch_size=8`.",
+            raise self._none_fits(size, reason)
+        return FoundBatchSize(best, reason, self.unit)
+
+    def _none_fits(self, size: int, reason: str) -> ZooError:
+        """The error if no size can be trained; ``size`` is the first that is too large."""
+        prefix = "run.batch_size=auto: no batch size can be trained: "
+        if isinstance(self.refused, ZooError):  # as for any number
+            return self.refused
+        if self.refused is not None:
+            return RunFailed(
+                f"{prefix}{reason}, and a smaller batch raises an error, {raised(self.refused)}.",
+                "Write a number, for example `run.batch_size=8`, to see where it is raised.",
             )
-        return FoundBatchSize(best, reason)
+        if size > self.length:
+            needed = f"a batch needs {size}, one for each process and part of it"
+            return RunFailed(f"{prefix}{reason}, and {needed}.", "Use more examples, or fewer processes or parts.")
+        reason = reason if reason.startswith("a batch") else f"with a batch of {size}, {reason}"
+        hint = "Use a smaller model or image size, or another device; or write a number, `run.batch_size=8`."
+        return RunFailed(f"{prefix}{reason}.", hint)
 
     def _cannot_be(self, size: int) -> str:
         """Why a size is not tried."""
         if size > self.length:
-            return f"the training split has {self.length:,} examples"
+            return f"the training split has {self.length:,} example{'s' * (self.length != 1)}"
         if self.device.type == "cpu" and size > max(LARGEST_ON_CPU, self.unit):
             return f"on the CPU {LARGEST_ON_CPU:,} is the most that is tried"
         return ""
@@ -192,13 +217,13 @@ class _Search:
                 return f"a batch of {size} is out of memory on {self.device}"
             if best or size >= DEFAULT_BATCH_SIZE:
                 raise
-            self.refused = raised(error)
+            self.refused = error
             return ""
         finally:
             self._release()
 
     def _steps(self, data: RunData, size: int, before: int) -> _Steps:
-        settings = replace(self.resolved.settings, batch_size=size)
+        settings = replace(self.resolved.settings, batch_size=size // self.processes)  # its share
         resolved = replace(self.resolved, settings=settings)
         if self.device.type != "cpu":
             torch.accelerator.reset_peak_memory_stats(self.device)
@@ -269,6 +294,10 @@ class _PeakMemory:
     def _watch(self) -> None:
         while not self._ended.wait(_SAMPLING):
             self.highest = max(self.highest, memory_now(self.device))
+
+
+def _doubled(unit: int) -> str:
+    return f"{unit}, {2 * unit}, {4 * unit}, ..."
 
 
 @contextmanager

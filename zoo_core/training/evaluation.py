@@ -11,13 +11,12 @@ from functools import partial
 from typing import Any
 
 from zoo_core.checkpoint.digest import StateDigest
-from zoo_core.checkpoint.serialize import describe_type
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.data.seeding import seed_step
-from zoo_core.data.values import as_preview, images_of, unsuitable
+from zoo_core.data.values import as_preview, clipped, images_of, unsuitable
 from zoo_core.dataset import Batch
 from zoo_core.engine.engine import AccelerateEngine
-from zoo_core.errors import RunFailed, raised
+from zoo_core.errors import RunFailed, describe_type, raised
 from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.metrics import check_metric
@@ -41,6 +40,8 @@ class Evaluator:
     """The average of the model's weights, which is measured in their place."""
     draws: bool = True
     """Whether previews are still drawn: the first one that fails is the last that is tried."""
+    clips: bool = False
+    """Whether a preview had values that its picture does not show, which is warned of once."""
     undefined: set[str] = field(default_factory=set)
     """Metrics that were NaN or infinite in an evaluation, each of which is warned of once."""
 
@@ -71,11 +72,14 @@ class Evaluator:
                 except Exception as error:  # of a plugin's code
                     failure = f"raised {raised(error)}"
         self._refuse_change(digest, "preview", failure)
+        source = f"preview of the trainer '{run.recipe.component('trainer')}'"
         if failure:
             self.draws = False
-            source = f"preview of the trainer '{run.recipe.component('trainer')}'"
             warnings.warn(f"no more previews are drawn in this run: {source} {failure}", stacklevel=2)
         elif values:
+            if not self.clips and (unseen := clipped(values)):
+                self.clips = True
+                warnings.warn(f"{source} {unseen}.", stacklevel=2)
             self.reports.add(run.step, partial(self._report_preview, run.step, values))
 
     def _report_preview(self, step: int, values: Mapping[str, Any]) -> None:

@@ -164,9 +164,9 @@ def _has_statistics(layer: nn.Module) -> bool:
     return isinstance(layer, (_NormBase, _SpectralNorm)) or any(True for _ in layer.parameters(recurse=False))
 
 
-def refuse_lazy(parameters: Mapping[str, nn.Parameter], names: Iterable[str], what: str) -> None:
+def refuse_lazy(tensors: Mapping[str, Tensor], names: Iterable[str], what: str) -> None:
     """Raise BadSetting if one of ``names`` has no values before the first batch; ``what`` needs them."""
-    lazy = next((name for name in names if is_lazy(parameters[name])), None)
+    lazy = next((name for name in names if is_lazy(tensors[name])), None)
     if lazy is not None:
         raise BadSetting(
             f"{what} '{lazy}', which has no shape before the model sees a batch.",

@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.checkpoint.serialize import describe_type
 from zoo_core.data.prefetch import pins
 from zoo_core.engine.packed_metrics import PackedMetrics
-from zoo_core.errors import RunFailed
+from zoo_core.errors import RunFailed, describe_type
 from zoo_core.trainer import Metrics
 
 _RESERVED = ("step", "epoch", "evaluation")  # other keys of a line of metrics.jsonl
@@ -162,6 +161,12 @@ def _to_host(tensor: Tensor) -> Tensor:
 
 def check_metric(name: Any, source: str) -> None:
     """Raises RunFailed if ``name``, which ``source`` gives, cannot be the name of a metric."""
-    if not isinstance(name, str) or name in _RESERVED:
-        why = "is reserved in metrics.jsonl" if name in _RESERVED else "is not a string"
-        raise RunFailed(f"{source} gives a metric named {name!r}, which {why}.", "Give it another name in the trainer.")
+    if not isinstance(name, str):
+        why = "is not a string"
+    elif name in _RESERVED:
+        why = "is reserved in metrics.jsonl"
+    elif not name.strip() or not name.isprintable():
+        why = "is empty" if not name.strip() else "contains a character that can't be printed"
+    else:
+        return
+    raise RunFailed(f"{source} gives a metric named {name!r}, which {why}.", "Give it another name in the trainer.")

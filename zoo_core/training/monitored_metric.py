@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from torch.nn.parameter import is_lazy
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from zoo_core.checkpoint.best import Monitor
 from zoo_core.data.seeding import seed_step
@@ -36,7 +36,8 @@ def check_monitored_metric(evaluator: Evaluator) -> None:
     if known is not None:
         monitor.refuse_unknown(list(known))
         return
-    if evaluator.engine.fsdp or any(map(is_lazy, run.model.parameters())):  # a forward pass changes the parameters
+    lazy = any(isinstance(module, LazyModuleMixin) for module in run.model.modules())
+    if evaluator.engine.fsdp or lazy:  # a forward pass changes parameters, and the class of a lazy module
         return
     splits = replace(evaluator.splits, distributed=False, copies=None, workers=0)
     names: Collection[str] = ()

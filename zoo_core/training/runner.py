@@ -24,7 +24,7 @@ from zoo_core.runs.paths import RUNS, new_path
 from zoo_core.runs.resume_changes import ORIGINS, changed_origins, changes, refuse_other_origins, resume_warnings
 from zoo_core.runs.run import Run
 from zoo_core.training.assemble import Assembly, assemble
-from zoo_core.training.batch_size import agreed, find_batch_size
+from zoo_core.training.batch_size import agreed, as_begun, find_batch_size
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
 from zoo_core.training.error_attribution import attribute_error, attributing_errors
@@ -65,6 +65,8 @@ def run_recipe(
         place = RunFolder(folder or new_path(RUNS, resolved.recipe.name))
         with attributing_errors(classes, ", before the first step"):
             found = None if resume or os.path.exists(place.config) else find_batch_size(resolved)  # or it is refused
+        if resume:
+            resolved = as_begun(resolved, recipe_of(place))
         engine = AccelerateEngine(resolved.settings)
         if found is not None:
             found = agreed(found, engine)

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from zoo_core.checkpoint.serialize import describe_type
 from zoo_core.config.optimizer import OptimizerConfig
 from zoo_core.config.settings import setting
 from zoo_core.dataset import Batch
-from zoo_core.errors import RunFailed
+from zoo_core.errors import RunFailed, describe_type
 from zoo_core.trainer import Engine, Metrics, Trainer
 
 Ratio = tuple[Tensor, Tensor]
@@ -234,7 +233,7 @@ class SupervisedTrainer(Trainer):
         loss: Any = self.loss(batch)
         if not isinstance(loss, Tensor) or loss.ndim:
             raise RunFailed(
-                f"loss of {type(self).__name__} returns {_described(loss)}, but should return a tensor of shape ().",
+                f"loss of {type(self).__name__} returns {describe_type(loss)}, but should return a tensor of shape ().",
                 "Return the mean over the batch, for example `losses.mean()`.",
             )
         return loss
@@ -244,7 +243,7 @@ class SupervisedTrainer(Trainer):
         number, given = self.count(batch), self.metrics(batch)
         if not isinstance(given, Mapping):
             raise RunFailed(
-                f"metrics of {type(self).__name__} returns {_described(given)}, but should return a mapping from "
+                f"metrics of {type(self).__name__} returns {describe_type(given)}, but should return a mapping from "
                 "names to tensors.",
                 'Return for example {"accuracy": correct.float().mean()}, or {} if there is nothing to measure.',
             )
@@ -258,7 +257,7 @@ class SupervisedTrainer(Trainer):
             terms = value if isinstance(value, tuple) and len(value) == 2 else (value,)
             if not all(isinstance(term, Tensor) and not term.ndim for term in terms):
                 raise RunFailed(
-                    f"metrics of {type(self).__name__} gives {_described(value)} as '{name}', but should give a "
+                    f"metrics of {type(self).__name__} gives {describe_type(value)} as '{name}', but should give a "
                     "tensor of shape () or a pair of them.",
                     "Return the mean over the batch, for example `correct.float().mean()`, or (total, number).",
                 )
@@ -268,7 +267,3 @@ class SupervisedTrainer(Trainer):
 
 def _ratio(mean: Tensor, number: Tensor) -> Ratio:
     return torch.where(number > 0, mean * number, 0), number
-
-
-def _described(value: object) -> str:
-    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else describe_type(value)

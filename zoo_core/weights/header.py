@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from zoo_core.config.recipe_files import NAME
-from zoo_core.errors import BadFile, one_line
+from zoo_core.errors import BadFile, describe_type, one_line
 from zoo_core.files import parse_json, stat_regular
 
 FORMAT = 1
@@ -236,10 +236,10 @@ def parse_metadata(path: Path, text: str) -> dict[str, Any]:
         )
     for field, kind in _FIELDS.items():
         if field in metadata and (not isinstance(metadata[field], kind) or isinstance(metadata[field], bool)):
-            raise BadFile(f"{damaged}: {field} is a {type(metadata[field]).__name__}.")
+            raise BadFile(f"{damaged}: {field} is {describe_type(metadata[field])}.")
     for name, value in metadata.get("metrics", {}).items():
         if not isinstance(value, (int, float)) or isinstance(value, bool):
-            raise BadFile(f"{damaged}: metrics.{one_line(name)} is a {type(value).__name__}.")
+            raise BadFile(f"{damaged}: metrics.{one_line(name)} is {describe_type(value)}.")
     model = metadata.get("model", "")
     if not model or len(model) > _MAX_NAME_LENGTH or not model.isprintable():
         reason = f"its model has the invalid name '{one_line(model)}'" if model else "it names no model"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from zoo_core.model import Model
 from zoo_core.runs.environment import versions
@@ -40,7 +41,7 @@ def sizes(model: Model) -> dict[str, int]:
     return {
         "parameters": model.count_parameters(),
         "trainable_parameters": model.count_parameters(trainable=True),
-        "buffers": sum(one.numel() for key, one in saved.items() if key not in parameters),
+        "buffers": sum(one.numel() for key, one in saved.items() if key not in parameters and not is_lazy(one)),
     }
 
 

@@ -184,9 +184,10 @@ def test_a_trainable_tensor_of_another_shape_is_refused_even_if_it_could_be_broa
     trainer.noise.requires_grad_()
     noise = trainer.noise.clone()
     state = {**TrainerState(model, trainer).capture(), "noise": pack(other)}
-    stored = {float: "a float", type(None): "None"}.get(type(other)) or f"a tensor {tuple(other.shape)}"
+    stored = {float: "a float", type(None): "None"}.get(type(other)) or f"a tensor of shape {tuple(other.shape)}"
     message = re.escape(
-        f"the checkpoint's noise does not fit: it is {stored}, but should be a tensor (4,), which requires gradients."
+        f"the checkpoint's noise does not fit: it is {stored}, but should be a tensor of shape (4,), which requires "
+        "gradients."
     )
     with pytest.raises(BadFile, match=message):
         TrainerState(model, trainer).restore(state)
@@ -338,7 +339,7 @@ class Clock:
     [
         ({frozenset(): 3}, "a key of self.unsupported, a frozenset"),
         ([1, deque()], "self.unsupported[1], a deque"),
-        ({"a": object()}, "self.unsupported['a'], a object"),
+        ({"a": object()}, "self.unsupported['a'], an object"),
         (lambda: 0, "self.unsupported, a function"),
         ([nn.Linear(1, 1), deque()], "self.unsupported[1], a deque"),
         ({"a": [Clock()]}, "self.unsupported['a'][0].state_dict()['ticks'][1], a set"),
@@ -592,7 +593,7 @@ def no_object(trainer):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (fewer, r"the checkpoint's optimizers does not fit: it has no state for \[2\], a AdamW"),
+        (fewer, r"the checkpoint's optimizers does not fit: it has no state for \[2\], an AdamW"),
         (renamed, r"the checkpoint's networks does not fit: it has no state for \['first'\], a Linear"),
     ],
 )

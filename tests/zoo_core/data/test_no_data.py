@@ -53,6 +53,7 @@ def test_the_policy_learns_is_evaluated_and_can_be_evaluated_again(catalog, tmp_
     ("override", "message"),
     [
         ("run.epochs=3", r"run.epochs is 3, but recipe 'bandit' has no dataset"),
+        ("run.steps=null", r"^recipe 'bandit' should give run.steps\."),
         ("run.batch_size=8", r"run.batch_size is 8, but recipe 'bandit' has no dataset"),
         ("run.batch_size=auto", r"run.batch_size is auto, but recipe 'bandit' has no dataset"),
         ("dataset.size=8", r"recipe 'bandit' has no dataset"),

@@ -7,12 +7,14 @@ import kinds_plugin
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import zoo_core as zoo
 from zoo_core.data.image_output import grid, palette
 from zoo_core.data.value_output import file_stems, picture, save_value
 from zoo_core.data.values import as_preview
 from zoo_core.errors import BadFile
+from zoo_core.loggers.optional import as_picture
 
 
 def test_a_text_is_written_as_it_is(tmp_path):
@@ -47,12 +49,15 @@ def test_an_array_is_written_with_its_values(tmp_path, dtype):
     save_value(values, tmp_path / "a.png")
 
 
-@pytest.mark.parametrize("gives", ["text", "table", "audio", "line"])
+@pytest.mark.parametrize("gives", ["text", "table", "audio", "line", "images", "clips", "classes"])
 def test_a_file_that_cannot_be_written_is_named(tmp_path, gives):
     (only,) = as_preview(kinds_plugin.KINDS[gives](1)).values()
-    suffix = {"text": "txt", "table": "csv", "audio": "wav", "line": "npy"}[gives]
-    with pytest.raises(BadFile, match=rf"nowhere.a\.{suffix} could not be written"):
-        save_value(only, tmp_path / "nowhere" / f"a.{suffix}")
+    suffix = {"text": "txt", "table": "csv", "audio": "wav", "line": "npy", "clips": "gif"}.get(gives, "png")
+    path = tmp_path / "nowhere" / f"a.{suffix}"
+    with pytest.raises(BadFile) as refused:
+        save_value(only, path)
+    assert refused.value.message == f"{path} could not be written: No such file or directory."
+    assert refused.value.hint == "Choose another path."
 
 
 def test_names_of_any_characters_become_names_of_files_of_their_own():
@@ -71,6 +76,35 @@ def test_images_and_clips_are_drawn_as_a_grid():
     assert torch.equal(picture(images[None]), grid(images[None]))
 
 
+@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
+def test_an_array_of_short_complex_numbers_is_written_as_longer_ones(tmp_path):
+    save_value(torch.tensor([1 + 2j]).to(torch.complex32), tmp_path / "a.npy")
+    assert np.load(tmp_path / "a.npy", allow_pickle=False).tolist() == [1 + 2j]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float64, torch.uint16])
+def test_images_of_any_type_are_files_and_pictures(tmp_path, dtype):
+    images = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, 4, 4).to(dtype)
+    save_value(images, tmp_path / "a.png")
+    assert torch.equal(zoo.read_image(tmp_path / "a.png", 3), picture(images))
+    save_value(images[None], tmp_path / "a.gif")
+
+
+def test_a_picture_and_a_file_are_clipped_alike(tmp_path):
+    images = torch.tensor([-3.0, -0.1, 0.5, 1.1, 2.0, math.nan, math.inf, -math.inf]).view(8, 1, 1, 1)
+    drawn = picture(images)
+    assert drawn[0, 2, 2::3].tolist() == [0.0, 0.0, 0.5, 1.0, 1.0, 0.0, 1.0, 0.0]
+    save_value(images, tmp_path / "a.png")
+    torch.testing.assert_close(zoo.read_image(tmp_path / "a.png", 3), drawn, rtol=0, atol=0.51 / 255)
+    assert np.array_equal(as_picture(images), np.asarray(Image.open(tmp_path / "a.png")))
+
+
+def test_quantized_values_are_those_that_they_stand_for():
+    with pytest.warns(UserWarning, match="deprecated"):
+        quantized = torch.quantize_per_tensor(torch.tensor([0.0, 1.0]), 0.5, 0, torch.quint8)
+    assert as_preview(quantized)[""].tolist() == [0.0, 1.0]
+
+
 def test_classes_have_the_colors_of_the_palette():
     drawn = picture(torch.arange(4, dtype=torch.uint8).view(2, 2))
     assert torch.equal(drawn.permute(1, 2, 0).reshape(4, 3), torch.tensor(palette(4)) / 255)
@@ -84,16 +118,29 @@ def test_a_matrix_is_gray_from_its_minimum_to_its_maximum_in_squares():
 
 def test_a_vector_is_a_chart():
     drawn = picture(torch.linspace(0, 1, 64))[0]
-    heights = drawn.sum(dim=0)
+    heights = (drawn == 0).sum(dim=0)  # of black bars, which viewers show on a white page
     assert drawn.shape == (64, 256)
     assert heights[0] == 1
     assert heights[-1] == 64
     assert (heights.diff() >= 0).all()
+    assert (drawn[-1] == 0).all()
+    assert (drawn[0, :-4] == 1).all()
 
 
 def test_a_large_array_is_drawn_small():
     assert picture(torch.rand(5000)).shape == (3, 64, 1024)
     assert picture(torch.rand(3000, 20)).shape == (3, 1024, 20)
+
+
+@pytest.mark.parametrize(
+    "value", [torch.rand(1, 100_000), torch.rand(5000, 1), torch.rand(1, 1, 5000, 1), torch.rand(1, 300).mul(9).byte()]
+)
+def test_a_picture_is_never_so_thin_that_it_cannot_be_seen(value):
+    _, height, width = picture(value).shape
+    assert 1 / 65 < height / width < 65
+
+
+def test_a_large_volume_is_drawn_small():
     assert max(picture(torch.rand(100, 300, 300)).shape) <= 8 * 130 + 2
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -69,6 +70,16 @@ def test_a_resumed_run_continues_its_mlflow_run_and_logs_every_value_once(stoppe
         zoo(stopped, "run", "--resume", "run", f"run.steps={steps}")
         assert sorted(rows(stopped, "select key, step, value from metrics")) == written(stopped / "run")
     assert rows(stopped, "select status from runs") == [("FINISHED",)]
+
+
+@pytest.mark.long
+def test_a_database_that_cannot_be_opened_is_one_warning_and_delays_the_training_by_seconds(tmp_path):
+    (tmp_path / "database").mkdir()
+    words = ["run.steps=2", "run.loggers=[jsonl,mlflow]", "--folder", "run"]
+    printed = zoo(tmp_path, *TRAINING, *words, MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/database")
+    assert printed.count("the plugin 'MLflow' is disabled for the rest of the run") == 1
+    assert re.findall(r"retried in ([\d.]+) seconds", printed) == ["0.1", "0.3", "0.7"]
+    assert (tmp_path / "run" / "model.safetensors").is_file()
 
 
 @pytest.mark.long

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import by_name
 import pytest
 import torch
@@ -155,7 +157,7 @@ def test_a_misspelled_name_is_refused_before_torch_is_needed(override, message):
         ),
         (
             ["trainer.optimizer=lbfgs", "trainer.weight_decay=0.1"],
-            "trainer.weight_decay is given, but the optimizer 'lbfgs' has no weight decay.\n"
+            "trainer.weight_decay is 0.1, but the optimizer 'lbfgs' has no weight decay.\n"
             "  Write `trainer.weight_decay=0`.",
         ),
         (
@@ -211,6 +213,22 @@ def test_a_plugin_cannot_take_the_name_of_an_optimizer_of_zoo():
 def test_a_warm_up_is_given_in_steps_or_as_a_fraction_of_the_run(warmup, steps):
     found = rates(8, warmup=warmup)
     assert found == pytest.approx([min((step + 1) / (steps + 1), 1) for step in range(8)])
+
+
+def test_a_run_that_ends_before_its_warm_up_says_so_once(tmp_path):
+    with pytest.warns(UserWarning, match="warmup") as caught:
+        by_name.train(tmp_path / "run", "trainer.warmup=5000", "run.steps=4")
+    expected = (
+        "trainer.warmup is 5,000 steps, but the run has 4: its learning rate rises to the end, and stays below "
+        "trainer.learning_rate."
+    )
+    assert [str(one.message) for one in caught] == [expected]
+    assert expected in json.loads((tmp_path / "run/environment.json").read_text())["warnings"]
+
+
+@pytest.mark.parametrize("warmup", ["4", "0.999"])
+def test_a_warm_up_may_be_as_long_as_the_run(tmp_path, warmup):
+    by_name.train(tmp_path / "run", f"trainer.warmup={warmup}", "run.steps=4")
 
 
 def test_several_networks_have_settings_of_their_own(tmp_path):

@@ -21,6 +21,6 @@ def test_other_text_is_not_a_name(name: str) -> None:
     assert why_refused(name).startswith("a name should be lower-case words")
 
 
-@pytest.mark.parametrize(("name", "kind"), [(7, "int"), (None, "NoneType"), (b"a", "bytes"), (["a"], "list")])
+@pytest.mark.parametrize(("name", "kind"), [(7, "an int"), (None, "None"), (b"a", "a bytes"), (["a"], "a list")])
 def test_what_is_not_text_is_not_a_name(name: Any, kind: str) -> None:
-    assert why_refused(name) == f"a name should be text, and not a {kind}"
+    assert why_refused(name) == f"a name should be text, and not {kind}"

@@ -116,6 +116,7 @@ def test_what_pip_would_take_as_more_than_a_name_and_versions_is_refused(require
         ({"summary": "two\nlines"}, "summary"),
         ({"summary": "\x1b[31mred"}, "summary"),
         ({"summary": "right to left \u202e"}, "summary"),
+        ({"summary": "a paragraph\u2029"}, "summary"),
         ({"summary": "x" * 1000}, "summary"),
         ({"summary": 1}, "summary"),
         ({"homepage": "javascript:alert(1)"}, "homepage"),
@@ -125,6 +126,7 @@ def test_what_pip_would_take_as_more_than_a_name_and_versions_is_refused(require
         ({"plugins": ["\x1b]0;title\x07"]}, "plugins"),
         ({"provides": ["zip-nerf"]}, "provides"),
         ({"provides": {"models; ls": []}}, "provides"),
+        ({"provides": {"\x1b[31m": []}}, "provides"),
         ({"provides": {"models": "zip-nerf"}}, "provides.models"),
         ({"provides": {"models": {"zip-nerf": 1}}}, "provides.models"),
         ({"provides": {"models": [1]}}, "provides.models"),
@@ -149,11 +151,13 @@ def test_a_text_or_a_type_that_is_not_what_it_should_be_is_refused(changes: dict
     [
         (b"", "is not JSON"),
         (b"{", "is not JSON"),
-        (b"\xff\xfe", "is not JSON"),
+        (b"\xff\xfe", "is not text in UTF-8."),
+        ('{"format": 1}'.encode("utf-16"), "is not text in UTF-8."),
+        (b'{"format": 1, "a": "\xe9"}', "is not text in UTF-8."),
         (b"<html>", "is not JSON"),
         (b"[" * 1_000_000, "is not JSON: it is nested too deeply"),
         (b'{"format": 1, "plugins": ' + b'{"a":' * 100_000, "is not JSON"),
-        (b'{"format": 1, "format": 1}', "is not JSON: duplicate key"),
+        (b'{"format": 1, "format": 1}', "is not JSON: duplicate key 'format'."),
         (b'{"format": NaN}', "is not JSON: it holds NaN"),
         (b'{"format": ' + b"9" * 10_000 + b"}", "is not JSON"),
         (b"null", "is not an index of plugins"),
@@ -178,3 +182,38 @@ def test_an_index_of_a_later_format_asks_for_a_later_zoo() -> None:
     with pytest.raises(BadFile, match="has format 2, but this zoo reads format 1") as caught:
         index(format=2)
     assert caught.value.hint == "Update zoo: pip install --upgrade zoo-core"
+
+
+def test_what_is_refused_is_shown_escaped_once() -> None:
+    with pytest.raises(BadFile, match=r"has 'a\\x1b\[31m\\nb' as plugins\[0\]\.summary, but should have one line"):
+        index({**NERF, "summary": "a\x1b[31m\nb"})
+    with pytest.raises(BadFile, match=r"has 'M\u00f6dels' as plugins\[0\]\.provides, but should have kinds as keys"):
+        index({**NERF, "provides": {"M\u00f6dels": []}})
+    with pytest.raises(BadFile, match=f"has '{'x' * 60}\N{HORIZONTAL ELLIPSIS}' as"):
+        index({**NERF, "summary": "x" * 1000})
+
+
+def test_spaces_of_any_width_and_a_byte_order_mark_are_text() -> None:
+    content = json.dumps({"format": 1, "plugins": [{**NERF, "summary": "a\u00a0b\u202fc"}]}).encode("utf-8-sig")
+    assert parse(content, "plugins.json").plugins[0].summary == "a\u00a0b\u202fc"
+
+
+def test_a_plugin_is_found_by_words_in_any_order() -> None:
+    known = index({**NERF, "summary": "Radiance fields"})
+    assert [len(known.search(words)) for words in ("fields radiance", "NERF  fields", "fields gan", "")] == [1, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "similar"),
+    [
+        ("zip-nrf", "zip-nerf"),
+        ("nref/mip", "nerf/mip"),  # the prefix of a family
+        ("nref", "nerf"),  # a plugin
+        ("gan/mip", None),
+        ("clsgan", None),
+    ],
+)
+def test_the_most_similar_name_is_that_of_a_recipe_a_plugin_or_a_family(name: str, similar: str | None) -> None:
+    known = index({**NERF, "plugins": ["nerf"], "provides": {"recipes": ["zip-nerf"], "models": ["nerf/*"]}})
+    found = known.similar(name)
+    assert (found[0] if found else None) == similar

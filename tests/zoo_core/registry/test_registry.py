@@ -172,8 +172,8 @@ def test_a_name_registered_twice_by_one_plugin_is_refused(registry: Registry) ->
         ({"summary": "A", "licens": "MIT"}, "registers a model with licens=…, which registry.model does not know."),
         ({"summary": "A", "url": "x"}, "registers a model with url=…, which registry.model does not know."),
         ({}, "registers the model 'a' without a summary."),
-        ({"summary": "A", "license": None}, "registers a model with a license that is a NoneType"),
-        ({"summary": "A", "paper": 2017}, "registers a model with a paper that is a int"),
+        ({"summary": "A", "license": None}, "registers a model with a license that is None"),
+        ({"summary": "A", "paper": 2017}, "registers a model with a paper that is an int"),
     ],
 )
 def test_what_is_said_of_a_component_is_checked(registry: Registry, about: dict[str, Any], message: str) -> None:

@@ -1,6 +1,7 @@
 """What `zoo predict` prints and writes for every kind of value."""
 
 import json
+import math
 import subprocess
 import wave
 from pathlib import Path
@@ -79,7 +80,8 @@ def test_the_command_writes_every_kind_in_its_format(predict, tmp_path):
 )  # fmt: skip
 def test_the_command_writes_the_kind_that_the_ending_of_the_file_names(run, tmp_path, gives, file):
     (given,) = as_prediction({"value": kinds_plugin.value(gives, 3)}, "predict").values()
-    assert write_prediction({"value": given}, tmp_path / file) == [tmp_path / file]
+    assert write_prediction({"value": given}, tmp_path / file) == [(tmp_path / file, False)]
+    assert write_prediction({"value": given}, tmp_path / file) == [(tmp_path / file, True)]
     assert (tmp_path / file).stat().st_size
 
 
@@ -112,7 +114,7 @@ def test_columns_of_a_table_are_aligned_by_the_width_of_their_letters():
 
 def test_everything_is_in_a_json_file(tmp_path):
     everything = values(**kinds_plugin.value("all", 3), number=1)
-    (path,) = write_prediction(everything, tmp_path / "a.json")
+    ((path, _),) = write_prediction(everything, tmp_path / "a.json")
     read = json.loads(path.read_text())
     assert read.keys() == everything.keys()
     assert read["my table/1"]["loss"] == [0.125, -1.0, 1e-9, 3]
@@ -124,11 +126,13 @@ def test_everything_is_in_a_json_file(tmp_path):
     [
         ("audio", None, "the model predicts audio, but no file is given.", "-o speech.wav"),
         ("clips", None, "the model predicts an image, but no file is given.", "-o digits.png"),
-        ("text", "a.png", "should be an image, but the model predicts value.", "ends in .txt or .json."),
-        ("table", "a.txt", "should be text, but the model predicts value.", "ends in .csv or .json."),
-        ("line", "a.wav", "should be audio, but the model predicts value.", "ends in .npy or .json."),
-        ("audio", "a.mp3", "a.mp3 should end in .wav or .json.", "-o prediction.wav"),
-        ("text", "noending", "noending should end in .txt or .json.", "-o prediction.txt"),
+        ("text", "a.png", "should be an image, but the model predicts text as 'value'.", "ends in .txt or .json."),
+        ("table", "a.txt", "should be text, but the model predicts a table as 'value'.", "ends in .csv or .json."),
+        ("line", "a.wav", "should be audio, but the model predicts an array as 'value'.", "ends in .npy or .json."),
+        ("classes", "a.txt", "should be text, but the model predicts a class map as 'value'.", "ends in .png, .npy or"),
+        ("list", "a.png", "should be an image, but the model predicts a list as 'value'.", "ends in .json."),
+        ("audio", "a.mp3", "a.mp3 should end in .wav or .json.", "/a.wav"),
+        ("text", "no ending", "no ending should end in .txt or .json.", "/no ending.txt'"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_with_the_ending_that_does(tmp_path, gives, file, message, hint):
@@ -138,6 +142,39 @@ def test_a_file_that_does_not_fit_is_refused_with_the_ending_that_does(tmp_path,
     assert message in refused.value.message
     assert hint in refused.value.hint
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_not_fit_is_named_also_if_it_is_much_or_nothing(tmp_path):
+    many = values(**{f"part{number}": "text" for number in range(9)})
+    for given, named in ((many, "text as 'part0', text as 'part1', text as 'part2' and 6 more"), ({}, "nothing")):
+        with pytest.raises(BadSetting, match=f"but the model predicts {named}."):
+            write_prediction(given, tmp_path / "a.png")
+
+
+def test_nothing_is_written_beside_an_ending_that_only_some_values_have(tmp_path):
+    given = values(overlay=torch.zeros(1, 3, 4, 4), mask=torch.zeros(4, 4, dtype=torch.uint8))
+    written = write_prediction(given, tmp_path / "a.jpg")
+    assert [path.name for path, _ in written] == ["a.jpg", "a-mask.png"]
+
+
+def test_numbers_that_are_not_finite_are_null_in_json_with_a_warning(tmp_path):
+    given = values(a=torch.tensor([1.0, math.nan]), b=[math.inf, "NaN"], t=zoo.Table({"x": [-math.inf]}))
+    with pytest.warns(UserWarning, match="numbers that are NaN or infinite, which JSON can't represent: null"):
+        write_prediction(given, tmp_path / "a.json")
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1.0, None], "b": [None, "NaN"], "t": {"x": [None]}}
+
+
+def test_images_outside_of_the_range_are_written_with_a_warning_and_as_an_array_without(tmp_path):
+    given = values(image=torch.full((1, 1, 2, 2), 7.0))
+    with pytest.warns(
+        UserWarning, match="the model gives images as 'image' with values from 7 to 7, which are clipped"
+    ):
+        write_prediction(given, tmp_path / "a.png")
+    write_prediction(given, tmp_path / "a.npy")
+
+
+def test_line_ends_of_windows_are_line_ends_of_the_terminal():
+    assert printed(values(text="a\r\nb\rc")) == "a\nb\\rc"
 
 
 @pytest.mark.parametrize("ending", ["txt", "json"])
@@ -155,7 +192,7 @@ def test_names_of_values_never_leave_the_folder(tmp_path):
     folder = tmp_path / "deep"
     folder.mkdir()
     prediction = {"text": "a", "../../text": "b", "/etc/x": "c", "text ": "d"}
-    paths = write_prediction(prediction, folder / "o.txt")
+    paths = [path for path, _ in write_prediction(prediction, folder / "o.txt")]
     assert {path.parent for path in paths} == {folder}
     assert [path.read_text() for path in paths] == ["a", "b", "c", "d"]
     assert [Path(path).name for path in tmp_path.iterdir()] == ["deep"]

@@ -5,10 +5,12 @@ import subprocess
 import sys
 
 import pytest
+import tiny
 import torch
 import yaml
 from tiny import RECIPE, catalog
 
+import zoo_core as zoo
 from zoo_core.engine.memory import available_memory, is_out_of_memory
 from zoo_core.errors import BadSetting, RunFailed
 from zoo_core.registry.resolve import resolve
@@ -18,6 +20,15 @@ from zoo_core.training.batch_size import find_batch_size
 from zoo_core.training.runner import run_recipe
 
 CPU = torch.device("cpu")
+
+
+SEEN: list[int] = []  # the sizes of the batches that LeastSquares got
+
+
+class LeastSquares(zoo.SupervisedTrainer):
+    def loss(self, batch):
+        SEEN.append(len(batch["point"]))
+        return (self.model.layers[0](batch["point"]).mean(dim=1) - batch["height"]).square().mean()
 
 
 def resolved(*overrides):
@@ -54,17 +65,48 @@ def test_the_number_and_the_reason_are_stated_and_kept(tmp_path):
 def test_a_resumed_run_has_its_number_and_can_have_no_other(tmp_path):
     with pytest.warns(UserWarning, match="batch size 32"):
         run_recipe(resolved("run.batch_size=auto", "run.steps=2"), folder=tmp_path / "run")
-    with pytest.raises(BadSetting, match=r"run.batch_size was 32 and is now 'auto'"):
-        run_recipe(resolved("run.batch_size=auto", "run.steps=4"), folder=tmp_path / "run", resume=True)
-    with pytest.warns(UserWarning, match="run.steps is now 4"):
-        run = run_recipe(resolved("run.batch_size=32", "run.steps=4"), folder=tmp_path / "run", resume=True)
-    assert run.step == 4
+    with pytest.raises(BadSetting, match=r"run.batch_size was 32 and is now 16"):
+        run_recipe(resolved("run.batch_size=16", "run.steps=4"), folder=tmp_path / "run", resume=True)
+    for steps, value in ((4, "32"), (6, "auto")):
+        with pytest.warns(UserWarning, match=f"run.steps is now {steps}") as caught:
+            run = run_recipe(
+                resolved(f"run.batch_size={value}", f"run.steps={steps}"), folder=tmp_path / "run", resume=True
+            )
+        assert len(caught) == 1  # it does not search again
+        assert (run.step, run.settings.batch_size) == (steps, 32)
 
 
 def test_a_size_that_the_trainer_refuses_is_skipped_only_if_it_is_small():
     assert find_batch_size(resolved("run.batch_size=auto")).size == 32  # batch normalization refuses one point
-    with pytest.raises(RunFailed, match="the training split has 1 examples; with smaller ones, ValueError"):
+    with pytest.raises(RunFailed, match="has 1 example, and a smaller batch raises an error, ValueError"):
         find_batch_size(resolved("run.batch_size=auto", "dataset.count=1"))
+
+
+def test_a_setting_that_is_refused_for_every_size_is_the_error_of_the_run():
+    with pytest.raises(BadSetting, match=r"run.grad_accumulation_steps is 3, but the trainer 'line' does not support"):
+        find_batch_size(resolved("run.batch_size=auto", "run.grad_accumulation_steps=3"))
+
+
+def test_a_batch_has_an_example_for_each_part():
+    def found(*overrides):
+        words = ["run.batch_size=auto", "run.grad_accumulation_steps=3", "run.steps=2", "run.device=cpu", *overrides]
+        here = tiny.catalog_with(LeastSquares)
+        return find_batch_size(resolve(here.recipe("other", *words), here))
+
+    assert (found().size, found().unit) == (48, 3)
+    assert "batch size 48, the largest one of 3, 6, 12, ... that fits" in found().note
+    with pytest.raises(RunFailed, match="has 2 examples, and a batch needs 3, one for each process and part of it"):
+        found("dataset.count=2")
+
+
+def test_one_of_several_processes_tries_its_share_of_a_batch(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    SEEN.clear()
+    words = ["run.batch_size=auto", "run.grad_accumulation_steps=2", "run.steps=1", "run.device=cpu"]
+    here = tiny.catalog_with(LeastSquares)
+    found = find_batch_size(resolve(here.recipe("other", *words), here))
+    assert (found.size, found.unit) == (32, 8)
+    assert SEEN == [1, 1, 2, 2, 4, 4]
 
 
 def test_an_error_of_the_trainer_is_not_taken_for_a_lack_of_memory(tmp_path):
@@ -76,7 +118,7 @@ def test_an_error_of_the_trainer_is_not_taken_for_a_lack_of_memory(tmp_path):
 
 
 def test_memory_that_runs_out_ends_the_search():
-    with pytest.raises(RunFailed, match="a batch of 1 does not fit: a batch of 1 is out of memory on cpu"):
+    with pytest.raises(RunFailed, match="no batch size can be trained: a batch of 1 is out of memory on cpu"):
         find_batch_size(resolved("run.batch_size=auto", "run.precision=bfloat16", "trainer.allocate_at=1"))
 
 
@@ -124,6 +166,21 @@ def test_only_the_memory_of_the_device_counts(error, device, expected):
 
 def test_some_memory_is_available():
     assert 2**20 < available_memory(CPU) < 2**50
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits of macOS are others")
+@pytest.mark.parametrize(("limit", "used"), [("RLIMIT_AS", "vms"), ("RLIMIT_DATA", "data")])
+def test_the_limits_of_the_process_are_respected(limit, used):
+    program = f"""
+import resource, psutil, torch
+from zoo_core.engine.memory import available_memory
+more = 300 * 2**20
+_, hard = resource.getrlimit(resource.{limit})
+resource.setrlimit(resource.{limit}, (psutil.Process().memory_info().{used} + more, hard))
+assert more - 2**26 < available_memory(torch.device("cpu")) <= more
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.long

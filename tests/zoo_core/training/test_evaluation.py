@@ -173,7 +173,7 @@ def test_the_evaluation_after_the_last_step_must_not_change_what_is_published(tm
         ({"error": 10**400}, r"gives an integer as 'error' that is too large"),
         ({"error": "0.5"}, r"gives a str as 'error', but should give a number"),
         ({"error": None}, r"gives None as 'error', but should give a number"),
-        ({"error": torch.ones(2)}, r"gives a tensor \(2,\) as 'error', but should give a number"),
+        ({"error": torch.ones(2)}, r"gives a tensor of shape \(2,\) as 'error', but should give a number"),
         ({"error": 1j}, r"gives a complex as 'error', but should give a number"),
     ],
 )
@@ -304,3 +304,13 @@ def test_a_preview_of_several_values_has_their_names_without_those_that_are_none
     shown = Shown()
     kinds_plugin.train(tmp_path / "run", callbacks=(shown,))
     assert shown.seen[0] == (3, False, [f"my {name}/1" for name in kinds_plugin.KINDS])
+
+
+def test_a_preview_whose_picture_is_clipped_is_a_warning_once(tmp_path, monkeypatch):
+    monkeypatch.setitem(kinds_plugin.KINDS, "dark", lambda step: torch.full((1, 1, 2, 2), -1.0))
+    with pytest.warns(
+        UserWarning, match="preview of the trainer 'kinds' gives images with values from -1 to -1"
+    ) as said:
+        kinds_plugin.train(tmp_path / "run", "trainer.gives=dark")
+    assert len(said) == 1
+    assert len(list((tmp_path / "run" / "previews").iterdir())) == 2

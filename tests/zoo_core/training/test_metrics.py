@@ -104,10 +104,13 @@ def test_a_plain_number_is_a_metric():
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [
-        ({"loss": torch.zeros(3)}, r"gives a tensor \(3,\) as 'loss', but should give one number"),
+        ({"loss": torch.zeros(3)}, r"gives a tensor of shape \(3,\) as 'loss', but should give one number"),
         ({"loss": None}, "gives None as 'loss', but should give one number"),
         ({"epoch": torch.tensor(1.0)}, "a metric named 'epoch', which is reserved in metrics.jsonl"),
         ({7: torch.tensor(1.0)}, "a metric named 7, which is not a string"),
+        ({"a\nb": torch.tensor(1.0)}, r"a metric named 'a\\nb', which contains a character that can't be printed"),
+        ({"\x1b[31m": torch.tensor(1.0)}, "which contains a character that can't be printed"),
+        ({" ": torch.tensor(1.0)}, "a metric named ' ', which is empty"),
     ],
 )
 def test_what_is_no_metric_is_named_in_the_step_that_reports_it(metrics, message):

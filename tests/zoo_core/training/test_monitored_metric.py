@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 import tiny
 import torch
+from safetensors.torch import load_file
 
 import zoo_core as zoo
 from zoo_core.loggers import standard
@@ -147,6 +148,38 @@ def test_a_resumed_run_finds_a_metric_that_was_misspelled_since(tmp_path):
     with pytest.raises(zoo.BadSetting, match="there is no metric 'eror'"):
         run_recipe(resolve(here.recipe("other", EVERY, "run.monitor=-eror"), here), (), tmp_path / "run", resume=True)
     assert run_recipe(resolve(here.recipe("other", EVERY), here), (), tmp_path / "run", resume=True).step == 12
+
+
+class LazyLine(tiny.Line):
+    def __init__(self, config):
+        super().__init__(config)
+        self.layers = torch.nn.Sequential(torch.nn.LazyLinear(4), torch.nn.LazyBatchNorm1d(), torch.nn.Linear(4, 1))
+
+
+class LeastSquares(zoo.SupervisedTrainer):
+    def loss(self, batch):
+        return (self.model(batch["point"]) - batch["height"]).square().mean()
+
+
+class LazyPlugin:
+    @zoo.hookimpl
+    def zoo_register(self, registry):
+        registry.model("lazy-line", f"{__name__}:LazyLine", summary="A line whose layers take their sizes from a batch")
+
+
+def test_a_lazy_model_is_trained_and_resumed_exactly_with_a_monitor(tmp_path):
+    def train_lazy(folder, *callbacks):
+        here = tiny.catalog_with(LeastSquares)
+        here.plugins.add("lazy", LazyPlugin())
+        resolved = resolve(here.recipe("other", EVERY, "run.monitor=-loss", "model.name=lazy-line"), here)
+        return run_recipe(resolved, callbacks, tmp_path / folder, resume=(tmp_path / folder).exists())
+
+    whole = train_lazy("whole")
+    train_lazy("parts", tiny.Watcher(stop_at=4))
+    resumed = train_lazy("parts")
+    assert resumed.test_metrics == whole.test_metrics
+    tensors = [load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts")]
+    assert all(torch.equal(one, tensors[1][name]) for name, one in tensors[0].items())
 
 
 @pytest.mark.parametrize(

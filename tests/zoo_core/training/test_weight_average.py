@@ -69,6 +69,10 @@ class UnlistedTrainer(SumTrainer):
     averaged_modules = "layers"
 
 
+class NestedTrainer(SumTrainer):
+    averaged_modules = (["layers"],)
+
+
 class Previews:
     """Keeps the previews by their step."""
 
@@ -232,6 +236,74 @@ def test_a_tensor_of_two_modules_is_averaged_once():
         assert shared.weight.flatten().tolist() == pytest.approx([1.2] * 4)
 
 
+def clip_as_data(module):
+    module[0].weight.data = module[0].weight.data.clamp(-100, 100)
+
+
+def assign_buffer(module):
+    module[1].running_mean = module[1].running_mean.clone()
+
+
+def replace_parameter(module):
+    module[0].weight = nn.Parameter(module[0].weight.detach().clone())
+
+
+@pytest.mark.parametrize("assign", [clip_as_data, assign_buffer, replace_parameter])
+def test_a_tensor_that_is_assigned_instead_of_changed_in_place_is_averaged_as_well(assign):
+    module = network()
+    average = average_of(module, ema_warmup=False, ema_buffers=True)
+    for step, value in enumerate([1.0, 2.0, 4.0], 1):
+        assign(module)
+        fill(module, value)
+        average.update(step)
+    assign(module)
+    with average.applied():
+        assert values(module) == pytest.approx([1.76, 1.76, 4])
+    assert values(module) == [4, 4, 4]
+    average.apply()
+    assert values(module) == pytest.approx([1.76, 1.76, 4])
+
+
+def test_the_average_of_a_tensor_begins_when_it_exists_and_again_when_it_has_another_shape():
+    module = network()
+    module.register_buffer("scale", None)
+    average = average_of(module, ema_warmup=False, ema_buffers=True)
+    for step, value in enumerate([None, torch.ones(2), torch.full((2,), 2.0), torch.full((3,), 9.0)], 1):
+        module.scale = value
+        average.update(step)
+        if step == 3:
+            assert average.state_dict()["average"]["scale"].tolist() == pytest.approx([1.2] * 2)
+    average.apply()
+    assert module.scale.tolist() == [9] * 3
+    module.scale = None
+    average.update(5)
+    assert "scale" not in average.state_dict()["average"]
+
+
+def test_what_weights_files_do_not_contain_is_not_averaged():
+    module = network()
+    module.register_buffer("cache", torch.zeros(3), persistent=False)
+    average = average_of(module, ema_buffers=True)
+    assert average.state_dict()["average"].keys() == module.state_dict().keys()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_of_half_precision_have_an_average_of_float32(dtype):
+    module = nn.Linear(2, 2).to(dtype)
+    average = average_of(module, ema_warmup=False)
+    expected = 1.0
+    for step in range(1, 41):
+        nn.init.constant_(module.weight, 1.0 if step == 1 else 1.015625)
+        average.update(step)
+        expected = expected if step == 1 else 0.8 * expected + 0.2 * 1.015625
+    kept = average.state_dict()["average"]["weight"]
+    assert kept.dtype == torch.float32
+    assert kept.flatten().tolist() == pytest.approx([expected] * 4)
+    with average.applied():
+        assert module.weight.dtype == dtype
+        assert torch.equal(module.weight, kept.to(dtype))
+
+
 def test_a_trainer_names_the_modules_of_a_run_that_are_averaged(tmp_path):
     run(tmp_path / "without")
     run(tmp_path / "whole", DECAY)
@@ -242,13 +314,18 @@ def test_a_trainer_names_the_modules_of_a_run_that_are_averaged(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("trainer", "given"), [(MisnamingTrainer, r"\('layers\.0', 'layers\.7'\)"), (UnlistedTrainer, "'layers'")]
+    ("trainer", "given"),
+    [
+        (MisnamingTrainer, r"names the module 'layers\.7', which the model 'line' does not have"),
+        (UnlistedTrainer, r"is 'layers', but should be a tuple of names"),
+        (NestedTrainer, r"is \(\['layers'\],\), but should be a tuple of names"),
+    ],
 )
 def test_a_module_that_the_model_does_not_have_is_refused_before_the_first_step(tmp_path, trainer, given):
     run(tmp_path / "without", trainer=trainer)
-    with pytest.raises(BadSetting, match=rf"averaged_modules is {given}, and should be a tuple") as refused:
+    with pytest.raises(BadSetting, match=rf"averaged_modules of the trainer 'other' {given}") as refused:
         run(tmp_path / "run", DECAY, trainer=trainer)
-    assert "The model 'line' has layers, layers.0, " in refused.value.hint
+    assert "layers, layers.0, " in refused.value.hint
     assert not (tmp_path / "run").exists()
 
 
@@ -271,7 +348,10 @@ def test_a_run_that_ends_before_the_first_update_says_so(tmp_path):
         run(tmp_path / "run", DECAY, "run.ema_every=10", "run.steps=6")
 
 
-def test_weights_without_shapes_are_not_averaged():
-    with pytest.raises(BadSetting, match=r"run\.ema_decay averages 'weight', which has no shape before") as refused:
-        average_of(nn.LazyLinear(4))
+@pytest.mark.parametrize(
+    ("module", "name"), [(nn.LazyLinear(4), "weight"), (nn.LazyBatchNorm1d(affine=False), "running_mean")]
+)
+def test_weights_without_shapes_are_not_averaged(module, name):
+    with pytest.raises(BadSetting, match=rf"run\.ema_decay averages '{name}', which has no shape before") as refused:
+        average_of(module)
     assert refused.value.hint

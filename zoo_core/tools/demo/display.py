@@ -15,7 +15,7 @@ from torch import Tensor
 from zoo_core.data.image_io import read_frames, read_image
 from zoo_core.data.table_csv import rows_of, shown
 from zoo_core.data.value_output import encoded, save_value
-from zoo_core.data.values import Audio, Table, kind_of
+from zoo_core.data.values import Audio, Table, clipped, kind_of
 from zoo_core.tools.demo.controls import Form
 
 _MAX_VALUES = 200
@@ -47,6 +47,8 @@ def _figures(name: str, value: Any) -> Iterator[str]:
         yield _audio(name, value)
         return
     kind = kind_of(value)
+    if unseen := clipped({"": value}):
+        name = f"{name}, {unseen.partition(' with ')[2]}"
     if kind == "clips":
         yield _image(f"{name}, {value.shape[1]} frames", value, ".gif")
         yield _image(f"{name}, frame by frame", value, ".png", wide=True)
@@ -74,9 +76,9 @@ def _audio(name: str, audio: Audio) -> str:
 def _summary(array: Tensor) -> str:
     """Shape, type and range, such as ``(16, 8) float32 from -1.2 to 3``."""
     described = f"{tuple(array.shape)} {str(array.dtype).removeprefix('torch.')}"
-    if array.is_complex() or not array.isfinite().all():
+    if array.is_complex() or not (values := array.double()).isfinite().all():
         return described
-    return f"{described} from {float(array.min()):.4g} to {float(array.max()):.4g}"
+    return f"{described} from {values.min().item():.4g} to {values.max().item():.4g}"
 
 
 def _columns(value: Tensor) -> int:

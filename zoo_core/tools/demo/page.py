@@ -22,12 +22,14 @@ CSS = """
 .zoo-figures {display: flex; flex-wrap: wrap; gap: 16px; align-items: flex-start}
 .zoo-figures figure {margin: 0; flex: 1 1 200px; max-width: 640px; min-width: 0}
 .zoo-figures figure.zoo-wide {order: 1; flex-basis: 100%; max-width: 100%}
-.zoo-figures img {width: 100%; image-rendering: pixelated; border-radius: 4px}
+.zoo-figures img {width: 100%; max-height: 90vh; object-fit: contain; image-rendering: pixelated; border-radius: 4px}
+.zoo-figures img {outline: 1px solid var(--border-color-primary)}
 .zoo-figures figcaption {margin-top: 4px; font-size: 0.85em; color: var(--body-text-color-subdued)}
 .zoo-result .zoo-values {margin-top: 12px; border-collapse: collapse; border: none}
 .zoo-result .zoo-values :is(th, td) {border: none; padding: 4px 16px 4px 0; text-align: left; vertical-align: top}
 .zoo-result .zoo-values td {overflow-wrap: anywhere}
 .zoo-result .zoo-values pre {margin: 0; padding: 0; background: none; font-size: inherit; white-space: pre-wrap}
+.zoo-result .zoo-values pre {max-height: 60vh; overflow: auto}
 .zoo-result .zoo-table {font-variant-numeric: tabular-nums}
 .zoo-result audio {width: 100%}
 .zoo-card :is(th, td) {word-break: normal; overflow-wrap: anywhere; padding: 4px 8px !important}

@@ -22,6 +22,7 @@ MAX_FRAMES = 24
 """Steps of which a preview is shown."""
 MAX_BYTES = 6 * 2**20  # of all previews of a page
 _MAX_SIDE = 800  # pixels
+_MIN_SIDE = 96  # pixels of the longer side as it is displayed; smaller images are enlarged
 _MAX_ROWS = 200
 _MAX_CHARACTERS = 20_000
 _NAME = re.compile(r"step-(\d+)(?:-(.+))?\.(png|jpe?g|webp|txt|csv|wav)")
@@ -135,7 +136,8 @@ def _image(path: Path) -> tuple[dict[str, Any], int]:
             image.thumbnail((_MAX_SIDE, _MAX_SIDE))
             buffer = io.BytesIO()
             image.save(buffer, "PNG", optimize=True)
-            width, height = image.size
+            enlarged = max(1, _MIN_SIDE // max(image.size))
+            width, height = (side * enlarged for side in image.size)
     source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
     return {"source": source, "width": width, "height": height}, len(source)
 
@@ -165,5 +167,5 @@ def _audio(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def _shown(field: str) -> str:
-    """A field of a CSV file for a reader: six digits of a fraction."""
-    return shown(float(field)) if is_number(field) and not field.lstrip("+-").isdigit() else field
+    """A field of a CSV file for a reader: six digits of a fraction. A text such as ``1.10`` is no fraction."""
+    return shown(float(field)) if is_number(field) and repr(float(field)) == field else field

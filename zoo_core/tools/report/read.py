@@ -36,6 +36,8 @@ class RunReport:
     step: int
     curves: list[Curve]
     settings: list[Setting]
+    is_compared: bool
+    """Whether the settings are compared with the recipe, which may not be installed."""
     environment: dict[str, Any]
     sessions: list[Session]
     published: list[Published]
@@ -100,6 +102,7 @@ def read_run(path: Path, catalog: Catalog) -> RunReport:
         step=step,
         curves=curves,
         settings=settings,
+        is_compared=recipe is not None,
         environment=environment,
         sessions=sessions,
         published=published,

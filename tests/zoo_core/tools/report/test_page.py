@@ -1,6 +1,7 @@
 """``zoo report``: the contents of the page, and what is kept out of it."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -11,9 +12,12 @@ from html.parser import HTMLParser
 import kinds_plugin
 import pytest
 import tiny
+import torch
 from click.testing import CliRunner
 
+import zoo_core as zoo
 from zoo_core.cli import cli
+from zoo_core.data.value_output import save_value
 from zoo_core.errors import BadSetting, NameTaken, RunFailed
 from zoo_core.registry.catalog import Catalog
 from zoo_core.tools.report.curves import MAX_POINTS, downsample, read_curves
@@ -294,6 +298,27 @@ def test_long_texts_and_tables_are_cut(tmp_path):
     table, text = (track.frames[0].content for track in read_previews(tmp_path).tracks)
     assert (len(table["rows"]), table["more"]) == (200, True)
     assert text["text"] == "x" * 20_000 + "\n\N{HORIZONTAL ELLIPSIS}"
+
+
+def test_a_text_that_looks_like_a_number_is_shown_as_it_is(tmp_path):
+    table = zoo.Table({"version": ["1.10", "007", "1_000", "nan", "1e5"], "loss": [0.1 + 0.2, 1.0, math.nan, -0.0, 7]})
+    save_value(table, tmp_path / "step-000001.csv")
+    (track,) = read_previews(tmp_path).tracks
+    assert track.frames[0].content["rows"] == [
+        ["1.10", "0.3"], ["007", "1"], ["1_000", "nan"], ["nan", "-0"], ["1e5", "7"],
+    ]  # fmt: skip
+
+
+def test_small_images_are_enlarged(tmp_path):
+    save_value(torch.zeros(1, 1, 8, 4), tmp_path / "step-000001.png")
+    (track,) = read_previews(tmp_path).tracks
+    assert (track.frames[0].content["width"], track.frames[0].content["height"]) == (48, 96)
+
+
+def test_a_recipe_that_is_not_installed_has_no_differences_to_state(kinds):
+    page = page_of(kinds)
+    assert "It is not known which settings differ from the recipe." in page.text
+    assert "No settings differ" not in page.text
 
 
 def test_if_previews_are_too_large_together_the_newest_of_every_name_are_shown(kinds, tmp_path):

@@ -17,7 +17,7 @@ from zoo_core.tools.sweep.study import Study
 from zoo_core.tools.verify_resume import compare
 
 pytestmark = pytest.mark.xdist_group("processes")
-LONG = ("run.steps=800", "run.checkpoint_every=100", "run.log_every=100")
+LONG = ("run.steps=400", "run.checkpoint_every=50", "run.log_every=100")
 DRAWN = ("line", "trainer.learning_rate=log:1e-3..1e-1", "run.batch_size=4..16", "--metric=-error", "--trials", "3")
 
 
@@ -38,6 +38,20 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+@pytest.fixture(scope="module")
+def kept():
+    """The sweep of ``uninterrupted``, once a test has run it."""
+    return []
+
+
+@pytest.fixture
+def uninterrupted(sweep, kept, tmp_path_factory):
+    """The sweep that is killed, stopped and resumed in other tests."""
+    if not kept:
+        kept.append(sweep.json(*DRAWN, *LONG, folder=str(tmp_path_factory.mktemp("uninterrupted") / "sweep")))
+    return kept[0]
+
+
 def same(one, other) -> bool:
     """Whether two sweeps have the same trials with the same results."""
     kept = ("trial", "state", "value", "settings", "step", "metrics", "intermediate_values")
@@ -46,8 +60,7 @@ def same(one, other) -> bool:
     ]
 
 
-def test_a_sweep_killed_during_a_trial_resumes_that_trial_from_its_checkpoint(sweep):
-    whole = sweep.json(*DRAWN, *LONG, folder="whole")
+def test_a_sweep_killed_during_a_trial_resumes_that_trial_from_its_checkpoint(sweep, uninterrupted):
     process = sweep.start(*DRAWN, *LONG, "--folder", "killed", python=sys.executable)
     place = sweep.place / "killed"
     wait_until(lambda: checkpoints(place / "trial-0001"), process)
@@ -58,11 +71,11 @@ def test_a_sweep_killed_during_a_trial_resumes_that_trial_from_its_checkpoint(sw
 
     resumed = sweep.json("--resume", "killed")
     assert resumed.code == 0
-    assert same(resumed, whole)
+    assert same(resumed, uninterrupted)
     assert "begins again" not in resumed.err
     assert (place / "trial-0000" / "model.safetensors").stat().st_mtime_ns == finished
     for number in range(3):
-        assert compare(*(sweep.place / name / f"trial-{number:04d}" for name in ("whole", "killed"))) == ""
+        assert compare(*(one / f"trial-{number:04d}" for one in (uninterrupted.folder, place))) == ""
 
 
 @pytest.mark.long
@@ -91,7 +104,7 @@ def test_a_sweep_with_a_pruner_killed_at_random_moments_gives_the_same_result(sw
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)]
 )
-def test_a_signal_saves_a_checkpoint_of_the_trial_and_stops_the_sweep(sweep, number, code):
+def test_a_signal_saves_a_checkpoint_of_the_trial_and_stops_the_sweep(sweep, uninterrupted, number, code):
     process = sweep.start(*DRAWN, *LONG, "--folder", "stopped")
     place = sweep.place / "stopped"
     wait_until(lambda: checkpoints(place / "trial-0000"), process)
@@ -102,7 +115,7 @@ def test_a_signal_saves_a_checkpoint_of_the_trial_and_stops_the_sweep(sweep, num
     assert "  resume   zoo sweep --resume stopped" in out
     assert "Traceback" not in err
     assert not (place / "trial-0001").exists()
-    assert same(sweep.json("--resume", "stopped"), sweep.json(*DRAWN, *LONG, folder="whole"))
+    assert same(sweep.json("--resume", "stopped"), uninterrupted)
 
 
 def test_a_sweep_stopped_by_the_time_limit_resumes_the_same_trial(sweep):

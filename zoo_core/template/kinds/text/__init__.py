@@ -1,4 +1,7 @@
-"""my-model, a plugin for zoo. `zoo list` imports this module, so it imports nothing heavy."""
+"""my-model, a plugin for zoo.
+
+`zoo list` imports this module, so it imports nothing heavy.
+"""
 
 from pathlib import Path
 
