@@ -66,8 +66,8 @@ def find(folder: Path) -> Found:
         zoo.ZooError: if a folder can't be read, there are fewer than two classes, or the layout is not clear.
     """
     if not folder.is_dir():
-        kind = "is a file" if folder.exists() else "does not exist"
-        raise zoo.ZooError(f"{folder} {kind}, but should be a folder with a folder for each class.", _MOVE)
+        kind, hint = ("is a file", "Unpack it if it is an archive.") if folder.exists() else ("does not exist", _MOVE)
+        raise zoo.ZooError(f"{folder} {kind}, but should be a folder with a folder for each class.", hint)
     root = _read(folder, ())
     given = _given_splits(root)
     by_split = {"all": root} if given is None else given
@@ -76,7 +76,7 @@ def find(folder: Path) -> Found:
         split: [Sample(path, label) for label, name in enumerate(names) for path in _images_of(one, name)]
         for split, one in by_split.items()
     }
-    notes = _left_out(root, by_split, names)
+    notes = _left_out(root, by_split, names) + _alike(names)
     return Found(splits, names, notes)
 
 
@@ -115,7 +115,7 @@ def _given_splits(root: _Folder) -> dict[str, _Folder] | None:
         return None
     if unclear := [name for name in folders if name not in divided]:
         raise zoo.ZooError(
-            f"{root.path} contains {divided[0]}, the name of a split with class folders, and also "
+            f"{root.path} contains {divided[0]}, which looks like a split with class folders, and also "
             f"{own_files.listed(unclear)}.",
             f"Move {unclear[0]} elsewhere or into class folders; or rename {divided[0]} if it is a class.",
         )
@@ -138,7 +138,7 @@ def _given_splits(root: _Folder) -> dict[str, _Folder] | None:
 def _refuse_splits_within_classes(folders: Mapping[str, _Folder]) -> None:
     """Refuse ``cat/train``, ``cat/test``, …: as folders below a class, they would be mixed."""
     inner = [{SPLITS[name.casefold()] for name in one.below if name.casefold() in SPLITS} for one in folders.values()]
-    if inner and all(len(splits) > 1 for splits in inner):
+    if len(inner) > 1 and all(len(splits) > 1 for splits in inner):
         name = next(iter(folders))
         split = next(one for one in folders[name].below if one.casefold() in SPLITS)
         raise zoo.ZooError(
@@ -175,7 +175,11 @@ def _class_names(root: _Folder, by_split: Mapping[str, _Folder]) -> list[str]:
                 if near
                 else f"Add images of {unknown[0]} to {train.path}, or move the class out of the split {split}.",
             )
-    return sorted(folders, key=zoo.natural_key)
+    if unfit := [name for name in folders if "${" in name or not name.isprintable()]:
+        raise zoo.ZooError(
+            f"{train.path} contains the class folder {unfit[0]!r}, a name that a recipe cannot contain.", "Rename it."
+        )
+    return sorted(folders, key=lambda name: zoo.natural_key(f"{name}."))  # the key leaves out an ending, as of v1.10
 
 
 def _images_of(split: _Folder, name: str) -> list[Path]:
@@ -207,6 +211,15 @@ def _left_out(root: _Folder, by_split: Mapping[str, _Folder], names: Sequence[st
     if hidden := root.all_hidden():
         counted.append(f"{hidden} hidden file{'s' * (hidden > 1)}")
     return [f"left out: {', '.join(counted)}"] if counted else []
+
+
+def _alike(names: Sequence[str]) -> list[str]:
+    """A note on names that differ in upper and lower case only."""
+    by_key: dict[str, list[str]] = {}
+    for name in names:
+        by_key.setdefault(name.casefold(), []).append(name)
+    alike = [" and ".join(same) for same in by_key.values() if len(same) > 1]
+    return [f"classes that differ only in upper and lower case: {own_files.listed(alike)}"] if alike else []
 
 
 def _move_into(split: _Folder) -> str:

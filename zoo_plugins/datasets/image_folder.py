@@ -66,9 +66,11 @@ class ImageFolder(zoo.Dataset):
 
         def __post_init__(self) -> None:
             if bool(self.height) != bool(self.width):
-                raise ValueError(
-                    f"height is {self.height} and width is {self.width}, but both should be 0, or both the size that "
-                    "images are resized to"
+                side = self.height or self.width
+                raise zoo.BadSetting(
+                    f"dataset.height is {self.height} and dataset.width is {self.width}, but both or neither should be "
+                    "0.",
+                    f"Write for example `dataset.height={side} dataset.width={side}`, or leave both out.",
                 )
 
     config: Config
@@ -204,7 +206,7 @@ def _split(found: class_folders.Found, config: ImageFolder.Config) -> tuple[Spli
     splits |= {split: mixed(part, config.split_seed) for split, part in given.items() if split not in ("all", "train")}
     if empty := [split for split, part in splits.items() if not part]:
         raise zoo.ZooError(
-            f"{config.folder} has too few images for a {own_files.listed(empty)} split: no class has 3 different ones.",
+            f"{config.folder} has too few images for the {' and '.join(empty)} split: no class has 3 different ones.",
             "Add images: each class needs at least 3, one for each split.",
         )
     if source == "train" and missing:
@@ -251,8 +253,8 @@ def _rare(splits: Splits, names: Sequence[str]) -> list[str]:
     if max(train) >= _UNEVEN * min(train):
         rarest, most = train.index(min(train)), train.index(max(train))
         notes.append(
-            f"the classes are uneven: {train[rarest]} training images of {names[rarest]} and {train[most]} of "
-            f"{names[most]}; `trainer.class_weights=balanced` gives all classes the same weight"
+            f"the classes are uneven, from {train[rarest]} ({names[rarest]}) to {train[most]} ({names[most]}) training "
+            "images; `trainer.class_weights=balanced` gives all classes the same weight"
         )
     return notes
 
