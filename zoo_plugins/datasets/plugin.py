@@ -46,6 +46,13 @@ def zoo_register(registry: zoo.Registry) -> None:
         tags=("segmentation",),
     )
     registry.dataset(
+        "image-folder",
+        "zoo_plugins.datasets.image_folder:ImageFolder",
+        summary="Your own images in a folder for each class",
+        license="Apache-2.0",
+        tags=("classification", "image"),
+    )
+    registry.dataset(
         "oxford-pets",
         "zoo_plugins.datasets.oxford_pets:OxfordPets",
         summary="7,349 images of cats and dogs with segmentation masks",
