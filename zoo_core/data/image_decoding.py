@@ -41,9 +41,7 @@ _NOT_ENOUGH_BITS = 2**14  # values below are those of a camera with 14 bits or l
 
 
 @contextmanager
-def open_image(
-    path: Path, decode: bool = True, hint: str = HINT, formats: tuple[str, ...] = _FORMATS
-) -> Iterator[Any]:
+def open_image(path: Path, decode: bool = True, hint: str = HINT, formats: tuple[str, ...] = _FORMATS) -> Iterator[Any]:
     """Open a file with Pillow; reading errors raised in the body become BadFile, too, with the ``hint``."""
     from PIL import Image, UnidentifiedImageError
 
