@@ -18,6 +18,10 @@ _RARE = 0.01  # of the pixels of a file
 _EDGES = 0.03  # of all pixels; fewer between black and white are perhaps no classes
 _VOID = 0xE0E0C0  # of PASCAL VOC, whose objects have a border of it
 _SHOWN = 8
+_OTHERWISE = {  # what to write if values or colors are many, and right
+    "values": "write `dataset.num_classes=N` if they are classes, `dataset.instances=semantic` if they number objects",
+    "colors": "name each with its class in a file `classes.csv`: `NAME,RED,GREEN,BLUE`",
+}
 
 
 @dataclass(frozen=True)
@@ -252,8 +256,7 @@ def _refuse_smoothed(masks: _Occurring, what: str) -> None:
         path, one = max(smoothed or every, key=lambda found: len(found[1]))
         raise zoo.BadFile(
             f"{path} contains {len(one)} {what}, too many for classes: edges that were smoothed, a JPEG or a photo.",
-            "Save masks as PNG without smoothing or scaling; black and white ones can be cut at 128. If the values "
-            "number objects, write `dataset.instances=semantic`.",
+            f"Save masks as PNG without smoothing or scaling; or {_OTHERWISE[what]}.",
         )
 
 

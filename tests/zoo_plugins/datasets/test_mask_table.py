@@ -50,11 +50,10 @@ def test_forms_of_lines(tmp_path, text, lines):
         ("a,1\nb,1\n", "gives the value 1 to two classes"),
         ("a,1,2,3\nb,1,2,3\n", "gives the color #010203 to two classes"),
         ("a,1,2,300\n", "has the color [1, 2, 300], beyond 255"),
-        ("\0\n".encode("utf-16").decode("latin-1"), "names no classes|differs|can't be read"),
     ],
 )
 def test_files_that_are_no_tables(tmp_path, text, message):
-    with pytest.raises(zoo.BadFile, match=message if "|" in message else re.escape(message)) as error:
+    with pytest.raises(zoo.BadFile, match=re.escape(message)) as error:
         table(tmp_path, text)
     assert str(tmp_path / "classes.txt") in error.value.message
 
@@ -69,6 +68,12 @@ def test_the_usual_names_are_found_and_two_are_refused(tmp_path):
         find_table(tmp_path, "")
     assert "dataset.classes=null" in error.value.hint
     assert find_table(tmp_path, "labelmap.txt").has_colors
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "classes.txt").write_bytes("sky\n".encode("utf-16"))
+    with pytest.raises(zoo.BadFile, match=r"classes\.txt can't be read"):
+        find_table(tmp_path, "")
 
 
 def test_a_file_that_is_missing_is_named(tmp_path):
