@@ -63,7 +63,14 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.task(
         "segment",
         "zoo_plugins.datasets.fit_masks:SegmentImages",
-        summary="Images and masks, in the folders `images` and `masks`: semantic segmentation",
+        summary="Images with masks, such as `images` and `masks`: semantic segmentation",
         license="Apache-2.0",
         tags=("segmentation",),
+    )
+    registry.task(
+        "classify",
+        "zoo_plugins.datasets.fit_classes:ClassifyImages",
+        summary="A folder of images for each class: classification",
+        license="Apache-2.0",
+        tags=("image", "classification"),
     )

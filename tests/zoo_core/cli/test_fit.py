@@ -23,9 +23,11 @@ def cells(tmp_path):
 
 
 def test_it_trains_and_names_what_it_leaves(cells, run_command):
-    code, out, err = run_command("fit", "cells", *QUICK, "run.steps=20", "--folder", "run")
+    with pytest.warns(UserWarning, match="the masks contain 0 and 255: 0 is class 0, background"):
+        code, out, err = run_command("fit", "cells", *QUICK, "run.steps=20", "--folder", "run")
     assert code == 0, err
     assert "cells: 10 images with masks" in out
+    assert "background " in out
     assert "64 x 80 pixels, gray" in out
     assert "plan for the task 'segment'" in out
     assert "test metrics" in out
@@ -34,6 +36,7 @@ def test_it_trains_and_names_what_it_leaves(cells, run_command):
         assert (cells.parent / "run" / file).is_file(), file
 
 
+@pytest.mark.filterwarnings("ignore:mask-folder")
 def test_a_plan_is_written_and_nothing_else_and_can_be_trained(cells, run_command, monkeypatch):
     monkeypatch.setattr(trial, "_SECONDS", 0.1)
     code, out, _ = run_command("fit", "cells", *QUICK, "--plan-only", "--minutes", "1")
