@@ -427,7 +427,8 @@ class Trainer(ABC):
         - a tensor ``(N, T, C, H, W)`` with 1 or 3 channels: clips in [0, 1] (``.png`` with a row for each clip, and an
           animated ``.gif``);
         - a tensor ``(H, W)`` of dtype uint8: classes (``.png`` with a palette);
-        - any other tensor, if it is not empty: an array (``.npy``, and a ``.png``: a chart of one dimension, else gray).
+        - any other tensor, if it is not empty: an array (``.npy``, and a ``.png``: a chart if it has one
+          dimension, else gray).
 
         Parameters
         ----------

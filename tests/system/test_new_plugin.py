@@ -8,13 +8,14 @@ import re
 import subprocess
 import sys
 import sysconfig
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from warm_python import PYTHON
 
-import zoo_core
+import zoo_core as zoo
 
 NAME = "cool-gan"
 KINDS = ("vision", "text", "tabular", "gan", "diffusion")
@@ -48,7 +49,7 @@ def python(project: Path) -> Path:
     folder = project.parent / "venv"
     run([sys.executable, "-m", "venv", "--without-pip", str(folder)], project)
     (packages,) = (folder / "lib").glob("python*/site-packages")
-    roots = [str(Path(zoo_core.__file__).parents[1]), sysconfig.get_paths()["purelib"]]
+    roots = [str(Path(zoo.__file__).parents[1]), sysconfig.get_paths()["purelib"]]
     (packages / "zoo.pth").write_text("\n".join(dict.fromkeys(roots)) + "\n")
     interpreter = folder / "bin" / "python"
     install = [sys.executable, "-m", "pip", "--python", str(interpreter), "install", "--quiet", "--no-compile"]
@@ -151,6 +152,33 @@ def test_a_text_file_and_a_table_of_the_user_are_read(projects: dict[str, Path],
     config = (tmp_path / "text" / "config.yaml").read_text()
     assert all(letter in config for letter in "üßö")
     assert "num_classes: 3" in (tmp_path / "tabular" / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "at least two rows and two columns of finite numbers"),
+        ("a,b,class\n", "at least two rows and two columns of finite numbers"),
+        ("a,b,class\n1,2,0\n", "at least two rows"),
+        ("class\n0\n1\n", "two columns"),
+        ("a,b,class\nnan,2,0\n1,2,1\n", "finite numbers"),
+        ("a,b,class\n1,2,0.7\n1,2,1\n", "classes in its last column, which are 0, 1"),
+        ("a,b,class\n1,2,-1\n1,2,1\n", "classes in its last column"),
+        ("a,b,class\n1,2,cat\n", "can't be read: could not convert string 'cat' to float64 at row 0, column 3."),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:loadtxt")
+def test_a_table_of_another_form_is_refused(
+    content: str, said: str, projects: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(projects["tabular"])
+    dataset = import_module("my_tabular.dataset")
+    (tmp_path / "table.csv").write_text(content)
+    table = dataset.Table(dataset.Table.Config(file=str(tmp_path / "table.csv")))
+    with pytest.raises(zoo.BadFile) as refused:
+        table.tensors()
+    assert said in refused.value.message
+    assert refused.value.hint == "Give a CSV file of numbers with a heading."
 
 
 def test_the_kinds_are_listed_with_a_line_each_and_another_one_is_refused(tmp_path: Path) -> None:

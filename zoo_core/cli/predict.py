@@ -88,9 +88,8 @@ def _check_arguments(model: Any, values: dict[str, Any]) -> None:
     from zoo_core.config.types import Refused, article, convert, is_supported, type_name
 
     signature = inspect.signature(model.predict)
-    accepted = f"Its arguments are: {', '.join(signature.parameters)}."
-    if not signature.parameters:
-        raise BadSetting(f"{type(model).__name__} does not implement predict.", "Choose another model.")
+    listed = ", ".join(signature.parameters)
+    accepted = f"Its arguments are: {listed}." if listed else "It takes no arguments."
     try:
         signature.bind(**values)
     except TypeError as error:

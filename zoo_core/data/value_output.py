@@ -89,7 +89,8 @@ def picture(value: Tensor) -> Tensor:
 
     An array of one dimension is drawn as a chart, with black bars from its minimum to its maximum. Others are drawn in
     gray, from their minimum in black to their maximum in white: one of two dimensions with a square for each value, and
-    one of more as a grid of the first 64 such pictures. NaN is black. A picture that is more than 64 times as long as wide is stretched.
+    one of more as a grid of the first 64 such pictures. NaN is black. A picture that is more than 64 times as long as
+    wide is stretched.
     """
     kind = kind_of(value)
     if kind in ("images", "clips"):

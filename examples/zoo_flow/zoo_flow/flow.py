@@ -32,7 +32,8 @@ class IDXFolder(zoo.InMemoryDataset):
     def _read(self, pattern: str, dimensions: int) -> Tensor:
         path = next((path for end in ("", ".gz") for path in Path(self.config.folder).glob(pattern + end)), None)
         if path is None:
-            raise zoo.BadFile(f"{self.config.folder} has no file {pattern}, gzipped or not.", "Set dataset.folder.")
+            name = pattern.replace("?", "-")
+            raise zoo.BadFile(f"{self.config.folder} has no file {name}, gzipped or not.", "Set dataset.folder.")
         try:
             content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         except (OSError, EOFError, zlib.error) as error:

@@ -78,7 +78,10 @@ def test_a_file_of_the_library_is_fine_tuned_with_other_classes_and_a_frozen_enc
 @pytest.mark.long
 def test_a_short_training_learns(tmp_path):
     run = zoo.run("smp-digit-scenes", *SMALL, "run.device=cpu", "run.steps=150", folder=tmp_path / "run")
-    assert run.test_metrics["mean_iou"] > 0.15
+    digits = [value for name, value in run.test_metrics.items() if name.startswith("iou/") and name[4:].isdigit()]
+    assert len(digits) == 10
+    assert max(digits) > 0.01  # it is 0 for a network that has learned only what the background is
+    assert run.train_metrics["loss"] < 0.3
     assert zoo.load(run.path).member == "unet-mobilenet_v2"
 
 

@@ -27,7 +27,7 @@ class TextFile(zoo.InMemoryDataset):
         windows = places[: len(places) // size * size].view(-1, size)  # (N, context + 1)
         if len(windows) < 10:
             raise zoo.BadFile(
-                f"the text has {len(places)} characters, but 10 times {size} are needed.", "Give a longer one."
+                f"the text has {len(places)} characters, but at least {10 * size} are needed.", "Give a longer one."
             )
         return {
             "train": {"text": windows[: len(windows) * 9 // 10]},
@@ -44,6 +44,4 @@ class TextFile(zoo.InMemoryDataset):
         try:
             return Path(self.config.file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise zoo.BadFile(
-                f"{self.config.file} is no text in UTF-8: {error}.", "Give another dataset.file."
-            ) from error
+            raise zoo.BadFile(f"{self.config.file} can't be read: {error}.", "Give a text file in UTF-8.") from error

@@ -36,10 +36,11 @@ class CharGPT(zoo.Model):
     def predict(self, prompt: str, length: int = 200, temperature: float = 0.8, seed: int = 0) -> dict[str, Any]:
         """The prompt, continued by ``length`` characters; the lower the temperature, the likelier ones."""
         vocabulary, generator = self.config.vocabulary, torch.Generator().manual_seed(seed)
-        unknown = set(prompt) - set(vocabulary)
-        if unknown or not prompt or temperature <= 0:
-            reason = f"the model has never seen {sorted(unknown)}" if unknown else "prompt and temperature are needed"
-            raise zoo.BadSetting(f"{reason}.", "Write for example prompt='The ' temperature=0.8.")
+        if (unknown := sorted(set(prompt) - set(vocabulary))) or not prompt:
+            reason = f"the model does not know the characters {unknown}" if unknown else "the prompt is empty"
+            raise zoo.BadSetting(f"{reason}.", "Write for example prompt='The '.")
+        if temperature <= 0:
+            raise zoo.BadSetting(f"temperature is {temperature}, but should be positive.", "Write temperature=0.8.")
         text = torch.tensor([[vocabulary.index(character) for character in prompt]])
         for _ in range(length):
             logits = self(text[:, -self.config.context :].to(self.head.weight.device))[0, -1].cpu()

@@ -29,6 +29,17 @@ DRAWER = '''
     @zoo.hookimpl
     def zoo_register(registry):
         registry.model("drawer", "drawing:Drawer", summary="Draws")
+        registry.model("still", "drawing:Still", summary="Always predicts the same")
+        registry.model("silent", "drawing:Silent", summary="Predicts nothing")
+
+
+    class Still(zoo.Model):
+        def predict(self):
+            return {"probability": torch.tensor([0.25, 0.75])}
+
+
+    class Silent(zoo.Model):
+        pass
 
 
     class Drawer(zoo.Model):
@@ -150,6 +161,23 @@ def test_a_usage_error_has_a_hint_and_writes_nothing(predict: Predict, arguments
     assert line.startswith(f"error: {message}")
     assert hint.strip()
     assert written() == []
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "code", "message"),
+    [
+        ("still", [], 0, '"probability": ['),
+        ("still", ["seed=3"], 2, "It takes no arguments."),
+        ("silent", [], 2, "Silent does not support predict."),
+    ],
+)
+def test_a_model_may_predict_without_arguments(
+    predict: Predict, model: str, arguments: list[str], code: int, message: str
+) -> None:
+    weights_format.write(Path("drawer.safetensors"), {}, {"model": model, "config": {}})
+    found, out, err = predict(*arguments)
+    assert found == code, err
+    assert message in out + err
 
 
 def test_an_error_in_the_model_is_attributed_to_it(predict: Predict) -> None:

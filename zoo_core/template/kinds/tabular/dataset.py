@@ -50,13 +50,17 @@ class Table(zoo.InMemoryDataset):
         if self.config.file is None:
             return _spirals(2500)
         path = Path(self.config.file)
+        hint = "Give a CSV file of numbers with a heading."
         try:
             table = torch.from_numpy(np.loadtxt(path, np.float64, delimiter=",", skiprows=1, ndmin=2))
         except (OSError, ValueError) as error:
-            raise zoo.BadFile(
-                f"{path} can't be read: {error}.", "Give a CSV file of numbers with a heading."
-            ) from error
-        return table[:, :-1].float(), table[:, -1].long()
+            raise zoo.BadFile(f"{path} can't be read: {str(error).rstrip('.')}.", hint) from error
+        if len(table) < 2 or table.shape[1] < 2 or not table.isfinite().all():
+            raise zoo.BadFile(f"{path} should have at least two rows and two columns of finite numbers.", hint)
+        row, label = table[:, :-1].float(), table[:, -1].long()
+        if not torch.equal(table[:, -1], label.abs()):
+            raise zoo.BadFile(f"{path} should have classes in its last column, which are 0, 1, ….", hint)
+        return row, label
 
 
 def _spirals(count: int) -> tuple[Tensor, Tensor]:
