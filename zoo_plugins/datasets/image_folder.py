@@ -61,7 +61,7 @@ class ImageFolder(zoo.Dataset):
         test_fraction: float = zoo.setting(0.1, "fraction of each class for the test", gt=0, lt=1)
         split_seed: int = zoo.setting(0, "seed of the random split", ge=0)
         cache_mb: int = zoo.setting(
-            2048, "decoded images are kept in memory if they need at most so many MiB; 0: read in each epoch", ge=0
+            2048, "decoded images are kept in memory if they need at most this, in MiB; 0: read in each epoch", ge=0
         )
 
         def __post_init__(self) -> None:

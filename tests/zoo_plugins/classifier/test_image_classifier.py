@@ -102,14 +102,14 @@ def test_predict_works_in_bfloat16_and_for_its_example():
     assert len(model.predict(**model.example())["label"]) == 2
 
 
-def test_60_steps_give_an_accuracy_above_0_85():
+def test_60_steps_give_an_accuracy_above_0_8():
     torch.manual_seed(0)
     digits = zoo.build("mnist", {"source": "subset"}, kind="dataset")
-    model = ImageClassifier.from_settings({"in_channels": 1, "height": 28, "width": 28, "base_channels": 8})
+    model = ImageClassifier.from_settings({"in_channels": 1, "height": 28, "width": 28, "base_channels": 16})
     engine = AccelerateEngine(RunSettings(steps=60, device="cpu"))
     engine.total_steps = 60
     trainer = ClassifierTrainer(ClassifierTrainer.Config())
     trainer.setup(model, engine)
     for indices in torch.randperm(4000)[: 60 * 64].split(64):
         perform(trainer, digits.train().__getitems__(indices))
-    assert trainer.evaluate([digits.test().__getitems__(range(1000))], [])["accuracy"] > 0.85
+    assert trainer.evaluate([digits.test().__getitems__(range(1000))], [])["accuracy"] > 0.8
