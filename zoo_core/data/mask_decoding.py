@@ -67,21 +67,23 @@ def decode_mask(path: Path, colors: bool = False) -> DecodedMask:
     """
     if path.suffix.lower() == ".npy":
         return _decode_array(path)
+    from PIL import ImageOps
+
     with open_image(path, decode=False, hint=_HINT, formats=_FORMATS) as image:
         if image.format == "JPEG" or image.info.get("compression") in _LOSSY:
             raise BadFile(f"{path} is a JPEG, which changes the values of pixels.", _HINT)
         refuse_animation(image, path)
-        turned = orientation(image)
+        _refuse_turned_tiff(image, path)
         image.load()
         if colors and image.mode in _COLOR_MODES:
-            return replace(_decode_color(image, path), orientation=turned)
+            return replace(_decode_color(image, path), orientation=orientation(image))
         if image.mode not in _GRAY_MODES and not image.mode.startswith("I"):
             raise BadFile(f"{path} is an image of mode {image.mode}, but its pixels should be class indices.", _HINT)
-        upright = _upright(image)
+        upright = ImageOps.exif_transpose(image)
         stored = _whole_numbers(np.array(upright), path)
         if image.mode == "P":
-            return replace(_with_palette(stored, _palette(upright)), orientation=turned)
-        return DecodedMask(stored, "1-bit" if image.mode == "1" else "gray", {}, turned)
+            return replace(_with_palette(stored, _palette(upright)), orientation=orientation(image))
+        return DecodedMask(stored, "1-bit" if image.mode == "1" else "gray", {}, orientation(image))
 
 
 def _decode_array(path: Path) -> DecodedMask:
@@ -112,22 +114,23 @@ def _whole_numbers(values: NDArray[Any], path: Path) -> NDArray[np.int64]:
 
 def _decode_color(image: Any, path: Path) -> DecodedMask:
     """Values ``0xRRGGBB``, or the grays if there are no others."""
+    from PIL import ImageOps
+
     if is_16_bit(image, path):
         raise BadFile(f"{path} has 16 bits per channel and colors.", "Save it with 8 bits per channel.")
     if has_transparency(image) and image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
         raise BadFile(f"{path} has transparent pixels, which have no class.", "Save it without transparency.")
-    pixels = np.array(_upright(image).convert("RGB")).astype(np.int64)  # (H, W, 3)
+    pixels = np.array(ImageOps.exif_transpose(image).convert("RGB")).astype(np.int64)  # (H, W, 3)
     red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
     if np.array_equal(red, green) and np.array_equal(red, blue):
         return DecodedMask(red, "gray color", {})
     return DecodedMask(red << 16 | green << 8 | blue, "color", {})
 
 
-def _upright(image: Any) -> Any:
-    """The image rotated by its EXIF orientation; Pillow rotates a TIFF when it decodes it."""
-    from PIL import ImageOps
-
-    return image if image.format == "TIFF" else ImageOps.exif_transpose(image)
+def _refuse_turned_tiff(image: Any, path: Path) -> None:
+    """Raise BadFile for a TIFF with an orientation: Pillow rotates it once or twice, depending on its compression."""
+    if image.format == "TIFF" and (turned := orientation(image)) != 1:
+        raise BadFile(f"{path} is a TIFF with the orientation {turned}.", "Save it upright, without an orientation.")
 
 
 def _with_palette(indices: NDArray[np.int64], palette: list[Color]) -> DecodedMask:

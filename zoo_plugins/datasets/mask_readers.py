@@ -12,8 +12,10 @@ from torch import Tensor
 
 import zoo_core as zoo
 from zoo_plugins.datasets.mask_classes import IGNORE_INDEX, MaskClasses
+from zoo_plugins.datasets.mask_colors import color_codes, find_colors
+from zoo_plugins.datasets.mask_occurring import FoundClasses
 from zoo_plugins.datasets.mask_table import ClassTable
-from zoo_plugins.datasets.mask_values import FoundClasses, color_codes, find_colors, find_values
+from zoo_plugins.datasets.mask_values import find_values
 
 _OBJECT_NAMES = ("background", "object")
 

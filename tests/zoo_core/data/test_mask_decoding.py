@@ -122,14 +122,15 @@ def test_values_of_a_tiff_are_exact(tmp_path, kind, compression):
     assert np.array_equal(read(tmp_path / "a.tif"), stored)
 
 
-def test_a_tiff_with_a_palette_or_an_orientation(tmp_path):
+def test_a_tiff_with_a_palette_is_read_and_one_with_an_orientation_refused(tmp_path):
     with_palette(CLASSES, [(0, 0, 0), (128, 0, 0), (0, 128, 0), (1, 2, 3), (4, 5, 6)]).save(tmp_path / "a.tif")
     assert np.array_equal(read(tmp_path / "a.tif"), CLASSES)
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(CLASSES).save(tmp_path / "a.tif", exif=exif)
-    assert np.array_equal(read(tmp_path / "a.tif"), np.rot90(CLASSES, -1))
-    assert zoo.check_masks([tmp_path / "a.tif"])[0].orientation == 6
+    for compression in (None, "tiff_lzw"):
+        Image.fromarray(CLASSES).save(tmp_path / "a.tif", exif=exif, compression=compression)
+        with pytest.raises(zoo.BadFile, match=r"a\.tif is a TIFF with the orientation 6"):
+            read(tmp_path / "a.tif")
 
 
 def test_a_tiff_that_is_lossy_or_has_pages_is_refused(tmp_path):
