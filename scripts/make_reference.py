@@ -25,6 +25,7 @@ SECTIONS = {
     "Interfaces": ["Model", "Dataset", "Trainer", "Engine"],
     "Shorter forms": ["SupervisedTrainer", "InMemoryDataset"],
     "Trainings within an evaluation": ["captured_steps"],
+    "Tasks of `zoo fit`": ["Task", "Finding", "Budget", "Plan"],
     "Settings": ["setting", "OptimizerConfig"],
     "Controls of `zoo demo`": ["Control"],
     "Examples and batches": ["Batch", "Examples", "InMemory", "Uint8Images", "GeneratedExamples", "data_root"],

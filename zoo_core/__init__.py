@@ -58,6 +58,10 @@ if TYPE_CHECKING:
     from zoo_core.model import Model as Model
     from zoo_core.registry.info_types import Info as Info
     from zoo_core.registry.registry import Registry as Registry
+    from zoo_core.registry.task import Budget as Budget
+    from zoo_core.registry.task import Finding as Finding
+    from zoo_core.registry.task import Plan as Plan
+    from zoo_core.registry.task import Task as Task
     from zoo_core.runs.run import Run as Run
     from zoo_core.trainer import Engine as Engine
     from zoo_core.trainer import Metrics as Metrics
@@ -71,10 +75,12 @@ _HOME = {
     "BadSetting": "errors",
     "Batch": "dataset",
     "BrokenPlugin": "errors",
+    "Budget": "registry.task",
     "Control": "config.control",
     "Dataset": "dataset",
     "Engine": "trainer",
     "Examples": "dataset",
+    "Finding": "registry.task",
     "GeneratedExamples": "dataset",
     "ImageFacts": "data.image_checks",
     "InMemory": "dataset",
@@ -86,12 +92,14 @@ _HOME = {
     "Model": "model",
     "NameTaken": "errors",
     "OptimizerConfig": "config.optimizer",
+    "Plan": "registry.task",
     "Recipe": "config.recipe",
     "Registry": "registry.registry",
     "Run": "runs.run",
     "RunFailed": "errors",
     "SupervisedTrainer": "training.supervised",
     "Table": "data.values",
+    "Task": "registry.task",
     "Trainer": "trainer",
     "Uint8Images": "dataset",
     "UnknownName": "errors",
@@ -125,10 +133,12 @@ __all__ = [
     "BadSetting",
     "Batch",
     "BrokenPlugin",
+    "Budget",
     "Control",
     "Dataset",
     "Engine",
     "Examples",
+    "Finding",
     "GeneratedExamples",
     "ImageFacts",
     "InMemory",
@@ -140,12 +150,14 @@ __all__ = [
     "Model",
     "NameTaken",
     "OptimizerConfig",
+    "Plan",
     "Recipe",
     "Registry",
     "Run",
     "RunFailed",
     "SupervisedTrainer",
     "Table",
+    "Task",
     "Trainer",
     "Uint8Images",
     "UnknownName",

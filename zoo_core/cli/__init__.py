@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": ("zoo_core.cli.run", "Train a recipe."),
     "sweep": ("zoo_core.cli.sweep", "Train a recipe with different settings and compare the results."),
+    "fit": ("zoo_core.cli.fit", "Plan and train a recipe for a folder of your own data."),
     "tune": ("zoo_core.cli.tune", "Find settings of a recipe by short trainings."),
     "top": ("zoo_core.cli.top", "Monitor the runs on this machine."),
     "predict": ("zoo_core.cli.predict", "Predict with a trained model."),
@@ -45,7 +46,7 @@ COMMANDS = {
     "verify-resume": ("zoo_core.cli.verify_resume", "Verify that a killed and resumed run gives the same result."),
     "plugins": ("zoo_core.cli.plugins", "List, enable and disable plugins."),
 }
-COMPUTING = {"run", "sweep", "predict", "demo", "eval", "reproduce", "bench", "check", "verify-resume", "tune"}
+COMPUTING = {"run", "sweep", "predict", "demo", "eval", "reproduce", "bench", "check", "verify-resume", "tune", "fit"}
 
 
 class LazyGroup(click.Group):

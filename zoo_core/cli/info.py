@@ -23,7 +23,7 @@ from zoo_core.cli.table import show
 def command(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
     """Show what NAME refers to: a recipe, component or weights, with its paper, license and settings.
 
-    A component is a model, trainer, dataset, logger, optimizer or schedule.
+    A component is a model, trainer, dataset, task, logger, optimizer or schedule.
 
     For a weights FILE, show its metadata; the weights are not loaded.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -88,7 +88,7 @@ def command(
         click.echo(resolved.recipe.as_yaml(), nl=False)
         return 0
     if processes is None or processes == 1:
-        return _train(resolved, resumed or folder, resumed is not None, time_limit, allowed)
+        return train(resolved, resumed or folder, resumed is not None, time_limit, **allowed)
     from zoo_core.engine.launcher import launch
 
     arguments = _arguments(recipe, overrides, registry, config, time_limit)
@@ -124,9 +124,14 @@ def _arguments(
     return arguments + (["--time-limit", f"{time_limit:.0f}s"] if time_limit else [])
 
 
-def _train(
-    resolved: ResolvedRecipe, folder: Path | None, resume: bool, time_limit: float | None, allowed: Mapping[str, bool]
+def train(
+    resolved: ResolvedRecipe,
+    folder: Path | None,
+    resume: bool = False,
+    time_limit: float | None = None,
+    **allowed: bool,
 ) -> int:
+    """Train in this process, show the progress and the result, and return the exit code."""
     from rich.console import Console
 
     from zoo_core.loggers import loggers_of

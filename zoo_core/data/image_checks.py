@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zoo_core.data import image_decoding as decoding
 from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
 from zoo_core.data.arrays import load_clip_array, refuse_binary, to_unit_range
-from zoo_core.data.mask_decoding import Color, MaskKind, decode_mask, occurring
+from zoo_core.data.mask_decoding import Color, MaskKind, color_of, decode_mask
 from zoo_core.errors import BadFile
 from zoo_core.fingerprint.per_file import map_files
 
-_VERSION = 2  # of the facts in the cache
+_VERSION = 3  # of the facts in the cache
+_MOST_COLORS = 1024  # of a file; a mask has far fewer
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,15 @@ class MaskFacts:
     width : int
         Width in pixels, after rotation by the EXIF orientation.
     values : tuple of int
-        The values that occur, in ascending order.
-    kind : {"gray", "1-bit", "palette", "gray palette"}
-        How they are stored.
+        The values that occur, in ascending order; of an image in color the 1,024 most frequent ones.
+    kind : {"gray", "1-bit", "palette", "gray palette", "color", "gray color"}
+        How they are stored. A mask in color whose pixels are all gray is "gray color", and its values are the grays.
     colors : dict of int to tuple
-        The colors of the values that occur, if they are indices of a palette.
+        The colors of the values that occur, if they are indices of a palette or colors.
     orientation : int, default 1
         The EXIF orientation, 1 to 8; 1 if the mask is stored upright.
+    counts : tuple of int
+        The number of pixels of each of ``values``.
     """
 
     height: int
@@ -77,6 +81,7 @@ class MaskFacts:
     kind: MaskKind
     colors: dict[int, Color]
     orientation: int = 1
+    counts: tuple[int, ...] = field(default=(), compare=False)
 
 
 def check_images(paths: Sequence[str | Path]) -> list[ImageFacts]:
@@ -109,13 +114,15 @@ def check_images(paths: Sequence[str | Path]) -> list[ImageFacts]:
     return [ImageFacts(**facts) for facts in found]
 
 
-def check_masks(paths: Sequence[str | Path]) -> list[MaskFacts]:
+def check_masks(paths: Sequence[str | Path], colors: bool = False) -> list[MaskFacts]:
     """Read every segmentation mask once, as `check_images` does, and compare their palettes.
 
     Parameters
     ----------
     paths : sequence of str or os.PathLike
         Files that `read_mask` reads.
+    colors : bool, default False
+        Whether masks in color, and palettes that differ, are accepted.
 
     Returns
     -------
@@ -125,7 +132,7 @@ def check_masks(paths: Sequence[str | Path]) -> list[MaskFacts]:
     Raises
     ------
     BadFile
-        If a file can't be read, or two files have different colors for one index; the message names them.
+        If a file can't be read, has colors, or two files have different colors for one index; the message names them.
 
     See Also
     --------
@@ -141,10 +148,15 @@ def check_masks(paths: Sequence[str | Path]) -> list[MaskFacts]:
             one["kind"],
             {int(index): (color[0], color[1], color[2]) for index, color in one["colors"].items()},
             one["orientation"],
+            tuple(one["counts"]),
         )
         for one in found
     ]
-    _compare_palettes(files, masks)
+    if not colors:
+        for file, mask in zip(files, masks, strict=True):
+            if mask.kind in ("color", "gray color"):
+                decode_mask(file)  # refuses it
+        _compare_palettes(files, masks)
     _compare_depths(files, masks)
     return masks
 
@@ -208,17 +220,31 @@ def _array_facts(path: Path, stopped: threading.Event) -> ImageFacts:
 
 
 def _inspect_mask(path: Path, _stopped: threading.Event) -> dict[str, Any]:
-    mask = decode_mask(path)
+    mask = decode_mask(path, colors=True)
     height, width = mask.values.shape
-    values = occurring(mask.values)
+    values, counts, colors = *_counted(mask.values), mask.colors
+    if mask.kind == "color":
+        colors = {code: color_of(code) for code in values}
     return {
         "height": height,
         "width": width,
         "values": values,
         "kind": mask.kind,
-        "colors": mask.colors,
+        "colors": colors,
         "orientation": mask.orientation,
+        "counts": counts,
     }
+
+
+def _counted(values: NDArray[np.int64]) -> tuple[list[int], list[int]]:
+    """The values that occur, in ascending order, and how often; of colors the most frequent ones."""
+    if values.max() <= decoding.MAX_16_BIT:
+        counts = np.bincount(values.reshape(-1))
+        found = counts.nonzero()[0]
+        return found.tolist(), counts[found].tolist()
+    found, counts = np.unique(values, return_counts=True)
+    kept = np.sort(np.argsort(-counts, kind="stable")[:_MOST_COLORS])
+    return found[kept].tolist(), counts[kept].tolist()
 
 
 def _compare_palettes(files: Sequence[Path], masks: Sequence[MaskFacts]) -> None:

@@ -41,14 +41,14 @@ _NOT_ENOUGH_BITS = 2**14  # values below are those of a camera with 14 bits or l
 
 
 @contextmanager
-def open_image(path: Path, decode: bool = True, hint: str = HINT) -> Iterator[Any]:
+def open_image(path: Path, decode: bool = True, hint: str = HINT, formats: tuple[str, ...] = _FORMATS) -> Iterator[Any]:
     """Open a file with Pillow; reading errors raised in the body become BadFile, too, with the ``hint``."""
     from PIL import Image, UnidentifiedImageError
 
     if not stat_regular(path).st_size:
         raise BadFile(f"{path} is empty.", hint)
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(path, formats=formats) as image:
             if image.mode == "CMYK" and "adobe" not in image.info:
                 raise BadFile(
                     f"{path} is a CMYK image that does not say whether its values are inverted.", "Convert it to RGB."
@@ -83,7 +83,7 @@ def frame_range(image: Any) -> range:
 
     A photo may contain further images, such as a thumbnail, and an animated PNG one for programs that can't play it.
     """
-    if image.format not in ("GIF", "PNG"):
+    if image.format not in ("GIF", "PNG", "TIFF"):
         return range(1)
     return range(int(getattr(image, "default_image", False)), getattr(image, "n_frames", 1))
 

@@ -120,7 +120,7 @@ def read_frames(
     return _stack([(path, frame) for frame in frames], path, start)
 
 
-def read_mask(path: str | Path) -> Tensor:
+def read_mask(path: str | Path, colors: bool = False) -> Tensor:
     """Read a segmentation mask: the value of each pixel, unscaled.
 
     The value of a pixel is its gray value, 0 or 1 in an image of one bit, and its index in a palette of colors. A
@@ -129,7 +129,11 @@ def read_mask(path: str | Path) -> Tensor:
     Parameters
     ----------
     path : str or os.PathLike
-        A PNG, GIF or BMP file, in grayscale of 1 to 16 bits or with a palette.
+        A PNG, GIF, BMP or TIFF file, in grayscale of 1 to 16 bits or with a palette, or an ``.npy`` file with an array
+        (H, W) of whole numbers.
+    colors : bool, default False
+        Whether the value of a pixel is its color ``0xRRGGBB``, in an image in RGB or with a palette. Grayscale images
+        are read as without it.
 
     Returns
     -------
@@ -139,14 +143,15 @@ def read_mask(path: str | Path) -> Tensor:
     Raises
     ------
     BadFile
-        If the file is missing or damaged, has color channels, transparency as a channel or several frames, or is a
-        JPEG, which changes values.
+        If the file is missing or damaged, has several frames or transparent pixels, is a JPEG, which changes values,
+        or has color channels without ``colors``.
 
     See Also
     --------
     check_masks : Read many masks once to find those that are refused.
     """
-    return torch.from_numpy(decode_mask(Path(path)).values)
+    mask = decode_mask(Path(path), colors)
+    return torch.from_numpy(mask.by_color if colors else mask.values)
 
 
 def clip_shape(path: str | Path) -> tuple[int, int, int]:

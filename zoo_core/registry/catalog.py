@@ -93,7 +93,7 @@ class Catalog:
         return found.with_overrides(overrides, partial(self._keys_of, found))
 
     def kinds_of(self, name: str) -> list[Entry]:
-        """Every model, trainer, dataset, logger, optimizer and schedule called ``name`` or ``plugin/name``."""
+        """Every model, trainer, dataset, task, logger, optimizer and schedule called ``name`` or ``plugin/name``."""
         return self.registry.named(name)
 
     def rows(self, kind: str, tag: str | None = None, members: bool = False) -> list[Row]:
@@ -134,7 +134,8 @@ class Catalog:
         if not (kinds := [entry.kind for entry in self.kinds_of(name)]):
             return None
         message = f"no recipe is called '{name}'; it is a {' and a '.join(kinds)}."
-        return UnknownName(message, f"Use it in a recipe: zoo run RECIPE {kinds[0]}.name={name}")
+        used = f"Use it with: zoo fit FOLDER --task {name}" if kinds[0] == "task" else ""
+        return UnknownName(message, used or f"Use it in a recipe: zoo run RECIPE {kinds[0]}.name={name}")
 
     def _describe_recipe(self, recipe: Recipe) -> RecipeInfo:
         """A recipe with every setting of its parts: first those that a file sets, then those with default values."""

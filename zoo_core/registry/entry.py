@@ -13,7 +13,7 @@ from zoo_core.errors import BrokenPlugin
 from zoo_core.registry.requirements import install_command
 from zoo_core.registry.variant import variant
 
-Kind = Literal["model", "trainer", "dataset", "logger", "optimizer", "schedule"]
+Kind = Literal["model", "trainer", "dataset", "task", "logger", "optimizer", "schedule"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CALLED: tuple[Kind, ...] = ("optimizer", "schedule")
 """Kinds whose target is a function, or a class that is called as one, and has no Config."""
@@ -74,7 +74,8 @@ class Entry:
                     f"Ask the author of the plugin '{self.plugin}' to register one.",
                 )
             return loaded
-        base = getattr(import_module(f"zoo_core.{self.kind}"), self.kind.capitalize())
+        home = "registry." if self.kind == "task" else ""
+        base = getattr(import_module(f"zoo_core.{home}{self.kind}"), self.kind.capitalize())
         if not (isinstance(loaded, type) and issubclass(loaded, base)):
             raise BrokenPlugin(
                 f"{self.kind} '{self.full_name}': '{self.target}' is {loaded!r}, but should be a zoo.{base.__name__}.",
@@ -85,6 +86,8 @@ class Entry:
                 f"{self.kind} '{self.full_name}': '{self.target}' does not define {' and '.join(abstract)}.",
                 f"Define {'it' if len(abstract) == 1 else 'them'}: every {self.kind} needs it.",
             )
+        if self.kind == "task":
+            return loaded
         if not is_dataclass(getattr(loaded, "Config", None)):
             raise BrokenPlugin(
                 f"{self.kind} '{self.full_name}': '{self.target}' has no Config.",

@@ -43,7 +43,7 @@ ComponentInfo = TypedDict(
         "parameters": NotRequired[int],
     },
 )
-"""A model, trainer, dataset, logger, optimizer or schedule."""
+"""A model, trainer, dataset, task, logger, optimizer or schedule."""
 
 
 class RecipeInfo(TypedDict):
@@ -92,8 +92,10 @@ class Info(TypedDict, total=False):
         As for a model, without ``"parameters"``.
     dataset : ComponentInfo
         As for a model, without ``"parameters"``.
-    logger : ComponentInfo
+    task : ComponentInfo
         As for a model, without ``"parameters"`` and settings.
+    logger : ComponentInfo
+        As for a task.
     optimizer : ComponentInfo
         As for a model, without ``"parameters"``; the settings are the options of the optimizer.
     schedule : ComponentInfo
@@ -105,6 +107,7 @@ class Info(TypedDict, total=False):
     model: ComponentInfo
     trainer: ComponentInfo
     dataset: ComponentInfo
+    task: ComponentInfo
     logger: ComponentInfo
     optimizer: ComponentInfo
     schedule: ComponentInfo

@@ -172,6 +172,27 @@ class Registry:
         """
         self._add("dataset", name, target, about)
 
+    def task(self, name: str, target: str, **about: Unpack[About]) -> None:
+        """Register a task of ``zoo fit``, a subclass of `Task`.
+
+        Parameters
+        ----------
+        name : str
+            Name of the task, for ``zoo fit --task``.
+        target : str
+            Its class.
+        **about : About
+            ``summary``, which is required and says what the folder should contain, ``paper``, ``license`` and
+            ``tags``.
+
+        Examples
+        --------
+        >>> @zoo.hookimpl
+        ... def zoo_register(registry: zoo.Registry) -> None:
+        ...     registry.task("denoise", "zoo_denoise.task:Denoise", summary="Folders noisy/ and clean/")
+        """
+        self._add("task", name, target, about)
+
     def logger(self, name: str, target: str, **about: Unpack[About]) -> None:
         """Register a logger, which a run has if ``run.loggers`` names it.
 
@@ -267,7 +288,7 @@ class Registry:
 
         Parameters
         ----------
-        kind : {"model", "trainer", "dataset", "logger", "optimizer", "schedule"}
+        kind : {"model", "trainer", "dataset", "task", "logger", "optimizer", "schedule"}
             Kind of the component.
         name : str
             Its name, or ``plugin/name``.
@@ -323,7 +344,7 @@ class Registry:
 
         Parameters
         ----------
-        kind : {"model", "trainer", "dataset", "logger", "optimizer", "schedule"}
+        kind : {"model", "trainer", "dataset", "task", "logger", "optimizer", "schedule"}
             Kind of the components.
 
         Returns

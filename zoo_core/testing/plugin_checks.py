@@ -61,7 +61,7 @@ def registration_is_fast(subject: Subject) -> None:
 def license_and_paper_are_stated(subject: Subject) -> None:
     for entry in _entries(subject):
         require(bool(entry.license), f"the {entry.kind} '{entry.name}' has no license")
-        has_paper = bool(entry.paper) or entry.kind in ("dataset", "schedule", "logger")
+        has_paper = bool(entry.paper) or entry.kind in ("dataset", "task", "schedule", "logger")
         require(has_paper, f"the {entry.kind} '{entry.name}' has no paper")
 
 

@@ -1,4 +1,4 @@
-"""Registers the model, its trainer and its weights."""
+"""Registers the models, their trainer and the weights."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ def zoo_register(registry: zoo.Registry) -> None:
         "zoo_plugins.classifier.model:DigitClassifier",
         summary="Small convolutional classifier of 28 x 28 digits",
         paper="LeCun et al. 1998",
+        license="Apache-2.0",
+        tags=("classification", "image"),
+    )
+    registry.model(
+        "image-classifier",
+        "zoo_plugins.classifier.image_classifier:ImageClassifier",
+        summary="Residual network that classifies images of any size",
+        paper="He et al. 2016",
         license="Apache-2.0",
         tags=("classification", "image"),
     )

@@ -19,13 +19,13 @@ _MAX_SUGGESTED = 20  # values that a message lists
 class MaskClasses:
     """Maps the values in mask files to classes: class k has the value ``values[k]``, or k if there are none.
 
-    ``ignore_index`` becomes 255, unless it is one of ``values``.
+    ``ignore_index`` becomes 255, unless it is one of ``values``, and so do the ``others`` that are ignored.
 
     Raises:
         zoo.BadSetting: if ``values`` are not one distinct value for each class.
     """
 
-    def __init__(self, num_classes: int, values: Sequence[int], ignore_index: int) -> None:
+    def __init__(self, num_classes: int, values: Sequence[int], ignore_index: int, others: Sequence[int] = ()) -> None:
         distinct = {value for value in values if 0 <= value <= _MAX_VALUE}
         if values and (len(distinct) != len(values) or len(values) != num_classes):
             raise zoo.BadSetting(
@@ -33,10 +33,13 @@ class MaskClasses:
                 f"{_MAX_VALUE}, one for each class.",
                 "The first is the value of class 0 in the mask files, the second that of class 1, and so on.",
             )
+        self.in_color = False  # whether some files are in color, all of whose pixels are gray
         self.values = tuple(values) or tuple(range(num_classes))
         self.ignore_index = None if ignore_index in values else ignore_index
         self._table = torch.full((_MAX_VALUE + 1,), -1)
         self._table[list(self.values)] = torch.arange(num_classes)
+        self._others = tuple(others)
+        self._table[list(others)] = IGNORE_INDEX
         if self.ignore_index is not None:
             self._table[self.ignore_index] = IGNORE_INDEX
 
@@ -46,7 +49,9 @@ class MaskClasses:
         Raises:
             zoo.BadFile: if the file can't be read, or contains a value of no class.
         """
-        stored = zoo.read_mask(path)
+        stored = zoo.read_mask(path, colors=self.in_color)
+        if self.in_color:  # grays saved as 0xVVVVVV
+            stored = stored.where(stored <= _MAX_VALUE, stored & 255)
         mask = self._table[stored]
         if (mask < 0).any():
             self._refuse(path, stored[mask < 0].unique().tolist(), ())
@@ -60,7 +65,7 @@ class MaskClasses:
                 taken out.
         """
         occurring = sorted({value for one in facts for value in one.values})
-        known = {*self.values, self.ignore_index}
+        known = {*self.values, self.ignore_index, *self._others}
         unknown = [[value for value in one.values if value not in known] for one in facts]
         if bad := [(path, values) for path, values in zip(paths, unknown, strict=True) if values]:
             # Values of a few files are mistakes; those of most are classes.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import unicodedata
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,39 +13,76 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 import zoo_core as zoo
+from zoo_plugins.common.augmentation import Preset, RandomTransform
 from zoo_plugins.datasets import own_files
-from zoo_plugins.datasets.mask_classes import MaskClasses
-from zoo_plugins.datasets.splits import split
+from zoo_plugins.datasets.mask_classes import IGNORE_INDEX
+from zoo_plugins.datasets.mask_layouts import Layout, find_layout
+from zoo_plugins.datasets.mask_pairs import Pair
+from zoo_plugins.datasets.mask_readers import (
+    Coding,
+    CodingSettings,
+    MaskReader,
+    counts_of_classes,
+    find_coding,
+    read_merged,
+)
+from zoo_plugins.datasets.mask_table import ClassTable, find_table
+from zoo_plugins.datasets.splits import split, split_the_rest
 
-Pair = tuple[Path, Path]
+# Settings that were added later: at their defaults the fingerprint is the same as before.
+_ADDED = {
+    "images": "",
+    "masks": "",
+    "classes": "",
+    "instances": "refuse",
+    "crop_height": 0,
+    "crop_width": 0,
+    "augmentation": "none",
+}
 
 
 class MaskFolder(zoo.Dataset):
     """Pairs as ``{"image": (C, H, W) in [0, 1], "mask": (H, W) int64}``; in the mask 255 is the ignore index.
 
-    ``folder/images/NAME.*`` is an image and ``folder/masks/NAME.png`` its mask: a palette or grayscale PNG whose pixel
-    values are class indices, or those in ``class_values``. All files are checked by the first call of a method, and
-    read again on access.
+    ``folder/images/NAME.*`` is an image and ``folder/masks/NAME.png`` its mask; `find_layout` finds other usual names,
+    and splits that are given. The values, indices or colors of masks are the classes: those of the settings, of a file
+    such as ``classes.csv``, or all that occur. All files are checked by the first call of a method, and read again on
+    access.
 
     Raises (from each method):
-        zoo.ZooError: if the folder or a file can't be read, an image or a mask is missing, their sizes differ, or a
-            mask contains an unknown class index. The message names the file.
+        zoo.ZooError: if the folder or a file can't be read, an image or a mask is missing, their sizes differ, or the
+            classes of the masks are not clear. The message names the file.
     """
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        folder: str = zoo.setting(help="folder that contains `images` and `masks`")
-        num_classes: int = zoo.setting(help="number of classes; class indices start at 0", ge=2, le=255)
+        folder: str = zoo.setting(help="folder that contains images and masks")
+        num_classes: int | None = zoo.setting(
+            None, "number of classes; class indices start at 0; null: found in the masks", ge=2, le=255
+        )
         ignore_index: int = zoo.setting(255, "pixel value in the mask files that is ignored", ge=0, le=255)
         class_values: tuple[int, ...] = zoo.setting(
             (), "pixel values of class 0, 1, … in the mask files, such as [0,255]; empty: the class indices"
         )
+        classes: str | None = zoo.setting(
+            "", "file in the folder that names the classes; empty: classes.csv, labelmap.txt, …, if any; null: none"
+        )
+        instances: Literal["refuse", "semantic"] = zoo.setting(
+            "refuse", "semantic: the values of masks number objects, and every object is class 1"
+        )
+        images: str = zoo.setting("", "sub-folder of images; empty: found by its name")
+        masks: str = zoo.setting("", "sub-folder of masks; empty: found by its name")
         color: Literal["rgb", "gray"] = zoo.setting("rgb", "3 channels or 1 channel")
         max_value: int | None = zoo.setting(
             None, "value of white in images of 16 bits, such as 4095 for a 12-bit camera; null: 65535", ge=1, le=65535
         )
         height: int = zoo.setting(0, "height that images and masks are resized to; 0 keeps their height", ge=0)
         width: int = zoo.setting(0, "width that images and masks are resized to; 0 keeps their width", ge=0)
+        crop_height: int = zoo.setting(0, "height of random crops for training; 0: no crops", ge=0)
+        crop_width: int = zoo.setting(0, "width of random crops for training; 0: no crops", ge=0)
+        augmentation: Preset = zoo.setting(
+            "none", "random transforms of images and masks in training: none, flips, photo or microscopy"
+        )
         validation_fraction: float = zoo.setting(0.1, "fraction of the pairs for validation, at least one", gt=0, lt=1)
         test_fraction: float = zoo.setting(0.1, "fraction of the pairs for the test, at least one", gt=0, lt=1)
         split_seed: int = zoo.setting(0, "seed of the random split", ge=0)
@@ -54,56 +90,141 @@ class MaskFolder(zoo.Dataset):
     config: Config
 
     def train(self) -> Pairs:
-        return Pairs(self._split[0], self.config)
+        return Pairs(self._split[0], self.config, self.coding.reader, _transform(self.config))
 
     def validation(self) -> Pairs:
-        return Pairs(self._split[1], self.config)
+        return Pairs(self._split[1], self.config, self.coding.reader)
 
     def test(self) -> Pairs:
-        return Pairs(self._split[2], self.config)
+        return Pairs(self._split[2], self.config, self.coding.reader)
 
     def provides(self) -> dict[str, Any]:
-        return {"num_classes": self.config.num_classes, "in_channels": _channels(self.config)}
+        known: dict[str, Any] = {"in_channels": _channels(self.config)}
+        if self.config.num_classes is not None and not self.config.classes:
+            return known | {"num_classes": self.config.num_classes}
+        _ = self._split  # checks all files
+        names = {"class_names": self.coding.names} if self.coding.names else {}
+        return known | {"num_classes": self.coding.num_classes} | names
 
     def fingerprint(self) -> str:
-        """Hash of the settings and of the content of every file."""
+        """Hash of the settings, of what was found, and of the content of every file."""
         settings = {key: value for key, value in asdict(self.config).items() if key != "folder"}
-        files = [file for part in self._split for pair in part for file in pair]
-        return zoo.fingerprint_files(files, settings, folder=Path(self.config.folder).expanduser())
+        settings = {key: value for key, value in settings.items() if key not in _ADDED or value != _ADDED[key]}
+        if self.coding.values:
+            settings["values_found"] = list(self.coding.values)
+        if "" not in self.layout.splits:
+            settings["split_found"] = [len(part) for part in self._split]
+        files = [file for part in self._split for pair in part for file in (pair.image, *pair.masks)]
+        return zoo.fingerprint_files(files, settings, folder=self._folder)
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.config.folder).expanduser()
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The pairs of the folder, as `find_layout` finds them."""
+        return find_layout(self._folder, self.config.images, self.config.masks)
+
+    @cached_property
+    def _facts(self) -> Mapping[Path, zoo.MaskFacts]:
+        masks = [mask for pair in self.layout.pairs for mask in pair.masks]
+        return dict(zip(masks, zoo.check_masks(masks, colors=True), strict=True))
+
+    @cached_property
+    def coding(self) -> Coding:
+        """How the masks are read, and what is known of their classes."""
+        config = self.config
+        settings = CodingSettings(
+            num_classes=config.num_classes,
+            class_values=config.class_values,
+            ignore_index=config.ignore_index,
+            instances=config.instances,
+            table=self._table(),
+        )
+        return find_coding(list(self._facts), list(self._facts.values()), settings)
+
+    def _table(self) -> ClassTable | None:
+        """The file that names the classes; one that is not set is not used if settings say the classes."""
+        config = self.config
+        if config.classes:
+            return find_table(self._folder, config.classes)
+        in_color = any(one.kind == "color" for one in self._facts.values())
+        if config.class_values or config.instances == "semantic" or (config.num_classes is not None and not in_color):
+            return None
+        return find_table(self.layout.root, config.classes)
+
+    def class_counts(self) -> list[int]:
+        """The number of pixels of each class in the training split, at the size of the files."""
+        return self._counts(self._split[0])
+
+    def _counts(self, part: Sequence[Pair]) -> list[int]:
+        return counts_of_classes(self.coding, [self._facts[mask] for pair in part for mask in pair.masks])
 
     @cached_property
     def _split(self) -> tuple[list[Pair], list[Pair], list[Pair]]:
-        config = self.config
-        folder = Path(config.folder).expanduser()
-        pairs, notes, rest = find_pairs(folder)
-        if len(pairs) < 3:
+        config, layout = self.config, self.layout
+        if len(layout.pairs) < 3:
+            left_out = f" ({'; '.join(layout.left_out)})" if layout.left_out else ""
             raise zoo.ZooError(
-                f"{folder} contains {len(pairs)} pairs of image and mask, but at least 3 are needed: for training, "
-                f"validation and test{f' ({notes[0]})' if notes else ''}.",
+                f"{self._folder} contains {len(layout.pairs)} pairs of image and mask, but at least 3 are needed: for "
+                f"training, validation and test{left_out}.",
                 own_files.how_to_convert(
-                    rest, "Put PNG or JPEG images into `images`, and PNG masks with the same names into `masks`."
+                    layout.files_left_out,
+                    "Put PNG or JPEG images into `images`, and PNG masks with the same names into `masks`.",
                 ),
             )
-        notes += _check(pairs, config)
+        notes = ["; ".join(layout.left_out)] if layout.left_out else []
+        notes += _check(layout.pairs, self._facts, config) + self.coding.notes
+        fractions = (config.validation_fraction, config.test_fraction, config.split_seed)
+        if "" in layout.splits:
+            parts = split(layout.pairs, *fractions)
+        else:
+            given = {name: layout.splits.get(name, []) for name in ("train", "validation", "test")}
+            parts, more = split_the_rest(given, *fractions)
+            notes += more
+        notes += self._untrained(parts)
         if notes:
             warnings.warn(f"mask-folder: {'; '.join(notes)}.", stacklevel=4)
-        return split(pairs, config.validation_fraction, config.test_fraction, config.split_seed)
+        return parts
+
+    def _untrained(self, parts: Sequence[Sequence[Pair]]) -> list[str]:
+        """A note on classes that occur in no training image; if their number is given, only on those in others."""
+        train, *others = (self._counts(part) for part in parts)
+        names = self.coding.names or tuple(map(str, range(self.coding.num_classes)))
+        unseen = [
+            name
+            for number, name in enumerate(names)
+            if not train[number] and (self.coding.values or any(other[number] for other in others))
+        ]
+        if not unseen:
+            return []
+        return [f"class {own_files.listed(unseen)} occurs in no training image"]
 
 
 class Pairs:
-    """Images and masks: a map-style dataset that reads files on access."""
+    """Images and masks, transformed at random if there is a ``transform``; files are read on access."""
 
-    def __init__(self, pairs: Sequence[Pair], config: MaskFolder.Config) -> None:
-        self.pairs, self.config = pairs, config
-        self._classes = _classes(config)
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        config: MaskFolder.Config,
+        reader: MaskReader,
+        transform: RandomTransform | None = None,
+    ) -> None:
+        self.pairs, self.config, self.reader, self.transform = pairs, config, reader, transform
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        image_path, mask_path = self.pairs[index]
-        image = zoo.read_image(image_path, _channels(self.config), self.config.max_value or own_files.MAX_16_BIT)
-        return resize(image, self._classes.read(mask_path), self.config.height, self.config.width)
+        pair = self.pairs[index]
+        image = zoo.read_image(pair.image, _channels(self.config), self.config.max_value or own_files.MAX_16_BIT)
+        example = resize(image, read_merged(self.reader, pair.masks), self.config.height, self.config.width)
+        if self.transform is None:
+            return example
+        image, mask = self.transform(example["image"], example["mask"])
+        return {"image": image, "mask": mask}
 
 
 def resize(image: Tensor, mask: Tensor, height: int, width: int) -> dict[str, Tensor]:
@@ -118,89 +239,38 @@ def resize(image: Tensor, mask: Tensor, height: int, width: int) -> dict[str, Te
     return {"image": image, "mask": mask}
 
 
-def find_pairs(folder: Path) -> tuple[list[Pair], list[str], list[Path]]:
-    """Images and masks of the same name, in natural order, a note on the files that are left out, if any, and those.
+def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: MaskFolder.Config) -> list[str]:
+    """Read all images once; notes on what is converted.
 
     Raises:
-        zoo.ZooError: if a folder can't be read, or an image or a mask is missing.
+        zoo.ZooError: if one of them can't be used with its masks; the message names it.
     """
-    images, masks = (_by_name(folder / name) for name in ("images", "masks"))
-    found = {"images": images, "masks": masks}
-    rest = {name: own_files.left_out(folder / name, files.values()) for name, files in found.items()}
-    all_left_out = [entry for entries in rest.values() for entry in entries]
-    notes = [f"left out of {name}: {own_files.counted(entries)}" for name, entries in rest.items() if entries]
-    if images or masks:
-        _refuse_unpaired(folder, images, masks, notes, all_left_out)
-    pairs = [(path, masks[name]) for name, path in images.items()]
-    return pairs, ["; ".join(notes)] if notes else [], all_left_out
-
-
-def _refuse_unpaired(
-    folder: Path, images: dict[str, Path], masks: dict[str, Path], notes: list[str], rest: list[Path]
-) -> None:
-    lacking = []
-    for files, others, missing in ((images, masks, "mask"), (masks, images, "image")):
-        unpaired = [path for name, path in files.items() if name not in others]
-        if unpaired:
-            more = f", and {len(unpaired) - 1} more have none" if len(unpaired) > 1 else ""
-            lacking.append(f"{unpaired[0]} has no {missing} in {folder / f'{missing}s'}{more}")
-    if lacking:
-        left_out = f" ({'; '.join(notes)})" if notes else ""
-        raise zoo.ZooError(
-            f"{'; '.join(lacking)}{left_out}.",
-            own_files.how_to_convert(
-                rest, "An image and its mask have the same name without the suffix, also in upper and lower case."
-            ),
-        )
-
-
-def _by_name(folder: Path) -> dict[str, Path]:
-    try:
-        files = zoo.image_files(folder)
-    except OSError as error:
-        raise zoo.ZooError(
-            f"{folder} can't be read: {error.strerror}.",
-            "Set dataset.folder to a folder that contains `images` and `masks`.",
-        ) from error
-    by_name: dict[str, Path] = {}
-    for file in files:
-        name = unicodedata.normalize("NFC", file.stem)  # macOS decomposes accents, other systems do not
-        if by_name.setdefault(name, file) is not file:
-            raise zoo.ZooError(
-                f"{folder} contains {by_name[name].name} and {file.name}, two files with the name '{file.stem}'.",
-                "Rename one of them and the file it is paired with.",
-            )
-    return by_name
-
-
-def _check(pairs: Sequence[Pair], config: MaskFolder.Config) -> list[str]:
-    """Read all files once; notes on what is converted.
-
-    Raises:
-        zoo.ZooError: if one of them can't be used; the message names it.
-    """
-    images, masks = [image for image, _ in pairs], [mask for _, mask in pairs]
-    image_facts, mask_facts = zoo.check_images(images), zoo.check_masks(masks)
+    images = [pair.image for pair in pairs]
+    image_facts = zoo.check_images(images)
     resized = bool(config.height and config.width)
-    for (image, mask), found, expected in zip(pairs, image_facts, mask_facts, strict=True):
+    first = image_facts[0]
+    for pair, found in zip(pairs, image_facts, strict=True):
+        image = pair.image
         if found.frames > 1:
             raise zoo.BadFile(f"{image} holds {found.frames} frames, but should be one image.", "Give one frame.")
-        if (found.height, found.width) != (expected.height, expected.width):
-            raise zoo.ZooError(
-                f"{image} is {found.height} x {found.width}, but its mask {mask} is {expected.height} x "
-                f"{expected.width}.",
-                "Give a mask of the same size as its image.",
-            )
-        _refuse_unclear_orientation(image, found, mask, expected)
-        first = image_facts[0]
+        for mask in pair.masks:
+            _refuse_other_size(image, found, mask, facts[mask])
         if not resized and (found.height, found.width) != (first.height, first.width):
             raise zoo.ZooError(
                 f"{image} is {found.height} x {found.width}, but {images[0].name} is {first.height} x {first.width}.",
                 "Write for example `dataset.height=128 dataset.width=128` to resize all images and masks.",
             )
     own_files.check_depth(images, image_facts, config.max_value)
-    notes = own_files.conversions(images, image_facts, _channels(config))
-    return notes + _classes(config).check(masks, mask_facts)
+    return own_files.conversions(images, image_facts, _channels(config))
+
+
+def _refuse_other_size(image: Path, found: zoo.ImageFacts, mask: Path, expected: zoo.MaskFacts) -> None:
+    if (found.height, found.width) != (expected.height, expected.width):
+        raise zoo.ZooError(
+            f"{image} is {found.height} x {found.width}, but its mask {mask} is {expected.height} x {expected.width}.",
+            "Give a mask of the same size as its image.",
+        )
+    _refuse_unclear_orientation(image, found, mask, expected)
 
 
 def _refuse_unclear_orientation(image: Path, found: zoo.ImageFacts, mask: Path, expected: zoo.MaskFacts) -> None:
@@ -222,5 +292,7 @@ def _channels(config: MaskFolder.Config) -> int:
     return 3 if config.color == "rgb" else 1
 
 
-def _classes(config: MaskFolder.Config) -> MaskClasses:
-    return MaskClasses(config.num_classes, config.class_values, config.ignore_index)
+def _transform(config: MaskFolder.Config) -> RandomTransform | None:
+    if not (config.crop_height or config.crop_width or config.augmentation != "none"):
+        return None
+    return RandomTransform(config.augmentation, config.crop_height, config.crop_width, IGNORE_INDEX)

@@ -41,16 +41,18 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
-_IMAGES = (".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".jxl", ".exr", ".tga")
+OTHER_IMAGES = (".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".jxl", ".exr", ".tga")
 _VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
 
 
 def how_to_convert(entries: Sequence[Path], otherwise: str) -> str:
     """What to do about entries that were left out, if they are images or videos of formats that are not read."""
     endings = {entry.suffix.lower() for entry in entries if not entry.is_dir()}
-    images, videos = sorted(endings.intersection(_IMAGES)), sorted(endings.intersection(_VIDEOS))
+    images, videos = sorted(endings.intersection(OTHER_IMAGES)), sorted(endings.intersection(_VIDEOS))
     if images:
         return f"Convert the files ending in {' and '.join(images)} to PNG."
+    if ".npy" in endings:
+        return "Save the arrays in the files ending in .npy as PNG."
     if videos:
         return f"Save the frames of the files ending in {' and '.join(videos)} as PNG, a sub-folder for each."
     return otherwise

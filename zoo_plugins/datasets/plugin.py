@@ -46,10 +46,31 @@ def zoo_register(registry: zoo.Registry) -> None:
         tags=("segmentation",),
     )
     registry.dataset(
+        "image-folder",
+        "zoo_plugins.datasets.image_folder:ImageFolder",
+        summary="Your own images in a folder for each class",
+        license="Apache-2.0",
+        tags=("classification", "image"),
+    )
+    registry.dataset(
         "oxford-pets",
         "zoo_plugins.datasets.oxford_pets:OxfordPets",
         summary="7,349 images of cats and dogs with segmentation masks",
         paper="Parkhi et al. 2012",
         license="CC-BY-SA-4.0",
         tags=("segmentation", "image"),
+    )
+    registry.task(
+        "segment",
+        "zoo_plugins.datasets.fit_masks:SegmentImages",
+        summary="Images with masks, such as `images` and `masks`: semantic segmentation",
+        license="Apache-2.0",
+        tags=("segmentation",),
+    )
+    registry.task(
+        "classify",
+        "zoo_plugins.datasets.fit_classes:ClassifyImages",
+        summary="A folder of images for each class: classification",
+        license="Apache-2.0",
+        tags=("image", "classification"),
     )

@@ -90,6 +90,26 @@ def test_facts_of_masks(tmp_path):
         zoo.check_masks([tmp_path / "gray.png", tmp_path / "bits.png"])
 
 
+def test_pixels_of_masks_are_counted_by_value(tmp_path):
+    Image.fromarray(np.array([[0, 3], [3, 255]], np.uint8)).save(tmp_path / "gray.png")
+    Image.fromarray(np.array([[[1, 2, 3]] * 3 + [[0, 0, 9]]], np.uint8)).save(tmp_path / "color.png")
+    gray, color = zoo.check_masks([tmp_path / "gray.png", tmp_path / "color.png"], colors=True)
+    assert (gray.values, gray.counts) == ((0, 3, 255), (1, 2, 1))
+    assert (color.kind, color.values, color.counts) == ("color", (9, 0x010203), (1, 3))
+    assert color.colors == {9: (0, 0, 9), 0x010203: (1, 2, 3)}
+    with pytest.raises(BadFile, match=r"color\.png is an image of mode RGB"):
+        zoo.check_masks([tmp_path / "gray.png", tmp_path / "color.png"])
+
+
+def test_of_a_photo_the_most_frequent_colors_are_kept(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
+    pixels[:10] = (1, 2, 3)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    (photo,) = zoo.check_masks([tmp_path / "a.png"], colors=True)
+    assert len(photo.values) == 1024
+    assert photo.counts[photo.values.index(0x010203)] >= 600
+
+
 def test_palettes_that_differ_are_refused(tmp_path):
     black, red, green = (0, 0, 0), (255, 0, 0), (0, 255, 0)
     one = palette_mask(tmp_path / "a.png", [[0, 1, 2]], [black, red, green])
@@ -103,6 +123,7 @@ def test_palettes_that_differ_are_refused(tmp_path):
         assert error.value.message == (
             f"the palettes of {same} and {other} differ: index 1 is #ff0000 in the first, and #00ff00 in the second."
         )
+        assert len(zoo.check_masks([same, one, other], colors=True)) == 3
     white = palette_mask(tmp_path / "e.png", [[0, 0]], [(255, 255, 255)])
     with pytest.raises(BadFile, match=r"e\.png has grays only, and that of .*a\.png has colors"):
         zoo.check_masks([one, white])

@@ -109,3 +109,100 @@ def test_an_animation_is_refused(tmp_path):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
         with pytest.raises(zoo.BadFile, match="holds 3 frames, but should be one image"):
             read(tmp_path / name)
+
+
+# -- TIFF and arrays -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int32, np.float32, np.bool_])
+def test_values_of_a_tiff_are_exact(tmp_path, kind, compression):
+    stored = (CLASSES > 2) if kind is np.bool_ else CLASSES.astype(kind)
+    Image.fromarray(stored).save(tmp_path / "a.tif", compression=compression)
+    assert np.array_equal(read(tmp_path / "a.tif"), stored)
+
+
+def test_a_tiff_with_a_palette_is_read_and_one_with_an_orientation_refused(tmp_path):
+    with_palette(CLASSES, [(0, 0, 0), (128, 0, 0), (0, 128, 0), (1, 2, 3), (4, 5, 6)]).save(tmp_path / "a.tif")
+    assert np.array_equal(read(tmp_path / "a.tif"), CLASSES)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for compression in (None, "tiff_lzw"):
+        Image.fromarray(CLASSES).save(tmp_path / "a.tif", exif=exif, compression=compression)
+        with pytest.raises(zoo.BadFile, match=r"a\.tif is a TIFF with the orientation 6"):
+            read(tmp_path / "a.tif")
+
+
+def test_a_tiff_that_is_lossy_or_has_pages_is_refused(tmp_path):
+    Image.fromarray(CLASSES).save(tmp_path / "a.tif", compression="jpeg")
+    with pytest.raises(zoo.BadFile, match="is a JPEG, which"):
+        read(tmp_path / "a.tif")
+    page = Image.fromarray(CLASSES)
+    page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
+    with pytest.raises(zoo.BadFile, match="holds 2 frames"):
+        read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("shape", [(6, 8), (1, 6, 8), (6, 8, 1)])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int64, np.float64, np.bool_])
+def test_arrays_of_whole_numbers(tmp_path, shape, kind):
+    np.save(tmp_path / "a.npy", (CLASSES % 2).astype(kind).reshape(shape))
+    assert np.array_equal(read(tmp_path / "a.npy"), CLASSES % 2)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (CLASSES / 2, "holds values that are no integers"),
+        (np.full((2, 2), np.nan), "holds values that are no integers"),
+        (CLASSES.astype(int) - 1, "holds values from -1 to 3"),
+        (CLASSES.astype(int) * 65536, "holds values from 0 to 262144"),
+        (np.zeros((2, 2, 3), np.uint8), r"holds an array of shape \(2, 2, 3\), but a mask should be \(H, W\)"),
+        (np.zeros((0, 4), np.uint8), "holds an array of shape"),
+        (np.zeros((2, 2), complex), "holds complex128, but should hold integers"),
+    ],
+)
+def test_arrays_that_are_no_masks_are_refused(tmp_path, array, message):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(zoo.BadFile, match=message):
+        read(tmp_path / "a.npy")
+
+
+# -- colors ----------------------------------------------------------------------
+
+COLORS = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (1, 2, 3)]
+CODES = np.array([0, 0x800000, 0x008000, 0x808000, 0x010203])
+
+
+def read_colors(path):
+    return zoo.read_mask(path, colors=True).numpy()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif"])
+def test_colors_are_read_where_they_are_asked_for(tmp_path, name):
+    Image.fromarray(np.array(COLORS, np.uint8)[CLASSES]).save(tmp_path / name)
+    assert np.array_equal(read_colors(tmp_path / name), CODES[CLASSES])
+
+
+def test_the_colors_of_a_palette_are_read_whatever_its_order(tmp_path):
+    with_palette(CLASSES, COLORS).save(tmp_path / "a.png")
+    with_palette(4 - CLASSES, COLORS[::-1]).save(tmp_path / "b.png")
+    for name in ("a.png", "b.png"):
+        assert np.array_equal(read_colors(tmp_path / name), CODES[CLASSES])
+
+
+def test_grays_stay_as_they_are_in_a_grayscale_image_and_are_colors_in_others(tmp_path):
+    gray = Image.fromarray(CLASSES * 50)
+    gray.save(tmp_path / "a.png")
+    assert np.array_equal(read_colors(tmp_path / "a.png"), CLASSES * 50)
+    for mode in ("RGB", "LA", "RGBA"):
+        gray.convert(mode).save(tmp_path / "a.png")
+        assert np.array_equal(read_colors(tmp_path / "a.png"), CLASSES.astype(int) * 50 * 0x010101)
+
+
+def test_transparent_pixels_and_colors_of_16_bits_are_refused(tmp_path):
+    clear = Image.fromarray(CLASSES).convert("RGBA")
+    clear.putpixel((0, 0), (0, 0, 0, 254))
+    clear.save(tmp_path / "a.png")
+    with pytest.raises(zoo.BadFile, match="has transparent pixels, which have no class"):
+        read_colors(tmp_path / "a.png")

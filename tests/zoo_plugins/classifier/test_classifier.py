@@ -202,3 +202,93 @@ def test_the_warmup_may_last_one_step(digits):
     for _ in range(5):
         metrics = perform(trainer, digits.train().__getitems__(range(4)))
     assert metrics["loss"].isfinite()
+
+
+# -- settings for uneven classes and photos --------------------------------------
+
+
+def test_crops_are_inside_the_image_and_of_different_sizes():
+    ramp = torch.linspace(0, 1, 64).expand(300, 1, 64, 64).contiguous()
+    cropped = make(1, rotation=0, scaling=0, shift=0, crop=0.5)._augment(ramp)
+    assert cropped.shape == ramp.shape
+    left, right = cropped[:, 0, 32, 1], cropped[:, 0, 32, -2]
+    assert (cropped[:, 0, 2:-2, 2:-2] > 0).all()  # no black border
+    width = (right - left) * 63 / 61
+    assert 0.48 < width.min() < 0.55
+    assert 0.9 < width.max() < 1.03
+    assert left.std() > 0.05
+    narrowest = cropped[width.argmin(), 0, 32]
+    assert narrowest.diff().min() >= 0
+
+
+@pytest.mark.parametrize(("setting", "dimension"), [("horizontal_flip", -1), ("vertical_flip", -2)])
+def test_each_image_is_flipped_by_itself_with_the_given_probability(setting, dimension):
+    image = torch.rand(1000, 1, 6, 6)
+    augmented = make(1, rotation=0, scaling=0, shift=0, **{setting: 0.3})._augment(image)
+    flipped = ((augmented - image.flip(dimension)).abs() < 1e-4).flatten(1).all(dim=1)
+    same = ((augmented - image).abs() < 1e-4).flatten(1).all(dim=1)
+    assert (flipped ^ same).all()
+    assert 0.25 < flipped.float().mean() < 0.35
+
+
+def test_the_defaults_draw_no_further_random_numbers():
+    image = torch.rand(4, 1, 28, 28)
+    trainer = make(1)
+    torch.manual_seed(3)
+    trainer._augment(image)
+    left = torch.rand(1)
+    torch.manual_seed(3)
+    torch.rand(16)
+    assert torch.equal(left, torch.rand(1))
+
+
+def test_smoothed_and_weighted_losses_are_those_of_torch():
+    batch = zoo.Batch(image=torch.rand(8, 1, 28, 28), label=torch.arange(8))
+    score = torch.randn(8, 10)
+    weights = tuple(float(number) for number in range(1, 11))
+    trainer = make(1, class_weights=weights, label_smoothing=0.1)
+    expected = torch.nn.functional.cross_entropy(score, batch["label"], torch.tensor(weights), label_smoothing=0.1)
+    torch.testing.assert_close(trainer._loss(score, batch["label"], batch), expected)
+    plain = make(1)._loss(score, batch["label"], batch)
+    assert torch.equal(plain, torch.nn.functional.cross_entropy(score, batch["label"]))
+
+
+def test_a_weighted_batch_in_parts_equals_a_whole_one(tmp_path):
+    weights = []
+    for parts in (1, 4):
+        run = zoo.run(
+            "digit-classifier-mnist", "dataset.source=subset", "run.steps=2", "run.batch_size=16", "run.device=cpu",
+            "model.name=image-classifier", "trainer.class_weights=[1,2,3,4,5,6,7,8,9,10]", "trainer.optimizer=sgd",
+            "trainer.rotation=0", "trainer.scaling=0", "trainer.shift=0", "trainer.learning_rate=0.1",
+            f"run.grad_accumulation_steps={parts}", "run.freeze=[layers.*]", "trainer.warmup=0",
+            "trainer.schedule=constant", folder=tmp_path / str(parts),
+        )  # fmt: skip
+        weights.append(zoo.load(run.path).head.weight)
+    torch.testing.assert_close(*weights, rtol=0.02, atol=1e-3)
+
+
+def test_balanced_accuracy_is_given_for_uneven_classes_and_the_accuracy_of_each_class_always():
+    trainer = make(1)
+    trainer.model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    with torch.no_grad():
+        trainer.model[1].weight.zero_()
+        trainer.model[1].bias.copy_(torch.eye(10)[3])  # always class 3
+    images = torch.rand(8, 1, 28, 28)
+
+    def measure(*label):
+        return trainer.evaluate([zoo.Batch(image=images[: len(label)], label=torch.tensor(label))] * 2, [])
+
+    uneven = measure(3, 3, 3, 3, 3, 3, 1, 1)
+    assert (uneven["accuracy"], uneven["balanced_accuracy"]) == (0.75, 0.5)
+    assert (uneven["accuracy/3"], uneven["accuracy/1"]) == (1, 0)
+    assert measure(3, 3, 1, 1).keys() == {"accuracy", "loss", "accuracy/1", "accuracy/3"}
+
+
+def test_the_preview_shows_images_and_what_the_model_predicts(trained, digits):
+    batch = digits.test().__getitems__(range(0, 1000, 40))
+    shown = trained.preview(batch)
+    assert torch.equal(shown["images"], batch["image"][:16])
+    table = shown["predictions"].columns
+    assert table["class"] == [str(label) for label in batch["label"][:16].tolist()]
+    assert sum(map(str.__eq__, table["class"], table["predicted"])) > 10
+    assert trained.model.training

@@ -10,7 +10,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 import zoo_core as zoo
-from zoo_plugins.datasets.mask_folder import MaskFolder, find_pairs
+from zoo_plugins.datasets.mask_folder import MaskFolder
 
 
 def make(folder, **settings):
@@ -53,7 +53,7 @@ def splits(data):
 
 def by_name(data):
     """The pairs of all splits by their names."""
-    return {split.pairs[number][0].stem: split[number] for split in splits(data) for number in range(len(split))}
+    return {split.pairs[number].image.stem: split[number] for split in splits(data) for number in range(len(split))}
 
 
 def collated(examples):
@@ -122,6 +122,97 @@ def test_the_exif_orientation_of_an_image_is_applied(folder, scenes):
         torch.testing.assert_close(pair["image"], upright, rtol=0, atol=0.05)
 
 
+# -- classes that are found in the files ----------------------------------------
+
+
+def save_masks(folder, masks, change):
+    for number, mask in enumerate(masks):
+        Image.fromarray(change(mask)).save(folder / "masks" / f"{number}.png")
+
+
+@pytest.mark.filterwarnings("ignore:mask-folder")
+@pytest.mark.parametrize("coding", ["index", "sparse", "color"])
+def test_the_number_of_classes_is_found_in_the_masks(folder, scenes, coding):
+    colors = np.random.default_rng(0).integers(0, 256, (11, 3), dtype=np.uint8)
+    colors = colors[np.lexsort(colors.T[::-1])]
+    masks = [np.minimum(mask, 2) for mask in scenes[1]]
+    change = {"index": lambda mask: mask, "sparse": lambda mask: mask * 90, "color": lambda mask: colors[mask]}[coding]
+    save_masks(folder, masks, change)
+    data = make(folder, num_classes=None)
+    assert data.provides() == {"num_classes": 3, "in_channels": 1}
+    for name, pair in by_name(data).items():
+        assert np.array_equal(pair["mask"].numpy(), masks[int(name)])
+    pixels = np.concatenate([masks[int(pair.image.stem)].ravel() for pair in data.train().pairs])
+    assert data.class_counts() == np.bincount(pixels, minlength=3).tolist()
+
+
+def test_black_and_white_masks_have_two_classes_with_names(folder, scenes):
+    save_masks(folder, scenes[1], lambda mask: (mask > 0).astype(np.uint8) * 255)
+    data = make(folder, num_classes=None)
+    with pytest.warns(UserWarning, match="0 is class 0, background, and 255 is class 1, foreground"):
+        provided = data.provides()
+    assert provided == {"num_classes": 2, "class_names": ("background", "foreground"), "in_channels": 1}
+    for name, pair in by_name(data).items():
+        assert np.array_equal(pair["mask"].numpy(), scenes[1][int(name)] > 0)
+
+
+def test_names_come_from_a_file_unless_the_number_of_classes_is_given(folder, scenes):
+    save_masks(folder, scenes[1], lambda mask: (mask > 0).astype(np.uint8))
+    (folder / "classes.txt").write_text("paper\nink\n")
+    with pytest.warns(UserWarning, match=r"classes\.txt names 2 classes"):
+        assert make(folder, num_classes=None).provides()["class_names"] == ("paper", "ink")
+    assert "class_names" not in make(folder, num_classes=2).provides()
+    assert make(folder, num_classes=2, classes="classes.txt").provides()["class_names"] == ("paper", "ink")
+    assert "class_names" not in make(folder, num_classes=None, classes=None).provides()
+
+
+def test_classes_that_no_training_image_has_are_said(folder, scenes):
+    save_masks(folder, scenes[1], lambda mask: (mask > 0).astype(np.uint8) * 3)
+    (folder / "masks" / "0.png").unlink()
+    Image.fromarray(np.full((32, 40), 1, np.uint8)).save(folder / "masks" / "0.png")
+    with pytest.warns(UserWarning, match="mask-folder: class 2 occurs in no training image"):
+        make(folder, num_classes=None).train()
+    make(folder, num_classes=4).train()
+
+
+def test_objects_that_are_numbered_are_one_class(folder, scenes):
+    def numbered(mask):
+        objects = np.zeros(mask.shape, np.uint16)
+        objects[mask > 0] = 1 + np.arange((mask > 0).sum()) % (10 + 3 * int(mask.sum() % 7))
+        return objects
+
+    save_masks(folder, scenes[1], numbered)
+    assert "dataset.instances=semantic" in error_of(folder, num_classes=None).hint
+    data = make(folder, num_classes=None, instances="semantic")
+    with pytest.warns(UserWarning, match="every value but 0 is an object"):
+        assert data.provides()["num_classes"] == 2
+    for name, pair in by_name(data).items():
+        assert np.array_equal(pair["mask"].numpy(), scenes[1][int(name)] > 0)
+
+
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_several_masks_of_one_object_each_are_merged(tmp_path, scenes):
+    for number, (image, mask) in enumerate(zip(*scenes, strict=True)):
+        for part in ("images", "masks"):
+            (tmp_path / str(number) / part).mkdir(parents=True)
+        Image.fromarray(image).save(tmp_path / str(number) / "images" / f"{number}.png")
+        for one in np.unique(mask):
+            Image.fromarray((mask == one) * (one > 0)).save(tmp_path / str(number) / "masks" / f"object{one}.png")
+    for name, pair in by_name(make(tmp_path, num_classes=None)).items():
+        assert np.array_equal(pair["mask"].numpy(), scenes[1][int(name)] > 0)
+
+
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_a_recipe_takes_the_classes_of_the_masks(folder, scenes):
+    save_masks(folder, scenes[1], lambda mask: (mask > 0).astype(np.uint8) * 255)
+    run = zoo.run(
+        "unet-masks", f"dataset.folder={folder}", "dataset.height=32", "dataset.width=32", "model.base_channels=4",
+        "model.depth=2", "run.epochs=1", "run.batch_size=4", "run.workers=0", "run.device=cpu",
+        "run.precision=float32", "run.preview_every=0", folder=folder / "run",
+    )  # fmt: skip
+    assert run.test_metrics.keys() >= {"mean_iou", "iou/background", "iou/foreground"}
+
+
 # -- resizing ----------------------------------------------------------------
 
 
@@ -146,9 +237,13 @@ def test_doubling_the_size_repeats_each_pixel_of_the_mask_four_times(folder, sce
 # -- the split ---------------------------------------------------------------
 
 
+UNSEEN = "ignore:mask-folder. class .* occurs in no training image"
+
+
+@pytest.mark.filterwarnings(UNSEEN)
 def test_the_split_depends_on_its_seed_and_fractions(folder):
     def names(**settings):
-        return [[pair[0].stem for pair in split.pairs] for split in splits(make(folder, **settings))]
+        return [[pair.image.stem for pair in split.pairs] for split in splits(make(folder, **settings))]
 
     assert list(map(len, names())) == [8, 1, 1]
     assert list(map(len, names(validation_fraction=0.3, test_fraction=0.2))) == [5, 3, 2]
@@ -157,6 +252,7 @@ def test_the_split_depends_on_its_seed_and_fractions(folder):
     assert names() != names(split_seed=1)
 
 
+@pytest.mark.filterwarnings(UNSEEN)
 @pytest.mark.parametrize(("validation_fraction", "test_fraction"), [(0.01, 0.01), (0.5, 0.5), (0.9, 0.9), (0.1, 0.99)])
 def test_every_split_has_a_pair_for_any_fractions(folder, validation_fraction, test_fraction):
     data = make(folder, validation_fraction=validation_fraction, test_fraction=test_fraction)
@@ -165,12 +261,31 @@ def test_every_split_has_a_pair_for_any_fractions(folder, validation_fraction, t
     assert sum(lengths) == 10
 
 
+def test_splits_that_are_given_are_used_and_the_others_are_split_off_the_training_images(folder):
+    for split, numbers in (("train", range(7)), ("val", range(7, 10))):
+        for part in ("images", "masks"):
+            (folder / part / split).mkdir()
+            for number in numbers:
+                (folder / part / f"{number}.png").rename(folder / part / split / f"{number}.png")
+    data = make(folder)
+    with pytest.warns(UserWarning, match="1 of 7 training examples are for test, which no split is given for"):
+        train, validation, test = ([int(pair.image.stem) for pair in split.pairs] for split in splits(data))
+    assert validation == [7, 8, 9]
+    assert sorted(train + test) == list(range(7))
+    assert len(test) == 1
+    before = data.fingerprint()
+    for part in ("images", "masks"):
+        (folder / part / "val" / "7.png").rename(folder / part / "train" / "7.png")
+    with pytest.warns(UserWarning, match="1 of 8 training"):
+        assert make(folder).fingerprint() != before
+
+
 # -- reading -----------------------------------------------------------------
 
 
 def test_files_are_read_on_access(folder, scenes):
     train = make(folder).train()
-    image, mask = train.pairs[0]
+    image, (mask,) = train.pairs[0].image, train.pairs[0].masks
     Image.fromarray(255 - scenes[0][0]).save(image)
     Image.fromarray(scenes[1][0]).save(mask)
     pair = train[0]
@@ -232,7 +347,7 @@ def error_of(folder, **settings):
 def test_a_missing_folder_is_an_error_that_names_it(folder, name):
     (folder / name).rename(folder / "elsewhere")
     assert str(folder / name) in error_of(folder).message
-    assert "`images` and `masks`" in error_of(folder).hint
+    assert "Put images into `images`" in error_of(folder).hint
 
 
 def test_an_image_without_a_mask_is_an_error_that_names_it(folder):
@@ -341,7 +456,7 @@ def test_palettes_of_other_colors_are_refused(folder, scenes):
 
 
 def test_files_that_are_left_out_are_counted_by_their_endings_in_one_line(folder, scenes):
-    for part, ending in (("images", ".tif"), ("images", ".TIF"), ("images", ".webp"), ("masks", ".tif"), ("masks", "")):
+    for part, ending in (("images", ".tif"), ("images", ".TIF"), ("images", ".webp"), ("masks", ".jxl"), ("masks", "")):
         name = f"{'x' * (ending == '.TIF')}new{ending}"
         Image.fromarray(scenes[0][0]).save(folder / part / name, format="PNG")
     (folder / "images" / "train").mkdir()
@@ -350,22 +465,23 @@ def test_files_that_are_left_out_are_counted_by_their_endings_in_one_line(folder
         make(folder).train()
     assert [str(one.message) for one in warned] == [
         "mask-folder: left out of images: 2 files ending in .tif, 1 file ending in .webp, 1 sub-folder; "
-        "left out of masks: 1 file without an ending, 1 file ending in .tif."
+        "left out of masks: 1 file without an ending, 1 file ending in .jxl."
     ]
 
 
-def test_files_that_are_left_out_are_named_where_they_are_missing(folder):
+@pytest.mark.parametrize("ending", [".tif", ".webp"])
+def test_files_that_are_left_out_are_named_where_they_are_missing(folder, ending):
     for part in ("images", "masks"):
         for path in sorted((folder / part).iterdir()):
-            path.rename(path.with_suffix(".tif"))
+            path.rename(path.with_suffix(ending))
     error = error_of(folder)
-    assert "contains 0 pairs" in error.message
-    assert "(left out of images: 10 files ending in .tif; left out of masks: 10 files ending in .tif)" in error.message
+    assert f"left out of images: 10 files ending in {ending}" in error.message
+    assert error.hint == f"Convert the files ending in {ending} to PNG."
     for path in sorted((folder / "masks").iterdir()):
         path.rename(path.with_suffix(".png"))
     error = error_of(folder)
-    assert "0.png has no image in" in error.message
-    assert "(left out of images: 10 files ending in .tif)" in error.message
+    assert f"contains masks in `masks`, but {folder / 'images'} is missing, or contains no files" in error.message
+    assert f"(left out of images: 10 files ending in {ending})" in error.message
 
 
 @pytest.mark.parametrize("name", ["3.PNG.png", "3_mask.png", "Three.png"])
@@ -380,14 +496,6 @@ def test_accents_may_be_composed_or_decomposed(folder):
     (folder / "images" / "3.png").rename(folder / "images" / "\u00e9.png")
     (folder / "masks" / "3.png").rename(folder / "masks" / "e\u0301.png")
     assert len(by_name(make(folder))) == 10
-
-
-def test_pairs_are_in_the_natural_order_of_their_names(folder):
-    for number in range(10):
-        for part in ("images", "masks"):
-            (folder / part / f"{number}.png").rename(folder / part / f"frame{3 * number}.png")
-    pairs, *_ = find_pairs(folder)
-    assert [image.stem for image, _ in pairs] == [f"frame{3 * number}" for number in range(10)]
 
 
 def test_conversions_of_some_images_are_counted(folder, scenes):

@@ -1,0 +1,66 @@
+"""``zoo fit`` as a command, on a folder of images and masks."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zoo_core.tools.fit import trial
+
+QUICK = ("--device", "cpu", "model.base_channels=2", "model.depth=2", "run.batch_size=2", "run.workers=0")
+
+
+@pytest.fixture
+def cells(tmp_path):
+    random = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (tmp_path / "cells" / name).mkdir(parents=True)
+    for number in range(10):
+        mask = (random.random((4, 5)) > 0.5).repeat(16, 0).repeat(16, 1)
+        image = np.where(mask, 180, 60) + random.integers(0, 20, mask.shape)
+        Image.fromarray(image.astype(np.uint8)).save(tmp_path / "cells" / "images" / f"{number}.png")
+        Image.fromarray(mask.astype(np.uint8) * 255).save(tmp_path / "cells" / "masks" / f"{number}.png")
+    return tmp_path / "cells"
+
+
+def test_it_trains_and_names_what_it_leaves(cells, run_command):
+    with pytest.warns(UserWarning, match="the masks contain 0 and 255: 0 is class 0, background"):
+        code, out, err = run_command("fit", "cells", *QUICK, "run.steps=20", "--folder", "run")
+    assert code == 0, err
+    assert "cells: 10 images with masks" in out
+    assert "background " in out
+    assert "64 x 80 pixels, gray" in out
+    assert "plan for the task 'segment'" in out
+    assert "test metrics" in out
+    assert "zoo predict run image=" in out
+    for file in ("plan.yaml", "report.html", "published/fit-cells.md", "model.safetensors"):
+        assert (cells.parent / "run" / file).is_file(), file
+
+
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_a_plan_is_written_and_nothing_else_and_can_be_trained(cells, run_command, monkeypatch):
+    monkeypatch.setattr(trial, "_SECONDS", 0.1)
+    code, out, _ = run_command("fit", "cells", *QUICK, "--plan-only", "--minutes", "1")
+    assert code == 0
+    assert "train  zoo run --config plan.yaml" in out
+    assert sorted(path.name for path in cells.parent.iterdir()) == ["cells", "plan.yaml"]
+    code, _, err = run_command("run", "--config", "plan.yaml", "run.steps=4", "--folder", "run")
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["gone"], "gone does not exist, but should be a folder of data."),
+        (["cells", "--minutes", "0"], "--minutes"),
+        (["cells", "--memory", "much"], "'much' is not a size of memory. Write for example 4GB, 512MB or 8GiB."),
+        (["cells", "-o", "plan.yaml"], "-o names the file of the plan, which only --plan-only writes."),
+        (["cells", "--task", "segmnt"], "there is no task 'segmnt'."),
+        (["cells", "--device", "abacus"], "abacus"),
+        (["cells", "model.basechannels=2", "run.steps=2"], "basechannels"),
+    ],
+)
+def test_a_mistake_is_said_before_anything_is_trained(cells, run_command, words, message):
+    code, _, err = run_command("fit", *words)
+    assert code == 2
+    assert message in err
+    assert [path.name for path in cells.parent.iterdir()] == ["cells"]

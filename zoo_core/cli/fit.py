@@ -1,0 +1,150 @@
+"""``zoo fit``"""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo_core.cli import common_options, open_catalog
+from zoo_core.cli.options import device_option, registry_option
+from zoo_core.config.command_line import zoo_command
+from zoo_core.errors import BadSetting
+
+if TYPE_CHECKING:
+    from zoo_core.registry.catalog import Catalog
+    from zoo_core.registry.task import Budget
+    from zoo_core.tools.fit.plan import Planned, Recognized
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+class MemorySize(click.ParamType[int]):
+    """Bytes as an integer, from ``4GB``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]i?|)b?", value.strip().lower())
+        if not found or not float(found[1]):
+            self.fail(f"'{value}' is not a size of memory. Write for example 4GB, 512MB or 8GiB.", param, ctx)
+        return int(float(found[1]) * _UNITS[found[2]])
+
+
+@click.command("fit")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
+@click.option("--task", help="The task, if several fit; `zoo list tasks` shows them.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    default=20.0,
+    show_default=True,
+    help="Time for everything.",
+)
+@click.option("--memory", type=MemorySize(), help="Memory, such as 4GB; by default three quarters of what is free.")
+@click.option("--plan-only", is_flag=True, help="Write the plan and exit.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File of the plan; by default plan.yaml.")
+@click.option("--folder", "run_folder", type=click.Path(path_type=Path), help="The folder of the run.")
+@device_option
+@registry_option
+@common_options
+def command(
+    folder: Path,
+    overrides: tuple[str, ...],
+    task: str | None,
+    minutes: float,
+    memory: int | None,
+    plan_only: bool,
+    output: Path | None,
+    run_folder: Path | None,
+    device: str | None,
+    registry: tuple[Path, ...],
+) -> int:
+    """Train on the data in FOLDER: find out what they are, plan a recipe, train it, and evaluate it.
+
+    \b
+    zoo fit photos/                        # a folder for each class
+    zoo fit cells/ --minutes 40            # images and masks
+    zoo fit cells/ --plan-only             # writes plan.yaml, which zoo run --config trains
+    zoo fit cells/ trainer.learning_rate=1e-3
+
+    The plan is an ordinary recipe with a comment for each choice. It is also in the folder of the run.
+    """
+    started = time.perf_counter()
+    if output and not plan_only:
+        raise BadSetting("-o names the file of the plan, which only --plan-only writes.", "Leave it out.")
+    catalog = open_catalog(registry)
+    words = (*overrides, *([f"run.device={device}"] if device else []))
+
+    from zoo_core.tools.fit.plan import fit_to_budget, has_length, plan, recognize, with_evaluations
+
+    recognized = recognize(folder, catalog, task)
+    _show_finding(recognized)
+    budget = _budget(minutes, memory, device)
+    planned = plan(recognized, budget, words)
+    if not has_length(planned.recipe):
+        click.echo("trying some steps …")
+        planned = fit_to_budget(planned, budget, catalog, time.perf_counter() - started)
+    planned = with_evaluations(planned)
+    _show_plan(planned)
+    if plan_only:
+        return _write_plan(planned, output)
+    return _train(planned, catalog, run_folder)
+
+
+def _budget(minutes: float, memory: int | None, device: str | None) -> Budget:
+    from zoo_core.engine.devices import find_device
+    from zoo_core.engine.memory import available_memory
+    from zoo_core.registry.task import Budget
+
+    found = find_device(device or "auto", "--device")
+    return Budget(minutes, memory or available_memory(found) * 3 // 4, found.type)
+
+
+def _show_finding(recognized: Recognized) -> None:
+    finding = recognized.finding
+    click.echo(f"{recognized.folder}: {finding.summary}")
+    for line in (*finding.details, *(f"left out: {line}" for line in finding.left_out)):
+        click.echo(f"  {line}")
+
+
+def _show_plan(planned: Planned) -> None:
+    click.echo(f"plan for the task '{planned.recognized.entry.name}'")
+    rows = []
+    for key, reason in planned.reasons.items():
+        part, _, name = key.partition(".")
+        settings = planned.recipe.values.get(part, {})
+        rows += [(f"{key}={settings[name]}", reason)] if name in settings else []
+    width = max((len(setting) for setting, _ in rows), default=0)
+    for setting, reason in rows:
+        click.echo(f"  {setting:<{width}}  {reason}")
+
+
+def _write_plan(planned: Planned, output: Path | None) -> int:
+    from zoo_core.tools.fit.plan_file import PLAN, write_plan
+
+    path = output or Path(PLAN)
+    write_plan(planned, path)
+    click.echo(f"wrote {path}\n  train  {zoo_command(f'run --config {quote(str(path))}')}")
+    return 0
+
+
+def _train(planned: Planned, catalog: Catalog, folder: Path | None) -> int:
+    from zoo_core.cli.run import train
+    from zoo_core.registry.resolve import resolve
+    from zoo_core.runs.paths import RUNS, new_path
+    from zoo_core.tools.fit.results import write_results
+
+    place = folder or new_path(RUNS, planned.recipe.name)
+    code = train(resolve(planned.recipe, catalog), place)
+    if code == 0:
+        for what, path in write_results(planned, place, catalog).items():
+            click.echo(f"  {what:<7}  {path}")
+    return code

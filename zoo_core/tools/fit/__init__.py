@@ -1,0 +1,1 @@
+"""What ``zoo fit`` plans and trains for a folder of data. Only ``cli`` may import it."""

@@ -1,0 +1,175 @@
+"""From a folder to a recipe: the task that recognizes it, its plan, and the number of steps that its time allows."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from zoo_core.config.recipe import Recipe
+from zoo_core.errors import BadFile, BadSetting, UnknownName, did_you_mean
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.entry import Entry
+from zoo_core.registry.task import Budget, Finding, Task
+from zoo_core.tools.fit.trial import Trial, try_steps
+
+_TRAINED = 0.9  # of the time that is left for training; the rest is for what the trial has not seen
+_EVALUATIONS = 5  # on the validation split, evenly spaced
+_EVERY = 500  # steps between them if the recipe gives epochs
+_FEWEST_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Recognized:
+    """A folder in which one task has recognized its data."""
+
+    folder: Path
+    entry: Entry
+    task: Task
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A recipe for a folder, with the reasons for its settings by their names."""
+
+    recipe: Recipe
+    reasons: Mapping[str, str]
+    recognized: Recognized
+
+
+def recognize(folder: Path, catalog: Catalog, name: str | None = None) -> Recognized:
+    """Find the task that fits the folder; ``name`` chooses one.
+
+    Raises:
+        BadFile: if there is no such folder, or no task fits it.
+        BadSetting: if several tasks fit.
+        UnknownName: if there is no task of that name.
+    """
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise BadFile(f"{folder} {what}, but should be a folder of data.", "Write `zoo fit FOLDER`.")
+    entries = catalog.registry.of_kind("task")
+    if name is not None:
+        entries = [entry for entry in entries if name in (entry.name, entry.full_name)]
+        if not entries:
+            known = [entry.name for entry in catalog.registry.of_kind("task")]
+            raise UnknownName(f"there is no task '{name}'.", did_you_mean(name, known, f"Tasks: {', '.join(known)}."))
+    found = [Recognized(folder, entry, task, finding) for entry, task, finding in _found(folder, entries)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = "; ".join(f"{one.entry.name} ({one.finding.summary})" for one in found)
+        raise BadSetting(
+            f"{folder} fits {len(found)} tasks: {listed}.", f"Choose one, for example `--task {found[0].entry.name}`."
+        )
+    expected = "; ".join(f"{entry.name}: {entry.summary}" for entry in entries)
+    form = f"no form that the task '{name}' knows" if name else "no form that a task knows"
+    raise BadFile(f"{folder} has {form}.", f"Known are: {expected}.")
+
+
+def _found(folder: Path, entries: Iterable[Entry]) -> Iterable[tuple[Entry, Task, Finding]]:
+    for entry in entries:
+        task: Task = entry.load()()
+        finding = task.find(folder)
+        if finding is not None:
+            yield entry, task, finding
+
+
+def plan(recognized: Recognized, budget: Budget, overrides: Iterable[str]) -> Planned:
+    """The recipe that the task plans, with ``overrides``; without a number of steps unless an override gives it."""
+    words = list(overrides)
+    made = recognized.task.plan(recognized.folder, recognized.finding, budget)
+    values: dict[str, Any] = {
+        "summary": recognized.finding.summary,
+        **{key: dict(one) for key, one in made.values.items()},
+    }
+    values["run"] = {"seed": 0, **values.get("run", {})}
+    recipe = Recipe(recipe_name(recognized.folder), values).with_overrides(words)
+    given = {word.partition("=")[0] for word in words}
+    reasons = {key: reason for key, reason in made.reasons.items() if key not in given}
+    return Planned(recipe, reasons | dict.fromkeys(given, "given on the command line"), recognized)
+
+
+def recipe_name(folder: Path) -> str:
+    """The name of the recipe for a folder, which is that of its runs: ``fit-cells``."""
+    words = re.findall(r"[a-z0-9]+", unicodedata.normalize("NFKD", folder.resolve().name).lower())
+    return "-".join(["fit", *words])
+
+
+def has_length(recipe: Recipe) -> bool:
+    """Whether the recipe says how long it trains."""
+    return bool({"steps", "epochs"} & recipe.settings("run").keys())
+
+
+def fit_to_budget(planned: Planned, budget: Budget, catalog: Catalog, spent: float) -> Planned:
+    """Complete a plan by a short trial: as many steps as fit, and a batch for which the memory is sufficient.
+
+    ``spent`` is the time until now, in seconds.
+
+    Raises:
+        BadSetting: if not even some steps fit into the time, or a batch into the memory.
+    """
+    trial = try_steps(planned.recipe, catalog)
+    spent += trial.all_seconds
+    if trial.memory > budget.memory:
+        planned = _with_smaller_batch(planned, budget, trial)
+        trial = try_steps(planned.recipe, catalog)
+        spent += trial.all_seconds
+    left = 60 * budget.minutes - spent - trial.start - (_EVALUATIONS + 1) * trial.evaluation
+    steps = int(_TRAINED * left / trial.step)
+    if steps < _FEWEST_STEPS:
+        needed = (60 * budget.minutes - left + _FEWEST_STEPS * trial.step / _TRAINED) / 60
+        raise BadSetting(
+            f"{budget.minutes:g} minutes are too few: a step takes {trial.step:.2g} s, and an evaluation "
+            f"{trial.evaluation:.2g} s.",
+            f"Write `--minutes {needed + 1:.0f}` or more.",
+        )
+    reason = f"{trial.step:.2g} s each on this device, for {budget.minutes:g} minutes in all"
+    return _with(planned, "steps", _rounded(steps), reason)
+
+
+def with_evaluations(planned: Planned) -> Planned:
+    """The plan with evaluations and previews evenly over its steps, unless it says how often they are."""
+    steps = planned.recipe.settings("run").get("steps")
+    every = max(1, steps // (_EVALUATIONS + 1)) if steps else _EVERY
+    for name in ("evaluate_every", "preview_every"):
+        if name not in planned.recipe.settings("run"):
+            planned = _with(planned, name, every, "some times in the run")
+    return planned
+
+
+def _with_smaller_batch(planned: Planned, budget: Budget, trial: Trial) -> Planned:
+    batch = planned.recipe.settings("run").get("batch_size")
+    if not isinstance(batch, int):  # "auto" has been found to fit
+        return planned
+    example = (trial.memory - trial.memory_before) / batch
+    fitting = (budget.memory - trial.memory_before) / example
+    if fitting < 1:
+        raise BadSetting(
+            f"the memory of {in_gib(budget.memory)} is too small: a batch of 1 needs about "
+            f"{in_gib(int(trial.memory_before + example))}.",
+            "Give more with --memory, or choose smaller examples or a smaller model.",
+        )
+    batch = min(batch - 1, 2 ** int(math.log2(fitting)))
+    return _with(planned, "batch_size", batch, f"fits into {in_gib(budget.memory)}")
+
+
+def _with(planned: Planned, name: str, value: int, reason: str) -> Planned:
+    recipe = planned.recipe.with_overrides([f"run.{name}={value}"])
+    return replace(planned, recipe=recipe, reasons={**planned.reasons, f"run.{name}": reason})
+
+
+def _rounded(steps: int) -> int:
+    """Two significant digits, rounded down."""
+    unit = int(10 ** max(0, len(str(steps)) - 2))
+    return steps // unit * unit
+
+
+def in_gib(size: int) -> str:
+    """A number of bytes, such as ``4.0 GiB``."""
+    return f"{size / 2**30:.1f} GiB"

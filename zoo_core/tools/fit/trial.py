@@ -1,0 +1,89 @@
+"""A short training of a planned recipe, which tells how long its steps and evaluations take."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from zoo_core.config.recipe import WITHOUT_EVALUATIONS, Recipe
+from zoo_core.engine.devices import find_device
+from zoo_core.engine.memory import memory_now, peak_memory
+from zoo_core.hookspecs import hookimpl
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.resolve import resolve
+from zoo_core.runs.run import Run
+from zoo_core.tools.bench.machine import synchronize
+from zoo_core.training.runner import run_recipe
+
+_QUIET = (*WITHOUT_EVALUATIONS, "run.preview_every=0", "run.checkpoint_every=0", "run.loggers=[]")
+_STEPS = 1_000_000  # more than it will take
+_WARM_UP = 3  # steps that are not timed
+_SECONDS = 6.0  # for which steps are timed
+_FEWEST = 3  # timed steps
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a short training has shown: times in seconds, and memory in bytes."""
+
+    start: float
+    """Before the first step."""
+    step: float
+    evaluation: float
+    """Of the test split, with the checkpoint before it."""
+    memory_before: int
+    memory: int
+    """At its peak."""
+    all_seconds: float
+    """Of the trial itself."""
+
+
+def try_steps(recipe: Recipe, catalog: Catalog) -> Trial:
+    """Train ``recipe`` for some steps in a folder that is deleted, and evaluate it.
+
+    Raises:
+        ZooError: as a run of the recipe would.
+    """
+    begun, timer = time.perf_counter(), _Timer()
+    resolved = resolve(recipe.with_overrides([*_QUIET, f"run.steps={_STEPS}"]), catalog)
+    before = memory_now(find_device(resolved.settings.device))
+    with TemporaryDirectory(prefix="zoo-fit-") as folder:
+        run = run_recipe(resolved, [timer], Path(folder, "run"))
+    if run.stopping:  # a signal
+        raise KeyboardInterrupt
+    return Trial(
+        timer.first - begun,
+        (timer.last - timer.timed_from) / timer.count,
+        timer.evaluated - timer.last,
+        before,
+        timer.memory,
+        time.perf_counter() - begun,
+    )
+
+
+class _Timer:
+    """Callback that times steps, and finishes the run."""
+
+    def __init__(self) -> None:
+        self.first = self.timed_from = self.last = self.evaluated = 0.0
+        self.count = self.memory = 0
+
+    @hookimpl
+    def zoo_step_finished(self, run: Run, step: int) -> None:
+        if step <= _WARM_UP or (step - _WARM_UP > _FEWEST and time.perf_counter() - self.timed_from > _SECONDS):
+            synchronize(run.device)
+        self.last = now = time.perf_counter()
+        if step == 1:
+            self.first = now
+        if step == _WARM_UP:
+            self.timed_from = now
+        self.count = max(1, step - _WARM_UP)
+        if self.count > _FEWEST and now - self.timed_from > _SECONDS:
+            run.finish("the trial is over")
+        self.memory = peak_memory(run.device)
+
+    @hookimpl
+    def zoo_evaluated(self) -> None:
+        self.evaluated = time.perf_counter()

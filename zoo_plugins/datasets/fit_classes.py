@@ -1,0 +1,111 @@
+"""What ``zoo fit`` plans for a folder of class folders: a residual network."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import zoo_core as zoo
+from zoo_plugins.datasets import class_folders
+from zoo_plugins.datasets.class_folders import Sample
+from zoo_plugins.datasets.image_folder import ImageFolder
+from zoo_plugins.datasets.mask_layouts import has_masks
+from zoo_plugins.datasets.sequences import are_sequences
+
+_LARGEST = {"cpu": 96}  # side of the images, in pixels
+_LARGER = 224  # on an accelerator
+_MULTIPLE = 8
+_UNEVEN = 3  # times as many images of one class as of another
+_MOST_CLASSES = 12  # in a line
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is in the class folders."""
+
+    sizes: list[tuple[int, int]]
+    """Height and width of each image."""
+    counts: list[int]
+    """Training images of each class."""
+
+
+class ClassifyImages(zoo.Task):
+    """Classification of images that are in a folder for each class."""
+
+    def find(self, folder: Path) -> zoo.Finding | None:
+        if not any(path.is_dir() for path in folder.iterdir()) or has_masks(folder):
+            return None
+        found = class_folders.find(folder)
+        _refuse_clips(folder, [sample for split in found.splits.values() for sample in split])
+        images = zoo.check_images([sample.path for split in found.splits.values() for sample in split])
+        sizes = [(one.height, one.width) for one in images]
+        side = 32 if len(set(sizes)) > 1 else 0
+        dataset = ImageFolder(ImageFolder.Config(folder=str(folder), height=side, width=side))
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            provided = dataset.provides()
+        low, high = min(sizes), max(sizes)
+        pixels = f"{low[0]} x {low[1]}" + (f" to {high[0]} x {high[1]}" if low != high else "")
+        counts = list(provided["class_counts"])
+        shares = [f"{name} {count:,}" for name, count in zip(found.class_names, counts, strict=True)]
+        details = (
+            f"{pixels} pixels, {'color' if provided['in_channels'] == 3 else 'gray'}",
+            f"training images: {', '.join(shares[:_MOST_CLASSES])}{', …' if len(shares) > _MOST_CLASSES else ''}",
+        )
+        notes = tuple(str(one.message) for one in said)
+        summary = f"{len(images):,} images of {len(found.class_names)} classes"
+        return zoo.Finding(summary, (*details, *notes), (), Facts(sizes, counts))
+
+    def plan(self, folder: Path, finding: zoo.Finding, budget: zoo.Budget) -> zoo.Plan:
+        facts: Facts = finding.facts
+        largest = _LARGEST.get(budget.device, _LARGER)
+        one_size = len(set(facts.sizes)) == 1
+        sides = [median(of_all) for of_all in zip(*facts.sizes, strict=True)]
+        dataset: dict[str, object] = {"name": "image-folder", "folder": str(folder.resolve())}
+        small = max(sides) <= largest
+        if not one_size or not small:
+            factor = min(1, largest / max(sides))
+            dataset["height"], dataset["width"] = (_rounded(side * factor) for side in sides)
+        uneven = max(facts.counts) >= _UNEVEN * min(facts.counts)
+        flips = min(sides) > 40
+        trainer: dict[str, object] = {"name": "classifier"}
+        if flips:
+            trainer |= {"horizontal_flip": 0.5, "crop": 0.7}
+        if uneven:
+            trainer["class_weights"] = "balanced"
+        batch = max(2, min(64, sum(facts.counts) // 4))
+        return zoo.Plan(
+            {
+                "model": {"name": "image-classifier"},
+                "dataset": dataset,
+                "trainer": trainer,
+                "run": {"batch_size": batch, "monitor": "accuracy"},
+            },
+            {
+                "dataset.height": "the median of the sizes" if small else f"at most {largest} on {budget.device}",
+                "trainer.horizontal_flip": "larger pictures, which are probably not of digits or letters",
+                "trainer.crop": "the smallest side of a random crop, as a fraction of the image",
+                "trainer.class_weights": "one class has several times as many images as another",
+                "run.batch_size": "at most a quarter of the training images",
+                "run.monitor": "the best checkpoint is kept",
+            },
+        )
+
+
+def _refuse_clips(folder: Path, samples: list[Sample]) -> None:
+    files: dict[Path, list[Path]] = {}
+    for sample in samples:
+        files.setdefault(sample.path.parent, []).append(sample.path)
+    if are_sequences([sorted(inside, key=zoo.natural_key) for inside in files.values()]):
+        raise zoo.ZooError(
+            f"the images in each folder of {folder} follow one another, like the frames of a clip, and are no separate "
+            "pictures of a class.",
+            f"For clips write `zoo run unet-frames dataset.folder={folder}`; if they are classes, `zoo run "
+            f"classify-images dataset.folder={folder}`.",
+        )
+
+
+def _rounded(side: float) -> int:
+    return max(_MULTIPLE, round(side / _MULTIPLE) * _MULTIPLE)

@@ -1,0 +1,282 @@
+"""Find the images and masks in a folder: which mask belongs to which image, and which split is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import zoo_core as zoo
+from zoo_plugins.datasets import own_files
+from zoo_plugins.datasets.mask_folders import Folder, Key, unpacked, walk, walk_role
+from zoo_plugins.datasets.mask_lists import apply_lists, find_lists
+from zoo_plugins.datasets.mask_names import IMAGE, MASK
+from zoo_plugins.datasets.mask_pairs import Pair, Pairing, pair_folders, pair_in_folder, refuse_twins
+from zoo_plugins.datasets.mask_rest import left_out_notes
+
+_SAME_NAME = "An image and its mask have the same name without the suffix, also in upper and lower case."
+_ORDER = (None, "train", "validation", "test")
+_WHERE = (
+    "Put images into `images` and masks with the same names into `masks`, or write for example "
+    "`dataset.images=photos dataset.masks=drawn`."
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What `find_layout` finds in a folder.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The folder, or the only one in it.
+    description : str
+        One line about the images, the masks and the splits.
+    splits : mapping of str to list of Pair
+        The pairs of "train", "validation" and "test", as far as they are given; of "" if no split is given.
+    left_out : list of str
+        A phrase on each group of files that are not used.
+    files_left_out : list of pathlib.Path
+        These files and folders.
+    """
+
+    root: Path
+    description: str
+    splits: Mapping[str, list[Pair]]
+    left_out: list[str] = field(default_factory=list)
+    files_left_out: list[Path] = field(default_factory=list)
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The pairs of all splits."""
+        return [pair for pairs in self.splits.values() for pair in pairs]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The pairs of one folder of images, and where they are."""
+
+    key: Key
+    pairing: Pairing
+    where: str
+    is_side_by_side: bool = False
+    image_folder: Path = Path()
+    mask_folder: Path = Path()
+
+    @property
+    def images(self) -> list[Path]:
+        return [*(pair.image for pair in self.pairing.pairs), *self.pairing.images]
+
+    @property
+    def masks(self) -> list[Path]:
+        return [*(mask for pair in self.pairing.pairs for mask in pair.masks), *self.pairing.masks]
+
+
+def find_layout(folder: Path, images: str = "", masks: str = "") -> Layout:
+    """Find the pairs of image and mask in a folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The folder.
+    images, masks : str, optional
+        Names of its sub-folders of images and of masks. By default they are found by their usual names.
+
+    Returns
+    -------
+    Layout
+        The pairs by their split, and what is left out.
+
+    Raises
+    ------
+    zoo.ZooError
+        If a folder can't be read, nothing or more than one layout fits, or an image or a mask is missing.
+    """
+    if bool(images) != bool(masks):
+        raise zoo.BadSetting(
+            f"dataset.{'images' if images else 'masks'} is set, but dataset.{'masks' if images else 'images'} is not.",
+            "Give the names of both sub-folders, as in `dataset.images=photos dataset.masks=drawn`.",
+        )
+    root = folder if images else unpacked(folder)
+    folders = walk(root)
+    used = [*walk_role(root, images, IMAGE), *walk_role(root, masks, MASK)] if images else folders
+    groups, unlabeled = _groups(root, used)
+    lists = find_lists(root)
+    if not groups and not lists:
+        raise _nothing_found(root, folders)
+    _refuse_two_layouts(root, groups)
+    given = apply_lists(root, lists, {pair: one.key[0] for one in groups for pair in one.pairing.pairs})
+    if given is None:
+        pairs = [pair for one in groups for pair in one.pairing.pairs]
+        unpaired = [path for one in groups for path in (*one.pairing.images, *one.pairing.masks)]
+        notes, rest = left_out_notes(root, folders, pairs, unlabeled, unpaired)
+        for one in groups:
+            _refuse_unpaired(one, notes, rest)
+        by_split: dict[str, list[Pair]] = {}
+        for one in groups:
+            by_split.setdefault(one.key[0] or "", []).extend(one.pairing.pairs)
+    else:
+        by_split = given
+        notes, rest = left_out_notes(root, folders, [p for pairs in given.values() for p in pairs], unlabeled)
+    if "" not in by_split and not by_split.get("train"):
+        raise zoo.ZooError(
+            f"{root} contains pairs for {' and '.join(by_split)}, but none for training.",
+            "Name the folder or the list of the training images `train`.",
+        )
+    return Layout(root, _describe(groups, by_split, [one.name for one in lists]), by_split, notes, rest)
+
+
+def has_masks(folder: Path) -> bool:
+    """Whether the folder has images with masks, or masks only, in any layout that `find_layout` finds.
+
+    Raises
+    ------
+    zoo.ZooError
+        If there are masks without images, or a folder can't be read.
+    """
+    root = unpacked(folder)
+    return bool(_groups(root, walk(root))[0])
+
+
+def _groups(root: Path, folders: Sequence[Folder]) -> tuple[list[_Group], list[Folder]]:
+    """The pairs of each split and sub-folder, and the folders of images that have no masks."""
+    found, unlabeled = [], []
+    keys = dict.fromkeys(one.key for one in folders)
+    labeled = {one.split for one in folders if one.role == MASK}
+    sampled = _is_folder_for_each_sample(folders)
+    for key in keys:
+        images = [one for one in folders if one.key == key and one.role == IMAGE]
+        masks = [one for one in folders if one.key == key and one.role == MASK]
+        plain = [one for one in folders if one.key == key and one.role is None and one.images]
+        if masks and not images:
+            images = plain
+        if images and masks:
+            found.append(_paired(root, key, images, masks, sampled))
+            continue
+        inside = [group for one in [*images, *plain] for group in _side_by_side(one)]
+        found += inside
+        if not inside and images:
+            _refuse_sample_without_masks(images[0], key, labeled)
+            unlabeled += images
+        if masks and not images and not key[1]:
+            raise _one_kind_only(root, folders, f"masks in `{masks[0].name}`", masks[0].path.with_name("images"))
+    if not found and unlabeled:
+        images_only = f"images in `{unlabeled[0].name}`"
+        raise _one_kind_only(root, folders, images_only, unlabeled[0].path.with_name("masks"))
+    found.sort(key=lambda one: _ORDER.index(one.key[0]))
+    return found, unlabeled
+
+
+def _one_kind_only(root: Path, folders: Sequence[Folder], found: str, missing: Path) -> zoo.ZooError:
+    notes, rest = left_out_notes(root, folders, [], [], [path for one in folders for path in (*one.images, *one.masks)])
+    left_out = f" ({'; '.join(notes)})" if notes else ""
+    return zoo.ZooError(
+        f"{root} contains {found}, but {missing} is missing, or contains no files that are read{left_out}.",
+        own_files.how_to_convert(rest, _WHERE),
+    )
+
+
+def _refuse_sample_without_masks(images: Folder, key: Key, labeled: set[str | None]) -> None:
+    """Refuse ``ID/images`` without ``ID/masks``, unless the whole split has no masks."""
+    if key[1] and not images.is_below and key[0] in labeled:
+        raise zoo.ZooError(
+            f"{images.images[0]} has no mask: {images.path.with_name('masks')} is missing or empty.",
+            "Give each image a mask, or move the images without one elsewhere.",
+        )
+
+
+def _is_folder_for_each_sample(folders: Sequence[Folder]) -> bool:
+    """Whether each sub-folder contains one image with its masks, as ``ID/images/*.png`` and ``ID/masks/*.png``."""
+    images = [one for one in folders if one.role == IMAGE]
+    return bool(images) and all(one.rest and not one.is_below and len(one.images) == 1 for one in images)
+
+
+def _paired(root: Path, key: Key, images: Sequence[Folder], masks: Sequence[Folder], sampled: bool) -> _Group:
+    if sampled and len(images) == len(masks) == 1:
+        pair = Pair(images[0].images[0], tuple(masks[0].masks))
+        how = "of one image for each sub-folder" + (", several for an image" if len(pair.masks) > 1 else "")
+        return _Group(key, Pairing([pair], how), _where(images[0], masks[0]))
+    fits = [(image, mask, pair_folders(image.images, mask.masks)) for image in images for mask in masks]
+    if len(fits) > 1:
+        fits = [fit for fit in fits if fit[2].pairs] or fits[:1]
+    if len(fits) > 1:
+        raise _two_layouts(root, fits)
+    image, mask, pairing = fits[0]
+    return _Group(key, pairing, _where(image, mask), image_folder=image.path, mask_folder=mask.path)
+
+
+def _where(image: Folder, mask: Folder) -> str:
+    return f"`{image.name}` with masks in `{mask.name}`"
+
+
+def _side_by_side(folder: Folder) -> list[_Group]:
+    """The pairs within one folder, if there are any."""
+    files = sorted({*folder.images, *folder.masks}, key=zoo.natural_key)
+    pairings = pair_in_folder(files)
+    if len(pairings) > 1:
+        raise zoo.ZooError(
+            f"two layouts fit {folder.path}: files {pairings[0].how}, and files {pairings[1].how}.",
+            "Move the files of one of them elsewhere.",
+        )
+    where = f"`{folder.name}`" if folder.name != "." else "the folder"
+    return [_Group(folder.key, one, where, True, folder.path, folder.path) for one in pairings]
+
+
+def _two_layouts(root: Path, fits: Sequence[tuple[Folder, Folder, Pairing]]) -> zoo.ZooError:
+    first, second = (f"`{image.name}` with `{mask.name}`" for image, mask, _ in fits[:2])
+    image, mask, _ = fits[0]
+    return zoo.ZooError(
+        f"two layouts fit {root}: {first}, and {second}.",
+        f"Write for example `dataset.images={image.name} dataset.masks={mask.name}`, or move one of them elsewhere.",
+    )
+
+
+def _refuse_two_layouts(root: Path, groups: Sequence[_Group]) -> None:
+    """Refuse pairs with a split beside pairs without one, and pairs in one folder beside pairs in two."""
+    for one in groups:
+        for other in groups:
+            if (one.key[0] is None) != (other.key[0] is None) or one.is_side_by_side != other.is_side_by_side:
+                raise zoo.ZooError(
+                    f"two layouts fit {root}: images in {one.where}, and images in {other.where}.",
+                    "Move one of them elsewhere, or set dataset.folder to a sub-folder.",
+                )
+
+
+def _refuse_unpaired(group: _Group, notes: Sequence[str], rest: Sequence[Path]) -> None:
+    if not group.is_side_by_side and not group.pairing.is_complete:
+        refuse_twins(group.images)
+        refuse_twins(group.masks)
+    lacking = []
+    for unpaired, missing, folder in (
+        (group.pairing.images, "mask", group.mask_folder),
+        (group.pairing.masks, "image", group.image_folder),
+    ):
+        if unpaired:
+            more = f", and {len(unpaired) - 1} more have none" if len(unpaired) > 1 else ""
+            lacking.append(f"{unpaired[0]} has no {missing} in {folder}{more}")
+    if lacking:
+        left_out = f" ({'; '.join(notes)})" if notes else ""
+        how = f"The files are {group.pairing.how}; give each its partner, or move it elsewhere."
+        cure = how if group.is_side_by_side else _SAME_NAME
+        raise zoo.ZooError(f"{'; '.join(lacking)}{left_out}.", own_files.how_to_convert(rest, cure))
+
+
+def _nothing_found(root: Path, folders: Sequence[Folder]) -> zoo.ZooError:
+    notes, rest = left_out_notes(root, folders, [], [])
+    found = f" ({'; '.join(notes[:4])})" if notes else ""
+    return zoo.ZooError(
+        f"{root} contains 0 pairs of image and mask that are recognized by their names{found}.",
+        own_files.how_to_convert(rest, _WHERE),
+    )
+
+
+def _describe(groups: Sequence[_Group], by_split: Mapping[str, Sequence[Pair]], lists: Sequence[str]) -> str:
+    count = sum(map(len, by_split.values()))
+    text = f"{count} pairs"
+    if groups:
+        more = f" and {len(groups) - 1} more" if len(groups) > 1 else ""
+        text += f": images in {groups[0].where}{more}, {groups[0].pairing.how}"
+    if "" in by_split:
+        return text
+    numbers = ", ".join(f"{len(pairs)} for {name}" for name, pairs in by_split.items())
+    return f"{text}; the split is given by {'the lists ' + ', '.join(lists) if lists else 'the folders'}: {numbers}"
