@@ -50,7 +50,7 @@ class ClassifierTrainer(zoo.Trainer):
     supports_grad_accumulation = distributed_evaluation = True
     protocol = (
         "accuracy: top-1 accuracy on the test split, and of each class; balanced_accuracy: the mean of those of the "
-        "classes, if one has 1.5 times as many images as another; loss: mean cross-entropy on the test split."
+        "classes; loss: mean cross-entropy on the test split."
     )
 
     def setup(self, model: Any, engine: zoo.Engine) -> None:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import zoo_core as zoo
+from zoo_core.cli import _exit_code
 from zoo_plugins.datasets.decoding import ImageFiles
 from zoo_plugins.datasets.image_folder import ImageFolder
 
@@ -407,3 +408,24 @@ def test_a_resumed_run_equals_an_uninterrupted_one_also_if_files_are_read_on_acc
     run(tmp_path / "stopped", digits, "dataset.cache_mb=0", resume=True)
     weights = [zoo.load(tmp_path / name).state_dict() for name in ("whole", "stopped")]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.long
+def test_the_recipe_passes_the_conformance_checks(digits):
+    assert _exit_code(["check", "classify-images", f"dataset.folder={digits}", "run.batch_size=8"]) == 0
+
+
+@pytest.mark.long
+def test_the_recipe_classifies_97_of_100_digits_that_were_kept_apart(tmp_path):
+    source = zoo.build("mnist", {"source": "subset"}, kind="dataset")
+    for split in (source.train(), source.test()):
+        pixels, labels = split._tensors["image"].pixels[:, 0].numpy(), split.tensors["label"].tolist()
+        for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+            path = tmp_path / ("kept" if split is source.test() else "given") / str(label) / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    zoo.run("classify-images", f"dataset.folder={tmp_path / 'given'}", "run.device=cpu", folder=tmp_path / "run")
+    model = zoo.load(tmp_path / "run")
+    kept = sorted((tmp_path / "kept").glob("*/*.png"))
+    assert len(kept) == 1000
+    assert sum(model.predict(path)["label"] == [path.parent.name] for path in kept) >= 970
