@@ -81,7 +81,7 @@ def unpacked(folder: Path) -> Path:
 def walk(root: Path) -> list[Folder]:
     """The folder ``root`` and those below it that contain files of images or masks, in natural order."""
     found: list[Folder] = []
-    _walk(root, (), found)
+    _walk(root, (), found, set())
     return found
 
 
@@ -97,7 +97,11 @@ def walk_role(root: Path, name: str, role: str) -> list[Folder]:
     ]
 
 
-def _walk(folder: Path, parts: tuple[str, ...], found: list[Folder]) -> None:
+def _walk(folder: Path, parts: tuple[str, ...], found: list[Folder], visited: set[Path]) -> None:
+    """Add a folder and those below it, each once, also if links lead back to it."""
+    if (real := folder.resolve()) in visited:
+        return
+    visited.add(real)
     entries = list_folder(folder)
     images, masks = files_in(folder, IMAGE_SUFFIXES), files_in(folder, MASK_SUFFIXES)
     described = _described(folder, parts, images, masks)
@@ -106,7 +110,7 @@ def _walk(folder: Path, parts: tuple[str, ...], found: list[Folder]) -> None:
     if len(parts) < _DEPTH:
         for entry in entries:
             if entry.is_dir() and entry.suffix.lower() not in IMAGE_SUFFIXES:
-                _walk(entry, (*parts, entry.name), found)
+                _walk(entry, (*parts, entry.name), found, visited)
 
 
 def _described(folder: Path, parts: Sequence[str], images: list[Path], masks: list[Path]) -> Folder:

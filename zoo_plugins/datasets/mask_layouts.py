@@ -141,13 +141,15 @@ def has_masks(folder: Path) -> bool:
 def _groups(root: Path, folders: Sequence[Folder]) -> tuple[list[_Group], list[Folder]]:
     """The pairs of each split and sub-folder, and the folders of images that have no masks."""
     found, unlabeled = [], []
-    keys = dict.fromkeys(one.key for one in folders)
+    by_key: dict[Key, list[Folder]] = {}
+    for one in folders:
+        by_key.setdefault(one.key, []).append(one)
     labeled = {one.split for one in folders if one.role == MASK}
     sampled = _is_folder_for_each_sample(folders)
-    for key in keys:
-        images = [one for one in folders if one.key == key and one.role == IMAGE]
-        masks = [one for one in folders if one.key == key and one.role == MASK]
-        plain = [one for one in folders if one.key == key and one.role is None and one.images]
+    for key, same in by_key.items():
+        images = [one for one in same if one.role == IMAGE]
+        masks = [one for one in same if one.role == MASK]
+        plain = [one for one in same if one.role is None and one.images]
         if masks and not images:
             images = plain
         if images and masks:
@@ -233,13 +235,13 @@ def _two_layouts(root: Path, fits: Sequence[tuple[Folder, Folder, Pairing]]) -> 
 
 def _refuse_two_layouts(root: Path, groups: Sequence[_Group]) -> None:
     """Refuse pairs with a split beside pairs without one, and pairs in one folder beside pairs in two."""
-    for one in groups:
-        for other in groups:
-            if (one.key[0] is None) != (other.key[0] is None) or one.is_side_by_side != other.is_side_by_side:
-                raise zoo.ZooError(
-                    f"two layouts fit {root}: images in {one.where}, and images in {other.where}.",
-                    "Move one of them elsewhere, or set dataset.folder to a sub-folder.",
-                )
+    for other in groups[1:]:
+        first = groups[0]
+        if (first.key[0] is None) != (other.key[0] is None) or first.is_side_by_side != other.is_side_by_side:
+            raise zoo.ZooError(
+                f"two layouts fit {root}: images in {first.where}, and images in {other.where}.",
+                "Move one of them elsewhere, or set dataset.folder to a sub-folder.",
+            )
 
 
 def _refuse_unpaired(group: _Group, notes: Sequence[str], rest: Sequence[Path]) -> None:

@@ -73,7 +73,7 @@ def _ways(images: Sequence[Path], masks: Sequence[Path]) -> Iterator[_Way]:
     yield _Way("of the same name, except for upper and lower case", _lower, _lower)
     yield _Way("named after the file of the image", _name, lambda path: _stem_of_image_name(path))
     image_markers = [one for one in markers(IMAGE_WORDS) if all(one.key(stem(path)) is not None for path in images)]
-    for mask_marker in [*markers(MASK_WORDS), _NONE]:
+    for mask_marker in [*_occurring(masks), _NONE]:
         for image_marker in [*image_markers, _NONE]:
             if mask_marker is image_marker:
                 continue
@@ -89,7 +89,7 @@ def pair_in_folder(files: Sequence[Path]) -> list[Pairing]:
     """The pairings of files in one folder, in which the masks are marked by a word, or the images are JPEGs."""
     found: dict[tuple[Pair, ...], Pairing] = {}
     image_files = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
-    for marker in markers(MASK_WORDS):
+    for marker in _occurring(files):
         key = _numbered_key_of(marker)
         masks = [path for path in files if key(path) is not None]
         others = [path for path in image_files if key(path) is None]
@@ -106,6 +106,12 @@ def pair_in_folder(files: Sequence[Path]) -> list[Pairing]:
     if pairing is not None and pairing.is_complete:
         found.setdefault(tuple(pairing.pairs), pairing)
     return _without_parts(list(found.values()))
+
+
+def _occurring(files: Sequence[Path]) -> list[Marker]:
+    """The markers of masks whose word occurs in a name; to read all names once for each word takes long."""
+    text = "\n".join(stem(path).lower() for path in files)
+    return [marker for marker in markers(MASK_WORDS) if marker.word in text]
 
 
 def _without_parts(pairings: list[Pairing]) -> list[Pairing]:

@@ -28,6 +28,7 @@ def left_out_notes(
     used = {path for pair in pairs for path in (pair.image, *pair.masks)} | set(unpaired)
     of_pairs = dict.fromkeys(path.parent for path in used)
     parents = {parent for path in of_pairs for parent in (path, *path.parents)}
+    described = {parent for one in folders if one.path not in of_pairs for parent in (one.path, *one.path.parents)}
     found: dict[Path, list[Path]] = {}
     everywhere = dict.fromkeys([*_usual(root), *of_pairs, *(one.path for one in folders), root])
     for folder in sorted(everywhere, key=lambda path: (path.relative_to(root).parts, path)):
@@ -35,8 +36,7 @@ def left_out_notes(
         if folder not in of_pairs:
             entries = [path for path in entries if path.suffix.lower() in _LIKE_IMAGES and not path.is_dir()]
         else:
-            known = [one.path for one in folders if one.path not in of_pairs]
-            entries = [path for path in entries if not any(one.is_relative_to(path) for one in known)]
+            entries = [path for path in entries if path not in described]
         if entries:
             found[folder] = entries
     without_masks = [path for one in unlabeled for path in found.pop(one.path, [])]

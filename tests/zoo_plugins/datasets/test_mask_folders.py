@@ -47,6 +47,13 @@ def test_a_role_may_be_given(tmp_path):
     assert found == [("my photos", None, "image"), ("my photos/val", "validation", "image")]
 
 
+def test_a_folder_that_links_lead_back_to_is_listed_once(tmp_path):
+    touch(tmp_path, "images/a.png")
+    (tmp_path / "images" / "again").symlink_to(tmp_path)
+    (tmp_path / "more").symlink_to(tmp_path / "images")
+    assert [one.name for one in walk(tmp_path)] == ["images"]
+
+
 def test_a_folder_that_is_missing_is_named(tmp_path):
     with pytest.raises(zoo.ZooError, match="nowhere can't be read: No such file"):
         walk(tmp_path / "nowhere")
