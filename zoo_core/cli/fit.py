@@ -13,6 +13,7 @@ import click
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import device_option, registry_option
 from zoo_core.config.command_line import zoo_command
+from zoo_core.engine.shutdown import saves_nothing
 from zoo_core.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -87,11 +88,13 @@ def command(
 
     recognized = recognize(folder, catalog, task)
     _show_finding(recognized)
-    budget = _budget(minutes, memory, device)
+    chosen = [word.removeprefix("run.device=") for word in words if word.startswith("run.device=")]
+    budget = _budget(minutes, memory, chosen[-1] if chosen else "auto")
     planned = plan(recognized, budget, words)
     if not has_length(planned.recipe):
         click.echo("trying some steps …")
-        planned = fit_to_budget(planned, budget, catalog, time.perf_counter() - started)
+        with saves_nothing():
+            planned = fit_to_budget(planned, budget, catalog, time.perf_counter() - started)
     planned = with_evaluations(planned)
     _show_plan(planned)
     if plan_only:
@@ -99,12 +102,12 @@ def command(
     return _train(planned, catalog, run_folder)
 
 
-def _budget(minutes: float, memory: int | None, device: str | None) -> Budget:
+def _budget(minutes: float, memory: int | None, device: str) -> Budget:
     from zoo_core.engine.devices import find_device
     from zoo_core.engine.memory import available_memory
     from zoo_core.registry.task import Budget
 
-    found = find_device(device or "auto", "--device")
+    found = find_device(device)
     return Budget(minutes, memory or available_memory(found) * 3 // 4, found.type)
 
 

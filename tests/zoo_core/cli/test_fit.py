@@ -1,8 +1,13 @@
 """``zoo fit`` as a command, on a folder of images and masks."""
 
+import signal
+import subprocess
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
+from warm_python import PYTHON
 
 from zoo_core.tools.fit import trial
 
@@ -55,7 +60,8 @@ def test_a_plan_is_written_and_nothing_else_and_can_be_trained(cells, run_comman
         (["cells", "--memory", "much"], "'much' is not a size of memory. Write for example 4GB, 512MB or 8GiB."),
         (["cells", "-o", "plan.yaml"], "-o names the file of the plan, which only --plan-only writes."),
         (["cells", "--task", "segmnt"], "there is no task 'segmnt'."),
-        (["cells", "--device", "abacus"], "abacus"),
+        (["cells", "--device", "abacus"], "run.device is 'abacus'"),
+        (["cells", "run.device=abacus"], "run.device is 'abacus'"),
         (["cells", "model.basechannels=2", "run.steps=2"], "basechannels"),
     ],
 )
@@ -63,4 +69,19 @@ def test_a_mistake_is_said_before_anything_is_trained(cells, run_command, words,
     code, _, err = run_command("fit", *words)
     assert code == 2
     assert message in err
+    assert [path.name for path in cells.parent.iterdir()] == ["cells"]
+
+
+def test_a_signal_in_the_trial_ends_it_at_once_and_leaves_nothing(cells):
+    words = ["-m", "zoo_core", "fit", "cells", *QUICK]
+    with subprocess.Popen(
+        [PYTHON, *words], cwd=cells.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as command:
+        assert command.stdout is not None
+        for line in command.stdout:
+            if line.startswith("trying"):
+                break
+        time.sleep(2)  # into the trial
+        command.send_signal(signal.SIGINT)
+        assert command.wait(10) == 130
     assert [path.name for path in cells.parent.iterdir()] == ["cells"]
