@@ -140,6 +140,7 @@ COVERED_ELSEWHERE = {
     "zoo_plugins/datasets/own_files": ("zoo_plugins/datasets/test_frame_folder", "leaves out files"),
     "zoo_plugins/datasets/paths": ("zoo_plugins/datasets/test_mnist", "reads data folders"),
     "zoo_plugins/datasets/plugin": ("zoo_plugins/test_promises_kept", "checks the plugin"),
+    "zoo_plugins/datasets/sequences": ("zoo_plugins/datasets/test_fit_classes", "tells clips from pictures"),
     "zoo_plugins/datasets/splits": ("zoo_plugins/datasets/test_frame_folder", "splits sequences"),
     "zoo_plugins/datasets/sprites": ("zoo_plugins/datasets/test_digit_scenes", "draws digits"),
     "zoo_plugins/datasets/mnist/dataset": ("zoo_plugins/datasets/test_mnist", "reads examples"),

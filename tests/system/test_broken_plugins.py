@@ -49,7 +49,7 @@ BROKEN = {
     ),
     "summary": (
         registering("registry.model('s', 'collections:Counter', summary=None)"),
-        "a summary that is a NoneType",
+        "a summary that is None",
     ),
     "path": (registering(MODEL.format("path", "os.path")), "should have the form 'package.module:Class'"),
     "twice": (

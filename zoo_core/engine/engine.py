@@ -72,9 +72,8 @@ class AccelerateEngine:
                 f"run.precision is '{settings.precision}', but {device} does not support it.",
                 "Write `run.precision=bfloat16`, or leave it out.",
             )
-        self.device: torch.device = (
-            self._accelerator.device if device.type != "cpu" else device
-        )  # Accelerate's is cpu:1 in the second process
+        # Accelerate's is cpu:1 in the second process.
+        self.device: torch.device = device if device.type == "cpu" else self._accelerator.device
         self.total_steps = 0
         self.notes: list[str] = []  # what a run warns of, found while its trainer was set up
         self.is_rank_zero: bool = self._accelerator.is_main_process
@@ -314,5 +313,4 @@ class AccelerateEngine:
 
 
 def _part(length: int, number: int, parts: int) -> slice:
-    size = length // parts
-    return slice(number * size, (number + 1) * size)
+    return slice(number * (length // parts), (number + 1) * (length // parts))

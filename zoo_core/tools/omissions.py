@@ -126,7 +126,7 @@ def _is_initial(part: str, saved: dict[str, Packed], initial: dict[str, Packed])
     """Whether a part was saved with the value that it has before the first step."""
     tensors, structure = saved[part]
     if part not in initial:  # what the run itself keeps, which is empty at first
-        return not tensors and (structure == {} or all(structure.get(key) == one for key, one in _NO_BEST.items()))
+        return not tensors and isinstance(structure, dict) and (not structure or _NO_BEST.items() <= structure.items())
     before, structure_before = initial[part]
     same = structure == structure_before and tensors.keys() == before.keys()
     return same and all(same_bits(tensor, before[name]) for name, tensor in tensors.items())

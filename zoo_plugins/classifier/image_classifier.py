@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 import zoo_core as zoo
 from zoo_plugins.classifier.names import class_names
-from zoo_plugins.common.fit_image import Resize, fit_image
+from zoo_plugins.common.fit_image import fit_image
 
 _LARGEST_MAP = 64  # pixels after the first convolution
 _SMALLEST_MAP = 4  # pixels after the last stage
@@ -44,7 +44,7 @@ class ImageClassifier(zoo.Model):
         )
         height: int = zoo.setting(0, "height of the images; 0: any, and files keep theirs", ge=0, from_dataset="height")
         width: int = zoo.setting(0, "width of the images; 0: any, and files keep theirs", ge=0, from_dataset="width")
-        resize: Resize = zoo.setting(
+        resize: Literal["crop", "squash"] = zoo.setting(
             "crop", "how a file of another size is resized: crop keeps the aspect", from_dataset="resize"
         )
         max_value: int | None = zoo.setting(

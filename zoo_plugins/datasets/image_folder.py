@@ -13,7 +13,6 @@ from typing import Any, Literal
 import torch
 
 import zoo_core as zoo
-from zoo_plugins.common.fit_image import Resize
 from zoo_plugins.datasets import class_folders, own_files
 from zoo_plugins.datasets.class_folders import Sample
 from zoo_plugins.datasets.decoding import Decoded, ImageFiles, Reader
@@ -54,7 +53,7 @@ class ImageFolder(zoo.Dataset):
         )
         height: int = zoo.setting(0, "height that images are resized to; 0, as the width: all have one size", ge=0)
         width: int = zoo.setting(0, "width that images are resized to", ge=0)
-        resize: Resize = zoo.setting(
+        resize: Literal["crop", "squash"] = zoo.setting(
             "crop", "crop: resized with their aspect kept, and the center cropped; squash: the aspect changes"
         )
         validation_fraction: float = zoo.setting(0.1, "fraction of each class for validation", gt=0, lt=1)
@@ -63,15 +62,6 @@ class ImageFolder(zoo.Dataset):
         cache_mb: int = zoo.setting(
             2048, "decoded images are kept in memory if they need at most this, in MiB; 0: read in each epoch", ge=0
         )
-
-        def __post_init__(self) -> None:
-            if bool(self.height) != bool(self.width):
-                side = self.height or self.width
-                raise zoo.BadSetting(
-                    f"dataset.height is {self.height} and dataset.width is {self.width}, but both or neither should be "
-                    "0.",
-                    f"Write for example `dataset.height={side} dataset.width={side}`, or leave both out.",
-                )
 
     config: Config
 
@@ -137,6 +127,12 @@ class _Read:
 
 def _read(folder: Path, config: ImageFolder.Config) -> tuple[_Read, list[str]]:
     """The images of each split, and notes on what is left out or converted."""
+    if bool(config.height) != bool(config.width):
+        side = config.height or config.width
+        raise zoo.BadSetting(
+            f"dataset.height is {config.height} and dataset.width is {config.width}, but both or neither should be 0.",
+            f"Write for example `dataset.height={side} dataset.width={side}`, or leave both out.",
+        )
     found = class_folders.find(folder)
     files = [sample.path for samples in found.splits.values() for sample in samples]
     decoded, conversions = _check(files, config)

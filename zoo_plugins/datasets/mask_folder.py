@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 import zoo_core as zoo
-from zoo_plugins.common.augmentation import Preset, RandomTransform
+from zoo_plugins.common.augmentation import RandomTransform
 from zoo_plugins.datasets import own_files
 from zoo_plugins.datasets.mask_classes import IGNORE_INDEX
 from zoo_plugins.datasets.mask_layouts import Layout, find_layout
@@ -80,7 +80,7 @@ class MaskFolder(zoo.Dataset):
         width: int = zoo.setting(0, "width that images and masks are resized to; 0 keeps their width", ge=0)
         crop_height: int = zoo.setting(0, "height of random crops for training; 0: no crops", ge=0)
         crop_width: int = zoo.setting(0, "width of random crops for training; 0: no crops", ge=0)
-        augmentation: Preset = zoo.setting(
+        augmentation: Literal["none", "flips", "photo", "microscopy"] = zoo.setting(
             "none", "random transforms of images and masks in training: none, flips, photo or microscopy"
         )
         validation_fraction: float = zoo.setting(0.1, "fraction of the pairs for validation, at least one", gt=0, lt=1)

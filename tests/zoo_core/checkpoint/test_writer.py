@@ -172,7 +172,7 @@ def test_the_best_checkpoint_by_the_monitored_metric_is_kept(tmp_path, best):
 def test_the_last_step_is_compared_as_well(tmp_path):
     train_with_metrics(tmp_path / "run", "run.steps=13", "run.evaluate_every=6", "run.monitor=score")
     _, state, *_ = checkpoint.load_newest(tmp_path / "run" / "checkpoints")
-    assert state["run.best"][1] == {"step": 13, "value": -1.0}
+    assert state["run.best"][1] == {"step": 13, "value": -1.0, "monitor": "score"}
 
 
 def test_a_monitored_metric_without_evaluations_is_refused(tmp_path):

@@ -159,9 +159,10 @@ def test_new_epochs_replace_steps_and_the_other_way_around(write: Write) -> None
 
 @pytest.mark.parametrize("run", ["{seed: 1}", "{steps: 5, epochs: 5}", "{steps: null}"])
 def test_a_recipe_gives_either_steps_or_epochs(write: Write, run: str) -> None:
-    recipe = Recipes([], [write("a.yaml", f"recipes:\n  a:\n    run: {run}\n")]).find("a")
-    error = refusal(recipe.run_settings)
-    assert str(error) == "recipe 'a' should give either run.steps or run.epochs.\n  Add `run.steps=1000`."
+    for dataset, expected in (("", "run.steps"), ("    dataset: {name: mnist}\n", "either run.steps or run.epochs")):
+        recipe = Recipes([], [write("a.yaml", f"recipes:\n  a:\n{dataset}    run: {run}\n")]).find("a")
+        error = refusal(recipe.run_settings)
+        assert str(error) == f"recipe 'a' should give {expected}.\n  Add `run.steps=1000`."
 
 
 @pytest.mark.parametrize("epochs", ["inf", "nan", "-1"])

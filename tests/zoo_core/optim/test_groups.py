@@ -98,7 +98,7 @@ def test_a_pattern_that_cannot_be_used_is_refused(patterns, message):
 
 
 def test_weight_decay_by_pattern_needs_an_optimizer_that_has_it():
-    with pytest.raises(BadSetting, match=r"head\.\*\.weight_decay is given, but the optimizer 'rprop' has no weight"):
+    with pytest.raises(BadSetting, match=r"head\.\*\.weight_decay is 0\.1, but the optimizer 'rprop' has no weight"):
         groups("rprop", param_groups={"head.*": {"weight_decay": 0.1}})
 
 

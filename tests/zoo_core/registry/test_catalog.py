@@ -74,7 +74,8 @@ def test_an_unknown_kind_lists_the_kinds(shipped: Catalog) -> None:
         shipped.rows("modles")
     assert str(raised.value) == (
         "can't list 'modles'.\n"
-        "  Choose from recipes, models, trainers, datasets, loggers, optimizers, schedules, weights, plugins."
+        "  Choose from recipes, models, trainers, datasets, tasks, loggers, optimizers, schedules, "
+        "weights, plugins."
     )
 
 

@@ -164,7 +164,7 @@ NESTED = "[" * 200_000
         ({"zoo": '{"format": 1, "model": "line", "metrics": {"error": "low"}}'}, r"damaged: metrics\.error is a str"),
         ({"zoo": '{"format": 1, "metrics": [1]}'}, "damaged: metrics is a list"),
         ({"zoo": '{"format": 1, "model": ["line"]}'}, "damaged: model is a list"),
-        ({"zoo": '{"format": 1, "config": 5}'}, "damaged: config is a int"),
+        ({"zoo": '{"format": 1, "config": 5}'}, "damaged: config is an int"),
         ({"zoo": '{"format": 1, "recipe": "line"}'}, "damaged: recipe is a str"),
         ({"zoo": '{"format": 1, "versions": []}'}, "damaged: versions is a list"),
         ({"zoo": '{"format": 1, "step": "many"}'}, "damaged: step is a str"),

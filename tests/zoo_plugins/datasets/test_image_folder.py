@@ -302,9 +302,9 @@ def test_images_of_different_sizes_are_refused_unless_they_are_resized(folder):
     assert make(folder, height=6, width=6).train()[0]["image"].shape == (1, 6, 6)
 
 
-def test_a_height_without_a_width_is_refused():
+def test_a_height_without_a_width_is_refused(folder):
     with pytest.raises(zoo.BadSetting, match=r"dataset\.height is 4 and dataset\.width is 0") as error:
-        zoo.build("image-folder", {"folder": "x", "height": 4}, kind="dataset")
+        make(folder, height=4).train()
     assert "dataset.height=4 dataset.width=4" in error.value.hint
 
 

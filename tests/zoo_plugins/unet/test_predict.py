@@ -154,7 +154,8 @@ def test_a_clip_may_be_a_gif_an_array_or_a_folder_of_images(predict, tmp_path, f
         Image.fromarray(frame).save(tmp_path / "clip" / f"{number:03d}.png")
     results = []
     for name in ("clip.gif", "clip.npy", "clip.npz", "unit.npy", "clip"):
-        assert "wrote next.npy" in predict(frame_run, f"frames={name}", "-o", "next.npy")
+        written = "replaced" if results else "wrote"
+        assert f"{written} next.npy" in predict(frame_run, f"frames={name}", "-o", "next.npy")
         results.append(np.load("next.npy"))
     assert results[0].shape == (1, 10, 1, 64, 64)
     assert 0 <= results[0].min() <= results[0].max() <= 1
