@@ -10,6 +10,7 @@ from statistics import median
 import zoo_core as zoo
 from zoo_plugins.datasets import class_folders
 from zoo_plugins.datasets.class_folders import Sample
+from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, rounded
 from zoo_plugins.datasets.image_folder import ImageFolder
 from zoo_plugins.datasets.mask_layouts import has_masks
 from zoo_plugins.datasets.sequences import are_sequences
@@ -18,7 +19,6 @@ _LARGEST = {"cpu": 96}  # side of the images, in pixels
 _LARGER = 224  # on an accelerator
 _MULTIPLE = 8
 _UNEVEN = 3  # times as many images of one class as of another
-_MOST_CLASSES = 12  # in a line
 
 
 @dataclass(frozen=True)
@@ -38,21 +38,20 @@ class ClassifyImages(zoo.Task):
         if not any(path.is_dir() for path in folder.iterdir()) or has_masks(folder):
             return None
         found = class_folders.find(folder)
-        _refuse_clips(folder, [sample for split in found.splits.values() for sample in split])
-        images = zoo.check_images([sample.path for split in found.splits.values() for sample in split])
+        samples = [sample for split in found.splits.values() for sample in split]
+        _refuse_clips(folder, samples)
+        images = zoo.check_images([sample.path for sample in samples])
         sizes = [(one.height, one.width) for one in images]
         side = 32 if len(set(sizes)) > 1 else 0
         dataset = ImageFolder(ImageFolder.Config(folder=str(folder), height=side, width=side))
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             provided = dataset.provides()
-        low, high = min(sizes), max(sizes)
-        pixels = f"{low[0]} x {low[1]}" + (f" to {high[0]} x {high[1]}" if low != high else "")
         counts = list(provided["class_counts"])
         shares = [f"{name} {count:,}" for name, count in zip(found.class_names, counts, strict=True)]
         details = (
-            f"{pixels} pixels, {'color' if provided['in_channels'] == 3 else 'gray'}",
-            f"training images: {', '.join(shares[:_MOST_CLASSES])}{', …' if len(shares) > _MOST_CLASSES else ''}",
+            f"{describe_sizes(sizes)} pixels, {'color' if provided['in_channels'] == 3 else 'gray'}",
+            f"training images: {describe_classes(shares)}",
         )
         notes = tuple(str(one.message) for one in said)
         summary = f"{len(images):,} images of {len(found.class_names)} classes"
@@ -67,7 +66,7 @@ class ClassifyImages(zoo.Task):
         small = max(sides) <= largest
         if not one_size or not small:
             factor = min(1, largest / max(sides))
-            dataset["height"], dataset["width"] = (_rounded(side * factor) for side in sides)
+            dataset["height"], dataset["width"] = (rounded(side * factor, _MULTIPLE) for side in sides)
         uneven = max(facts.counts) >= _UNEVEN * min(facts.counts)
         flips = min(sides) > 40
         trainer: dict[str, object] = {"name": "classifier"}
@@ -105,7 +104,3 @@ def _refuse_clips(folder: Path, samples: list[Sample]) -> None:
             f"For clips write `zoo run unet-frames dataset.folder={folder}`; if they are classes, `zoo run "
             f"classify-images dataset.folder={folder}`.",
         )
-
-
-def _rounded(side: float) -> int:
-    return max(_MULTIPLE, round(side / _MULTIPLE) * _MULTIPLE)

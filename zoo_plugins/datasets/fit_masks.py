@@ -9,6 +9,7 @@ from statistics import median
 from typing import Literal
 
 import zoo_core as zoo
+from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, rounded
 from zoo_plugins.datasets.mask_folder import MaskFolder
 from zoo_plugins.datasets.mask_layouts import has_masks
 
@@ -19,7 +20,6 @@ _CHANNELS = {"cpu": 16}  # of the first stage
 _MORE_CHANNELS = 32  # on an accelerator
 _BATCH = {"cpu": 4}
 _LARGER_BATCH = 16
-_MOST_CLASSES = 12  # in a line
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class SegmentImages(zoo.Task):
         names = dataset.coding.names or tuple(map(str, range(dataset.coding.num_classes)))
         details = (
             layout.description,
-            f"{_size_text(facts.sizes)} pixels, {'color' if facts.color == 'rgb' else 'gray'}",
+            f"{describe_sizes(facts.sizes)} pixels, {'color' if facts.color == 'rgb' else 'gray'}",
             f"{splits[0]:,} for training, {splits[1]:,} for validation, {splits[2]:,} for the test",
             f"classes of the training pixels: {_frequencies(names, counts)}",
             *dataset.coding.notes,
@@ -104,7 +104,7 @@ def _config(folder: Path, facts: Facts) -> MaskFolder.Config:
     """The settings that the files need; images of several sizes are resized to one."""
     height = width = 0
     if len(set(facts.sizes)) > 1:
-        height, width = (_rounded(median(sides)) for sides in zip(*facts.sizes, strict=True))
+        height, width = (rounded(median(sides), _MULTIPLE) for sides in zip(*facts.sizes, strict=True))
     return MaskFolder.Config(folder=str(folder), color=facts.color, height=height, width=width)
 
 
@@ -114,16 +114,6 @@ def _crop(size: tuple[int, int], wanted: int) -> tuple[int, int]:
     return height, width
 
 
-def _rounded(side: float) -> int:
-    return max(_MULTIPLE, round(side / _MULTIPLE) * _MULTIPLE)
-
-
-def _size_text(sizes: list[tuple[int, int]]) -> str:
-    low, high = min(sizes), max(sizes)
-    return f"{low[0]} x {low[1]}" + (f" to {high[0]} x {high[1]}" if low != high else "")
-
-
 def _frequencies(names: tuple[str, ...], counts: list[int]) -> str:
     total = sum(counts) or 1
-    shares = [f"{name} {count / total:.2%}" for name, count in zip(names, counts, strict=True)]
-    return ", ".join(shares[:_MOST_CLASSES]) + (", …" if len(shares) > _MOST_CLASSES else "")
+    return describe_classes([f"{name} {count / total:.2%}" for name, count in zip(names, counts, strict=True)])

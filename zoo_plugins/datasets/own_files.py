@@ -36,9 +36,9 @@ def counted(entries: Sequence[Path]) -> str:
     return ", ".join(parts + [f"{folders} sub-folder{'s' * (folders > 1)}"] * (folders > 0))
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], most: int = _SHOWN) -> str:
     """The first few names."""
-    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 OTHER_IMAGES = (".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".jxl", ".exr", ".tga")
