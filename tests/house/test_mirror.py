@@ -111,6 +111,8 @@ COVERED_ELSEWHERE = {
     "zoo_core/tools/sweep/study": ("zoo_core/tools/sweep/test_kills", "shares a study"),
     "zoo_core/tools/sweep/trial_hooks": ("zoo_core/tools/sweep/test_trials", "prunes trials"),
     "zoo_core/tools/top/read": ("zoo_core/tools/top/test_live", "reads folders of runs"),
+    "zoo_core/training/kept_object": ("zoo_core/training/test_object_state", "puts back the attributes of objects"),
+    "zoo_core/training/reachable": ("zoo_core/training/test_undisturbed", "finds modules wherever they are held"),
     "zoo_core/training/kept_value": ("zoo_core/training/test_kept_attributes", "puts back values of every kind"),
     "zoo_core/training/standalone_evaluation": ("zoo_core/training/test_evaluation", "evaluates models"),
     "zoo_core/training/checkpoints": ("zoo_core/checkpoint/test_writer", "saves, fails to save and resumes"),

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from zoo_core.data.seeding import seed_step
 from zoo_core.dataset import Example, Examples
 from zoo_core.training.loop import Loop
+from zoo_core.training.reachable import find_modules
 from zoo_core.training.splits import OnDevice
-from zoo_core.training.undisturbed import find_modules, undisturbed
+from zoo_core.training.undisturbed import undisturbed
 
 NUM_EXAMPLES = 11  # a prime number, so that batches are unequal
 _TOLERANCE = 1e-4  # sums in float32 in another order differ by about 1e-6

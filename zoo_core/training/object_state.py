@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from torch import nn
 
+from zoo_core.training.kept_object import keep_object
 from zoo_core.training.kept_value import keep
-from zoo_core.training.undisturbed import attributes_of, reachable
+from zoo_core.training.reachable import reachable
 
 
 @contextmanager
@@ -38,21 +38,4 @@ def objects_kept(holders: Iterable[object]) -> Iterator[None]:
 
 def _keep(one: Any) -> Callable[[], None] | None:
     """What puts ``one`` back; None for what cannot change, or belongs to a library."""
-    if restore := keep(one):
-        return restore
-    attributes = _attributes(one)
-    return partial(_restore_attributes, one, attributes) if attributes else None
-
-
-def _attributes(one: object) -> dict[str, Any]:
-    """Those of a module of a library include numbers that a plugin may change, such as a probability."""
-    return dict(vars(one)) if isinstance(one, nn.Module) else attributes_of(one)
-
-
-def _restore_attributes(one: object, attributes: dict[str, Any]) -> None:
-    now = _attributes(one)
-    for name in now.keys() - attributes.keys():
-        object.__delattr__(one, name)
-    for name, value in attributes.items():
-        if name not in now or now[name] is not value:
-            object.__setattr__(one, name, value)  # also of a frozen dataclass
+    return keep(one) or keep_object(one)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
-from types import FunctionType, MethodType
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
-from zoo_core.engine.host_state import slots_of
 from zoo_core.fingerprint.random_state import random_state_kept
-from zoo_core.training.kept_attributes import KeptAttributes
+from zoo_core.training.kept_attributes import KeptAttributes, Limits
 from zoo_core.training.kept_value import GENERATORS, kept
+from zoo_core.training.reachable import is_of_library, package_of, reachable
 
 
 @contextmanager
@@ -23,9 +20,9 @@ def undisturbed(holders: Iterable[object]) -> Iterator[None]:
     """Context after which training continues as if its body had not run.
 
     Restored are the mode of every module, ``requires_grad`` and ``grad`` of every parameter, the buffers, hooks,
-    submodules and attributes of the modules, the random states of torch, NumPy and ``random`` and of generators of
-    their own, and settings of torch, such as the gradient mode and the default type. Inside, gradients are set aside,
-    so that a backward pass adds nothing to them.
+    submodules and attributes of the modules with what is inside these, the random states of torch, NumPy and
+    ``random`` and of generators of their own, and settings of torch, such as the gradient mode and the default type.
+    Inside, gradients are set aside, so that a backward pass adds nothing to them.
 
     A module whose non-persistent buffers have become other in shape, such as a cache that has grown, keeps these and
     its attributes.
@@ -36,71 +33,31 @@ def undisturbed(holders: Iterable[object]) -> Iterator[None]:
         holders: the model and what the trainer holds. Modules are also found inside lists, tuples, sets, mappings,
             objects, closures, partial functions and bound methods.
     """
-    found = list(reachable(holders))
+    held = list(holders)
+    found = list(reachable(held))
     modules = [one for one in found if isinstance(one, nn.Module)]
     with ExitStack() as stack:
         for put_back in (_keep_random_state, _keep_global_state):
             stack.enter_context(put_back())
         stack.enter_context(kept(one for one in found if isinstance(one, GENERATORS)))
-        stack.enter_context(_keep_modules(modules))
+        stack.enter_context(_keep_modules(modules, _limits(held, modules)))
         yield
 
 
-def find_modules(holders: Iterable[object]) -> Iterator[nn.Module]:
-    """Every module in ``holders``, once, with the modules inside it."""
-    return (one for one in reachable(holders) if isinstance(one, nn.Module))
-
-
-def reachable(holders: Iterable[object]) -> Iterator[object]:
-    """Every object in ``holders``, once, with what is inside it; libraries' objects are not opened, but for modules."""
-    seen: set[int] = set()
-    waiting = list(holders)
-    while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        if isinstance(one, nn.Module):
-            waiting += [*one.children(), *attributes_of(one).values()]
-        elif isinstance(one, Mapping):
-            waiting += one.values()
-        elif isinstance(one, (list, tuple, set, frozenset, deque)):
-            waiting += one
-        elif isinstance(one, partial):
-            waiting += [one.func, *one.args, *one.keywords.values()]
-        elif isinstance(one, MethodType):
-            waiting.append(one.__self__)
-        elif isinstance(one, FunctionType):
-            waiting += _closure(one)
-        else:
-            waiting += attributes_of(one).values()
-
-
-def attributes_of(one: object) -> dict[str, Any]:
-    """What an object of a plugin holds; those of libraries hold what they were given, and much else."""
-    if _is_of_library(one) or isinstance(one, type):
-        return {}
-    slots = {name: getattr(one, name) for name in slots_of(one) if hasattr(one, name)}
-    return {**getattr(one, "__dict__", {}), **slots}
-
-
-def _is_of_library(one: object) -> bool:
-    return type(one).__module__.partition(".")[0] in ("torch", "accelerate", "numpy", "builtins", "zoo_core")
-
-
-def _closure(function: FunctionType) -> Iterator[object]:
-    for cell in function.__closure__ or ():
-        with suppress(ValueError):  # it is empty
-            yield cell.cell_contents
+def _limits(holders: Iterable[object], modules: list[nn.Module]) -> Limits:
+    """What the trainer holds itself, and the parameters and buffers, are not put back with a module's attributes."""
+    tensors = (one for module in modules for one in (*module._parameters.values(), *module._buffers.values()))
+    of_trainer = reachable(holders, opens=lambda one: not isinstance(one, nn.Module))
+    packages = {package_of(module) for module in modules if not is_of_library(module)}
+    return Limits(frozenset(id(one) for one in (*of_trainer, *tensors)), frozenset(packages))
 
 
 @contextmanager
-def _keep_modules(modules: list[nn.Module]) -> Iterator[None]:
+def _keep_modules(modules: list[nn.Module], limits: Limits) -> Iterator[None]:
     modes = [(module, module.training) for module in modules]
     parameters = {id(one): one for module in modules for one in module.parameters(recurse=False)}.values()
     gradients = [(parameter, parameter.requires_grad, parameter.grad) for parameter in parameters]
-    kept = [_KeptModule(module) for module in modules]
+    kept = [_KeptModule(module, limits) for module in modules]
     for parameter, _, _ in gradients:
         parameter.grad = None
     try:
@@ -120,12 +77,12 @@ def _keep_modules(modules: list[nn.Module]) -> Iterator[None]:
 class _KeptModule:
     """The buffers of a module, with copies of their values, its hooks and submodules, and its attributes."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, limits: Limits) -> None:
         self._module = module
         self._buffers = {
             name: (buffer, buffer.detach().clone()) for name, buffer in module._buffers.items() if buffer is not None
         }
-        self._attributes = KeptAttributes(module) if _keeps_attributes(module) else None
+        self._attributes = KeptAttributes(module, limits) if _keeps_attributes(module) else None
 
     def put_back(self) -> None:
         """Put back what has changed: all, or the persistent buffers only if the others have grown."""
@@ -148,7 +105,7 @@ class _KeptModule:
 
 def _keeps_attributes(module: nn.Module) -> bool:
     """Whether a module has attributes that its author may change; wrappers, such as compiled modules, have others."""
-    return not _is_of_library(module) or type(module).__module__.startswith(("torch.nn.modules", "torch.nn.utils"))
+    return not is_of_library(module) or type(module).__module__.startswith(("torch.nn.modules", "torch.nn.utils"))
 
 
 @contextmanager

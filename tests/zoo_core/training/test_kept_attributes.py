@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 
 import numpy as np
@@ -80,3 +81,60 @@ def test_results_that_gradients_refer_to_are_not_copied():
     assert module.output is output
     output.sum().backward()
     assert module.layers[0].weight.grad is not None
+
+
+class Schedule:
+    """A plain object that a module asks in each forward pass."""
+
+    def __init__(self):
+        self.calls, self.history, self.scale = 0, {"seen": [1.0]}, torch.ones(2)
+
+    def factor(self):
+        self.calls += 1
+        self.history["seen"].append(float(self.calls))
+        self.scale.mul_(2)
+        return self.scale * sum(self.history["seen"])
+
+
+class Asks(nn.Module):
+    def __init__(self, schedule):
+        super().__init__()
+        self.schedules, self.table = [schedule], {"deep": {"list": [1.0]}}
+
+    def forward(self, data):
+        self.table["deep"]["list"].append(1.0)
+        return data * self.schedules[0].factor() * len(self.table["deep"]["list"])
+
+
+def test_objects_of_the_author_inside_a_module_are_put_back():
+    module, data = Asks(Schedule()), torch.ones(2)
+    with undisturbed([module]):
+        expected = module(data)
+        module(data)
+        module.schedules[0].more = 1
+    assert torch.equal(module(data), expected)
+    assert not hasattr(module.schedules[0], "more")
+
+
+def test_what_the_trainer_holds_itself_is_left_to_it():
+    schedule = Schedule()
+    module = Asks(schedule)
+    with undisturbed([module, schedule]):
+        module(torch.ones(2))
+    assert schedule.calls == 1
+
+
+def test_objects_of_other_packages_inside_a_module_are_left_alone():
+    module = Asks(Schedule())
+    module.log = logging.getLogger("zoo.test_kept_attributes")
+    with undisturbed([module]):
+        module.log.setLevel(logging.ERROR)
+    assert module.log.level == logging.ERROR
+
+
+def test_tensors_of_parameters_inside_a_list_of_a_module_are_not_copied_back():
+    module = nn.Linear(2, 2)
+    module.of_weight_decay = [module.weight]
+    with undisturbed([module]), torch.no_grad():
+        module.weight.zero_()
+    assert not module.weight.any()

@@ -12,7 +12,8 @@ import tiny
 import torch
 from torch import nn
 
-from zoo_core.training.undisturbed import find_modules, undisturbed
+from zoo_core.training.reachable import find_modules
+from zoo_core.training.undisturbed import undisturbed
 
 
 class Holder:
