@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
+from zoo_core.checkpoint.built_tensors import BuiltTensors
 from zoo_core.checkpoint.objects import Stateful, map_objects, objects_in
 from zoo_core.checkpoint.serialize import (
     ObjectState,
@@ -22,6 +23,7 @@ from zoo_core.checkpoint.serialize import (
 )
 from zoo_core.engine.fsdp import is_sharded, sharded_like
 from zoo_core.errors import BadFile, ZooError, describe_type, one_line
+from zoo_core.weights.unset_buffers import allocate_unset_buffers
 
 _NOT_STATE = ("config", "engine")
 _MODES = "model.modes"  # key of the modes of modules; the dot rules out an attribute of this name
@@ -43,6 +45,7 @@ class TrainerState:
         self._created_in_setup: set[str] | None = None
         self._created_in_setup = {path for path, _ in self._objects()}
         self._groups = self._param_groups()
+        self._built = BuiltTensors(self._modules())
         self.check()
 
     def check(self) -> None:
@@ -80,6 +83,7 @@ class TrainerState:
                     f"{self._groups[name]} to {count} after setup(); a resumed run could not restore it.",
                     "Create all groups in setup(), with a learning rate of 0 for those that are not trained yet.",
                 )
+        self._built.check(self._modules())
         return {**state, _MODES: pack({path: _module_modes(module) for path, module in self._modules()})}
 
     def restore(self, state: Mapping[str, Packed]) -> None:
@@ -233,6 +237,8 @@ class TrainerState:
 def _load(target: Any, value: Any) -> None:
     """Load the state dict ``value`` into an object."""
     if isinstance(target, nn.Module):
+        tensors = {key: (one.dtype, tuple(one.shape)) for key, one in value.items() if isinstance(one, Tensor)}
+        allocate_unset_buffers(target, tensors)
         current = target.state_dict()
         target.load_state_dict({key: sharded_like(current.get(key, new), new) for key, new in value.items()})
         return

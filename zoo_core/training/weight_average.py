@@ -145,14 +145,17 @@ class WeightAverage:
         if not self._updates:
             yield
             return
+        found = dict(vars(self))
         if self._is_outdated():
             self._find()
-        kept = {name: one.detach().clone() for name, one in self._weights.items()}
+        weights = self._weights
+        kept = {name: one.detach().clone() for name, one in weights.items()}
         self.apply()
         try:
             yield
         finally:
-            self._copy(self._weights, kept)
+            self._copy(weights, kept)
+            vars(self).update(found)  # the average of a new tensor begins with an update, not with an evaluation
 
     def apply(self) -> None:
         """Give the model the averaged weights, if there is an average yet."""
@@ -173,9 +176,14 @@ class WeightAverage:
         """
         average: Mapping[str, Tensor] = state["average"]
         for name, one in self._average.items():
-            if name not in average or average[name].shape != one.shape:
+            if one.numel() and (name not in average or average[name].shape != one.shape):
                 raise KeyError(f"the average of the model's {name} is missing or has another shape")
-        self._copy(self._average, average)
+        fitting = {k: one for k, one in self._average.items() if k in average and average[k].shape == one.shape}
+        self._copy(fitting, average)
+        # Of buffers that had no value when the model was built. The model gets them with the checkpoint, after which
+        # all tensors are found again.
+        device = next((one.device for one in self._average.values()), None)
+        self._average |= {name: one.to(device) for name, one in average.items() if name not in fitting}
         self._updates = int(state["updates"])
 
     def _is_outdated(self) -> bool:

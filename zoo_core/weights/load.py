@@ -28,6 +28,7 @@ from zoo_core.weights.hashing import check
 from zoo_core.weights.header import PICKLES, Header, read_header
 from zoo_core.weights.matching import DTYPES, IncompatibleKeys, Shape, compare, parameter_names, tie, tied_names
 from zoo_core.weights.meta_init import SkipInit, build, build_empty, check_size, has_unsaved_tensors
+from zoo_core.weights.unset_buffers import allocate_unset_buffers, stored_tensors
 from zoo_core.weights.values import count_not_finite
 
 
@@ -52,6 +53,8 @@ def load(
     config = _config(header, model_class, entry.name, {} if settings is None else settings)
     model = build_empty(header, model_class, config)
     refuse_not_finite(header.path, [name for name in found.not_finite if name in parameter_names(model)])
+    stored = {} if settings else stored_tensors(header)  # other settings may leave out buffers of the file on purpose
+    allocate_unset_buffers(model, stored)
     # Names and shapes are compared on the meta device, before any memory is allocated.
     empty = model.state_dict()
     expected = expected_tensors(empty, header)
@@ -60,6 +63,7 @@ def load(
         check_size(header, model)
         with nullcontext() if incompatible else SkipInit(nn.Parameter):
             model = build(header, model_class, config)  # computes the values that are not in the file
+        allocate_unset_buffers(model, stored)
     tensors = read_fitting(header, expected, incompatible, target)
     for name, tensor in tensors.items():
         if not is_lazy(empty[name]) and tensor.stride() != empty[name].stride():
