@@ -265,6 +265,8 @@ class Trainer(ABC):
     - Create objects with a ``state_dict`` in `setup`; numbers and tensors may be added later.
     - ``config``, ``engine`` and attributes with a leading underscore are not part of the state; `setup` must be able
       to create them again. Attributes of the model are not saved either: use its buffers.
+    - The tensors of a module, and their shapes, stay as they are after `setup`. A buffer that gets its value or its
+      shape in training is registered with ``register_buffer(name, None)`` in the constructor.
     - An attribute that cannot be saved stops the run before the first step or after it.
     - On CUDA the operations of `step` are recorded as a CUDA graph and replayed (``run.cuda_graph``), unless `step`
       does work of the host, which a graph cannot repeat: it reads values back from the device, changes numbers, lists
