@@ -52,6 +52,7 @@ class TrainerState:
         """Raise ZooError if the trainer has state that cannot be stored or restored. Copies nothing."""
         for name in self.names():
             self._state(name)
+        self._built.check(self._modules())
 
     def names(self) -> list[str]:
         """``model``, followed by the attributes of the trainer that are state."""
@@ -75,6 +76,7 @@ class TrainerState:
 
     def capture(self) -> dict[str, Packed]:
         """The state by name, as tensors and JSON. The tensors are not copied."""
+        self._built.check(self._modules())
         state = {name: pack(self._state(name)) for name in self.names()}
         for name, count in self._param_groups().items():
             if count != self._groups.get(name, count):
@@ -83,7 +85,6 @@ class TrainerState:
                     f"{self._groups[name]} to {count} after setup(); a resumed run could not restore it.",
                     "Create all groups in setup(), with a learning rate of 0 for those that are not trained yet.",
                 )
-        self._built.check(self._modules())
         return {**state, _MODES: pack({path: _module_modes(module) for path, module in self._modules()})}
 
     def restore(self, state: Mapping[str, Packed]) -> None:
