@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import click
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.options import registry_option
-from zoo_core.config.arguments import parse_arguments
+from zoo_core.config.arguments import interpret, parse_arguments
 from zoo_core.config.command_line import zoo_command
+from zoo_core.config.word import Word
 from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.paths import RUNS, newest_run
@@ -39,7 +41,7 @@ def command(source: str, inputs: tuple[str, ...], output: Path | None, registry:
     \b
     zoo predict clsgan-mnist labels=[5,5,5,5] seed=1 -o fives.png
     """
-    values = parse_arguments(inputs)
+    words = parse_arguments(inputs)
     catalog = open_catalog(registry)
     chosen = _newest(source, catalog)
 
@@ -47,7 +49,7 @@ def command(source: str, inputs: tuple[str, ...], output: Path | None, registry:
     from zoo_core.weights.load import load
 
     model, _ = load(chosen, catalog)
-    _check_arguments(model, values)
+    values = _interpret(model, words)
     model_name = f"the model {type(model).__name__}"
     with attributing_errors({model_name: type(model)}):
         predicted = as_prediction(model.predict(**values), f"predict of {model_name}")
@@ -81,24 +83,31 @@ def _write(predicted: dict[str, Any], output: Path | None) -> None:
         click.echo(f"{'replaced' if replaced else 'wrote'} {path}", err=True)
 
 
-def _check_arguments(model: Any, values: dict[str, Any]) -> None:
-    """Raise BadSetting if ``model.predict`` does not accept these names, or values of these types."""
+def _interpret(model: Any, words: Mapping[str, Word]) -> dict[str, Any]:
+    """The arguments of ``model.predict``, as its annotations say.
+
+    Raises:
+        BadSetting: if it does not accept these names, or values of these types.
+    """
     import inspect
 
-    from zoo_core.config.types import Refused, article, convert, is_supported, type_name
+    from zoo_core.config.types import Refused, article, type_name
+    from zoo_core.errors import in_yaml
 
     signature = inspect.signature(model.predict)
     listed = ", ".join(signature.parameters)
     accepted = f"Its arguments are: {listed}." if listed else "It takes no arguments."
     try:
-        signature.bind(**values)
+        signature.bind(**words)
     except TypeError as error:
         raise BadSetting(f"{type(model).__name__}.predict can't be called: {error}.", accepted) from error
     try:
         hints = inspect.get_annotations(type(model).predict, eval_str=True)
     except (NameError, AttributeError):  # names that are imported for type checkers only
         hints = {}
+    values = {name: interpret(word, hints.get(name, Any)) for name, word in words.items()}
     for name, value in values.items():
-        hint = hints.get(name, Any)
-        if is_supported(hint) and isinstance(convert(value, hint), Refused):
-            raise BadSetting(f"{name} is {value!r}, but should be {article(type_name(hint))}.", accepted)
+        if isinstance(value, Refused):
+            expected = article(type_name(hints[name]))
+            raise BadSetting(f"{name} is {in_yaml(words[name].value)}, but should be {expected}.", accepted)
+    return values

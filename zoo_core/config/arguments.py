@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import types
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Union, get_args, get_origin
 
-from zoo_core.config.recipe_files import parse_value
+from zoo_core.config.types import convert, is_supported
+from zoo_core.config.word import Word
 from zoo_core.errors import BadSetting
 
 
-def parse_arguments(arguments: Iterable[str]) -> dict[str, Any]:
-    """``["labels=[5, 5]", "seed=1"]`` as ``{"labels": [5, 5], "seed": 1}``.
+def parse_arguments(arguments: Iterable[str]) -> dict[str, Word]:
+    """``["labels=[5, 5]", "seed=1"]`` as ``{"labels": Word("[5, 5]"), "seed": Word("1")}``.
 
     Raises:
         BadSetting: if an argument has another form.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Word] = {}
     for argument in arguments:
         key, equals, text = argument.partition("=")
         if not equals or not key.isidentifier():
             raise BadSetting(f"'{argument}' should be key=value.", "Write for example labels=[5,5,5,5].")
-        values[key] = parse_value(argument, text)
+        values[key] = Word(text)
     return values
+
+
+def interpret(word: Word, hint: Any) -> Any:
+    """The value of a word for a parameter with the annotation ``hint``; ``Refused`` if it cannot be one of this type.
+
+    A parameter that may be text or a path takes the text as it was typed.
+    """
+    if is_supported(hint):
+        return convert(word, hint)
+    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    takes_text = any(kind is str or (isinstance(kind, type) and issubclass(kind, os.PathLike)) for kind in kinds)
+    return word.text if takes_text else word.value

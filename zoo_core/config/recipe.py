@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,13 @@ from zoo_core.config.recipe_files import (
     Key,
     Source,
     check_name,
-    check_summary,
     checked,
-    parse_value,
     read_yaml,
 )
 from zoo_core.config.run_settings import RunSettings
 from zoo_core.config.settings import read
 from zoo_core.config.step_range import StepRange
+from zoo_core.config.word import Word
 from zoo_core.config.yaml_reader import as_text
 from zoo_core.errors import BadSetting, in_yaml, nearest
 
@@ -128,6 +127,17 @@ class Recipe:
         """
         return {key: value for key, value in (self.values.get(part) or {}).items() if key != "name" or part == "run"}
 
+    def words(self, part: str) -> dict[str, Any]:
+        """The settings of a part, with the words of overrides as they were typed."""
+
+        def with_words(value: Any, key: Key) -> Any:
+            if isinstance(value, Mapping):
+                return {name: with_words(one, (*key, name)) for name, one in value.items()}
+            source = self.sources.get(key)
+            return value if source is None or source.typed is None else source.typed
+
+        return {name: with_words(value, (part, name)) for name, value in self.settings(part).items()}
+
     def run_settings(self) -> RunSettings:
         """Return the settings of the part ``run``, validated and with their defaults.
 
@@ -142,7 +152,7 @@ class Recipe:
             If a setting is unknown, of the wrong type or out of range, or the length of the run is not given by either
             ``run.steps`` or ``run.epochs``.
         """
-        settings = read(RunSettings, self.settings("run"), f"recipe '{self.name}'", "run", self.where)
+        settings = read(RunSettings, self.words("run"), f"recipe '{self.name}'", "run", self.where)
         if (settings.steps is None) == (settings.epochs is None):
             length = "either run.steps or run.epochs" if "dataset" in self.parts else "run.steps"
             raise BadSetting(f"recipe '{self.name}' should give {length}.", "Add `run.steps=1000`.")
@@ -248,8 +258,13 @@ class Recipe:
                 "Leave one of them out.",
             )
         for override in sorted(overrides, key=_names_something, reverse=True):  # which removes the options of others
-            values = merge(values, _parse_override(override, self, all_keys), sources, Source(None))
-            check_summary(values.get("summary", ""), Source(None))
+            path, word = _parse_override(override, self, all_keys)
+            nested: Any = word.text if path == ("summary",) else word.value
+            for part in reversed(path):
+                nested = {part: nested}
+            values = merge(values, nested, sources, Source(None))
+            if path != ("summary",):
+                sources |= {key: Source(None, key, typed) for key, typed in _leaves(path, word)}
         return Recipe(self.name, values, self.plugin, sources)
 
     def as_yaml(self) -> str:
@@ -316,8 +331,8 @@ def _names_something(override: str) -> bool:
     return key in {f"{part}.name" for part in PARTS} | {f"trainer.{one}" for one in _OPTIONS_OF}
 
 
-def _parse_override(override: str, recipe: Recipe, all_keys: Callable[[], Mapping[str, str]]) -> dict[str, Any]:
-    """``"trainer.learning_rate=1e-4"`` as a nested mapping."""
+def _parse_override(override: str, recipe: Recipe, all_keys: Callable[[], Mapping[str, str]]) -> tuple[Key, Word]:
+    """The key and the value of ``"trainer.learning_rate=1e-4"``."""
     if not isinstance(override, str):
         raise BadSetting(f"the override {override!r} should be text, key=value.", "Write for example 'run.steps=100'.")
     key, equals, text = override.partition("=")
@@ -330,10 +345,17 @@ def _parse_override(override: str, recipe: Recipe, all_keys: Callable[[], Mappin
         near = nearest(path[-1], known)
         parts = "Keys start with run., model., dataset. or trainer."
         raise BadSetting(f"a recipe has no setting '{key}'.", f"Did you mean '{known[near]}'?" if near else parts)
-    nested = parse_value(override, text)
-    for part in reversed(path):
-        nested = {part: nested}
-    return dict(nested)
+    return tuple(path), Word(text)
+
+
+def _leaves(key: Key, typed: Any) -> Iterator[tuple[Key, Any]]:
+    """What was typed as a mapping, value by value, since each of them may be overridden."""
+    parts = typed.parts() if isinstance(typed, Word) else typed
+    if isinstance(parts, dict):
+        for name, one in parts.items():
+            yield from _leaves((*key, name), one)
+    else:
+        yield key, typed
 
 
 def _forget(sources: dict[Key, Source], key: Key, itself: bool = True) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from zoo_core.config.yaml_reader import read_text
-from zoo_core.errors import BadFile, BadSetting, did_you_mean, in_yaml, one_line
+from zoo_core.errors import BadFile, BadSetting, did_you_mean, in_yaml
 
 SECTIONS = ("recipes", "weights", "plugins")
 PARTS = ("model", "dataset", "trainer")
@@ -32,6 +32,8 @@ class Source:
 
     file: Path | None
     key: Key = ()
+    typed: Any = None
+    """The value as it was typed on the command line: a `Word`, or a list of them."""
 
     def __str__(self) -> str:
         if self.file is None:
@@ -143,25 +145,6 @@ def check_summary(summary: Any, place: Source) -> None:
             f"{place}: summary is {in_yaml(summary)}, but should be text.",
             None if isinstance(summary, (Mapping, list)) else "Put it in quotes.",
         )
-
-
-def parse_value(argument: str, text: str) -> Any:
-    """The value ``text`` of the ``key=value`` argument ``argument``, read as YAML.
-
-    ``20:30`` is text, which YAML 1.1 reads as the number 1230 of base 60.
-    """
-    if re.fullmatch(r"\d+(:\d+)+", text, re.ASCII):
-        return text
-    try:
-        return read_text(text)
-    except yaml.YAMLError as error:
-        problem = str(getattr(error, "problem", None) or error)
-        raise BadSetting(
-            f"the value of '{one_line(argument)}' is not YAML: {problem}.",
-            """Quote text that begins with *, for example 'run.freeze=["*.bias"]'."""
-            if "*" in text
-            else "Quote it for the shell, for example 'labels=[1, 2]'.",
-        ) from error
 
 
 def _line_of(path: Path, key: Key) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 from zoo_core.config.types import holds_text
-from zoo_core.errors import did_you_mean
+from zoo_core.errors import did_you_mean, in_yaml
 
 # What other tools call a choice.
 _OTHER_NAMES = {
@@ -38,9 +38,10 @@ def suggestion(full_key: str, value: Any, hint: Any) -> str | None:
     if any(get_origin(kind) is list for kind in kinds) and isinstance(value, (str, int, float)):
         return f"Write `{full_key}=[{value}]`, in brackets."
     if str in kinds and not isinstance(value, (Mapping, list)):
-        return f"""For text, write `'{full_key}="…"'` with both pairs of quotes; a file needs one pair."""
+        name = full_key.rpartition(".")[2]
+        return f'Quote text that YAML reads otherwise: `{name}: "{in_yaml(value)}"`.'
     if isinstance(value, str) and get_origin(hint) in (list, tuple) and get_args(hint)[0] is str:
         return f"""Write `'{full_key}=["{value}"]'`, as a list."""
     if holds_text(hint) and isinstance(value, list):
-        return f"""For text, write `'{full_key}=["…", "…"]'` with both kinds of quotes; a file needs one kind."""
+        return f'Quote text that YAML reads otherwise: `["{in_yaml(value[0])}"]`.' if value else None
     return None

@@ -7,11 +7,9 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
+from zoo_core.config.word import Word
+
 _SCALARS = (bool, int, float, str, type(None))
-
-
-_WORDS = {True: ("on", "yes"), False: ("off", "no")}
-"""What may have been written for a boolean: YAML 1.1 reads the words on, off, yes and no as booleans."""
 
 
 class Refused:
@@ -20,12 +18,11 @@ class Refused:
 
 def convert(value: Any, hint: Any, exact: bool = False) -> Any:
     """``value`` as the type ``hint``, or :class:`Refused`. With ``exact``, text is not converted to a number."""
+    if isinstance(value, Word):
+        return _of_word(value, hint, exact)
     origin, inner = get_origin(hint) or hint, get_args(hint)
     if origin is Literal:
-        if any(type(value) is type(one) and value == one for one in inner):
-            return value
-        words = _WORDS[value] if type(value) is bool else ()
-        return next((word for word in words if word in inner), Refused())
+        return value if any(type(value) is type(one) and value == one for one in inner) else Refused()
     if origin in (Union, types.UnionType):
         if type(value) in inner:
             return value
@@ -77,6 +74,22 @@ def is_supported(hint: Any) -> bool:
 
 def holds_text(hint: Any) -> bool:
     return hint is str or any(map(holds_text, get_args(hint)))
+
+
+def _of_word(word: Word, hint: Any, exact: bool) -> Any:
+    """A word of the command line: text as it was typed where the setting is text, and YAML elsewhere."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    choices = [one for kind in kinds if get_origin(kind) is Literal for one in get_args(kind)]
+    if any(type(one) is str and one == word.text for one in choices):
+        return word.text
+    others = [kind for kind in kinds if kind is not str]
+    if str in kinds and not others:
+        return word.text
+    value = word.parts() if any(get_origin(kind) or kind in (list, tuple, dict) for kind in kinds) else word.value
+    if str in kinds:  # what can be something else, such as a number or null, is that
+        value = convert(value, Union[tuple(others)], exact=True) if word.typed else Refused()  # noqa: UP007
+        return word.text if isinstance(value, Refused) else value
+    return convert(value, hint, exact)
 
 
 def _sequence(value: list[Any] | tuple[Any, ...], kind: Any, inner: tuple[Any, ...], exact: bool) -> Any:

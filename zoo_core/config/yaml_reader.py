@@ -1,11 +1,13 @@
-"""The YAML of recipes, read and written as OmegaConf does it, but without importing OmegaConf, which is slow.
+"""The YAML of recipes: PyYAML with the core schema of YAML 1.2 (section 10.3 of its specification).
 
-Differences from PyYAML: ``1e-3`` is a number, as in YAML 1.2; dates are text; a duplicate key is an error.
+PyYAML by itself follows YAML 1.1, where ``on`` is a boolean, ``010`` is 8, ``1:30`` is 90 and ``1e-3`` is text. Merge
+keys (``<<``) are those of YAML 1.1. A duplicate key is an error.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -14,8 +16,16 @@ from zoo_core.errors import describe_type, one_line
 
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_FLOAT, _DATE = "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp"
-_WITH_EXPONENT = re.compile(r"[-+]?[0-9]+(_[0-9]+)*(\.[0-9_]*)?[eE][-+]?[0-9]+$")
+_CORE = {  # tag: (form, first characters)
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    "float": (
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+    "merge": (r"<<", ["<"]),
+}
 _SCALARS = (str, bool, int, float, bytes, type(None))
 
 
@@ -43,6 +53,15 @@ def read_text(text: str) -> Any:
     return document
 
 
+def read_words(text: str, word: Callable[[str], Any]) -> Any:
+    """The document in ``text``, which :func:`read_text` can read, with ``word`` of each value that is not quoted."""
+    reader = _Reader(text)
+    try:
+        return _with_words(reader, reader.get_single_node(), word)
+    finally:
+        reader.dispose()
+
+
 def as_text(values: Any) -> str:
     """Plain Python as block YAML, keys in their order; :func:`read_text` reads back the same values."""
     return str(yaml.dump(values, Dumper=_Writer, sort_keys=False, allow_unicode=True, default_flow_style=False))
@@ -56,17 +75,18 @@ class _Reader(_Loader):  # type: ignore[misc]
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Refuse duplicate keys. This is called for every mapping, also without ``<<``, before keys are merged; for a
         mapping that others merge it may be called again, when it contains merged keys beside its own."""
-        seen: set[tuple[str, str]] = set()
+        seen: set[Any] = set()
         for key, _ in node.value if node not in self._flattened else ():
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if (key.tag, key.value) in seen:
+                value = self.construct_object(key)
+                if value in seen:  # as a dict compares them: 1, 0x1, 1.0 and true are one key
                     raise yaml.constructor.ConstructorError(
                         "while constructing a mapping",
                         node.start_mark,
                         f"found duplicate key {key.value}",
                         key.start_mark,
                     )
-                seen.add((key.tag, key.value))
+                seen.add(value)
         self._flattened.add(node)
         super().flatten_mapping(node)
 
@@ -76,14 +96,34 @@ class _Writer(_Dumper):  # type: ignore[misc]
         return True
 
 
+def _with_words(reader: _Reader, node: yaml.Node, word: Callable[[str], Any]) -> Any:
+    if isinstance(node, yaml.SequenceNode):
+        return [_with_words(reader, one, word) for one in node.value]
+    if isinstance(node, yaml.MappingNode):
+        reader.flatten_mapping(node)
+        return {reader.construct_object(key): _with_words(reader, one, word) for key, one in node.value}
+    return reader.construct_object(node) if node.style else word(node.value)
+
+
+def _int(reader: _Reader, node: yaml.ScalarNode) -> int:
+    text = reader.construct_scalar(node)
+    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
+
+def _float(reader: _Reader, node: yaml.ScalarNode) -> float:
+    text = reader.construct_scalar(node)
+    return float(text.replace(".", "", 1) if text.lower().endswith(("inf", "nan")) else text)
+
+
+_Reader.add_constructor("tag:yaml.org,2002:int", _int)
+_Reader.add_constructor("tag:yaml.org,2002:float", _float)
+_Reader.add_constructor("tag:yaml.org,2002:merge", _Reader.construct_scalar)  # where it is no key
 _Writer.add_representer(tuple, _Writer.represent_list)
 for _class in (_Reader, _Writer):
     # Both need the same rules, so that the writer quotes text which the reader would take for a number.
-    _class.yaml_implicit_resolvers = {
-        first: [(tag, form) for tag, form in forms if tag != _DATE]
-        for first, forms in _class.yaml_implicit_resolvers.items()
-    }
-    _class.add_implicit_resolver(_FLOAT, _WITH_EXPONENT, list("-+0123456789."))
+    _class.yaml_implicit_resolvers = {}
+    for _name, (_form, _first) in _CORE.items():
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"(?:{_form})$"), _first)
 
 
 def _count(value: Any, limit: int, ancestors: set[int], known: dict[int, int]) -> int:

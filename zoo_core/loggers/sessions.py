@@ -41,7 +41,7 @@ class Sessions:
         if time.monotonic() - self._last_write >= _WRITE_INTERVAL:
             self._write(run, "running")
 
-    @hookimpl
+    @hookimpl(trylast=True)  # a run is done when the callbacks of others have finished as well
     def zoo_run_finished(self, run: Run) -> None:
         done = f"done: {one_line(run.finishing)}" if run.finishing else "done"
         self._write(run, f"stopped: by {run.stopping}" if run.stopping else done, last=True)

@@ -27,7 +27,7 @@ def with_dataset(
     Raises:
         BadSetting: if the recipe contradicts the dataset, or a value cannot be that of its setting, or one is missing.
     """
-    settings = recipe.settings(part)
+    settings = recipe.words(part)
     left_open = {name for name in linked if settings.get(name, _OPEN) == _OPEN}
     if provided is None:
         return settings, left_open
@@ -59,7 +59,7 @@ def with_dataset(
         value, wrong = fit(config_class, name, settings[name])
         if not wrong and _contradict(key, value, stated):  # what is wrong is refused later
             raise BadSetting(
-                f"{recipe.where(full_key)}{full_key} is {in_yaml(settings[name])}, but {source} provides {key} = "
+                f"{recipe.where(full_key)}{full_key} is {in_yaml(value)}, but {source} provides {key} = "
                 f"{in_yaml(stated)}.",
                 f"Leave {full_key} out to take that of the dataset, or choose another dataset.",
             )

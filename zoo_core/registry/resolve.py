@@ -111,7 +111,7 @@ def resolve(recipe: Recipe, catalog: Catalog, provided: Mapping[str, Any] | None
     for part, entry in _entries(recipe, catalog).items():
         name = recipe.component(part)
         config_type = config_class(entry) or entry.load().Config
-        settings = recipe.settings(part)
+        settings = recipe.words(part)
         _refuse_run_settings(recipe, part, config_type)
         left_open: set[str] = set()
         if linked := from_dataset(config_type):

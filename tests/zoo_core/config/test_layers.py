@@ -255,11 +255,6 @@ def test_a_written_recipe_is_read_back_unchanged(write: Write) -> None:
         ("width=1", "a recipe has no setting 'width'.", "Did you mean 'model.width'?"),
         ("zzzzz=1", "a recipe has no setting 'zzzzz'.", "Keys start with run., model., dataset. or trainer."),
         ("model=net", "a recipe has no setting 'model'.", "Keys start with run., model., dataset. or trainer."),
-        (
-            "run.steps=[",
-            "the value of 'run.steps=[' is not YAML: did not find expected node content.",
-            "Quote it for the shell, for example",
-        ),
     ],
 )
 def test_an_override_that_is_not_a_setting_gets_a_hint(write: Write, override: str, message: str, hint: str) -> None:

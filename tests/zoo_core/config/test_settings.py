@@ -156,12 +156,8 @@ def test_a_value_of_another_type_says_what_was_given_and_expected(key: str, valu
         ("loss", "least-square", "Did you mean 'least-squares'?"),
         ("loss", "zzz", "Leave it out for its default, 'least-squares'."),
         ("depth", "2", "Write `trainer.depth=2`, without quotes."),
-        ("label", 7, """For text, write `'trainer.label="…"'` with both pairs of quotes; a file needs one pair."""),
-        (
-            "words",
-            [True],
-            """For text, write `'trainer.words=["…", "…"]'` with both kinds of quotes; a file needs one kind.""",
-        ),
+        ("label", 7, 'Quote text that YAML reads otherwise: `label: "7"`.'),
+        ("words", [True], 'Quote text that YAML reads otherwise: `["true"]`.'),
     ],
 )
 def test_the_hint_for_a_near_miss_is_the_correct_value(key: str, value: Any, hint: str | None) -> None:

@@ -78,7 +78,7 @@ def _find_model(name: str, overrides: list[str], catalog: Catalog) -> tuple[str,
     if name in catalog.recipes:
         recipe = catalog.recipe(name, *overrides)
         model_name = recipe.component("model")
-        return model_name, build("model", model_name, recipe.settings("model"), catalog)
+        return model_name, build("model", model_name, recipe.words("model"), catalog)
     if any(entry.kind == "model" for entry in catalog.kinds_of(name)):
         return name, build("model", name, parse_arguments(overrides), catalog)
     if name in catalog.weights:

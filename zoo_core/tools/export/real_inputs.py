@@ -30,7 +30,7 @@ def real_inputs(header: Header, traced: Traced, catalog: Catalog) -> tuple[Input
     try:
         recipe = recipe_of(header)
         name = recipe.component("dataset")
-        batch = _batch(name, recipe.settings("dataset"), count, catalog)
+        batch = _batch(name, recipe.words("dataset"), count, catalog)
     except Exception as error:  # the dataset is a plugin, which may raise anything; the check is then skipped
         reason = one_line(str(error) or type(error).__name__)
         return None, f"the dataset of the weights' recipe is not available: {reason}"

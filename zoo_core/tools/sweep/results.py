@@ -42,7 +42,7 @@ def as_dict(trial: Trial, folder: SweepFolder) -> dict[str, Any]:
         "trial": trial.number,
         "state": trial.state,
         "value": trial.value,
-        "settings": {key: value_of(key, text) for key, text in trial.params.items()},
+        "settings": {key: value_of(text) for key, text in trial.params.items()},
         "step": trial.notes.get("step"),
         "seconds": trial.notes.get("seconds"),
         "folder": location_of(trial, folder),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zoo_core.config.recipe_files import parse_value
+from zoo_core.config.word import Word
 from zoo_core.errors import BadSetting
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -110,8 +110,9 @@ def as_overrides(params: Mapping[str, str]) -> list[str]:
     return [f"{key}={text}" for key, text in params.items()]
 
 
-def value_of(key: str, text: str) -> Any:
-    return parse_value(f"{key}={text}", text)
+def value_of(text: str) -> Any:
+    """The value of a choice."""
+    return Word(text).value
 
 
 def _choices(key: str, pieces: list[str]) -> Choices:
@@ -119,7 +120,11 @@ def _choices(key: str, pieces: list[str]) -> Choices:
     for piece in pieces:
         if not piece:
             raise BadSetting(f"{key}={','.join(pieces)} has an empty choice.", "Write null, or '' for an empty string.")
-        value = value_of(key, piece)
+        if piece[0] in "[{" and (problem := Word(piece).problem):
+            raise BadSetting(
+                f"the choice {piece} of {key} is not YAML: {problem}.", "Quote it for the shell, for example '[1,2]'."
+            )
+        value = value_of(piece)
         if any(value == other for other in values):
             raise BadSetting(f"{key}={','.join(pieces)} has the duplicate choice {piece}.", "Remove one of them.")
         values.append(value)

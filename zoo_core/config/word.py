@@ -1,0 +1,61 @@
+"""A value as it was typed on the command line, of which the type of its setting says how it is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from zoo_core.config.yaml_reader import read_text, read_words
+
+
+class Word:
+    """The text of a ``key=value`` argument.
+
+    A setting that is text takes it as it is typed: ``/data/run #3``, ``010`` and ``a: b`` are no YAML. One pair of
+    quotes around all of it is removed. Any other setting reads it as YAML.
+
+    Parameters
+    ----------
+    typed : str
+        The text, without the key.
+    """
+
+    def __init__(self, typed: str) -> None:
+        self.typed = typed
+
+    @property
+    def text(self) -> str:
+        """The text as a setting takes it that is text."""
+        one, end = self.typed[:1], self.typed[-1:]
+        quoted = one == end and one in ("'", '"') and len(self.typed) > 1
+        return self.typed[1:-1] if quoted else self.typed
+
+    @property
+    def problem(self) -> str:
+        """Why the text is not YAML; "" if it is."""
+        try:
+            read_text(self.typed)
+        except yaml.YAMLError as error:
+            return str(getattr(error, "problem", None) or error)
+        return ""
+
+    @property
+    def value(self) -> Any:
+        """The text read as YAML; the text itself if it is not YAML, or text in it."""
+        if self.problem:
+            return self.text
+        value = read_text(self.typed)
+        return self.text if isinstance(value, str) else value
+
+    def parts(self) -> Any:
+        """A list or a mapping that the text is as YAML, with what is not quoted in it as words; else the value."""
+        value = self.value
+        if not isinstance(value, (list, dict)):
+            return value
+        return read_words(self.typed, Word)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.value == (other.value if isinstance(other, Word) else other))
+
+    __hash__ = None  # type: ignore[assignment]
