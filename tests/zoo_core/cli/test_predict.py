@@ -47,7 +47,7 @@ DRAWER = '''
         class Config:
             pass
 
-        def predict(self, what: str):
+        def predict(self, what: str, count: int = 1):
             if what == "broken":
                 return what + None
             number = torch.Generator().manual_seed(0)
@@ -150,7 +150,7 @@ def test_values_are_printed_or_written_as_json(predict: Predict) -> None:
         (["what=clips", "-o", "nowhere/a.gif"], "nowhere/a.gif could not be written"),
         (["-o", "a.png"], "Drawer.predict can't be called: "),
         (["whta=clips", "-o", "a.png"], "Drawer.predict can't be called: "),
-        (["what=7", "-o", "a.png"], "what is 7, but should be a str."),
+        (["what=label", "count=x", "-o", "a.png"], "count is 'x', but should be an int."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
