@@ -124,6 +124,7 @@ COVERED_ELSEWHERE = {
     "zoo_core/weights/matching": ("zoo_core/weights/test_load", "loads tensors that do not fit"),
     "zoo_core/weights/meta_init": ("zoo_core/weights/test_load", "loads without initializing"),
     "zoo_core/weights/metadata": ("zoo_core/weights/test_header", "reads the metadata of a run"),
+    "zoo_core/checkpoint/built_tensors": ("zoo_core/weights/test_unset_buffers", "refuses tensors that come later"),
     "zoo_core/checkpoint/objects": ("zoo_core/checkpoint/test_state", "keeps objects in lists and dicts"),
     "zoo_core/config/optimizer": ("zoo_core/optim/test_build", "makes optimizers from settings"),
     "zoo_core/registry/builtin": ("zoo_core/optim/test_pairs", "trains with every name"),

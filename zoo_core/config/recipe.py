@@ -127,17 +127,6 @@ class Recipe:
         """
         return {key: value for key, value in (self.values.get(part) or {}).items() if key != "name" or part == "run"}
 
-    def words(self, part: str) -> dict[str, Any]:
-        """The settings of a part, with the words of overrides as they were typed."""
-
-        def with_words(value: Any, key: Key) -> Any:
-            if isinstance(value, Mapping):
-                return {name: with_words(one, (*key, name)) for name, one in value.items()}
-            source = self.sources.get(key)
-            return value if source is None or source.typed is None else source.typed
-
-        return {name: with_words(value, (part, name)) for name, value in self.settings(part).items()}
-
     def run_settings(self) -> RunSettings:
         """Return the settings of the part ``run``, validated and with their defaults.
 
@@ -152,7 +141,7 @@ class Recipe:
             If a setting is unknown, of the wrong type or out of range, or the length of the run is not given by either
             ``run.steps`` or ``run.epochs``.
         """
-        settings = read(RunSettings, self.words("run"), f"recipe '{self.name}'", "run", self.where)
+        settings = read(RunSettings, typed_settings(self, "run"), f"recipe '{self.name}'", "run", self.where)
         if (settings.steps is None) == (settings.epochs is None):
             length = "either run.steps or run.epochs" if "dataset" in self.parts else "run.steps"
             raise BadSetting(f"recipe '{self.name}' should give {length}.", "Add `run.steps=1000`.")
@@ -276,6 +265,18 @@ class Recipe:
             The text of the file.
         """
         return as_text({"recipe": self.name, **self.values})
+
+
+def typed_settings(recipe: Recipe, part: str) -> dict[str, Any]:
+    """The settings of a part, of which those on the command line are words, as they were typed."""
+
+    def typed(value: Any, key: Key) -> Any:
+        if isinstance(value, Mapping):
+            return {name: typed(one, (*key, name)) for name, one in value.items()}
+        source = recipe.sources.get(key)
+        return value if source is None or source.typed is None else source.typed
+
+    return {name: typed(value, (part, name)) for name, value in recipe.settings(part).items()}
 
 
 def read_config(path: Path) -> Recipe:

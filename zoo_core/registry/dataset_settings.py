@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zoo_core.config.recipe import Recipe
+from zoo_core.config.recipe import Recipe, typed_settings
 from zoo_core.config.settings import describe, fit
 from zoo_core.errors import BadSetting, in_yaml
 
@@ -27,7 +27,7 @@ def with_dataset(
     Raises:
         BadSetting: if the recipe contradicts the dataset, or a value cannot be that of its setting, or one is missing.
     """
-    settings = recipe.words(part)
+    settings = typed_settings(recipe, part)
     left_open = {name for name in linked if settings.get(name, _OPEN) == _OPEN}
     if provided is None:
         return settings, left_open

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, cast
 
-from zoo_core.config.recipe import Recipe
+from zoo_core.config.recipe import Recipe, typed_settings
 from zoo_core.config.run_settings import RunSettings
 from zoo_core.config.settings import check, from_dataset, read
 from zoo_core.errors import BadSetting, UnknownName, in_yaml
@@ -111,7 +111,7 @@ def resolve(recipe: Recipe, catalog: Catalog, provided: Mapping[str, Any] | None
     for part, entry in _entries(recipe, catalog).items():
         name = recipe.component(part)
         config_type = config_class(entry) or entry.load().Config
-        settings = recipe.words(part)
+        settings = typed_settings(recipe, part)
         _refuse_run_settings(recipe, part, config_type)
         left_open: set[str] = set()
         if linked := from_dataset(config_type):

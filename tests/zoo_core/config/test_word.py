@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 
 import zoo_core as zoo
-from zoo_core.config.recipe import Recipe
+from zoo_core.config.recipe import Recipe, typed_settings
 from zoo_core.config.settings import read
 from zoo_core.config.word import Word
 from zoo_core.errors import BadSetting
@@ -131,14 +131,14 @@ def test_a_word_of_the_wrong_type_is_refused(key: str, typed: str, message: str,
 
 def test_overrides_of_a_recipe_keep_what_was_typed() -> None:
     recipe = Recipe("r", {"dataset": {"name": "d", "path": "old"}}).with_overrides(["dataset.path=010", "summary=1: 2"])
-    assert read(Config, recipe.words("dataset"), "x").path == "010"
+    assert read(Config, typed_settings(recipe, "dataset"), "x").path == "010"
     assert recipe.summary == "1: 2"
     again = recipe.with_overrides(["dataset.path=new"])
-    assert read(Config, again.words("dataset"), "x").path == "new"
+    assert read(Config, typed_settings(again, "dataset"), "x").path == "new"
 
 
 def test_the_later_override_of_a_nested_key_counts() -> None:
     recipe = Recipe("r", {"dataset": {"name": "d"}}).with_overrides(["dataset.table={a: 1}", "dataset.table.b=007"])
-    assert read(Config, recipe.words("dataset"), "x").table == {"a": "1", "b": "007"}
+    assert read(Config, typed_settings(recipe, "dataset"), "x").table == {"a": "1", "b": "007"}
     recipe = recipe.with_overrides(["dataset.table.a=008"])
-    assert read(Config, recipe.words("dataset"), "x").table == {"a": "008", "b": "007"}
+    assert read(Config, typed_settings(recipe, "dataset"), "x").table == {"a": "008", "b": "007"}

@@ -11,6 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo_core.config.arguments import parse_arguments
+from zoo_core.config.recipe import typed_settings
 from zoo_core.data.forward_inputs import Size, declared
 from zoo_core.engine.devices import find_device
 from zoo_core.engine.memory import memory_now, peak_memory
@@ -78,7 +79,7 @@ def _find_model(name: str, overrides: list[str], catalog: Catalog) -> tuple[str,
     if name in catalog.recipes:
         recipe = catalog.recipe(name, *overrides)
         model_name = recipe.component("model")
-        return model_name, build("model", model_name, recipe.words("model"), catalog)
+        return model_name, build("model", model_name, typed_settings(recipe, "model"), catalog)
     if any(entry.kind == "model" for entry in catalog.kinds_of(name)):
         return name, build("model", name, parse_arguments(overrides), catalog)
     if name in catalog.weights:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from zoo_core.config.recipe import typed_settings
 from zoo_core.data.forward_inputs import Inputs
 from zoo_core.errors import one_line
 from zoo_core.registry.catalog import Catalog
@@ -30,7 +31,7 @@ def real_inputs(header: Header, traced: Traced, catalog: Catalog) -> tuple[Input
     try:
         recipe = recipe_of(header)
         name = recipe.component("dataset")
-        batch = _batch(name, recipe.words("dataset"), count, catalog)
+        batch = _batch(name, typed_settings(recipe, "dataset"), count, catalog)
     except Exception as error:  # the dataset is a plugin, which may raise anything; the check is then skipped
         reason = one_line(str(error) or type(error).__name__)
         return None, f"the dataset of the weights' recipe is not available: {reason}"
