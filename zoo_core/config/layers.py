@@ -11,9 +11,10 @@ from typing import Any
 
 from zoo_core.config.command_line import PLUGIN_FILES, REGISTRY_FILES, listed_files
 from zoo_core.config.recipe import Recipe, merge
-from zoo_core.config.recipe_files import Key, Source, check_registry, checked, read_registry
+from zoo_core.config.recipe_files import Key, Source, check_registry, checked, read_limited, read_registry
 from zoo_core.errors import BadFile, BadSetting, NameTaken, UnknownName, ZooError, did_you_mean, unknown_name
 
+_MAX_CHAIN = 20  # recipes of which each extends the next
 _COMPLETING = "_ZOO_COMPLETE" in os.environ  # a message would appear in the middle of the command being typed
 
 
@@ -68,6 +69,11 @@ class Recipes:
         sources: dict[Key, Source] = {}
         if extends is not None:
             chain = (*_extending, name)
+            if len(chain) > _MAX_CHAIN:
+                raise BadSetting(
+                    f"{source}: recipe '{chain[0]}' extends one that extends another, more than {_MAX_CHAIN} times.",
+                    "Write the settings into fewer recipes.",
+                )
             if extends in chain:
                 raise BadSetting(
                     f"{source}: recipe '{name}' extends itself: {' → '.join([*chain, extends])}.",
@@ -210,6 +216,6 @@ def _plugins_of(path: Path) -> list[str]:
 
 def _listed_plugins(path: Path) -> list[str]:
     """The section ``plugins`` of a registry file. Most files have none and are then not parsed, to save time."""
-    if not path.is_file() or b"plugins" not in path.read_bytes():
+    if not path.is_file() or "plugins" not in read_limited(path):
         return []
     return [str(name) for name in read_registry(path).get("plugins") or []]

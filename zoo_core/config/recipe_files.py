@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,9 @@ KEYS = ("summary", "extends", "run", *PARTS, "sweep")
 _HINTS = {key: f"Write `{key}: {{name: …}}`." for key in ("run", *PARTS)} | {
     "sweep": "Write `sweep: {metric: …, space: {KEY: VALUES}}`."
 }
+_MAX_BYTES = 2**20  # `zoo list` reads all registries: such a file takes it about a second
+_MAX_ENTRIES = 10_000
+_DEEPEST = 20  # keys within keys whose lines are known; aliases may contain themselves
 Key = tuple[str, ...]
 NAME = re.compile(r"(\w[\w.+-]*/)?\w[\w.+-]*")
 WEIGHTS_NAME = re.compile(rf"{NAME.pattern}(@\w[\w.+-]*)?")
@@ -49,12 +52,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         BadFile: if it is missing, unreadable, not YAML, or not a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BadFile(f"{_shorten(path)} could not be read: {reason}.") from error
-    try:
-        document = read_text(text)
+        document = read_text(read_limited(path))
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or error
         line = f":{mark.line + 1}" if mark else ""
@@ -65,6 +63,28 @@ def read_yaml(path: Path) -> dict[str, Any]:
         found = "a list" if isinstance(document, list) else "a single value"
         raise BadFile(f"{_shorten(path)} contains {found}, but should contain a mapping: lines of `key: value`.")
     return {str(key): value for key, value in document.items()}
+
+
+def read_limited(path: Path) -> str:
+    """The text of a YAML file.
+
+    Raises:
+        BadFile: if it is missing, unreadable, not text, or too large to be read in an instant.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+            size = max(os.fstat(file.fileno()).st_size, len(content))
+        text = content.decode("utf-8") if len(content) <= _MAX_BYTES else ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadFile(f"{_shorten(path)} could not be read: {reason}.") from error
+    if len(content) > _MAX_BYTES:
+        raise BadFile(
+            f"{_shorten(path)} is too large: it has {size:,} bytes, but at most {_MAX_BYTES:,} are read.",
+            "Divide it into several files, each given with --registry.",
+        )
+    return text
 
 
 def read_registry(path: Path) -> dict[str, Any]:
@@ -95,6 +115,11 @@ def check_registry(document: dict[str, Any], path: Path) -> dict[str, Any]:
             continue
         if section is not None and not isinstance(section, Mapping):
             raise BadSetting(f"{place}: {key} is {in_yaml(section)}, but should be a mapping from names to entries.")
+        if section and len(section) > _MAX_ENTRIES:
+            raise BadSetting(
+                f"{place}: {key} has {len(section):,} entries, but at most {_MAX_ENTRIES:,} are read.",
+                "Divide the file into several, each given with --registry.",
+            )
         for name, entry in (section or {}).items():
             check_name(name, Source(path, (key, str(name))), WEIGHTS_NAME if key == "weights" else NAME)
             if not isinstance(entry, Mapping):
@@ -150,29 +175,30 @@ def check_summary(summary: Any, place: Source) -> None:
 def _line_of(path: Path, key: Key) -> int | None:
     """The line of ``key`` in a YAML file; None if it is not found. Only messages and ``zoo info`` need it."""
     try:
-        node = _nodes(path, path.stat().st_mtime_ns)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):  # for example, a weights file
+        lines = _lines(path, path.stat().st_mtime_ns)
+    except (OSError, BadFile, ValueError, RecursionError, yaml.YAMLError):  # for example, a weights file
         return None
-    line = None
-    for part in key:
-        for key_node, value_node in _pairs(node):
-            if key_node.value == part:
-                line, node = key_node.start_mark.line + 1, value_node
-                break
-        else:
-            break
-    return line
+    while key and key not in lines:
+        key = key[:-1]
+    return lines.get(key)
 
 
 @lru_cache(maxsize=16)
-def _nodes(path: Path, modified: int) -> Any:
-    """The nodes of the YAML file ``path`` with this modification time, cached: ``zoo info`` looks up dozens of keys."""
-    return yaml.compose(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
-def _pairs(node: Any) -> Iterator[tuple[Any, Any]]:
-    if isinstance(node, yaml.MappingNode):
-        yield from node.value
+def _lines(path: Path, modified: int) -> dict[Key, int]:
+    """The line of every key in the YAML file ``path`` with this modification time, cached: many keys are looked up."""
+    root = yaml.compose(read_limited(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    lines: dict[Key, int] = {}
+    waiting: list[tuple[Key, Any]] = [((), root)]
+    while waiting:
+        key, node = waiting.pop()
+        if not isinstance(node, yaml.MappingNode) or len(key) > _DEEPEST:
+            continue
+        for name, value in node.value:
+            below = (*key, str(name.value))
+            if below not in lines:
+                lines[below] = name.start_mark.line + 1
+                waiting.append((below, value))
+    return lines
 
 
 def _shorten(path: Path) -> str:

@@ -26,6 +26,7 @@ _CORE = {  # tag: (form, first characters)
     ),
     "merge": (r"<<", ["<"]),
 }
+_MOST_DIGITS = 100  # in a message
 _SCALARS = (str, bool, int, float, bytes, type(None))
 
 
@@ -80,12 +81,7 @@ class _Reader(_Loader):  # type: ignore[misc]
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 value = self.construct_object(key)
                 if value in seen:  # as a dict compares them: 1, 0x1, 1.0 and true are one key
-                    raise yaml.constructor.ConstructorError(
-                        "while constructing a mapping",
-                        node.start_mark,
-                        f"found duplicate key {key.value}",
-                        key.start_mark,
-                    )
+                    raise _problem(key, f"found duplicate key {key.value}")
                 seen.add(value)
         self._flattened.add(node)
         super().flatten_mapping(node)
@@ -107,12 +103,23 @@ def _with_words(reader: _Reader, node: yaml.Node, word: Callable[[str], Any]) ->
 
 def _int(reader: _Reader, node: yaml.ScalarNode) -> int:
     text = reader.construct_scalar(node)
-    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+    try:
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+    except ValueError:
+        short = text if len(text) < _MOST_DIGITS else f"{text[:9]}…, of {len(text):,} digits,"
+        raise _problem(node, f"{short} is not an integer that can be read") from None
 
 
 def _float(reader: _Reader, node: yaml.ScalarNode) -> float:
     text = reader.construct_scalar(node)
-    return float(text.replace(".", "", 1) if text.lower().endswith(("inf", "nan")) else text)
+    try:
+        return float(text.replace(".", "", 1) if text.lower().endswith(("inf", "nan")) else text)
+    except ValueError:
+        raise _problem(node, f"{text} is not a number") from None
+
+
+def _problem(node: yaml.Node, problem: str) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(problem=problem, problem_mark=node.start_mark)
 
 
 _Reader.add_constructor("tag:yaml.org,2002:int", _int)

@@ -11,6 +11,7 @@ import pytest
 
 from zoo_core.config.layers import Recipes, user_files
 from zoo_core.config.recipe import Recipe, read_config
+from zoo_core.config.recipe_files import read_yaml
 from zoo_core.errors import BadSetting, NameTaken, UnknownName, ZooError
 
 BASE = """\
@@ -301,3 +302,30 @@ def test_a_seed_that_a_weights_file_could_not_state_is_refused(write):
     recipe = Recipes([("zoo", write("base.yaml", BASE))]).find("base").with_overrides([f"run.seed={2**64}"])
     with pytest.raises(BadSetting, match="should be below 9223372036854775808"):
         recipe.run_settings()
+
+
+def test_a_long_chain_of_recipes_is_refused_and_the_others_are_found(write: Write) -> None:
+    chain = "".join(f"  r{i}: {{extends: r{i + 1}}}\n" for i in range(3000))
+    recipes = Recipes([], [write("chain.yaml", f"recipes:\n{chain}  r3000: {{summary: x}}\n")])
+    error = refusal(lambda: recipes.find("r0"))
+    assert error.message.startswith("chain.yaml:2")
+    assert "recipe 'r0' extends one that extends another, more than 20 times." in error.message
+    assert recipes.find("r2980").summary == ""
+    assert len(recipes.names()) == 3001
+
+
+def test_a_file_that_would_take_seconds_to_read_is_refused(write: Write, tmp_path: Path) -> None:
+    sparse = write("sparse.yaml", "")
+    os.truncate(sparse, 2**40)
+    assert "sparse.yaml is too large: it has 1,099,511,627,776 bytes" in refusal(lambda: read_yaml(sparse)).message
+    many = write("many.yaml", "recipes:\n" + "".join(f"  r{i}: {{}}\n" for i in range(10_001)))
+    message = refusal(lambda: Recipes([], [many]).names()).message
+    assert message == "many.yaml:1: recipes has 10,001 entries, but at most 10,000 are read."
+
+
+def test_a_number_of_many_digits_is_named_with_its_line(write: Write) -> None:
+    long = write("long.yaml", "recipes:\n  a:\n    run: {steps: " + 200_000 * "9" + "}\n")
+    message = refusal(lambda: Recipes([], [long]).find("a")).message
+    assert message == (
+        "long.yaml:3: this is not YAML: 999999999…, of 200,000 digits, is not an integer that can be read."
+    )
