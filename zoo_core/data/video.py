@@ -1,0 +1,177 @@
+"""Read the frames of a video file with PyAV, from the key frame before the first one that is needed."""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo_core.errors import BadFile
+from zoo_core.files import stat_regular
+from zoo_core.fingerprint.per_file import Identity, map_files
+
+SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
+_HINT = "Give a video that a player shows, or save its frames as PNG images in a folder."
+# Of FFmpeg; others, such as playlists, open further files or addresses.
+_CONTAINERS = {"mov", "mp4", "m4a", "3gp", "3g2", "mj2", "avi", "matroska", "webm", "mpeg", "mpegts"}
+_VERSION = 1  # of the index
+
+
+@dataclass(frozen=True)
+class VideoIndex:
+    """Where the frames of a video are.
+
+    ``times`` are the presentation times of all frames in ascending order, and ``keys`` those of the frames from which
+    decoding can start; empty if the file does not state different times for all frames.
+    """
+
+    length: int
+    height: int
+    width: int
+    times: tuple[int, ...]
+    keys: tuple[int, ...]
+
+
+def video_index(path: Path) -> VideoIndex:
+    """The index of a video. All of it is decoded once; the result is kept in ``ZOO_HOME/cache`` and in the process.
+
+    Raises:
+        BadFile: if PyAV is not installed, or the file can't be read or contains no frames.
+    """
+    return _index(path, Identity.of(path))
+
+
+@lru_cache(maxsize=4096)
+def _index(path: Path, _identity: Identity) -> VideoIndex:
+    found = map_files(_inspect, [path], cache=_cache(path), task="checking videos")[0]
+    return _from_json(found)
+
+
+def _from_json(found: dict[str, Any]) -> VideoIndex:
+    """The index of a video from what `_inspect` returns."""
+    return VideoIndex(**{**found, "times": tuple(found["times"]), "keys": tuple(found["keys"])})
+
+
+def check(paths: list[Path]) -> list[VideoIndex]:
+    """The indices of several videos, which are read in threads."""
+    if not paths:
+        return []
+    return [_from_json(one) for one in map_files(_inspect, paths, cache=_cache(paths[0]), task="checking videos")]
+
+
+def read(path: Path, start: int, stop: int | None) -> NDArray[np.uint8]:
+    """The frames ``start`` to ``stop``, as of a slice: (T, H, W, 3).
+
+    Raises:
+        BadFile: if the file can't be read.
+    """
+    index = video_index(path)
+    numbers = range(index.length)[start:stop]
+    if not numbers:
+        return np.empty((0, index.height, index.width, 3), np.uint8)
+    frames: list[NDArray[np.uint8]] = []
+    with _opened(path) as (container, stream):
+        if index.times:
+            wanted = index.times[numbers[0] : numbers[-1] + 1]
+            key = index.keys[bisect.bisect_right(index.keys, wanted[0]) - 1]
+            container.seek(key, stream=stream, backward=True)
+            for frame in _frames(container, stream, path):
+                if frame.pts is not None and frame.pts >= wanted[0]:
+                    frames += [_pixels(frame)] if frame.pts == wanted[len(frames)] else []
+                    if len(frames) == len(wanted) or frame.pts > wanted[-1]:
+                        break
+        else:
+            for number, frame in enumerate(_frames(container, stream, path)):
+                if number >= numbers[0]:
+                    frames.append(_pixels(frame))
+                if len(frames) == len(numbers):
+                    break
+    if len(frames) != len(numbers):
+        raise BadFile(f"{path} has other frames than when it was checked.", "Start again when nothing writes to it.")
+    return np.stack(frames)
+
+
+def _inspect(path: Path, stopped: threading.Event) -> dict[str, Any]:
+    """The index of a video, as a JSON value."""
+    times: list[int | None] = []
+    keys: list[int | None] = []
+    shape = None
+    with _opened(path) as (container, stream):
+        for frame in _frames(container, stream, path):
+            if stopped.is_set():
+                break
+            if shape is None:
+                shape = _pixels(frame).shape
+                size = frame.height, frame.width
+            if (frame.height, frame.width) != size:
+                raise BadFile(f"{path} changes the size of its frames.", "Save it with one size.")
+            times.append(frame.pts)
+            keys += [frame.pts] if frame.key_frame else []
+    if shape is None:
+        raise BadFile(f"{path} contains no frames.", _HINT)
+    known = [time for time in times if time is not None]
+    seekable = len(known) == len(times) and known == sorted(set(known)) and bool(keys) and keys[0] == known[0]
+    index = VideoIndex(
+        len(times),
+        shape[0],
+        shape[1],
+        tuple(known) if seekable else (),
+        tuple(time for time in keys if time is not None) if seekable else (),
+    )
+    return asdict(index)
+
+
+def _pixels(frame: Any) -> NDArray[np.uint8]:
+    """The pixels (H, W, 3) of a frame, turned as its file says that it is shown."""
+    pixels: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+    return np.rot90(pixels, round(frame.rotation / 90)) if frame.rotation else pixels
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    av = _library(path)
+    if not stat_regular(path).st_size:
+        raise BadFile(f"{path} is empty.", _HINT)
+    try:
+        with path.open("rb") as file, av.open(file, mode="r") as container:  # an open file can't refer to other files
+            if not _CONTAINERS.intersection(container.format.name.split(",")):
+                raise BadFile(f"{path} is a {container.format.name} file, and no video that is read.", _HINT)
+            if not container.streams.video:
+                raise BadFile(f"{path} contains no frames.", _HINT)
+            stream = container.streams.video[0]
+            yield container, stream
+    except BadFile:
+        raise
+    except (av.error.FFmpegError, OSError, ValueError, OverflowError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).rstrip(".")
+        raise BadFile(f"{path} can't be read: {reason}.", _HINT) from error
+
+
+def _frames(container: Any, stream: Any, path: Path) -> Iterator[Any]:
+    for frame in container.decode(stream):
+        if frame.is_corrupt:
+            raise BadFile(f"{path} is damaged, or ends early.", _HINT)
+        yield frame
+
+
+def _library(path: Path) -> Any:
+    try:
+        import av
+    except ModuleNotFoundError as error:
+        raise BadFile(
+            f"{path} is a video, for which PyAV is needed.", 'Install it with `pip install "zoo-core[video]"`.'
+        ) from error
+    av.logging.set_level(None)  # what is wrong with a file is in the error
+    return av
+
+
+def _cache(path: Path) -> str:
+    return f"video-{_VERSION}-av-{_library(path).__version__}"
