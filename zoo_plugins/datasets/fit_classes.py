@@ -10,6 +10,7 @@ from statistics import median
 import zoo_core as zoo
 from zoo_plugins.datasets import class_folders
 from zoo_plugins.datasets.class_folders import Sample
+from zoo_plugins.datasets.clip_layouts import given_folders, has_clip_files
 from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, rounded
 from zoo_plugins.datasets.image_folder import ImageFolder
 from zoo_plugins.datasets.mask_layouts import has_masks
@@ -37,9 +38,10 @@ class ClassifyImages(zoo.Task):
     def find(self, folder: Path) -> zoo.Finding | None:
         if not any(path.is_dir() for path in folder.iterdir()) or has_masks(folder):
             return None
+        if any(map(has_clip_files, given_folders(folder))):
+            return None
         found = class_folders.find(folder)
         samples = [sample for split in found.splits.values() for sample in split]
-        _refuse_clips(folder, samples)
         images = zoo.check_images([sample.path for sample in samples])
         sizes = [(one.height, one.width) for one in images]
         side = 32 if len(set(sizes)) > 1 else 0
@@ -55,7 +57,7 @@ class ClassifyImages(zoo.Task):
         )
         notes = tuple(str(one.message) for one in said)
         summary = f"{len(images):,} images of {len(found.class_names)} classes"
-        return zoo.Finding(summary, (*details, *notes), (), Facts(sizes, counts))
+        return zoo.Finding(summary, (*details, *notes), (), Facts(sizes, counts), _are_clips(samples))
 
     def plan(self, folder: Path, finding: zoo.Finding, budget: zoo.Budget) -> zoo.Plan:
         facts: Facts = finding.facts
@@ -93,14 +95,9 @@ class ClassifyImages(zoo.Task):
         )
 
 
-def _refuse_clips(folder: Path, samples: list[Sample]) -> None:
+def _are_clips(samples: list[Sample]) -> bool:
+    """Whether the images of each folder follow one another, as the frames of a clip do."""
     files: dict[Path, list[Path]] = {}
     for sample in samples:
         files.setdefault(sample.path.parent, []).append(sample.path)
-    if are_sequences([sorted(inside, key=zoo.natural_key) for inside in files.values()]):
-        raise zoo.ZooError(
-            f"the images in each folder of {folder} follow one another, like the frames of a clip, and are no separate "
-            "pictures of a class.",
-            f"For clips write `zoo run unet-frames dataset.folder={folder}`; if they are classes, `zoo run "
-            f"classify-images dataset.folder={folder}`.",
-        )
+    return are_sequences([sorted(inside, key=zoo.natural_key) for inside in files.values()])
