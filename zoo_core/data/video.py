@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo_core.data.decoded_clips import decoded
 from zoo_core.errors import BadFile
 from zoo_core.files import stat_regular
 from zoo_core.fingerprint.per_file import Identity, map_files
@@ -77,6 +79,12 @@ def read(path: Path, start: int, stop: int | None) -> NDArray[np.uint8]:
     numbers = range(index.length)[start:stop]
     if not numbers:
         return np.empty((0, index.height, index.width, 3), np.uint8)
+    if not index.times:  # it can only be decoded from the start
+        shape = (index.length, index.height, index.width, 3)
+        form = f"av-{_library(path).__version__}"
+        array = decoded(path, form, math.prod(shape), lambda file: _write(file, path, shape))
+        if array is not None:
+            return np.array(array[start:stop])
     frames: list[NDArray[np.uint8]] = []
     with _opened(path) as (container, stream):
         if index.times:
@@ -90,13 +98,20 @@ def read(path: Path, start: int, stop: int | None) -> NDArray[np.uint8]:
                         break
         else:
             for number, frame in enumerate(_frames(container, stream, path)):
-                if number >= numbers[0]:
-                    frames.append(_pixels(frame))
+                frames += [_pixels(frame)] if number >= numbers[0] else []
                 if len(frames) == len(numbers):
                     break
     if len(frames) != len(numbers):
         raise BadFile(f"{path} has other frames than when it was checked.", "Start again when nothing writes to it.")
     return np.stack(frames)
+
+
+def _write(file: Path, path: Path, shape: tuple[int, ...]) -> None:
+    array = np.lib.format.open_memmap(file, "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
+    with _opened(path) as (container, stream):
+        for number, frame in enumerate(_frames(container, stream, path)):
+            array[number] = _pixels(frame)
+    array.flush()
 
 
 def _inspect(path: Path, stopped: threading.Event) -> dict[str, Any]:
