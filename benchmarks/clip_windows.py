@@ -49,8 +49,7 @@ def save(path: Path, count: int, height: int, width: int) -> None:
         (np.savez if "stored" in path.name else np.savez_compressed)(path, np.stack(list(made)))
     else:
         mode = "L" if path.suffix == ".gif" else "RGB"  # colors would have to be quantized
-        images = (Image.fromarray(frame).convert(mode) for frame in made)
-        first = next(images)
+        first, *images = (Image.fromarray(frame).convert(mode) for frame in made)
         options = {"lossless": True, "method": 0} if path.suffix == ".webp" else {}
         first.save(path, save_all=True, append_images=images, **options)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,15 +43,14 @@ def shape(path: Path) -> tuple[int, int, int]:
 
 def read(path: Path, channels: int, start: int, stop: int | None, max_value: int | None) -> list[Tensor]:
     """The frames ``start`` to ``stop``, as of a slice, each (channels, H, W) in [0, 1]."""
+    form = f"{channels}-{_version()}"
+    array = decoded(path, form, lambda: channels * _pixels_to_keep(path), lambda file: _write(file, path, channels))
+    if array is not None:
+        return [to_unit(frame) for frame in array[start:stop]]
     with opened(path, decode=False) as image:
         numbers = decoding.frame_range(image)
         if len(numbers) == 1 and image.format in _STILLS:
             return [read_image(path, channels, max_value)][start:stop]
-        if image.format in _FROM_THE_START:
-            size = len(numbers) * image.height * image.width * channels
-            array = decoded(path, f"{channels}-{_version()}", size, lambda file: _write(file, path, channels))
-            if array is not None:
-                return [to_unit(frame) for frame in array[start:stop]]
         image.load()
         values = [frame_values(image, number, path) for number in numbers[start:stop]]
     return _scaled(values, path, channels, max_value)
@@ -81,6 +82,32 @@ def to_unit(pixels: NDArray[np.uint8]) -> Tensor:
     return to_dtype(image, torch.float32, scale=True)  # type: ignore[no-any-return]
 
 
+def check_pages(path: Path) -> None:
+    """Raise BadFile for a TIFF whose chain of pages leads beyond its end, or in a circle; Pillow leaves out the rest."""
+    with path.open("rb") as file:
+        header = file.read(16)
+        order = {b"II": "<", b"MM": ">"}.get(header[:2])
+        if order is None:
+            return
+        is_big = header[2:4] in (b"+\0", b"\0+")
+        offset_at, offset, count, entry = (8, "Q", "Q", 20) if is_big else (4, "I", "H", 12)
+        size, seen = path.stat().st_size, set()
+        at = _number(header[offset_at:], order + offset)
+        while at:
+            if at in seen or at >= size:
+                raise BadFile(f"{path} can't be read: its pages are incomplete.", _HINT)
+            seen.add(at)
+            file.seek(at)
+            entries = _number(file.read(struct.calcsize(count)), order + count)
+            file.seek(entries * entry, os.SEEK_CUR)
+            at = size if entries * entry > size else _number(file.read(struct.calcsize(offset)), order + offset, size)
+
+
+def _number(content: bytes, form: str, otherwise: int = 0) -> int:
+    length = struct.calcsize(form)
+    return struct.unpack(form, content[:length])[0] if len(content) >= length else otherwise
+
+
 def _scaled(frames: list[Any], path: Path, channels: int, max_value: int | None) -> list[Tensor]:
     deep = [frame for frame in frames if isinstance(frame, np.ndarray) and frame.dtype == np.int32]
     if deep and max_value is None:
@@ -95,6 +122,14 @@ def _scaled_frame(frame: Any, path: Path, channels: int, white: int) -> Tensor:
     if frame.dtype == np.int32:
         return decoding.scale_16_bit(frame, path, channels, white)
     return decoding.with_channels(to_unit_range(frame[..., None], path), channels)
+
+
+def _pixels_to_keep(path: Path) -> int:
+    """The pixels of an animation that can only be decoded from the start; 0 of anything else."""
+    with opened(path, decode=False) as image:
+        numbers = decoding.frame_range(image)
+        starts_anywhere = len(numbers) == 1 or image.format not in _FROM_THE_START
+        return 0 if starts_anywhere else len(numbers) * image.height * image.width
 
 
 def _write(file: Path, path: Path, channels: int) -> None:

@@ -114,7 +114,7 @@ def _mapped(path: Path) -> Any:
             if members[0].compress_type == zipfile.ZIP_STORED:
                 return _mapped_member(path, members[0])
             form = f"npz-{members[0].filename}"
-            array = decoded(path, form, members[0].file_size, lambda copy: _extract(archive, members[0], copy))
+            array = decoded(path, form, lambda: members[0].file_size, lambda copy: _extract(archive, members[0], copy))
         return load_array(path) if array is None else array
     except BadFile:
         raise

@@ -27,20 +27,21 @@ SMALL = 8 * 2**20  # bytes that are decoded again each time
 _DAY = 24 * 3600.0
 
 
-def decoded(path: Path, form: str, size: int, write: Callable[[Path], None]) -> Any | None:
+def decoded(path: Path, form: str, size: Callable[[], int], write: Callable[[Path], None]) -> Any | None:
     """The memory-mapped array of a clip, which ``write`` writes as an ``.npy`` file if there is none yet.
 
-    ``form`` names what is written, and ``size`` are its bytes. None if it is small, or if there is no room for it.
+    ``form`` names what is written, and ``size`` tells its bytes. None if it is small, or if there is no room for it.
     """
-    if size <= SMALL:
-        return None
     identity = Identity.of(path)
     key = f"{os.path.abspath(path)}\0{identity}\0{form}"
     array = zoo_home() / "cache" / "clips" / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.npy"
     try:
         if not array.is_file():
+            needed = size()
+            if needed <= SMALL:
+                return None
             array.parent.mkdir(parents=True, exist_ok=True)
-            if not _has_room(array.parent, size):
+            if not _has_room(array.parent, needed):
                 return None
             with replacing(array) as temporary:
                 write(temporary)

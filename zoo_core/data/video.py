@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
 _HINT = "Give a video that a player shows, or save its frames as PNG images in a folder."
 # Of FFmpeg; others, such as playlists, open further files or addresses.
 _CONTAINERS = {"mov", "mp4", "m4a", "3gp", "3g2", "mj2", "avi", "matroska", "webm", "mpeg", "mpegts"}
+_EXACT = {"mov", "mp4", "avi", "matroska", "webm"}  # containers that find a key frame by its time
+_COMPLETE = 0.9  # of the frames that a file states
 _VERSION = 1  # of the index
 
 
@@ -82,28 +85,39 @@ def read(path: Path, start: int, stop: int | None) -> NDArray[np.uint8]:
     if not index.times:  # it can only be decoded from the start
         shape = (index.length, index.height, index.width, 3)
         form = f"av-{_library(path).__version__}"
-        array = decoded(path, form, math.prod(shape), lambda file: _write(file, path, shape))
+        array = decoded(path, form, lambda: math.prod(shape), lambda file: _write(file, path, shape))
         if array is not None:
             return np.array(array[start:stop])
+    frames = _between(path, index, numbers, seek=bool(index.times))
+    if len(frames) != len(numbers) and index.times:  # the container has put the key frame elsewhere
+        frames = _between(path, index, numbers, seek=False)
+    if len(frames) != len(numbers):
+        raise BadFile(f"{path} has other frames than when it was checked.", "Start again when nothing writes to it.")
+    return np.stack(frames)
+
+
+def _between(path: Path, index: VideoIndex, numbers: range, *, seek: bool) -> list[NDArray[np.uint8]]:
+    """The frames of the ``numbers``; fewer if a frame is missed after a seek."""
     frames: list[NDArray[np.uint8]] = []
     with _opened(path) as (container, stream):
-        if index.times:
+        if seek:
             wanted = index.times[numbers[0] : numbers[-1] + 1]
             key = index.keys[bisect.bisect_right(index.keys, wanted[0]) - 1]
             container.seek(key, stream=stream, backward=True)
             for frame in _frames(container, stream, path):
-                if frame.pts is not None and frame.pts >= wanted[0]:
-                    frames += [_pixels(frame)] if frame.pts == wanted[len(frames)] else []
-                    if len(frames) == len(wanted) or frame.pts > wanted[-1]:
-                        break
-        else:
-            for number, frame in enumerate(_frames(container, stream, path)):
-                frames += [_pixels(frame)] if number >= numbers[0] else []
-                if len(frames) == len(numbers):
+                if frame.pts is None or frame.pts < wanted[0]:
+                    continue
+                if frame.pts != wanted[len(frames)]:
                     break
-    if len(frames) != len(numbers):
-        raise BadFile(f"{path} has other frames than when it was checked.", "Start again when nothing writes to it.")
-    return np.stack(frames)
+                frames.append(_pixels(frame))
+                if len(frames) == len(wanted):
+                    break
+            return frames
+        for number, frame in enumerate(_frames(container, stream, path)):
+            frames += [_pixels(frame)] if number >= numbers[0] else []
+            if len(frames) == len(numbers):
+                break
+    return frames
 
 
 def _write(file: Path, path: Path, shape: tuple[int, ...]) -> None:
@@ -130,10 +144,13 @@ def _inspect(path: Path, stopped: threading.Event) -> dict[str, Any]:
                 raise BadFile(f"{path} changes the size of its frames.", "Save it with one size.")
             times.append(frame.pts)
             keys += [frame.pts] if frame.key_frame else []
+        stated, exact = _stated_length(stream), bool(_EXACT.intersection(container.format.name.split(",")))
     if shape is None:
         raise BadFile(f"{path} contains no frames.", _HINT)
+    if len(times) < _COMPLETE * stated and not stopped.is_set():
+        raise BadFile(f"{path} ends after {len(times)} of {stated:.0f} frames.", _HINT)
     known = [time for time in times if time is not None]
-    seekable = len(known) == len(times) and known == sorted(set(known)) and bool(keys) and keys[0] == known[0]
+    seekable = exact and len(known) == len(times) and known == sorted(set(known)) and bool(keys) and keys[0] == known[0]
     index = VideoIndex(
         len(times),
         shape[0],
@@ -142,6 +159,17 @@ def _inspect(path: Path, stopped: threading.Event) -> dict[str, Any]:
         tuple(time for time in keys if time is not None) if seekable else (),
     )
     return asdict(index)
+
+
+def _stated_length(stream: Any) -> float:
+    """The number of frames that the file states; 0 if it does not."""
+    if stream.frames:
+        return float(stream.frames)
+    duration = re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", ""))
+    if duration is None or not stream.average_rate:
+        return 0.0
+    hours, minutes, seconds = map(float, duration.groups())
+    return (3600 * hours + 60 * minutes + seconds) * float(stream.average_rate)
 
 
 def _pixels(frame: Any) -> NDArray[np.uint8]:

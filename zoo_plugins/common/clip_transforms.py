@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.transforms.v2.functional import to_dtype
 
 ClipPreset = Literal["none", "mirror", "flips"]
 _MOVING = 1 / 2  # of the crops contain a pixel that changes
@@ -58,7 +59,7 @@ class RandomClipTransform:
 
 def in_unit_range(frames: Tensor) -> Tensor:
     """Frames in [0, 1], which may be bytes."""
-    return frames.float() / 255 if frames.dtype == torch.uint8 else frames
+    return to_dtype(frames, torch.float32, scale=True) if frames.dtype == torch.uint8 else frames
 
 
 def _pixel_that_changes(frames: Tensor) -> tuple[int, int] | None:
