@@ -17,7 +17,6 @@ from zoo_core.data.arrays import load_clip_arrays, refuse_binary, to_unit_range
 from zoo_core.data.image_checks import check_images
 from zoo_core.data.image_io import IMAGE_SUFFIXES
 from zoo_core.errors import BadFile
-from zoo_core.files import stat_regular
 from zoo_core.fingerprint.per_file import map_files
 
 _VERSION = 1  # of the facts in the cache
@@ -121,8 +120,6 @@ def _array_facts(path: Path, stopped: threading.Event) -> ClipFacts:
 
 def _animation_facts(path: Path, stopped: threading.Event) -> ClipFacts:
     """Facts on a file that is no image of `read_image`: an animated WebP, or a TIFF."""
-    stat_regular(path)
-    animations.check_pages(path)
     with animations.opened(path) as image:
         numbers = decoding.frame_range(image)
         size = decoding.upright_size(image)

@@ -8,6 +8,7 @@ from pathlib import Path
 import zoo_core as zoo
 from zoo_plugins.datasets import own_files
 from zoo_plugins.datasets.class_folders import SPLITS
+from zoo_plugins.datasets.sequences import are_sequences
 
 ARRAY_SUFFIXES = (".npy", ".npz")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
@@ -74,26 +75,26 @@ def find(folder: Path) -> Found:
     return Found(splits, facts, notes)
 
 
-def has_clip_files(folder: Path) -> bool:
-    """Whether at least half of the files that could be clips or images, here or one level below, are clips."""
-    clips = images = 0
-    for below in (folder, *(entry for entry in own_files.visible(folder) if entry.is_dir())):
-        for file in _readable_files(below):
-            is_clip = _is_clip_file(file)
-            clips += is_clip
-            images += not is_clip
-    return clips > 0 and clips >= images
+def contains_clips(folder: Path) -> bool:
+    """Whether the folder, or each of its splits, contains clips, and no separate pictures.
+
+    Clips are files of several frames, and images that follow one another.
+    """
+    parts = list(_given_splits(folder).values()) or [folder]
+    return all(_is_of_clips(part) for part in parts)
 
 
-def image_folders(folder: Path) -> list[list[Path]]:
-    """The images of each sub-folder; those of the folder itself if no sub-folder has any."""
-    below = [zoo.image_files(entry) for entry in _folders(folder)]
-    return [images for images in below if images] or ([zoo.image_files(folder)] if zoo.image_files(folder) else [])
-
-
-def given_folders(folder: Path) -> list[Path]:
-    """The folders that contain clips: those of the given splits, or the folder itself."""
-    return list(_given_splits(folder).values()) or [folder]
+def _is_of_clips(folder: Path) -> bool:
+    files = any(_is_clip_file(entry) for entry in own_files.visible(folder))
+    images = []
+    for below in _folders(folder):
+        inside = zoo.image_files(below)
+        clips = sum(map(_is_clip_file, own_files.visible(below)))
+        files = files or (clips > 0 and 2 * clips >= len(inside))
+        images += [inside] if inside and 2 * clips < len(inside) else []
+    if not files and not images and (own := zoo.image_files(folder)):
+        images = [own]
+    return are_sequences(images) if images else files
 
 
 def _given_splits(folder: Path) -> dict[str, Path]:
@@ -128,12 +129,6 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(found, key=zoo.natural_key)
 
 
-def _readable_files(folder: Path) -> list[Path]:
-    suffixes = (*_CLIP_SUFFIXES, *_PERHAPS_CLIPS)
-    files = [entry for entry in own_files.visible(folder) if entry.suffix.lower() in suffixes and not entry.is_dir()]
-    return list(dict.fromkeys([*files, *zoo.image_files(folder)]))
-
-
 def _may_be_clip(entry: Path) -> bool:
     """Whether a file beside the sub-folders is taken as a clip, by its name, or by the number of its frames."""
     suffix = entry.suffix.lower()
@@ -141,16 +136,33 @@ def _may_be_clip(entry: Path) -> bool:
 
 
 def _is_clip_file(entry: Path) -> bool:
-    """Whether a file contains several frames."""
+    """Whether a file contains a clip, or looks as if it did but can't be read."""
     suffix = entry.suffix.lower()
-    return suffix in (*VIDEO_SUFFIXES, ".apng") or (suffix in (*_CLIP_SUFFIXES, *_PERHAPS_CLIPS) and _has_frames(entry))
+    if entry.is_dir() or suffix not in (*_CLIP_SUFFIXES, *_PERHAPS_CLIPS):
+        return False
+    if suffix in ARRAY_SUFFIXES:
+        return not _is_image_array(entry)
+    return suffix in (*VIDEO_SUFFIXES, ".apng") or _has_frames(entry)
 
 
 def _has_frames(file: Path) -> bool:
     try:
         return zoo.clip_shape(file)[0] > 1
-    except zoo.BadFile:  # it is left out, or refused when it is read
-        return False
+    except zoo.BadFile:  # a stack is refused when it is read; an image beside the sub-folders is left out
+        return file.suffix.lower() in _PAGES
+
+
+def _is_image_array(file: Path) -> bool:
+    """Whether an array has the form (H, W) or (H, W, 3) of an image, not that of a clip."""
+    try:
+        zoo.clip_shape(file)
+    except zoo.BadFile:
+        try:
+            zoo.read_image(file, 1)
+        except zoo.BadFile:
+            return False
+        return True
+    return False
 
 
 def _files_in(folder: Path) -> list[Path]:

@@ -14,7 +14,6 @@ from zoo_plugins.datasets.clip_layouts import Clip
 from zoo_plugins.datasets.fit_sizes import describe_sizes, rounded
 from zoo_plugins.datasets.frame_folder import FrameFolder
 from zoo_plugins.datasets.mask_layouts import has_masks
-from zoo_plugins.datasets.sequences import are_sequences
 
 _LONGEST = {"cpu": 8}  # windows, in frames
 _LONGER = 20  # on an accelerator
@@ -45,7 +44,7 @@ class PredictFrames(zoo.Task):
     """Prediction of the next frames of clips."""
 
     def find(self, folder: Path) -> zoo.Finding | None:
-        if has_masks(folder) or not _contains_clips(folder):
+        if has_masks(folder) or not clip_layouts.contains_clips(folder):
             return None
         found = clip_layouts.find(folder)
         long_enough = [clip for clip in found.clips if clip.length >= 2]
@@ -64,7 +63,7 @@ class PredictFrames(zoo.Task):
         lengths = [clip.length for clip in found.clips]
         shortest, longest = min(lengths), max(lengths)
         details = (
-            f"{shortest:,} frames" + (f" to {longest:,}" if longest > shortest else "") + " in each",
+            f"{shortest:,}" + (f" to {longest:,}" if longest > shortest else "") + " frames in each",
             f"{describe_sizes([clip.size for clip in long_enough])} pixels, {'color' if color == 'rgb' else 'gray'}",
             f"windows of {settings['frames_in']} + {settings['frames_out']} frames: {splits[0]:,} for training, "
             f"{splits[1]:,} for validation, {splits[2]:,} for the test",
@@ -121,14 +120,6 @@ class PredictFrames(zoo.Task):
             },
             _reasons(budget.device, in_memory, facts),
         )
-
-
-def _contains_clips(folder: Path) -> bool:
-    """Whether the folder, or its splits, contain files with several frames, or images that follow one another."""
-    parts = clip_layouts.given_folders(folder)
-    if any(map(clip_layouts.has_clip_files, parts)):
-        return True
-    return are_sequences([images for part in parts for images in clip_layouts.image_folders(part)])
 
 
 def _dataset(folder: Path, facts: Facts, device: str) -> dict[str, Any]:
