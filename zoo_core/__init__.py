@@ -24,14 +24,16 @@ if TYPE_CHECKING:
     from zoo_core.config.paths import data_root as data_root
     from zoo_core.config.recipe import Recipe as Recipe
     from zoo_core.config.settings import setting as setting
+    from zoo_core.data.clip_checks import ClipFacts as ClipFacts
+    from zoo_core.data.clip_checks import check_clips as check_clips
+    from zoo_core.data.clip_io import clip_shape as clip_shape
+    from zoo_core.data.clip_io import read_frames as read_frames
     from zoo_core.data.image_checks import ImageFacts as ImageFacts
     from zoo_core.data.image_checks import MaskFacts as MaskFacts
     from zoo_core.data.image_checks import check_images as check_images
     from zoo_core.data.image_checks import check_masks as check_masks
-    from zoo_core.data.image_io import clip_shape as clip_shape
     from zoo_core.data.image_io import image_files as image_files
     from zoo_core.data.image_io import natural_key as natural_key
-    from zoo_core.data.image_io import read_frames as read_frames
     from zoo_core.data.image_io import read_image as read_image
     from zoo_core.data.image_io import read_mask as read_mask
     from zoo_core.data.image_output import palette as palette
@@ -76,6 +78,7 @@ _HOME = {
     "Batch": "dataset",
     "BrokenPlugin": "errors",
     "Budget": "registry.task",
+    "ClipFacts": "data.clip_checks",
     "Control": "config.control",
     "Dataset": "dataset",
     "Engine": "trainer",
@@ -106,9 +109,10 @@ _HOME = {
     "ZooError": "errors",
     "build": "api",
     "captured_steps": "engine.cuda_graph",
+    "check_clips": "data.clip_checks",
     "check_images": "data.image_checks",
     "check_masks": "data.image_checks",
-    "clip_shape": "data.image_io",
+    "clip_shape": "data.clip_io",
     "data_root": "config.paths",
     "fingerprint_files": "fingerprint.hashing",
     "fingerprint_tensors": "fingerprint.hashing",
@@ -119,7 +123,7 @@ _HOME = {
     "load": "api",
     "natural_key": "data.image_io",
     "palette": "data.image_output",
-    "read_frames": "data.image_io",
+    "read_frames": "data.clip_io",
     "read_image": "data.image_io",
     "read_mask": "data.image_io",
     "recipe": "api",
@@ -134,6 +138,7 @@ __all__ = [
     "Batch",
     "BrokenPlugin",
     "Budget",
+    "ClipFacts",
     "Control",
     "Dataset",
     "Engine",
@@ -164,6 +169,7 @@ __all__ = [
     "ZooError",
     "build",
     "captured_steps",
+    "check_clips",
     "check_images",
     "check_masks",
     "clip_shape",

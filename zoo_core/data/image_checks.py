@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zoo_core.data import image_decoding as decoding
 from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
-from zoo_core.data.arrays import load_clip_array, refuse_binary, to_unit_range
+from zoo_core.data.arrays import load_clip_arrays, refuse_binary, to_unit_range
 from zoo_core.data.mask_decoding import Color, MaskKind, color_of, decode_mask
 from zoo_core.errors import BadFile
 from zoo_core.fingerprint.per_file import map_files
@@ -180,35 +180,20 @@ def _image_facts(path: Path) -> ImageFacts:
             image.seek(number)
             image.load()
             decoding.refuse_late_transparency(image, path, number, cleared)
-            transparent = transparent or _is_transparent(image)
+            transparent = transparent or decoding.is_transparent(image)
         image.seek(numbers[0])
         image.load()
         height, width = decoding.upright_size(image)
-        channels = _channels(image)
+        channels = decoding.channels_of(image)
         deep = decoding.is_16_bit(image, path)
         brightest = int(decoding.values_of_16_bit(image, path).max()) if deep else None
-        transparent = transparent or (not deep and _is_transparent(image))
+        transparent = transparent or (not deep and decoding.is_transparent(image))
         orientation = decoding.orientation(image)
     return ImageFacts(len(numbers), height, width, channels, brightest, transparent, orientation)
 
 
-def _channels(image: Any) -> int:
-    if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I"):
-        return 1
-    if image.mode in ("P", "PA"):
-        palette = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
-        return 1 if (palette == palette[:, :1]).all() else 3
-    return 4 if image.mode == "CMYK" else 3
-
-
-def _is_transparent(image: Any) -> bool:
-    if not decoding.has_transparency(image):
-        return False
-    return bool(image.convert("RGBA").getchannel("A").getextrema()[0] < 255)
-
-
 def _array_facts(path: Path, stopped: threading.Event) -> ImageFacts:
-    array = load_clip_array(path)
+    array = load_clip_arrays(path)[0]
     length, height, width, channels = array.shape
     needs_values = np.issubdtype(array.dtype, np.floating)
     for frame in array if needs_values else array[:1]:

@@ -83,7 +83,7 @@ def frame_range(image: Any) -> range:
 
     A photo may contain further images, such as a thumbnail, and an animated PNG one for programs that can't play it.
     """
-    if image.format not in ("GIF", "PNG", "TIFF"):
+    if image.format not in ("GIF", "PNG", "TIFF", "WEBP"):
         return range(1)
     return range(int(getattr(image, "default_image", False)), getattr(image, "n_frames", 1))
 
@@ -126,6 +126,23 @@ def is_16_bit(image: Any, path: Path) -> bool:
 def has_transparency(image: Any) -> bool:
     """Whether an image has an alpha channel, or a transparent color."""
     return "A" in image.mode or "transparency" in image.info
+
+
+def channels_of(image: Any) -> int:
+    """1 for an image in gray, 3 with colors, 4 for CMYK; without transparency."""
+    if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I"):
+        return 1
+    if image.mode in ("P", "PA"):
+        palette = np.array(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
+        return 1 if (palette == palette[:, :1]).all() else 3
+    return 4 if image.mode == "CMYK" else 3
+
+
+def is_transparent(image: Any) -> bool:
+    """Whether some pixels are transparent."""
+    if not has_transparency(image):
+        return False
+    return bool(image.convert("RGBA").getchannel("A").getextrema()[0] < 255)
 
 
 def refuse_late_transparency(image: Any, path: Path, number: int, cleared: bool) -> None:

@@ -1,28 +1,20 @@
-"""Read images, masks and clips from files."""
+"""Read images and masks from files."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo_core.data import image_decoding as decoding
-from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
-from zoo_core.data.arrays import load_array, load_clip_array, refuse_binary, to_unit_range
+from zoo_core.data.arrays import load_array, refuse_binary, to_unit_range
 from zoo_core.data.mask_decoding import decode_mask
-from zoo_core.errors import BadFile
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
-# Endings of images that are not read. Among the frames of a clip they would be missing.
-_SIDECARS = (".txt", ".json", ".xml", ".csv", ".yaml", ".yml", ".md", ".npy", ".npz", ".mat", ".flo")
-_OTHER_SUFFIXES = (".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".jxl", ".exr", ".tga")
 
 
 def read_image(path: str | Path, channels: int, max_value: int | None = None) -> Tensor:
@@ -61,63 +53,10 @@ def read_image(path: str | Path, channels: int, max_value: int | None = None) ->
         array = load_array(path)
         refuse_binary(array, path)
         return decoding.with_channels(to_unit_range(array[..., None] if array.ndim == 2 else array, path), channels)
-    image, is_16_bit = _read_still(path, channels, max_value)
+    image, is_16_bit = read_still(path, channels, max_value)
     if is_16_bit and max_value is None:
         decoding.refuse_few_bits(round(float(image.max()) * decoding.MAX_16_BIT), path)
     return image
-
-
-def read_frames(
-    path: str | Path, channels: int, start: int = 0, stop: int | None = None, max_value: int | None = None
-) -> Tensor:
-    """Read the frames of a clip.
-
-    A clip is a folder of images in the natural order of their names (``frame2`` before ``frame10``), a GIF, or an
-    ``.npy`` or ``.npz`` file.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-        The folder or file. An ``.npy`` file contains an array ``(T, H, W)`` or ``(T, H, W, C)`` of bytes, or of numbers
-        in [0, 1]; an ``.npz`` file contains one such array. Of an ``.npy`` file only the requested frames are read.
-    channels : {1, 3}
-        1 for gray, 3 for RGB. Frames with the other number of channels are converted.
-    start : int, default 0
-        Index of the first frame.
-    stop : int, optional
-        Index after the last frame. By default all frames are read.
-    max_value : int, optional
-        The value of white in images of 16 bits, as for `read_image`.
-
-    Returns
-    -------
-    torch.Tensor
-        The frames, shape ``(T, channels, H, W)``, float32 in [0, 1].
-
-    Raises
-    ------
-    BadFile
-        If the clip is missing, damaged, or of another format, has no frame ``start``, its frames differ in size, or a
-        folder contains animations, or images of a format that is not read.
-
-    See Also
-    --------
-    clip_shape : Read the size of a clip without its frames.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return _read_folder(path, channels, start, stop, max_value)
-    if path.suffix.lower() in ARRAY_SUFFIXES:
-        array = load_clip_array(path)[start:stop]
-        frames = [decoding.with_channels(to_unit_range(frame, path), channels) for frame in array]
-        return _stack([(path, frame) for frame in frames], path, start)
-    with decoding.open_image(path) as image:
-        numbers = decoding.frame_range(image)
-        if len(numbers) == 1:
-            frames = [read_image(path, channels, max_value)][start:stop]
-        else:
-            frames = [_read_frame(image, number, path, channels) for number in numbers[start:stop]]
-    return _stack([(path, frame) for frame in frames], path, start)
 
 
 def read_mask(path: str | Path, colors: bool = False) -> Tensor:
@@ -152,39 +91,6 @@ def read_mask(path: str | Path, colors: bool = False) -> Tensor:
     """
     mask = decode_mask(Path(path), colors)
     return torch.from_numpy(mask.by_color if colors else mask.values)
-
-
-def clip_shape(path: str | Path) -> tuple[int, int, int]:
-    """Read the size of a clip from its headers.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-        A clip, as for `read_frames`, or an image.
-
-    Returns
-    -------
-    tuple of (int, int, int)
-        Number of frames, and height and width of the first frame. ``(0, 0, 0)`` for a folder without images.
-
-    Raises
-    ------
-    BadFile
-        If the clip is missing, damaged, or of another format.
-
-    See Also
-    --------
-    read_frames : Read the frames of a clip.
-    """
-    path = Path(path)
-    if path.is_dir():
-        files = _frame_files(path)
-        return (len(files), *clip_shape(files[0])[1:]) if files else (0, 0, 0)
-    if path.suffix.lower() in ARRAY_SUFFIXES:
-        length, height, width, _ = load_clip_array(path).shape
-        return length, height, width
-    with decoding.open_image(path, decode=False) as image:
-        return (len(decoding.frame_range(image)), *decoding.upright_size(image))
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -228,7 +134,7 @@ def natural_key(path: str | Path) -> Any:
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
 
 
-def _read_still(path: Path, channels: int, max_value: int | None) -> tuple[Tensor, bool]:
+def read_still(path: Path, channels: int, max_value: int | None) -> tuple[Tensor, bool]:
     """An image (channels, H, W), and whether it has 16 bits."""
     with decoding.open_image(path) as image:
         decoding.refuse_animation(image, path)
@@ -236,72 +142,3 @@ def _read_still(path: Path, channels: int, max_value: int | None) -> tuple[Tenso
             return decoding.to_tensor(image, channels), False
         values = decoding.values_of_16_bit(image, path)
     return decoding.scale_16_bit(values, path, channels, max_value or decoding.MAX_16_BIT), True
-
-
-def _read_frame(image: Image.Image, number: int, path: Path, channels: int) -> Tensor:
-    image.seek(number)
-    if decoding.is_16_bit(image, path):
-        raise BadFile(f"{path} is an animation of 16 bits per channel.", "Save it with 8 bits, or frame by frame.")
-    return decoding.to_tensor(image, channels)
-
-
-def _read_folder(path: Path, channels: int, start: int, stop: int | None, max_value: int | None) -> Tensor:
-    files = _frame_files(path)
-    stills = [(file, *_read_still(file, channels, max_value)) for file in files[start:stop]]
-    deep = [(file, image) for file, image, is_16_bit in stills if is_16_bit]
-    if deep and max_value is None:
-        file, image = max(deep, key=lambda one: float(one[1].max()))
-        decoding.refuse_few_bits(round(float(image.max()) * decoding.MAX_16_BIT), file)
-    return _stack([(file, image) for file, image, _ in stills], path, start)
-
-
-def _frame_files(folder: Path) -> list[Path]:
-    """The images in a folder; BadFile if other files look like frames, or if a frame is there twice."""
-    files = image_files(folder)
-    numbered = {_pattern(file) for file in files}
-    others = sorted(set(folder.iterdir()) - set(files), key=natural_key)
-    missing = [
-        file.name
-        for file in others
-        if file.suffix.lower() in _OTHER_SUFFIXES
-        or (_pattern(file) in numbered and file.suffix.lower() not in _SIDECARS and not file.is_dir())
-    ]
-    missing = [name for name in missing if not name.startswith(".")]
-    if files and missing:
-        raise BadFile(
-            f"{folder} holds {missing[0]}, which would be missing among the frames: only {', '.join(IMAGE_SUFFIXES)} "
-            "are read.",
-            "Convert all frames to PNG, and move other files elsewhere.",
-        )
-    by_stem: dict[str, Path] = {}
-    for file in files:
-        if (first := by_stem.setdefault(file.stem, file)) is not file:
-            raise BadFile(f"{folder} holds {first.name} and {file.name}, one frame twice.", "Remove one of them.")
-    return files
-
-
-def _pattern(file: Path) -> str:
-    """The name without its ending and its numbers, which frames of one clip share; the name of a file without any."""
-    pattern = re.sub(r"\d+", "#", file.stem)
-    return pattern if "#" in pattern else file.name
-
-
-def _stack(frames: list[tuple[Path, Tensor]], path: Path, start: int) -> Tensor:
-    """Frames (C, H, W) with the files they come from, as one clip (T, C, H, W)."""
-    if not frames and start:
-        raise BadFile(f"{path} has fewer than {start + 1} frames.", f"Frames are numbered from 0; start is {start}.")
-    if not frames:
-        expected = f"files that end in {', '.join(IMAGE_SUFFIXES)}" if path.is_dir() else "at least one frame"
-        raise BadFile(f"{path} holds no images.", f"It should hold {expected}.")
-    first = frames[0][1]
-    for file, frame in frames:
-        if frame.shape != first.shape:
-            raise BadFile(
-                f"{file} is {_size(frame)}, but the first frame is {_size(first)}.",
-                "All frames of a clip should have the same size.",
-            )
-    return torch.stack([frame for _, frame in frames])
-
-
-def _size(frame: Tensor) -> str:
-    return f"{frame.shape[-2]} x {frame.shape[-1]}"

@@ -23,12 +23,15 @@ class Finding:
         What is not used, and why, one kind of file in each line.
     facts : object, optional
         What `Task.plan` needs; zoo passes it on.
+    only_if_chosen : bool, default False
+        Whether another task fits the folder better, so that this one is used with ``--task`` only.
     """
 
     summary: str
     details: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     facts: Any = None
+    only_if_chosen: bool = False
 
 
 @dataclass(frozen=True)

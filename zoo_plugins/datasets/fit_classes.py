@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
 import zoo_core as zoo
 from zoo_plugins.datasets import class_folders
-from zoo_plugins.datasets.class_folders import Sample
+from zoo_plugins.datasets.clip_layouts import contains_clips
 from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, rounded
 from zoo_plugins.datasets.image_folder import ImageFolder
 from zoo_plugins.datasets.mask_layouts import has_masks
-from zoo_plugins.datasets.sequences import are_sequences
 
 _LARGEST = {"cpu": 96}  # side of the images, in pixels
 _LARGER = 224  # on an accelerator
@@ -37,25 +36,12 @@ class ClassifyImages(zoo.Task):
     def find(self, folder: Path) -> zoo.Finding | None:
         if not any(path.is_dir() for path in folder.iterdir()) or has_masks(folder):
             return None
-        found = class_folders.find(folder)
-        samples = [sample for split in found.splits.values() for sample in split]
-        _refuse_clips(folder, samples)
-        images = zoo.check_images([sample.path for sample in samples])
-        sizes = [(one.height, one.width) for one in images]
-        side = 32 if len(set(sizes)) > 1 else 0
-        dataset = ImageFolder(ImageFolder.Config(folder=str(folder), height=side, width=side))
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            provided = dataset.provides()
-        counts = list(provided["class_counts"])
-        shares = [f"{name} {count:,}" for name, count in zip(found.class_names, counts, strict=True)]
-        details = (
-            f"{describe_sizes(sizes)} pixels, {'color' if provided['in_channels'] == 3 else 'gray'}",
-            f"training images: {describe_classes(shares)}",
-        )
-        notes = tuple(str(one.message) for one in said)
-        summary = f"{len(images):,} images of {len(found.class_names)} classes"
-        return zoo.Finding(summary, (*details, *notes), (), Facts(sizes, counts))
+        if not contains_clips(folder):
+            return _find(folder)
+        try:  # frames that follow one another may be pictures of classes all the same
+            return replace(_find(folder), only_if_chosen=True)
+        except zoo.ZooError:
+            return None
 
     def plan(self, folder: Path, finding: zoo.Finding, budget: zoo.Budget) -> zoo.Plan:
         facts: Facts = finding.facts
@@ -93,14 +79,22 @@ class ClassifyImages(zoo.Task):
         )
 
 
-def _refuse_clips(folder: Path, samples: list[Sample]) -> None:
-    files: dict[Path, list[Path]] = {}
-    for sample in samples:
-        files.setdefault(sample.path.parent, []).append(sample.path)
-    if are_sequences([sorted(inside, key=zoo.natural_key) for inside in files.values()]):
-        raise zoo.ZooError(
-            f"the images in each folder of {folder} follow one another, like the frames of a clip, and are no separate "
-            "pictures of a class.",
-            f"For clips write `zoo run unet-frames dataset.folder={folder}`; if they are classes, `zoo run "
-            f"classify-images dataset.folder={folder}`.",
-        )
+def _find(folder: Path) -> zoo.Finding:
+    found = class_folders.find(folder)
+    samples = [sample for split in found.splits.values() for sample in split]
+    images = zoo.check_images([sample.path for sample in samples])
+    sizes = [(one.height, one.width) for one in images]
+    side = 32 if len(set(sizes)) > 1 else 0
+    dataset = ImageFolder(ImageFolder.Config(folder=str(folder), height=side, width=side))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        provided = dataset.provides()
+    counts = list(provided["class_counts"])
+    shares = [f"{name} {count:,}" for name, count in zip(found.class_names, counts, strict=True)]
+    details = (
+        f"{describe_sizes(sizes)} pixels, {'color' if provided['in_channels'] == 3 else 'gray'}",
+        f"training images: {describe_classes(shares)}",
+    )
+    notes = tuple(str(one.message) for one in said)
+    summary = f"{len(images):,} images of {len(found.class_names)} classes"
+    return zoo.Finding(summary, (*details, *notes), (), Facts(sizes, counts))

@@ -1,36 +1,38 @@
-"""A folder of clips: folders of images, GIF files or arrays, cut into windows of past and future frames."""
+"""A folder of clips: folders of images, animations, arrays or videos, cut into windows of past and future frames."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import torch.nn.functional as F
-from torch import Tensor
-
 import zoo_core as zoo
-from zoo_plugins.datasets import own_files
-from zoo_plugins.datasets.splits import split
+from zoo_plugins.common.clip_transforms import ClipPreset, RandomClipTransform
+from zoo_plugins.datasets import clip_layouts, own_files
+from zoo_plugins.datasets.clip_layouts import Clip, Found
+from zoo_plugins.datasets.clip_windows import Reading, Windows, divided, kept_in_memory
+from zoo_plugins.datasets.splits import split, split_the_rest
 
-_ARRAY_SUFFIXES = (".npy", ".npz")
-_CLIP_SUFFIXES = (".gif", ".apng", *_ARRAY_SUFFIXES)
+# Settings that were added later: at their defaults the fingerprint is the same as before.
+_ADDED = {"split": "auto", "crop_height": 0, "crop_width": 0, "augmentation": "none", "evaluation_windows": 0}
+_Parts = tuple[list[Clip], list[Clip], list[Clip]]
 
 
 class FrameFolder(zoo.Dataset):
     """Windows as ``{"past": (frames_in, C, H, W), "future": (frames_out, C, H, W)}`` in [0, 1].
 
-    ``folder`` contains clips: sub-folders of images in the natural order of their names, GIF files, ``.npy``/``.npz``
-    arrays (T, H, W) or (T, H, W, C), or sub-folders of such files. All windows of a clip are in the same split. All
+    ``folder`` contains clips: sub-folders of images in the natural order of their names, GIF, animated PNG and WebP
+    files, TIFF files of several pages, ``.npy``/``.npz`` arrays (T, H, W), (T, H, W, C), (N, T, H, W) or (N, T, H, W,
+    C), videos, or sub-folders of such files; or it is one sequence of images. ``train``, ``val`` and ``test`` below it
+    are the splits. Without them, all windows of a clip are in the same split, or each clip is divided in time. All
     files are checked by the first call of a method. Frames are read on access, so the dataset may be larger than
-    memory; ``run.workers=4`` reads ahead.
+    memory, unless ``cache_mb`` is sufficient for all; ``run.workers=4`` reads ahead.
 
     Raises (from each method):
-        zoo.ZooError: if the folder or a file can't be read, fewer than three clips are long enough, or frames differ in
-            size.
+        zoo.ZooError: if the folder or a file can't be read, there are too few clips that are long enough, or frames
+            differ in size.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -45,59 +47,144 @@ class FrameFolder(zoo.Dataset):
         )
         height: int = zoo.setting(0, "height that frames are resized to; 0 keeps their height", ge=0)
         width: int = zoo.setting(0, "width that frames are resized to; 0 keeps their width", ge=0)
-        validation_fraction: float = zoo.setting(0.1, "fraction of the clips for validation, at least one", gt=0, lt=1)
-        test_fraction: float = zoo.setting(0.1, "fraction of the clips for the test, at least one", gt=0, lt=1)
-        split_seed: int = zoo.setting(0, "seed of the random split", ge=0)
+        validation_fraction: float = zoo.setting(
+            0.1, "fraction of the clips, or of each, for validation, at least one clip, or one window", gt=0, lt=1
+        )
+        test_fraction: float = zoo.setting(
+            0.1, "fraction of the clips, or of each, for the test, at least one clip, or one window", gt=0, lt=1
+        )
+        split_seed: int = zoo.setting(0, "seed of the random split of clips", ge=0)
+        split: Literal["auto", "clips", "time"] = zoo.setting(
+            "auto",
+            "whole clips are in one split, or each clip is divided in time, with its end for the test; auto: in time "
+            "if there are fewer than three clips",
+        )
+        crop_height: int = zoo.setting(0, "height of random crops for training; 0: the whole height", ge=0)
+        crop_width: int = zoo.setting(0, "width of random crops for training; 0: the whole width", ge=0)
+        augmentation: ClipPreset = zoo.setting(
+            "none", "of the training windows: horizontal flips (mirror), or horizontal and vertical ones (flips)"
+        )
+        evaluation_windows: int = zoo.setting(
+            0, "number of windows for validation, and for the test, evenly spaced; 0: all", ge=0
+        )
+        cache_mb: int = zoo.setting(
+            0, "decoded frames are kept in memory if they need at most this, in MiB; 0: read on access", ge=0
+        )
 
     config: Config
 
     def train(self) -> Windows:
-        return Windows(self._split[0], self.config)
+        config = self.config
+        crops = config.crop_height or config.crop_width or config.augmentation != "none"
+        transform = RandomClipTransform(config.augmentation, config.crop_height, config.crop_width) if crops else None
+        return self._windows(self._split[0], transform, 0)
 
     def validation(self) -> Windows:
-        return Windows(self._split[1], self.config)
+        return self._windows(self._split[1], None, self.config.evaluation_windows)
 
     def test(self) -> Windows:
-        return Windows(self._split[2], self.config)
+        return self._windows(self._split[2], None, self.config.evaluation_windows)
 
     def fingerprint(self) -> str:
         """Hash of the settings and of the content of every file."""
-        settings = {key: value for key, value in asdict(self.config).items() if key != "folder"}
-        files = [file for part in self._split for clip in part for file in clip.files]
-        return zoo.fingerprint_files(files, settings, folder=Path(self.config.folder).expanduser())
+        settings = {key: value for key, value in asdict(self.config).items() if key not in ("folder", "cache_mb")}
+        settings = {key: value for key, value in settings.items() if key not in _ADDED or value != _ADDED[key]}
+        files = dict.fromkeys(file for part in self._split for clip in part for file in clip.files)
+        if len(files) != sum(len(clip.files) for part in self._split for clip in part):
+            settings["split_found"] = [[clip.first, clip.length] for part in self._split for clip in part]
+        return zoo.fingerprint_files(list(files), settings, folder=self._folder)
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.config.folder).expanduser()
+
+    @property
+    def _window(self) -> int:
+        return self.config.frames_in + self.config.frames_out
 
     @cached_property
-    def _split(self) -> tuple[list[Clip], list[Clip], list[Clip]]:
+    def found(self) -> Found:
+        """The clips, after all files were read once."""
+        return clip_layouts.find(self._folder)
+
+    def _windows(self, clips: list[Clip], transform: RandomClipTransform | None, most: int) -> Windows:
         config = self.config
-        window = config.frames_in + config.frames_out
-        folder = Path(config.folder).expanduser()
-        clips, notes = find_clips(folder, config)
-        usable = [clip for clip in clips if clip.length >= window]
-        if len(usable) < 3:
-            raise zoo.ZooError(
-                f"{folder} contains {len(clips)} clips, {len(usable)} of them with at least {window} frames, but at "
-                f"least 3 such clips are needed: for training, validation and test{_in_brackets(notes)}.",
-                self._how_to_find_more(folder, clips),
-            )
+        return Windows(
+            clips, (config.frames_in, config.frames_out), config.stride, self._reading, transform, most
+        )  # fmt: skip
+
+    @cached_property
+    def _reading(self) -> Reading:
+        config = self.config
+        white = config.max_value or own_files.MAX_16_BIT
+        whole = {(clip.path, clip.index): clip for clip in self.found.clips if clip.length >= self._window}
+        kept = kept_in_memory(list(whole.values()), _channels(config), white, config.cache_mb * 2**20)
+        return Reading(_channels(config), white, config.height, config.width, kept)
+
+    @cached_property
+    def _split(self) -> _Parts:
+        config, found = self.config, self.found
+        files, facts = list(found.facts), list(found.facts.values())
+        own_files.check_depth(files, facts, config.max_value)
+        notes = found.left_out + own_files.conversions(files, facts, _channels(config))
+        usable = {name: [clip for clip in part if clip.length >= self._window] for name, part in found.splits.items()}
+        all_usable = [clip for part in usable.values() for clip in part]
+        parts, how = self._divided(usable)
+        if not all(parts):
+            raise self._too_few(all_usable, notes)
+        notes += [how] if how else []
         if notes:
             warnings.warn(f"frame-folder: {'; '.join(notes)}.", stacklevel=4)
-        if len(usable) < len(clips):
-            short = [clip.path.name for clip in clips if clip.length < window]
+        short = [clip.path.name for clip in found.clips if clip.length < self._window]
+        if short:
             warnings.warn(
-                f"frame-folder: {len(short)} of {len(clips)} clips have fewer than {window} frames and are "
+                f"frame-folder: {len(short)} of {len(found.clips)} clips have fewer than {self._window} frames and are "
                 f"skipped: {', '.join(short[:5])}{', …' if len(short) > 5 else ''}.",
                 stacklevel=4,
             )
-        self._check_sizes(usable)
-        return split(usable, config.validation_fraction, config.test_fraction, config.split_seed)
+        self._check_sizes(all_usable)
+        return parts
+
+    def _divided(self, usable: dict[str, list[Clip]]) -> tuple[_Parts, str]:
+        """The clips of each split, and a note on how they are divided, unless that is by clips or by request."""
+        config = self.config
+        fractions = (config.validation_fraction, config.test_fraction)
+        given = {name: usable.get(name, []) for name in ("train", "validation", "test")}
+        clips = usable.get("", given["train"])
+        missing = [name for name in ("validation", "test") if not given[name]]
+        too_few = len(clips) <= len(missing)
+        if clips and missing and (config.split == "time" or (config.split == "auto" and too_few)):
+            wanted = [part * (name in missing) for name, part in zip(("validation", "test"), fractions, strict=True)]
+            train, validation, test = divided(clips, self._window, wanted[0], wanted[1])
+            number = f"{len(clips)} clip{'s are' if len(clips) > 1 else ' is'}"
+            note = "" if config.split == "time" else f"{number} divided in time, and the end is for the test"
+            return (train, validation + given["validation"], test + given["test"]), note
+        if too_few:
+            return ([], [], []), ""
+        if "" in usable:
+            return split(clips, *fractions, config.split_seed), ""
+        parts, notes = split_the_rest(given, *fractions, config.split_seed)
+        return parts, "; ".join(notes)
+
+    def _too_few(self, usable: list[Clip], notes: list[str]) -> zoo.ZooError:
+        folder, clips, window = self._folder, self.found.clips, self._window
+        longest = max((clip.length for clip in usable), default=0)
+        of_one = f", or one of {3 * window} frames" if self.config.split != "clips" else ""
+        return zoo.ZooError(
+            f"{folder} contains {len(clips)} clips, {len(usable)} of them with at least {window} frames, but at "
+            f"least 3 such clips are needed: for training, validation and test{of_one}{_in_brackets(notes)}.",
+            f"Reduce dataset.frames_in and dataset.frames_out: {longest} frames can be divided into three windows of "
+            f"{longest // 3}."
+            if longest >= 3 * 2 and self.config.split != "clips"
+            else self._how_to_find_more(folder, clips),
+        )
 
     def _how_to_find_more(self, folder: Path, clips: list[Clip]) -> str:
         """What to do if there are too few clips."""
         used = {file for clip in clips for file in clip.files}
         entries = sorted(own_files.visible(folder), key=zoo.natural_key)
         for entry in entries:
-            below = [one for one in own_files.visible(entry) if one.is_dir()] if entry.is_dir() else []
-            if not clips and any(_files_in(one) for one in below):
+            if not clips and entry.is_dir() and clip_layouts.contains_clips_below(entry):
                 return f"The clips are one level deeper: write for example `dataset.folder={entry}`."
         inside = [one for entry in entries if entry.is_dir() for one in own_files.visible(entry)]
         return own_files.how_to_convert(
@@ -115,121 +202,6 @@ class FrameFolder(zoo.Dataset):
                     f"{clips[0].size[0]} x {clips[0].size[1]}.",
                     "Write for example `dataset.height=128 dataset.width=128` to resize all frames.",
                 )
-
-
-@dataclass(frozen=True)
-class Clip:
-    """Consecutive frames: a folder of images, or a file."""
-
-    path: Path
-    length: int
-    size: tuple[int, int]  # height, width
-    files: tuple[Path, ...]
-
-
-class Windows:
-    """All windows of ``clips``: a map-style dataset that reads frames on access."""
-
-    def __init__(self, clips: Sequence[Clip], config: FrameFolder.Config) -> None:
-        self.config = config
-        window = config.frames_in + config.frames_out
-        self.starts = [(clip, start) for clip in clips for start in range(0, clip.length - window + 1, config.stride)]
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        clip, start = self.starts[index]
-        stop = start + self.config.frames_in + self.config.frames_out
-        white = self.config.max_value or own_files.MAX_16_BIT
-        frames = zoo.read_frames(clip.path, _channels(self.config), start, stop, white)
-        frames = self._resize(frames)  # (frames_in + frames_out, C, H, W)
-        return {"past": frames[: self.config.frames_in], "future": frames[self.config.frames_in :]}
-
-    def _resize(self, frames: Tensor) -> Tensor:
-        size = (self.config.height or frames.shape[-2], self.config.width or frames.shape[-1])
-        if size == tuple(frames.shape[-2:]):
-            return frames
-        return F.interpolate(frames, size, mode="bilinear", antialias=True).clamp(0, 1)
-
-
-def find_clips(folder: Path, config: FrameFolder.Config) -> tuple[list[Clip], list[str]]:
-    """The clips in ``folder``, in natural order, and notes on what is left out or converted. All files are read once.
-
-    Raises:
-        zoo.ZooError: if the folder or a file can't be read, or the frames of a clip differ in size.
-    """
-    try:
-        entries = sorted(own_files.visible(folder), key=zoo.natural_key)
-        found = {entry: _files_in(entry) if entry.is_dir() else [entry] for entry in entries if _may_be_clip(entry)}
-    except OSError as error:
-        raise zoo.ZooError(
-            f"dataset.folder is {folder}, which can't be read: {error.strerror}.", "Write `dataset.folder=FOLDER`."
-        ) from error
-    files = [file for part in found.values() for file in part]
-    facts = dict(zip(files, zoo.check_images(files), strict=True))
-    clips = [clip for entry, part in found.items() for clip in _clips(entry, {file: facts[file] for file in part})]
-    used = list(facts.values())
-    own_files.check_depth(files, used, config.max_value)
-    return clips, _left_out(folder, found) + own_files.conversions(files, used, _channels(config))
-
-
-def _may_be_clip(entry: Path) -> bool:
-    return entry.is_dir() or entry.suffix.lower() in _CLIP_SUFFIXES or _is_animated_png(entry)
-
-
-def _is_animated_png(entry: Path) -> bool:
-    if entry.suffix.lower() != ".png":
-        return False
-    try:
-        return zoo.clip_shape(entry)[0] > 1
-    except zoo.BadFile:  # it is left out, as an image outside a sub-folder is
-        return False
-
-
-def _files_in(folder: Path) -> list[Path]:
-    """The images and arrays in a sub-folder."""
-    arrays = [entry for entry in own_files.visible(folder) if entry.suffix.lower() in _ARRAY_SUFFIXES]
-    return zoo.image_files(folder) + sorted(arrays, key=zoo.natural_key)
-
-
-def _clips(entry: Path, facts: dict[Path, zoo.ImageFacts]) -> list[Clip]:
-    """The clips of an entry of the folder: a file, the images in a sub-folder together, or each other file in it."""
-    if not entry.is_dir():
-        return [_clip_of_file(entry, facts[entry])]
-    images = [file for file, one in facts.items() if one.frames == 1 and file.suffix.lower() not in _ARRAY_SUFFIXES]
-    clips = [_clip_of_file(file, one) for file, one in facts.items() if file not in images]
-    if images and clips:
-        raise zoo.BadFile(
-            f"{entry} holds both an image, {images[0].name}, and a clip of its own, {clips[0].path.name}.",
-            "Put the clip beside the sub-folder, or save its frames as images.",
-        )
-    return [_clip_of_images(entry, {file: facts[file] for file in images})] if images else clips
-
-
-def _clip_of_file(file: Path, facts: zoo.ImageFacts) -> Clip:
-    return Clip(file, facts.frames, (facts.height, facts.width), (file,))
-
-
-def _clip_of_images(folder: Path, facts: dict[Path, zoo.ImageFacts]) -> Clip:
-    zoo.clip_shape(folder)  # refuses a folder with images that would be missing
-    (first, size), *others = ((file, (one.height, one.width)) for file, one in facts.items())
-    for file, other in others:
-        if other != size:
-            raise zoo.BadFile(
-                f"{file} is {other[0]} x {other[1]}, but the first frame, {first.name}, is {size[0]} x {size[1]}.",
-                "All frames of a clip should have the same size.",
-            )
-    return Clip(folder, len(facts), size, tuple(facts))
-
-
-def _left_out(folder: Path, found: dict[Path, list[Path]]) -> list[str]:
-    rest = own_files.left_out(folder, found)
-    for entry, files in found.items():
-        rest += own_files.left_out(entry, files) if entry.is_dir() else []
-    notes = [f"left out: {own_files.counted(rest)}"] if rest else []
-    empty = [entry.name for entry, files in found.items() if not files]
-    return notes + [f"{len(empty)} sub-folders contain no images or arrays ({own_files.listed(empty)})"] * bool(empty)
 
 
 def _channels(config: FrameFolder.Config) -> int:

@@ -58,7 +58,7 @@ def how_to_convert(entries: Sequence[Path], otherwise: str) -> str:
     return otherwise
 
 
-def check_depth(files: Sequence[Path], facts: Sequence[zoo.ImageFacts], max_value: int | None) -> None:
+def check_depth(files: Sequence[Path], facts: Sequence[zoo.ImageFacts | zoo.ClipFacts], max_value: int | None) -> None:
     """Refuse images of 16 bits, all or some of which are so dark that their values must have fewer bits.
 
     Raises:
@@ -91,7 +91,7 @@ def check_depth(files: Sequence[Path], facts: Sequence[zoo.ImageFacts], max_valu
         )
 
 
-def conversions(files: Sequence[Path], facts: Sequence[zoo.ImageFacts], channels: int) -> list[str]:
+def conversions(files: Sequence[Path], facts: Sequence[zoo.ImageFacts | zoo.ClipFacts], channels: int) -> list[str]:
     """What reading changes in some of the images, a phrase each."""
     gray = [file.name for file, one in zip(files, facts, strict=True) if one.channels == 1]
     transparent = [file.name for file, one in zip(files, facts, strict=True) if one.transparent]

@@ -74,3 +74,10 @@ def zoo_register(registry: zoo.Registry) -> None:
         license="Apache-2.0",
         tags=("image", "classification"),
     )
+    registry.task(
+        "clips",
+        "zoo_plugins.datasets.fit_clips:PredictFrames",
+        summary="Folders of frames, GIF files, arrays or videos: prediction of the next frames",
+        license="Apache-2.0",
+        tags=("video",),
+    )

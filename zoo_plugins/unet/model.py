@@ -62,6 +62,9 @@ class UNet(zoo.Model):
             (), "number of ConvNeXt blocks in each encoder stage, from the highest resolution on; missing ones are 0"
         )
         residual_input: bool = zoo.setting(True, "concatenate the input before a last stage")
+        residual_output: bool = zoo.setting(
+            False, "frames are predicted as their difference to the last given frame (needs head=linear, output=frames)"
+        )
         output: Literal["frames", "frame_logits", "class_logits"] = zoo.setting(
             "frames", "type of the output: frames, logits of frames (followed by a sigmoid), or logits of classes"
         )
@@ -81,6 +84,7 @@ class UNet(zoo.Model):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         _check_class_names(config)
+        _check_residual(config)
         widths = [config.base_channels * 2**level for level in range(config.depth + 1)]  # 64, 128, 256, 512, 1024
         in_channels, out_channels = config.in_channels * config.patch**2, config.out_channels * config.patch**2
         last_width = out_channels if config.head == "reference" else config.base_channels
@@ -99,6 +103,9 @@ class UNet(zoo.Model):
             self.last = Stage(last_width + in_channels, last_width, activation)
         if config.head == "linear":
             self.head = nn.Conv2d(last_width, out_channels, 1)
+        if config.residual_output:  # the first prediction is the last frame
+            nn.init.zeros_(self.head.weight)
+            nn.init.zeros_(self.head.bias)
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, in_channels, H, W) to (N, out_channels, H, W).
@@ -130,7 +137,11 @@ class UNet(zoo.Model):
             tensor = self.head(tensor)
         if self.config.patch > 1:
             tensor = F.pixel_shuffle(tensor, self.config.patch)  # (N, out_channels, H, W)
-        return tensor if padded is image else tensor[..., :height, :width]
+        tensor = tensor if padded is image else tensor[..., :height, :width]
+        if self.config.residual_output:
+            count = self.config.out_channels // self.config.frame_channels
+            tensor = tensor + image[:, -self.config.frame_channels :].repeat(1, count, 1, 1)
+        return tensor
 
     def _run(self, layer: nn.Module, tensor: Tensor) -> Tensor:
         if self.config.checkpointing and self.training:
@@ -188,6 +199,23 @@ def _check_class_names(config: UNet.Config) -> None:
             "without a name is called by its index.",
             f"Give {config.out_channels} different names.",
         )
+
+
+def _check_residual(config: UNet.Config) -> None:
+    if not config.residual_output:
+        return
+    if config.head != "linear" or config.output != "frames":
+        raise zoo.ZooError(
+            f"model.residual_output is true, but model.head is '{config.head}' and model.output is '{config.output}'.",
+            "Write `model.head=linear model.output=frames`.",
+        )
+    for name in ("in_channels", "out_channels"):
+        if getattr(config, name) % config.frame_channels:
+            raise zoo.ZooError(
+                f"model.{name} is {getattr(config, name)}, but should be a multiple of model.frame_channels, "
+                f"{config.frame_channels}.",
+                "Write for example `model.frame_channels=1`.",
+            )
 
 
 def _num_blocks(config: UNet.Config) -> tuple[int, ...]:

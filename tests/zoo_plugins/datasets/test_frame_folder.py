@@ -13,7 +13,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 import zoo_core as zoo
-from zoo_plugins.datasets.frame_folder import FrameFolder, find_clips
+from zoo_plugins.datasets import clip_layouts
+from zoo_plugins.datasets.frame_folder import FrameFolder
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +135,9 @@ def test_frames_are_in_the_natural_order_of_their_names(tmp_path, digits):
 def test_clips_are_in_the_natural_order_of_their_names(tmp_path, digits):
     for number in (1, 2, 10, 11):
         np.save(tmp_path / f"clip{number}.npy", digits[:3])
-    clips, notes = find_clips(tmp_path, make(tmp_path).config)
-    assert [clip.path.stem for clip in clips] == ["clip1", "clip2", "clip10", "clip11"]
-    assert notes == []
+    found = clip_layouts.find(tmp_path)
+    assert [clip.path.stem for clip in found.clips] == ["clip1", "clip2", "clip10", "clip11"]
+    assert found.left_out == []
 
 
 def test_hidden_files_are_ignored(folder):
@@ -150,12 +151,12 @@ def test_hidden_files_are_ignored(folder):
 
 
 def test_other_files_are_counted_by_their_endings(folder):
-    (folder / "clip.MP4").write_bytes(b"a video")
+    (folder / "clip.FLV").write_bytes(b"a video")
     (folder / "README").write_text("notes on the clips")
     for name in ("notes.txt", "times.txt"):
         (folder / "images" / name).write_text("notes on the frames")
     with pytest.warns(
-        UserWarning, match=r"left out: 1 file without an ending, 1 file ending in \.mp4, 2 files ending in \.txt"
+        UserWarning, match=r"left out: 1 file without an ending, 1 file ending in \.flv, 2 files ending in \.txt"
     ):
         make(folder).train()
 
@@ -483,8 +484,8 @@ def test_animated_png_files_are_clips_and_single_images_beside_them_are_left_out
     assert len(windows) == 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found, _ = find_clips(tmp_path, data.config)
-    assert [clip.path.name for clip in found] == ["a.png", "b.png", "c.apng"]
+        found = clip_layouts.find(tmp_path)
+    assert [clip.path.name for clip in found.clips] == ["a.png", "b.png", "c.apng"]
 
 
 def save_with_late_transparency(digits, path, **options):
@@ -514,9 +515,8 @@ def test_transparency_that_begins_after_the_first_frame_of_a_gif_is_refused_wher
 @pytest.mark.parametrize(
     ("files", "hint"),
     [
-        (["train/a/1.png", "train/b/1.png", "test/c/1.png"], "write for example `dataset.folder={}/test`"),
-        (["a/1.tif", "b/1.tif", "c/1.TIFF"], "Convert the files ending in .tif and .tiff to PNG."),
-        (["a.mp4", "b.mp4"], "Save the frames of the files ending in .mp4 as PNG, a sub-folder for each."),
+        (["one/a/1.png", "one/b/1.png", "two/c/1.png"], "write for example `dataset.folder={}/one`"),
+        (["a/1.jp2", "b/1.jp2", "c/1.HEIC"], "Convert the files ending in .heic and .jp2 to PNG."),
         (["notes.txt"], "Put each clip into its own sub-folder"),
     ],
 )

@@ -12,7 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo_core.data.image_io import read_frames, read_image
+from zoo_core.data.clip_io import read_frames
+from zoo_core.data.image_io import read_image
 from zoo_core.data.table_csv import rows_of, shown
 from zoo_core.data.value_output import encoded, save_value
 from zoo_core.data.values import Audio, Table, clipped, kind_of

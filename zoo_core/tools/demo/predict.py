@@ -11,8 +11,9 @@ from torch.overrides import TorchFunctionMode
 
 from zoo_core.config.control import Control
 from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
+from zoo_core.data.clip_io import clip_shape, read_frames
 from zoo_core.data.image_decoding import stored_shape
-from zoo_core.data.image_io import clip_shape, read_frames, read_image
+from zoo_core.data.image_io import read_image
 from zoo_core.data.values import as_prediction
 from zoo_core.errors import BadFile, ZooError, raised
 from zoo_core.model import Model

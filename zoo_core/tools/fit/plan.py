@@ -59,7 +59,11 @@ def recognize(folder: Path, catalog: Catalog, name: str | None = None) -> Recogn
         if not entries:
             known = [entry.name for entry in catalog.registry.of_kind("task")]
             raise UnknownName(f"there is no task '{name}'.", did_you_mean(name, known, f"Tasks: {', '.join(known)}."))
-    found = [Recognized(folder, entry, task, finding) for entry, task, finding in _found(folder, entries)]
+    found = [
+        Recognized(folder, entry, task, finding)
+        for entry, task, finding in _found(folder, entries)
+        if name is not None or not finding.only_if_chosen
+    ]
     if len(found) == 1:
         return found[0]
     if found:

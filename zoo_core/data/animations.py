@@ -1,0 +1,177 @@
+"""Read animations and stacks of pages with Pillow: GIF, animated PNG, WebP and TIFF."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zoo_core.data import image_decoding as decoding
+from zoo_core.data.arrays import to_unit_range
+from zoo_core.data.decoded_clips import decoded
+from zoo_core.data.image_io import read_image
+from zoo_core.errors import BadFile
+from zoo_core.fingerprint.per_file import Identity
+
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
+_HINT = "Give a GIF, an animated PNG or WebP, a TIFF of 8 bits or of 16 bits in gray, an .npy file, or PNG images."
+_FROM_THE_START = ("GIF", "PNG", "WEBP")  # a frame needs those before it
+_STILLS = ("PNG", "JPEG", "GIF", "BMP")  # that are read as images are
+
+
+@contextmanager
+def opened(path: Path, decode: bool = True) -> Iterator[Any]:
+    """An image or animation, opened with Pillow; what is wrong with the file becomes a BadFile."""
+    pages = _pages(path, Identity.of(path))
+    with decoding.open_image(path, decode, _HINT, _FORMATS) as image:
+        if hasattr(image, "_frame_pos"):  # Pillow would read all pages before the one that is needed
+            image._frame_pos, image._n_frames = list(pages), len(pages)
+        _refuse_hidden_pages(image, path)
+        yield image
+
+
+def shape(path: Path) -> tuple[int, int, int]:
+    """Number of frames, height and width."""
+    with opened(path, decode=False) as image:
+        return (len(decoding.frame_range(image)), *decoding.upright_size(image))
+
+
+def read(path: Path, channels: int, start: int, stop: int | None, max_value: int | None) -> list[Tensor]:
+    """The frames ``start`` to ``stop``, as of a slice, each (channels, H, W) in [0, 1]."""
+    form = f"{channels}-{_version()}"
+    array = decoded(path, form, lambda: channels * _pixels_to_keep(path), lambda file: _write(file, path, channels))
+    if array is not None:
+        return [to_unit(frame) for frame in array[start:stop]]
+    with opened(path, decode=False) as image:
+        numbers = decoding.frame_range(image)
+        if len(numbers) == 1 and image.format in _STILLS:
+            return [read_image(path, channels, max_value)][start:stop]
+        image.load()
+        values = [frame_values(image, number, path) for number in numbers[start:stop]]
+    return _scaled(values, path, channels, max_value)
+
+
+def frame_values(image: Any, number: int, path: Path) -> Any:
+    """A frame: a Pillow image of 8 bits, or an array (H, W), int32 if it has 16 bits, else floating-point."""
+    image.seek(number)
+    if decoding.is_16_bit(image, path):
+        raise BadFile(f"{path} is an animation of 16 bits per channel.", "Save it with 8 bits, or frame by frame.")
+    if image.format == "TIFF" and (image.mode == "F" or image.mode.startswith("I")):
+        values = np.asarray(image)
+        if image.mode == "F":
+            return values
+        if values.min() < 0 or values.max() > decoding.MAX_16_BIT:
+            raise BadFile(
+                f"{path} holds values from {values.min()} to {values.max()}.",
+                f"Save it with whole numbers in 0..{decoding.MAX_16_BIT}, or with floating-point values in [0, 1].",
+            )
+        return values.astype(np.int32)
+    return image.copy()
+
+
+def to_unit(pixels: NDArray[np.uint8]) -> Tensor:
+    """Bytes (H, W, C) as a tensor (C, H, W) in [0, 1]."""
+    from torchvision.transforms.v2.functional import to_dtype
+
+    image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
+    return to_dtype(image, torch.float32, scale=True)  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=1024)
+def _pages(path: Path, _identity: Identity) -> list[int]:
+    """The offsets of the pages of a TIFF; none of any other file.
+
+    Raises:
+        BadFile: if a page is beyond the end of the file, or the pages form a circle; Pillow would end there.
+    """
+    pages: dict[int, None] = {}
+    with path.open("rb") as file:
+        header = file.read(16)
+        order = {b"II": "<", b"MM": ">"}.get(header[:2])
+        if order is None:
+            return []
+        is_big = header[2:4] in (b"+\0", b"\0+")
+        offset_at, offset, count, entry = (8, "Q", "Q", 20) if is_big else (4, "I", "H", 12)
+        size = path.stat().st_size
+        at = _number(header[offset_at:], order + offset)
+        while at:
+            if at in pages or at >= size:
+                raise BadFile(f"{path} can't be read: its pages are incomplete.", _HINT)
+            pages[at] = None
+            file.seek(at)
+            entries = _number(file.read(struct.calcsize(count)), order + count)
+            file.seek(entries * entry, os.SEEK_CUR)
+            at = size if entries * entry > size else _number(file.read(struct.calcsize(offset)), order + offset, size)
+    return list(pages)
+
+
+def _number(content: bytes, form: str, otherwise: int = 0) -> int:
+    length = struct.calcsize(form)
+    return struct.unpack(form, content[:length])[0] if len(content) >= length else otherwise
+
+
+def _scaled(frames: list[Any], path: Path, channels: int, max_value: int | None) -> list[Tensor]:
+    deep = [frame for frame in frames if isinstance(frame, np.ndarray) and frame.dtype == np.int32]
+    if deep and max_value is None:
+        decoding.refuse_few_bits(max(int(frame.max()) for frame in deep), path)
+    white = max_value or decoding.MAX_16_BIT
+    return [_scaled_frame(frame, path, channels, white) for frame in frames]
+
+
+def _scaled_frame(frame: Any, path: Path, channels: int, white: int) -> Tensor:
+    if not isinstance(frame, np.ndarray):
+        return decoding.to_tensor(frame, channels)
+    if frame.dtype == np.int32:
+        return decoding.scale_16_bit(frame, path, channels, white)
+    return decoding.with_channels(to_unit_range(frame[..., None], path), channels)
+
+
+def _pixels_to_keep(path: Path) -> int:
+    """The pixels of an animation that can only be decoded from the start; 0 of anything else."""
+    with opened(path, decode=False) as image:
+        numbers = decoding.frame_range(image)
+        starts_anywhere = len(numbers) == 1 or image.format not in _FROM_THE_START
+        return 0 if starts_anywhere else len(numbers) * image.height * image.width
+
+
+def _write(file: Path, path: Path, channels: int) -> None:
+    """Decode all frames into an array (T, H, W, channels) of bytes."""
+    with opened(path) as image:
+        numbers = decoding.frame_range(image)
+        array: Any = None
+        for index, number in enumerate(numbers):
+            frame = _scaled_frame(frame_values(image, number, path), path, channels, decoding.MAX_16_BIT)
+            if array is None:
+                size = (len(numbers), *frame.shape[1:], channels)
+                array = np.lib.format.open_memmap(file, "w+", np.uint8, size)  # type: ignore[no-untyped-call]
+            array[index] = frame.mul(255).round().byte().permute(1, 2, 0).numpy()
+        array.flush()
+
+
+def _refuse_hidden_pages(image: Any, path: Path) -> None:
+    """Raise BadFile for a stack of ImageJ that states one page only, although its data contain more."""
+    if image.format != "TIFF":
+        return
+    about = str(image.tag_v2.get(270, ""))  # ImageDescription
+    stated = re.search(r"^images=(\d+)", about, re.MULTILINE) if about.startswith("ImageJ=") else None
+    if stated and int(stated[1]) > image.n_frames:
+        raise BadFile(
+            f"{path} is a stack of ImageJ with {stated[1]} images, but only {image.n_frames} can be read.",
+            "Save it as an ordinary TIFF of several pages, or as an image sequence in PNG.",
+        )
+
+
+def _version() -> str:
+    import PIL
+
+    return f"pillow-{PIL.__version__}"
