@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,35 +13,55 @@ from torch import Tensor
 
 from zoo_core.data import image_decoding as decoding
 from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
-from zoo_core.data.arrays import load_array, load_clip_array, refuse_binary, to_unit_range
+from zoo_core.data.arrays import load_clip_array, to_unit_range
 from zoo_core.data.mask_decoding import decode_mask
+from zoo_core.data.stored_image import (
+    StoredImage,
+    is_array,
+    scaled_bytes,
+    stored_array,
+    stored_in,
+    stored_tiff,
+    wrong_channels,
+)
+from zoo_core.data.stored_image import to_unit_range as scaled
+from zoo_core.data.tiff import is_tiff, page_of
 from zoo_core.errors import BadFile
+from zoo_core.files import file_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".gif", ".bmp"),
+    *(".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".pbm", ".pfm"),
+)
 # Endings of images that are not read. Among the frames of a clip they would be missing.
 _SIDECARS = (".txt", ".json", ".xml", ".csv", ".yaml", ".yml", ".md", ".npy", ".npz", ".mat", ".flo")
-_OTHER_SUFFIXES = (".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".jxl", ".exr", ".tga")
+_OTHER_SUFFIXES = (".jp2", ".avif", ".heic", ".jxl", ".exr", ".tga")
 
 
-def read_image(path: str | Path, channels: int, max_value: int | None = None) -> Tensor:
+def read_image(path: str | Path, channels: int, max_value: int | None = None, allow_dark: bool = False) -> Tensor:
     """Read an image file.
 
-    Formats are PNG, JPEG, BMP, GIF and ``.npy``, recognized by their content. The EXIF orientation is applied,
-    transparent pixels are blended with black, and CMYK is converted to RGB without its color profile. A file with
-    several frames is refused.
+    Formats are PNG, JPEG, TIFF, WebP, BMP, GIF, PPM and ``.npy``, recognized by their content. The EXIF orientation is
+    applied, transparent pixels are blended with black, and CMYK is converted to RGB without its color profile. A file
+    with several frames or pages is refused; ``stack.tif#page=3`` is the fourth page of a TIFF.
 
     Parameters
     ----------
     path : str or os.PathLike
-        The file. An ``.npy`` file contains an array ``(H, W)`` or ``(H, W, C)`` of bytes, or of numbers in [0, 1].
-    channels : {1, 3}
-        1 for gray, 3 for RGB. Images with the other number of channels are converted.
+        The file. An ``.npy`` file contains an array ``(H, W)`` or ``(H, W, C)``.
+    channels : int
+        1 for gray, 3 for RGB; images with the other number of channels are converted. Any other number: that of the
+        file, with transparency.
     max_value : int, optional
-        The value of white in images of 16 bits, for example 4095 if the camera has 12 bits. By default it is 65535, and
-        an image whose values are all below 16384, as those of a camera of 14 bits, is refused, unless it is black.
+        The value of white, for example 4095 if the camera has 12 bits. By default it is 255 in files of 8 bits, 65535
+        in those of 16 bits, and 1 for floating-point values; other integers need it. In files of 8 bits a value above
+        255 is not used. By default an image of 16 bits whose values are all below 16384, as those of a camera of 14
+        bits, is refused, unless it is black; so is one of 8 bits with values of 0 and 1 only.
+    allow_dark : bool, default False
+        Whether such an image is read nevertheless, as one among brighter ones.
 
     Returns
     -------
@@ -56,24 +77,21 @@ def read_image(path: str | Path, channels: int, max_value: int | None = None) ->
     --------
     check_images : Read many images once to find those that are refused.
     """
-    path = Path(path)
-    if path.suffix.lower() == ".npy":
-        array = load_array(path)
-        refuse_binary(array, path)
-        return decoding.with_channels(to_unit_range(array[..., None] if array.ndim == 2 else array, path), channels)
-    image, is_16_bit = _read_still(path, channels, max_value)
-    if is_16_bit and max_value is None:
-        decoding.refuse_few_bits(round(float(image.max()) * decoding.MAX_16_BIT), path)
-    return image
+    return _read_still(Path(path), channels, max_value, allow_dark)[0]
 
 
 def read_frames(
-    path: str | Path, channels: int, start: int = 0, stop: int | None = None, max_value: int | None = None
+    path: str | Path,
+    channels: int,
+    start: int = 0,
+    stop: int | None = None,
+    max_value: int | None = None,
+    allow_dark: bool = False,
 ) -> Tensor:
     """Read the frames of a clip.
 
-    A clip is a folder of images in the natural order of their names (``frame2`` before ``frame10``), a GIF, or an
-    ``.npy`` or ``.npz`` file.
+    A clip is a folder of images in the natural order of their names (``frame2`` before ``frame10``), a GIF, a TIFF of
+    several pages, or an ``.npy`` or ``.npz`` file.
 
     Parameters
     ----------
@@ -87,7 +105,9 @@ def read_frames(
     stop : int, optional
         Index after the last frame. By default all frames are read.
     max_value : int, optional
-        The value of white in images of 16 bits, as for `read_image`.
+        The value of white in images, as for `read_image`.
+    allow_dark : bool, default False
+        Whether images of 16 bits that are all dark are read, as for `read_image`.
 
     Returns
     -------
@@ -106,15 +126,17 @@ def read_frames(
     """
     path = Path(path)
     if path.is_dir():
-        return _read_folder(path, channels, start, stop, max_value)
+        return _read_files(_frame_files(path)[start:stop], path, channels, start, max_value, allow_dark)
     if path.suffix.lower() in ARRAY_SUFFIXES:
         array = load_clip_array(path)[start:stop]
         frames = [decoding.with_channels(to_unit_range(frame, path), channels) for frame in array]
         return _stack([(path, frame) for frame in frames], path, start)
+    if is_tiff(file_of(path)) and decoding.number_of_pages(path) > 1:
+        return _read_files(decoding.pages(path)[start:stop], path, channels, start, max_value, allow_dark)
     with decoding.open_image(path) as image:
-        numbers = decoding.frame_range(image)
+        numbers = decoding.frames_of(image, path)
         if len(numbers) == 1:
-            frames = [read_image(path, channels, max_value)][start:stop]
+            frames = [read_image(path, channels, max_value, allow_dark)][start:stop]
         else:
             frames = [_read_frame(image, number, path, channels) for number in numbers[start:stop]]
     return _stack([(path, frame) for frame in frames], path, start)
@@ -183,8 +205,11 @@ def clip_shape(path: str | Path) -> tuple[int, int, int]:
     if path.suffix.lower() in ARRAY_SUFFIXES:
         length, height, width, _ = load_clip_array(path).shape
         return length, height, width
+    if is_tiff(file_of(path)):
+        page = page_of(path)
+        return decoding.number_of_pages(path), page.height, page.width
     with decoding.open_image(path, decode=False) as image:
-        return (len(decoding.frame_range(image)), *decoding.upright_size(image))
+        return (len(decoding.frames_of(image, path)), *decoding.upright_size(image))
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -198,8 +223,8 @@ def image_files(folder: Path) -> list[Path]:
     Returns
     -------
     list of pathlib.Path
-        Files that end in ``.png``, ``.jpg``, ``.jpeg``, ``.gif`` or ``.bmp`` in any case, in the natural order of their
-        names (``frame2`` before ``frame10``); without hidden files.
+        Files with an ending of PNG, JPEG, TIFF, WebP, BMP, GIF or PPM in any case, in the natural order of their names
+        (``frame2`` before ``frame10``); without hidden files.
     """
     files = (file for file in folder.iterdir() if not file.name.startswith("."))
     return sorted((file for file in files if file.suffix.lower() in IMAGE_SUFFIXES), key=natural_key)
@@ -228,14 +253,27 @@ def natural_key(path: str | Path) -> Any:
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
 
 
-def _read_still(path: Path, channels: int, max_value: int | None) -> tuple[Tensor, bool]:
-    """An image (channels, H, W), and whether it has 16 bits."""
-    with decoding.open_image(path) as image:
-        decoding.refuse_animation(image, path)
-        if not decoding.is_16_bit(image, path):
-            return decoding.to_tensor(image, channels), False
-        values = decoding.values_of_16_bit(image, path)
-    return decoding.scale_16_bit(values, path, channels, max_value or decoding.MAX_16_BIT), True
+def _read_still(path: Path, channels: int, max_value: int | None, allow_dark: bool) -> tuple[Tensor, StoredImage | None]:
+    """An image (channels, H, W), and what is stored if that is not bytes."""
+    stored = stored_array(path) if is_array(path) else stored_tiff(path)
+    if stored is not None and not is_array(path):
+        decoding.refuse_pages(path)
+    if stored is None:
+        with decoding.open_image(path) as image:
+            decoding.refuse_animation(image, path)
+            decoding.refuse_turned_tiff(image, path)
+            stored = stored_in(image, path)
+            if stored is None:
+                return scaled_bytes(_of_bytes(image, path, channels), path, max_value, allow_dark), None
+    return scaled(stored, path, channels, max_value, allow_dark), stored
+
+
+def _of_bytes(image: Image.Image, path: Path, channels: int) -> Tensor:
+    if channels in (1, 3):
+        return decoding.to_tensor(image, channels)
+    if len(image.getbands()) != channels:
+        raise wrong_channels(path, len(image.getbands()), channels)
+    return decoding.all_channels(image)
 
 
 def _read_frame(image: Image.Image, number: int, path: Path, channels: int) -> Tensor:
@@ -245,13 +283,18 @@ def _read_frame(image: Image.Image, number: int, path: Path, channels: int) -> T
     return decoding.to_tensor(image, channels)
 
 
-def _read_folder(path: Path, channels: int, start: int, stop: int | None, max_value: int | None) -> Tensor:
-    files = _frame_files(path)
-    stills = [(file, *_read_still(file, channels, max_value)) for file in files[start:stop]]
-    deep = [(file, image) for file, image, is_16_bit in stills if is_16_bit]
-    if deep and max_value is None:
-        file, image = max(deep, key=lambda one: float(one[1].max()))
-        decoding.refuse_few_bits(round(float(image.max()) * decoding.MAX_16_BIT), file)
+def _read_files(
+    files: Sequence[Path], path: Path, channels: int, start: int, max_value: int | None, allow_dark: bool
+) -> Tensor:
+    """Images as the frames of the clip at ``path``, from the frame ``start`` on."""
+    stills = [(file, *_read_still(file, channels, max_value, allow_dark=True)) for file in files]
+    deep = [
+        (int(stored.values.max()), file)
+        for file, _, stored in stills
+        if stored is not None and stored.values.dtype == "uint16" and stored.white is None
+    ]
+    if deep and max_value is None and not allow_dark:
+        decoding.refuse_few_bits(*max(deep))
     return _stack([(file, image) for file, image, _ in stills], path, start)
 
 

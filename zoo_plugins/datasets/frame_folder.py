@@ -141,8 +141,7 @@ class Windows:
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         clip, start = self.starts[index]
         stop = start + self.config.frames_in + self.config.frames_out
-        white = self.config.max_value or own_files.MAX_16_BIT
-        frames = zoo.read_frames(clip.path, _channels(self.config), start, stop, white)
+        frames = zoo.read_frames(clip.path, _channels(self.config), start, stop, self.config.max_value, allow_dark=True)
         frames = self._resize(frames)  # (frames_in + frames_out, C, H, W)
         return {"past": frames[: self.config.frames_in], "future": frames[self.config.frames_in :]}
 
@@ -170,8 +169,8 @@ def find_clips(folder: Path, config: FrameFolder.Config) -> tuple[list[Clip], li
     facts = dict(zip(files, zoo.check_images(files), strict=True))
     clips = [clip for entry, part in found.items() for clip in _clips(entry, {file: facts[file] for file in part})]
     used = list(facts.values())
-    own_files.check_depth(files, used, config.max_value)
-    return clips, _left_out(folder, found) + own_files.conversions(files, used, _channels(config))
+    notes = own_files.check_depth(files, used, config.max_value)
+    return clips, _left_out(folder, found) + notes + own_files.conversions(files, used, _channels(config))
 
 
 def _may_be_clip(entry: Path) -> bool:
