@@ -25,7 +25,9 @@ from zoo_plugins.datasets.mask_readers import (
     counts_of_classes,
     find_coding,
     read_merged,
+    with_settings,
 )
+from zoo_plugins.datasets.mask_stacks import file_of, is_part
 from zoo_plugins.datasets.mask_table import ClassTable, find_table
 from zoo_plugins.datasets.splits import split, split_the_rest
 
@@ -121,6 +123,7 @@ class MaskFolder(zoo.Dataset):
         if "" not in self.layout.splits:
             settings["split_found"] = [len(part) for part in self._split]
         files = [file for part in self._split for pair in part for file in (pair.image, *pair.masks)]
+        files = [file for file in files if not is_part(file)] + sorted({file_of(file) for file in files if is_part(file)})
         return zoo.fingerprint_files(files, settings, folder=self._folder)
 
     @property
@@ -134,6 +137,8 @@ class MaskFolder(zoo.Dataset):
 
     @cached_property
     def _facts(self) -> Mapping[Path, zoo.MaskFacts]:
+        if self.layout.annotated is not None:
+            return self.layout.annotated.facts
         masks = [mask for pair in self.layout.pairs for mask in pair.masks]
         return dict(zip(masks, zoo.check_masks(masks, colors=True), strict=True))
 
@@ -141,6 +146,8 @@ class MaskFolder(zoo.Dataset):
     def coding(self) -> Coding:
         """How the masks are read, and what is known of their classes."""
         config = self.config
+        if self.layout.annotated is not None:
+            return with_settings(self.layout.annotated.coding, config.num_classes, config.class_values)
         settings = CodingSettings(
             num_classes=config.num_classes,
             class_values=config.class_values,
