@@ -275,6 +275,13 @@ def _is_complete_gif(path: Path) -> bool:
         return file.read().rstrip(b"\0").endswith(b";")
 
 
+def is_lossless_webp(path: Path) -> bool:
+    """Whether a WebP image is compressed without loss."""
+    with path.open("rb") as file:
+        first = file.read(1 << 16)
+    return b"VP8L" in first[12:] and b"VP8 " not in first[12:]
+
+
 def _what_it_is(path: Path, formats: tuple[str, ...]) -> str:
     kind = _other_format(path)
     if kind is not None and kind.upper() in formats:

@@ -151,8 +151,9 @@ def read_mask(path: str | Path, colors: bool = False) -> Tensor:
     Parameters
     ----------
     path : str or os.PathLike
-        A PNG, GIF, BMP or TIFF file, in grayscale of 1 to 16 bits or with a palette, or an ``.npy`` file with an array
-        (H, W) of whole numbers.
+        A PNG, GIF, BMP, PGM or TIFF file, in grayscale of 1 to 16 bits or with a palette, a lossless WebP file in
+        color, or an ``.npy`` file with an array (H, W) of whole numbers. ``stack.tif#page=3`` is the fourth page of a
+        TIFF.
     colors : bool, default False
         Whether the value of a pixel is its color ``0xRRGGBB``, in an image in RGB or with a palette. Grayscale images
         are read as without it.

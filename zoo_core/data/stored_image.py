@@ -120,16 +120,14 @@ def _png_of_16_bit(image: Any, path: Path) -> StoredImage:
         )
     if image.mode.startswith("I"):
         return StoredImage(decoding.values_of_16_bit(image).astype(np.uint16)[..., None])
-    from torchvision.io import ImageReadMode, decode_image
-
-    # Pillow, which has read the whole file by now, reduces colors to 8 bits.
-    content = torch.from_numpy(np.fromfile(path, dtype=np.uint8))
-    try:
-        values = decode_image(content, mode=ImageReadMode.UNCHANGED)  # (C, H, W) uint16
-    except RuntimeError as error:
-        raise BadFile(f"{path} can't be read: {decoding.reason(error).splitlines()[0]}.", decoding.HINT) from error
-    array = _upright(values.numpy().transpose(1, 2, 0), decoding.orientation(image))
-    return StoredImage(array, has_alpha=array.shape[2] in (2, 4))
+    if image.mode not in ("RGB", "RGBA"):
+        raise BadFile(f"{path} is in gray with transparency, and has 16 bits.", "Save it without transparency.")
+    # Pillow keeps the first byte of each value, and the second one if it takes the file for little-endian.
+    with decoding.open_image(path, decode=False) as other:
+        other.tile = [tile._replace(args=f"{image.mode};16L") for tile in other.tile]
+        low = np.asarray(other)
+    values = np.asarray(image).astype(np.uint16) << 8 | low
+    return StoredImage(_upright(values, decoding.orientation(image)), has_alpha=image.mode == "RGBA")
 
 
 def _upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:

@@ -41,10 +41,10 @@ class ClassifyImages(zoo.Task):
             return None
         found = class_folders.find(folder)
         samples = [sample for split in found.splits.values() for sample in split]
-        _refuse_clips(folder, samples)
         files = [sample.path for sample in samples]
         images = zoo.check_images(files, clips=False)
         reading = white.planned(files, images)
+        _refuse_clips(folder, samples, reading)
         sizes = [(one.height, one.width) for one in images]
         side = 32 if len(set(sizes)) > 1 else 0
         dataset = ImageFolder(ImageFolder.Config(folder=str(folder), height=side, width=side, **reading))
@@ -99,11 +99,11 @@ class ClassifyImages(zoo.Task):
         )
 
 
-def _refuse_clips(folder: Path, samples: list[Sample]) -> None:
+def _refuse_clips(folder: Path, samples: list[Sample], reading: dict[str, int]) -> None:
     files: dict[Path, list[Path]] = {}
     for sample in samples:
         files.setdefault(sample.path.parent, []).append(sample.path)
-    if are_sequences([sorted(inside, key=zoo.natural_key) for inside in files.values()]):
+    if are_sequences([sorted(inside, key=zoo.natural_key) for inside in files.values()], reading):
         raise zoo.ZooError(
             f"the images in each folder of {folder} follow one another, like the frames of a clip, and are no separate "
             "pictures of a class.",

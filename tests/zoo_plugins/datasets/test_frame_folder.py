@@ -161,8 +161,8 @@ def test_other_files_are_counted_by_their_endings(folder):
 
 
 def test_frames_of_a_format_that_is_not_read_are_an_error(folder, digits):
-    Image.fromarray(digits[0]).save(folder / "images" / "009.tif")
-    with pytest.raises(zoo.BadFile, match=r"images holds 009\.tif, which would be missing among the frames") as error:
+    Image.fromarray(digits[0]).save(folder / "images" / "009.jp2")
+    with pytest.raises(zoo.BadFile, match=r"images holds 009\.jp2, which would be missing among the frames") as error:
         make(folder).train()
     assert error.value.hint == "Convert all frames to PNG, and move other files elsewhere."
 
@@ -515,7 +515,7 @@ def test_transparency_that_begins_after_the_first_frame_of_a_gif_is_refused_wher
     ("files", "hint"),
     [
         (["train/a/1.png", "train/b/1.png", "test/c/1.png"], "write for example `dataset.folder={}/test`"),
-        (["a/1.tif", "b/1.tif", "c/1.TIFF"], "Convert the files ending in .tif and .tiff to PNG."),
+        (["a/1.jp2", "b/1.jp2", "c/1.AVIF"], "Convert the files ending in .avif and .jp2 to PNG."),
         (["a.mp4", "b.mp4"], "Save the frames of the files ending in .mp4 as PNG, a sub-folder for each."),
         (["notes.txt"], "Put each clip into its own sub-folder"),
     ],
