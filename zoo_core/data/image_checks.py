@@ -215,7 +215,6 @@ def _image_facts(path: Path) -> ImageFacts:
         return _stored_facts(stored, path)
     with decoding.open_image(path) as image:
         numbers = decoding.frames_of(image, path)
-        decoding.refuse_turned_tiff(image, path)
         transparent = False  # perhaps of a later frame only
         ranges = []
         for number in numbers[1:]:

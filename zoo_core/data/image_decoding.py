@@ -133,9 +133,9 @@ def refuse_pages(path: Path) -> None:
         raise BadFile(f"{path} holds {count} pages, but should be one image.", _PAGE_HINT.format(name=path.name))
 
 
-def refuse_turned_tiff(image: Any, path: Path) -> None:
+def refuse_turned_tiff(path: Path) -> None:
     """Raise BadFile for a TIFF with an orientation: Pillow rotates it once or twice, depending on its compression."""
-    if image.format == "TIFF" and (turned := orientation(image)) != 1:
+    if is_tiff(file_of(path)) and (turned := page_of(path).orientation) not in (0, 1):
         raise BadFile(f"{path} is a TIFF with the orientation {turned}.", "Save it upright, without an orientation.")
 
 

@@ -257,12 +257,9 @@ def natural_key(path: str | Path) -> Any:
 def _read_still(path: Path, channels: int, max_value: int | None, allow_dark: bool) -> tuple[Tensor, StoredImage | None]:
     """An image (channels, H, W), and what is stored if that is not bytes."""
     stored = stored_array(path) if is_array(path) else stored_tiff(path)
-    if stored is not None and not is_array(path):
-        decoding.refuse_pages(path)
     if stored is None:
         with decoding.open_image(path) as image:
             decoding.refuse_animation(image, path)
-            decoding.refuse_turned_tiff(image, path)
             stored = stored_in(image, path)
             if stored is None:
                 return scaled_bytes(_of_bytes(image, path, channels), path, max_value, allow_dark), None

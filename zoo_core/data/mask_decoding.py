@@ -83,7 +83,7 @@ def decode_mask(path: Path, colors: bool = False) -> DecodedMask:
         if image.format == "WEBP" and not is_lossless_webp(path):
             raise BadFile(f"{path} is a lossy WebP, which changes the values of pixels.", _HINT)
         refuse_animation(image, path)
-        refuse_turned_tiff(image, path)
+        refuse_turned_tiff(path)
         image.load()
         if colors and image.mode in _COLOR_MODES:
             return replace(_decode_color(image, path), orientation=orientation(image))

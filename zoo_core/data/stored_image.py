@@ -16,7 +16,7 @@ from zoo_core.data import image_decoding as decoding
 from zoo_core.data import tiff
 from zoo_core.data.arrays import load_array
 from zoo_core.errors import BadFile
-from zoo_core.files import file_of
+from zoo_core.files import file_of, stat_regular
 
 ROUNDING = 1e-5  # a floating-point value may be this much outside of [0, 1]; it is clipped
 MAX_CHANNELS = 256
@@ -70,7 +70,13 @@ def stored_array(path: Path) -> StoredImage:
     Raises:
         BadFile: if it is no image.
     """
+    from PIL import Image
+
+    if _is_archive(path):
+        raise BadFile(f"{path} is an archive of arrays, but should be one.", "Save an image with numpy.save.")
     array = load_array(path)
+    if array.ndim in (2, 3) and array.shape[0] * array.shape[1] > 2 * (Image.MAX_IMAGE_PIXELS or math.inf):
+        raise BadFile(f"{path} has {array.shape[0]} x {array.shape[1]} pixels, which are too many.", "Divide it.")
     shape = array.shape if array.ndim == 3 else (*array.shape, 1)
     if array.ndim not in (2, 3) or not array.size or array.shape[2:] > (MAX_CHANNELS,):
         turned = array.ndim == 3 and array.size and array.shape[0] in (1, 3, 4)
@@ -84,12 +90,23 @@ def stored_array(path: Path) -> StoredImage:
     return StoredImage(array.reshape(shape))
 
 
+def _is_archive(path: Path) -> bool:
+    stat_regular(path)
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"PK\x03\x04"
+    except OSError:
+        return False  # reading it says why
+
+
 def stored_tiff(path: Path) -> StoredImage | None:
     """A page of a TIFF that Pillow does not read with all channels and bits; None for any other file."""
     from PIL import Image
 
     if not tiff.is_tiff(file_of(path)):
         return None
+    decoding.refuse_pages(path)
+    decoding.refuse_turned_tiff(path)
     page = tiff.page_of(path)
     if page.is_8_bit or page.is_gray:
         return None
@@ -120,10 +137,10 @@ def _png_of_16_bit(image: Any, path: Path) -> StoredImage:
         )
     if image.mode.startswith("I"):
         return StoredImage(decoding.values_of_16_bit(image).astype(np.uint16)[..., None])
-    if image.mode not in ("RGB", "RGBA"):
-        raise BadFile(f"{path} is in gray with transparency, and has 16 bits.", "Save it without transparency.")
     # Pillow keeps the first byte of each value, and the second one if it takes the file for little-endian.
     with decoding.open_image(path, decode=False) as other:
+        if {tile.args for tile in other.tile} != {f"{image.mode};16B"}:
+            raise BadFile(f"{path} is in gray with transparency, and has 16 bits.", "Save it without transparency.")
         other.tile = [tile._replace(args=f"{image.mode};16L") for tile in other.tile]
         low = np.asarray(other)
     values = np.asarray(image).astype(np.uint16) << 8 | low

@@ -42,6 +42,8 @@ class TiffPage:
         What the samples mean.
     index : int
         The number of the page in the file, where smaller copies are counted as well.
+    orientation : int
+        The orientation, 1 to 8; 1 if the page is stored upright.
     """
 
     width: int
@@ -52,6 +54,7 @@ class TiffPage:
     extra: tuple[int, ...]
     photometric: int
     index: int = 0
+    orientation: int = 1
 
     @property
     def has_alpha(self) -> bool:
@@ -72,7 +75,7 @@ class TiffPage:
         """Whether it has one sample of more than 8 bits that Pillow reads as it is."""
         if self.samples != 1 or self.photometric in (_WHITE_IS_ZERO, _PALETTE):
             return False
-        sizes = {_UNSIGNED: (12, 16, 32), 2: (16, 32), _FLOAT: (32, 64)}
+        sizes = {_UNSIGNED: (12, 16, 32), 2: (16, 32), _FLOAT: (32,)}
         return self.bits in sizes.get(self.sample_format, ())
 
 
@@ -135,6 +138,7 @@ def _page(tags: Any, index: int) -> TiffPage:
         extra=tuple(tags.get(338, ())),
         photometric=int(tags.get(262, 1)),
         index=index,
+        orientation=int(tags.get(274, 1)),
     )
 
 

@@ -254,7 +254,7 @@ def test_a_pickle_in_an_array_file_is_refused_and_never_executed(tmp_path, name)
         ("a.png", b"not an image", "is not a supported image file."),
         ("a.png", b"", "is empty."),
         ("a.txt", b"hello", "is not a supported image file."),
-        ("a.png", b"II*\0" + bytes(100), "can't be read: its TIFF tags are damaged."),
+        ("a.png", b"II*\0" + bytes(100), "can't be read: it is a TIFF without a page."),
         ("a.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", "is a PostScript file."),
         ("a.jpg", b"RIFF\x1a\0\0\0WEBPVP8 ", "can't be read: could not create decoder object."),
         ("a.png", b"P9 2 2 255 " + bytes(12), "is not a supported image file."),
