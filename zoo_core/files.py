@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -220,3 +221,18 @@ def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"duplicate key {one_line(repr(key), 60)}")
         mapping[key] = value
     return mapping
+
+_PAGE = re.compile(r"(?P<name>.+)#page=(?P<page>\d{1,9})")
+
+
+def split_page(path: Path) -> tuple[Path, int | None]:
+    """The file, and the page that a path names, as ``stack.tif#page=3``; None if it names the whole file."""
+    found = _PAGE.fullmatch(path.name)
+    if found is None or path.exists():  # a file may have such a name
+        return path, None
+    return path.with_name(found["name"]), int(found["page"])
+
+
+def file_of(path: Path) -> Path:
+    """The file of a path that may name a page of it."""
+    return split_page(path)[0]

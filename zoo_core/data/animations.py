@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo_core.data import image_decoding as decoding
-from zoo_core.data.arrays import to_unit_range
 from zoo_core.data.decoded_clips import decoded
 from zoo_core.data.image_io import read_image
+from zoo_core.data.stored_image import StoredImage, scaled_bytes, to_unit_range
 from zoo_core.errors import BadFile
 from zoo_core.fingerprint.per_file import Identity
 
@@ -46,19 +46,21 @@ def shape(path: Path) -> tuple[int, int, int]:
         return (len(decoding.frame_range(image)), *decoding.upright_size(image))
 
 
-def read(path: Path, channels: int, start: int, stop: int | None, max_value: int | None) -> list[Tensor]:
+def read(
+    path: Path, channels: int, start: int, stop: int | None, max_value: int | None, allow_dark: bool = False
+) -> list[Tensor]:
     """The frames ``start`` to ``stop``, as of a slice, each (channels, H, W) in [0, 1]."""
     form = f"{channels}-{_version()}"
     array = decoded(path, form, lambda: channels * _pixels_to_keep(path), lambda file: _write(file, path, channels))
     if array is not None:
-        return [to_unit(frame) for frame in array[start:stop]]
+        return [scaled_bytes(to_unit(frame), path, max_value, allow_dark=True) for frame in array[start:stop]]
     with opened(path, decode=False) as image:
         numbers = decoding.frame_range(image)
         if len(numbers) == 1 and image.format in _STILLS:
-            return [read_image(path, channels, max_value)][start:stop]
+            return [read_image(path, channels, max_value, allow_dark)][start:stop]
         image.load()
         values = [frame_values(image, number, path) for number in numbers[start:stop]]
-    return _scaled(values, path, channels, max_value)
+    return _scaled(values, path, channels, max_value, allow_dark)
 
 
 def frame_values(image: Any, number: int, path: Path) -> Any:
@@ -120,20 +122,18 @@ def _number(content: bytes, form: str, otherwise: int = 0) -> int:
     return struct.unpack(form, content[:length])[0] if len(content) >= length else otherwise
 
 
-def _scaled(frames: list[Any], path: Path, channels: int, max_value: int | None) -> list[Tensor]:
+def _scaled(frames: list[Any], path: Path, channels: int, max_value: int | None, allow_dark: bool) -> list[Tensor]:
     deep = [frame for frame in frames if isinstance(frame, np.ndarray) and frame.dtype == np.int32]
-    if deep and max_value is None:
+    if deep and max_value is None and not allow_dark:
         decoding.refuse_few_bits(max(int(frame.max()) for frame in deep), path)
-    white = max_value or decoding.MAX_16_BIT
-    return [_scaled_frame(frame, path, channels, white) for frame in frames]
+    return [_scaled_frame(frame, path, channels, max_value) for frame in frames]
 
 
-def _scaled_frame(frame: Any, path: Path, channels: int, white: int) -> Tensor:
+def _scaled_frame(frame: Any, path: Path, channels: int, max_value: int | None) -> Tensor:
     if not isinstance(frame, np.ndarray):
-        return decoding.to_tensor(frame, channels)
-    if frame.dtype == np.int32:
-        return decoding.scale_16_bit(frame, path, channels, white)
-    return decoding.with_channels(to_unit_range(frame[..., None], path), channels)
+        return scaled_bytes(decoding.to_tensor(frame, channels), path, max_value, allow_dark=True)
+    values = frame.astype(np.uint16) if frame.dtype == np.int32 else frame
+    return to_unit_range(StoredImage(values[..., None]), path, channels, max_value, allow_dark=True)
 
 
 def _pixels_to_keep(path: Path) -> int:
@@ -150,7 +150,7 @@ def _write(file: Path, path: Path, channels: int) -> None:
         numbers = decoding.frame_range(image)
         array: Any = None
         for index, number in enumerate(numbers):
-            frame = _scaled_frame(frame_values(image, number, path), path, channels, decoding.MAX_16_BIT)
+            frame = _scaled_frame(frame_values(image, number, path), path, channels, None)
             if array is None:
                 size = (len(numbers), *frame.shape[1:], channels)
                 array = np.lib.format.open_memmap(file, "w+", np.uint8, size)  # type: ignore[no-untyped-call]

@@ -14,43 +14,26 @@ from zoo_core.data import animations, video
 from zoo_core.data import image_decoding as decoding
 from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
 from zoo_core.data.arrays import load_clip_arrays, refuse_binary, to_unit_range
-from zoo_core.data.image_checks import check_images
+from zoo_core.data.image_checks import ImageFacts, check_images
 from zoo_core.data.image_io import IMAGE_SUFFIXES
 from zoo_core.errors import BadFile
 from zoo_core.fingerprint.per_file import map_files
 
-_VERSION = 1  # of the facts in the cache
+_VERSION = 2  # of the facts in the cache
+_STILL_SUFFIXES = [suffix for suffix in IMAGE_SUFFIXES if suffix not in (".tif", ".tiff", ".webp")]
 
 
 @dataclass(frozen=True)
-class ClipFacts:
-    """What `check_clips` finds in a file.
+class ClipFacts(ImageFacts):
+    """What `check_clips` finds in a file: that of `ImageFacts`, of all frames, and the number of clips.
 
     Parameters
     ----------
     clips : int
         Number of clips: 1, or those of an array ``(N, T, H, W)``.
-    frames : int
-        Number of frames of each; 1 for an image.
-    height : int
-        Height in pixels.
-    width : int
-        Width in pixels.
-    channels : int
-        1 for gray, 3 for colors, 4 for CMYK; without transparency.
-    brightest : int or None
-        The largest value in a file of 16 bits; None for any other.
-    transparent : bool
-        Whether some pixels of a frame are transparent.
     """
 
-    clips: int
-    frames: int
-    height: int
-    width: int
-    channels: int
-    brightest: int | None
-    transparent: bool
+    clips: int = 1
 
 
 def check_clips(paths: Sequence[str | Path]) -> list[ClipFacts]:
@@ -80,14 +63,12 @@ def check_clips(paths: Sequence[str | Path]) -> list[ClipFacts]:
     """
     files = [Path(path) for path in paths]
     found: dict[Path, ClipFacts] = {}
-    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+    images = [file for file in files if file.suffix.lower() in _STILL_SUFFIXES]
     for file, image in zip(images, check_images(images), strict=True):
-        found[file] = ClipFacts(
-            1, image.frames, image.height, image.width, image.channels, image.brightest, image.transparent
-        )
+        found[file] = ClipFacts(**vars(image))
     videos = [file for file in files if file.suffix.lower() in video.SUFFIXES]
     for file, index in zip(videos, video.check(videos), strict=True):
-        found[file] = ClipFacts(1, index.length, index.height, index.width, 3, None, False)
+        found[file] = ClipFacts(index.length, index.height, index.width, 3, None, False, bands=3)
     others = [file for file in files if file not in found]
     for file, facts in zip(others, map_files(_inspect, others, cache=_cache(), task="checking clips"), strict=True):
         found[file] = ClipFacts(**facts)
@@ -115,7 +96,7 @@ def _array_facts(path: Path, stopped: threading.Event) -> ClipFacts:
                 break
             to_unit_range(frame, path)
     refuse_binary(clips.reshape(-1, height, width, channels) if number > 1 else clips[0], path)
-    return ClipFacts(number, length, height, width, channels, None, False)
+    return ClipFacts(length, height, width, channels, None, False, bands=channels, clips=number)
 
 
 def _animation_facts(path: Path, stopped: threading.Event) -> ClipFacts:
@@ -124,6 +105,7 @@ def _animation_facts(path: Path, stopped: threading.Event) -> ClipFacts:
         numbers = decoding.frame_range(image)
         size = decoding.upright_size(image)
         channels, brightest, transparent = 1, None, False
+        dtype, ranges = "uint8", list[tuple[float, float]]()
         for number in numbers:
             if stopped.is_set():
                 break
@@ -134,13 +116,22 @@ def _animation_facts(path: Path, stopped: threading.Event) -> ClipFacts:
                     "Save pages of one size.",
                 )
             if isinstance(frame, np.ndarray):
+                ranges.append((float(frame.min()), float(frame.max())))
                 if frame.dtype == np.int32:
-                    brightest = max(brightest or 0, int(frame.max()))
+                    brightest, dtype = max(brightest or 0, int(frame.max())), "uint16"
                 else:
                     to_unit_range(frame[..., None], path)
+                    dtype = "float32"
             else:
+                ranges.append(decoding.extent_of_bytes(frame))
                 channels = max(channels, decoding.channels_of(frame))
                 transparent = transparent or decoding.is_transparent(frame)
         if brightest is not None and channels > 1:
             raise BadFile(f"{path} has pages of 16 bits and pages with colors.", "Save pages of one kind.")
-    return ClipFacts(1, len(numbers), *size, channels, brightest, transparent)
+    return ClipFacts(
+        *(len(numbers), *size, channels, brightest, transparent),
+        dtype=dtype,
+        lowest=min(low for low, _ in ranges),
+        highest=max(high for _, high in ranges),
+        bands=channels,
+    )

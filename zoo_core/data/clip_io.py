@@ -18,7 +18,7 @@ from zoo_core.errors import BadFile
 
 # Endings of images that are not read. Among the frames of a clip they would be missing.
 _SIDECARS = (".txt", ".json", ".xml", ".csv", ".yaml", ".yml", ".md", ".npy", ".npz", ".mat", ".flo")
-_OTHER_SUFFIXES = (".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".jxl", ".exr", ".tga")
+_OTHER_SUFFIXES = (".jp2", ".avif", ".heic", ".jxl", ".exr", ".tga")
 
 
 def read_frames(
@@ -28,6 +28,7 @@ def read_frames(
     stop: int | None = None,
     max_value: int | None = None,
     clip: int | None = None,
+    allow_dark: bool = False,
 ) -> Tensor:
     """Read the frames of a clip.
 
@@ -49,9 +50,11 @@ def read_frames(
     stop : int, optional
         Index after the last frame. By default all frames are read.
     max_value : int, optional
-        The value of white in images of 16 bits, as for `read_image`.
+        The value of white in images, as for `read_image`.
     clip : int, optional
         Index of the clip in a file of several.
+    allow_dark : bool, default False
+        Whether images of 16 bits that are all dark are read, as for `read_image`.
 
     Returns
     -------
@@ -72,14 +75,14 @@ def read_frames(
     """
     path = Path(path)
     if path.is_dir():
-        return _read_folder(path, channels, start, stop, max_value)
+        return _read_folder(path, channels, start, stop, max_value, allow_dark)
     if path.suffix.lower() in ARRAY_SUFFIXES:
         array = _one_clip(load_clip_arrays(path), path, clip)[start:stop]
         frames = [decoding.with_channels(to_unit_range(frame, path), channels) for frame in array]
     elif path.suffix.lower() in video.SUFFIXES:
         frames = [decoding.with_channels(animations.to_unit(one), channels) for one in video.read(path, start, stop)]
     else:
-        frames = animations.read(path, channels, start, stop, max_value)
+        frames = animations.read(path, channels, start, stop, max_value, allow_dark)
     return _stack([(path, frame) for frame in frames], path, start)
 
 
@@ -125,13 +128,18 @@ def _one_clip(arrays: Any, path: Path, clip: int | None) -> Any:
     return arrays[clip or 0]
 
 
-def _read_folder(path: Path, channels: int, start: int, stop: int | None, max_value: int | None) -> Tensor:
+def _read_folder(
+    path: Path, channels: int, start: int, stop: int | None, max_value: int | None, allow_dark: bool
+) -> Tensor:
     files = _frame_files(path)
-    stills = [(file, *read_still(file, channels, max_value)) for file in files[start:stop]]
-    deep = [(file, image) for file, image, is_16_bit in stills if is_16_bit]
-    if deep and max_value is None:
-        file, image = max(deep, key=lambda one: float(one[1].max()))
-        decoding.refuse_few_bits(round(float(image.max()) * decoding.MAX_16_BIT), file)
+    stills = [(file, *read_still(file, channels, max_value, allow_dark=True)) for file in files[start:stop]]
+    deep = [
+        (int(stored.values.max()), file)
+        for file, _, stored in stills
+        if stored is not None and stored.values.dtype == "uint16" and stored.white is None
+    ]
+    if deep and max_value is None and not allow_dark:
+        decoding.refuse_few_bits(*max(deep))
     return _stack([(file, image) for file, image, _ in stills], path, start)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,22 @@ from zoo_core.data import image_decoding as decoding
 from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
 from zoo_core.data.arrays import load_clip_arrays, refuse_binary, to_unit_range
 from zoo_core.data.mask_decoding import Color, MaskKind, color_of, decode_mask
+from zoo_core.data.stored_image import (
+    BINARY,
+    StoredImage,
+    extent,
+    is_array,
+    is_transparent,
+    stored_array,
+    stored_in,
+    stored_tiff,
+)
+from zoo_core.data.tiff import is_tiff
 from zoo_core.errors import BadFile
+from zoo_core.files import file_of
 from zoo_core.fingerprint.per_file import map_files
 
-_VERSION = 3  # of the facts in the cache
+_VERSION = 4  # of the facts in the cache
 _MOST_COLORS = 1024  # of a file; a mask has far fewer
 
 
@@ -29,19 +41,31 @@ class ImageFacts:
     Parameters
     ----------
     frames : int
-        Number of frames; 1 for an image.
+        Number of frames or pages; 1 for an image.
     height : int
         Height in pixels, after rotation by the EXIF orientation.
     width : int
         Width in pixels, after rotation by the EXIF orientation.
     channels : int
-        1 for gray, 3 for colors, 4 for CMYK; without transparency.
+        1 for gray, 3 for colors, 4 for CMYK; without transparency. Other numbers in TIFF and ``.npy`` files.
     brightest : int or None
         The largest value in a file of 16 bits; None for any other.
     transparent : bool
         Whether some pixels of a frame are transparent.
     orientation : int, default 1
         The EXIF orientation, 1 to 8; 1 if the image is stored upright.
+    dtype : str
+        Type of the values: "uint8" for 8 bits and fewer, "uint16", "int16", "uint32", "int32", "float32", …
+    lowest : float
+        The smallest value of a color.
+    highest : float
+        The largest value of a color.
+    white : int or None
+        The value of white, if a file of more than 8 bits states it.
+    bands : int
+        Number of channels as they are stored, with transparency; those of CMYK count as 3.
+    binary : bool
+        Whether the values are 0 and 1 only, and more than one pixel of 100 is 1.
     """
 
     frames: int
@@ -51,6 +75,12 @@ class ImageFacts:
     brightest: int | None
     transparent: bool
     orientation: int = 1
+    dtype: str = field(default="uint8", compare=False)
+    lowest: float = field(default=0, compare=False)
+    highest: float = field(default=255, compare=False)
+    white: int | None = field(default=None, compare=False)
+    bands: int = field(default=0, compare=False)
+    binary: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -84,7 +114,7 @@ class MaskFacts:
     counts: tuple[int, ...] = field(default=(), compare=False)
 
 
-def check_images(paths: Sequence[str | Path]) -> list[ImageFacts]:
+def check_images(paths: Sequence[str | Path], clips: bool = True) -> list[ImageFacts]:
     """Read every image or clip once, so that a bad file is found before the first training step.
 
     Files are read in threads; a line on stderr shows the progress if that takes more than two seconds. What was found
@@ -93,7 +123,9 @@ def check_images(paths: Sequence[str | Path]) -> list[ImageFacts]:
     Parameters
     ----------
     paths : sequence of str or os.PathLike
-        Files that `read_image` or `read_frames` reads. An array is a clip.
+        Files that `read_image` or `read_frames` reads.
+    clips : bool, default True
+        Whether an array is a clip, and an image otherwise.
 
     Returns
     -------
@@ -110,7 +142,8 @@ def check_images(paths: Sequence[str | Path]) -> list[ImageFacts]:
     check_masks : The same for masks.
     fingerprint_files : Compute the fingerprint of files.
     """
-    found = map_files(_inspect_image, [Path(path) for path in paths], cache=_cache("image"), task="checking images")
+    inspect, kind = (_inspect_clip, "clip") if clips else (_inspect_image, "image")
+    found = map_files(inspect, [Path(path) for path in paths], cache=_cache(kind), task="checking images")
     return [ImageFacts(**facts) for facts in found]
 
 
@@ -167,29 +200,90 @@ def _cache(kind: str) -> str:
     return f"{kind}-{_VERSION}-pillow-{PIL.__version__}"
 
 
-def _inspect_image(path: Path, stopped: threading.Event) -> dict[str, Any]:
+def _inspect_clip(path: Path, stopped: threading.Event) -> dict[str, Any]:
     return asdict(_array_facts(path, stopped) if path.suffix.lower() in ARRAY_SUFFIXES else _image_facts(path))
 
 
+def _inspect_image(path: Path, _stopped: threading.Event) -> dict[str, Any]:
+    return asdict(_stored_facts(stored_array(path), path) if is_array(path) else _image_facts(path))
+
+
 def _image_facts(path: Path) -> ImageFacts:
+    if is_tiff(file_of(path)) and decoding.number_of_pages(path) > 1:
+        return _of_pages([_image_facts(one) for one in decoding.pages(path)], path)
+    if (stored := stored_tiff(path)) is not None:
+        return _stored_facts(stored, path)
     with decoding.open_image(path) as image:
-        numbers = decoding.frame_range(image)
+        numbers = decoding.frames_of(image, path)
         transparent = False  # perhaps of a later frame only
+        ranges = []
         for number in numbers[1:]:
             cleared = getattr(image, "disposal_method", 0) == 2
             image.seek(number)
             image.load()
             decoding.refuse_late_transparency(image, path, number, cleared)
             transparent = transparent or decoding.is_transparent(image)
+            ranges.append(decoding.extent_of_bytes(image))
         image.seek(numbers[0])
         image.load()
         height, width = decoding.upright_size(image)
-        channels = decoding.channels_of(image)
-        deep = decoding.is_16_bit(image, path)
-        brightest = int(decoding.values_of_16_bit(image, path).max()) if deep else None
-        transparent = transparent or (not deep and decoding.is_transparent(image))
         orientation = decoding.orientation(image)
-    return ImageFacts(len(numbers), height, width, channels, brightest, transparent, orientation)
+        if (stored := stored_in(image, path)) is not None:
+            facts = _stored_facts(stored, path)
+            return replace(facts, frames=len(numbers), height=height, width=width, orientation=orientation)
+        ranges.append(decoding.extent_of_bytes(image))
+        lowest, highest = min(low for low, _ in ranges), max(high for _, high in ranges)
+        return ImageFacts(
+            *(
+                len(numbers),
+                height,
+                width,
+                decoding.channels_of(image),
+                None,
+                transparent or decoding.is_transparent(image),
+                orientation,
+            ),
+            lowest=lowest,
+            highest=highest,
+            bands=3 if image.mode == "CMYK" else len(image.getbands()),
+            binary=highest == 1 and len(numbers) == 1 and decoding.is_binary(image),
+        )
+
+
+def _of_pages(pages: Sequence[ImageFacts], path: Path) -> ImageFacts:
+    """The facts of a TIFF of several pages: those of the first, and the range of all."""
+    if len({page.dtype for page in pages}) > 1:
+        raise BadFile(f"{path} has pages of several kinds.", "Save pages of one kind in a file.")
+    deep = [page.brightest for page in pages if page.brightest is not None]
+    return replace(
+        pages[0],
+        frames=len(pages),
+        brightest=max(deep) if deep else None,
+        transparent=any(page.transparent for page in pages),
+        lowest=min(page.lowest for page in pages),
+        highest=max(page.highest for page in pages),
+        binary=all(page.binary for page in pages),
+    )
+
+
+def _stored_facts(stored: StoredImage, path: Path) -> ImageFacts:
+    height, width, bands = stored.values.shape
+    lowest, highest = extent(stored, path)
+    dtype = stored.values.dtype.name
+    if dtype in ("bool", "uint8"):
+        lowest, highest = (255 * lowest, 255 * highest) if dtype == "bool" else (lowest, highest)
+        dtype = "uint8"
+    return ImageFacts(
+        *(1, height, width, stored.colors.shape[2]),
+        brightest=int(highest) if dtype == "uint16" else None,
+        transparent=is_transparent(stored),
+        dtype=dtype,
+        lowest=lowest,
+        highest=highest,
+        white=stored.white,
+        bands=bands,
+        binary=dtype == "uint8" and highest == 1 and float((stored.colors > 0).mean()) > BINARY,
+    )
 
 
 def _array_facts(path: Path, stopped: threading.Event) -> ImageFacts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zoo_core.data.tiff import is_tiff, page_of, tiff_pages
 from zoo_core.errors import BadFile
-from zoo_core.files import stat_regular
+from zoo_core.files import file_of, split_page, stat_regular
 
-HINT = "Give a PNG, JPEG, GIF or .npy file."
+HINT = "Give a PNG, JPEG, TIFF, WebP, BMP, GIF, PPM or .npy file."
 SINGLE_HINT = "Give one of its frames, or give the file itself where a clip is expected."
+_PAGE_HINT = "Name one of its pages, numbered from 0, such as {name}#page=0, or save each in a file of its own."
 MAX_16_BIT = 65535
 # Pillow tries no other format, some of which run other programs.
-_FORMATS = ("PNG", "JPEG", "GIF", "BMP")
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 _SIGNATURES = {
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
@@ -45,24 +47,28 @@ def open_image(path: Path, decode: bool = True, hint: str = HINT, formats: tuple
     """Open a file with Pillow; reading errors raised in the body become BadFile, too, with the ``hint``."""
     from PIL import Image, UnidentifiedImageError
 
+    path, page = split_page(path)
     if not stat_regular(path).st_size:
         raise BadFile(f"{path} is empty.", hint)
     try:
         with Image.open(path, formats=formats) as image:
-            if image.mode == "CMYK" and "adobe" not in image.info:
+            if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
                 raise BadFile(
                     f"{path} is a CMYK image that does not say whether its values are inverted.", "Convert it to RGB."
                 )
             if image.format == "GIF" and not _is_complete_gif(path):  # Pillow reads the frames that are there
                 raise BadFile(f"{path} can't be read: image file is truncated.", hint)
+            if image.format == "PPM":
+                image.info["maximum"] = _stated_maximum(image)
+            if page is not None:
+                image.seek(_chosen(frame_range(image), page, path))
             if decode:
                 image.load()
             yield image
     except BadFile:
         raise
     except UnidentifiedImageError:
-        kind = _other_format(path)
-        raise BadFile(f"{path} is {f'a {kind}' if kind else 'not a supported image'} file.", hint) from None
+        raise BadFile(f"{path} {_what_it_is(path, formats)}.", hint) from None
     except (
         *(
             OSError,
@@ -78,27 +84,68 @@ def open_image(path: Path, decode: bool = True, hint: str = HINT, formats: tuple
         raise BadFile(f"{path} can't be read: {reason(error)}.", hint) from error
 
 
-def frame_range(image: Any) -> range:
-    """The frames of an image: those of an animation, and 0 of anything else.
+def frame_range(image: Any) -> Sequence[int]:
+    """The frames of an image: those of an animation, the pages of a TIFF, and 0 of anything else.
 
     A photo may contain further images, such as a thumbnail, and an animated PNG one for programs that can't play it.
     """
-    if image.format not in ("GIF", "PNG", "TIFF", "WEBP"):
+    if image.format == "TIFF":
+        return [page.index for page in tiff_pages(Path(image.filename))]
+    if image.format not in ("GIF", "PNG", "WEBP"):
         return range(1)
     return range(int(getattr(image, "default_image", False)), getattr(image, "n_frames", 1))
 
 
+def frames_of(image: Any, path: Path) -> Sequence[int]:
+    """The frames of an image, or the one that the path names."""
+    page = split_page(path)[1]
+    frames = frame_range(image)
+    return frames if page is None else [_chosen(frames, page, path)]
+
+
+def _chosen(frames: Sequence[int], page: int, path: Path) -> int:
+    if page >= len(frames):
+        raise BadFile(f"{path} has {len(frames)} pages, numbered from 0, but no page {page}.", "Give one of them.")
+    return frames[page]
+
+
 def refuse_animation(image: Any, path: Path) -> None:
     """Raise BadFile for an image with several frames."""
-    frames = frame_range(image)
-    if len(frames) > 1:
-        raise BadFile(f"{path} holds {len(frames)} frames, but should be one image.", SINGLE_HINT)
+    if image.format == "TIFF":
+        refuse_pages(path)
+    elif (frames := len(frames_of(image, path))) > 1:
+        raise BadFile(f"{path} holds {frames} frames, but should be one image.", SINGLE_HINT)
+
+
+def pages(path: Path) -> list[Path]:
+    """The paths of all pages of a TIFF."""
+    return [path.with_name(f"{path.name}#page={number}") for number in range(len(tiff_pages(path)))]
+
+
+def number_of_pages(path: Path) -> int:
+    """How many pages a TIFF has; 1 if the path names one."""
+    return len(tiff_pages(path)) if split_page(path)[1] is None else 1
+
+
+def refuse_pages(path: Path) -> None:
+    """Raise BadFile for a TIFF of several pages, unless the path names one of them."""
+    if (count := number_of_pages(path)) > 1:
+        raise BadFile(f"{path} holds {count} pages, but should be one image.", _PAGE_HINT.format(name=path.name))
+
+
+def refuse_turned_tiff(path: Path) -> None:
+    """Raise BadFile for a TIFF with an orientation: Pillow rotates it once or twice, depending on its compression."""
+    if is_tiff(file_of(path)) and (turned := page_of(path).orientation) not in (0, 1):
+        raise BadFile(f"{path} is a TIFF with the orientation {turned}.", "Save it upright, without an orientation.")
 
 
 def stored_shape(path: Path) -> tuple[int, int, int]:
     """Number of frames, height and width as the header of an image states them, before any pixel is decoded."""
+    if is_tiff(file_of(path)):
+        page = page_of(path)
+        return number_of_pages(path), page.height, page.width
     with open_image(path, decode=False) as image:
-        return len(frame_range(image)), image.height, image.width
+        return len(frames_of(image, path)), image.height, image.width
 
 
 def upright_size(image: Any) -> tuple[int, int]:
@@ -119,7 +166,7 @@ def is_16_bit(image: Any, path: Path) -> bool:
     """Whether a PNG has 16 bits per channel; Pillow's mode says so only of gray images."""
     if image.format != "PNG":
         return False
-    with path.open("rb") as file:
+    with file_of(path).open("rb") as file:
         return file.read(25)[24:] == b"\x10"
 
 
@@ -143,6 +190,23 @@ def is_transparent(image: Any) -> bool:
     if not has_transparency(image):
         return False
     return bool(image.convert("RGBA").getchannel("A").getextrema()[0] < 255)
+
+
+def extent_of_bytes(image: Any) -> tuple[int, int]:
+    """The smallest and the largest value of a color of an image of 8 bits; those of a palette are its colors."""
+    if image.mode in ("P", "PA", "CMYK", "YCbCr", "LAB"):
+        image = image.convert("RGB")
+    extrema = image.getextrema()
+    bands = extrema if isinstance(extrema[0], tuple) else (extrema,)
+    colors = bands[:-1] if "A" in image.mode or "a" in image.mode else bands
+    return min(int(low) for low, _ in colors), max(int(high) for _, high in colors)
+
+
+def is_binary(image: Any) -> bool:
+    """Whether more than one pixel of 100 is not black."""
+    from zoo_core.data.stored_image import BINARY
+
+    return float((np.asarray(image.convert("L")) > 0).mean()) > BINARY
 
 
 def refuse_late_transparency(image: Any, path: Path, number: int, cleared: bool) -> None:
@@ -171,27 +235,19 @@ def to_tensor(image: Any, channels: int) -> Tensor:
     return to_dtype(pil_to_tensor(converted), torch.float32, scale=True)  # type: ignore[no-any-return]
 
 
-def values_of_16_bit(image: Any, path: Path) -> NDArray[np.int32]:
-    """The values (H, W) in 0..65535 of an image of 16 bits, rotated by its EXIF orientation.
-
-    Raises:
-        BadFile: if it has colors or transparency, which Pillow reduces to 8 bits.
-    """
+def all_channels(image: Any) -> Tensor:
+    """All channels of a Pillow image of 8 bits, with transparency, as (C, H, W) in [0, 1]."""
     from PIL import ImageOps
 
-    if not image.mode.startswith("I") or "transparency" in image.info:
-        raise BadFile(
-            f"{path} has 16 bits per channel and colors or transparency.",
-            "Save it with 8 bits per channel, or in gray without transparency.",
-        )
+    pixels = np.array(ImageOps.exif_transpose(image)).astype(np.float32)
+    return torch.from_numpy(pixels if pixels.ndim == 3 else pixels[..., None]).permute(2, 0, 1) / 255
+
+
+def values_of_16_bit(image: Any) -> NDArray[np.int32]:
+    """The values (H, W) in 0..65535 of a gray image of 16 bits, rotated by its EXIF orientation."""
+    from PIL import ImageOps
+
     return np.asarray(ImageOps.exif_transpose(image)).astype(np.int32)
-
-
-def scale_16_bit(values: NDArray[np.int32], path: Path, channels: int, white: int) -> Tensor:
-    """Values (H, W) as an image (channels, H, W), float32 in [0, 1]."""
-    if (brightest := int(values.max())) > white:
-        raise BadFile(f"{path} holds values up to {brightest}, but max_value is {white}.", f"Write {brightest}.")
-    return torch.from_numpy(values.astype(np.float32) / white).expand(channels, -1, -1).clone()
 
 
 def refuse_few_bits(largest: int, path: Path) -> None:
@@ -221,11 +277,33 @@ def reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".")
 
 
+def _stated_maximum(image: Any) -> int:
+    """The value of white that a PGM or PPM file states; Pillow scales the others to 255 or 65535."""
+    arguments = image.tile[0].args
+    if isinstance(arguments, tuple) and isinstance(arguments[-1], int) and image.mode != "F":
+        return int(arguments[-1]) or 255
+    return MAX_16_BIT if str(arguments).startswith("I;16") else 255
+
+
 def _is_complete_gif(path: Path) -> bool:
     """Whether a GIF ends with its trailer; some programs add zeros."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 4096))
         return file.read().rstrip(b"\0").endswith(b";")
+
+
+def is_lossless_webp(path: Path) -> bool:
+    """Whether a WebP image is compressed without loss."""
+    with path.open("rb") as file:
+        first = file.read(1 << 16)
+    return b"VP8L" in first[12:] and b"VP8 " not in first[12:]
+
+
+def _what_it_is(path: Path, formats: tuple[str, ...]) -> str:
+    kind = _other_format(path)
+    if kind is not None and kind.upper() in formats:
+        return f"can't be read: it is a damaged {kind}, or one of a kind that is not read"
+    return f"is {f'a {kind}' if kind else 'not a supported image'} file"
 
 
 def _other_format(path: Path) -> str | None:

@@ -1,38 +1,56 @@
-"""Read images and masks from files."""
+"""Read images from files."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from zoo_core.data import image_decoding as decoding
-from zoo_core.data.arrays import load_array, refuse_binary, to_unit_range
-from zoo_core.data.mask_decoding import decode_mask
+from zoo_core.data.stored_image import (
+    StoredImage,
+    is_array,
+    scaled_bytes,
+    stored_array,
+    stored_in,
+    stored_tiff,
+    wrong_channels,
+)
+from zoo_core.data.stored_image import to_unit_range as scaled
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
+if TYPE_CHECKING:
+    from PIL import Image
+
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".gif", ".bmp"),
+    *(".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".pbm", ".pfm"),
+)
 
 
-def read_image(path: str | Path, channels: int, max_value: int | None = None) -> Tensor:
+def read_image(path: str | Path, channels: int, max_value: int | None = None, allow_dark: bool = False) -> Tensor:
     """Read an image file.
 
-    Formats are PNG, JPEG, BMP, GIF and ``.npy``, recognized by their content. The EXIF orientation is applied,
-    transparent pixels are blended with black, and CMYK is converted to RGB without its color profile. A file with
-    several frames is refused.
+    Formats are PNG, JPEG, TIFF, WebP, BMP, GIF, PPM and ``.npy``, recognized by their content. The EXIF orientation is
+    applied, transparent pixels are blended with black, and CMYK is converted to RGB without its color profile. A file
+    with several frames or pages is refused; ``stack.tif#page=3`` is the fourth page of a TIFF.
 
     Parameters
     ----------
     path : str or os.PathLike
-        The file. An ``.npy`` file contains an array ``(H, W)`` or ``(H, W, C)`` of bytes, or of numbers in [0, 1].
-    channels : {1, 3}
-        1 for gray, 3 for RGB. Images with the other number of channels are converted.
+        The file. An ``.npy`` file contains an array ``(H, W)`` or ``(H, W, C)``.
+    channels : int
+        1 for gray, 3 for RGB; images with the other number of channels are converted. Any other number: that of the
+        file, with transparency.
     max_value : int, optional
-        The value of white in images of 16 bits, for example 4095 if the camera has 12 bits. By default it is 65535, and
-        an image whose values are all below 16384, as those of a camera of 14 bits, is refused, unless it is black.
+        The value of white, for example 4095 if the camera has 12 bits. By default it is 255 in files of 8 bits, 65535
+        in those of 16 bits, and 1 for floating-point values; other integers need it. In files of 8 bits a value above
+        255 is not used. By default an image of 16 bits whose values are all below 16384, as those of a camera of 14
+        bits, is refused, unless it is black; so is one of 8 bits with values of 0 and 1 only.
+    allow_dark : bool, default False
+        Whether such an image is read nevertheless, as one among brighter ones.
 
     Returns
     -------
@@ -48,49 +66,7 @@ def read_image(path: str | Path, channels: int, max_value: int | None = None) ->
     --------
     check_images : Read many images once to find those that are refused.
     """
-    path = Path(path)
-    if path.suffix.lower() == ".npy":
-        array = load_array(path)
-        refuse_binary(array, path)
-        return decoding.with_channels(to_unit_range(array[..., None] if array.ndim == 2 else array, path), channels)
-    image, is_16_bit = read_still(path, channels, max_value)
-    if is_16_bit and max_value is None:
-        decoding.refuse_few_bits(round(float(image.max()) * decoding.MAX_16_BIT), path)
-    return image
-
-
-def read_mask(path: str | Path, colors: bool = False) -> Tensor:
-    """Read a segmentation mask: the value of each pixel, unscaled.
-
-    The value of a pixel is its gray value, 0 or 1 in an image of one bit, and its index in a palette of colors. A
-    palette of grays only is a grayscale image.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-        A PNG, GIF, BMP or TIFF file, in grayscale of 1 to 16 bits or with a palette, or an ``.npy`` file with an array
-        (H, W) of whole numbers.
-    colors : bool, default False
-        Whether the value of a pixel is its color ``0xRRGGBB``, in an image in RGB or with a palette. Grayscale images
-        are read as without it.
-
-    Returns
-    -------
-    torch.Tensor
-        The values, shape ``(H, W)``, int64.
-
-    Raises
-    ------
-    BadFile
-        If the file is missing or damaged, has several frames or transparent pixels, is a JPEG, which changes values,
-        or has color channels without ``colors``.
-
-    See Also
-    --------
-    check_masks : Read many masks once to find those that are refused.
-    """
-    mask = decode_mask(Path(path), colors)
-    return torch.from_numpy(mask.by_color if colors else mask.values)
+    return read_still(Path(path), channels, max_value, allow_dark)[0]
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -104,8 +80,8 @@ def image_files(folder: Path) -> list[Path]:
     Returns
     -------
     list of pathlib.Path
-        Files that end in ``.png``, ``.jpg``, ``.jpeg``, ``.gif`` or ``.bmp`` in any case, in the natural order of their
-        names (``frame2`` before ``frame10``); without hidden files.
+        Files with an ending of PNG, JPEG, TIFF, WebP, BMP, GIF or PPM in any case, in the natural order of their names
+        (``frame2`` before ``frame10``); without hidden files.
     """
     files = (file for file in folder.iterdir() if not file.name.startswith("."))
     return sorted((file for file in files if file.suffix.lower() in IMAGE_SUFFIXES), key=natural_key)
@@ -134,11 +110,21 @@ def natural_key(path: str | Path) -> Any:
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
 
 
-def read_still(path: Path, channels: int, max_value: int | None) -> tuple[Tensor, bool]:
-    """An image (channels, H, W), and whether it has 16 bits."""
-    with decoding.open_image(path) as image:
-        decoding.refuse_animation(image, path)
-        if not decoding.is_16_bit(image, path):
-            return decoding.to_tensor(image, channels), False
-        values = decoding.values_of_16_bit(image, path)
-    return decoding.scale_16_bit(values, path, channels, max_value or decoding.MAX_16_BIT), True
+def read_still(path: Path, channels: int, max_value: int | None, allow_dark: bool) -> tuple[Tensor, StoredImage | None]:
+    """An image (channels, H, W), and what is stored if that is not bytes."""
+    stored = stored_array(path) if is_array(path) else stored_tiff(path)
+    if stored is None:
+        with decoding.open_image(path) as image:
+            decoding.refuse_animation(image, path)
+            stored = stored_in(image, path)
+            if stored is None:
+                return scaled_bytes(_of_bytes(image, path, channels), path, max_value, allow_dark), None
+    return scaled(stored, path, channels, max_value, allow_dark), stored
+
+
+def _of_bytes(image: Image.Image, path: Path, channels: int) -> Tensor:
+    if channels in (1, 3):
+        return decoding.to_tensor(image, channels)
+    if len(image.getbands()) != channels:
+        raise wrong_channels(path, len(image.getbands()), channels)
+    return decoding.all_channels(image)

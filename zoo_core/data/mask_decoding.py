@@ -10,12 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo_core.data.arrays import load_array
-from zoo_core.data.image_decoding import has_transparency, is_16_bit, open_image, orientation, refuse_animation
+from zoo_core.data.image_decoding import (
+    has_transparency,
+    is_16_bit,
+    is_lossless_webp,
+    open_image,
+    orientation,
+    refuse_animation,
+    refuse_turned_tiff,
+)
 from zoo_core.errors import BadFile
 
 Color = tuple[int, int, int]
 MaskKind = Literal["gray", "1-bit", "palette", "gray palette", "color", "gray color"]
-_FORMATS = ("PNG", "GIF", "BMP", "JPEG", "TIFF")  # a JPEG is recognized to be refused
+_FORMATS = ("PNG", "GIF", "BMP", "JPEG", "TIFF", "WEBP", "PPM")  # a JPEG is recognized to be refused
 _GRAY_MODES = ("P", "L", "1", "F")
 _COLOR_MODES = ("RGB", "RGBA", "LA", "PA")
 _LOSSY = ("jpeg", "tiff_jpeg", "webp", "jpeg2000")  # compressions of a TIFF
@@ -72,15 +80,20 @@ def decode_mask(path: Path, colors: bool = False) -> DecodedMask:
     with open_image(path, decode=False, hint=_HINT, formats=_FORMATS) as image:
         if image.format == "JPEG" or image.info.get("compression") in _LOSSY:
             raise BadFile(f"{path} is a JPEG, which changes the values of pixels.", _HINT)
+        if image.format == "WEBP" and not is_lossless_webp(path):
+            raise BadFile(f"{path} is a lossy WebP, which changes the values of pixels.", _HINT)
         refuse_animation(image, path)
-        _refuse_turned_tiff(image, path)
+        refuse_turned_tiff(path)
         image.load()
         if colors and image.mode in _COLOR_MODES:
             return replace(_decode_color(image, path), orientation=orientation(image))
         if image.mode not in _GRAY_MODES and not image.mode.startswith("I"):
             raise BadFile(f"{path} is an image of mode {image.mode}, but its pixels should be class indices.", _HINT)
         upright = ImageOps.exif_transpose(image)
-        stored = _whole_numbers(np.array(upright), path)
+        values = np.array(upright)
+        if image.format == "PPM" and image.mode in ("L", "I"):  # Pillow has scaled them
+            values = np.rint(values * (image.info["maximum"] / (255 if image.mode == "L" else _MAX_VALUE)))
+        stored = _whole_numbers(values, path)
         if image.mode == "P":
             return replace(_with_palette(stored, _palette(upright)), orientation=orientation(image))
         return DecodedMask(stored, "1-bit" if image.mode == "1" else "gray", {}, orientation(image))
@@ -125,12 +138,6 @@ def _decode_color(image: Any, path: Path) -> DecodedMask:
     if np.array_equal(red, green) and np.array_equal(red, blue):
         return DecodedMask(red, "gray color", {})
     return DecodedMask(red << 16 | green << 8 | blue, "color", {})
-
-
-def _refuse_turned_tiff(image: Any, path: Path) -> None:
-    """Raise BadFile for a TIFF with an orientation: Pillow rotates it once or twice, depending on its compression."""
-    if image.format == "TIFF" and (turned := orientation(image)) != 1:
-        raise BadFile(f"{path} is a TIFF with the orientation {turned}.", "Save it upright, without an orientation.")
 
 
 def _with_palette(indices: NDArray[np.int64], palette: list[Color]) -> DecodedMask:

@@ -15,7 +15,7 @@ from typing import Any
 
 from zoo_core.config.paths import zoo_home
 from zoo_core.errors import BadFile
-from zoo_core.files import stat_regular, write_atomically
+from zoo_core.files import file_of, stat_regular, write_atomically
 from zoo_core.fingerprint.progress import ProgressLine
 
 _MIN_AGE_NS = 2 * 10**9
@@ -37,7 +37,7 @@ class Identity:
     @classmethod
     def of(cls, path: Path) -> Identity:
         """The identity of a regular file; BadFile for anything else."""
-        status = stat_regular(path)
+        status = stat_regular(file_of(path))
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
     def is_older_than(self, now: int) -> bool:

@@ -48,7 +48,7 @@ class ImageClassifier(zoo.Model):
             "crop", "how a file of another size is resized: crop keeps the aspect", from_dataset="resize"
         )
         max_value: int | None = zoo.setting(
-            None, "value of white in files of 16 bits; null: 65535", ge=1, le=65535, from_dataset="max_value"
+            None, "value of white in files; null: 255, 65535 or 1.0", ge=1, le=2**32 - 1, from_dataset="max_value"
         )
 
     config: Config
@@ -110,11 +110,6 @@ class ImageClassifier(zoo.Model):
 
     def _read(self, path: Path) -> Tensor:
         config = self.config
-        if config.in_channels not in (1, 3):
-            raise zoo.ZooError(
-                f"this model takes images with {config.in_channels} channels, but files have 1 or 3.",
-                "Pass a tensor (N, C, H, W).",
-            )
         image = zoo.read_image(path, config.in_channels, config.max_value)
         return fit_image(image, config.height, config.width, config.resize).unsqueeze(0)
 

@@ -30,6 +30,8 @@ class RandomTransform:
     - ``photo``: horizontal flips, scales from 0.75 to 1.5, and changes of brightness, contrast, saturation and hue;
     - ``microscopy``: flips, rotations by any angle, scales from 0.8 to 1.25, elastic deformation, and changes of
       brightness and contrast.
+
+    Images that are neither gray nor RGB keep their colors.
     """
 
     preset: Preset
@@ -87,7 +89,7 @@ class RandomTransform:
 def _preset(name: Preset, channels: int, ignore_index: int) -> v2.Transform:
     fill = {tv_tensors.Image: 0.0, tv_tensors.Mask: ignore_index}
     flips = [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
-    color = v2.ColorJitter(0.3, 0.3, *((0.3, 0.05) if channels == 3 else ()))
+    color = v2.ColorJitter(0.3, 0.3, *((0.3, 0.05) if channels == 3 else ())) if channels in (1, 3) else v2.Identity()
     if name == "flips":
         return v2.Compose(flips)
     if name == "photo":

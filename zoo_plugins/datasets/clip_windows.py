@@ -22,7 +22,7 @@ class Reading:
     """How frames are read and resized; ``kept`` has the frames of clips that are in memory."""
 
     channels: int
-    white: int
+    max_value: int | None
     height: int
     width: int
     kept: Mapping[tuple[Path, int | None], Tensor]
@@ -31,7 +31,8 @@ class Reading:
         """Frames (T, C, H, W) in [0, 1]; bytes if they are in memory and keep their size."""
         if (frames := self.kept.get((clip.path, clip.index))) is not None:
             return self._resized(frames[start:stop])
-        return self._resized(zoo.read_frames(clip.path, self.channels, start, stop, self.white, clip.index))
+        found = zoo.read_frames(clip.path, self.channels, start, stop, self.max_value, clip.index, allow_dark=True)
+        return self._resized(found)
 
     def _resized(self, frames: Tensor) -> Tensor:
         size = (self.height or frames.shape[-2], self.width or frames.shape[-1])
@@ -99,13 +100,13 @@ def divided(
     return train, validation, test
 
 
-def kept_in_memory(clips: Sequence[Clip], channels: int, white: int, most: int) -> _KEPT:
+def kept_in_memory(clips: Sequence[Clip], channels: int, max_value: int | None, most: int) -> _KEPT:
     """The frames (T, C, H, W) of all clips, as bytes where that loses nothing; none if they need more than ``most``."""
     if sum(clip.length * clip.size[0] * clip.size[1] * channels for clip in clips) > most:
         return {}
     kept: _KEPT = {}
     for clip in clips:
-        frames = zoo.read_frames(clip.path, channels, 0, None, white, clip.index)
+        frames = zoo.read_frames(clip.path, channels, 0, None, max_value, clip.index, allow_dark=True)
         as_bytes = frames.mul(255).round().byte()
         if not torch.equal(in_unit_range(as_bytes), frames):
             return {}  # of more than 8 bits

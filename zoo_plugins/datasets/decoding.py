@@ -30,7 +30,7 @@ class Reader:
     resize: Resize
 
     def __call__(self, path: Path) -> Tensor:
-        image = zoo.read_image(path, self.channels, self.max_value or 65535)
+        image = zoo.read_image(path, self.channels, self.max_value, allow_dark=True)
         return fit_image(image, self.height, self.width, self.resize)
 
 

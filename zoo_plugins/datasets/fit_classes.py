@@ -8,9 +8,9 @@ from pathlib import Path
 from statistics import median
 
 import zoo_core as zoo
-from zoo_plugins.datasets import class_folders
+from zoo_plugins.datasets import class_folders, white
 from zoo_plugins.datasets.clip_layouts import contains_clips
-from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, rounded
+from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, describe_values, rounded
 from zoo_plugins.datasets.image_folder import ImageFolder
 from zoo_plugins.datasets.mask_layouts import has_masks
 
@@ -28,6 +28,8 @@ class Facts:
     """Height and width of each image."""
     counts: list[int]
     """Training images of each class."""
+    reading: dict[str, int]
+    """Settings of the data set on how images are read."""
 
 
 class ClassifyImages(zoo.Task):
@@ -48,7 +50,7 @@ class ClassifyImages(zoo.Task):
         largest = _LARGEST.get(budget.device, _LARGER)
         one_size = len(set(facts.sizes)) == 1
         sides = [median(of_all) for of_all in zip(*facts.sizes, strict=True)]
-        dataset: dict[str, object] = {"name": "image-folder", "folder": str(folder.resolve())}
+        dataset: dict[str, object] = {"name": "image-folder", "folder": str(folder.resolve()), **facts.reading}
         small = max(sides) <= largest
         if not one_size or not small:
             factor = min(1, largest / max(sides))
@@ -70,6 +72,8 @@ class ClassifyImages(zoo.Task):
             },
             {
                 "dataset.height": "the median of the sizes" if small else f"at most {largest} on {budget.device}",
+                "dataset.channels": "as the images",
+                "dataset.max_value": "the value of white; change it if it is another",
                 "trainer.horizontal_flip": "larger pictures, which are probably not of digits or letters",
                 "trainer.crop": "the smallest side of a random crop, as a fraction of the image",
                 "trainer.class_weights": "one class has several times as many images as another",
@@ -81,20 +85,21 @@ class ClassifyImages(zoo.Task):
 
 def _find(folder: Path) -> zoo.Finding:
     found = class_folders.find(folder)
-    samples = [sample for split in found.splits.values() for sample in split]
-    images = zoo.check_images([sample.path for sample in samples])
+    files = [sample.path for split in found.splits.values() for sample in split]
+    images = zoo.check_images(files, clips=False)
+    reading = white.planned(files, images)
     sizes = [(one.height, one.width) for one in images]
     side = 32 if len(set(sizes)) > 1 else 0
-    dataset = ImageFolder(ImageFolder.Config(folder=str(folder), height=side, width=side))
+    dataset = ImageFolder(ImageFolder.Config(folder=str(folder), height=side, width=side, **reading))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         provided = dataset.provides()
     counts = list(provided["class_counts"])
     shares = [f"{name} {count:,}" for name, count in zip(found.class_names, counts, strict=True)]
     details = (
-        f"{describe_sizes(sizes)} pixels, {'color' if provided['in_channels'] == 3 else 'gray'}",
+        f"{describe_sizes(sizes)} pixels, {describe_values(images, reading)}",
         f"training images: {describe_classes(shares)}",
     )
     notes = tuple(str(one.message) for one in said)
     summary = f"{len(images):,} images of {len(found.class_names)} classes"
-    return zoo.Finding(summary, (*details, *notes), (), Facts(sizes, counts))
+    return zoo.Finding(summary, (*details, *notes), (), Facts(sizes, counts, reading))

@@ -9,7 +9,8 @@ from statistics import median
 from typing import Literal
 
 import zoo_core as zoo
-from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, rounded
+from zoo_plugins.datasets import white
+from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, describe_values, rounded
 from zoo_plugins.datasets.mask_folder import MaskFolder
 from zoo_plugins.datasets.mask_layouts import has_masks
 
@@ -29,6 +30,8 @@ class Facts:
     sizes: list[tuple[int, int]]
     """Height and width of each image."""
     color: Literal["rgb", "gray"]
+    reading: dict[str, int]
+    """Settings of the data set on how images are read."""
 
 
 class SegmentImages(zoo.Task):
@@ -38,9 +41,12 @@ class SegmentImages(zoo.Task):
         if not has_masks(folder):
             return None
         layout = MaskFolder(MaskFolder.Config(folder=str(folder))).layout
-        images = zoo.check_images([pair.image for pair in layout.pairs])
+        files = [pair.image for pair in layout.pairs]
+        images = zoo.check_images(files, clips=False)
         facts = Facts(
-            [(one.height, one.width) for one in images], "rgb" if any(one.channels >= 3 for one in images) else "gray"
+            [(one.height, one.width) for one in images],
+            "rgb" if any(one.channels >= 3 for one in images) else "gray",
+            white.planned(files, images),
         )
         dataset = MaskFolder(_config(folder, facts))
         with warnings.catch_warnings(record=True):  # they are those of the run, which says them again
@@ -50,7 +56,7 @@ class SegmentImages(zoo.Task):
         names = dataset.coding.names or tuple(map(str, range(dataset.coding.num_classes)))
         details = (
             layout.description,
-            f"{describe_sizes(facts.sizes)} pixels, {'color' if facts.color == 'rgb' else 'gray'}",
+            f"{describe_sizes(facts.sizes)} pixels, {describe_values(images, facts.reading)}",
             f"{splits[0]:,} for training, {splits[1]:,} for validation, {splits[2]:,} for the test",
             f"classes of the training pixels: {_frequencies(names, counts)}",
             *dataset.coding.notes,
@@ -67,6 +73,7 @@ class SegmentImages(zoo.Task):
             "name": "mask-folder",
             "folder": str(folder.resolve()),
             "color": facts.color,
+            **facts.reading,
             **resized,
             "crop_height": crop[0],
             "crop_width": crop[1],
@@ -90,6 +97,8 @@ class SegmentImages(zoo.Task):
             {
                 "model.base_channels": device,
                 "dataset.color": "as the images",
+                "dataset.channels": "as the images",
+                "dataset.max_value": "the value of white; change it if it is another",
                 "dataset.height": "the images have several sizes, and are resized to the median",
                 "dataset.crop_height": "random crops, a third of them about a class that is drawn first",
                 "dataset.augmentation": "for color images" if facts.color == "rgb" else "for gray images",
@@ -105,7 +114,7 @@ def _config(folder: Path, facts: Facts) -> MaskFolder.Config:
     height = width = 0
     if len(set(facts.sizes)) > 1:
         height, width = (rounded(median(sides), _MULTIPLE) for sides in zip(*facts.sizes, strict=True))
-    return MaskFolder.Config(folder=str(folder), color=facts.color, height=height, width=width)
+    return MaskFolder.Config(folder=str(folder), color=facts.color, height=height, width=width, **facts.reading)
 
 
 def _crop(size: tuple[int, int], wanted: int) -> tuple[int, int]:

@@ -116,17 +116,16 @@ class FrameFolder(zoo.Dataset):
     @cached_property
     def _reading(self) -> Reading:
         config = self.config
-        white = config.max_value or own_files.MAX_16_BIT
         whole = {(clip.path, clip.index): clip for clip in self.found.clips if clip.length >= self._window}
-        kept = kept_in_memory(list(whole.values()), _channels(config), white, config.cache_mb * 2**20)
-        return Reading(_channels(config), white, config.height, config.width, kept)
+        kept = kept_in_memory(list(whole.values()), _channels(config), config.max_value, config.cache_mb * 2**20)
+        return Reading(_channels(config), config.max_value, config.height, config.width, kept)
 
     @cached_property
     def _split(self) -> _Parts:
         config, found = self.config, self.found
         files, facts = list(found.facts), list(found.facts.values())
-        own_files.check_depth(files, facts, config.max_value)
-        notes = found.left_out + own_files.conversions(files, facts, _channels(config))
+        notes = own_files.check_depth(files, facts, config.max_value)
+        notes = found.left_out + notes + own_files.conversions(files, facts, _channels(config))
         usable = {name: [clip for clip in part if clip.length >= self._window] for name, part in found.splits.items()}
         all_usable = [clip for part in usable.values() for clip in part]
         parts, how = self._divided(usable)

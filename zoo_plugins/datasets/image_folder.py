@@ -19,6 +19,7 @@ from zoo_plugins.datasets.decoding import Decoded, ImageFiles, Reader
 from zoo_plugins.datasets.same_content import same_content
 from zoo_plugins.datasets.stratified import mixed, stratified_split
 
+_ADDED = {"channels": 0}  # settings that were added later: at their defaults the fingerprint is the same as before
 _UNEVEN = 10  # times as many images of one class as of another
 Splits = dict[str, list[Sample]]
 
@@ -48,8 +49,11 @@ class ImageFolder(zoo.Dataset):
         color: Literal["auto", "rgb", "gray"] = zoo.setting(
             "auto", "3 channels or 1 channel; auto: gray if all images are gray"
         )
+        channels: int = zoo.setting(
+            0, "number of channels of images that are neither gray nor RGB; 0: those of color", ge=0, le=256
+        )
         max_value: int | None = zoo.setting(
-            None, "value of white in images of 16 bits, such as 4095 for a 12-bit camera; null: 65535", ge=1, le=65535
+            None, "value of white, such as 4095 for a 12-bit camera; null: 255, 65535 or 1.0", ge=1, le=2**32 - 1
         )
         height: int = zoo.setting(0, "height that images are resized to; 0, as the width: all have one size", ge=0)
         width: int = zoo.setting(0, "width that images are resized to", ge=0)
@@ -91,6 +95,7 @@ class ImageFolder(zoo.Dataset):
     def fingerprint(self) -> str:
         """Hash of the settings and of the content of every file."""
         settings = {key: value for key, value in asdict(self.config).items() if key not in ("folder", "cache_mb")}
+        settings = {key: value for key, value in settings.items() if key not in _ADDED or value != _ADDED[key]}
         files = [sample.path for split in self._read.splits.values() for sample in split]
         return zoo.fingerprint_files(files, settings, folder=self._folder)
 
@@ -151,7 +156,7 @@ def _check(files: Sequence[Path], config: ImageFolder.Config) -> tuple[Decoded, 
     Raises:
         zoo.BadFile: if one of them can't be used; the message names it.
     """
-    facts = _facts(files)
+    facts = zoo.check_images(files, clips=False)
     first = facts[0]
     for file, one in zip(files, facts, strict=True):
         if one.frames > 1:
@@ -161,25 +166,18 @@ def _check(files: Sequence[Path], config: ImageFolder.Config) -> tuple[Decoded, 
                 f"{file} is {one.height} x {one.width}, but {files[0]} is {first.height} x {first.width}.",
                 "Write for example `dataset.height=128 dataset.width=128` to resize all images.",
             )
-    own_files.check_depth(files, facts, config.max_value)
+    own_files.check_channels(files, facts, config.channels)
+    notes = own_files.check_depth(files, facts, config.max_value)
     gray = all(one.channels == 1 for one in facts) if config.color == "auto" else config.color == "gray"
-    shape = (1 if gray else 3, config.height or first.height, config.width or first.width)
-    has_8_bits = all(one.brightest is None for one in facts) and not any(file.suffix == ".npy" for file in files)
-    notes = own_files.conversions(files, facts, shape[0])
+    shape = (config.channels or (1 if gray else 3), config.height or first.height, config.width or first.width)
+    has_8_bits = all(_has_bytes(file, one, config.max_value) for file, one in zip(files, facts, strict=True))
+    notes += own_files.conversions(files, facts, shape[0])
     return Decoded(shape, torch.uint8 if has_8_bits else torch.float32), notes
 
 
-def _facts(files: Sequence[Path]) -> list[zoo.ImageFacts]:
-    arrays = {file: _array_facts(file) for file in files if file.suffix.lower() == ".npy"}
-    images = [file for file in files if file not in arrays]
-    by_file = {**arrays, **dict(zip(images, zoo.check_images(images), strict=True))}
-    return [by_file[file] for file in files]
-
-
-def _array_facts(file: Path) -> zoo.ImageFacts:
-    image = zoo.read_image(file, 3)  # (3, H, W)
-    channels = 1 if bool((image == image[:1]).all()) else 3
-    return zoo.ImageFacts(1, image.shape[1], image.shape[2], channels, brightest=None, transparent=False)
+def _has_bytes(file: Path, facts: zoo.ImageFacts, max_value: int | None) -> bool:
+    """Whether the values are multiples of 1/255 after reading."""
+    return facts.dtype == "uint8" and file.suffix != ".npy" and (max_value is None or max_value >= 255)
 
 
 def _split(found: class_folders.Found, config: ImageFolder.Config) -> tuple[Splits, list[str]]:

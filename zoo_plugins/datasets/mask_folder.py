@@ -25,7 +25,9 @@ from zoo_plugins.datasets.mask_readers import (
     counts_of_classes,
     find_coding,
     read_merged,
+    with_settings,
 )
+from zoo_plugins.datasets.mask_stacks import file_of, is_part
 from zoo_plugins.datasets.mask_table import ClassTable, find_table
 from zoo_plugins.datasets.splits import split, split_the_rest
 
@@ -38,6 +40,7 @@ _ADDED = {
     "crop_height": 0,
     "crop_width": 0,
     "augmentation": "none",
+    "channels": 0,
 }
 
 
@@ -73,8 +76,11 @@ class MaskFolder(zoo.Dataset):
         images: str = zoo.setting("", "sub-folder of images; empty: found by its name")
         masks: str = zoo.setting("", "sub-folder of masks; empty: found by its name")
         color: Literal["rgb", "gray"] = zoo.setting("rgb", "3 channels or 1 channel")
+        channels: int = zoo.setting(
+            0, "number of channels of images that are neither gray nor RGB; 0: those of color", ge=0, le=256
+        )
         max_value: int | None = zoo.setting(
-            None, "value of white in images of 16 bits, such as 4095 for a 12-bit camera; null: 65535", ge=1, le=65535
+            None, "value of white, such as 4095 for a 12-bit camera; null: 255, 65535 or 1.0", ge=1, le=2**32 - 1
         )
         height: int = zoo.setting(0, "height that images and masks are resized to; 0 keeps their height", ge=0)
         width: int = zoo.setting(0, "width that images and masks are resized to; 0 keeps their width", ge=0)
@@ -100,6 +106,8 @@ class MaskFolder(zoo.Dataset):
 
     def provides(self) -> dict[str, Any]:
         known: dict[str, Any] = {"in_channels": _channels(self.config)}
+        if self.config.max_value is not None:
+            known["max_value"] = self.config.max_value
         if self.config.num_classes is not None and not self.config.classes:
             return known | {"num_classes": self.config.num_classes}
         _ = self._split  # checks all files
@@ -115,6 +123,7 @@ class MaskFolder(zoo.Dataset):
         if "" not in self.layout.splits:
             settings["split_found"] = [len(part) for part in self._split]
         files = [file for part in self._split for pair in part for file in (pair.image, *pair.masks)]
+        files = [file for file in files if not is_part(file)] + sorted({file_of(file) for file in files if is_part(file)})
         return zoo.fingerprint_files(files, settings, folder=self._folder)
 
     @property
@@ -128,6 +137,8 @@ class MaskFolder(zoo.Dataset):
 
     @cached_property
     def _facts(self) -> Mapping[Path, zoo.MaskFacts]:
+        if self.layout.annotated is not None:
+            return self.layout.annotated.facts
         masks = [mask for pair in self.layout.pairs for mask in pair.masks]
         return dict(zip(masks, zoo.check_masks(masks, colors=True), strict=True))
 
@@ -135,6 +146,8 @@ class MaskFolder(zoo.Dataset):
     def coding(self) -> Coding:
         """How the masks are read, and what is known of their classes."""
         config = self.config
+        if self.layout.annotated is not None:
+            return with_settings(self.layout.annotated.coding, config.num_classes, config.class_values)
         settings = CodingSettings(
             num_classes=config.num_classes,
             class_values=config.class_values,
@@ -219,7 +232,7 @@ class Pairs:
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         pair = self.pairs[index]
-        image = zoo.read_image(pair.image, _channels(self.config), self.config.max_value or own_files.MAX_16_BIT)
+        image = zoo.read_image(pair.image, _channels(self.config), self.config.max_value, allow_dark=True)
         example = resize(image, read_merged(self.reader, pair.masks), self.config.height, self.config.width)
         if self.transform is None:
             return example
@@ -246,7 +259,7 @@ def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: M
         zoo.ZooError: if one of them can't be used with its masks; the message names it.
     """
     images = [pair.image for pair in pairs]
-    image_facts = zoo.check_images(images)
+    image_facts = zoo.check_images(images, clips=False)
     resized = bool(config.height and config.width)
     first = image_facts[0]
     for pair, found in zip(pairs, image_facts, strict=True):
@@ -260,8 +273,9 @@ def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: M
                 f"{image} is {found.height} x {found.width}, but {images[0].name} is {first.height} x {first.width}.",
                 "Write for example `dataset.height=128 dataset.width=128` to resize all images and masks.",
             )
-    own_files.check_depth(images, image_facts, config.max_value)
-    return own_files.conversions(images, image_facts, _channels(config))
+    own_files.check_channels(images, image_facts, config.channels)
+    notes = own_files.check_depth(images, image_facts, config.max_value)
+    return notes + own_files.conversions(images, image_facts, _channels(config))
 
 
 def _refuse_other_size(image: Path, found: zoo.ImageFacts, mask: Path, expected: zoo.MaskFacts) -> None:
@@ -289,7 +303,7 @@ def _refuse_unclear_orientation(image: Path, found: zoo.ImageFacts, mask: Path, 
 
 
 def _channels(config: MaskFolder.Config) -> int:
-    return 3 if config.color == "rgb" else 1
+    return config.channels or (3 if config.color == "rgb" else 1)
 
 
 def _transform(config: MaskFolder.Config) -> RandomTransform | None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import zoo_core as zoo
 from zoo_plugins.datasets import own_files
+from zoo_plugins.datasets.class_files import ClassFiles
+from zoo_plugins.datasets.class_layouts import FoundClassFiles, find_class_files
+from zoo_plugins.datasets.coco import CocoFile, find_coco
+from zoo_plugins.datasets.coco_masks import CocoMasks
 from zoo_plugins.datasets.mask_folders import Folder, Key, unpacked, walk, walk_role
 from zoo_plugins.datasets.mask_lists import apply_lists, find_lists
 from zoo_plugins.datasets.mask_names import IMAGE, MASK
 from zoo_plugins.datasets.mask_pairs import Pair, Pairing, pair_folders, pair_in_folder, refuse_twins
 from zoo_plugins.datasets.mask_rest import left_out_notes
+from zoo_plugins.datasets.mask_stacks import is_stack, sliced, split_in_name
 
 _SAME_NAME = "An image and its mask have the same name without the suffix, also in upper and lower case."
 _ORDER = (None, "train", "validation", "test")
@@ -38,6 +43,8 @@ class Layout:
         A phrase on each group of files that are not used.
     files_left_out : list of pathlib.Path
         These files and folders.
+    annotated : CocoMasks or ClassFiles, optional
+        Where the classes come from, if not from the values or colors of masks.
     """
 
     root: Path
@@ -45,6 +52,7 @@ class Layout:
     splits: Mapping[str, list[Pair]]
     left_out: list[str] = field(default_factory=list)
     files_left_out: list[Path] = field(default_factory=list)
+    annotated: CocoMasks | ClassFiles | None = None
 
     @property
     def pairs(self) -> list[Pair]:
@@ -99,7 +107,12 @@ def find_layout(folder: Path, images: str = "", masks: str = "") -> Layout:
         )
     root = folder if images else unpacked(folder)
     folders = walk(root)
+    files = [] if images else find_coco(root)
+    if files:
+        return _of_coco(root, folders, files)
     used = [*walk_role(root, images, IMAGE), *walk_role(root, masks, MASK)] if images else folders
+    if (of_classes := find_class_files(used)) is not None:
+        return _of_class_files(root, folders, of_classes)
     groups, unlabeled = _groups(root, used)
     lists = find_lists(root)
     if not groups and not lists:
@@ -118,12 +131,38 @@ def find_layout(folder: Path, images: str = "", masks: str = "") -> Layout:
     else:
         by_split = given
         notes, rest = left_out_notes(root, folders, [p for pairs in given.values() for p in pairs], unlabeled)
+    _refuse_no_training(root, by_split)
+    by_split, sliced_notes = sliced(by_split)
+    description = _describe(groups, by_split, [one.name for one in lists])
+    return Layout(root, "; ".join([description, *sliced_notes]), by_split, notes, rest)
+
+
+def _refuse_no_training(root: Path, by_split: Mapping[str, Sequence[Pair]]) -> None:
     if "" not in by_split and not by_split.get("train"):
         raise zoo.ZooError(
             f"{root} contains pairs for {' and '.join(by_split)}, but none for training.",
             "Name the folder or the list of the training images `train`.",
         )
-    return Layout(root, _describe(groups, by_split, [one.name for one in lists]), by_split, notes, rest)
+
+
+def _of_coco(root: Path, folders: Sequence[Folder], files: Sequence[CocoFile]) -> Layout:
+    masks = CocoMasks(files)
+    by_split = masks.by_split
+    images = [Pair(pair.image, ()) for pairs in by_split.values() for pair in pairs]
+    notes, rest = left_out_notes(root, folders, images, [], [file.path for file in files])
+    names = " and ".join(file.path.relative_to(root).as_posix() for file in files)
+    numbers = ", ".join(f"{len(pairs)} for {split}" for split, pairs in by_split.items() if split)
+    description = f"{len(images)} images with COCO annotations in {names}" + (f": {numbers}" if numbers else "")
+    _refuse_no_training(root, by_split)
+    return Layout(root, description, by_split, notes, rest, masks)
+
+
+def _of_class_files(root: Path, folders: Sequence[Folder], found: FoundClassFiles) -> Layout:
+    pairs = [pair for part in found.by_split.values() for pair in part]
+    notes, rest = left_out_notes(root, folders, pairs, [])
+    _refuse_no_training(root, found.by_split)
+    description = f"{len(pairs)} images with a mask file for each class"
+    return Layout(root, description, found.by_split, notes, rest, ClassFiles(pairs, found.class_of))
 
 
 def has_masks(folder: Path) -> bool:
@@ -135,7 +174,10 @@ def has_masks(folder: Path) -> bool:
         If there are masks without images, or a folder can't be read.
     """
     root = unpacked(folder)
-    return bool(_groups(root, walk(root))[0])
+    if find_coco(root):
+        return True
+    folders = walk(root)
+    return find_class_files(folders) is not None or bool(_groups(root, folders)[0])
 
 
 def _groups(root: Path, folders: Sequence[Folder]) -> tuple[list[_Group], list[Folder]]:
@@ -220,8 +262,15 @@ def _side_by_side(folder: Folder) -> list[_Group]:
             f"two layouts fit {folder.path}: files {pairings[0].how}, and files {pairings[1].how}.",
             "Move the files of one of them elsewhere.",
         )
+    pairings = [_without_test_stacks(one) for one in pairings]
     where = f"`{folder.name}`" if folder.name != "." else "the folder"
     return [_Group(folder.key, one, where, True, folder.path, folder.path) for one in pairings]
+
+
+def _without_test_stacks(pairing: Pairing) -> Pairing:
+    """The pairing without stacks for a test whose labels are not published, as ``test-volume.tif`` of ISBI."""
+    images = [path for path in pairing.images if not (split_in_name(path) == "test" and is_stack(path))]
+    return replace(pairing, images=images)
 
 
 def _two_layouts(root: Path, fits: Sequence[tuple[Folder, Folder, Pairing]]) -> zoo.ZooError:

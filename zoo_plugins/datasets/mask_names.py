@@ -30,7 +30,7 @@ MASK_WORDS = (
 )
 IMAGE_WORDS = (
     *("image", "images", "img", "im", "rgb", "raw", "input", "photo", "x", "sat", "scan", "original", "orig"),
-    *("leftimg8bit", "0000"),  # 0000: the first channel of nnU-Net
+    *("leftimg8bit", "0000", "volume", "vol", "stack"),  # 0000: the first channel of nnU-Net
 )
 IMAGE, MASK = "image", "mask"
 

@@ -9,8 +9,11 @@ from pathlib import Path
 import zoo_core as zoo
 from zoo_plugins.datasets.mask_names import IMAGE_WORDS, MASK_WORDS, Marker, markers, stem
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
-MASK_SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff", ".npy")
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".gif", ".bmp"),
+    *(".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".pbm", ".pfm", ".npy"),
+)
+MASK_SUFFIXES = IMAGE_SUFFIXES
 _LOSSY = (".jpg", ".jpeg")
 _NONE = Marker("", True)
 Key = Callable[[Path], str | None]

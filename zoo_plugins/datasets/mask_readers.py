@@ -141,6 +141,21 @@ def find_coding(paths: Sequence[Path], facts: Sequence[zoo.MaskFacts], settings:
     return Coding(classes, len(found.values), found.names, found.values, notes)
 
 
+def with_settings(coding: Coding, num_classes: int | None, class_values: Sequence[int]) -> Coding:
+    """A coding whose classes have names, if the settings do not say otherwise.
+
+    Raises:
+        zoo.BadSetting: if they do.
+    """
+    if class_values or num_classes not in (None, coding.num_classes):
+        raise zoo.BadSetting(
+            f"the annotations have {coding.num_classes} classes ({', '.join(coding.names[:5])}, …), but "
+            f"dataset.num_classes is {num_classes} and dataset.class_values is {list(class_values)}.",
+            "Leave both out.",
+        )
+    return coding
+
+
 def _of_objects(settings: CodingSettings) -> Coding:
     if settings.class_values or settings.num_classes not in (None, 2):
         raise zoo.BadSetting(

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import zoo_core as zoo
+from zoo_plugins.datasets.white import check_depth as check_depth
 
-MAX_16_BIT = 65535
-_FEW_BITS = 2**14  # values below are those of a camera with 14 bits or less, or of dark images
-_DARK = 2**12
 _SHOWN = 3
 
 
@@ -41,7 +39,7 @@ def listed(names: Sequence[str], most: int = _SHOWN) -> str:
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
-OTHER_IMAGES = (".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".heic", ".jxl", ".exr", ".tga")
+OTHER_IMAGES = (".jp2", ".avif", ".heic", ".jxl", ".exr", ".tga")
 _VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
 
 
@@ -58,49 +56,35 @@ def how_to_convert(entries: Sequence[Path], otherwise: str) -> str:
     return otherwise
 
 
-def check_depth(files: Sequence[Path], facts: Sequence[zoo.ImageFacts | zoo.ClipFacts], max_value: int | None) -> None:
-    """Refuse images of 16 bits, all or some of which are so dark that their values must have fewer bits.
+def check_channels(files: Sequence[Path], facts: Sequence[zoo.ImageFacts], channels: int) -> None:
+    """Refuse images that do not have the channels: 0 for gray or RGB, or the number of channels as they are stored.
 
     Raises:
         zoo.BadFile: the message names a file.
     """
-    deep = [(one.brightest, file) for file, one in zip(files, facts, strict=True) if one.brightest is not None]
-    if not deep:
-        return
-    brightest, file = max(deep, key=lambda one: one[0])
-    if max_value is None and 0 < brightest < _FEW_BITS:
-        raise zoo.BadFile(
-            f"the values of all images of 16 bits end at {brightest} (in {file}): with {MAX_16_BIT} as white they "
-            "would be nearly black.",
-            f"Set the value of white, for example `dataset.max_value={max(255, 2 ** brightest.bit_length() - 1)}`.",
-        )
-    few = [one for one in deep if 0 < one[0] < _FEW_BITS]
-    dark = [one for one in few if one[0] < _DARK]
-    if max_value is None and (dark or 2 * len(few) >= len(deep)):
-        darkest, dark_file = min(dark or few, key=lambda one: one[0])
-        raise zoo.BadFile(
-            f"the images of 16 bits have different depths: the values of {dark_file} end at {darkest}, and those of "
-            f"{file} at {brightest}.",
-            f"Scale all of them to 0..{MAX_16_BIT}; or, if that is white in all, write "
-            f"`dataset.max_value={MAX_16_BIT}`.",
-        )
-    if max_value is not None and brightest > max_value:
-        raise zoo.BadFile(
-            f"{file} holds values up to {brightest}, but dataset.max_value is {max_value}.",
-            f"Write `dataset.max_value={brightest}` or more.",
-        )
+    for file, one in zip(files, facts, strict=True):
+        if channels and one.bands != channels:
+            raise zoo.BadFile(
+                f"{file} has {one.bands} channel{'s' * (one.bands > 1)}, but dataset.channels is {channels}.",
+                f"Write `dataset.channels={one.bands}` if all images have as many; leave it out for gray and RGB.",
+            )
+        if not channels and one.channels not in (1, 3) and one.channels == one.bands:
+            raise zoo.BadFile(
+                f"{file} has {one.channels} channels, which are neither gray nor RGB.",
+                f"Write `dataset.channels={one.channels}` to use all of its channels, or save those that are meant.",
+            )
 
 
-def conversions(files: Sequence[Path], facts: Sequence[zoo.ImageFacts | zoo.ClipFacts], channels: int) -> list[str]:
+def conversions(files: Sequence[Path], facts: Sequence[zoo.ImageFacts], channels: int) -> list[str]:
     """What reading changes in some of the images, a phrase each."""
     gray = [file.name for file, one in zip(files, facts, strict=True) if one.channels == 1]
     transparent = [file.name for file, one in zip(files, facts, strict=True) if one.transparent]
-    cmyk = [file.name for file, one in zip(files, facts, strict=True) if one.channels == 4]
+    cmyk = [file.name for file, one in zip(files, facts, strict=True) if one.channels == 4 and one.bands == 3]
     notes = []
-    if 0 < len(gray) < len(files):
+    if 0 < len(gray) < len(files) and channels in (1, 3):
         kind = "RGB" if channels == 3 else "gray"
         notes.append(f"{len(gray)} of {len(files)} images are gray and the others have colors; all are read as {kind}")
-    if transparent:
+    if transparent and channels in (1, 3):
         notes.append(f"transparent pixels of {len(transparent)} images are blended with black ({listed(transparent)})")
     if cmyk:
         notes.append(f"{len(cmyk)} CMYK images are converted without their color profile ({listed(cmyk)})")

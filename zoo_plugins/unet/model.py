@@ -74,6 +74,9 @@ class UNet(zoo.Model):
             "names of the classes; a class without a name is called by its index",
             from_dataset="class_names",
         )
+        max_value: int | None = zoo.setting(
+            None, "value of white in files; null: 255, 65535 or 1.0", ge=1, le=2**32 - 1, from_dataset="max_value"
+        )
         checkpointing: bool = zoo.setting(
             False,
             "activation checkpointing: recompute the stages in the backward pass to save memory",

@@ -33,7 +33,7 @@ def predict_frames(model: UNet, path: str, ahead: int | None) -> dict[str, Any]:
     count = frames_out if ahead is None else ahead
     if type(count) is not int or count < 1:
         raise zoo.ZooError(f"ahead is {ahead!r}, but should be an integer of at least 1.", f"Write ahead={frames_out}.")
-    clip = zoo.read_frames(path, config.frame_channels)  # (T, C, H, W)
+    clip = zoo.read_frames(path, config.frame_channels, max_value=config.max_value)  # (T, C, H, W)
     if len(clip) < frames_in:
         raise zoo.ZooError(f"{path} has {len(clip)} frames, but this model takes {frames_in}.", "Give a longer clip.")
     past = _like_parameters(model, clip[-frames_in:].unsqueeze(0))  # (1, frames_in, C, H, W)
@@ -44,13 +44,11 @@ def predict_frames(model: UNet, path: str, ahead: int | None) -> dict[str, Any]:
 def predict_classes(model: UNet, path: str) -> dict[str, Any]:
     """``{"mask": (H, W) uint8, "overlay": (1, 3, H, W) in [0, 1], "fraction": {class: fraction of the pixels}}``."""
     config = model.config
-    if config.in_channels not in (1, 3):
-        raise zoo.ZooError(f"this model takes images with {config.in_channels} channels, but files have 1 or 3.")
     if not 2 <= config.out_channels <= _MAX_CLASSES:
         raise zoo.ZooError(
             f"this model has {config.out_channels} classes, but a mask file can store 2 to {_MAX_CLASSES}."
         )
-    image = zoo.read_image(path, config.in_channels)  # (C, H, W)
+    image = zoo.read_image(path, config.in_channels, config.max_value)  # (C, H, W)
     score = fuse_batch_norm(model)(_like_parameters(model, image.unsqueeze(0)))  # (1, K, H, W)
     mask = score.argmax(dim=1)[0].cpu()  # (H, W)
     fractions = mask.flatten().bincount(minlength=config.out_channels) / mask.numel()  # (K,)

@@ -16,7 +16,7 @@ from zoo_core.errors import BadFile
 
 GRAY = (np.arange(48).reshape(6, 8) * 5).astype(np.uint8)  # six rows of eight pixels
 COLOR = np.stack([GRAY, 255 - GRAY, GRAY // 2], axis=2)
-HINT = "Give a PNG, JPEG, GIF or .npy file."
+HINT = "Give a PNG, JPEG, TIFF, WebP, BMP, GIF, PPM or .npy file."
 
 
 def save_image(path, array, mode=None, **options):
@@ -140,12 +140,26 @@ def test_a_dark_frame_among_bright_ones_is_read(tmp_path):
     assert zoo.read_frames(tmp_path, 1)[0].max() == pytest.approx(100 / 65535)
 
 
-@pytest.mark.parametrize("color_type", [2, 4, 6])
-def test_sixteen_bits_with_colors_or_transparency_are_refused(tmp_path, color_type):
-    path = save_png_16(tmp_path / "a.png", {2: 3, 4: 2, 6: 4}[color_type], color_type)
+def test_sixteen_bits_in_gray_with_transparency_are_refused(tmp_path):
+    path = save_png_16(tmp_path / "a.png", 2, 4)
     for read in (lambda: zoo.read_image(path, 3), lambda: zoo.read_frames(path, 3), lambda: zoo.check_images([path])):
-        with pytest.raises(BadFile, match="has 16 bits per channel and colors or transparency"):
+        with pytest.raises(BadFile, match=r"a\.png is in gray with transparency, and has 16 bits"):
             read()
+
+
+@pytest.mark.parametrize("color_type", [2, 6])
+def test_sixteen_bits_in_color_keep_all_bits(tmp_path, color_type):
+    count = {2: 3, 6: 4}[color_type]
+    path = save_png_16(tmp_path / "a.png", count, color_type)
+    values = np.random.default_rng(0).integers(0, 65536, (6, 8, count)) / 65535
+    opaque = values[..., -1:] if count == 4 else 1.0
+    expected = (values[..., :3] * opaque).transpose(2, 0, 1)
+    read = zoo.read_image(path, 3).numpy()
+    assert np.allclose(read, np.broadcast_to(expected, (3, 6, 8)), atol=1e-6)
+    assert np.allclose(zoo.read_image(path, count).numpy(), values.transpose(2, 0, 1), atol=1e-6)
+    facts = zoo.check_images([path])[0]
+    assert (facts.dtype, facts.transparent, facts.bands) == ("uint16", count == 4, count)
+    np.testing.assert_array_equal(zoo.read_frames(path, 3)[0].numpy(), read)
 
 
 def test_a_jpeg_is_close_to_the_saved_image(tmp_path):
@@ -201,7 +215,7 @@ def test_writing_into_an_image_read_from_an_array_leaves_the_file_unchanged(tmp_
         (np.array([[-0.5, 1.0]]), "holds values from -0.5 to 1."),
         (np.array([[0.0, 255.0]]), "holds values from 0 to 255."),
         (np.array([[np.nan]]), "holds values from nan to nan."),
-        (np.zeros((2, 2), dtype=np.int64), "holds int64."),
+        (np.zeros((2, 2), dtype=np.int64), "holds int64, with values up to 0, and does not say which value is white."),
         (np.zeros((2, 2), dtype=complex), "holds complex128."),
     ],
     ids=lambda value: f"{value.dtype}{value.shape}" if isinstance(value, np.ndarray) else "",
@@ -241,10 +255,10 @@ def test_a_pickle_in_an_array_file_is_refused_and_never_executed(tmp_path, name)
         ("a.png", b"not an image", "is not a supported image file."),
         ("a.png", b"", "is empty."),
         ("a.txt", b"hello", "is not a supported image file."),
-        ("a.png", b"II*\0" + bytes(100), "is a TIFF file."),
+        ("a.png", b"II*\0" + bytes(100), "can't be read: it is a TIFF without a page."),
         ("a.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", "is a PostScript file."),
-        ("a.jpg", b"RIFF\x1a\0\0\0WEBPVP8 ", "is a WebP file."),
-        ("a.png", b"P6 2 2 255 " + bytes(12), "is not a supported image file."),
+        ("a.jpg", b"RIFF\x1a\0\0\0WEBPVP8 ", "can't be read: could not create decoder object."),
+        ("a.png", b"P9 2 2 255 " + bytes(12), "is not a supported image file."),
         ("a.npy", b"not an array", "can't be read: it holds Python objects or is not an array."),
         ("a.npy", b"", "can't be read: No data left in file."),
         ("a.npy", b"\x93NUMPY\x01\x00\x0c\x00{'descr': (((", "can't be read: its header is damaged."),
@@ -256,7 +270,11 @@ def test_a_file_that_is_not_an_image_is_refused(tmp_path, name, content, message
         with pytest.raises(BadFile) as refused:
             read(tmp_path / name, 1)
         assert refused.value.message == f"{tmp_path / name} {message}"
-        assert refused.value.hint in (HINT, animations._HINT)
+        assert refused.value.hint in (
+            HINT,
+            animations._HINT,
+            "Save it again, for example as a TIFF without compression, or as PNG.",
+        )
 
 
 @pytest.mark.parametrize("name", ["none.png", "none.npy", "none"])
@@ -459,7 +477,10 @@ def test_a_folder_without_images_says_what_it_should_hold(tmp_path):
     with pytest.raises(BadFile) as refused:
         zoo.read_frames(tmp_path, 1)
     assert refused.value.message == f"{tmp_path} holds no images."
-    assert refused.value.hint == "It should hold files that end in .png, .jpg, .jpeg, .gif, .bmp."
+    assert (
+        refused.value.hint
+        == "It should hold files that end in .png, .jpg, .jpeg, .gif, .bmp, .tif, .tiff, .webp, .ppm, .pgm, .pnm, .pbm, .pfm."
+    )
     assert zoo.clip_shape(tmp_path) == (0, 0, 0)
 
 
@@ -535,7 +556,7 @@ def test_a_gif_that_ends_between_two_frames_is_truncated(tmp_path):
             zoo.read_frames(tmp_path / "cut.gif", 1)
 
 
-@pytest.mark.parametrize("name", ["frame2.jfif", "frame2.psd", "frame2", "other.tif"])
+@pytest.mark.parametrize("name", ["frame2.jfif", "frame2.psd", "frame2", "other.jp2"])
 def test_a_file_that_looks_like_a_frame_is_not_left_out_of_a_clip(tmp_path, name):
     folder = frames_in(tmp_path / "clip")
     (folder / "frame2.png").rename(folder / name)
@@ -545,7 +566,7 @@ def test_a_file_that_looks_like_a_frame_is_not_left_out_of_a_clip(tmp_path, name
 
 def test_files_beside_the_frames_that_are_none_are_left_out(tmp_path):
     folder = frames_in(tmp_path / "clip")
-    for name in ("frame2.txt", "frame2.json", "notes.doc", ".frame9.tif"):
+    for name in ("frame2.txt", "frame2.json", "notes.doc", ".frame9.jp2"):
         (folder / name).touch()
     assert len(zoo.read_frames(folder, 1)) == 4
 

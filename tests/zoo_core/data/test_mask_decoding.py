@@ -139,7 +139,7 @@ def test_a_tiff_that_is_lossy_or_has_pages_is_refused(tmp_path):
         read(tmp_path / "a.tif")
     page = Image.fromarray(CLASSES)
     page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
-    with pytest.raises(zoo.BadFile, match="holds 2 frames"):
+    with pytest.raises(zoo.BadFile, match="holds 2 pages"):
         read(tmp_path / "a.tif")
 
 

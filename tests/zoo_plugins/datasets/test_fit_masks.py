@@ -68,8 +68,8 @@ def test_the_finding_says_what_is_in_the_files(tmp_path):
 def test_images_of_several_sizes_are_resized_to_the_median(tmp_path):
     folder = make(tmp_path / "data", (100, 130), [0, 1])
     for number, size in enumerate([(64, 130), (300, 130)]):
-        for name in ("images", "masks"):
-            Image.new("L", size[::-1], number).save(folder / name / f"other{number}.png")
+        for name, value in (("images", 200), ("masks", number)):
+            Image.new("L", size[::-1], value).save(folder / name / f"other{number}.png")
     task = SegmentImages()
     settings = task.plan(folder, task.find(folder), CPU).values["dataset"]
     assert (settings["height"], settings["width"]) == (96, 128)

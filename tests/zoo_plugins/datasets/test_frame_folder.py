@@ -162,8 +162,8 @@ def test_other_files_are_counted_by_their_endings(folder):
 
 
 def test_frames_of_a_format_that_is_not_read_are_an_error(folder, digits):
-    Image.fromarray(digits[0]).save(folder / "images" / "009.tif")
-    with pytest.raises(zoo.BadFile, match=r"images holds 009\.tif, which would be missing among the frames") as error:
+    Image.fromarray(digits[0]).save(folder / "images" / "009.jp2")
+    with pytest.raises(zoo.BadFile, match=r"images holds 009\.jp2, which would be missing among the frames") as error:
         make(folder).train()
     assert error.value.hint == "Convert all frames to PNG, and move other files elsewhere."
 
@@ -516,7 +516,7 @@ def test_transparency_that_begins_after_the_first_frame_of_a_gif_is_refused_wher
     ("files", "hint"),
     [
         (["one/a/1.png", "one/b/1.png", "two/c/1.png"], "write for example `dataset.folder={}/one`"),
-        (["a/1.jp2", "b/1.jp2", "c/1.HEIC"], "Convert the files ending in .heic and .jp2 to PNG."),
+        (["a/1.jp2", "b/1.jp2", "c/1.AVIF"], "Convert the files ending in .avif and .jp2 to PNG."),
         (["notes.txt"], "Put each clip into its own sub-folder"),
     ],
 )

@@ -203,14 +203,14 @@ def test_an_image_in_two_given_splits_or_two_classes_is_said(tmp_path):
 
 
 def test_everything_that_is_left_out_is_said(folder):
-    for name in ("Thumbs.db", "1/Thumbs.db", "labels.csv", ".DS_Store", "2/.hidden.png", "2/x.tif"):
+    for name in ("Thumbs.db", "1/Thumbs.db", "labels.csv", ".DS_Store", "2/.hidden.png", "2/x.jp2"):
         (folder / name).write_bytes(b"x")
     (folder / "__MACOSX").mkdir()
     (folder / "empty").mkdir()
     draw(folder / "stray.png")
     said = notes(make(folder))
     assert said == (
-        "image-folder: left out: 1 file ending in .csv, 2 files ending in .db, 1 file ending in .tif, "
+        "image-folder: left out: 1 file ending in .csv, 2 files ending in .db, 1 file ending in .jp2, "
         "1 image beside the class folders (stray.png), 1 folder without images (empty), 3 hidden files."
     )
 
@@ -256,10 +256,10 @@ def test_an_unclear_layout_is_refused_with_a_cure(tmp_path, name):
 
 def test_a_class_whose_images_are_of_a_format_that_is_not_read_is_refused(folder):
     (folder / "bird").mkdir()
-    Image.new("RGB", (10, 8)).save(folder / "bird" / "1.webp")
+    Image.new("RGB", (10, 8)).save(folder / "bird" / "1.avif")
     error = error_of(folder)
-    assert f"{folder / 'bird'} contains no image that can be read, but 1 file ending in .webp" in error.message
-    assert error.hint == "Convert the files ending in .webp to PNG."
+    assert f"{folder / 'bird'} contains no image that can be read, but 1 file ending in .avif" in error.message
+    assert error.hint == "Convert the files ending in .avif to PNG."
 
 
 def test_a_class_whose_images_are_all_in_another_class_and_not_for_training_is_refused(tmp_path):
@@ -272,7 +272,7 @@ def test_a_class_whose_images_are_all_in_another_class_and_not_for_training_is_r
     )
 
 
-@pytest.mark.parametrize("damage", ["nonsense", "half", "empty", "pipe", "link", "webp", "frames"])
+@pytest.mark.parametrize("damage", ["nonsense", "half", "empty", "pipe", "link", "avif", "frames"])
 def test_a_damaged_file_of_any_split_is_refused_and_named(folder, damage):
     for number in range(10):
         path = folder / "2" / f"{number}.png"
@@ -280,8 +280,8 @@ def test_a_damaged_file_of_any_split_is_refused_and_named(folder, damage):
         path.unlink()
         if damage in ("pipe", "link"):
             {"pipe": os.mkfifo, "link": lambda path: path.symlink_to("nowhere")}[damage](path)
-        elif damage == "webp":
-            Image.new("L", (10, 8)).save(path, format="WEBP")
+        elif damage == "avif":
+            Image.new("L", (10, 8)).save(path, format="AVIF")
         elif damage == "frames":
             Image.new("L", (10, 8)).save(path, save_all=True, append_images=[Image.new("L", (10, 8), 9)])
         else:

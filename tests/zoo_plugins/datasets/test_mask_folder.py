@@ -456,20 +456,20 @@ def test_palettes_of_other_colors_are_refused(folder, scenes):
 
 
 def test_files_that_are_left_out_are_counted_by_their_endings_in_one_line(folder, scenes):
-    for part, ending in (("images", ".tif"), ("images", ".TIF"), ("images", ".webp"), ("masks", ".jxl"), ("masks", "")):
-        name = f"{'x' * (ending == '.TIF')}new{ending}"
+    for part, ending in (("images", ".jp2"), ("images", ".JP2"), ("images", ".avif"), ("masks", ".jxl"), ("masks", "")):
+        name = f"{'x' * (ending == '.JP2')}new{ending}"
         Image.fromarray(scenes[0][0]).save(folder / part / name, format="PNG")
     (folder / "images" / "train").mkdir()
     (folder / "images" / ".DS_Store").write_bytes(b"0")
     with pytest.warns(UserWarning, match="mask-folder") as warned:
         make(folder).train()
     assert [str(one.message) for one in warned] == [
-        "mask-folder: left out of images: 2 files ending in .tif, 1 file ending in .webp, 1 sub-folder; "
+        "mask-folder: left out of images: 1 file ending in .avif, 2 files ending in .jp2, 1 sub-folder; "
         "left out of masks: 1 file without an ending, 1 file ending in .jxl."
     ]
 
 
-@pytest.mark.parametrize("ending", [".tif", ".webp"])
+@pytest.mark.parametrize("ending", [".jp2", ".avif"])
 def test_files_that_are_left_out_are_named_where_they_are_missing(folder, ending):
     for part in ("images", "masks"):
         for path in sorted((folder / part).iterdir()):
@@ -586,10 +586,10 @@ def test_an_image_and_a_mask_that_are_turned_alike_or_fit_by_their_size_are_used
 def test_images_of_a_format_that_is_not_read_are_to_be_converted(folder):
     for number in range(10):
         with Image.open(folder / "images" / f"{number}.png") as image:
-            image.save(folder / "images" / f"{number}.tif")
+            image.save(folder / "images" / f"{number}.avif")
         if number > 6:
             (folder / "images" / f"{number}.png").unlink()
-    assert error_of(folder).hint == "Convert the files ending in .tif to PNG."
+    assert error_of(folder).hint == "Convert the files ending in .avif to PNG."
 
 
 def test_the_cure_for_a_damaged_mask_is_one_for_masks(folder):

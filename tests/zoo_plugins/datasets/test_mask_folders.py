@@ -27,7 +27,7 @@ def test_roles_splits_and_other_names(tmp_path):
 
 
 def test_folders_without_usable_files_are_not_listed(tmp_path):
-    touch(tmp_path, "labels/a.txt", "images/a.tif", "__MACOSX/images/._a.png", ".cache/b.png", "masks/a.npy")
+    touch(tmp_path, "labels/a.txt", "images/a.jp2", "__MACOSX/images/._a.png", ".cache/b.png", "masks/a.npy")
     assert [one.name for one in walk(tmp_path)] == ["masks"]
 
 

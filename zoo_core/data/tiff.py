@@ -1,0 +1,197 @@
+"""TIFF files: what their tags say of each page, and pages of any number of channels and bits as arrays."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo_core.errors import BadFile
+from zoo_core.files import file_of, split_page, stat_regular
+from zoo_core.fingerprint.per_file import Identity
+
+_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_HINT = "Save it again, for example as a TIFF without compression, or as PNG."
+_MAX_PAGES = 100_000
+_UNSIGNED, _FLOAT = 1, 3  # sample formats
+_ALPHA = (1, 2)  # extra samples that are transparency
+_WHITE_IS_ZERO, _RGB, _PALETTE, _CMYK = 0, 2, 3, 5
+_REDUCED = 1  # a smaller copy of another page, as for a preview
+
+
+@dataclass(frozen=True)
+class TiffPage:
+    """The tags of a page.
+
+    Parameters
+    ----------
+    width, height : int
+        The size as it is stored.
+    bits : int
+        The most bits of a sample.
+    samples : int
+        Samples of a pixel, with transparency.
+    sample_format : int
+        1: unsigned, 2: signed, 3: floating-point.
+    extra : tuple of int
+        What samples beyond the colors are; 1 and 2: transparency.
+    photometric : int
+        What the samples mean.
+    index : int
+        The number of the page in the file, where smaller copies are counted as well.
+    orientation : int
+        The orientation, 1 to 8; 1 if the page is stored upright.
+    """
+
+    width: int
+    height: int
+    bits: int
+    samples: int
+    sample_format: int
+    extra: tuple[int, ...]
+    photometric: int
+    index: int = 0
+    orientation: int = 1
+
+    @property
+    def has_alpha(self) -> bool:
+        return len(self.extra) == 1 and self.extra[0] in _ALPHA
+
+    @property
+    def is_8_bit(self) -> bool:
+        """Whether Pillow reads it with all samples, as an image of 8 bits."""
+        if self.bits > 8 or self.sample_format != _UNSIGNED:
+            return False
+        colors = self.samples - len(self.extra)
+        if self.photometric == _CMYK:
+            return self.samples == 4 and not self.extra
+        return colors in (1, 3) and (not self.extra or self.has_alpha)
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether it has one sample of more than 8 bits that Pillow reads as it is."""
+        if self.samples != 1 or self.photometric in (_WHITE_IS_ZERO, _PALETTE):
+            return False
+        sizes = {_UNSIGNED: (12, 16, 32), 2: (16, 32), _FLOAT: (32,)}
+        return self.bits in sizes.get(self.sample_format, ())
+
+
+def is_tiff(path: Path) -> bool:
+    """Whether a file begins as a TIFF does."""
+    stat_regular(path)
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in _SIGNATURES
+    except OSError:
+        return False  # reading it says why
+
+
+def tiff_pages(path: Path) -> list[TiffPage]:
+    """The pages of a TIFF in their order, without smaller copies.
+
+    Raises:
+        BadFile: if its tags can't be read.
+    """
+    return _tiff_pages(path, Identity.of(path))
+
+
+@lru_cache(maxsize=1024)
+def _tiff_pages(path: Path, _identity: Identity) -> list[TiffPage]:
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    pages: list[TiffPage] = []
+    visited: set[int] = set()
+    try:
+        with path.open("rb") as file:
+            header = file.read(8)
+            if header[2:3] == b"\x2b" or header[3:4] == b"\x2b":
+                header += file.read(8)
+            tags = ImageFileDirectory_v2(header)
+            while tags.next and tags.next not in visited and len(visited) < _MAX_PAGES:
+                visited.add(tags.next)
+                file.seek(tags.next)
+                tags.reset()
+                tags.load(file)
+                page = _page(tags, len(visited) - 1)
+                if not pages or not _is_reduced(tags):
+                    pages.append(page)
+    except (OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error) as error:
+        raise BadFile(f"{path} can't be read: its TIFF tags are damaged.", _HINT) from error
+    if not pages:
+        raise BadFile(f"{path} can't be read: it is a TIFF without a page.", _HINT)
+    return pages
+
+
+def _is_reduced(tags: Any) -> bool:
+    return bool(int(tags.get(254, 0)) & _REDUCED)
+
+
+def _page(tags: Any, index: int) -> TiffPage:
+    formats = set(tags.get(339, (_UNSIGNED,)))
+    bits = set(tags.get(258, (1,)))
+    if len(formats) > 1:
+        raise ValueError("samples of several formats")
+    return TiffPage(
+        width=int(tags[256]),
+        height=int(tags[257]),
+        bits=max(bits),
+        samples=int(tags.get(277, 1)),
+        sample_format=formats.pop(),
+        extra=tuple(tags.get(338, ())),
+        photometric=int(tags.get(262, 1)),
+        index=index,
+        orientation=int(tags.get(274, 1)),
+    )
+
+
+def page_of(path: Path) -> TiffPage:
+    """The page that a path names, or the first one.
+
+    Raises:
+        BadFile: if the file has no such page.
+    """
+    file, number = split_page(path)
+    pages = tiff_pages(file)
+    if number is not None and number >= len(pages):
+        raise BadFile(f"{file} has {len(pages)} pages, numbered from 0, but no page {number}.", "Give one of them.")
+    return pages[number or 0]
+
+
+def read_page(path: Path, page: TiffPage, max_pixels: int | None) -> NDArray[Any]:
+    """A page (H, W, C) that Pillow does not read as it is, with the package tifffile.
+
+    Raises:
+        BadFile: if tifffile is missing, the page can't be read, or it has too many pixels.
+    """
+    if page.photometric in (_WHITE_IS_ZERO, _PALETTE, _CMYK):
+        kind = {_WHITE_IS_ZERO: "white as 0", _PALETTE: "a palette", _CMYK: "CMYK"}[page.photometric]
+        raise BadFile(f"{path} is a TIFF of {page.bits} bits that stores {kind}.", "Save it in gray or RGB.")
+    if max_pixels is not None and page.width * page.height * page.samples > 4 * max_pixels:
+        raise BadFile(f"{path} has {page.height} x {page.width} pixels, which are too many.", "Divide it into tiles.")
+    try:
+        import tifffile
+    except ModuleNotFoundError as error:
+        raise BadFile(
+            f"{path} is a TIFF of {page.samples} x {page.bits} bits per pixel, which needs the package tifffile.",
+            "pip install 'zoo-core[tiff]'",
+        ) from error
+    try:
+        with tifffile.TiffFile(file_of(path)) as opened:
+            chosen = opened.pages[page.index]
+            values = np.asarray(chosen.asarray())
+            planar = chosen.axes.startswith("S")
+    except Exception as error:  # of a parser of damaged files
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadFile(f"{path} can't be read: {reason.rstrip('.')}.", _HINT) from error
+    if values.ndim == 2:
+        values = values[..., None]
+    if planar:
+        values = np.moveaxis(values, 0, -1)
+    if values.shape != (page.height, page.width, page.samples):
+        raise BadFile(f"{path} holds an array of shape {values.shape}, which is no image.", _HINT)
+    return values
