@@ -53,7 +53,7 @@ class SegmentImages(zoo.Task):
     def find(self, folder: Path) -> zoo.Finding | None:
         if not has_masks(folder):
             return None
-        given = dict(self.given.get("dataset", {}))
+        given = {name: value for name, value in self.given.get("dataset", {}).items() if name != "name"}
         layout = _dataset(folder, given).layout
         images = zoo.check_images([pair.image for pair in layout.pairs])
         facts = Facts(
