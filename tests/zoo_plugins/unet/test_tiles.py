@@ -39,7 +39,7 @@ def test_the_bands_are_the_whole_image_whatever_its_size(size, overlap):
     assert {shape[-2:] for shape in network.seen[:-1]} == {(32, 48)}
 
 
-@pytest.mark.parametrize("length", [10, 11, 25, 99])
+@pytest.mark.parametrize("length", [11, 20, 25, 99])
 @pytest.mark.parametrize("overlap", [0.0, 0.3, 0.5, 0.99])
 def test_tiles_cover_an_axis_and_overlap_by_a_fraction(length, overlap):
     starts = _starts(length, 10, overlap)
@@ -55,7 +55,7 @@ def test_the_weight_of_a_tile_falls_from_its_center():
     row = band[0, 8]
     assert (row[0], row[-1]) == (0, 1)
     assert row.diff().min() >= 0
-    assert row[11] == pytest.approx(1 - row[12]) < 0.5  # the middle between both centers
+    assert float(row[11] + row[12]) == pytest.approx(1)  # the middle between both centers
 
 
 def test_an_image_up_to_the_size_of_a_tile_is_segmented_in_one_piece_and_a_larger_one_in_tiles():
