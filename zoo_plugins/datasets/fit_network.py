@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import zoo_core as zoo
 
 _NARROWEST = 8  # channels of the first stage
-_LOADED = 450 * 2**20  # bytes of the process on a CPU before the first step
-_BYTES = 600  # for each channel of the first stage and pixel of a crop, at its resolution, in a training step
+_LOADED = 700 * 2**20  # bytes of the process on a CPU before the first step
+_BYTES = 250  # for each channel of the first stage and pixel of a crop, at its resolution, in a training step
 _COARSEST = 8  # pixels, at least, at the lowest resolution
 _DEEPEST = 4
 _PATCHED = 128  # pixels of the side of a crop from which on a CPU sees it in patches

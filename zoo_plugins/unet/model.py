@@ -14,6 +14,7 @@ import zoo_core as zoo
 from zoo_plugins.common.image_size import target_size
 from zoo_plugins.unet.blocks import Stage, checkpointed
 from zoo_plugins.unet.preprocessing import NORMALIZATIONS, check_statistics, resized
+from zoo_plugins.unet.tiles import OVERLAP
 from zoo_plugins.unet.upsample import upsample_twice
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -175,7 +176,7 @@ class UNet(zoo.Model):
         frames: str | None = None,
         image: str | None = None,
         ahead: int | None = None,
-        overlap: float = 0.5,
+        overlap: float = OVERLAP,
     ) -> dict[str, Any]:
         """The next frames of the clip in the file ``frames``, or the segmentation of the image in the file ``image``.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from zoo_plugins.common.image_size import target_size
 from zoo_plugins.unet.preprocessing import resized
 
-OVERLAP = 0.5
+OVERLAP = 0.25
 """Of neighboring tiles, as a fraction of their sides."""
 _SIGMA = 1 / 8  # of the side of a tile, as in nnU-Net (Isensee et al. 2021)
 _ROWS = 64  # of the output that are scaled at once

@@ -122,7 +122,7 @@ def test_rare_classes_have_larger_weights_and_the_plan_says_what_may_be_unlabele
 @pytest.mark.filterwarnings("ignore:mask-folder")
 def test_masks_that_are_not_clear_are_planned_with_the_settings_that_the_message_asks_for(tmp_path):
     folder, task = make(tmp_path / "data", (40, 50), [0, 7, 255]), SegmentImages()
-    with pytest.raises(zoo.BadFile, match="0, 7 and 255"):
+    with pytest.raises(zoo.BadFile, match="0, 7, 255"):
         task.find(folder)
     task.given = {"dataset": {"num_classes": 3, "class_values": [0, 7, 255]}}
     assert "classes of the training pixels: 0 " in "\n".join(task.find(folder).details)
