@@ -298,7 +298,7 @@ def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: M
             "dataset.shorter_side keeps the aspect of images, but dataset.height or dataset.width is set as well.",
             "Leave one of them out.",
         )
-    several_sizes = bool((config.height and config.width) or (config.crop_height and config.crop_width))
+    several_sizes = bool(config.crop_height and config.crop_width)
     first = image_facts[0]
     for pair, found in zip(pairs, image_facts, strict=True):
         image = pair.image
@@ -306,7 +306,8 @@ def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: M
             raise zoo.BadFile(f"{image} holds {found.frames} frames, but should be one image.", "Give one frame.")
         for mask in pair.masks:
             _refuse_other_size(image, found, mask, facts[mask])
-        if not several_sizes and (found.height, found.width) != (first.height, first.width):
+        sizes = [target_size(image_size(config), one.height, one.width) for one in (found, first)]
+        if not several_sizes and sizes[0] != sizes[1]:
             raise zoo.ZooError(
                 f"{image} is {found.height} x {found.width}, but {images[0].name} is {first.height} x {first.width}.",
                 "Write for example `dataset.height=128 dataset.width=128` to resize all images and masks, or "

@@ -31,9 +31,9 @@ def segment(model: Any, image: Tensor, overlap: float = OVERLAP) -> Tensor:
     size = target_size(getattr(model.config, "image_size", ()), *image.shape[-2:])
     scaled = resized(image.unsqueeze(0), size)[0]
     bands = tiled_logits(getattr(model, "at_its_size", model), scaled, model.config.tile, overlap)
-    if scaled.shape == image.shape:
-        return torch.cat([band.argmax(dim=0) for band in bands])
-    return torch.cat([band.argmax(dim=0) for band in _upscaled(torch.cat(list(bands), dim=1), image.shape[-2:])])
+    if scaled.shape != image.shape:
+        bands = _upscaled(torch.cat(list(bands), dim=1), image.shape[-2:])
+    return torch.cat([band.argmax(dim=0).short() for band in bands])  # int64 would be as large as the image
 
 
 def is_tiled(model: Any, image: Tensor) -> bool:
@@ -65,7 +65,9 @@ def tiled_logits(
             total[-1, :, left : left + tile_width] += weight
         finished = after - top
         yield total[:-1, :finished] / total[-1, :finished]
-        total = F.pad(total[:, finished:], (0, 0, 0, finished))  # the next row of tiles begins here
+        rest = total[:, finished:].clone()  # the next row of tiles begins here
+        total.zero_()
+        total[:, : tile_height - finished] = rest
 
 
 def _starts(length: int, tile: int, overlap: float) -> list[int]:

@@ -44,12 +44,12 @@ def colorize(classes: Tensor, num_classes: int, ignore_index: int = -1) -> Tenso
 
 def overlay(image: Tensor, classes: Tensor, num_classes: int) -> Tensor:
     """Image (C, H, W) in [0, 1], blended with the colors of ``classes`` (H, W) except class 0: (3, H, W) in [0, 1]."""
-    colors = torch.tensor(zoo.palette(num_classes), dtype=torch.uint8)  # (num_classes, 3)
-    pixels = _rgb(image.unsqueeze(0))[0].mul(255).round().byte()  # (3, H, W)
-    for channel, color in zip(pixels, colors.T, strict=True):  # one at a time, since images may be large
-        mean = (channel.short() + color[classes]) // 2
-        channel.copy_(channel.where(classes == 0, mean.byte()))
-    return pixels.float() / 255
+    colors = torch.tensor(zoo.palette(num_classes), dtype=torch.int16)  # (num_classes, 3)
+    blended = torch.empty(3, *classes.shape)
+    for channel, given, color in zip(blended, _rgb(image.unsqueeze(0))[0], colors.T, strict=True):  # saves memory
+        pixels = given.mul(255).round().short()
+        torch.div(pixels.where(classes == 0, (pixels + color[classes.int()]) // 2), 255, out=channel)
+    return blended
 
 
 def _rgb(image: Tensor) -> Tensor:
