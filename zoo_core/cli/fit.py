@@ -14,7 +14,6 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import device_option, registry_option
 from zoo_core.config.command_line import zoo_command
 from zoo_core.engine.shutdown import saves_nothing
-from zoo_core.errors import BadSetting
 
 if TYPE_CHECKING:
     from zoo_core.registry.catalog import Catalog
@@ -51,7 +50,9 @@ class MemorySize(click.ParamType[int]):
 )
 @click.option("--memory", type=MemorySize(), help="Memory, such as 4GB; by default three quarters of what is free.")
 @click.option("--plan-only", is_flag=True, help="Write the plan and exit.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File of the plan; by default plan.yaml.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="A file for the plan, which is written before the training."
+)
 @click.option("--folder", "run_folder", type=click.Path(path_type=Path), help="The folder of the run.")
 @device_option
 @registry_option
@@ -79,14 +80,17 @@ def command(
     The plan is an ordinary recipe with a comment for each choice. It is also in the folder of the run.
     """
     started = time.perf_counter()
-    if output and not plan_only:
-        raise BadSetting("-o names the file of the plan, which only --plan-only writes.", "Leave it out.")
+
+    from zoo_core.tools.fit.plan_file import PLAN, refuse_taken
+
+    if output or plan_only:
+        refuse_taken(output or Path(PLAN))
     catalog = open_catalog(registry)
     words = (*overrides, *([f"run.device={device}"] if device else []))
 
     from zoo_core.tools.fit.plan import fit_to_budget, has_length, plan, recognize, with_evaluations
 
-    recognized = recognize(folder, catalog, task)
+    recognized = recognize(folder, catalog, task, words)
     _show_finding(recognized)
     chosen = [word.removeprefix("run.device=") for word in words if word.startswith("run.device=")]
     budget = _budget(minutes, memory, chosen[-1] if chosen else "auto")
@@ -97,8 +101,10 @@ def command(
             planned = fit_to_budget(planned, budget, catalog, time.perf_counter() - started)
     planned = with_evaluations(planned)
     _show_plan(planned)
+    if output or plan_only:
+        _write_plan(planned, output or Path(PLAN))
     if plan_only:
-        return _write_plan(planned, output)
+        return 0
     return _train(planned, catalog, run_folder)
 
 
@@ -130,13 +136,11 @@ def _show_plan(planned: Planned) -> None:
         click.echo(f"  {setting:<{width}}  {reason}")
 
 
-def _write_plan(planned: Planned, output: Path | None) -> int:
-    from zoo_core.tools.fit.plan_file import PLAN, write_plan
+def _write_plan(planned: Planned, path: Path) -> None:
+    from zoo_core.tools.fit.plan_file import write_plan
 
-    path = output or Path(PLAN)
     write_plan(planned, path)
     click.echo(f"wrote {path}\n  train  {zoo_command(f'run --config {quote(str(path))}')}")
-    return 0
 
 
 def _train(planned: Planned, catalog: Catalog, folder: Path | None) -> int:

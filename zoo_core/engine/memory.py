@@ -57,6 +57,18 @@ def peak_memory(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else 1024 * peak  # bytes on macOS, KiB elsewhere
 
 
+def reset_peak_memory(device: torch.device) -> bool:
+    """Let :func:`peak_memory` forget the peak until now; False where the system can't, as on Windows and macOS."""
+    if device.type != "cpu":
+        torch.accelerator.reset_peak_memory_stats(device)
+        return True
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # see proc_pid_clear_refs(5)
+    except OSError:
+        return False
+    return True
+
+
 def memory_now(device: torch.device) -> int:
     """Current memory in bytes, measured as by :func:`peak_memory`."""
     if device.type != "cpu":

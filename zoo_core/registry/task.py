@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 
@@ -75,11 +76,19 @@ class Task(ABC):
 
     Registered with `Registry.task`. It is created without arguments.
 
+    Attributes
+    ----------
+    given : mapping of str to mapping
+        The settings of the command line, such as ``{"dataset": {"ignore_index": 11}}``. They override those of the
+        plan; `find` and `plan` may need to know them.
+
     See Also
     --------
     Finding : What `find` returns.
     Plan : What `plan` returns.
     """
+
+    given: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
     @abstractmethod
     def find(self, folder: Path) -> Finding | None:

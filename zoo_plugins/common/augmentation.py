@@ -77,13 +77,15 @@ class RandomTransform:
         return corner[0], corner[1]
 
     def _pixel_of_a_class(self, mask: Tensor) -> tuple[int, int] | None:
-        classes = mask[mask != self.ignore_index].unique()
+        pixels = mask.flatten()
+        counts = pixels.bincount(minlength=self.ignore_index + 1)  # faster than unique() for integers
+        counts[self.ignore_index] = 0
+        classes = counts.nonzero().flatten()
         if not len(classes):
             return None
         drawn = classes[torch.randint(len(classes), ())]
-        places = (mask == drawn).nonzero()  # (N, 2)
-        row, column = places[torch.randint(len(places), ())].tolist()
-        return row, column
+        places = (pixels == drawn).nonzero().flatten()
+        return divmod(int(places[torch.randint(len(places), ())]), mask.shape[1])
 
 
 def _preset(name: Preset, channels: int, ignore_index: int) -> v2.Transform:

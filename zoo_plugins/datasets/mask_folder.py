@@ -9,11 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 import zoo_core as zoo
 from zoo_plugins.common.augmentation import RandomTransform
+from zoo_plugins.common.image_size import target_size
 from zoo_plugins.datasets import own_files
 from zoo_plugins.datasets.mask_classes import IGNORE_INDEX
 from zoo_plugins.datasets.mask_layouts import Layout, find_layout
@@ -41,6 +44,7 @@ _ADDED = {
     "crop_width": 0,
     "augmentation": "none",
     "channels": 0,
+    "shorter_side": 0,
 }
 
 
@@ -50,7 +54,8 @@ class MaskFolder(zoo.Dataset):
     ``folder/images/NAME.*`` is an image and ``folder/masks/NAME.png`` its mask; `find_layout` finds other usual names,
     and splits that are given. The values, indices or colors of masks are the classes: those of the settings, of a file
     such as ``classes.csv``, or all that occur. All files are checked by the first call of a method, and read again on
-    access.
+    access. Images of several sizes are trained on in crops, and evaluated at their own sizes: a batch of them is padded
+    and has ``"size"`` (N, 2), the height and width of each.
 
     Raises (from each method):
         zoo.ZooError: if the folder or a file can't be read, an image or a mask is missing, their sizes differ, or the
@@ -84,6 +89,11 @@ class MaskFolder(zoo.Dataset):
         )
         height: int = zoo.setting(0, "height that images and masks are resized to; 0 keeps their height", ge=0)
         width: int = zoo.setting(0, "width that images and masks are resized to; 0 keeps their width", ge=0)
+        shorter_side: int = zoo.setting(
+            0,
+            "length that the shorter side of images and masks is resized to, keeping their aspect; 0: no resizing",
+            ge=0,
+        )
         crop_height: int = zoo.setting(0, "height of random crops for training; 0: no crops", ge=0)
         crop_width: int = zoo.setting(0, "width of random crops for training; 0: no crops", ge=0)
         augmentation: Literal["none", "flips", "photo", "microscopy"] = zoo.setting(
@@ -99,15 +109,23 @@ class MaskFolder(zoo.Dataset):
         return Pairs(self._split[0], self.config, self.coding.reader, _transform(self.config))
 
     def validation(self) -> Pairs:
-        return Pairs(self._split[1], self.config, self.coding.reader)
+        return self._evaluated(self._split[1])
 
     def test(self) -> Pairs:
-        return Pairs(self._split[2], self.config, self.coding.reader)
+        return self._evaluated(self._split[2])
+
+    def _evaluated(self, part: Sequence[Pair]) -> Pairs:
+        images = zoo.check_images([pair.image for pair in part])
+        sizes = {target_size(image_size(self.config), one.height, one.width) for one in images}
+        kind = Pairs if len(sizes) == 1 else PairsOfSizes
+        return kind(part, self.config, self.coding.reader)
 
     def provides(self) -> dict[str, Any]:
         known: dict[str, Any] = {"in_channels": _channels(self.config)}
         if self.config.max_value is not None:
             known["max_value"] = self.config.max_value
+        if image_size(self.config):
+            known["image_size"] = image_size(self.config)
         if self.config.num_classes is not None and not self.config.classes:
             return known | {"num_classes": self.config.num_classes}
         _ = self._split  # checks all files
@@ -230,14 +248,42 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.pairs)
 
+    def image(self, index: int) -> Tensor:
+        """An image (C, H, W) in [0, 1] as it is in its file."""
+        path = self.pairs[index].image
+        return zoo.read_image(path, _channels(self.config), self.config.max_value, allow_dark=True)
+
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        pair = self.pairs[index]
-        image = zoo.read_image(pair.image, _channels(self.config), self.config.max_value, allow_dark=True)
-        example = resize(image, read_merged(self.reader, pair.masks), self.config.height, self.config.width)
+        image = self.image(index)
+        size = target_size(image_size(self.config), *image.shape[-2:])
+        example = resize(image, read_merged(self.reader, self.pairs[index].masks), *size)
         if self.transform is None:
             return example
         image, mask = self.transform(example["image"], example["mask"])
         return {"image": image, "mask": mask}
+
+
+class PairsOfSizes(Pairs):
+    """Images and masks of several sizes for evaluation: those of a batch are padded to the largest of them."""
+
+    def __getitems__(self, indices: Sequence[int]) -> zoo.Batch:
+        examples = [self[index] for index in indices]
+        sizes = torch.tensor([example["mask"].shape for example in examples])  # (N, 2)
+        height, width = sizes.max(dim=0).values.tolist()
+
+        def padded(name: str, value: float) -> Tensor:
+            tensors = [example[name] for example in examples]
+            sides = [(0, width - one.shape[-1], 0, height - one.shape[-2]) for one in tensors]
+            return torch.stack([F.pad(one, side, value=value) for one, side in zip(tensors, sides, strict=True)])
+
+        return zoo.Batch(image=padded("image", 0), mask=padded("mask", IGNORE_INDEX), size=sizes)
+
+
+def image_size(config: MaskFolder.Config) -> tuple[int, ...]:
+    """The setting of models of the same name: (height, width), (shorter side,), or nothing without resizing."""
+    if config.height or config.width:
+        return config.height, config.width
+    return (config.shorter_side,) if config.shorter_side else ()
 
 
 def resize(image: Tensor, mask: Tensor, height: int, width: int) -> dict[str, Tensor]:
@@ -260,7 +306,12 @@ def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: M
     """
     images = [pair.image for pair in pairs]
     image_facts = zoo.check_images(images, clips=False)
-    resized = bool(config.height and config.width)
+    if config.shorter_side and (config.height or config.width):
+        raise zoo.BadSetting(
+            "dataset.shorter_side keeps the aspect of images, but dataset.height or dataset.width is set as well.",
+            "Leave one of them out.",
+        )
+    several_sizes = bool(config.crop_height and config.crop_width)
     first = image_facts[0]
     for pair, found in zip(pairs, image_facts, strict=True):
         image = pair.image
@@ -268,10 +319,12 @@ def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: M
             raise zoo.BadFile(f"{image} holds {found.frames} frames, but should be one image.", "Give one frame.")
         for mask in pair.masks:
             _refuse_other_size(image, found, mask, facts[mask])
-        if not resized and (found.height, found.width) != (first.height, first.width):
+        sizes = [target_size(image_size(config), one.height, one.width) for one in (found, first)]
+        if not several_sizes and sizes[0] != sizes[1]:
             raise zoo.ZooError(
                 f"{image} is {found.height} x {found.width}, but {images[0].name} is {first.height} x {first.width}.",
-                "Write for example `dataset.height=128 dataset.width=128` to resize all images and masks.",
+                "Write for example `dataset.height=128 dataset.width=128` to resize all images and masks, or "
+                "`dataset.crop_height=256 dataset.crop_width=256` to train on crops.",
             )
     own_files.check_channels(images, image_facts, config.channels)
     notes = own_files.check_depth(images, image_facts, config.max_value)

@@ -11,7 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo_core as zoo
+from zoo_plugins.common.image_size import target_size
 from zoo_plugins.unet.blocks import Stage, checkpointed
+from zoo_plugins.unet.preprocessing import NORMALIZATIONS, check_statistics, resized
+from zoo_plugins.unet.tiles import OVERLAP
 from zoo_plugins.unet.upsample import upsample_twice
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -81,6 +84,25 @@ class UNet(zoo.Model):
             False,
             "activation checkpointing: recompute the stages in the backward pass to save memory",
         )
+        normalization: Literal["none", "image", "percentile", "fixed"] = zoo.setting(
+            "none",
+            "what the network does first with its input: nothing; mean 0 and standard deviation 1 in each channel of "
+            "each image; its percentiles 0.5 and 99.5 become 0 and 1; or minus mean, divided by std",
+        )
+        mean: tuple[float, ...] = zoo.setting((), "mean of each channel for normalization=fixed")
+        std: tuple[float, ...] = zoo.setting((), "standard deviation of each channel for normalization=fixed", gt=0)
+        image_size: tuple[int, ...] = zoo.setting(
+            (),
+            "height and width of the images in training, where 0 is any, or the length of their shorter side; in "
+            "evaluation an image is resized to it, and the output back; empty: no resizing",
+            ge=0,
+            from_dataset="image_size",
+        )
+        tile: tuple[int, ...] = zoo.setting(
+            (),
+            "height and width of the tiles in which evaluation and predict segment larger images; empty: in one piece",
+            ge=1,
+        )
 
     config: Config
 
@@ -88,6 +110,8 @@ class UNet(zoo.Model):
         super().__init__(config)
         _check_class_names(config)
         _check_residual(config)
+        check_statistics(config.normalization, config.mean, config.std, config.in_channels)
+        _check_sizes(config)
         widths = [config.base_channels * 2**level for level in range(config.depth + 1)]  # 64, 128, 256, 512, 1024
         in_channels, out_channels = config.in_channels * config.patch**2, config.out_channels * config.patch**2
         last_width = out_channels if config.head == "reference" else config.base_channels
@@ -121,6 +145,15 @@ class UNet(zoo.Model):
                 f"the input is {tuple(image.shape)}, but should be (N, {self.config.in_channels}, H, W).",
                 f"Build the model with in_channels={image.shape[1] if image.ndim == 4 else '…'}, or change the input.",
             )
+        size = image.shape[-2:]
+        if self.training or not self.config.image_size:
+            return self.at_its_size(image)
+        return resized(self.at_its_size(resized(image, target_size(self.config.image_size, *size))), size)
+
+    def at_its_size(self, image: Tensor) -> Tensor:
+        """What ``forward`` computes, without resizing to ``image_size``."""
+        if self.config.normalization != "none":
+            image = NORMALIZATIONS[self.config.normalization](image, self.config.mean, self.config.std)
         height, width = image.shape[-2:]
         padded = _pad(image, self.config.patch * 2**self.config.depth)
         patches = padded if self.config.patch == 1 else F.pixel_unshuffle(padded, self.config.patch)
@@ -152,12 +185,19 @@ class UNet(zoo.Model):
         return layer(tensor)  # type: ignore[no-any-return]
 
     @torch.inference_mode()
-    def predict(self, frames: str | None = None, image: str | None = None, ahead: int | None = None) -> dict[str, Any]:
+    def predict(
+        self,
+        frames: str | None = None,
+        image: str | None = None,
+        ahead: int | None = None,
+        overlap: float = OVERLAP,
+    ) -> dict[str, Any]:
         """The next frames of the clip in the file ``frames``, or the segmentation of the image in the file ``image``.
 
         For ``frames``: ``{"clip": (1, T, C, H, W) in [0, 1]}`` with ``ahead`` frames, by default those of one forward
         pass. For ``image``: ``{"mask": (H, W) uint8, "overlay": (1, 3, H, W) in [0, 1], "fraction": {class: fraction of
-        the pixels}}``.
+        the pixels}}``. An image that is larger than ``tile`` of the settings is segmented in tiles that overlap by the
+        fraction ``overlap`` of their sides.
 
         Raises:
             zoo.ZooError: if the file can't be read, or does not fit the model.
@@ -167,7 +207,7 @@ class UNet(zoo.Model):
         if self.config.output == "class_logits":
             if image is None or frames is not None or ahead is not None:
                 raise zoo.ZooError("this model segments an image and takes `image` only.", f"Write {self.usage()}")
-            return predict_classes(self, image)
+            return predict_classes(self, image, overlap)
         if frames is None or image is not None:
             raise zoo.ZooError("this model predicts frames: it takes `frames`, not `image`.", f"Write {self.usage()}")
         return predict_frames(self, frames, ahead)
@@ -218,6 +258,19 @@ def _check_residual(config: UNet.Config) -> None:
                 f"model.{name} is {getattr(config, name)}, but should be a multiple of model.frame_channels, "
                 f"{config.frame_channels}.",
                 "Write for example `model.frame_channels=1`.",
+            )
+
+
+def _check_sizes(config: UNet.Config) -> None:
+    for name, lengths, expected in (
+        ("image_size", (0, 1, 2), "[HEIGHT,WIDTH], or [SHORTER_SIDE]"),
+        ("tile", (0, 2), "[HEIGHT,WIDTH]"),
+    ):
+        value = getattr(config, name)
+        if len(value) not in lengths:
+            raise zoo.ZooError(
+                f"model.{name} is {list(value)}, but should be {expected}.",
+                f"Write for example `model.{name}=[256,256]`.",
             )
 
 

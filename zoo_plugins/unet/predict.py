@@ -10,6 +10,7 @@ from torch import Tensor
 import zoo_core as zoo
 from zoo_plugins.unet.fuse import fuse_batch_norm
 from zoo_plugins.unet.rollout import roll_out, to_frames
+from zoo_plugins.unet.tiles import segment
 from zoo_plugins.unet.visualize import class_names, overlay
 
 if TYPE_CHECKING:
@@ -41,16 +42,19 @@ def predict_frames(model: UNet, path: str, ahead: int | None) -> dict[str, Any]:
     return {"clip": to_frames(output, config).clamp(0, 1).cpu()}
 
 
-def predict_classes(model: UNet, path: str) -> dict[str, Any]:
+def predict_classes(model: UNet, path: str, overlap: float) -> dict[str, Any]:
     """``{"mask": (H, W) uint8, "overlay": (1, 3, H, W) in [0, 1], "fraction": {class: fraction of the pixels}}``."""
     config = model.config
+    if not 0 <= overlap < 1:
+        raise zoo.BadSetting(
+            f"overlap is {overlap}, but should be at least 0 and below 1.", "Write for example overlap=0.5."
+        )
     if not 2 <= config.out_channels <= _MAX_CLASSES:
         raise zoo.ZooError(
             f"this model has {config.out_channels} classes, but a mask file can store 2 to {_MAX_CLASSES}."
         )
     image = zoo.read_image(path, config.in_channels, config.max_value)  # (C, H, W)
-    score = fuse_batch_norm(model)(_like_parameters(model, image.unsqueeze(0)))  # (1, K, H, W)
-    mask = score.argmax(dim=1)[0].cpu()  # (H, W)
+    mask = segment(fuse_batch_norm(model), _like_parameters(model, image), overlap).cpu()  # (H, W)
     fractions = mask.flatten().bincount(minlength=config.out_channels) / mask.numel()  # (K,)
     names = class_names(config)
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 import zoo_core as zoo
 from zoo_plugins.unet.base_trainer import UNetTrainer
+from zoo_plugins.unet.tiles import is_tiled, segment
 from zoo_plugins.unet.visualize import class_names, side_by_side
 
 _PREVIEW_IMAGES = 8
@@ -21,7 +22,9 @@ class SegmentationTrainer(UNetTrainer):
     """Trains on ``image`` (N, C, H, W) in [0, 1] and ``mask`` (N, H, W), the class indices.
 
     The model is a U-Net, or any model that outputs logits (N, K, H, W), where its setting ``out_channels`` is K, the
-    number of classes. Its optional setting ``class_names`` gives the names of the metrics.
+    number of classes. Its optional setting ``class_names`` gives the names of the metrics. In evaluation, images that
+    are larger than its optional setting ``tile`` are segmented in tiles. ``size`` (N, 2), if it is in a batch, is the
+    height and width of each image; what lies below and to the right of it is padding.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -72,14 +75,20 @@ class SegmentationTrainer(UNetTrainer):
         matrix = torch.zeros(count, count, dtype=torch.int64, device=self.engine.device)
         for batch in batches:
             self._check_mask(batch["mask"])
-            matrix += confusion_matrix(self._predict(batch["image"]), batch["mask"], count, self.config.ignore_index)
+            for predicted, mask in zip(self._predict(batch), batch["mask"], strict=True):
+                height, width = predicted.shape
+                matrix += confusion_matrix(predicted, mask[:height, :width], count, self.config.ignore_index)
         return segmentation_metrics(self.engine.sum(matrix), class_names(self._model.config))
 
     @torch.no_grad()
     def preview(self, batch: zoo.Batch) -> Tensor:
         """One image (1, 3, H, W) with rows of image, ground truth and prediction, and a legend."""
-        image, mask = batch["image"][:_PREVIEW_IMAGES], batch["mask"][:_PREVIEW_IMAGES]
-        predicted = self._predict(image)
+        batch = zoo.Batch({name: tensor[:_PREVIEW_IMAGES] for name, tensor in batch.items()})
+        image, mask = batch["image"], batch["mask"]
+        sides = mask.shape[-2:]
+        predicted = torch.stack(
+            [F.pad(one, (0, sides[1] - one.shape[1], 0, sides[0] - one.shape[0])) for one in self._predict(batch)]
+        )
         return side_by_side(image, mask, predicted, class_names(self._model.config), self.config.ignore_index)
 
     def _check_mask(self, mask: Tensor) -> None:
@@ -99,9 +108,16 @@ class SegmentationTrainer(UNetTrainer):
             return valid.sum()
         return (self._class_weights[mask.where(valid, 0)] * valid).sum()
 
-    def _predict(self, image: Tensor) -> Tensor:
-        model = self._model.eval()
-        predicted: Tensor = model(image).argmax(dim=1)  # (N, K, H, W) to (N, H, W)
+    def _predict(self, batch: zoo.Batch) -> Sequence[Tensor]:
+        """The class indices (H, W) of each image, at its own size if it is padded in the batch."""
+        image, model = batch["image"], self._model.eval()
+        if "size" in batch:
+            sizes = batch["size"].tolist()
+            predicted = [segment(model, one[:, :h, :w]) for one, (h, w) in zip(image, sizes, strict=True)]
+        elif is_tiled(model, image):
+            predicted = [segment(model, one) for one in image]
+        else:
+            predicted = model(image).argmax(dim=1)  # (N, K, H, W) to (N, H, W)
         model.train()
         return predicted
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-from torchvision.utils import draw_segmentation_masks, make_grid
+from torchvision.utils import make_grid
 
 import zoo_core as zoo
 
@@ -44,10 +44,12 @@ def colorize(classes: Tensor, num_classes: int, ignore_index: int = -1) -> Tenso
 
 def overlay(image: Tensor, classes: Tensor, num_classes: int) -> Tensor:
     """Image (C, H, W) in [0, 1], blended with the colors of ``classes`` (H, W) except class 0: (3, H, W) in [0, 1]."""
-    masks = torch.stack([classes == index for index in range(1, num_classes)])  # (num_classes - 1, H, W)
-    uint8_image = _rgb(image.unsqueeze(0))[0].mul(255).round().byte()  # (3, H, W)
-    blended: Tensor = draw_segmentation_masks(uint8_image, masks, alpha=0.5, colors=zoo.palette(num_classes)[1:])
-    return blended.float() / 255
+    colors = torch.tensor(zoo.palette(num_classes), dtype=torch.int16)  # (num_classes, 3)
+    blended = torch.empty(3, *classes.shape)
+    for channel, given, color in zip(blended, _rgb(image.unsqueeze(0))[0], colors.T, strict=True):  # saves memory
+        pixels = given.mul(255).round().short()
+        torch.div(pixels.where(classes == 0, (pixels + color[classes.int()]) // 2), 255, out=channel)
+    return blended
 
 
 def _rgb(image: Tensor) -> Tensor:

@@ -29,8 +29,10 @@ def cells(tmp_path):
 
 def test_it_trains_and_names_what_it_leaves(cells, run_command):
     with pytest.warns(UserWarning, match="the masks contain 0 and 255: 0 is class 0, background"):
-        code, out, err = run_command("fit", "cells", *QUICK, "run.steps=20", "--folder", "run")
+        code, out, err = run_command("fit", "cells", *QUICK, "run.steps=20", "--folder", "run", "-o", "mine.yaml")
     assert code == 0, err
+    assert "wrote mine.yaml" in out
+    assert (cells.parent / "mine.yaml").is_file()
     assert "cells: 10 images with masks" in out
     assert "background " in out
     assert "64 x 80 pixels, gray" in out
@@ -58,7 +60,7 @@ def test_a_plan_is_written_and_nothing_else_and_can_be_trained(cells, run_comman
         (["gone"], "gone does not exist, but should be a folder of data."),
         (["cells", "--minutes", "0"], "--minutes"),
         (["cells", "--memory", "much"], "'much' is not a size of memory. Write for example 4GB, 512MB or 8GiB."),
-        (["cells", "-o", "plan.yaml"], "-o names the file of the plan, which only --plan-only writes."),
+        (["cells", "-o", "cells"], "cells exists, and nothing is overwritten."),
         (["cells", "--task", "segmnt"], "there is no task 'segmnt'."),
         (["cells", "--device", "abacus"], "run.device is 'abacus'"),
         (["cells", "run.device=abacus"], "run.device is 'abacus'"),

@@ -1,6 +1,7 @@
 """Out-of-memory errors, from a real allocation that is too large for any machine, name the settings to lower."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import tiny
@@ -8,7 +9,7 @@ import torch
 
 import zoo_core as zoo
 from zoo_core.checkpoint import directory as checkpoint
-from zoo_core.engine.memory import explain_out_of_memory
+from zoo_core.engine.memory import explain_out_of_memory, memory_now, peak_memory, reset_peak_memory
 from zoo_core.errors import RunFailed
 
 
@@ -65,3 +66,15 @@ def test_other_errors_are_raised_unchanged(run):
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied") as raised, explain_out_of_memory(run):
         torch.zeros(2, 3) @ torch.zeros(2, 3)
     assert not isinstance(raised.value, RunFailed)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system keeps the peak")
+def test_the_peak_is_that_since_it_was_reset():
+    device = torch.device("cpu")
+    assert reset_peak_memory(device)
+    before = memory_now(device)
+    large = torch.ones(2**26)  # 256 MiB
+    assert peak_memory(device) > before + 2**27
+    del large
+    assert reset_peak_memory(device)
+    assert peak_memory(device) < before + 2**27

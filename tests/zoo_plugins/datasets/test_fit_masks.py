@@ -65,15 +65,78 @@ def test_the_finding_says_what_is_in_the_files(tmp_path):
     assert any("txt" in line for line in finding.left_out)
 
 
-def test_images_of_several_sizes_are_resized_to_the_median(tmp_path):
-    folder = make(tmp_path / "data", (100, 130), [0, 1])
-    for number, size in enumerate([(64, 130), (300, 130)]):
-        for name, value in (("images", 200), ("masks", number)):
-            Image.new("L", size[::-1], value).save(folder / name / f"other{number}.png")
-    task = SegmentImages()
-    settings = task.plan(folder, task.find(folder), CPU).values["dataset"]
-    assert (settings["height"], settings["width"]) == (96, 128)
-    assert (settings["crop_height"], settings["crop_width"]) == (96, 128)
+def of_sizes(folder, sizes, channels=1):
+    """Images that are striped by the classes 0 and 1."""
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for number, (height, width) in enumerate(sizes):
+        mask = np.zeros((height, width), dtype=np.uint8)
+        mask[:, width // 2 :] = 1
+        image = 100 * mask if channels == 1 else np.repeat(100 * mask[..., None], 3, axis=2)
+        Image.fromarray(image).save(folder / "images" / f"{number}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("sizes", "channels", "expected"),
+    [
+        ([(100, 130), (90, 130), (100, 150), (64, 120)], 1, {}),
+        ([(100, 130), (100, 130), (130, 100), (400, 300)], 1, {"shorter_side": 100}),
+        ([(1100, 1300)] * 4, 1, {}),
+        ([(1100, 1300)] * 4, 3, {"shorter_side": 1024}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_images_keep_their_aspect_and_are_resized_only_if_they_differ_widely_or_are_large(
+    tmp_path, sizes, channels, expected
+):
+    folder, task = of_sizes(tmp_path / "data", sizes, channels), SegmentImages()
+    planned = task.plan(folder, task.find(folder), CPU)
+    settings = {key: value for key, value in planned.values["dataset"].items() if key != "name"}
+    assert {key: settings[key] for key in ("height", "width", "shorter_side") if key in settings} == expected
+    assert bool(planned.reasons["dataset.shorter_side"]) == bool(expected)
+    dataset = zoo.build("mask-folder", settings, kind="dataset")
+    assert dataset.train()[0]["image"].shape[-2:] == (settings["crop_height"], settings["crop_width"])
+    assert dataset.provides().get("image_size", ()) == tuple(expected.values())
+
+
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_rare_classes_have_larger_weights_and_the_plan_says_what_may_be_unlabeled(tmp_path):
+    folder, task = make(tmp_path / "data", (64, 64), [0] * 50 + [1] * 40 + [2] * 2 + [3] * 8), SegmentImages()
+    finding = task.find(folder)
+    assert (
+        finding.details[-1] == "every value is a class; if 3 stands for unlabeled pixels, write dataset.ignore_index=3"
+    )
+    weights = task.plan(folder, finding, CPU).values["trainer"]["class_weights"]
+    assert weights[0] < weights[1] <= 1 < weights[2]
+    task.given = {"dataset": {"ignore_index": 3}}
+    finding = task.find(folder)
+    assert "if 3 stands for" not in "\n".join(finding.details)
+    assert len(task.plan(folder, finding, CPU).values["trainer"]["class_weights"]) == 3
+    (folder / "classes.txt").write_text("sky\nroad\npole\ncar\n")
+    task.given = {}
+    assert "stands for" not in "\n".join(task.find(folder).details)
+
+
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_masks_that_are_not_clear_are_planned_with_the_settings_that_the_message_asks_for(tmp_path):
+    folder, task = make(tmp_path / "data", (40, 50), [0, 7, 255]), SegmentImages()
+    with pytest.raises(zoo.BadFile, match="0, 7, 255"):
+        task.find(folder)
+    task.given = {"dataset": {"num_classes": 3, "class_values": [0, 7, 255]}}
+    assert "classes of the training pixels: 0 " in "\n".join(task.find(folder).details)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_the_network_normalizes_its_input(tmp_path, channels):
+    folder, task = of_sizes(tmp_path / "data", [(64, 64)] * 4, channels), SegmentImages()
+    model = task.plan(folder, task.find(folder), CPU).values["model"]
+    assert model["normalization"] == ("image" if channels == 1 else "fixed")
+    assert model.get("mean", []) == [round(50 / 255, 4)] * 3 * (channels == 3)
+    assert model.get("std", []) == [round(50 / 255, 4)] * 3 * (channels == 3)
+    zoo.build("unet", {"in_channels": channels, "out_channels": 2, **{k: v for k, v in model.items() if k != "name"}})
 
 
 def test_a_folder_without_images_and_masks_is_not_recognized_and_one_without_masks_is_refused(tmp_path):

@@ -389,10 +389,58 @@ def test_a_mask_of_another_size_than_its_image_is_an_error_that_names_both_sizes
 def test_images_of_different_sizes_are_an_error_unless_they_are_resized(folder, scenes):
     Image.fromarray(scenes[0][3][:20].copy()).save(folder / "images" / "3.png")
     Image.fromarray(scenes[1][3][:20].copy()).save(folder / "masks" / "3.png")
-    error = error_of(folder, height=16)
+    assert {pair["mask"].shape for pair in by_name(make(folder, height=16)).values()} == {(16, 40)}
+    error = error_of(folder, width=16)
     assert "3.png is 20 x 40, but 0.png is 32 x 40" in error.message
     assert "dataset.height=128 dataset.width=128" in error.hint
     assert {pair["mask"].shape for pair in by_name(make(folder, height=16, width=24)).values()} == {(16, 24)}
+
+
+def grow(folder, number, factor):
+    """Make an image and its mask larger by a whole factor."""
+    for name in ("images", "masks"):
+        path = folder / name / f"{number}.png"
+        with Image.open(path) as image:
+            larger = np.asarray(image).repeat(factor, 0).repeat(factor, 1)
+        Image.fromarray(larger).save(path)
+
+
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_images_of_several_sizes_are_trained_on_in_crops_and_evaluated_at_their_own_sizes(folder, scenes):
+    for number in range(10):
+        grow(folder, number, 1 + number % 3)
+    data = make(folder, crop_height=48, crop_width=64, validation_fraction=0.4, test_fraction=0.3)
+    assert {tuple(example["mask"].shape) for example in data.train()} == {(48, 64)}
+    examples = data.validation()
+    batch = examples.__getitems__([0, 1, 2, 3])
+    sizes = [tuple(example["mask"].shape) for example in examples]
+    assert len({*sizes}) > 1
+    assert list(map(tuple, batch["size"].tolist())) == sizes
+    assert batch["mask"].shape[1:] == tuple(map(max, zip(*sizes, strict=True)))
+    for number, (height, width) in enumerate(sizes):
+        assert torch.equal(batch["image"][number, :, :height, :width], examples[number]["image"])
+        assert torch.equal(batch["mask"][number, :height, :width], examples[number]["mask"])
+        assert (batch["mask"][number] != 255).sum() == height * width
+
+
+def test_images_of_one_size_have_no_padding(folder):
+    data = make(folder, crop_height=16, crop_width=16)
+    assert not hasattr(data.validation(), "__getitems__")
+
+
+def test_the_shorter_side_is_scaled_and_the_aspect_kept(folder, scenes):
+    grow(folder, 3, 3)
+    data = make(folder, shorter_side=16)
+    assert {tuple(example["mask"].shape) for split in splits(data) for example in split} == {(16, 20)}
+    assert data.provides()["image_size"] == (16,)
+    message = error_of(folder, shorter_side=16, height=16).message
+    assert "dataset.shorter_side keeps the aspect of images, but dataset.height or dataset.width is set" in message
+
+
+def test_models_learn_the_size_of_the_images_in_training(folder):
+    assert "image_size" not in make(folder).provides()
+    assert make(folder, height=24).provides()["image_size"] == (24, 0)
+    assert make(folder, height=24, width=16).provides()["image_size"] == (24, 16)
 
 
 def test_an_unknown_class_index_is_an_error_that_names_the_mask(folder, scenes):

@@ -273,3 +273,27 @@ def test_the_dice_loss_of_a_batch_in_parts_is_refused(loss):
 def test_a_model_with_one_class_is_an_error():
     with pytest.raises(zoo.ZooError, match=r"model\.out_channels is 1"):
         make(model={"out_channels": 1})
+
+
+# -- images of several sizes, and large ones ------------------------------------
+
+
+def test_padded_images_are_evaluated_at_their_own_sizes(scenes):
+    trainer, batch = make(model={"normalization": "image"}), scenes.__getitems__(range(4))
+    padded = {name: torch.nn.functional.pad(batch[name], (0, 24, 0, 16), value=255) for name in ("image", "mask")}
+    size = torch.tensor([batch["mask"].shape[1:]] * 4)
+    expected = trainer.evaluate([batch], [])
+    assert trainer.evaluate([zoo.Batch(**padded, size=size)], []) == pytest.approx(expected, abs=1e-3)
+    assert trainer.preview(zoo.Batch(**padded, size=size)).shape[:2] == (1, 3)
+
+
+def test_images_that_are_larger_than_a_tile_are_evaluated_in_tiles(scenes):
+    batch = scenes.__getitems__(range(4))
+    for tile, expected in (((), [(4, 1, 32, 40)]), ((32, 40), [(4, 1, 32, 40)]), ((24, 24), [(1, 1, 24, 24)] * 4 * 4)):
+        trainer, seen = make(model={"tile": tile}), []
+        trainer._model.encoder[0].register_forward_pre_hook(
+            lambda module, given, seen=seen: seen.append(tuple(given[0].shape))
+        )
+        metrics = trainer.evaluate([batch], [])
+        assert seen == expected
+        assert 0 <= metrics["pixel_accuracy"] <= 1

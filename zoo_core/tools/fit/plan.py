@@ -42,8 +42,8 @@ class Planned:
     recognized: Recognized
 
 
-def recognize(folder: Path, catalog: Catalog, name: str | None = None) -> Recognized:
-    """Find the task that fits the folder; ``name`` chooses one.
+def recognize(folder: Path, catalog: Catalog, name: str | None = None, overrides: Iterable[str] = ()) -> Recognized:
+    """Find the task that fits the folder, whose settings ``overrides`` may say; ``name`` chooses one.
 
     Raises:
         BadFile: if there is no such folder, or no task fits it.
@@ -61,7 +61,7 @@ def recognize(folder: Path, catalog: Catalog, name: str | None = None) -> Recogn
             raise UnknownName(f"there is no task '{name}'.", did_you_mean(name, known, f"Tasks: {', '.join(known)}."))
     found = [
         Recognized(folder, entry, task, finding)
-        for entry, task, finding in _found(folder, entries)
+        for entry, task, finding in _found(folder, entries, overrides)
         if name is not None or not finding.only_if_chosen
     ]
     if len(found) == 1:
@@ -76,9 +76,11 @@ def recognize(folder: Path, catalog: Catalog, name: str | None = None) -> Recogn
     raise BadFile(f"{folder} has {form}.", f"Known are: {expected}.")
 
 
-def _found(folder: Path, entries: Iterable[Entry]) -> Iterable[tuple[Entry, Task, Finding]]:
+def _found(folder: Path, entries: Iterable[Entry], overrides: Iterable[str]) -> Iterable[tuple[Entry, Task, Finding]]:
+    given = Recipe(recipe_name(folder), {}).with_overrides(overrides).values
     for entry in entries:
         task: Task = entry.load()()
+        task.given = {part: one for part, one in given.items() if isinstance(one, Mapping)}
         finding = task.find(folder)
         if finding is not None:
             yield entry, task, finding
@@ -120,7 +122,7 @@ def fit_to_budget(planned: Planned, budget: Budget, catalog: Catalog, spent: flo
     """
     trial = try_steps(planned.recipe, catalog)
     spent += trial.all_seconds
-    if trial.memory > budget.memory:
+    while trial.memory > budget.memory and isinstance(planned.recipe.settings("run").get("batch_size"), int):
         planned = _with_smaller_batch(planned, budget, trial)
         trial = try_steps(planned.recipe, catalog)
         spent += trial.all_seconds
@@ -148,9 +150,7 @@ def with_evaluations(planned: Planned) -> Planned:
 
 
 def _with_smaller_batch(planned: Planned, budget: Budget, trial: Trial) -> Planned:
-    batch = planned.recipe.settings("run").get("batch_size")
-    if not isinstance(batch, int):  # "auto" has been found to fit
-        return planned
+    batch = planned.recipe.settings("run")["batch_size"]
     example = (trial.memory - trial.memory_before) / batch
     fitting = (budget.memory - trial.memory_before) / example
     if fitting < 1:

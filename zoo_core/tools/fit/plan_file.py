@@ -18,6 +18,12 @@ PLAN = "plan.yaml"
 _COLUMN = 40  # of the comments
 
 
+def refuse_taken(path: Path) -> None:
+    """Raise NameTaken if there is such a file."""
+    if path.exists():
+        raise NameTaken(f"{path} exists, and nothing is overwritten.", "Rename it, or choose another file with -o.")
+
+
 def write_plan(planned: Planned, path: Path) -> None:
     """Write the file.
 
@@ -25,8 +31,7 @@ def write_plan(planned: Planned, path: Path) -> None:
         BadFile: if it can't be written.
         NameTaken: if there is one.
     """
-    if path.exists():
-        raise NameTaken(f"{path} exists, and nothing is overwritten.", "Rename it, or choose another file with -o.")
+    refuse_taken(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, as_plan(planned, path).encode())

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
+
 from zoo_core.config.recipe import WITHOUT_EVALUATIONS, Recipe
 from zoo_core.engine.devices import find_device
-from zoo_core.engine.memory import memory_now, peak_memory
+from zoo_core.engine.memory import memory_now, peak_memory, reset_peak_memory
 from zoo_core.hookspecs import hookimpl
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import resolve
@@ -35,7 +37,7 @@ class Trial:
     """Of the test split, with the checkpoint before it."""
     memory_before: int
     memory: int
-    """At its peak."""
+    """At its peak, of the steps and of the evaluation."""
     all_seconds: float
     """Of the trial itself."""
 
@@ -46,9 +48,10 @@ def try_steps(recipe: Recipe, catalog: Catalog) -> Trial:
     Raises:
         ZooError: as a run of the recipe would.
     """
-    begun, timer = time.perf_counter(), _Timer()
+    begun = time.perf_counter()
     resolved = resolve(recipe.with_overrides([*_QUIET, f"run.steps={_STEPS}"]), catalog)
-    before = memory_now(find_device(resolved.settings.device))
+    device = find_device(resolved.settings.device)
+    before, timer = memory_now(device), _Timer(_Peak(device))
     with TemporaryDirectory(prefix="zoo-fit-") as folder:
         run = run_recipe(resolved, [timer], Path(folder, "run"))
     if run.stopping:  # a signal
@@ -58,17 +61,29 @@ def try_steps(recipe: Recipe, catalog: Catalog) -> Trial:
         (timer.last - timer.timed_from) / timer.count,
         timer.evaluated - timer.last,
         before,
-        timer.memory,
+        timer.peak.memory,
         time.perf_counter() - begun,
     )
+
+
+class _Peak:
+    """The most memory that was used since it was made."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.memory = device, 0
+        self.earlier = 0 if reset_peak_memory(device) else peak_memory(device)
+
+    def update(self) -> None:
+        peak = peak_memory(self.device)
+        self.memory = max(self.memory, peak if peak > self.earlier else memory_now(self.device))
 
 
 class _Timer:
     """Callback that times steps, and finishes the run."""
 
-    def __init__(self) -> None:
+    def __init__(self, peak: _Peak) -> None:
         self.first = self.timed_from = self.last = self.evaluated = 0.0
-        self.count = self.memory = 0
+        self.count, self.peak = 0, peak
 
     @hookimpl
     def zoo_step_finished(self, run: Run, step: int) -> None:
@@ -82,8 +97,9 @@ class _Timer:
         self.count = max(1, step - _WARM_UP)
         if self.count > _FEWEST and now - self.timed_from > _SECONDS:
             run.finish("the trial is over")
-        self.memory = peak_memory(run.device)
+        self.peak.update()
 
     @hookimpl
     def zoo_evaluated(self) -> None:
         self.evaluated = time.perf_counter()
+        self.peak.update()

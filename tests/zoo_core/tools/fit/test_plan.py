@@ -2,19 +2,22 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 import tiny
+import torch
 
 import zoo_core as zoo
 from zoo_core.config.recipe import read_config
 from zoo_core.errors import BadFile, BadSetting, NameTaken, UnknownName
 from zoo_core.registry.resolve import resolve
 from zoo_core.registry.task import Budget
+from zoo_core.tools.fit import plan as plan_module
 from zoo_core.tools.fit import trial
 from zoo_core.tools.fit.plan import fit_to_budget, has_length, plan, recipe_name, recognize, with_evaluations
 from zoo_core.tools.fit.plan_file import write_plan
 from zoo_core.tools.fit.results import write_results
-from zoo_core.tools.fit.trial import try_steps
+from zoo_core.tools.fit.trial import Trial, try_steps
 from zoo_core.training.runner import run_recipe
 from zoo_core.weights.header import read_header
 
@@ -41,6 +44,11 @@ class FitPoints(zoo.Task):
             },
             {"dataset.count": "as the file says", "run.batch_size": "small"},
         )
+
+
+class FitGiven(FitPoints):
+    def find(self, folder: Path) -> zoo.Finding | None:
+        return zoo.Finding(f"{self.given}")
 
 
 class FitAnything(FitPoints):
@@ -111,13 +119,33 @@ def test_too_little_time_is_refused_with_what_is_needed(folder, here):
 
 def test_a_batch_that_needs_too_much_memory_is_made_smaller_or_refused(folder, here, monkeypatch):
     planned = plan(recognize(folder, here), BUDGET, ["run.batch_size=32"])
-    monkeypatch.setattr(trial, "memory_now", lambda device: 1000)
-    monkeypatch.setattr(trial, "peak_memory", lambda device: 1000 + 32 * 50)
+
+    def tried(recipe, catalog):
+        """Of which a batch of 16 needs more than the one of 32 lets expect."""
+        batch = recipe.settings("run")["batch_size"]
+        return Trial(0.1, 0.1, 0.1, 1000, 1000 + batch * (50 if batch > 16 else 100), 1)
+
+    monkeypatch.setattr(plan_module, "try_steps", tried)
     fitted = fit_to_budget(planned, Budget(minutes=1, memory=2500, device="cpu"), here, spent=0)
-    assert fitted.recipe.settings("run")["batch_size"] == 16  # of 30 that fit
+    assert fitted.recipe.settings("run")["batch_size"] == 8  # of 30 that seem to fit, and then of 15
     assert fitted.reasons["run.batch_size"].startswith("fits into ")
     with pytest.raises(BadSetting, match="is too small: a batch of 1 needs about"):
         fit_to_budget(planned, Budget(minutes=1, memory=1040, device="cpu"), here, spent=0)
+
+
+def test_the_memory_of_a_trial_is_its_own(folder, here):
+    recipe = plan(recognize(folder, here), BUDGET, []).recipe
+    large = torch.ones(2**27)  # 512 MiB, which are free again when the trial begins
+    size = large.numel() * large.element_size()
+    before = psutil.Process().memory_info().rss
+    del large
+    assert try_steps(recipe, here).memory < before - size // 2
+
+
+def test_a_task_knows_what_the_command_line_gives(folder):
+    words = ["dataset.count=3", "run.steps=2"]
+    found = recognize(folder, catalog(given=FitGiven), None, words)
+    assert found.finding.summary == "{'dataset': {'count': 3}, 'run': {'steps': 2}}"
 
 
 @pytest.mark.parametrize(

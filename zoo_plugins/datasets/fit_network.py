@@ -1,0 +1,48 @@
+"""The U-Net and the batch that ``zoo fit`` plans for crops of a size, by the memory and the device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import zoo_core as zoo
+
+_NARROWEST = 8  # channels of the first stage
+_LOADED = 700 * 2**20  # bytes of the process on a CPU before the first step
+_BYTES = 250  # for each channel of the first stage and pixel of a crop, at its resolution, in a training step
+_COARSEST = 8  # pixels, at least, at the lowest resolution
+_DEEPEST = 4
+_PATCHED = 128  # pixels of the side of a crop from which on a CPU sees it in patches
+
+
+@dataclass(frozen=True)
+class Network:
+    """Settings of the U-Net, and the examples of a batch, with the reasons."""
+
+    settings: Mapping[str, int]
+    batch_size: int
+    reason: str
+    batch_reason: str = ""
+
+
+def choose_network(crop: tuple[int, int], budget: zoo.Budget) -> Network:
+    """The usual network and batch of the device, or a smaller batch, and then fewer channels, where memory is short."""
+    on_cpu = budget.device == "cpu"
+    patch = 2 if on_cpu and min(crop) >= _PATCHED else 1
+    channels, batch = (16, 4) if on_cpu else (32, 16)
+    pixels = crop[0] * crop[1] / patch**2
+    memory = budget.memory - (_LOADED if on_cpu else 0)
+    fitting = max(1, int(memory / (_BYTES * pixels * channels)))
+    while fitting < min(2, batch) and channels > _NARROWEST:
+        channels //= 2
+        fitting = max(1, int(memory / (_BYTES * pixels * channels)))
+    usual = f"for a training on {budget.device}"
+    less = f"for a memory of {budget.memory / 2**30:.1f} GiB"
+    depth = min(_DEEPEST, max(1, int(math.log2(min(crop) / patch / _COARSEST))))
+    return Network(
+        {"base_channels": channels, "depth": depth, **({"patch": patch} if patch > 1 else {})},
+        min(batch, 2 ** int(math.log2(fitting))),
+        usual if channels in (16, 32) else less,
+        usual if fitting >= batch else less,
+    )

@@ -1,0 +1,58 @@
+"""What the U-Net does with an image before its first layer, so that its weights include it: normalization and scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import zoo_core as zoo
+
+_EPSILON = 1e-3  # a quarter of the smallest difference in 8 bits: a uniform image becomes 0
+_CUT = 200  # one pixel of so many is darker than 0, and one brighter than 1, with normalization by percentiles
+
+
+def _per_image(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    centered = image - image.mean(dim=(2, 3), keepdim=True)
+    return centered / (centered.square().mean(dim=(2, 3), keepdim=True).sqrt() + _EPSILON)
+
+
+def _percentile(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    values = image.flatten(2).sort(dim=2).values  # (N, C, H * W)
+    cut = (values.shape[2] - 1) // _CUT
+    low, high = values[:, :, cut, None, None], values[:, :, -1 - cut, None, None]
+    return ((image - low) / (high - low + _EPSILON)).clamp(0, 1)
+
+
+def _fixed(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    shift, scale = (image.new_tensor(values).view(1, -1, 1, 1) for values in (mean, std))
+    return (image - shift) / scale
+
+
+NORMALIZATIONS: dict[str, Callable[[Tensor, Sequence[float], Sequence[float]], Tensor]] = {
+    "image": _per_image,
+    "percentile": _percentile,
+    "fixed": _fixed,
+}
+"""Functions of images (N, C, H, W), and of the mean and the standard deviation of each channel in the settings."""
+
+
+def check_statistics(normalization: str, mean: Sequence[float], std: Sequence[float], channels: int) -> None:
+    """Raise ZooError unless ``mean`` and ``std`` are those of each channel, or not used and empty."""
+    expected = channels if normalization == "fixed" else 0
+    for name, values in (("mean", mean), ("std", std)):
+        if len(values) != expected:
+            raise zoo.ZooError(
+                f"model.{name} has {len(values)} values, but should have {expected}, for model.normalization="
+                f"{normalization} and {channels} input channels.",
+                "Give one value for each channel with `model.normalization=fixed`, and none otherwise.",
+            )
+
+
+def resized(image: Tensor, size: Sequence[int]) -> Tensor:
+    """(N, C, H, W) in another size, by bilinear interpolation with antialiasing."""
+    if not torch.compiler.is_exporting() and image.shape[-2:] == torch.Size(size):
+        return image
+    return F.interpolate(image, size=list(size), mode="bilinear", antialias=True)
