@@ -129,7 +129,7 @@ COVERED_ELSEWHERE = {
     "zoo_plugins/plugin": ("zoo_core/cli/test_looking", "lists its recipes"),
     "zoo_plugins/classifier/metrics": ("zoo_plugins/classifier/test_classifier", "evaluates"),
     "zoo_plugins/classifier/model": ("zoo_plugins/classifier/test_classifier", "predicts"),
-    "zoo_plugins/classifier/names": ("zoo_plugins/classifier/test_image_classifier", "names classes"),
+    "zoo_plugins/common/class_names": ("zoo_plugins/classifier/test_image_classifier", "names classes"),
     "zoo_plugins/classifier/plugin": ("zoo_plugins/test_promises_kept", "checks the plugin"),
     "zoo_plugins/classifier/trainer": ("zoo_plugins/classifier/test_classifier", "trains"),
     "zoo_plugins/clsgan/plugin": ("zoo_plugins/test_promises_kept", "checks the plugin"),

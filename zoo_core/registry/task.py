@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,19 @@ class Task(ABC):
 
     Registered with `Registry.task`. It is created without arguments.
 
+    Attributes
+    ----------
+    fallback : bool, default False
+        Whether the task looks only at folders that no other task fits, and at those for which ``--task`` names it. For
+        a task whose form is also that of others.
+
     See Also
     --------
     Finding : What `find` returns.
     Plan : What `plan` returns.
     """
+
+    fallback: ClassVar[bool] = False
 
     @abstractmethod
     def find(self, folder: Path) -> Finding | None:

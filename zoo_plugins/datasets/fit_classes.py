@@ -11,7 +11,7 @@ import zoo_core as zoo
 from zoo_plugins.datasets import class_folders
 from zoo_plugins.datasets.class_folders import Sample
 from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, rounded
-from zoo_plugins.datasets.image_folder import ImageFolder
+from zoo_plugins.datasets.image_folder import ImageFolder, image_facts
 from zoo_plugins.datasets.mask_layouts import has_masks
 from zoo_plugins.datasets.sequences import are_sequences
 
@@ -35,12 +35,13 @@ class ClassifyImages(zoo.Task):
     """Classification of images that are in a folder for each class."""
 
     def find(self, folder: Path) -> zoo.Finding | None:
-        if not any(path.is_dir() for path in folder.iterdir()) or has_masks(folder):
+        tree = class_folders.read_tree(folder, ())
+        if not tree.below or (tree.images and not tree.with_images()) or has_masks(folder):
             return None
         found = class_folders.find(folder)
         samples = [sample for split in found.splits.values() for sample in split]
         _refuse_clips(folder, samples)
-        images = zoo.check_images([sample.path for sample in samples])
+        images = image_facts([sample.path for sample in samples])
         sizes = [(one.height, one.width) for one in images]
         side = 32 if len(set(sizes)) > 1 else 0
         dataset = ImageFolder(ImageFolder.Config(folder=str(folder), height=side, width=side))

@@ -74,3 +74,10 @@ def zoo_register(registry: zoo.Registry) -> None:
         license="Apache-2.0",
         tags=("image", "classification"),
     )
+    registry.task(
+        "generate",
+        "zoo_plugins.datasets.fit_generator:GenerateImages",
+        summary="A folder of images: generation of new ones",
+        license="Apache-2.0",
+        tags=("image", "generation"),
+    )

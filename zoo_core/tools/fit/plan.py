@@ -59,7 +59,12 @@ def recognize(folder: Path, catalog: Catalog, name: str | None = None) -> Recogn
         if not entries:
             known = [entry.name for entry in catalog.registry.of_kind("task")]
             raise UnknownName(f"there is no task '{name}'.", did_you_mean(name, known, f"Tasks: {', '.join(known)}."))
-    found = [Recognized(folder, entry, task, finding) for entry, task, finding in _found(folder, entries)]
+    tasks: list[tuple[Entry, Task]] = [(entry, entry.load()()) for entry in entries]
+    for fallback in (False, True):
+        asked = [(entry, task) for entry, task in tasks if task.fallback is fallback]
+        found = [Recognized(folder, entry, task, finding) for entry, task, finding in _found(folder, asked)]
+        if found:
+            break
     if len(found) == 1:
         return found[0]
     if found:
@@ -72,9 +77,8 @@ def recognize(folder: Path, catalog: Catalog, name: str | None = None) -> Recogn
     raise BadFile(f"{folder} has {form}.", f"Known are: {expected}.")
 
 
-def _found(folder: Path, entries: Iterable[Entry]) -> Iterable[tuple[Entry, Task, Finding]]:
-    for entry in entries:
-        task: Task = entry.load()()
+def _found(folder: Path, tasks: Iterable[tuple[Entry, Task]]) -> Iterable[tuple[Entry, Task, Finding]]:
+    for entry, task in tasks:
         finding = task.find(folder)
         if finding is not None:
             yield entry, task, finding
