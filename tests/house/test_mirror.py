@@ -133,6 +133,7 @@ COVERED_ELSEWHERE = {
     "zoo_plugins/classifier/plugin": ("zoo_plugins/test_promises_kept", "checks the plugin"),
     "zoo_plugins/classifier/trainer": ("zoo_plugins/classifier/test_classifier", "trains"),
     "zoo_plugins/clsgan/plugin": ("zoo_plugins/test_promises_kept", "checks the plugin"),
+    "zoo_plugins/clsgan/samples": ("zoo_plugins/clsgan/test_pixel_metrics", "generates and collects images"),
     "zoo_plugins/common/labels": ("zoo_plugins/clsgan/test_trainer", "gives wrong labels"),
     "zoo_plugins/datasets/class_folders": ("zoo_plugins/datasets/test_image_folder", "finds class folders"),
     "zoo_plugins/datasets/decoding": ("zoo_plugins/datasets/test_image_folder", "compares both ways to read"),

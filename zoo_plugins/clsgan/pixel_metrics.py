@@ -114,10 +114,18 @@ class PrincipalComponents:
 
 def frechet_distance(one: Tensor, other: Tensor) -> float:
     """Fréchet distance of normal distributions with the means and covariances of features (N, K) and (M, K)."""
-    covariances = [features.T.cov(correction=0).reshape(features.shape[1], -1) for features in (one, other)]
-    root = torch.linalg.eigvals(covariances[0] @ covariances[1]).sqrt().real.sum()  # trace of the root of the product
+    covariance, other_covariance = _covariance(one), _covariance(other)  # (K, K)
+    values, vectors = torch.linalg.eigh(covariance)
+    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    # The trace of the root of the product, whose own eigenvalues may not be found if it is singular.
+    trace = torch.linalg.eigvalsh(root @ other_covariance @ root).clamp(min=0).sqrt().sum()
     means = (one.mean(dim=0) - other.mean(dim=0)).square().sum()
-    return max(0.0, float(means + sum(covariance.trace() for covariance in covariances) - 2 * root))
+    return max(0.0, float(means + covariance.trace() + other_covariance.trace() - 2 * trace))
+
+
+def _covariance(features: Tensor) -> Tensor:
+    centered = features - features.mean(dim=0)
+    return centered.T @ centered / len(features)
 
 
 def _total_variation(image: Tensor) -> float:

@@ -33,4 +33,4 @@ def _is_sequence(files: Sequence[Path]) -> bool:
 
 
 def _small(file: Path) -> Tensor:
-    return F.adaptive_avg_pool2d(zoo.read_image(file, 1), _SIZE)[0]
+    return F.adaptive_avg_pool2d(zoo.read_image(file, 1, 65535), _SIZE)[0]
