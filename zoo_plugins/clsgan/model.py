@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo_core as zoo
@@ -33,6 +34,9 @@ class CLSGAN(zoo.Model):
         height: int = zoo.setting(28, "height of the images", ge=1, from_dataset="height")
         width: int = zoo.setting(28, "width of the images", ge=1, from_dataset="width")
         channels: int = zoo.setting(1, "channels of the images: 1 or 3", ge=1, from_dataset="in_channels")
+        smoothing: int = zoo.setting(
+            0, "times that generated images are averaged over 3 x 3 pixels, against noise in photos", ge=0
+        )
         conditional: bool = zoo.setting(True, "condition both networks on the label (Mirza & Osindero 2014)")
         sigmoid: bool = zoo.setting(True, "end the discriminator in a sigmoid")
         normalize_input: bool = zoo.setting(False, "scale the discriminator's input from [0, 1] to [-1, 1]")
@@ -167,13 +171,18 @@ class Generator(nn.Module):
             for layer in (nn.Linear(i, o), nn.BatchNorm1d(o), nn.GELU())
         ]
         self.image_shape = config.channels, config.height, config.width
+        self.smoothing = config.smoothing
         self.layers = nn.Sequential(*hidden, nn.Linear(self.WIDTHS[-1], math.prod(self.image_shape)), nn.Sigmoid())
 
     def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
         """(N, latent_dim) and (N,) to (N, C, H, W) in [0, 1]."""
         if self.embedding is not None:
             noise = torch.cat([noise, self.embedding(label)], dim=1)  # (N, 2 * latent_dim)
-        return self.layers(noise).view(-1, *self.image_shape)  # type: ignore[no-any-return]  # (N, C * H * W) before
+        image: Tensor = self.layers(noise).view(-1, *self.image_shape)  # (N, C * H * W) before
+        for _ in range(self.smoothing):
+            # The values of neighboring pixels come from independent weights, which start as noise.
+            image = F.avg_pool2d(image, 3, stride=1, padding=1, count_include_pad=False)
+        return image
 
 
 class Discriminator(nn.Module):

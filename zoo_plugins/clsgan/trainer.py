@@ -68,7 +68,8 @@ class CLSGANTrainer(zoo.Trainer):
     supports_grad_accumulation = True
     averaged_modules = ("generator",)
     protocol = (
-        "1,000 generated digits per class against the test digits; the classifier is trainer.eval_classifier. "
+        "With trainer.evaluation=classifier, 1,000 generated digits per class against the test digits; the classifier "
+        "is trainer.eval_classifier. "
         "accuracy: fraction classified as the label conditioned on. intra_class_std_ratio: standard deviation of the "
         "pixels within a class over that of the test digits, averaged over the classes. frechet_distance: in the "
         "classifier's feature space; frechet_distance_real: of as many training digits, the first ones; frechet_ratio: "

@@ -112,7 +112,7 @@ class GenerateImages(zoo.Task):
                 "dataset.resize": "the aspect is kept, and the center cropped",
                 "dataset.max_value": "no image of 16 bits has a larger value",
                 "trainer.evaluation": "metrics that need no classifier of these images",
-                "trainer.ada_target": "augmentation is increased once the discriminator knows the images by heart",
+                "trainer.ada_target": "augmentation is increased once the discriminator overfits",
                 "trainer.lr_decay_start": "the second half of the run",
                 "run.batch_size": "at most half of the training images, in groups for the discriminator",
                 "run.ema_decay": "images of the averaged generator are better",

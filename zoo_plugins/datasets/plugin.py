@@ -48,7 +48,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.dataset(
         "image-folder",
         "zoo_plugins.datasets.image_folder:ImageFolder",
-        summary="Your own images in a folder for each class",
+        summary="Your own images in a folder for each class, or without labels",
         license="Apache-2.0",
         tags=("classification", "image"),
     )

@@ -198,6 +198,22 @@ def test_images_of_any_size_are_generated_and_judged(size, conditional):
     assert model.eval().predict(count=3)["image"].shape == (3, *size)
 
 
+@pytest.mark.parametrize("size", [(3, 9, 12), (1, 1, 5)])
+def test_smoothing_averages_neighboring_pixels_within_the_image(size):
+    channels, height, width = size
+    plain, smooth = (
+        make(channels=channels, height=height, width=width, smoothing=times).eval().predict(count=3)["image"]
+        for times in (0, 1)
+    )
+    assert smooth.shape == (3, *size)
+    expected = [
+        plain[:, :, max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].mean(dim=(2, 3))
+        for row in range(height)
+        for column in range(width)
+    ]
+    torch.testing.assert_close(smooth, torch.stack(expected, dim=2).view(3, *size))
+
+
 def test_classes_with_names_are_chosen_and_returned_by_name():
     model = make(num_classes=3, class_names=("cat", "cow", "dog")).eval()
     by_name, by_index = model.predict(labels=["dog", "cat"], seed=1), model.predict(labels=[2, 0], seed=1)

@@ -42,7 +42,8 @@ def test_color_images_of_three_classes_are_learned_and_generated_by_name(pets, t
         "pixel_frechet_distance", "pixel_frechet_distance_real", "pixel_frechet_ratio", "total_variation_ratio",
         "intra_class_std_ratio",
     }  # fmt: skip
-    assert Image.open(next((tmp_path / "run" / "previews").glob("*.png"))).width > 96
+    with Image.open(next((tmp_path / "run" / "previews").glob("*.png"))) as preview:
+        assert preview.width > 96
     assert _exit_code(["predict", str(tmp_path / "run"), "labels=[dog, cat]", "-o", str(tmp_path / "two.png")]) == 0
     assert (tmp_path / "two.png").is_file()
 
@@ -83,7 +84,7 @@ def test_a_classifier_of_the_same_images_measures_them(pets, tmp_path):
     words = ("run.epochs=1", "run.batch_size=8", "run.device=cpu", "model.base_channels=8")
     zoo.run("classify-images", f"dataset.folder={pets}", *words, folder=tmp_path / "classifier")
     words = ("trainer.evaluation=classifier", f"trainer.eval_classifier={tmp_path / 'classifier'}")
-    run = train(pets, tmp_path / "run", *words)
+    run = train(pets, tmp_path / "run", *words, "dataset.test_fraction=0.3")
     assert run.test_metrics.keys() >= {"accuracy", "intra_class_std_ratio", "frechet_distance", "frechet_ratio"}
 
 
