@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 
 import zoo_core as zoo
-from zoo_plugins.clsgan.model import CLSGAN, IMAGE_SHAPE, NUM_PIXELS
+from zoo_plugins.clsgan.model import CLSGAN
 
+IMAGE_SHAPE, NUM_PIXELS = (1, 28, 28), 28 * 28
 SLOPE = 0.2
 CLASSES = 10
 

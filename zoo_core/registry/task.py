@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,9 @@ class Task(ABC):
     given : mapping of str to mapping
         The settings of the command line, such as ``{"dataset": {"ignore_index": 11}}``. They override those of the
         plan; `find` and `plan` may need to know them.
+    fallback : bool, default False
+        Whether the task looks only at folders that no other task fits, and at those for which ``--task`` names it. For
+        a task whose form is also that of others.
 
     See Also
     --------
@@ -89,6 +92,7 @@ class Task(ABC):
     """
 
     given: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    fallback: ClassVar[bool] = False
 
     @abstractmethod
     def find(self, folder: Path) -> Finding | None:

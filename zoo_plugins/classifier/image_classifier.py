@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo_core as zoo
-from zoo_plugins.classifier.names import class_names
+from zoo_plugins.common.class_names import class_names
 from zoo_plugins.common.fit_image import fit_image
 
 _LARGEST_MAP = 64  # pixels after the first convolution

@@ -13,7 +13,7 @@ from torch import Tensor
 import zoo_core as zoo
 from zoo_plugins.classifier.class_weights import class_weights
 from zoo_plugins.classifier.metrics import classification_metrics
-from zoo_plugins.classifier.names import class_names
+from zoo_plugins.common.class_names import class_names
 from zoo_plugins.common.labels import check_labels
 from zoo_plugins.common.transforms import affine
 

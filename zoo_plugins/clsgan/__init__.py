@@ -1,1 +1,1 @@
-"""GAN, CGAN, LSGAN and C-LSGAN on 28 x 28 images."""
+"""GAN, CGAN, LSGAN and C-LSGAN on images of any size."""

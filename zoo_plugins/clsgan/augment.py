@@ -20,16 +20,17 @@ from zoo_plugins.common.transforms import affine
 MAX_AUGMENT_P = 0.8  # above it augmentations leak into the generated images (Karras et al. 2020, section 2)
 UPDATE_INTERVAL = 16  # steps
 _UPDATE_STEP = 1 / 100  # change of p at each update
-_MAX_ROTATION, _MAX_SCALING, _MAX_SHIFT = 10.0, 0.1, 2.0  # degrees, fraction, pixels; in both directions
+_MAX_ROTATION, _MAX_SCALING, _MAX_SHIFT = 10.0, 0.1, 2 / 28  # degrees, fraction, fraction; in both directions
 
 
 def augment(image: Tensor, p: Tensor | float) -> Tensor:
-    """Images (N, 1, H, W), each randomly rotated, scaled and translated with probability ``p``."""
-    count, side = len(image), image.shape[-1]
+    """Images (N, C, H, W), each randomly rotated, scaled and translated with probability ``p``."""
+    count, (height, width) = len(image), image.shape[-2:]
     draws = torch.rand(5, count, device=image.device)  # rows: selection, rotation, scaling, shift in x, shift in y
     selected, draws = (draws[0] < p).float(), 2 * draws[1:] - 1  # (N,), (4, N) in [-1, 1)
     angle, scale = selected * draws[0] * torch.pi * _MAX_ROTATION / 180, 1 + selected * draws[1] * _MAX_SCALING
-    shift_x, shift_y = selected * draws[2:] * 2 * _MAX_SHIFT / side  # in half widths and half heights
+    shift_x = selected * draws[2] * 2 * (_MAX_SHIFT * width) / width  # in half widths
+    shift_y = selected * draws[3] * 2 * (_MAX_SHIFT * height) / height  # in half heights
     return affine(image, angle, scale, shift_x, shift_y)
 
 

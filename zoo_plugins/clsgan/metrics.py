@@ -21,20 +21,23 @@ from torch import Tensor, nn
 
 import zoo_core as zoo
 from zoo_plugins.clsgan.cas import train_and_score
-from zoo_plugins.clsgan.model import CLSGAN, IMAGE_SHAPE
+from zoo_plugins.clsgan.classifiers import load_classifier
+from zoo_plugins.clsgan.model import CLSGAN
+from zoo_plugins.clsgan.samples import BATCH_SIZE, first_examples, generate, intra_class_std, most_images
 
 IMAGES_PER_CLASS = 1000
-_BATCH_SIZE = 1000
+_MOST_IMAGES = 10_000
+_LEAST_PER_CLASS = 2
 
 
 @dataclass
 class GANEvaluator:
     """Computes the metrics of generators. Statistics of real images are computed again only if the images change.
 
-    ``eval_classifier`` names published weights; ``cas_classifier`` a model that is trained for the CAS, or None.
+    ``eval_classifier`` names weights or a run; ``cas_classifier`` a model that is trained for the CAS, or None.
 
     Raises:
-        zoo.ZooError: on construction, if the weights of ``eval_classifier`` can't be loaded.
+        zoo.ZooError: on construction, if ``eval_classifier`` can't be loaded, or is one of other images or classes.
     """
 
     eval_classifier: str
@@ -44,7 +47,7 @@ class GANEvaluator:
 
     def __post_init__(self) -> None:
         # Loaded before the first step, so that missing weights are an error at the start and not at the end of a run.
-        self.classifier: Any = zoo.load(self.eval_classifier).to(self.device)
+        self.classifier: Any = load_classifier(self.eval_classifier, self.config).to(self.device)
         self._frechet: Any = None
         self._real: tuple[Tensor, Tensor] | None = None
 
@@ -61,13 +64,14 @@ class GANEvaluator:
     def evaluate(
         self, generator: nn.Module, batches: Iterable[zoo.Batch], train_batches: Iterable[zoo.Batch]
     ) -> dict[str, float]:
-        """The metrics of ``generator`` with ``IMAGES_PER_CLASS`` generated images of every class.
+        """The metrics of ``generator`` with the same number of generated images of every class.
 
         ``batches`` are the real examples it is compared with, ``train_batches`` the training examples in stored order.
         """
-        count = IMAGES_PER_CLASS * self.config.num_classes
+        most = most_images(self.config, _MOST_IMAGES) // self.config.num_classes
+        count = max(_LEAST_PER_CLASS, min(IMAGES_PER_CLASS, most)) * self.config.num_classes
         label = torch.arange(count, device=self.device) % self.config.num_classes
-        image = self._generate(generator, label)  # (count, 1, 28, 28)
+        image = generate(generator, label, self.config)  # (count, C, H, W)
         real = _all_examples(batches)
         if self._real is None or not all(map(torch.equal, real, self._real)):
             self._update_real(real, train_batches, count)
@@ -76,14 +80,14 @@ class GANEvaluator:
             "frechet_distance_real": self._frechet_distance_real,
         }
         metrics["frechet_ratio"] = metrics["frechet_distance"] / self._frechet_distance_real
-        predicted = torch.cat([self.classifier(batch).argmax(dim=1) for batch in image.split(_BATCH_SIZE)])  # (count,)
+        predicted = torch.cat([self.classifier(batch).argmax(dim=1) for batch in image.split(BATCH_SIZE)])  # (count,)
         if not self.config.conditional:
             class_fractions = predicted.bincount(minlength=self.config.num_classes) / count
             return {**metrics, "min_class_fraction": float(class_fractions.min())}
-        std_ratio = _intra_class_std(image, label, self.config.num_classes) / self._real_std
+        std_ratio = intra_class_std(image, label, self.config.num_classes) / self._real_std
         metrics = {
             "accuracy": float((predicted == label).float().mean()),
-            "intra_class_std_ratio": float(std_ratio.mean()),
+            "intra_class_std_ratio": float(std_ratio[std_ratio.isfinite()].mean()),
             **metrics,
         }
         if self.cas_classifier:
@@ -91,27 +95,18 @@ class GANEvaluator:
             metrics["cas_real"] = self._cas_real
         return metrics
 
-    def _generate(self, generator: nn.Module, label: Tensor) -> Tensor:
-        was_training = generator.training
-        generator.eval()
-        images = []
-        for part in label.split(_BATCH_SIZE):
-            noise = torch.randn(len(part), self.config.latent_dim, device=self.device)  # (n, latent_dim)
-            images.append(generator(noise, part if self.config.conditional else None))
-        generator.train(was_training)
-        return torch.cat(images)
-
     def _update_real(self, real: tuple[Tensor, Tensor], train_batches: Iterable[zoo.Batch], count: int) -> None:
         from torchmetrics.image.fid import FrechetInceptionDistance  # seconds to import, and used by evaluation only
 
         self._real = image, label = real
-        self._real_std = _intra_class_std(image, label, self.config.num_classes)
+        self._real_std = intra_class_std(image, label, self.config.num_classes)
+        shape = self.config.channels, self.config.height, self.config.width
         self._frechet = FrechetInceptionDistance(
-            _Features(self.classifier), reset_real_features=False, normalize=True, input_img_size=IMAGE_SHAPE
+            _Features(self.classifier, shape), reset_real_features=False, normalize=True, input_img_size=shape
         ).to(self.device)
-        for part in image.split(_BATCH_SIZE):
+        for part in image.split(BATCH_SIZE):
             self._frechet.update(part, real=True)
-        train_image, train_label = _first_examples(train_batches, count)
+        train_image, train_label = first_examples(train_batches, count)
         self._frechet_distance_real = self._frechet_distance(train_image)
         if self.cas_classifier and self.config.conditional:
             self._cas_real = self._train_and_score(train_image, train_label)
@@ -122,7 +117,7 @@ class GANEvaluator:
 
     def _frechet_distance(self, image: Tensor) -> float:
         self._frechet.reset()
-        for part in image.split(_BATCH_SIZE):
+        for part in image.split(BATCH_SIZE):
             self._frechet.update(part, real=False)
         return float(self._frechet.compute())
 
@@ -130,11 +125,11 @@ class GANEvaluator:
 class _Features(nn.Module):
     """The classifier's features (N, F), with the interface that torchmetrics expects of a feature extractor."""
 
-    def __init__(self, classifier: Any) -> None:
+    def __init__(self, classifier: Any, shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.classifier = classifier
         device = next(classifier.parameters()).device
-        self.num_features = classifier.features(torch.zeros(1, *IMAGE_SHAPE, device=device)).shape[1]
+        self.num_features = classifier.features(torch.zeros(1, *shape, device=device)).shape[1]
 
     def forward(self, image: Tensor) -> Tensor:
         return self.classifier.features(image)  # type: ignore[no-any-return]
@@ -145,19 +140,3 @@ def _all_examples(batches: Iterable[zoo.Batch]) -> tuple[Tensor, Tensor]:
     stored = list(batches)
     image, label = (torch.cat([batch[name] for batch in stored]) for name in ("image", "label"))
     return image, label
-
-
-def _first_examples(batches: Iterable[zoo.Batch], count: int) -> tuple[Tensor, Tensor]:
-    """The first ``count`` images and their labels."""
-    taken: list[zoo.Batch] = []
-    for batch in batches:
-        taken.append(batch)
-        if sum(len(one["label"]) for one in taken) >= count:
-            break
-    image, label = (torch.cat([one[name] for one in taken])[:count] for name in ("image", "label"))
-    return image, label
-
-
-def _intra_class_std(image: Tensor, label: Tensor, num_classes: int) -> Tensor:
-    """Standard deviation of each pixel over the images of a class, averaged over the pixels: (num_classes,)."""
-    return torch.stack([image[label == index].std(dim=0).mean() for index in range(num_classes)])

@@ -1,4 +1,4 @@
-"""Generator and discriminator of a (conditional) GAN on 28 x 28 images; both are fully connected."""
+"""Generator and discriminator of a (conditional) GAN on images of one size; both are fully connected."""
 
 from __future__ import annotations
 
@@ -9,23 +9,33 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo_core as zoo
+from zoo_plugins.clsgan.labels import indices_of
+from zoo_plugins.common.class_names import class_names
 
-IMAGE_SHAPE = (1, 28, 28)
-NUM_PIXELS = 28 * 28
 _DEFAULT_COUNT = 80  # images that predict generates without labels and count
 
 
 class CLSGAN(zoo.Model):
-    """``generator`` and ``discriminator``. The default settings are those of ``clsgan-mnist-reference``."""
+    """``generator`` and ``discriminator`` of images (C, H, W). The defaults are those of ``clsgan-mnist-reference``."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
         latent_dim: int = zoo.setting(96, "dimension of the noise, and of the label embeddings", ge=1)
         num_classes: int = zoo.setting(
             10, "number of classes; used by conditional models", ge=1, from_dataset="num_classes"
+        )
+        class_names: tuple[str, ...] = zoo.setting(
+            (), "names of the classes; a class without a name is called by its index", from_dataset="class_names"
+        )
+        height: int = zoo.setting(28, "height of the images", ge=1, from_dataset="height")
+        width: int = zoo.setting(28, "width of the images", ge=1, from_dataset="width")
+        channels: int = zoo.setting(1, "channels of the images: 1 or 3", ge=1, from_dataset="in_channels")
+        smoothing: int = zoo.setting(
+            0, "times that generated images are averaged over 3 x 3 pixels, against noise in photos", ge=0
         )
         conditional: bool = zoo.setting(True, "condition both networks on the label (Mirza & Osindero 2014)")
         sigmoid: bool = zoo.setting(True, "end the discriminator in a sigmoid")
@@ -36,31 +46,33 @@ class CLSGAN(zoo.Model):
         minibatch_std_scale: float = zoo.setting(1.0, "factor of the minibatch standard deviation", gt=0)
 
     config: Config
-    outputs: ClassVar[Mapping[str, str]] = {"image": "(N, 1, 28, 28) in [0, 1]"}
+    outputs: ClassVar[Mapping[str, str]] = {"image": "(N, C, H, W) in [0, 1]"}
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
+        self.class_names = class_names(config)
         self.generator = Generator(config)
         self.discriminator = Discriminator(config)
 
     def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
-        """Standard normal noise (N, latent_dim) and labels (N,) to images (N, 1, 28, 28) in [0, 1]."""
+        """Standard normal noise (N, latent_dim) and labels (N,) to images (N, C, H, W) in [0, 1]."""
         return self.generator(noise, label)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def predict(
         self,
-        labels: Sequence[int] | int | None = None,
+        labels: Sequence[int | str] | int | str | None = None,
         seed: int = 0,
         count: int | None = None,
         target_seed: int | None = None,
         interpolation: float = 0.0,
     ) -> dict[str, Any]:
-        """Generates images: ``{"image": (N, 1, 28, 28) in [0, 1], "label": N integers}``.
+        """Generates images: ``{"image": (N, C, H, W) in [0, 1], "label": N integers, or N names of classes}``.
 
-        Without ``count`` there is one image for each label, or 80 if ``labels`` is not given. With it the labels are
-        repeated in order; a conditional model without ``labels`` uses all classes. The same ``seed`` gives the same
-        images. ``interpolation`` from 0 to 1 interpolates between the noise of ``seed`` and that of ``target_seed``.
+        Labels are names of classes; without names, or if none of them is a number, also their indices. Without
+        ``count`` there is one image for each label, or 80 if ``labels`` is not given. With it the labels are repeated
+        in order; a conditional model without ``labels`` uses all classes. The same ``seed`` gives the same images.
+        ``interpolation`` from 0 to 1 interpolates between the noise of ``seed`` and that of ``target_seed``.
 
         Raises:
             zoo.ZooError: if an argument is invalid.
@@ -77,13 +89,15 @@ class CLSGAN(zoo.Model):
             noise = self._interpolated_noise(seed, target_seed, interpolation, count)
         device = next(self.parameters()).device
         image = self(noise.to(device), None if label is None else label.to(device))
-        return {"image": image.cpu(), **({} if label is None else {"label": label.tolist()})}
+        return {"image": image.cpu(), **({} if label is None else {"label": self._named(label.tolist())})}
 
     def example(self) -> dict[str, Any]:
-        return {"labels": [3, 1, 4] if self.config.conditional else None, "seed": 1, "count": 3}
+        labels = self._named([index % self.config.num_classes for index in (3, 1, 4)])
+        return {"labels": labels if self.config.conditional else None, "seed": 1, "count": 3}
 
     def controls(self) -> dict[str, zoo.Control]:
-        labels = zoo.Control("multiselect", "labels; all if none is selected", choices=range(self.config.num_classes))
+        choices = self._named(range(self.config.num_classes))
+        labels = zoo.Control("multiselect", "labels; all if none is selected", choices=choices)
         return {
             **({"labels": labels} if self.config.conditional else {}),
             "count": zoo.Control("int", "number of images", minimum=1, maximum=100, value=40),
@@ -106,8 +120,11 @@ class CLSGAN(zoo.Model):
         angle = torch.tensor(interpolation * math.pi / 2)
         return angle.cos() * self._noise(seed, count) + angle.sin() * self._noise(target_seed, count)
 
-    def _labels(self, labels: Sequence[int] | int | None, count: int | None) -> Tensor | None:
-        num_classes = self.config.num_classes
+    def _named(self, labels: Sequence[int]) -> list[int] | list[str]:
+        """The names of labels, if the classes have names."""
+        return [self.class_names[label] for label in labels] if self.config.class_names else list(labels)
+
+    def _labels(self, labels: Sequence[int | str] | int | str | None, count: int | None) -> Tensor | None:
         if not self.config.conditional:
             if labels is not None:
                 raise zoo.ZooError(
@@ -115,16 +132,8 @@ class CLSGAN(zoo.Model):
                 )
             return None
         if labels is None:
-            return torch.arange(count or _DEFAULT_COUNT) % num_classes
-        given = [labels] if isinstance(labels, int) else labels
-        if not isinstance(given, (list, tuple)) or not given or any(type(label) is not int for label in given):
-            raise zoo.ZooError(f"labels is {labels!r}, but should be integers.", "Write for example labels=[5,5,5,5].")
-        invalid = [label for label in given if not 0 <= label < num_classes]
-        if invalid:
-            raise zoo.ZooError(
-                f"labels contains {invalid[0]}, but should contain integers from 0 to {num_classes - 1}.",
-                "Write for example labels=[5,5,5,5].",
-            )
+            return torch.arange(count or _DEFAULT_COUNT) % self.config.num_classes
+        given = indices_of(labels, self.config.class_names, self.config.num_classes)
         return torch.tensor([given[index % len(given)] for index in range(count or len(given))])
 
 
@@ -161,13 +170,19 @@ class Generator(nn.Module):
             for i, o in pairwise((inputs, *self.WIDTHS))
             for layer in (nn.Linear(i, o), nn.BatchNorm1d(o), nn.GELU())
         ]
-        self.layers = nn.Sequential(*hidden, nn.Linear(self.WIDTHS[-1], NUM_PIXELS), nn.Sigmoid())
+        self.image_shape = config.channels, config.height, config.width
+        self.smoothing = config.smoothing
+        self.layers = nn.Sequential(*hidden, nn.Linear(self.WIDTHS[-1], math.prod(self.image_shape)), nn.Sigmoid())
 
     def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
-        """(N, latent_dim) and (N,) to (N, 1, 28, 28) in [0, 1]."""
+        """(N, latent_dim) and (N,) to (N, C, H, W) in [0, 1]."""
         if self.embedding is not None:
             noise = torch.cat([noise, self.embedding(label)], dim=1)  # (N, 2 * latent_dim)
-        return self.layers(noise).view(-1, *IMAGE_SHAPE)  # type: ignore[no-any-return]  # (N, 784) to (N, 1, 28, 28)
+        image: Tensor = self.layers(noise).view(-1, *self.image_shape)  # (N, C * H * W) before
+        for _ in range(self.smoothing):
+            # The values of neighboring pixels come from independent weights, which start as noise.
+            image = F.avg_pool2d(image, 3, stride=1, padding=1, count_include_pad=False)
+        return image
 
 
 class Discriminator(nn.Module):
@@ -181,17 +196,18 @@ class Discriminator(nn.Module):
         self.minibatch_std_group_size = config.minibatch_std_group_size
         self.minibatch_std_scale = config.minibatch_std_scale
         self.embedding = nn.Embedding(config.num_classes, config.latent_dim) if config.conditional else None
-        inputs = NUM_PIXELS + config.latent_dim * config.conditional + bool(config.minibatch_std_group_size)
+        values = config.channels * config.height * config.width
+        inputs = values + config.latent_dim * config.conditional + bool(config.minibatch_std_group_size)
         hidden = [layer for i, o in pairwise((inputs, *self.WIDTHS)) for layer in (nn.Linear(i, o), nn.GELU())]
         score: list[nn.Module] = [nn.Linear(self.WIDTHS[-1], 1), *([nn.Sigmoid()] if config.sigmoid else [])]
         self.layers = nn.Sequential(*hidden, *score)
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """(N, 1, 28, 28) in [0, 1] and (N,) to scores (N,)."""
-        pixels = image.flatten(1)  # (N, 784)
+        """(N, C, H, W) in [0, 1] and (N,) to scores (N,)."""
+        pixels = image.flatten(1)  # (N, P) with P = C * H * W
         if self.normalize_input:
             pixels = 2 * pixels - 1
-        inputs = [pixels]  # (N, 784), then (N, latent_dim), then (N, 1)
+        inputs = [pixels]  # (N, P), then (N, latent_dim), then (N, 1)
         if self.embedding is not None:
             inputs.append(self.embedding(label))
         if self.minibatch_std_group_size:
@@ -199,7 +215,7 @@ class Discriminator(nn.Module):
         return self.layers(torch.cat(inputs, dim=1)).squeeze(1)  # type: ignore[no-any-return]
 
     def _minibatch_std(self, pixels: Tensor) -> Tensor:
-        """Minibatch standard deviation (N, 1) of ``pixels`` (N, 784); Karras et al. 2018, section 3.
+        """Minibatch standard deviation (N, 1) of ``pixels`` (N, P); Karras et al. 2018, section 3.
 
         The standard deviation of every pixel within a group of images, averaged over the pixels. It lets the
         discriminator detect mode collapse; with groups of one label, also within a class.
@@ -212,8 +228,8 @@ class Discriminator(nn.Module):
                 "Choose `run.batch_size` such that, divided by `run.grad_accumulation_steps` and by the number of "
                 f"processes, it is a multiple of {group_size}; or write `model.minibatch_std_group_size=0`.",
             )
-        groups = pixels.view(-1, group_size, NUM_PIXELS)  # (N / group_size, group_size, 784)
+        groups = pixels.view(-1, group_size, pixels.shape[1])  # (N / group_size, group_size, P)
         # Not Tensor.var: over this dimension it is many times slower on a CPU.
-        variance = (groups - groups.mean(dim=1, keepdim=True)).square().mean(dim=1)  # (N / group_size, 784)
+        variance = (groups - groups.mean(dim=1, keepdim=True)).square().mean(dim=1)  # (N / group_size, P)
         std = self.minibatch_std_scale * (variance + 1e-8).sqrt().mean(dim=1)  # (N / group_size,)
         return std.repeat_interleave(group_size).unsqueeze(1)  # (N, 1)

@@ -14,7 +14,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.model(
         "clsgan",
         "zoo_plugins.clsgan.model:CLSGAN",
-        summary="GAN on 28 x 28 images with fully connected layers, conditional or not",
+        summary="GAN on images of any size with fully connected layers, conditional or not",
         paper=_PAPERS,
         license="Apache-2.0",
         tags=("gan", "generation", "image"),

@@ -33,6 +33,12 @@ def same_label_order(examples: zoo.Examples, group_size: int, generator: torch.G
 
 
 def _labels(examples: zoo.Examples) -> Tensor:
+    stored = examples.tensors if isinstance(examples, zoo.InMemory) else examples[0]
+    if "label" not in stored:
+        raise zoo.BadSetting(
+            "trainer.same_label_group_size is above 1, but the dataset has no labels.",
+            "Write `trainer.same_label_group_size=1 model.conditional=false`.",
+        )
     if isinstance(examples, zoo.InMemory):
         return examples.tensors["label"]
     return torch.tensor([int(examples[index]["label"]) for index in range(len(examples))])

@@ -14,8 +14,10 @@ from torch.optim.lr_scheduler import LambdaLR
 
 import zoo_core as zoo
 from zoo_plugins.clsgan.augment import UPDATE_INTERVAL, augment, update_augment_p
+from zoo_plugins.clsgan.classifiers import check_trainable
 from zoo_plugins.clsgan.metrics import GANEvaluator
 from zoo_plugins.clsgan.model import CLSGAN
+from zoo_plugins.clsgan.pixel_metrics import PixelEvaluator
 from zoo_plugins.clsgan.sampler import same_label_order
 from zoo_plugins.common.labels import check_labels
 
@@ -50,8 +52,13 @@ class CLSGANTrainer(zoo.Trainer):
             0.25, "fraction of the run after which the augmentation probability is adapted", ge=0, le=1
         )
         same_label_group_size: int = zoo.setting(1, "consecutive training images with the same label", ge=1)
+        evaluation: Literal["classifier", "pixels"] = zoo.setting(
+            "classifier",
+            "classifier: metrics by eval_classifier; pixels: metrics of the pixels, for your own images",
+        )
         eval_classifier: str | None = zoo.setting(
-            "digit-classifier-mnist", "weights of the classifier for the evaluation; null disables the evaluation"
+            "digit-classifier-mnist",
+            "weights or run of the classifier for evaluation=classifier, of the same classes; null: no evaluation",
         )
         cas_classifier: str | None = zoo.setting(
             None, "model to train for the classification accuracy score (CAS); null disables it"
@@ -61,13 +68,18 @@ class CLSGANTrainer(zoo.Trainer):
     supports_grad_accumulation = True
     averaged_modules = ("generator",)
     protocol = (
-        "1,000 generated digits per class against the test digits; the classifier is trainer.eval_classifier. "
+        "With trainer.evaluation=classifier, 1,000 generated digits per class against the test digits; the classifier "
+        "is trainer.eval_classifier. "
         "accuracy: fraction classified as the label conditioned on. intra_class_std_ratio: standard deviation of the "
         "pixels within a class over that of the test digits, averaged over the classes. frechet_distance: in the "
         "classifier's feature space; frechet_distance_real: of as many training digits, the first ones; frechet_ratio: "
         "their quotient. min_class_fraction (unconditional models): fraction of the least frequent class. cas: "
         "accuracy on the test digits of a new classifier trained on the generated digits; cas_real: trained on those "
-        "training digits."
+        "training digits. With trainer.evaluation=pixels, as many images as there are training images, up to 5,000: "
+        "pixel_frechet_distance: to the test images, in 64 principal components of the training images, in units of "
+        "their total variance; pixel_frechet_distance_real: of the training images; pixel_frechet_ratio: the quotient. "
+        "total_variation_ratio and intra_class_std_ratio (std_ratio for unconditional models): over those of the "
+        "training images."
     )
 
     def setup(self, model: CLSGAN, engine: zoo.Engine) -> None:
@@ -88,18 +100,15 @@ class CLSGANTrainer(zoo.Trainer):
         self._ada_start_step = self.config.ada_start * engine.total_steps
         self.engine, self._model = engine, model
         self._generator_parameters = list(model.generator.parameters())
-        self._evaluator = (
-            GANEvaluator(self.config.eval_classifier, self.config.cas_classifier, engine.device, model.config)
-            if self.config.eval_classifier
-            else None
-        )
+        self._evaluator = self._make_evaluator(model, engine)
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
-        image, label = batch["image"], self._label(batch)  # (N, 1, 28, 28) in [0, 1], (N,)
+        image, label = batch["image"], self._label(batch)  # (N, C, H, W) in [0, 1], (N,)
+        _check_size(image, self._model.config)
         if label is not None and self.engine.may_read:
             check_labels(label, self._model.config.num_classes)
         noise = torch.randn(len(image), self._model.config.latent_dim, device=image.device)  # (N, latent_dim)
-        generated = self.generator(noise, label)  # (N, 1, 28, 28)
+        generated = self.generator(noise, label)  # (N, C, H, W)
 
         # Only the generator's gradients are computed here. DDP's wrapper would wait for the discriminator's gradients.
         score = self.engine.unwrap(self.discriminator)(self._augment(generated), label)
@@ -113,7 +122,7 @@ class CLSGANTrainer(zoo.Trainer):
         self.generator_optimizer.step()
 
         # One pass over real and generated images: the discriminator has no batch normalization that would mix them.
-        both = self._augment(torch.cat([image, generated.detach()]))  # (2 N, 1, 28, 28)
+        both = self._augment(torch.cat([image, generated.detach()]))  # (2 N, C, H, W)
         real_score, fake_score = self.discriminator(both, None if label is None else label.repeat(2)).chunk(2)
         real_loss, fake_loss = self._loss(real_score, real=True), self._loss(fake_score, real=False)
         discriminator_loss = real_loss + fake_loss
@@ -154,7 +163,7 @@ class CLSGANTrainer(zoo.Trainer):
 
     @torch.no_grad()
     def preview(self, batch: zoo.Batch) -> Tensor:
-        """Real images, each with a generated image of the same label to its right: (N, 1, 28, 56)."""
+        """Real images, each with a generated image of the same label to its right: (N, C, H, 2 * W)."""
         image, label = batch["image"], self._label(batch)
         noise = torch.randn(len(image), self._model.config.latent_dim, device=image.device)
         generator = self._model.generator.eval()
@@ -163,7 +172,22 @@ class CLSGANTrainer(zoo.Trainer):
         return torch.cat([image, generated], dim=3)
 
     def _label(self, batch: zoo.Batch) -> Tensor | None:
+        if self._model.config.conditional and "label" not in batch:
+            raise zoo.BadSetting(
+                "the model is conditional, but the dataset has no labels.",
+                "Write `model.conditional=false trainer.same_label_group_size=1`.",
+            )
         return batch["label"] if self._model.config.conditional else None
+
+    def _make_evaluator(self, model: CLSGAN, engine: zoo.Engine) -> GANEvaluator | PixelEvaluator | None:
+        eval_classifier, cas_classifier = self.config.eval_classifier, self.config.cas_classifier
+        if self.config.evaluation == "classifier" and eval_classifier is None:
+            return None
+        if cas_classifier:
+            check_trainable(cas_classifier, model.config)
+        if self.config.evaluation == "classifier":
+            return GANEvaluator(eval_classifier or "", cas_classifier, engine.device, model.config)
+        return PixelEvaluator(cas_classifier, engine.device, model.config)
 
     def _loss(self, score: Tensor, *, real: bool) -> Tensor:
         """The loss of scores (N,) for the target real or generated.
@@ -179,10 +203,20 @@ class CLSGANTrainer(zoo.Trainer):
         return F.binary_cross_entropy_with_logits(score, target)
 
     def _augment(self, image: Tensor) -> Tensor:
-        """Images (N, 1, H, W), augmented once the probability may be above 0."""
+        """Images (N, C, H, W), augmented once the probability may be above 0."""
         return augment(image, self.augment_p) if self.augments else image
 
 
 def linear_decay(step: int, start: float, end: float) -> float:
     """1 until ``start``, then linearly to 0 at ``end``."""
     return 1.0 if step < start or start == end else max(0.0, (end - step) / (end - start))
+
+
+def _check_size(image: Tensor, config: CLSGAN.Config) -> None:
+    expected = config.channels, config.height, config.width
+    if image.shape[1:] != expected:
+        given = dict(zip(("channels", "height", "width"), image.shape[1:], strict=False))
+        raise zoo.BadSetting(
+            f"the images are {tuple(image.shape[1:])}, but the model generates {expected}.",
+            "Write `" + " ".join(f"model.{name}={value}" for name, value in given.items()) + "`.",
+        )

@@ -36,12 +36,12 @@ class Found:
 
 
 @dataclass
-class _Folder:
+class Tree:
     """The images in a folder and its sub-folders, and everything else there."""
 
     path: Path
     images: list[Path] = field(default_factory=list)
-    below: dict[str, _Folder] = field(default_factory=dict)
+    below: dict[str, Tree] = field(default_factory=dict)
     others: list[Path] = field(default_factory=list)
     hidden: int = 0
 
@@ -54,7 +54,7 @@ class _Folder:
     def all_hidden(self) -> int:
         return self.hidden + sum(one.all_hidden() for one in self.below.values())
 
-    def with_images(self) -> dict[str, _Folder]:
+    def with_images(self) -> dict[str, Tree]:
         """The sub-folders with images, by name."""
         return {name: one for name, one in self.below.items() if one.all_images()}
 
@@ -68,7 +68,7 @@ def find(folder: Path) -> Found:
     if not folder.is_dir():
         kind, hint = ("is a file", "Unpack it if it is an archive.") if folder.exists() else ("does not exist", _MOVE)
         raise zoo.ZooError(f"{folder} {kind}, but should be a folder with a folder for each class.", hint)
-    root = _read(folder, ())
+    root = read_tree(folder, ())
     given = _given_splits(root)
     by_split = {"all": root} if given is None else given
     names = _class_names(root, by_split)
@@ -80,7 +80,7 @@ def find(folder: Path) -> Found:
     return Found(splits, names, notes)
 
 
-def _read(path: Path, above: tuple[Path, ...]) -> _Folder:
+def read_tree(path: Path, above: tuple[Path, ...]) -> Tree:
     """Everything in a folder; a link to a folder that contains it is not followed."""
     try:
         entries = sorted(path.iterdir(), key=zoo.natural_key)
@@ -89,20 +89,20 @@ def _read(path: Path, above: tuple[Path, ...]) -> _Folder:
     except OSError as error:
         raise zoo.ZooError(f"{path} can't be read: {error.strerror}.", "Make it a readable folder.") from error
     visible = set(own_files.visible(path))
-    found = _Folder(path, hidden=len(entries) - len(visible))
+    found = Tree(path, hidden=len(entries) - len(visible))
     for entry in entries:
         if entry not in visible:
             continue
         if entry in images or (entry.suffix.lower() == ".npy" and not entry.is_dir()):
             found.images.append(entry)
         elif entry.is_dir() and entry.resolve() not in above:
-            found.below[unicodedata.normalize("NFC", entry.name)] = _read(entry, above)
+            found.below[unicodedata.normalize("NFC", entry.name)] = read_tree(entry, above)
         else:
             found.others.append(entry)
     return found
 
 
-def _given_splits(root: _Folder) -> dict[str, _Folder] | None:
+def _given_splits(root: Tree) -> dict[str, Tree] | None:
     """The folders of train, validation and test; None if the folders are those of classes."""
     folders = root.with_images()
     named = {name: one for name, one in folders.items() if name.casefold() in SPLITS}
@@ -119,7 +119,7 @@ def _given_splits(root: _Folder) -> dict[str, _Folder] | None:
             f"{own_files.listed(unclear)}.",
             f"Move {unclear[0]} elsewhere or into class folders; or rename {divided[0]} if it is a class.",
         )
-    splits: dict[str, _Folder] = {}
+    splits: dict[str, Tree] = {}
     for name, one in named.items():
         split = SPLITS[name.casefold()]
         if (first := splits.setdefault(split, one)) is not one:
@@ -135,7 +135,7 @@ def _given_splits(root: _Folder) -> dict[str, _Folder] | None:
     return splits
 
 
-def _refuse_splits_within_classes(folders: Mapping[str, _Folder]) -> None:
+def _refuse_splits_within_classes(folders: Mapping[str, Tree]) -> None:
     """Refuse ``cat/train``, ``cat/test``, …: as folders below a class, they would be mixed."""
     inner = [{SPLITS[name.casefold()] for name in one.below if name.casefold() in SPLITS} for one in folders.values()]
     if len(inner) > 1 and all(len(splits) > 1 for splits in inner):
@@ -147,7 +147,7 @@ def _refuse_splits_within_classes(folders: Mapping[str, _Folder]) -> None:
         )
 
 
-def _class_names(root: _Folder, by_split: Mapping[str, _Folder]) -> list[str]:
+def _class_names(root: Tree, by_split: Mapping[str, Tree]) -> list[str]:
     """The names of the class folders of all splits, in natural order."""
     train = by_split.get("train", root)
     folders = train.with_images()
@@ -182,11 +182,11 @@ def _class_names(root: _Folder, by_split: Mapping[str, _Folder]) -> list[str]:
     return sorted(folders, key=lambda name: zoo.natural_key(f"{name}."))  # the key leaves out an ending, as of v1.10
 
 
-def _images_of(split: _Folder, name: str) -> list[Path]:
+def _images_of(split: Tree, name: str) -> list[Path]:
     return split.below[name].all_images() if name in split.below else []
 
 
-def _left_out(root: _Folder, by_split: Mapping[str, _Folder], names: Sequence[str]) -> list[str]:
+def _left_out(root: Tree, by_split: Mapping[str, Tree], names: Sequence[str]) -> list[str]:
     """A note on everything that is not an image of a class.
 
     Raises:
@@ -222,7 +222,7 @@ def _alike(names: Sequence[str]) -> list[str]:
     return [f"classes that differ only in upper and lower case: {own_files.listed(alike)}"] if alike else []
 
 
-def _move_into(split: _Folder) -> str:
+def _move_into(split: Tree) -> str:
     return f"Put the images of each class into a folder of its own: {split.path / 'cat'}, {split.path / 'dog'}."
 
 

@@ -1,4 +1,4 @@
-"""Labeled image files as examples: decoded once and kept in memory, or read on access."""
+"""Image files as examples: decoded once and kept in memory, or read on access."""
 
 from __future__ import annotations
 
@@ -37,15 +37,16 @@ class Reader:
 class ImageFiles:
     """A map-style dataset that reads files on access."""
 
-    def __init__(self, samples: Sequence[Sample], reader: Reader) -> None:
-        self.samples, self.reader = samples, reader
+    def __init__(self, samples: Sequence[Sample], reader: Reader, labeled: bool) -> None:
+        self.samples, self.reader, self.labeled = samples, reader, labeled
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         path, label = self.samples[index]
-        return {"image": self.reader(path), "label": torch.tensor(label)}
+        image = self.reader(path)
+        return {"image": image, "label": torch.tensor(label)} if self.labeled else {"image": image}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Decoded:
         needed = count * self.dtype.itemsize * self.shape[0] * self.shape[1] * self.shape[2]
         return needed <= min(limit, _FRACTION * psutil.virtual_memory().available)
 
-    def decode(self, samples: Sequence[Sample], reader: Reader) -> zoo.InMemory:
+    def decode(self, samples: Sequence[Sample], reader: Reader, labeled: bool) -> zoo.InMemory:
         """All images; the values are those of `ImageFiles`, bit for bit."""
         pixels = torch.empty((len(samples), *self.shape), dtype=self.dtype)
 
@@ -71,5 +72,7 @@ class Decoded:
         with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
             for _ in pool.map(decode, range(len(samples))):  # the first error cancels the rest
                 pass
-        label = torch.tensor([sample.label for sample in samples], dtype=torch.int64)
-        return zoo.InMemory(image=zoo.Uint8Images(pixels) if self.dtype == torch.uint8 else pixels, label=label)
+        image = zoo.Uint8Images(pixels) if self.dtype == torch.uint8 else pixels
+        if not labeled:
+            return zoo.InMemory(image=image)
+        return zoo.InMemory(image=image, label=torch.tensor([sample.label for sample in samples], dtype=torch.int64))

@@ -36,7 +36,8 @@ class ClassifyImages(zoo.Task):
     """Classification of images that are in a folder for each class."""
 
     def find(self, folder: Path) -> zoo.Finding | None:
-        if not any(path.is_dir() for path in folder.iterdir()) or has_masks(folder):
+        tree = class_folders.read_tree(folder, ())
+        if not tree.below or (tree.images and not tree.with_images()) or has_masks(folder):
             return None
         if not contains_clips(folder):
             return _find(folder)

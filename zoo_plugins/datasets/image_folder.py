@@ -13,13 +13,14 @@ from typing import Any, Literal
 import torch
 
 import zoo_core as zoo
-from zoo_plugins.datasets import class_folders, own_files
+from zoo_plugins.datasets import class_folders, own_files, plain_images
 from zoo_plugins.datasets.class_folders import Sample
 from zoo_plugins.datasets.decoding import Decoded, ImageFiles, Reader
 from zoo_plugins.datasets.same_content import same_content
 from zoo_plugins.datasets.stratified import mixed, stratified_split
 
-_ADDED = {"channels": 0}  # settings that were added later: at their defaults the fingerprint is the same as before
+# Settings that were added later: at their defaults the fingerprint is the same as before.
+_ADDED = {"channels": 0, "labels": "folders"}
 _UNEVEN = 10  # times as many images of one class as of another
 Splits = dict[str, list[Sample]]
 
@@ -32,6 +33,9 @@ class ImageFolder(zoo.Dataset):
     ``train`` or ``training``, ``val``, ``valid`` or ``validation``, and ``test`` or ``testing``, each with class
     folders. A split that is not given is taken from the training images, at random but alike for each class; copies of
     an image are in the same split.
+
+    With ``labels=none`` the examples have no label: the images may be anywhere in ``folder``. Given splits are used if
+    there are no images beside them.
 
     Files are those that `zoo.read_image` reads: endings of `zoo.image_files`, and ``.npy``. All are checked by the
     first call of a method. What is left out or converted is said in a warning. Images of all splits are decoded once
@@ -46,6 +50,9 @@ class ImageFolder(zoo.Dataset):
     @dataclass(frozen=True, kw_only=True)
     class Config:
         folder: str = zoo.setting(help="folder that contains a folder of images for each class")
+        labels: Literal["folders", "none"] = zoo.setting(
+            "folders", "folders: each folder is a class; none: all images below the folder, without labels"
+        )
         color: Literal["auto", "rgb", "gray"] = zoo.setting(
             "auto", "3 channels or 1 channel; auto: gray if all images are gray"
         )
@@ -79,12 +86,15 @@ class ImageFolder(zoo.Dataset):
         return self._examples["test"]
 
     def provides(self) -> dict[str, Any]:
-        """The classes, the number of training images of each, and how a file becomes an image."""
+        """The classes, if there are labels, the number of training images of each, and how a file becomes an image."""
         read = self._read
-        provided = {
+        classes = {
             "num_classes": len(read.class_names),
             "class_names": read.class_names,
             "class_counts": _numbers(read.splits["train"], len(read.class_names)),
+        }
+        provided = {
+            **(classes if self._labeled else {}),
             "in_channels": read.decoded.shape[0],
             "height": read.decoded.shape[1],
             "width": read.decoded.shape[2],
@@ -98,6 +108,10 @@ class ImageFolder(zoo.Dataset):
         settings = {key: value for key, value in settings.items() if key not in _ADDED or value != _ADDED[key]}
         files = [sample.path for split in self._read.splits.values() for sample in split]
         return zoo.fingerprint_files(files, settings, folder=self._folder)
+
+    @property
+    def _labeled(self) -> bool:
+        return self.config.labels == "folders"
 
     @property
     def _folder(self) -> Path:
@@ -115,8 +129,10 @@ class ImageFolder(zoo.Dataset):
         read = self._read
         reader = Reader(read.decoded.shape[0], self.config.max_value, *self._size, self.config.resize)
         if read.decoded.fits(sum(map(len, read.splits.values())), self.config.cache_mb * 2**20):
-            return {split: read.decoded.decode(samples, reader) for split, samples in read.splits.items()}
-        return {split: ImageFiles(samples, reader) for split, samples in read.splits.items()}
+            return {
+                split: read.decoded.decode(samples, reader, self._labeled) for split, samples in read.splits.items()
+            }
+        return {split: ImageFiles(samples, reader, self._labeled) for split, samples in read.splits.items()}
 
     @property
     def _size(self) -> tuple[int, int]:
@@ -138,7 +154,7 @@ def _read(folder: Path, config: ImageFolder.Config) -> tuple[_Read, list[str]]:
             f"dataset.height is {config.height} and dataset.width is {config.width}, but both or neither should be 0.",
             f"Write for example `dataset.height={side} dataset.width={side}`, or leave both out.",
         )
-    found = class_folders.find(folder)
+    found = class_folders.find(folder) if config.labels == "folders" else plain_images.find(folder)
     files = [sample.path for samples in found.splits.values() for sample in samples]
     decoded, conversions = _check(files, config)
     splits, copies = _split(found, config)
@@ -199,9 +215,11 @@ def _split(found: class_folders.Found, config: ImageFolder.Config) -> tuple[Spli
     splits = {"train": train, "validation": validation, "test": test}
     splits |= {split: mixed(part, config.split_seed) for split, part in given.items() if split not in ("all", "train")}
     if empty := [split for split, part in splits.items() if not part]:
+        of_class = "each class needs" if config.labels == "folders" else "it needs"
         raise zoo.ZooError(
-            f"{config.folder} has too few images for the {' and '.join(empty)} split: no class has 3 different ones.",
-            "Add images: each class needs at least 3, one for each split.",
+            f"{config.folder} has too few images for the {' and '.join(empty)} split: "
+            f"{'no class has' if config.labels == 'folders' else 'there are no'} 3 different ones.",
+            f"Add images: {of_class} at least 3, one for each split.",
         )
     if source == "train" and missing:
         notes.append(f"the folder has no {' and no '.join(missing)} split, which is taken from the training images")

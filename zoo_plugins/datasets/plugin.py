@@ -48,7 +48,7 @@ def zoo_register(registry: zoo.Registry) -> None:
     registry.dataset(
         "image-folder",
         "zoo_plugins.datasets.image_folder:ImageFolder",
-        summary="Your own images in a folder for each class",
+        summary="Your own images in a folder for each class, or without labels",
         license="Apache-2.0",
         tags=("classification", "image"),
     )
@@ -80,4 +80,11 @@ def zoo_register(registry: zoo.Registry) -> None:
         summary="Folders of frames, GIF files, arrays or videos: prediction of the next frames",
         license="Apache-2.0",
         tags=("video",),
+    )
+    registry.task(
+        "generate",
+        "zoo_plugins.datasets.fit_generator:GenerateImages",
+        summary="A folder of images: generation of new ones",
+        license="Apache-2.0",
+        tags=("image", "generation"),
     )

@@ -57,6 +57,17 @@ def test_the_center_is_shifted_by_a_few_pixels_at_most():
         assert (center - 13.5).abs().max() > 0.5
 
 
+def test_images_that_are_not_square_are_shifted_by_the_same_fraction_of_each_side():
+    image = torch.zeros(256, 3, 28, 112)
+    image[:, :, 13:15, 54:58] = 1
+    output = augmented(image, 1.0)
+    for axis, side in ((2, 28), (3, 112)):
+        marginal = output.sum(dim=(1, 5 - axis))
+        center = (marginal * torch.arange(float(side))).sum(dim=1) / marginal.sum(dim=1)
+        furthest = float((center - (side - 1) / 2).abs().max()) / side
+        assert 1.5 / 28 < furthest < 2.3 / 28
+
+
 def test_gradients_flow_to_the_images():
     image = images().requires_grad_()
     weight = images(seed=2)

@@ -181,3 +181,50 @@ def test_an_invalid_count_or_seed_is_an_error(named):
 def test_an_unconditional_model_accepts_no_labels():
     with pytest.raises(zoo.ZooError, match="this model is unconditional, but labels were given"):
         make(conditional=False).predict(labels=[5])
+
+
+@pytest.mark.parametrize("size", [(3, 32, 48), (1, 1, 1), (3, 7, 5), (1, 64, 64), (4, 10, 400)])
+@pytest.mark.parametrize("conditional", [True, False])
+def test_images_of_any_size_are_generated_and_judged(size, conditional):
+    channels, height, width = size
+    model = make(
+        channels=channels, height=height, width=width, conditional=conditional, num_classes=26,
+        minibatch_std_group_size=4, normalize_input=True,
+    )  # fmt: skip
+    label = torch.arange(8) + 18 if conditional else None
+    image = model.generator(torch.randn(8, 96), label)
+    assert image.shape == (8, *size)
+    assert model.discriminator(image, label).shape == (8,)
+    assert model.eval().predict(count=3)["image"].shape == (3, *size)
+
+
+@pytest.mark.parametrize("size", [(3, 9, 12), (1, 1, 5)])
+def test_smoothing_averages_neighboring_pixels_within_the_image(size):
+    channels, height, width = size
+    plain, smooth = (
+        make(channels=channels, height=height, width=width, smoothing=times).eval().predict(count=3)["image"]
+        for times in (0, 1)
+    )
+    assert smooth.shape == (3, *size)
+    expected = [
+        plain[:, :, max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].mean(dim=(2, 3))
+        for row in range(height)
+        for column in range(width)
+    ]
+    torch.testing.assert_close(smooth, torch.stack(expected, dim=2).view(3, *size))
+
+
+def test_classes_with_names_are_chosen_and_returned_by_name():
+    model = make(num_classes=3, class_names=("cat", "cow", "dog")).eval()
+    by_name, by_index = model.predict(labels=["dog", "cat"], seed=1), model.predict(labels=[2, 0], seed=1)
+    assert by_name["label"] == by_index["label"] == ["dog", "cat"]
+    assert torch.equal(by_name["image"], by_index["image"])
+    assert model.predict(labels="cow")["label"] == ["cow"]
+    assert model.predict(count=4)["label"] == ["cat", "cow", "dog", "cat"]
+    assert model.predict(**model.example())["label"] == ["cat", "cow", "cow"]
+    assert list(model.controls()["labels"].choices) == ["cat", "cow", "dog"]
+
+
+def test_two_classes_of_one_name_are_an_error():
+    with pytest.raises(zoo.ZooError, match=r"model\.class_names has the name 'cat' for two classes"):
+        make(num_classes=2, class_names=("cat", "cat"))

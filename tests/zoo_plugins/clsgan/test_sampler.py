@@ -65,3 +65,10 @@ def test_the_trainer_uses_same_label_group_size():
     assert torch.equal(grouped, same_label_order(examples, 3, seeded(5)))
     plain = CLSGANTrainer(CLSGANTrainer.Config(eval_classifier=None)).order(examples, seeded(5))
     assert torch.equal(plain, torch.randperm(22, generator=seeded(5)))
+
+
+@pytest.mark.parametrize("examples", [zoo.InMemory(image=torch.zeros(8, 1, 4, 4)), [{"image": torch.zeros(1, 4, 4)}]])
+def test_images_without_labels_have_no_groups(examples):
+    with pytest.raises(zoo.BadSetting, match="the dataset has no labels") as refused:
+        same_label_order(examples, 4, seeded(0))
+    assert "trainer.same_label_group_size=1 model.conditional=false" in refused.value.hint

@@ -195,6 +195,29 @@ def test_an_unconditional_model_needs_no_labels_in_the_batch():
     assert trainer.preview(zoo.Batch(image=image)).shape == (16, 1, 28, 56)
 
 
+def test_color_images_of_any_size_are_trained_on_and_shown():
+    trainer = make(model={"height": 32, "width": 48, "channels": 3, "num_classes": 3}, ada_target=10.0, ada_start=0.0)
+    one = zoo.Batch(image=torch.rand(8, 3, 32, 48), label=torch.arange(8) // 4)
+    for _ in range(18):
+        perform(trainer, one)
+    assert trainer.augments
+    assert trainer.preview(one).shape == (8, 3, 32, 96)
+
+
+def test_a_model_of_another_size_than_the_images_is_an_error_at_the_first_step():
+    with pytest.raises(
+        zoo.BadSetting, match=r"the images are \(3, 32, 48\), but the model generates \(1, 28, 28\)"
+    ) as error:
+        make().step(zoo.Batch(image=torch.rand(8, 3, 32, 48), label=torch.arange(8)))
+    assert error.value.hint == "Write `model.channels=3 model.height=32 model.width=48`."
+
+
+def test_a_conditional_model_refuses_images_without_labels():
+    with pytest.raises(zoo.BadSetting, match="the model is conditional, but the dataset has no labels") as error:
+        make().step(zoo.Batch(image=batch()["image"]))
+    assert error.value.hint == "Write `model.conditional=false trainer.same_label_group_size=1`."
+
+
 def test_without_an_evaluation_classifier_there_are_no_metrics():
     assert make().evaluate([batch()], [batch()]) == {}
 

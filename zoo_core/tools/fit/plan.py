@@ -59,11 +59,17 @@ def recognize(folder: Path, catalog: Catalog, name: str | None = None, overrides
         if not entries:
             known = [entry.name for entry in catalog.registry.of_kind("task")]
             raise UnknownName(f"there is no task '{name}'.", did_you_mean(name, known, f"Tasks: {', '.join(known)}."))
-    found = [
-        Recognized(folder, entry, task, finding)
-        for entry, task, finding in _found(folder, entries, overrides)
-        if name is not None or not finding.only_if_chosen
-    ]
+    given = Recipe(recipe_name(folder), {}).with_overrides(overrides).values
+    tasks: list[tuple[Entry, Task]] = [(entry, entry.load()()) for entry in entries]
+    for fallback in (False, True):
+        asked = [(entry, task) for entry, task in tasks if task.fallback is fallback]
+        found = [
+            Recognized(folder, entry, task, finding)
+            for entry, task, finding in _found(folder, asked, given)
+            if name is not None or not finding.only_if_chosen
+        ]
+        if found:
+            break
     if len(found) == 1:
         return found[0]
     if found:
@@ -76,10 +82,10 @@ def recognize(folder: Path, catalog: Catalog, name: str | None = None, overrides
     raise BadFile(f"{folder} has {form}.", f"Known are: {expected}.")
 
 
-def _found(folder: Path, entries: Iterable[Entry], overrides: Iterable[str]) -> Iterable[tuple[Entry, Task, Finding]]:
-    given = Recipe(recipe_name(folder), {}).with_overrides(overrides).values
-    for entry in entries:
-        task: Task = entry.load()()
+def _found(
+    folder: Path, tasks: Iterable[tuple[Entry, Task]], given: Mapping[str, Any]
+) -> Iterable[tuple[Entry, Task, Finding]]:
+    for entry, task in tasks:
         task.given = {part: one for part, one in given.items() if isinstance(one, Mapping)}
         finding = task.find(folder)
         if finding is not None:

@@ -56,6 +56,10 @@ class FitAnything(FitPoints):
         return zoo.Finding("anything")
 
 
+class FitTheRest(FitAnything):
+    fallback = True
+
+
 def catalog(**tasks: type[zoo.Task]):
     here = tiny.catalog()
 
@@ -172,6 +176,14 @@ def test_several_tasks_that_fit_are_named(folder):
         recognize(folder / "gone", here)
     with pytest.raises(BadFile, match="is a file, but should be a folder of data"):
         recognize(folder / "points.txt", here)
+
+
+def test_a_fallback_fits_what_no_other_task_fits_or_is_asked_for(folder, tmp_path):
+    here = catalog(points=FitPoints, rest=FitTheRest)
+    assert recognize(folder, here).entry.name == "points"
+    assert recognize(folder, here, "rest").entry.name == "rest"
+    (tmp_path / "empty").mkdir()
+    assert recognize(tmp_path / "empty", here).entry.name == "rest"
 
 
 def test_a_plan_is_a_recipe_file_with_a_comment_for_each_choice(folder, here, tmp_path):
