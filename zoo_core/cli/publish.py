@@ -78,4 +78,7 @@ def convert(
     catalog = open_catalog(registry)
     from zoo_core.tools.convert import convert as convert_file
 
-    click.echo(f"wrote {convert_file(source, output, model, parse_arguments(split_arguments(settings)), catalog, key)}", err=True)
+    click.echo(
+        f"wrote {convert_file(source, output, model, parse_arguments(split_arguments(settings)), catalog, key)}",
+        err=True,
+    )

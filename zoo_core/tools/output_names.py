@@ -58,9 +58,7 @@ def check_file_name(output: str, *, overwrite: bool) -> None:
     if path.suffix.lower() not in ENDINGS:
         listed = f"{', '.join(_SHOWN[:-1])} or {_SHOWN[-1]}"
         example = f"Write for example -o {quote(str(path.with_suffix('.png')))}; for many files, end it in a slash."
-        raise BadSetting(
-            f"{one_line(output)} should end in {listed}.", did_you_mean(path.suffix, ENDINGS, example)
-        )
+        raise BadSetting(f"{one_line(output)} should end in {listed}.", did_you_mean(path.suffix, ENDINGS, example))
     try:
         exists = bool(os.lstat(path))
     except FileNotFoundError:
@@ -151,4 +149,3 @@ def _declared_kind(text: str) -> Kind | None:
     if len(sides) == 2 and "uint8" in text:
         return "classes"
     return "array" if sides and all(side.isalnum() for side in sides) else None
-

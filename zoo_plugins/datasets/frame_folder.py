@@ -110,11 +110,12 @@ class FrameFolder(zoo.Dataset):
             return
         for clip in clips:
             if clip.size != clips[0].size:
-                raise zoo.ZooError(
+                error = zoo.ZooError(
                     f"{clip.path} is {clip.size[0]} x {clip.size[1]}, but {clips[0].path.name} is "
                     f"{clips[0].size[0]} x {clips[0].size[1]}.",
                     "Write for example `dataset.height=128 dataset.width=128` to resize all frames.",
                 )
+                zoo.report_fault(error)
 
 
 @dataclass(frozen=True)
@@ -216,10 +217,11 @@ def _clip_of_images(folder: Path, facts: dict[Path, zoo.ImageFacts]) -> Clip:
     (first, size), *others = ((file, (one.height, one.width)) for file, one in facts.items())
     for file, other in others:
         if other != size:
-            raise zoo.BadFile(
+            error = zoo.BadFile(
                 f"{file} is {other[0]} x {other[1]}, but the first frame, {first.name}, is {size[0]} x {size[1]}.",
                 "All frames of a clip should have the same size.",
             )
+            zoo.report_fault(error)
     return Clip(folder, len(facts), size, tuple(facts))
 
 

@@ -92,6 +92,9 @@ class MaskFolder(zoo.Dataset):
     def train(self) -> Pairs:
         return Pairs(self._split[0], self.config, self.coding.reader, _transform(self.config))
 
+    def train_unaugmented(self) -> Pairs:
+        return Pairs(self._split[0], self.config, self.coding.reader)
+
     def validation(self) -> Pairs:
         return Pairs(self._split[1], self.config, self.coding.reader)
 
@@ -252,24 +255,28 @@ def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: M
     for pair, found in zip(pairs, image_facts, strict=True):
         image = pair.image
         if found.frames > 1:
-            raise zoo.BadFile(f"{image} holds {found.frames} frames, but should be one image.", "Give one frame.")
+            zoo.report_fault(
+                zoo.BadFile(f"{image} holds {found.frames} frames, but should be one image.", "Give one frame.")
+            )
         for mask in pair.masks:
             _refuse_other_size(image, found, mask, facts[mask])
         if not resized and (found.height, found.width) != (first.height, first.width):
-            raise zoo.ZooError(
+            error = zoo.ZooError(
                 f"{image} is {found.height} x {found.width}, but {images[0].name} is {first.height} x {first.width}.",
                 "Write for example `dataset.height=128 dataset.width=128` to resize all images and masks.",
             )
+            zoo.report_fault(error)
     own_files.check_depth(images, image_facts, config.max_value)
     return own_files.conversions(images, image_facts, _channels(config))
 
 
 def _refuse_other_size(image: Path, found: zoo.ImageFacts, mask: Path, expected: zoo.MaskFacts) -> None:
     if (found.height, found.width) != (expected.height, expected.width):
-        raise zoo.ZooError(
+        error = zoo.ZooError(
             f"{image} is {found.height} x {found.width}, but its mask {mask} is {expected.height} x {expected.width}.",
             "Give a mask of the same size as its image.",
         )
+        return zoo.report_fault(error)
     _refuse_unclear_orientation(image, found, mask, expected)
 
 
@@ -282,10 +289,11 @@ def _refuse_unclear_orientation(image: Path, found: zoo.ImageFacts, mask: Path, 
         return
     turned, other = (image, mask) if found.orientation != 1 else (mask, image)
     number = found.orientation if turned is image else expected.orientation
-    raise zoo.BadFile(
+    error = zoo.BadFile(
         f"{turned} has the EXIF orientation {number}, by which it is turned on reading, and {other} has another.",
         "Save both upright, without an orientation, and check that the mask lies on its image.",
     )
+    zoo.report_fault(error)
 
 
 def _channels(config: MaskFolder.Config) -> int:

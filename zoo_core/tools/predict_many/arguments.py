@@ -42,7 +42,9 @@ def file_arguments(model: Model) -> dict[str, FileArgument]:
             continue
         kind: FileKind = control.kind if is_file and control else "any"  # type: ignore[assignment]  # one of the two
         plural = (control.plural if control else "") or ("" if name.endswith("s") else f"{name}s")
-        found[name] = FileArgument(name, "" if plural in parameters else plural, kind, str not in types and Path in types)
+        found[name] = FileArgument(
+            name, "" if plural in parameters else plural, kind, str not in types and Path in types
+        )
     return found
 
 

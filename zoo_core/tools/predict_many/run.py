@@ -155,7 +155,12 @@ class Prediction:
         self._progress.say(f"failed: {text if str(given.path) in text else f'{one_line(str(given.path))}: {text}'}")
         self._count()
         self._alike.add("" if isinstance(error, BadFile) else text)
-        if not self.outcome.written and self._alike - {""} and len(self._alike) == 1 and len(self.outcome.failed) >= _ALIKE:
+        if (
+            not self.outcome.written
+            and self._alike - {""}
+            and len(self._alike) == 1
+            and len(self.outcome.failed) >= _ALIKE
+        ):
             raise BadSetting(f"the first {_ALIKE} files failed alike: {text}", "Fix this, and start again.")
 
     def _count(self) -> None:
