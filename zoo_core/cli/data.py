@@ -129,7 +129,8 @@ def show(
 
     computed = compute(opened, 200, ["train"])
     rows = [row for one in list(computed.classes.values())[:1] for row in one.rows(opened.class_names)]
-    sheet = draw_sheet(opened, rows, examples, draws)
+    title = f"{source}: training examples" + (f"; classes of {_of_all(computed)}" if rows else "")
+    sheet = draw_sheet(opened, rows, title, examples, draws)
     try:
         with replacing(path, ending=path.suffix) as temporary:
             sheet.save(temporary)
@@ -138,6 +139,12 @@ def show(
     _show_finding(source, opened.finding)
     _show_classes(opened, computed)
     click.echo(f"wrote {path}", err=True)
+
+
+def _of_all(computed: Stats) -> str:
+    """How many training examples were read, such as ``200 of 4,000``."""
+    read, count = computed.read["train"], computed.counts["train"]
+    return f"{read:,} of {count:,}" if count and count > read else f"{read:,}"
 
 
 def _opened(source: str, arguments: tuple[str, ...], task: str | None, registry: tuple[Path, ...]) -> Source:
@@ -231,7 +238,7 @@ def _listed(value: Any) -> str:
 
 def _show_classes(opened: Source, computed: Stats) -> None:
     for name, one in computed.classes.items():
-        click.echo(f"\n{printable(name)}")
+        click.echo(f"\n{printable(name)}, in {sum(computed.read.values()):,} examples")
         show_rows([_class_row(row) for row in one.rows(opened.class_names)], as_json=False)
 
 

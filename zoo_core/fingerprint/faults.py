@@ -26,7 +26,8 @@ class Faults:
     """The faults found so far, each once."""
 
     found: list[Fault] = field(default_factory=list)
-    files_checked: int = 0
+    files: set[str] = field(default_factory=set)
+    """The absolute paths of those that were looked at."""
     _unreadable: set[str] = field(default_factory=set)
 
     def add(self, error: ZooError, files: Iterable[str | Path] = ()) -> None:

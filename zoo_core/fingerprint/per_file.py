@@ -57,8 +57,8 @@ def map_files(compute: Compute, paths: Sequence[Path], *, cache: str, task: str)
 
     Raises:
         BadFile: if a file is missing, can't be read, is not a regular file, or changes while it is read; also
-            whatever ``compute`` raises. Of several errors, that of the first file is raised. Where faults are collected,
-        all are noted instead, and a file that can't be read has the value of another one.
+            whatever ``compute`` raises. Of several errors, that of the first file is raised. Where faults are
+            collected, all are noted instead, and a file that can't be read has the value of another one.
     """
     faults = collected()
     absolute = [os.path.abspath(path) for path in paths]
@@ -87,7 +87,7 @@ def map_files(compute: Compute, paths: Sequence[Path], *, cache: str, task: str)
             store.put(absolute[index], kept, value)
         store.save()
     if faults is not None:
-        faults.files_checked += len(paths)
+        faults.files.update(absolute)
         _note(faults, failed, paths, results)
     return results
 

@@ -276,7 +276,8 @@ def _refuse_other_size(image: Path, found: zoo.ImageFacts, mask: Path, expected:
             f"{image} is {found.height} x {found.width}, but its mask {mask} is {expected.height} x {expected.width}.",
             "Give a mask of the same size as its image.",
         )
-        return zoo.report_fault(error)
+        zoo.report_fault(error)
+        return
     _refuse_unclear_orientation(image, found, mask, expected)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
+from random import Random
 from typing import Any
 
 import torch
@@ -49,8 +52,17 @@ def check(given: str, arguments: Iterable[str], catalog: Catalog, task: str | No
             source.open_splits()
             counts = {split: len(examples) for split, examples in source.splits.items()}
             read = _check_examples(source, faults)
-    notes = dict.fromkeys(str(one.message) for one in said if issubclass(one.category, UserWarning))
-    return Checked(faults.found, list(notes), source, read, faults.files_checked, counts)
+    notes = dict.fromkeys(_as_given(str(one.message), given) for one in said if issubclass(one.category, UserWarning))
+    found = [
+        Fault(_as_given(one.message, given), one.hint, tuple(_as_given(file, given) for file in one.files))
+        for one in faults.found
+    ]
+    return Checked(found, list(notes), source, read, len(faults.files), counts)
+
+
+def _as_given(text: str, given: str) -> str:
+    """A message with paths below the folder as it was given."""
+    return text.replace(f"{os.path.realpath(given)}{os.sep}", f"{given.rstrip(os.sep)}{os.sep}")
 
 
 def _check_examples(source: Source, faults: Faults) -> int:
@@ -79,13 +91,19 @@ def _check_examples(source: Source, faults: Faults) -> int:
 def _indices(source: Source, split: str, faults: Faults) -> list[int]:
     examples = source.splits[split]
     count = len(examples)
-    sampled = faults.files_checked or isinstance(examples, GeneratedExamples) or getattr(examples, "endless", False)
-    return list(range(count)) if not sampled else evenly_spaced(count, _SAMPLED)
+    sampled = faults.files or isinstance(examples, GeneratedExamples) or getattr(examples, "endless", False)
+    return list(range(count)) if not sampled else sample(count, _SAMPLED)
 
 
-def evenly_spaced(count: int, most: int) -> list[int]:
-    """At most so many of ``count`` indices."""
-    return list(range(count)) if count <= most else [number * count // most for number in range(most)]
+def sample(count: int, most: int) -> list[int]:
+    """At most so many of ``count`` indices: one at random from each of as many equal parts, always the same ones.
+
+    Evenly spaced ones would be of one class where classes take turns.
+    """
+    if count <= most:
+        return list(range(count))
+    generator, bounds = Random(0), [number * count // most for number in range(most + 1)]  # noqa: S311  # no secret
+    return [generator.randrange(low, high) for low, high in pairwise(bounds)]
 
 
 def _check_example(batch: Batch, first: Batch, what: str, source: Source) -> None:

@@ -9,10 +9,10 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from zoo_core.dataset import Batch
 from zoo_core.data.image_output import palette
+from zoo_core.dataset import Batch
 from zoo_core.errors import printable
-from zoo_core.tools.data.check import evenly_spaced
+from zoo_core.tools.data.check import sample
 from zoo_core.tools.data.source import Source
 
 _CELL = 160  # pixels of the longer side of an example
@@ -27,7 +27,7 @@ _BACKGROUND, _TEXT = (255, 255, 255), (20, 20, 20)
 Row = list[Image.Image]
 
 
-def draw_sheet(source: Source, rows: Sequence[dict[str, Any]], examples: int, draws: int) -> Image.Image:
+def draw_sheet(source: Source, rows: Sequence[dict[str, Any]], title: str, examples: int, draws: int) -> Image.Image:
     """The sheet of a source whose classes have these ``rows``, of `Classes.rows`.
 
     Raises:
@@ -35,7 +35,7 @@ def draw_sheet(source: Source, rows: Sequence[dict[str, Any]], examples: int, dr
     """
     painter = _Painter(source.class_names)
     stored, train = source.splits["train"], source.dataset.train()
-    indices = evenly_spaced(min(len(stored), len(train)), examples)
+    indices = sample(min(len(stored), len(train)), examples)
     cells: list[Row] = []
     for index in indices:
         first = source.example("train", index)
@@ -46,7 +46,7 @@ def draw_sheet(source: Source, rows: Sequence[dict[str, Any]], examples: int, dr
         flat = [cell for row in cells for cell in row]
         columns = min(6, max(1, len(flat)))
         cells = [flat[start : start + columns] for start in range(0, len(flat), columns)]
-    return _assembled(f"{source.name}: training examples", cells, _frequencies(rows))
+    return _assembled(title, cells, _frequencies(rows))
 
 
 def _draws(painter: _Painter, stored: Batch, drawn: list[Batch]) -> Row:
@@ -75,7 +75,7 @@ class _Painter:
         images = {name: value for name, value in example.items() if _is_image(value)}
         clips = {name: value for name, value in example.items() if _is_clip(value)}
         masks = {name: value for name, value in example.items() if _is_mask(value)}
-        words = [caption, *self._words(example)]
+        words = [f"{caption}:", *self._words(example)] if self._words(example) else [caption]
         if images:
             first = next(iter(images.values()))
             fitting = [mask for mask in masks.values() if mask.shape == first.shape[-2:]]
@@ -84,7 +84,7 @@ class _Painter:
             return [
                 self._cell(_rgb(clip[number]), f"{caption} {name} {number}")
                 for name, clip in clips.items()
-                for number in evenly_spaced(len(clip), _FRAMES)
+                for number in _spaced(len(clip))
             ]
         if masks:
             return [self._cell(self._colors_of(next(iter(masks.values()))), " ".join(words))]
@@ -116,6 +116,11 @@ class _Painter:
     def _cell(self, image: Tensor, caption: str) -> Image.Image:
         pixels = (image.nan_to_num(0.0).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
         return _captioned(_fitted(Image.fromarray(pixels)), caption)
+
+
+def _spaced(length: int) -> list[int]:
+    """The frames that are shown: evenly spaced, with the first and the last one."""
+    return sorted({round(number * (length - 1) / max(1, _FRAMES - 1)) for number in range(min(_FRAMES, length))})
 
 
 def _is_image(value: Tensor) -> bool:

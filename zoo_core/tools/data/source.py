@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from zoo_core.errors import BadFile, BadSetting, UnknownName, did_you_mean
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import ResolvedRecipe, build, resolve
 from zoo_core.registry.task import Budget, Finding
-from zoo_core.tools.fit.plan import check_task, plan, recognize
+from zoo_core.tools.fit.plan import check_task, plan, recognize, with_evaluations
 from zoo_core.trainer import Trainer
 from zoo_core.training.opened import open_dataset
 
@@ -81,7 +81,7 @@ class Source:
             ZooError: if it can't be read.
         """
         batch = self._maker(examples, "training")(Part("example", epoch, [index], [index]))
-        seed_step(0, epoch + 1, 0)
+        seed_step(index, epoch + 1, 0)
         return self.trainer.augmented(batch) if self.trainer else batch
 
     def _maker(self, examples: Examples, split: str) -> BatchMaker:
@@ -113,7 +113,7 @@ def prepare(given: str, arguments: Iterable[str], catalog: Catalog, task: str | 
                 f"Write ./{given} for the folder.",
             )
         check_task(task, catalog)
-        return lambda: _of_folder(Path(given), words, catalog, task)
+        return lambda: _of_folder(given, words, catalog, task)
     if task is not None:
         raise BadSetting(f"--task is for a folder, but {given} is none.", "Leave it out.")
     if _is_dataset(given, catalog):
@@ -135,11 +135,11 @@ def _is_dataset(name: str, catalog: Catalog) -> bool:
     return any(name in (entry.name, entry.full_name) for entry in catalog.registry.of_kind("dataset"))
 
 
-def _of_folder(folder: Path, words: list[str], catalog: Catalog, task: str | None) -> Source:
-    recognized = recognize(folder, catalog, task)
+def _of_folder(given: str, words: list[str], catalog: Catalog, task: str | None) -> Source:
+    recognized = recognize(Path(os.path.realpath(given)), catalog, task)  # as in the plan, so that names are the same
     planned = plan(recognized, _BUDGET, _with_part(words))
-    resolved = resolve(planned.recipe.with_overrides([_LENGTH]), catalog)
-    return _of_resolved(resolved, str(folder), recognized.finding)
+    planned = with_evaluations(replace(planned, recipe=planned.recipe.with_overrides([_LENGTH])))
+    return _of_resolved(resolve(planned.recipe, catalog), given, recognized.finding)
 
 
 def _of_recipe(name: str, words: list[str], catalog: Catalog) -> Callable[[], Source]:

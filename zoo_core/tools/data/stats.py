@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo_core.fingerprint.progress import ProgressLine
-from zoo_core.tools.data.check import evenly_spaced
+from zoo_core.tools.data.check import sample
 from zoo_core.tools.data.objects import object_sizes
 from zoo_core.tools.data.source import Source
 
@@ -31,7 +31,7 @@ class Intensity:
     """Count, sum and sum of squares of each channel."""
     low: float = float("inf")
     high: float = float("-inf")
-    sample: list[NDArray[np.float32]] = field(default_factory=list)
+    values: list[NDArray[np.float32]] = field(default_factory=list)
 
     def add(self, value: Tensor) -> None:
         """Take the values of an example, whose channels are the third dimension from the end, if it has three."""
@@ -43,7 +43,7 @@ class Intensity:
             self.sums = sums if self.sums is None else self.sums + sums
         self.low, self.high = min(self.low, float(flat.min())), max(self.high, float(flat.max()))
         values = flat.reshape(-1)
-        self.sample.append(values[:: max(1, len(values) // _PIXELS)].astype(np.float32))
+        self.values.append(values[:: max(1, len(values) // _PIXELS)].astype(np.float32))
 
     def described(self) -> dict[str, Any]:
         """As plain values."""
@@ -52,7 +52,7 @@ class Intensity:
             count, total, squares = self.sums
             mean = total / count
             found |= {"mean": _rounded(mean), "std": _rounded(np.sqrt(np.maximum(0, squares / count - mean**2)))}
-        percentiles = np.percentile(np.concatenate(self.sample), PERCENTILES)
+        percentiles = np.percentile(np.concatenate(self.values), PERCENTILES)
         found |= {"min": round(self.low, 4), "max": round(self.high, 4)}
         return found | {"percentiles": dict(zip(map(str, PERCENTILES), _rounded(percentiles), strict=True))}
 
@@ -123,7 +123,7 @@ class Stats:
 
 
 def compute(source: Source, most: int, splits: Iterable[str] | None = None) -> Stats:
-    """Read at most so many examples of each split, evenly spaced, and describe their values.
+    """Read at most so many examples of each split, and describe their values.
 
     Raises:
         ZooError: if an example can't be read.
@@ -131,7 +131,7 @@ def compute(source: Source, most: int, splits: Iterable[str] | None = None) -> S
     endless = {split: bool(getattr(examples, "endless", False)) for split, examples in source.splits.items()}
     counts = {split: None if endless[split] else len(examples) for split, examples in source.splits.items()}
     chosen = source.splits if splits is None else splits
-    wanted = {split: evenly_spaced(len(source.splits[split]), most) for split in chosen}
+    wanted = {split: sample(len(source.splits[split]), most) for split in chosen}
     stats = Stats(counts, {split: len(indices) for split, indices in wanted.items()}, {}, {}, {})
     with ProgressLine("reading examples", sum(stats.read.values()), "examples", timed=True) as progress:
         done = 0

@@ -86,7 +86,7 @@ class _Finder:
         else:
             raise BadFile(
                 f"{self.argument.plural} is {one_line(source)}, which does not exist.",
-                f"Give a folder, a pattern such as '*.png', or a text file with a path in each line.",
+                "Give a folder, a pattern such as '*.png', or a text file with a path in each line.",
             )
 
     def _in_list(self, path: Path) -> Iterator[Path]:

@@ -20,9 +20,9 @@ from zoo_core.errors import BadFile, BadSetting, NameTaken, one_line
 from zoo_core.files import write_atomically
 from zoo_core.tools.output_names import KINDS
 from zoo_core.tools.plain_values import as_columns, is_plain
-from zoo_core.tools.prediction import endings_of, in_json, unseen_values, write_value
 from zoo_core.tools.predict_many.inputs import Input
 from zoo_core.tools.predict_many.journal import Journal, identity_of
+from zoo_core.tools.prediction import endings_of, in_json, unseen_values, write_value
 
 TABLE = "predictions.csv"
 _JOURNAL = "zoo-predictions.jsonl"
@@ -54,7 +54,7 @@ class Output(ABC):
             ZooError: if this one can't be written.
         """
 
-    def finish(self, given: Input) -> None:
+    def finish(self, given: Input) -> None:  # noqa: B027  # nothing to do is the right default
         """Note that the files of a prediction are written."""
 
 
