@@ -98,7 +98,7 @@ def command(
         given = values.pop(argument.plural)
         _check_arguments(model, {**values, argument.name: argument.given(Path("a file"))}, files)
         if output is not None:
-            check_declared(model.outputs, ending or Path(output).suffix.lower(), output)
+            check_declared(model.outputs, ending or ("" if is_folder else Path(output).suffix.lower()), output)
         if source != str(chosen):
             click.echo(f"{source}: {chosen}", err=True)
         return predict_files(
@@ -122,7 +122,10 @@ def _ending(given: str | None, output: str | None, is_folder: bool) -> str:
         return ""
     ending = f".{given.lower().lstrip('.')}"
     if ending not in ENDINGS:
-        raise BadSetting(f"--format is '{given}', but should be one of {', '.join(one[1:] for one in ENDINGS)}.")
+        raise BadSetting(
+            f"--format is '{given}', but should be one of {', '.join(one[1:] for one in ENDINGS)}.",
+            "Write for example --format npy",
+        )
     if not is_folder:
         place = f"{output} has an ending of its own" if output else "nothing is written without -o"
         raise BadSetting(f"--format is for the files in a folder, but {place}.", "Write for example -o predictions/")

@@ -15,7 +15,7 @@ from zoo_core.registry.catalog import Catalog
 from zoo_core.tools.output_names import TABLES, is_folder_name
 from zoo_core.tools.predict_many.arguments import FileArgument
 from zoo_core.tools.predict_many.inputs import find_inputs
-from zoo_core.tools.predict_many.output import FolderOutput, Lines, Output, TableFile, check_not_inputs
+from zoo_core.tools.predict_many.output import FolderOutput, Lines, Output, TableFile
 from zoo_core.tools.predict_many.run import Prediction, summary
 
 
@@ -40,8 +40,6 @@ def predict_files(
     place = _output(output, ending, overwrite)
     folder = place.folder if isinstance(place, FolderOutput) else None
     found = find_inputs(argument, given, folder)
-    if folder is not None:
-        check_not_inputs(folder, found.folders)
     if found.left_out:
         click.echo(f"left out: {found.left_out}", err=True)
     about = {"weights": _sha256(source, catalog), "arguments": {key: repr(value) for key, value in fixed.items()}}

@@ -126,7 +126,7 @@ def check_declared(outputs: Mapping[str, str], ending: str, output: str) -> None
     """
     kinds = [_declared_kind(text) for text in outputs.values()]
     found: list[Kind] = [kind for kind in kinds if kind is not None]
-    if not kinds or len(found) < len(kinds) or ending == ".json":
+    if not kinds or len(found) < len(kinds) or ending in ("", ".json"):
         return
     known = list(dict.fromkeys(one for kind in found for one in FORMATS[kind]))
     if ending not in known and not (ending == ".csv" and "array" in found):

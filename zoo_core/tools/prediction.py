@@ -120,6 +120,10 @@ def endings_of(values: Mapping[str, Any], output: Path) -> dict[str, str]:
         return {"": output.suffix}
     if first is None:
         raise _misfit(output, suffix, values, kinds)
+    if suffix not in FORMATS[kinds[first]]:
+        raise BadSetting(
+            f"{output} should end in .png: class indices are stored losslessly.", "Choose a name that ends in .png."
+        )
     found = {first: output.suffix}
     for name, kind in kinds.items():
         found.setdefault(name, output.suffix if suffix in FORMATS[kind] else BESIDE.get(kind, FORMATS[kind][0]))

@@ -41,8 +41,6 @@ class Inputs:
 
     files: list[Input]
     left_out: str
-    folders: tuple[Path, ...] = ()
-    """The folders that were looked through."""
 
 
 def find_inputs(argument: FileArgument, value: object, output: Path | None = None) -> Inputs:
@@ -61,7 +59,7 @@ def find_inputs(argument: FileArgument, value: object, output: Path | None = Non
     one_folder = len(sources) == 1 and finder.folders
     base = finder.folders[0] if one_folder else _common_folder(unique)
     named = sorted(((_name(path, base), path) for path in unique), key=lambda one: _key(one[0]))
-    return Inputs([Input(path, name) for name, path in named], _counted(finder.left_out), tuple(finder.folders))
+    return Inputs([Input(path, name) for name, path in named], _counted(finder.left_out))
 
 
 class _Finder:
@@ -72,7 +70,11 @@ class _Finder:
 
     def expand(self, source: str, *, in_list: Path | None = None) -> Iterator[Path]:
         path = _located(source, in_list)
+        if not source:
+            return
         if _is_dir(path):
+            if self.output and _same(path, self.output):
+                raise BadFile(f"{path} is the folder of the inputs.", "Choose another folder with -o.")
             self.folders.append(path)
             yield from self._in_folder(path, set())
         elif path.suffix.lower() in _LISTS and self.argument.kind != "any" and path.is_file():
@@ -106,7 +108,7 @@ class _Finder:
         except OSError as error:
             raise BadFile(f"{folder} can't be read: {error.strerror}.", "Make it a readable folder.") from error
         identity = (status.st_dev, status.st_ino)
-        if identity in seen or (self.output and os.path.exists(self.output) and os.path.samefile(folder, self.output)):
+        if identity in seen or (self.output and _same(folder, self.output)):
             return  # a link that leads back, or predictions
         seen.add(identity)
         if self.argument.kind == "video" and _holds_frames(folder):

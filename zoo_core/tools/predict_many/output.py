@@ -16,7 +16,7 @@ import click
 from zoo_core.data.image_output import not_written
 from zoo_core.data.table_csv import as_csv
 from zoo_core.data.values import Table, kind_of
-from zoo_core.errors import BadFile, BadSetting, NameTaken, one_line
+from zoo_core.errors import BadSetting, NameTaken, one_line
 from zoo_core.files import write_atomically
 from zoo_core.tools.output_names import KINDS
 from zoo_core.tools.plain_values import as_columns, is_plain
@@ -25,6 +25,7 @@ from zoo_core.tools.predict_many.journal import Journal, identity_of
 from zoo_core.tools.prediction import endings_of, in_json, unseen_values, write_value
 
 TABLE = "predictions.csv"
+_WITH_FOLDER = "Add -o FOLDER/, which writes a file for each, or -o out.csv."
 _JOURNAL = "zoo-predictions.jsonl"
 _DEFAULT = {"images": ".png", "clips": ".gif", "classes": ".png", "array": ".npy", "table": ".csv", "audio": ".wav"}
 Written = Callable[[], None]
@@ -66,7 +67,9 @@ class Lines(Output):
 
     def accept(self, given: Input, values: dict[str, Any]) -> Written:
         """Refuse what needs a file."""
-        plain, _ = _in_table(values, "", "Add -o FOLDER/ to write it.")
+        plain, _ = _in_table(values, "", _WITH_FOLDER)
+        if left_out := [name for name in values if name not in plain]:
+            raise _unfit(values, left_out[0], "", _WITH_FOLDER)
         click.echo(json.dumps({"file": given.name, **plain}))
         return _nothing
 
@@ -281,12 +284,15 @@ def _in_table(values: Mapping[str, Any], place: str, hint: str) -> tuple[dict[st
     tables = [name for name, value in values.items() if isinstance(value, Table)]
     kept = {name: value for name, value in values.items() if name in tables or is_plain(value)}
     if not kept and values:
-        name, value = next(iter(values.items()))
-        kind = kind_of(value)
-        what = KINDS[kind] if kind else "a value"
-        goes = f"which {place} can't contain" if place else "but no file is given"
-        raise BadSetting(f"the model predicts {what} as '{name}', {goes}.", hint)
+        raise _unfit(values, next(iter(values)), place, hint)
     return json.loads(in_json(kept)), tables
+
+
+def _unfit(values: Mapping[str, Any], name: str, place: str, hint: str) -> BadSetting:
+    kind = kind_of(values[name])
+    what = KINDS[kind] if kind else "a value"
+    goes = f"which {place} can't contain" if place else "but no file is given"
+    return BadSetting(f"the model predicts {what} as '{name}', {goes}.", hint)
 
 
 def _write_table(path: Path, rows: Sequence[tuple[str, dict[str, Any], list[str]]]) -> None:
@@ -325,14 +331,3 @@ def _removed_if_empty(folder: Path) -> Iterator[None]:
 
 def _nothing() -> None:
     pass
-
-
-def check_not_inputs(folder: Path, folders: Sequence[Path]) -> None:
-    """Refuse to write predictions among the files that they are for.
-
-    Raises:
-        BadFile: if the folder is that of the inputs.
-    """
-    for one in folders:
-        if folder.exists() and one.samefile(folder):
-            raise BadFile(f"{folder} is the folder of the inputs.", "Choose another folder with -o.")
