@@ -91,7 +91,7 @@ def save_tiff(tensor: Tensor, path: Path) -> None:
     elif tensor.ndim == 2 and tensor.dtype == torch.uint8:
         pages = [_class_image(tensor)]
     elif tensor.ndim >= 2 and not tensor.is_complex():
-        pages = [Image.fromarray(matrix.numpy()) for matrix in tensor.float().flatten(0, -3)]
+        pages = [Image.fromarray(matrix.numpy()) for matrix in tensor.float().reshape(-1, *tensor.shape[-2:])]
     else:
         raise BadFile(f"{path} can't hold an array of shape {tuple(tensor.shape)}.", "Choose a name ending in .npy.")
     first, *others = pages
