@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from zoo_core.errors import RunFailed as RunFailed
     from zoo_core.errors import UnknownName as UnknownName
     from zoo_core.errors import ZooError as ZooError
+    from zoo_core.fingerprint.faults import report_fault as report_fault
     from zoo_core.fingerprint.hashing import fingerprint_files as fingerprint_files
     from zoo_core.fingerprint.hashing import fingerprint_tensors as fingerprint_tensors
     from zoo_core.hookspecs import hookimpl as hookimpl
@@ -127,6 +128,7 @@ _HOME = {
     "read_image": "data.image_io",
     "read_mask": "data.image_io",
     "recipe": "api",
+    "report_fault": "fingerprint.faults",
     "run": "api",
     "setting": "config.settings",
 }
@@ -187,6 +189,7 @@ __all__ = [
     "read_image",
     "read_mask",
     "recipe",
+    "report_fault",
     "run",
     "setting",
 ]

@@ -144,6 +144,18 @@ class Dataset(ABC):
             The training examples, in a fixed order. The training loop shuffles them with `Trainer.order`.
         """
 
+    def train_unaugmented(self) -> Examples:
+        """Return the training examples without random transforms, for ``zoo data``.
+
+        Override it if `train` transforms its examples at random.
+
+        Returns
+        -------
+        zoo.Examples
+            The examples of `train`, in its order. By default those of `train` itself.
+        """
+        return self.train()
+
     @abstractmethod
     def test(self) -> Examples:
         """Return the test examples, which are used once, after the last step.

@@ -20,6 +20,7 @@ from zoo_core.errors import BadFile, one_line
 
 DAMAGED = ".damaged"  # in the name of a file or folder that was set aside
 _SUFFIX = ".part"
+_LONGEST_NAME = 200  # bytes of a name that temporary names contain; systems allow 255
 _unfinished: set[Path] = set()
 
 
@@ -36,13 +37,13 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, ending: str = "") -> Iterator[Path]:
     """The path of a temporary file in the same folder, which replaces ``path`` at the end of the block.
 
-    For writers that open the file themselves; see :func:`write_atomically`. If the block raises, the temporary file is
-    deleted and ``path`` is left alone.
+    For writers that open the file themselves; see :func:`write_atomically`. Its name ends in ``ending``, for writers
+    that choose the format by it. If the block raises, the temporary file is deleted and ``path`` is left alone.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}{_SUFFIX}")
+    temporary = path.with_name(f"{_prefix(path)}{os.getpid()}-{os.urandom(4).hex()}{_SUFFIX}{ending}")
     _unfinished.add(temporary)
     try:
         yield temporary
@@ -52,6 +53,12 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         _unfinished.discard(temporary)
+
+
+def _prefix(path: Path) -> str:
+    """How the names of temporary files for ``path`` begin; a hash, if its own name leaves no room for more."""
+    name = os.fsencode(path.name)
+    return f".{path.name}." if len(name) <= _LONGEST_NAME else f".{hashlib.sha256(name).hexdigest()}."
 
 
 def _remove(temporary: Path) -> None:
@@ -69,12 +76,12 @@ def _remove_unfinished() -> None:
 
 def is_temporary(path: Path) -> bool:
     """Whether ``path`` has the name of a temporary file of :func:`replacing`."""
-    return path.name.startswith(".") and path.name.endswith(_SUFFIX)
+    return path.name.startswith(".") and _SUFFIX in (path.suffix, Path(path.stem).suffix)
 
 
 def remove_leftovers(path: Path) -> None:
     """Delete the temporary files of killed processes that were writing ``path``; no other process may write it now."""
-    for temporary in path.parent.glob(f".{escape(path.name)}.*{_SUFFIX}"):
+    for temporary in path.parent.glob(f"{escape(_prefix(path))}*{_SUFFIX}"):
         temporary.unlink(missing_ok=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
 from types import MethodType
 from typing import Any, ClassVar
@@ -188,6 +188,48 @@ class Model(nn.Module):
             If the model does not override it, or an input is not suitable.
         """
         raise ZooError(f"{type(self).__name__} does not support predict.", "Call it as a module: model(inputs).")
+
+    def read_inputs(self, **inputs: Any) -> Mapping[str, Any]:
+        """Read the files among the arguments of `predict`, for the prediction of many files.
+
+        ``zoo predict NAME images=FOLDER`` calls it in threads, some files ahead of `predict`, so that reading and
+        computing overlap. Override it if `predict` also takes what has been read, such as a tensor. It must not change
+        the model.
+
+        Parameters
+        ----------
+        **inputs : object
+            Arguments of `predict`, with the path of one file.
+
+        Returns
+        -------
+        mapping of str to object
+            The arguments with which `predict` is called. By default ``inputs``.
+
+        Examples
+        --------
+        >>> def read_inputs(self, **inputs):
+        ...     return {**inputs, "image": zoo.read_image(inputs["image"], 3).unsqueeze(0)}
+        """
+        return inputs
+
+    def predict_batch(self, inputs: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """Predict for several inputs, for the prediction of many files.
+
+        Override it if a batch takes less time than its parts, as small images do. If it raises an error, each input is
+        predicted by itself, to find out which one caused it.
+
+        Parameters
+        ----------
+        inputs : sequence of mapping
+            What `read_inputs` returned for each file.
+
+        Returns
+        -------
+        sequence of mapping
+            What `predict` returns, for each file. By default it is called for one after another.
+        """
+        return [self.predict(**one) for one in inputs]
 
     def example(self) -> dict[str, Any]:
         """Return example arguments of `predict`, for ``zoo check``, ``zoo export`` and ``zoo demo``.

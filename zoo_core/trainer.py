@@ -457,6 +457,23 @@ class Trainer(ABC):
         """
         return None
 
+    def augmented(self, batch: Batch) -> Batch:
+        """Return a batch as `step` trains on it, after random transforms of the trainer's own, for ``zoo data show``.
+
+        It is called without `setup`.
+
+        Parameters
+        ----------
+        batch : Batch
+            A batch of training examples.
+
+        Returns
+        -------
+        Batch
+            The batch, transformed. By default as it is.
+        """
+        return batch
+
     def finalize(self) -> None:  # noqa: B027  # nothing to do is the right default
         """Write the weights to publish into the model, such as those of a moving average.
 

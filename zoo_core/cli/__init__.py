@@ -28,6 +28,7 @@ COMMANDS = {
     "run": ("zoo_core.cli.run", "Train a recipe."),
     "sweep": ("zoo_core.cli.sweep", "Train a recipe with different settings and compare the results."),
     "fit": ("zoo_core.cli.fit", "Plan and train a recipe for a folder of your own data."),
+    "data": ("zoo_core.cli.data", "Check, describe and show the data of a folder or a dataset."),
     "tune": ("zoo_core.cli.tune", "Find settings of a recipe by short trainings."),
     "top": ("zoo_core.cli.top", "Monitor the runs on this machine."),
     "predict": ("zoo_core.cli.predict", "Predict with a trained model."),
@@ -46,7 +47,20 @@ COMMANDS = {
     "verify-resume": ("zoo_core.cli.verify_resume", "Verify that a killed and resumed run gives the same result."),
     "plugins": ("zoo_core.cli.plugins", "List, enable and disable plugins."),
 }
-COMPUTING = {"run", "sweep", "predict", "demo", "eval", "reproduce", "bench", "check", "verify-resume", "tune", "fit"}
+COMPUTING = {
+    "run",
+    "sweep",
+    "predict",
+    "demo",
+    "eval",
+    "reproduce",
+    "bench",
+    "check",
+    "verify-resume",
+    "tune",
+    "fit",
+    "data",
+}
 
 
 class LazyGroup(click.Group):

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.options import registry_option
-from zoo_core.config.arguments import interpret, parse_arguments
+from zoo_core.config.arguments import as_paths, as_words, interpret, split_arguments
 from zoo_core.config.command_line import zoo_command
-from zoo_core.config.word import Word
 from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.paths import RUNS, newest_run
+from zoo_core.tools.output_names import ENDINGS, check_declared, check_file_name, check_folder_name, is_folder_name
 from zoo_core.training.error_attribution import attributing_errors
+
+if TYPE_CHECKING:
+    from zoo_core.tools.predict_many.arguments import FileArgument
 
 
 @click.command("predict")
@@ -26,13 +30,41 @@ from zoo_core.training.error_attribution import attributing_errors
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    help="Image (.png), clip (.gif), array (.npy), text (.txt), table (.csv), sound (.wav) or .json file; by default, "
-    "texts, tables and plain values are printed.",
+    type=click.Path(),
+    help="Image (.png, .tif), clip (.gif), array (.npy), text (.txt), table (.csv), sound (.wav) or .json file; for "
+    "many files a folder, or a .csv or .json file. By default, texts, tables and plain values are printed.",
+)
+@click.option("--overwrite", is_flag=True, help="Overwrite existing files.")
+@click.option(
+    "--format",
+    "ending",
+    metavar="ENDING",
+    help="Ending of the files in a folder, such as npy; by default that of the kind of the prediction.",
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps, xpu, or auto.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    help="Files that are predicted at once, if the model can.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1), default=2, show_default=True, help="Threads that read ahead of the model."
 )
 @registry_option
 @common_options
-def command(source: str, inputs: tuple[str, ...], output: Path | None, registry: tuple[Path, ...]) -> None:
+def command(
+    source: str,
+    inputs: tuple[str, ...],
+    output: str | None,
+    overwrite: bool,
+    ending: str | None,
+    device: str,
+    batch_size: int,
+    workers: int,
+    registry: tuple[Path, ...],
+) -> int:
     """Predict with a trained model.
 
     The model is that of the newest run of RECIPE in ./runs, or else the published weights of that name; that of the
@@ -40,22 +72,64 @@ def command(source: str, inputs: tuple[str, ...], output: Path | None, registry:
 
     \b
     zoo predict clsgan-mnist labels=[5,5,5,5] seed=1 -o fives.png
+    zoo predict unet-digit-scenes image=photo.png -o mask.png
+    zoo predict unet-digit-scenes images=photos/ -o masks/        # or '*.png', or list.txt
+
+    The plural of an argument that is a file takes many files. What is finished is not computed again by a second call.
     """
-    words = parse_arguments(inputs)
+    texts = split_arguments(inputs)
+    is_folder = output is not None and is_folder_name(output)
+    ending = _ending(ending, output, is_folder)
+    if output is not None:
+        check_folder_name(output) if is_folder else check_file_name(output, overwrite=overwrite)
     catalog = open_catalog(registry)
     chosen = _newest(source, catalog)
 
-    from zoo_core.data.values import as_prediction
+    from zoo_core.tools.predict_many.arguments import file_arguments
     from zoo_core.weights.load import load
 
-    model, _ = load(chosen, catalog)
-    values = _interpret(model, words)
-    model_name = f"the model {type(model).__name__}"
-    with attributing_errors({model_name: type(model)}):
-        predicted = as_prediction(model.predict(**values), f"predict of {model_name}")
+    model, _ = load(chosen, catalog, device)
+    files = file_arguments(model)
+    several = {one.plural: one for one in files.values() if one.plural in texts}
+    if several:
+        from zoo_core.cli.predict_many import predict_files
+
+        argument = next(iter(several.values()))
+        given = as_paths(texts.pop(argument.plural))
+        values = _interpret(model, texts, files, argument.name)
+        if output is not None:
+            check_declared(model.outputs, ending or ("" if is_folder else Path(output).suffix.lower()), output)
+        if source != str(chosen):
+            click.echo(f"{source}: {chosen}", err=True)
+        return predict_files(
+            model, argument, given, values, chosen, catalog, output, ending, overwrite, batch_size, workers
+        )
+    if is_folder:
+        raise BadSetting(
+            f"{output} is a folder, which is for the predictions of many files.",
+            next((f"Write for example {one.plural}=FOLDER." for one in files.values() if one.plural), None)
+            or f"Give a file, for example -o {output.rstrip('/')}.png",
+        )
+    _predict_once(model, _interpret(model, texts, files), output, overwrite)
     if source != str(chosen):
         click.echo(f"{source}: {chosen}", err=True)
-    _write(predicted, output)
+    return 0
+
+
+def _ending(given: str | None, output: str | None, is_folder: bool) -> str:
+    """The ending of the files in a folder; empty if it is not given."""
+    if given is None:
+        return ""
+    ending = f".{given.lower().lstrip('.')}"
+    if ending not in ENDINGS:
+        raise BadSetting(
+            f"--format is '{given}', but should be one of {', '.join(one[1:] for one in ENDINGS)}.",
+            "Write for example --format npy",
+        )
+    if not is_folder:
+        place = f"{output} has an ending of its own" if output else "nothing is written without -o"
+        raise BadSetting(f"--format is for the files in a folder, but {place}.", "Write for example -o predictions/")
+    return ending
 
 
 def _newest(source: str, catalog: Catalog) -> str | Path:
@@ -73,18 +147,27 @@ def _newest(source: str, catalog: Catalog) -> str | Path:
     return run
 
 
-def _write(predicted: dict[str, Any], output: Path | None) -> None:
+def _predict_once(
+    model: Any, values: dict[str, Any], output: str | None, overwrite: bool) -> None:
+    from zoo_core.data.values import as_prediction
     from zoo_core.tools.prediction import printed, write_prediction
 
+    if output is not None:
+        check_declared(model.outputs, Path(output).suffix.lower(), output)
+    model_name = f"the model {type(model).__name__}"
+    with attributing_errors({model_name: type(model)}):
+        predicted = as_prediction(model.predict(**values), f"predict of {model_name}")
     if output is None:
         click.echo(printed(predicted))
         return
-    for path, replaced in write_prediction(predicted, output):
+    for path, replaced in write_prediction(predicted, Path(output), overwrite=overwrite):
         click.echo(f"{'replaced' if replaced else 'wrote'} {path}", err=True)
 
 
-def _interpret(model: Any, words: Mapping[str, Word]) -> dict[str, Any]:
-    """The arguments of ``model.predict``, as its annotations say.
+def _interpret(
+    model: Any, texts: Mapping[str, str], files: dict[str, FileArgument], elsewhere: str = ""
+) -> dict[str, Any]:
+    """The arguments of ``model.predict``, as its annotations say; the argument ``elsewhere`` is given otherwise.
 
     Raises:
         BadSetting: if it does not accept these names, or values of these types.
@@ -96,17 +179,25 @@ def _interpret(model: Any, words: Mapping[str, Word]) -> dict[str, Any]:
 
     signature = inspect.signature(model.predict)
     listed = ", ".join(signature.parameters)
-    accepted = f"Its arguments are: {listed}." if listed else "It takes no arguments."
+    many = "".join(f"; for many files, {one.plural}=FOLDER" for one in files.values() if one.plural)
+    accepted = f"Its arguments are: {listed}{many}." if listed else "It takes no arguments."
     try:
-        signature.bind(**words)
+        signature.bind(**texts, **dict.fromkeys([elsewhere] if elsewhere else []))
     except TypeError as error:
         raise BadSetting(f"{type(model).__name__}.predict can't be called: {error}.", accepted) from error
     try:
         hints = inspect.get_annotations(type(model).predict, eval_str=True)
     except (NameError, AttributeError):  # names that are imported for type checkers only
         hints = {}
-    values = {name: interpret(word, hints.get(name, Any)) for name, word in words.items()}
+    words = as_words(texts)
+    values = {
+        name: as_paths(texts[name]) if name in files else interpret(word, hints.get(name, Any))
+        for name, word in words.items()
+    }
     for name, value in values.items():
+        if name in files and isinstance(value, str) and os.path.isdir(value) and files[name].kind != "video":
+            plural = f"Write {files[name].plural}={value} for all files in it." if files[name].plural else None
+            raise BadSetting(f"{name} is {value}, a folder, but should be a file.", plural)
         if isinstance(value, Refused):
             expected = article(type_name(hints[name]))
             raise BadSetting(f"{name} is {in_yaml(words[name].value)}, but should be {expected}.", accepted)

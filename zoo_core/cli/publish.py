@@ -8,7 +8,7 @@ import click
 
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import registry_option
-from zoo_core.config.arguments import parse_arguments
+from zoo_core.config.arguments import as_words, split_arguments
 from zoo_core.config.naming import file_name
 
 
@@ -78,4 +78,7 @@ def convert(
     catalog = open_catalog(registry)
     from zoo_core.tools.convert import convert as convert_file
 
-    click.echo(f"wrote {convert_file(source, output, model, parse_arguments(settings), catalog, key)}", err=True)
+    click.echo(
+        f"wrote {convert_file(source, output, model, as_words(split_arguments(settings)), catalog, key)}",
+        err=True,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Union, get_args, get_origin
 
 from zoo_core.config.types import convert, is_supported
@@ -12,19 +12,32 @@ from zoo_core.config.word import Word
 from zoo_core.errors import BadSetting
 
 
-def parse_arguments(arguments: Iterable[str]) -> dict[str, Word]:
-    """``["labels=[5, 5]", "seed=1"]`` as ``{"labels": Word("[5, 5]"), "seed": Word("1")}``.
+def split_arguments(arguments: Iterable[str]) -> dict[str, str]:
+    """``["labels=[5, 5]", "seed=1"]`` as ``{"labels": "[5, 5]", "seed": "1"}``.
 
     Raises:
         BadSetting: if an argument has another form.
     """
-    values: dict[str, Word] = {}
+    texts: dict[str, str] = {}
     for argument in arguments:
         key, equals, text = argument.partition("=")
         if not equals or not key.isidentifier():
             raise BadSetting(f"'{argument}' should be key=value.", "Write for example labels=[5,5,5,5].")
-        values[key] = Word(text)
-    return values
+        texts[key] = text
+    return texts
+
+
+def as_words(texts: Mapping[str, str]) -> dict[str, Word]:
+    """The texts as words, which the types of settings interpret."""
+    return {key: Word(text) for key, text in texts.items()}
+
+
+def as_paths(text: str) -> str | list[str]:
+    """What is typed for files: a list in brackets, or else one text as it is, such as ``2024`` or ``*.png``."""
+    parts = Word(text).parts() if text.startswith("[") and text.endswith("]") else text
+    if not isinstance(parts, list):
+        return text
+    return [one.text if isinstance(one, Word) else str(one) for one in parts]
 
 
 def interpret(word: Word, hint: Any) -> Any:

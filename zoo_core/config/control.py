@@ -42,6 +42,9 @@ class Control:
         PNG. For ``"image"``.
     needed : bool, default False
         Whether the argument must be given although `Model.predict` has a default for it.
+    plural : str, default ""
+        The name under which ``zoo predict`` takes many files for this argument. By default the name of the argument
+        with an s, ``images`` for ``image``. For ``"image"`` and ``"video"``.
 
     Raises
     ------
@@ -68,6 +71,7 @@ class Control:
     value: Any = None
     draw: tuple[int, int] | None = None
     needed: bool = False
+    plural: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

@@ -69,6 +69,41 @@ def read_image(path: str | Path, channels: int, max_value: int | None = None, al
     return read_still(Path(path), channels, max_value, allow_dark)[0]
 
 
+def read_mask(path: str | Path, colors: bool = False) -> Tensor:
+    """Read a segmentation mask: the value of each pixel, unscaled.
+
+    The value of a pixel is its gray value, 0 or 1 in an image of one bit, and its index in a palette of colors. A
+    palette of grays only is a grayscale image.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A PNG, GIF, BMP, PGM or TIFF file, in grayscale of 1 to 16 bits or with a palette, a lossless WebP file in
+        color, or an ``.npy`` file with an array (H, W) of whole numbers. ``stack.tif#page=3`` is the fourth page of a
+        TIFF.
+    colors : bool, default False
+        Whether the value of a pixel is its color ``0xRRGGBB``, in an image in RGB or with a palette. Grayscale images
+        are read as without it.
+
+    Returns
+    -------
+    torch.Tensor
+        The values, shape ``(H, W)``, int64.
+
+    Raises
+    ------
+    BadFile
+        If the file is missing or damaged, has several frames or transparent pixels, is a JPEG, which changes values,
+        or has color channels without ``colors``.
+
+    See Also
+    --------
+    check_masks : Read many masks once to find those that are refused.
+    """
+    mask = decode_mask(Path(path), colors)
+    return torch.from_numpy(mask.by_color if colors else mask.values)
+
+
 def image_files(folder: Path) -> list[Path]:
     """List the image files in a folder, not in its subfolders.
 

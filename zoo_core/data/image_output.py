@@ -14,6 +14,7 @@ from torch import Tensor
 from zoo_core.errors import BadFile
 
 FRAME_SECONDS = 0.1
+TIFF = (".tif", ".tiff")
 _LINE = 2
 """Width in pixels of the lines between the images of a grid and around it."""
 _GOLDEN = (5**0.5 - 1) / 2
@@ -74,20 +75,44 @@ def save_clips(clips: Tensor, path: Path, columns: int = 3) -> None:
     )
 
 
+def save_tiff(tensor: Tensor, path: Path) -> None:
+    """Write images or clips in [0, 1], a class map, or an array (..., H, W) as a TIFF file, compressed losslessly.
+
+    Images and frames are pages of 8 bits. A class map has its indices as pixel values, and a palette. An array has a
+    page of 32-bit floats for each matrix.
+
+    Raises:
+        BadFile: if the file cannot be written, or an array has no matrix or is complex.
+    """
+    from PIL import Image
+
+    if tensor.ndim in (4, 5) and tensor.shape[-3] in (1, 3):
+        pages = [_to_pil(grid(image[None])) for image in tensor.flatten(0, -4)]
+    elif tensor.ndim == 2 and tensor.dtype == torch.uint8:
+        pages = [_class_image(tensor)]
+    elif tensor.ndim >= 2 and not tensor.is_complex():
+        pages = [Image.fromarray(matrix.numpy()) for matrix in tensor.float().reshape(-1, *tensor.shape[-2:])]
+    else:
+        raise BadFile(f"{path} can't hold an array of shape {tuple(tensor.shape)}.", "Choose a name ending in .npy.")
+    first, *others = pages
+    _write(
+        path,
+        lambda: first.save(path, save_all=True, append_images=others, compression="tiff_adobe_deflate"),
+        "Choose a name that ends in .tif.",
+    )
+
+
 def save_classes(classes: Tensor, path: Path) -> None:
     """Write a class map (H, W) of dtype uint8 as a palette PNG, whose pixel values are the class indices.
 
     Raises:
         BadFile: if the file cannot be written, or its name does not end in .png.
     """
-    from PIL import Image
-
     if path.suffix.lower() != ".png":
         raise BadFile(
             f"{path} should end in .png: class indices are stored losslessly.", "Choose a name that ends in .png."
         )
-    image = Image.fromarray(classes.numpy(), mode="P")
-    image.putpalette([value for color in palette(256) for value in color])
+    image = _class_image(classes)
     # A level of 1 takes a third of the time, in which a run waits for its preview, for a file that is a tenth larger.
     _write(path, lambda: image.save(path, compress_level=1), "Choose a name that ends in .png.")
 
@@ -136,6 +161,14 @@ def _to_pil(image: Tensor) -> Any:
     from PIL import Image
 
     return Image.fromarray(in_unit_range(image).mul(255).add(0.5).byte().permute(1, 2, 0).contiguous().cpu().numpy())
+
+
+def _class_image(classes: Tensor) -> Any:
+    from PIL import Image
+
+    image = Image.fromarray(classes.numpy(), mode="P")
+    image.putpalette([value for color in palette(256) for value in color])
+    return image
 
 
 def _bright_color(number: int) -> tuple[int, int, int]:

@@ -45,6 +45,8 @@ def save_value(value: Value, path: Path, columns: int = 8) -> None:
     if isinstance(value, Tensor):
         if suffix == ".npy":
             image_output.save_array(value, path)
+        elif suffix in image_output.TIFF:
+            image_output.save_tiff(value, path)
         elif kind == "classes":
             image_output.save_classes(value, path)
         elif kind == "clips" and suffix == ".gif":

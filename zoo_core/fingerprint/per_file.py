@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from zoo_core.config.paths import zoo_home
-from zoo_core.errors import BadFile
+from zoo_core.errors import BadFile, ZooError
 from zoo_core.files import file_of, stat_regular, write_atomically
+from zoo_core.fingerprint.faults import Faults, collected
 from zoo_core.fingerprint.progress import ProgressLine
 
 _MIN_AGE_NS = 2 * 10**9
@@ -56,31 +57,59 @@ def map_files(compute: Compute, paths: Sequence[Path], *, cache: str, task: str)
 
     Raises:
         BadFile: if a file is missing, can't be read, is not a regular file, or changes while it is read; also
-            whatever ``compute`` raises. Of several errors, that of the first file is raised.
+            whatever ``compute`` raises. Of several errors, that of the first file is raised. Where faults are
+            collected, all are noted instead, and a file that can't be read has the value of another one.
     """
+    faults = collected()
     absolute = [os.path.abspath(path) for path in paths]
     store = _Store.open(cache, absolute)
     results: list[Any] = [None] * len(absolute)
     unknown = []
+    failed: dict[int, BaseException] = {}
     for index, path in enumerate(absolute):
-        identity = Identity.of(paths[index])
+        try:
+            identity = Identity.of(paths[index])
+        except BadFile as error:
+            if faults is None:
+                raise
+            failed[index] = error
+            continue
         known = store.get(path, identity)
         if known is None:
             unknown.append(index)
         else:
             results[index] = known[0]
     if unknown:
-        for index, (value, kept) in _in_threads(compute, paths, unknown, task).items():
+        computed, errors = _in_threads(compute, paths, unknown, task, goes_on=faults is not None)
+        failed |= errors
+        for index, (value, kept) in computed.items():
             results[index] = value
             store.put(absolute[index], kept, value)
         store.save()
+    if faults is not None:
+        faults.files.update(absolute)
+        _note(faults, failed, paths, results)
     return results
 
 
+def _note(faults: Faults, failed: dict[int, BaseException], paths: Sequence[Path], results: list[Any]) -> None:
+    """Note what has failed, and give these files the values of others, so that the others can be looked at."""
+    for index in sorted(failed):
+        if not isinstance(failed[index], ZooError):
+            raise failed[index]
+    readable = [index for index in range(len(paths)) if index not in failed]
+    for index, error in sorted(failed.items()):
+        faults.add_unreadable(paths[index], cast(ZooError, error))
+        if not readable:
+            raise error
+        results[index] = results[min(readable, key=lambda other: abs(other - index))]
+
+
 def _in_threads(
-    compute: Compute, paths: Sequence[Path], indices: list[int], task: str
-) -> dict[int, tuple[Any, Identity | None]]:
-    """The results by index, each with the identity to cache it under, if it may be cached.
+    compute: Compute, paths: Sequence[Path], indices: list[int], task: str, *, goes_on: bool
+) -> tuple[dict[int, tuple[Any, Identity | None]], dict[int, BaseException]]:
+    """The results by index, each with the identity to cache it under, if it may be cached; and the errors, the first of
+    which is raised unless it ``goes_on``.
 
     The threads are daemons: an executor would wait for all files that were begun, however large, when a signal ends
     the process.
@@ -120,12 +149,16 @@ def _in_threads(
                 else:
                     errors[index] = error
                 # Files are begun in order, so those before the first bad one are known to be good soon.
-                if errors and all(index in results or index in errors for index in indices if index < min(errors)):
+                if (
+                    not goes_on
+                    and errors
+                    and all(index in results or index in errors for index in indices if index < min(errors))
+                ):
                     raise errors[min(errors)]
                 progress.update(count)
     finally:
         stopped.set()
-    return results
+    return results, errors
 
 
 def _compute_once(compute: Compute, path: Path, stopped: threading.Event) -> tuple[Any, Identity | None]:

@@ -10,34 +10,16 @@ from shlex import quote
 from typing import Any, NamedTuple
 
 from zoo_core.data.image_output import not_written
-from zoo_core.data.table_csv import rows_of, shown
+from zoo_core.data.table_csv import as_csv, rows_of, shown
 from zoo_core.data.value_output import file_stems, save_value
 from zoo_core.data.values import Kind, Table, Value, as_json, clipped, kind_of
-from zoo_core.errors import BadSetting, RunFailed, describe_type, printable
+from zoo_core.errors import BadFile, BadSetting, RunFailed, describe_type, printable
+from zoo_core.files import replacing, write_atomically
+from zoo_core.tools.output_names import BESIDE, FORMATS, IMAGES, KINDS, MEANT, NOT_NAMED, NOUNS, refuse_existing
+from zoo_core.tools.plain_values import as_columns, is_plain
 
 _COLUMNS = 10
 """Images beside one another."""
-_IMAGE = (".png", ".gif", ".jpg", ".jpeg", ".bmp")
-_FORMATS: dict[Kind, tuple[str, ...]] = {
-    "images": (*_IMAGE, ".npy"),
-    "clips": (*_IMAGE, ".npy"),
-    "classes": (".png", ".npy"),
-    "array": (".npy",),
-    "text": (".txt",),
-    "table": (".csv",),
-    "audio": (".wav",),
-}
-_MEANT: dict[Kind, tuple[str, ...]] = {**_FORMATS, "classes": (*_IMAGE, ".npy")}
-"""Endings that mean a value of the kind; those that it does not have are refused, since no other value is meant."""
-_NOT_NAMED = {".jpg", ".jpeg", ".bmp"}
-"""Endings that a message leaves out."""
-_BESIDE: dict[Kind, str] = {"images": ".png", "clips": ".gif", "classes": ".png"}
-"""Ending of a file beside one with another ending; otherwise the kind has only one."""
-_NOUNS = {**dict.fromkeys(_IMAGE, "an image"), ".npy": "an array", ".txt": "text", ".csv": "a table", ".wav": "audio"}
-_KINDS: dict[Kind, str] = {
-    "images": "images", "clips": "clips", "classes": "a class map", "array": "an array",
-    "text": "text", "table": "a table", "audio": "audio",
-}  # fmt: skip
 _MOST_NAMED = 3
 _NEEDS_FILE: dict[Kind, tuple[str, str]] = {
     "images": ("an image", "digits.png"),
@@ -96,57 +78,105 @@ def in_json(values: Mapping[str, Any]) -> str:
     return json.dumps(finite)
 
 
-def write_prediction(values: Mapping[str, Any], output: Path) -> list[Written]:
+def write_prediction(values: Mapping[str, Any], output: Path, *, overwrite: bool = False) -> list[Written]:
     """Write the first value that fits the ending of ``output`` to it, and the others beside it, with their names.
 
-    Plain values, such as numbers, are written to a ``.json`` file only, which contains everything.
+    Plain values, such as numbers, are written to a ``.json`` file, which contains everything, or to a ``.csv`` file.
 
     Raises:
         BadSetting: if no value fits the ending.
+        NameTaken: if one of the files exists, and may not be overwritten.
         BadFile: if a file can't be written.
         RunFailed: if there is no form of a value in JSON.
     """
+    endings = endings_of(values, output)
+    stems = file_stems(output.stem, ["", *list(endings)[1:]])
+    paths = {name: output.with_name(f"{stems[name]}{ending}") for name, ending in list(endings.items())[1:]}
+    paths = {next(iter(endings)): output, **paths}
+    existing = [path for path in paths.values() if path.exists()]
+    if not overwrite:
+        refuse_existing(existing)
+    if unseen := unseen_values(values, endings):
+        warnings.warn(f"the model {unseen}.", stacklevel=2)
+    for name, path in paths.items():
+        write_value(values, name, path)
+    return [Written(path, path in existing) for path in paths.values()]
+
+
+def endings_of(values: Mapping[str, Any], output: Path) -> dict[str, str]:
+    """The ending of the file for each value that is written, the first of which is the one that ``output`` means.
+
+    The name of what contains several values, in JSON or as a row of a table, is empty.
+
+    Raises:
+        BadSetting: if no value fits the ending of ``output``.
+    """
     suffix = output.suffix.lower()
     if suffix == ".json":
-        return [_write_json(values, output)]
+        return {"": output.suffix}
     kinds = {name: kind for name, value in values.items() if (kind := kind_of(value))}
-    first = next((name for name, kind in kinds.items() if suffix in _MEANT[kind]), None)
+    first = next((name for name, kind in kinds.items() if suffix in MEANT[kind]), None)
+    if first is None and suffix == ".csv" and any(map(is_plain, values.values())):
+        return {"": output.suffix}
     if first is None:
         raise _misfit(output, suffix, values, kinds)
-    stems = file_stems(output.stem, ["", *(name for name in kinds if name != first)])
-    paths = {first: output}
+    if suffix not in FORMATS[kinds[first]]:
+        raise BadSetting(
+            f"{output} should end in .png: class indices are stored losslessly.", "Choose a name that ends in .png."
+        )
+    found = {first: output.suffix}
     for name, kind in kinds.items():
-        beside = output.suffix if suffix in _FORMATS[kind] else _BESIDE.get(kind, _FORMATS[kind][0])
-        paths.setdefault(name, output.with_name(f"{stems.get(name, '')}{beside}"))
-    if unseen := clipped({name: values[name] for name, path in paths.items() if path.suffix.lower() in _IMAGE}):
-        warnings.warn(f"the model {unseen}.", stacklevel=2)
-    return [_write_value(values[name], path) for name, path in paths.items()]
+        found.setdefault(name, output.suffix if suffix in FORMATS[kind] else BESIDE.get(kind, FORMATS[kind][0]))
+    return found
 
 
-def _write_value(value: Value, path: Path) -> Written:
-    replaced = path.exists()
-    save_value(value, path, _COLUMNS)
-    return Written(path, replaced)
+def unseen_values(values: Mapping[str, Any], endings: Mapping[str, str]) -> str:
+    """What the images in the files do not show, or an empty text."""
+    return clipped({name: values[name] for name, ending in endings.items() if ending.lower() in IMAGES})
 
 
-def _write_json(values: Mapping[str, Any], output: Path) -> Written:
-    text, replaced = in_json(values), output.exists()
+def write_value(values: Mapping[str, Any], name: str, path: Path) -> None:
+    """Write the value ``name``, or all values if it is empty, to a file that is complete or does not exist.
+
+    Raises:
+        BadFile: if the file can't be written.
+        RunFailed: if there is no form of a value in JSON.
+    """
     try:
-        output.write_text(f"{text}\n", encoding="utf-8")
+        if name:
+            with replacing(path, ending=path.suffix) as temporary:
+                _save(values[name], temporary, path)
+        elif path.suffix.lower() == ".csv":
+            write_atomically(path, as_csv(as_columns([json.loads(in_json(_plain(values)))])))
+        else:
+            write_atomically(path, f"{in_json(values)}\n")
     except OSError as error:
-        raise not_written(output, error) from error
-    return Written(output, replaced)
+        if isinstance(error, BadFile):
+            raise
+        raise not_written(path, error) from error
+
+
+def _save(value: Value, temporary: Path, path: Path) -> None:
+    try:
+        save_value(value, temporary, _COLUMNS)
+    except BadFile as error:  # it names the temporary file
+        raise BadFile(error.message.replace(str(temporary), str(path)), error.hint) from error
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if is_plain(value)}
 
 
 def _misfit(output: Path, suffix: str, values: Mapping[str, Any], kinds: Mapping[str, Kind]) -> BadSetting:
     endings = [
-        *dict.fromkeys(one for kind in kinds.values() for one in _FORMATS[kind] if one not in _NOT_NAMED),
+        *dict.fromkeys(one for kind in kinds.values() for one in FORMATS[kind] if one not in NOT_NAMED),
+        *[".csv"] * (not kinds and any(map(is_plain, values.values()))),
         ".json",
     ]
     listed = " or ".join(filter(None, [", ".join(endings[:-1]), endings[-1]]))
-    if suffix in _NOUNS:
+    if suffix in NOUNS:
         return BadSetting(
-            f"{output} should be {_NOUNS[suffix]}, but the model predicts {_named(values, kinds)}.",
+            f"{output} should be {NOUNS[suffix]}, but the model predicts {_named(values, kinds)}.",
             f"Choose a name that ends in {listed}.",
         )
     example = output.with_name(f"{output.stem or 'prediction'}{endings[0]}")
@@ -156,7 +186,7 @@ def _misfit(output: Path, suffix: str, values: Mapping[str, Any], kinds: Mapping
 def _named(values: Mapping[str, Any], kinds: Mapping[str, Kind]) -> str:
     """What a prediction is, such as ``text as 'sample' and a list as 'label'``."""
     parts = [
-        f"{_KINDS[kinds[name]] if name in kinds else describe_type(values[name])} as '{name}'"
+        f"{KINDS[kinds[name]] if name in kinds else describe_type(values[name])} as '{name}'"
         for name in list(values)[:_MOST_NAMED]
     ]
     more = [f"{len(values) - _MOST_NAMED} more"] if len(values) > _MOST_NAMED else []

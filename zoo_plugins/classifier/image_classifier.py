@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo_core as zoo
+from zoo_plugins.classifier.batches import predict_in_batches
 from zoo_plugins.common.class_names import class_names
 from zoo_plugins.common.fit_image import fit_image
 
@@ -85,7 +87,7 @@ class ImageClassifier(zoo.Model):
         Raises:
             zoo.ZooError: if the file can't be read, or the tensor has another shape or dtype.
         """
-        images = image if isinstance(image, Tensor) else self._read(Path(image))
+        images = self.read_inputs(image=image)["image"]
         if images.ndim != 4 or images.shape[1] != self.config.in_channels or not images.is_floating_point():
             raise zoo.ZooError(
                 f"image is a tensor {tuple(images.shape)} of {images.dtype}, but should be (N, "
@@ -99,6 +101,12 @@ class ImageClassifier(zoo.Model):
             "label": [self.class_names[index] for index in label.tolist()],
             "probability": [round(float(value), 4) for value in probability],
         }
+
+    def read_inputs(self, image: str | Path | Tensor) -> dict[str, Tensor]:  # type: ignore[override]  # its argument
+        return {"image": image if isinstance(image, Tensor) else self._read(Path(image))}
+
+    def predict_batch(self, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return predict_in_batches(self.predict, [one["image"] for one in inputs])
 
     def controls(self) -> dict[str, zoo.Control]:
         return {"image": zoo.Control("image", "an image")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import zoo_core as zoo
+from zoo_plugins.classifier.batches import predict_in_batches
 
 
 class DigitClassifier(zoo.Model):
@@ -56,7 +58,7 @@ class DigitClassifier(zoo.Model):
         Raises:
             zoo.ZooError: if the file can't be read, or the tensor has another shape or dtype.
         """
-        images = image if isinstance(image, Tensor) else _read(Path(image))
+        images = self.read_inputs(image=image)["image"]
         if images.ndim != 4 or images.shape[1:] != (1, 28, 28) or not images.is_floating_point():
             raise zoo.ZooError(
                 f"image is a tensor {tuple(images.shape)} of {images.dtype}, but should be (N, 1, 28, 28) of "
@@ -67,6 +69,12 @@ class DigitClassifier(zoo.Model):
         score = self(images.to(parameter.device, parameter.dtype)).float()  # (N, num_classes)
         probability, label = score.softmax(dim=1).max(dim=1)
         return {"label": label.tolist(), "probability": [round(float(value), 4) for value in probability]}
+
+    def read_inputs(self, image: str | Path | Tensor) -> dict[str, Tensor]:  # type: ignore[override]  # its argument
+        return {"image": image if isinstance(image, Tensor) else _read(Path(image))}
+
+    def predict_batch(self, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return predict_in_batches(self.predict, [one["image"] for one in inputs])
 
     def controls(self) -> dict[str, zoo.Control]:
         return {"image": zoo.Control("image", "a white digit on black", draw=(28, 28))}

@@ -119,6 +119,9 @@ class ClassifierTrainer(zoo.Trainer):
         total = F.cross_entropy(score, label, weights, label_smoothing=smoothing, reduction="sum")
         return total / self.engine.normalizer(batch, lambda part: weights[part["label"]].sum())
 
+    def augmented(self, batch: zoo.Batch) -> zoo.Batch:
+        return zoo.Batch({**batch, "image": self._augment(batch["image"])})
+
     def _augment(self, image: Tensor) -> Tensor:
         """Each image transformed at random by itself; a batch transform of torchvision would draw once for all."""
         count, (height, width) = len(image), image.shape[-2:]

@@ -196,11 +196,12 @@ class FrameFolder(zoo.Dataset):
             return
         for clip in clips:
             if clip.size != clips[0].size:
-                raise zoo.ZooError(
+                error = zoo.ZooError(
                     f"{clip.path} is {clip.size[0]} x {clip.size[1]}, but {clips[0].path.name} is "
                     f"{clips[0].size[0]} x {clips[0].size[1]}.",
                     "Write for example `dataset.height=128 dataset.width=128` to resize all frames.",
                 )
+                zoo.report_fault(error)
 
 
 def _channels(config: FrameFolder.Config) -> int:

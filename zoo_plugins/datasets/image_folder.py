@@ -176,12 +176,15 @@ def _check(files: Sequence[Path], config: ImageFolder.Config) -> tuple[Decoded, 
     first = facts[0]
     for file, one in zip(files, facts, strict=True):
         if one.frames > 1:
-            raise zoo.BadFile(f"{file} holds {one.frames} frames, but should be one image.", "Give one frame.")
+            zoo.report_fault(
+                zoo.BadFile(f"{file} holds {one.frames} frames, but should be one image.", "Give one frame.")
+            )
         if not config.height and (one.height, one.width) != (first.height, first.width):
-            raise zoo.ZooError(
+            error = zoo.ZooError(
                 f"{file} is {one.height} x {one.width}, but {files[0]} is {first.height} x {first.width}.",
                 "Write for example `dataset.height=128 dataset.width=128` to resize all images.",
             )
+            zoo.report_fault(error)
     own_files.check_channels(files, facts, config.channels)
     notes = own_files.check_depth(files, facts, config.max_value)
     gray = all(one.channels == 1 for one in facts) if config.color == "auto" else config.color == "gray"

@@ -108,6 +108,9 @@ class MaskFolder(zoo.Dataset):
     def train(self) -> Pairs:
         return Pairs(self._split[0], self.config, self.coding.reader, _transform(self.config))
 
+    def train_unaugmented(self) -> Pairs:
+        return Pairs(self._split[0], self.config, self.coding.reader)
+
     def validation(self) -> Pairs:
         return self._evaluated(self._split[1])
 
@@ -115,7 +118,7 @@ class MaskFolder(zoo.Dataset):
         return self._evaluated(self._split[2])
 
     def _evaluated(self, part: Sequence[Pair]) -> Pairs:
-        images = zoo.check_images([pair.image for pair in part])
+        images = zoo.check_images([pair.image for pair in part], clips=False)
         sizes = {target_size(image_size(self.config), one.height, one.width) for one in images}
         kind = Pairs if len(sizes) == 1 else PairsOfSizes
         return kind(part, self.config, self.coding.reader)
@@ -316,16 +319,19 @@ def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: M
     for pair, found in zip(pairs, image_facts, strict=True):
         image = pair.image
         if found.frames > 1:
-            raise zoo.BadFile(f"{image} holds {found.frames} frames, but should be one image.", "Give one frame.")
+            zoo.report_fault(
+                zoo.BadFile(f"{image} holds {found.frames} frames, but should be one image.", "Give one frame.")
+            )
         for mask in pair.masks:
             _refuse_other_size(image, found, mask, facts[mask])
         sizes = [target_size(image_size(config), one.height, one.width) for one in (found, first)]
         if not several_sizes and sizes[0] != sizes[1]:
-            raise zoo.ZooError(
+            error = zoo.ZooError(
                 f"{image} is {found.height} x {found.width}, but {images[0].name} is {first.height} x {first.width}.",
                 "Write for example `dataset.height=128 dataset.width=128` to resize all images and masks, or "
                 "`dataset.crop_height=256 dataset.crop_width=256` to train on crops.",
             )
+            zoo.report_fault(error)
     own_files.check_channels(images, image_facts, config.channels)
     notes = own_files.check_depth(images, image_facts, config.max_value)
     return notes + own_files.conversions(images, image_facts, _channels(config))
@@ -333,10 +339,12 @@ def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: M
 
 def _refuse_other_size(image: Path, found: zoo.ImageFacts, mask: Path, expected: zoo.MaskFacts) -> None:
     if (found.height, found.width) != (expected.height, expected.width):
-        raise zoo.ZooError(
+        error = zoo.ZooError(
             f"{image} is {found.height} x {found.width}, but its mask {mask} is {expected.height} x {expected.width}.",
             "Give a mask of the same size as its image.",
         )
+        zoo.report_fault(error)
+        return
     _refuse_unclear_orientation(image, found, mask, expected)
 
 
@@ -349,10 +357,11 @@ def _refuse_unclear_orientation(image: Path, found: zoo.ImageFacts, mask: Path, 
         return
     turned, other = (image, mask) if found.orientation != 1 else (mask, image)
     number = found.orientation if turned is image else expected.orientation
-    raise zoo.BadFile(
+    error = zoo.BadFile(
         f"{turned} has the EXIF orientation {number}, by which it is turned on reading, and {other} has another.",
         "Save both upright, without an orientation, and check that the mask lies on its image.",
     )
+    zoo.report_fault(error)
 
 
 def _channels(config: MaskFolder.Config) -> int:

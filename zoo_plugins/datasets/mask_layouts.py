@@ -309,7 +309,8 @@ def _refuse_unpaired(group: _Group, notes: Sequence[str], rest: Sequence[Path]) 
         left_out = f" ({'; '.join(notes)})" if notes else ""
         how = f"The files are {group.pairing.how}; give each its partner, or move it elsewhere."
         cure = how if group.is_side_by_side else _SAME_NAME
-        raise zoo.ZooError(f"{'; '.join(lacking)}{left_out}.", own_files.how_to_convert(rest, cure))
+        error = zoo.ZooError(f"{'; '.join(lacking)}{left_out}.", own_files.how_to_convert(rest, cure))
+        zoo.report_fault(error, [*group.pairing.images, *group.pairing.masks])
 
 
 def _nothing_found(root: Path, folders: Sequence[Folder]) -> zoo.ZooError:

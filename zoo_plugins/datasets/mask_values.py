@@ -102,11 +102,12 @@ def _by_table_of_values(masks: Occurring, table: ClassTable, ignore_index: int) 
     known = {*values, ignore_index}
     for path, one in zip(masks.paths, masks.counts, strict=True):
         if unknown := sorted(value for value in one if value not in known):
-            raise zoo.BadFile(
+            error = zoo.BadFile(
                 f"{path} contains {listed(unknown)}, but {table.path} names {len(values)} classes, with the values "
                 f"{listed(values)}.",
                 "Correct it, give the values as `NAME,VALUE`, or write `dataset.classes=null` not to use it.",
             )
+            zoo.report_fault(error)
     ignored = found.ignored if ignore_index in values else (*found.ignored, ignore_index)
     return FoundClasses(found.values, ignored, found.names, found.notes)
 

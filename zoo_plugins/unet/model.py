@@ -219,7 +219,7 @@ class UNet(zoo.Model):
             channels // self.config.frame_channels for channels in (self.config.in_channels, self.config.out_channels)
         )
         return {
-            "frames": zoo.Control("video", f"a clip of at least {frames_in} frames", needed=True),
+            "frames": zoo.Control("video", f"a clip of at least {frames_in} frames", needed=True, plural="clips"),
             "ahead": zoo.Control("int", "frames to predict", minimum=1, maximum=3 * frames_out, value=frames_out),
         }
 

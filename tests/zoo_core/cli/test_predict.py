@@ -139,12 +139,21 @@ def test_values_are_printed_or_written_as_json(predict: Predict) -> None:
     assert json.loads(Path("a.json").read_text()) == {"label": [3], "probability": [0.5]}
 
 
+def test_an_existing_file_is_overwritten_with_the_option_only(predict: Predict) -> None:
+    Path("mask-overlay.png").write_text("mine")
+    code, _, err = predict("what=classes", "-o", "mask.png")
+    assert (code, written(), Path("mask-overlay.png").read_text()) == (2, ["mask-overlay.png"], "mine")
+    assert err.startswith("error: mask-overlay.png exists, and nothing is overwritten.\n")
+    code, _, err = predict("what=classes", "-o", "mask.png", "--overwrite")
+    assert (code, err.splitlines()) == (0, ["wrote mask.png", "replaced mask-overlay.png"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["what=classes", "-o", "mask.gif"], "mask.gif should end in .png: class indices are stored losslessly."),
         (["what=classes", "-o", "mask.jpg"], "mask.jpg should end in .png: class indices are stored losslessly."),
-        (["what=clips", "-o", "a.mp4"], "a.mp4 should end in .png, .gif, .npy or .json."),
+        (["what=clips", "-o", "a.mp4"], "a.mp4 should end in .png, .tif, .gif, .npy, .txt, .csv, .wav or .json."),
         (["what=clips"], "the model predicts an image, but no file is given."),
         (["what=label", "-o", "a.png"], "a.png should be an image, but the model predicts a list as 'label' and"),
         (["what=clips", "-o", "nowhere/a.gif"], "nowhere/a.gif could not be written"),

@@ -10,11 +10,12 @@ import kinds_plugin
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from warm_python import PYTHON
 
 import zoo_core as zoo
 from zoo_core.data.values import as_prediction
-from zoo_core.errors import BadFile, BadSetting, RunFailed
+from zoo_core.errors import BadFile, BadSetting, NameTaken, RunFailed
 from zoo_core.tools.prediction import in_json, printed, write_prediction
 
 
@@ -75,14 +76,36 @@ def test_the_command_writes_every_kind_in_its_format(predict, tmp_path):
     ("gives", "file"),
     [
         ("text", "a.txt"), ("table", "a.csv"), ("audio", "a.WAV"), ("line", "a.npy"), ("matrix", "a.npy"),
-        ("volume", "a.npy"), ("images", "a.png"), ("clips", "a.gif"), ("classes", "a.png"), ("images", "a.npy"),
+        ("volume", "a.npy"), ("volume", "a.tif"), ("matrix", "a.tiff"), ("clips", "a.tif"), ("images", "a.TIF"),
+        ("classes", "a.tif"), ("images", "a.png"), ("clips", "a.gif"), ("classes", "a.png"), ("images", "a.npy"),
     ],
 )  # fmt: skip
 def test_the_command_writes_the_kind_that_the_ending_of_the_file_names(run, tmp_path, gives, file):
     (given,) = as_prediction({"value": kinds_plugin.value(gives, 3)}, "predict").values()
     assert write_prediction({"value": given}, tmp_path / file) == [(tmp_path / file, False)]
-    assert write_prediction({"value": given}, tmp_path / file) == [(tmp_path / file, True)]
     assert (tmp_path / file).stat().st_size
+    with pytest.raises(NameTaken, match="exists, and nothing is overwritten"):
+        write_prediction({"value": given}, tmp_path / file)
+    assert write_prediction({"value": given}, tmp_path / file, overwrite=True) == [(tmp_path / file, True)]
+    assert [path.name for path in tmp_path.iterdir()] == [file]
+
+
+def test_plain_values_are_a_row_of_a_table(tmp_path):
+    given = values(label=["cat"], score=torch.tensor([0.5, 0.25]), size={"h": 2, "w": 3}, image=torch.rand(1, 3, 4, 4))
+    write_prediction(given, tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text().splitlines() == ["label,score.0,score.1,size.h,size.w", "cat,0.5,0.25,2,3"]
+
+
+def test_a_tiff_file_has_the_values_of_classes_and_of_matrices(tmp_path):
+    classes, matrices = torch.arange(12, dtype=torch.uint8).view(3, 4), torch.randn(2, 3, 4)
+    write_prediction(values(mask=classes), tmp_path / "mask.tif")
+    write_prediction(values(field=matrices), tmp_path / "field.tif")
+    with Image.open(tmp_path / "mask.tif") as mask:
+        assert np.array_equal(np.asarray(mask), classes.numpy())
+    with Image.open(tmp_path / "field.tif") as field:
+        assert field.n_frames == 2
+        field.seek(1)
+        assert np.array_equal(np.asarray(field), matrices[1].numpy())
 
 
 @pytest.mark.parametrize("gives", ["unequal", "tensor in a cell", "loud", "nan"])
@@ -130,7 +153,7 @@ def test_everything_is_in_a_json_file(tmp_path):
         ("table", "a.txt", "should be text, but the model predicts a table as 'value'.", "ends in .csv or .json."),
         ("line", "a.wav", "should be audio, but the model predicts an array as 'value'.", "ends in .npy or .json."),
         ("classes", "a.txt", "should be text, but the model predicts a class map as 'value'.", "ends in .png, .npy or"),
-        ("list", "a.png", "should be an image, but the model predicts a list as 'value'.", "ends in .json."),
+        ("list", "a.png", "should be an image, but the model predicts a list as 'value'.", "ends in .csv or .json."),
         ("audio", "a.mp3", "a.mp3 should end in .wav or .json.", "/a.wav"),
         ("text", "no ending", "no ending should end in .txt or .json.", "/no ending.txt'"),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo_core.config.arguments import parse_arguments
+from zoo_core.config.arguments import as_words, split_arguments
 from zoo_core.config.recipe import typed_settings
 from zoo_core.data.forward_inputs import Size, declared
 from zoo_core.engine.devices import find_device
@@ -81,7 +81,7 @@ def _find_model(name: str, overrides: list[str], catalog: Catalog) -> tuple[str,
         model_name = recipe.component("model")
         return model_name, build("model", model_name, typed_settings(recipe, "model"), catalog)
     if any(entry.kind == "model" for entry in catalog.kinds_of(name)):
-        return name, build("model", name, parse_arguments(overrides), catalog)
+        return name, build("model", name, as_words(split_arguments(overrides)), catalog)
     if name in catalog.weights:
         return _load_model(name, overrides, catalog)
     known = [row["name"] for kind in ("recipes", "models", "weights") for row in catalog.rows(kind)]

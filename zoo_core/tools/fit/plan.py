@@ -53,12 +53,7 @@ def recognize(folder: Path, catalog: Catalog, name: str | None = None, overrides
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise BadFile(f"{folder} {what}, but should be a folder of data.", "Write `zoo fit FOLDER`.")
-    entries = catalog.registry.of_kind("task")
-    if name is not None:
-        entries = [entry for entry in entries if name in (entry.name, entry.full_name)]
-        if not entries:
-            known = [entry.name for entry in catalog.registry.of_kind("task")]
-            raise UnknownName(f"there is no task '{name}'.", did_you_mean(name, known, f"Tasks: {', '.join(known)}."))
+    entries = check_task(name, catalog)
     given = Recipe(recipe_name(folder), {}).with_overrides(overrides).values
     tasks: list[tuple[Entry, Task]] = [(entry, entry.load()()) for entry in entries]
     for fallback in (False, True):
@@ -80,6 +75,20 @@ def recognize(folder: Path, catalog: Catalog, name: str | None = None, overrides
     expected = "; ".join(f"{entry.name}: {entry.summary}" for entry in entries)
     form = f"no form that the task '{name}' knows" if name else "no form that a task knows"
     raise BadFile(f"{folder} has {form}.", f"Known are: {expected}.")
+
+
+def check_task(name: str | None, catalog: Catalog) -> list[Entry]:
+    """The tasks of this name, or all of them.
+
+    Raises:
+        UnknownName: if there is none.
+    """
+    entries = catalog.registry.of_kind("task")
+    chosen = [entry for entry in entries if name is None or name in (entry.name, entry.full_name)]
+    if name is not None and not chosen:
+        known = [entry.name for entry in entries]
+        raise UnknownName(f"there is no task '{name}'.", did_you_mean(name, known, f"Tasks: {', '.join(known)}."))
+    return chosen
 
 
 def _found(

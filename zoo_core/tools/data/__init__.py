@@ -1,0 +1,1 @@
+"""``zoo data``: check, describe and show data. Only ``cli`` may import it."""

@@ -1,0 +1,1 @@
+"""``zoo predict`` of many files: `images=FOLDER`. Only ``cli`` may import it."""

@@ -1,0 +1,202 @@
+"""The files that `images=FOLDER`, `images=*.png` or `images=list.txt` name."""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
+from zoo_core.data.image_io import IMAGE_SUFFIXES, image_files, natural_key
+from zoo_core.errors import BadFile, one_line
+from zoo_core.tools.predict_many.arguments import FileArgument
+
+_LISTS = (".txt", ".lst")
+_ANIMATIONS = (".gif", ".apng", ".webp", ".tif", ".tiff")
+_VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
+_OTHER_IMAGES = (".tif", ".tiff", ".webp", ".npy")
+_ENDINGS = {
+    "image": (*IMAGE_SUFFIXES, *_OTHER_IMAGES),
+    "video": (*_ANIMATIONS, *_VIDEOS, *ARRAY_SUFFIXES),
+}
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file to predict for, or a folder of frames."""
+
+    path: Path
+    name: str
+    """Its path below the folder of all inputs, with slashes, which names its output."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files in natural order, and what was left out of folders."""
+
+    files: list[Input]
+    left_out: str
+
+
+def find_inputs(argument: FileArgument, value: object, output: Path | None = None) -> Inputs:
+    """The files that ``value`` names: a file, a folder with its sub-folders, a pattern, a list of these, or the path of
+    a text file with one of them in each line. ``output`` is not looked into.
+
+    Raises:
+        BadFile: if there are none, or a path that is not in a list does not exist.
+    """
+    sources = [str(one) for one in value] if isinstance(value, list) else [str(value)]
+    finder = _Finder(argument, output)
+    paths = [path for source in sources for path in finder.expand(source)]
+    unique = list(dict.fromkeys(paths))
+    if not unique:
+        raise _nothing_found(argument, sources, finder)
+    one_folder = len(sources) == 1 and finder.folders
+    base = finder.folders[0] if one_folder else _common_folder(unique)
+    named = sorted(((_name(path, base), path) for path in unique), key=lambda one: _key(one[0]))
+    return Inputs([Input(path, name) for name, path in named], _counted(finder.left_out))
+
+
+class _Finder:
+    def __init__(self, argument: FileArgument, output: Path | None) -> None:
+        self.argument, self.output = argument, output
+        self.folders: list[Path] = []
+        self.left_out: list[Path] = []
+
+    def expand(self, source: str, *, in_list: Path | None = None) -> Iterator[Path]:
+        path = _located(source, in_list)
+        if not source:
+            return
+        if _is_dir(path):
+            if self.output and _same(path, self.output):
+                raise BadFile(f"{path} is the folder of the inputs.", "Choose another folder with -o.")
+            self.folders.append(path)
+            yield from self._in_folder(path, set())
+        elif path.suffix.lower() in _LISTS and self.argument.kind != "any" and path.is_file():
+            yield from self._in_list(path)
+        elif os.path.lexists(path) or in_list:  # of a list, a missing file is one that fails
+            yield path
+        elif glob.has_magic(source):
+            found = [Path(one) for one in glob.iglob(os.path.expanduser(source), recursive=True)]
+            is_clips = self.argument.kind == "video"
+            yield from (one for one in found if not _is_dir(one) or (is_clips and _holds_frames(one)))
+        else:
+            raise BadFile(
+                f"{self.argument.plural} is {one_line(source)}, which does not exist.",
+                "Give a folder, a pattern such as '*.png', or a text file with a path in each line.",
+            )
+
+    def _in_list(self, path: Path) -> Iterator[Path]:
+        try:
+            lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+        except OSError as error:
+            raise BadFile(f"{path} can't be read: {error.strerror}.", "Make it a readable text file.") from error
+        for line in lines:
+            if line.strip("\r\n \t"):
+                found = line.rstrip("\r")
+                yield from self.expand(found, in_list=path.parent)
+
+    def _in_folder(self, folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+        try:
+            status = folder.stat()
+            entries = sorted((one for one in folder.iterdir() if _is_visible(one)), key=natural_key)
+        except OSError as error:
+            raise BadFile(f"{folder} can't be read: {error.strerror}.", "Make it a readable folder.") from error
+        identity = (status.st_dev, status.st_ino)
+        if identity in seen or (self.output and _same(folder, self.output)):
+            return  # a link that leads back, or predictions
+        seen.add(identity)
+        if self.argument.kind == "video" and _holds_frames(folder):
+            yield folder
+            return
+        endings = _ENDINGS.get(self.argument.kind)
+        for entry in entries:
+            if _is_dir(entry):
+                yield from self._in_folder(entry, seen)
+            elif endings is None or entry.suffix.lower() in endings:
+                yield entry
+            else:
+                self.left_out.append(entry)
+
+
+def _located(source: str, in_list: Path | None) -> Path:
+    """The path of a source; a relative one in a list is below the folder of the list, or else the working folder.
+
+    Raises:
+        BadFile: if it is in both, and not the same.
+    """
+    path = Path(source).expanduser()
+    if in_list is None or path.is_absolute():
+        return path
+    beside = in_list / path
+    if os.path.lexists(beside) and os.path.lexists(path) and not _same(beside, path):
+        raise BadFile(
+            f"{one_line(source)} is a file in {in_list} and another one in the working folder.",
+            "Write absolute paths into the list.",
+        )
+    return beside if os.path.lexists(beside) or not os.path.lexists(path) else path
+
+
+def _same(first: Path, second: Path) -> bool:
+    try:
+        return os.path.samefile(first, second)
+    except OSError:
+        return False
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _is_visible(path: Path) -> bool:
+    return not path.name.startswith(".") and path.name != "__MACOSX"
+
+
+def _holds_frames(folder: Path) -> bool:
+    """Whether the folder itself is a clip: it contains images that are no animations."""
+    return any(file.suffix.lower() not in _ANIMATIONS for file in image_files(folder))
+
+
+def _common_folder(paths: Sequence[Path]) -> Path:
+    return Path(os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths]))
+
+
+def _name(path: Path, base: Path) -> str:
+    if path == base:
+        return os.path.basename(os.path.abspath(path))
+    return Path(os.path.relpath(os.path.abspath(path), os.path.abspath(base))).as_posix()
+
+
+def _key(name: str) -> object:
+    parts = name.split("/")
+    # Files before the sub-folders beside them would separate what belongs together; each part is compared by itself.
+    return [natural_key(part) for part in parts]
+
+
+def _counted(paths: Iterable[Path]) -> str:
+    """What was left out of folders: ``2 files ending in .txt``."""
+    endings = Counter(path.suffix.lower() for path in paths)
+    return ", ".join(
+        f"{count:,} file{'s' * (count > 1)} {f'ending in {ending}' if ending else 'without an ending'}"
+        for ending, count in sorted(endings.items())
+    )
+
+
+def _nothing_found(argument: FileArgument, sources: Sequence[str], finder: _Finder) -> BadFile:
+    given = one_line(", ".join(sources)) or "empty"
+    endings = _ENDINGS.get(argument.kind)
+    expected = f"files ending in {', '.join(endings)}" if endings else "files"
+    left_out = _counted(finder.left_out)
+    but = f", but {left_out}" if left_out else ""
+    return BadFile(
+        f"{argument.plural} is {given}, where there are no {expected}{but}.",
+        "Give a folder, a pattern such as '*.png', or a text file with a path in each line.",
+    )
