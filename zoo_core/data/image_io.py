@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from zoo_core.data import image_decoding as decoding
+from zoo_core.data.mask_decoding import decode_mask
 from zoo_core.data.stored_image import (
     StoredImage,
     is_array,

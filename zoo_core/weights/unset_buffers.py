@@ -35,7 +35,7 @@ def allocate_unset_buffers(module: nn.Module, stored: Mapping[str, tuple[torch.d
     device = next((one.device for one in module.parameters()), torch.device("cpu"))
     for name, owner, key in _buffers(module):
         found = owner._buffers[key]
-        if name in stored and _is_unset(found) and not is_lazy(found):
+        if name in stored and _is_unset(found) and not (found is not None and is_lazy(found)):
             dtype, shape = stored[name]
             place = device if found is None else found.device
             owner._buffers[key] = torch.empty(shape, dtype=dtype if found is None else found.dtype, device=place)
