@@ -114,6 +114,8 @@ def _pages(path: Path, _identity: Identity) -> list[int]:
             entries = _number(file.read(struct.calcsize(count)), order + count)
             file.seek(entries * entry, os.SEEK_CUR)
             at = size if entries * entry > size else _number(file.read(struct.calcsize(offset)), order + offset, size)
+        if not pages:
+            raise BadFile(f"{path} can't be read: it is a TIFF without a page.", _HINT)
     return list(pages)
 
 

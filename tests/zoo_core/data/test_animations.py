@@ -42,7 +42,7 @@ def test_pages_of_floats_are_read_if_they_are_in_the_unit_range(tmp_path):
     pages = [ramp(np.float32, 1.0), ramp(np.float32, 0.5)]
     path = stack(tmp_path / "a.tif", pages)
     assert torch.equal(zoo.read_frames(path, 1)[:, 0], torch.from_numpy(np.stack(pages)))
-    assert zoo.check_clips([path])[0] == zoo.ClipFacts(1, 2, 4, 6, 1, None, False)
+    assert zoo.check_clips([path])[0] == zoo.ClipFacts(2, 4, 6, 1, None, False)
 
 
 @pytest.mark.parametrize("value", [1.5, -2.0, float("nan"), float("inf")])
