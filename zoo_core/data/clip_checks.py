@@ -139,8 +139,16 @@ def _animation_facts(path: Path, stopped: threading.Event) -> ClipFacts:
                 else:
                     to_unit_range(frame[..., None], path)
             else:
-                channels = max(channels, decoding.channels_of(frame))
+                channels = max(channels, 1 if _is_gray(frame) else decoding.channels_of(frame))
                 transparent = transparent or decoding.is_transparent(frame)
         if brightest is not None and channels > 1:
             raise BadFile(f"{path} has pages of 16 bits and pages with colors.", "Save pages of one kind.")
     return ClipFacts(1, len(numbers), *size, channels, brightest, transparent)
+
+
+def _is_gray(frame: Any) -> bool:
+    """Whether an image has equal channels; WebP knows no grayscale."""
+    if frame.mode not in ("RGB", "RGBA"):
+        return False
+    pixels = np.asarray(frame)[..., :3]
+    return bool((pixels == pixels[..., :1]).all())
