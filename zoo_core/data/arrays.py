@@ -86,7 +86,7 @@ def _refuse_time_first(array: Any, path: Path) -> None:
     clips = range(0, min(count, length) - 1, max(1, min(count, length) // 8))
     along = [_difference(array[k, k], array[k + 1, k]) for k in clips]
     within = [_difference(array[k, k], array[k, k + 1]) for k in clips]
-    if sum(along) < sum(within) / 2:
+    if 0 < sum(along) < sum(within) / 2:
         axes = ", ".join(map(str, (1, 0, *range(2, array.ndim))))
         raise BadFile(
             f"{path} holds an array of shape {tuple(array.shape)} whose first axis is time, but should hold (N, T, …).",
