@@ -115,3 +115,29 @@ def test_windows_may_be_read_without_a_transform(folder):
     windows = Windows([Clip(folder / "a.npy", 40, (8, 12), ())], (3, 2), 7, reading)
     assert [start for _, start in windows.starts] == [0, 7, 14, 21, 28, 35]
     assert windows[2]["past"].shape == (3, 1, 8, 12)
+
+
+@pytest.mark.long
+def test_training_is_the_same_with_frames_in_memory_and_with_workers(tmp_path):
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    for name in "ab":
+        (tmp_path / "clips" / name).mkdir(parents=True)
+        for number in range(20):
+            frame = Image.fromarray(random.integers(0, 256, (40, 48), np.uint8))
+            frame.save(tmp_path / "clips" / name / f"{number}.png")
+    weights = []
+    for number, words in enumerate((["dataset.cache_mb=1"], ["run.workers=0"], ["run.workers=2"])):
+        run = zoo.run(
+            "unet-frames", f"dataset.folder={tmp_path / 'clips'}", "dataset.split=time", "dataset.frames_in=3",
+            "dataset.frames_out=2", "dataset.color=gray", "dataset.crop_height=32", "dataset.crop_width=32",
+            "dataset.augmentation=flips", "dataset.height=0", "dataset.width=0", "model.in_channels=3",
+            "model.out_channels=2", "model.frame_channels=1", "model.base_channels=2", "model.depth=1",
+            "model.head=linear", "model.residual_output=true", "run.steps=4", "run.batch_size=2", "run.device=cpu",
+            "run.precision=float32", "run.preview_every=0", "run.evaluate_every=0", *words,
+            folder=tmp_path / f"run{number}",
+        )  # fmt: skip
+        weights.append({name: tensor.clone() for name, tensor in run.model.state_dict().items()})
+    for other in weights[1:]:
+        assert all(torch.equal(tensor, other[name]) for name, tensor in weights[0].items())
