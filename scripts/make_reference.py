@@ -33,7 +33,9 @@ SECTIONS = {
     "Runs": ["Run", "Recipe", "Metrics"],
     "Errors": ["ZooError", "UnknownName", "NameTaken", "BadSetting", "BrokenPlugin", "BadFile", "RunFailed"],
     "Reading images": ["read_image", "read_frames", "read_mask", "clip_shape", "image_files", "natural_key", "palette"],
-    "Checking images": ["check_images", "ImageFacts", "check_masks", "MaskFacts", "report_fault"],
+    "Checking images": [
+        *("check_images", "ImageFacts", "check_masks", "MaskFacts", "check_clips", "ClipFacts", "report_fault"),
+    ],
     "Previews and predictions": ["Table", "Audio"],
     "Functions": ["list", "info", "Info", "recipe", "build", "run", "load", "IncompatibleKeys"],
 }

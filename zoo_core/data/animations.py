@@ -155,7 +155,7 @@ def _write(file: Path, path: Path, channels: int) -> None:
             frame = _scaled_frame(frame_values(image, number, path), path, channels, None)
             if array is None:
                 size = (len(numbers), *frame.shape[1:], channels)
-                array = np.lib.format.open_memmap(file, "w+", np.uint8, size)  # type: ignore[no-untyped-call]
+                array = np.lib.format.open_memmap(file, "w+", np.uint8, size)
             array[index] = frame.mul(255).round().byte().permute(1, 2, 0).numpy()
         array.flush()
 

@@ -86,7 +86,7 @@ def _refuse_time_first(array: Any, path: Path) -> None:
     clips = range(0, min(count, length) - 1, max(1, min(count, length) // 8))
     along = [_difference(array[k, k], array[k + 1, k]) for k in clips]
     within = [_difference(array[k, k], array[k, k + 1]) for k in clips]
-    if sum(along) < sum(within) / 2:
+    if 0 < sum(along) < sum(within) / 2:
         axes = ", ".join(map(str, (1, 0, *range(2, array.ndim))))
         raise BadFile(
             f"{path} holds an array of shape {tuple(array.shape)} whose first axis is time, but should hold (N, T, …).",
@@ -129,9 +129,9 @@ def _mapped_member(path: Path, member: zipfile.ZipInfo) -> Any:
         header = file.read(30)
         lengths = struct.unpack("<HH", header[26:30])
         file.seek(member.header_offset + 30 + sum(lengths))
-        version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+        version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran_order, dtype = read(file)  # type: ignore[no-untyped-call]
+        shape, fortran_order, dtype = read(file)
         if dtype.hasobject:
             raise BadFile(f"{path} can't be read: it holds Python objects or is not an array.", HINT)
         return np.memmap(path, dtype, "r", file.tell(), shape, "F" if fortran_order else "C")

@@ -124,7 +124,7 @@ def _animation_facts(path: Path, stopped: threading.Event) -> ClipFacts:
                     dtype = "float32"
             else:
                 ranges.append(decoding.extent_of_bytes(frame))
-                channels = max(channels, decoding.channels_of(frame))
+                channels = max(channels, 1 if _is_gray(frame) else decoding.channels_of(frame))
                 transparent = transparent or decoding.is_transparent(frame)
         if brightest is not None and channels > 1:
             raise BadFile(f"{path} has pages of 16 bits and pages with colors.", "Save pages of one kind.")
@@ -135,3 +135,11 @@ def _animation_facts(path: Path, stopped: threading.Event) -> ClipFacts:
         highest=max(high for _, high in ranges),
         bands=channels,
     )
+
+
+def _is_gray(frame: Any) -> bool:
+    """Whether an image has equal channels; WebP knows no grayscale."""
+    if frame.mode not in ("RGB", "RGBA"):
+        return False
+    pixels = np.asarray(frame)[..., :3]
+    return bool((pixels == pixels[..., :1]).all())

@@ -121,7 +121,7 @@ def _between(path: Path, index: VideoIndex, numbers: range, *, seek: bool) -> li
 
 
 def _write(file: Path, path: Path, shape: tuple[int, ...]) -> None:
-    array = np.lib.format.open_memmap(file, "w+", np.uint8, shape)  # type: ignore[no-untyped-call]
+    array = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
     with _opened(path) as (container, stream):
         for number, frame in enumerate(_frames(container, stream, path)):
             array[number] = _pixels(frame)

@@ -88,10 +88,10 @@ def _is_of_clips(folder: Path) -> bool:
     files = any(_is_clip_file(entry) for entry in own_files.visible(folder))
     images = []
     for below in _folders(folder):
-        inside = zoo.image_files(below)
-        clips = sum(map(_is_clip_file, own_files.visible(below)))
-        files = files or (clips > 0 and 2 * clips >= len(inside))
-        images += [inside] if inside and 2 * clips < len(inside) else []
+        clip_files = set(filter(_is_clip_file, own_files.visible(below)))
+        clips, inside = len(clip_files), [file for file in zoo.image_files(below) if file not in clip_files]
+        files = files or (clips > 0 and clips >= len(inside))
+        images += [inside] if clips < len(inside) else []
     if not files and not images and (own := zoo.image_files(folder)):
         images = [own]
     return are_sequences(images) if images else files

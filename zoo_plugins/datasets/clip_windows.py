@@ -84,7 +84,9 @@ def divided(
     No frame is in two parts. Each part has at least a window; a clip that is too short for that is for training. A
     fraction of 0 leaves a part out.
     """
-    train, validation, test = [], [], []
+    train: list[Clip] = []
+    validation: list[Clip] = []
+    test: list[Clip] = []
     for clip in clips:
         sizes = [
             max(window, round(fraction * clip.length)) if fraction else 0

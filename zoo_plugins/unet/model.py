@@ -131,8 +131,8 @@ class UNet(zoo.Model):
         if config.head == "linear":
             self.head = nn.Conv2d(last_width, out_channels, 1)
         if config.residual_output:  # the first prediction is the last frame
-            nn.init.zeros_(self.head.weight)
-            nn.init.zeros_(self.head.bias)
+            for parameter in self.head.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, in_channels, H, W) to (N, out_channels, H, W).

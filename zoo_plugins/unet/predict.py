@@ -34,10 +34,12 @@ def predict_frames(model: UNet, path: str, ahead: int | None) -> dict[str, Any]:
     count = frames_out if ahead is None else ahead
     if type(count) is not int or count < 1:
         raise zoo.ZooError(f"ahead is {ahead!r}, but should be an integer of at least 1.", f"Write ahead={frames_out}.")
-    clip = zoo.read_frames(path, config.frame_channels, max_value=config.max_value)  # (T, C, H, W)
+    length = zoo.clip_shape(path)[0]
+    start = max(0, length - frames_in)
+    clip = zoo.read_frames(path, config.frame_channels, start, max_value=config.max_value)  # (T, C, H, W)
     if len(clip) < frames_in:
         raise zoo.ZooError(f"{path} has {len(clip)} frames, but this model takes {frames_in}.", "Give a longer clip.")
-    past = _like_parameters(model, clip[-frames_in:].unsqueeze(0))  # (1, frames_in, C, H, W)
+    past = _like_parameters(model, clip.unsqueeze(0))  # (1, frames_in, C, H, W)
     output = roll_out(fuse_batch_norm(model), past, count, config)
     return {"clip": to_frames(output, config).clamp(0, 1).cpu()}
 

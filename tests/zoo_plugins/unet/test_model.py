@@ -2,9 +2,11 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -419,3 +421,63 @@ def test_predict_is_an_error_if_no_file_fits_the_model(settings, arguments, mess
     model = UNet(UNet.Config(base_channels=1, depth=1, head="linear", **({"in_channels": 4} | settings)))
     with pytest.raises(zoo.ZooError, match=message):
         model.eval().predict(**arguments)
+
+
+RESIDUAL = {
+    "in_channels": 12, "out_channels": 9, "frame_channels": 3, "base_channels": 4, "depth": 1, "head": "linear",
+    "residual_output": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(16, 16), (13, 21)])
+def test_a_residual_output_is_at_first_the_last_frame_and_then_its_difference_to_it(size):
+    model = make(**RESIDUAL, patch=4).eval()
+    past = torch.rand(2, 12, *size)
+    last = past[:, -3:].repeat(1, 3, 1, 1)
+    assert torch.equal(model(past), last)
+    torch.nn.init.ones_(model.head.bias)
+    torch.testing.assert_close(model(past), last + 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"head": "reference"}, "model.head is 'reference'"),
+        ({"output": "frame_logits"}, "model.output is 'frame_logits'"),
+        ({"in_channels": 10}, "model.in_channels is 10, but should be a multiple of model.frame_channels, 3"),
+        ({"out_channels": 4}, "model.out_channels is 4, but should be a multiple"),
+    ],
+)
+def test_a_residual_output_needs_frames(settings, message):
+    with pytest.raises(zoo.ZooError, match=message):
+        make(**{**RESIDUAL, **settings})
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.tif", "a.npy", "a.npz", "folder", "a.mp4"])
+def test_predict_takes_the_last_frames_of_a_clip_of_any_kind(tmp_path, name):
+    frames = np.zeros((9, 24, 34, 3), np.uint8)
+    for number in range(9):
+        frames[number, 4:12, 2 * number : 2 * number + 8] = (30 * number, 200, 90)
+    path = tmp_path / name
+    if name == "a.npy":
+        np.save(path, frames)
+    elif name == "a.npz":
+        np.savez_compressed(path, frames)
+    elif name == "a.mp4":
+        av = pytest.importorskip("av")
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mpeg4", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 34, 24, "yuv420p"
+            for frame in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode())
+    elif name == "folder":
+        path.mkdir()
+        for number, frame in enumerate(frames):
+            Image.fromarray(frame).save(path / f"{number}.png")
+    else:
+        first, *others = map(Image.fromarray, frames)
+        first.save(path, save_all=True, append_images=others, **({"lossless": True} if name == "a.webp" else {}))
+    predicted = make(**RESIDUAL).eval().predict(frames=str(path), ahead=5)["clip"]
+    assert predicted.shape == (1, 5, 3, 24, 34)
+    torch.testing.assert_close(predicted[0, 4], zoo.read_frames(path, 3)[-1])
