@@ -129,6 +129,18 @@ def test_masks_that_are_not_clear_are_planned_with_the_settings_that_the_message
     assert "classes of the training pixels: 0 " in "\n".join(task.find(folder).details)
 
 
+@pytest.mark.parametrize(
+    ("given", "crop"), [({"height": 64, "width": 96}, (64, 96)), ({"shorter_side": 50}, (32, 64)), ({}, (96, 128))]
+)
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_the_crop_fits_into_images_of_the_size_that_is_given(tmp_path, given, crop):
+    folder, task = of_sizes(tmp_path / "data", [(100, 130)] * 4), SegmentImages()
+    task.given = {"dataset": given}
+    settings = task.plan(folder, task.find(folder), CPU).values["dataset"]
+    assert (settings["crop_height"], settings["crop_width"]) == crop
+    assert "shorter_side" not in settings
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.filterwarnings("ignore:mask-folder")
 def test_the_network_normalizes_its_input(tmp_path, channels):
