@@ -16,7 +16,7 @@ from zoo_plugins.common.image_size import target_size
 from zoo_plugins.datasets import white
 from zoo_plugins.datasets.fit_network import choose_network
 from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, describe_values
-from zoo_plugins.datasets.mask_folder import MaskFolder, Pairs
+from zoo_plugins.datasets.mask_folder import MaskFolder, Pairs, image_size
 from zoo_plugins.datasets.mask_layouts import has_masks
 
 _CROP = {"cpu": 256}
@@ -90,8 +90,7 @@ class SegmentImages(zoo.Task):
         facts: Facts = finding.facts
         wanted = _CROP.get(budget.device, _LARGE_CROP)
         scale, why_scale = _scale(facts, wanted)
-        size = target_size((scale,) if scale else (), *_middle(facts.sizes))
-        crop = _crop(size, wanted)
+        crop = _crop(target_size(_image_size(facts, scale), *_middle(facts.sizes)), wanted)
         network = choose_network(crop, budget)
         weights = _class_weights(facts.counts)
         device = f"for a training on {budget.device}"
@@ -182,6 +181,12 @@ def _scale(facts: Facts, crop: int) -> tuple[int, str]:
     if max(shorter) > _VARIED * min(shorter):
         return min(middle, most), "the sizes differ widely, and are brought to one scale; the aspect is kept"
     return 0, ""
+
+
+def _image_size(facts: Facts, scale: int) -> tuple[int, ...]:
+    """What images are resized to, as given or as planned."""
+    config = _dataset(Path(), {"shorter_side": scale, **facts.given}).config
+    return image_size(config)
 
 
 def _middle(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:

@@ -38,7 +38,7 @@ def segment(model: Any, image: Tensor, overlap: float = OVERLAP) -> Tensor:
 
 def is_tiled(model: Any, image: Tensor) -> bool:
     """Whether an image (…, H, W) is segmented in tiles: it is larger than one, at the scale of the model."""
-    tile = getattr(model.config, "tile", ())
+    tile: Sequence[int] = getattr(model.config, "tile", ())
     size = target_size(getattr(model.config, "image_size", ()), *image.shape[-2:])
     return bool(tile) and (size[0] > tile[0] or size[1] > tile[1])
 

@@ -14,6 +14,7 @@ from torchvision.utils import make_grid
 import zoo_core as zoo
 
 _MIN_SIDE = 128  # pixels; smaller images are enlarged, so that the legend is readable
+_ROWS = 64  # of an overlay that are computed at once, since images may be large
 _GRAY = (128, 128, 128)
 
 
@@ -46,9 +47,11 @@ def overlay(image: Tensor, classes: Tensor, num_classes: int) -> Tensor:
     """Image (C, H, W) in [0, 1], blended with the colors of ``classes`` (H, W) except class 0: (3, H, W) in [0, 1]."""
     colors = torch.tensor(zoo.palette(num_classes), dtype=torch.int16)  # (num_classes, 3)
     blended = torch.empty(3, *classes.shape)
-    for channel, given, color in zip(blended, _rgb(image.unsqueeze(0))[0], colors.T, strict=True):  # saves memory
-        pixels = given.mul(255).round().short()
-        torch.div(pixels.where(classes == 0, (pixels + color[classes.int()]) // 2), 255, out=channel)
+    parts = (_rgb(image.unsqueeze(0))[0].split(_ROWS, dim=1), classes.split(_ROWS), blended.split(_ROWS, dim=1))
+    for given, indices, result in zip(*parts, strict=True):
+        pixels = given.mul(255).round().short()  # (3, rows, W)
+        mixed = (pixels + colors[indices.int()].permute(2, 0, 1)) // 2
+        torch.div(pixels.where(indices == 0, mixed), 255, out=result)
     return blended
 
 

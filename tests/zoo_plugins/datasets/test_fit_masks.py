@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import zoo_core as zoo
@@ -128,6 +129,18 @@ def test_masks_that_are_not_clear_are_planned_with_the_settings_that_the_message
     assert "classes of the training pixels: 0 " in "\n".join(task.find(folder).details)
 
 
+@pytest.mark.parametrize(
+    ("given", "crop"), [({"height": 64, "width": 96}, (64, 96)), ({"shorter_side": 50}, (32, 64)), ({}, (96, 128))]
+)
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_the_crop_fits_into_images_of_the_size_that_is_given(tmp_path, given, crop):
+    folder, task = of_sizes(tmp_path / "data", [(100, 130)] * 4), SegmentImages()
+    task.given = {"dataset": given}
+    settings = task.plan(folder, task.find(folder), CPU).values["dataset"]
+    assert (settings["crop_height"], settings["crop_width"]) == crop
+    assert "shorter_side" not in settings
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.filterwarnings("ignore:mask-folder")
 def test_the_network_normalizes_its_input(tmp_path, channels):
@@ -137,6 +150,63 @@ def test_the_network_normalizes_its_input(tmp_path, channels):
     assert model.get("mean", []) == [round(50 / 255, 4)] * 3 * (channels == 3)
     assert model.get("std", []) == [round(50 / 255, 4)] * 3 * (channels == 3)
     zoo.build("unet", {"in_channels": channels, "out_channels": 2, **{k: v for k, v in model.items() if k != "name"}})
+
+
+def voc_palette():
+    """The colors of PASCAL VOC, in which a class has the bits of its index."""
+    return [
+        sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3))
+        for index in range(256)
+        for channel in range(3)
+    ]
+
+
+def as_palette(mask):
+    image = Image.fromarray(mask)
+    image.putpalette(voc_palette())
+    return image
+
+
+FORMS = {
+    "indices": Image.fromarray,
+    "black and white": lambda mask: Image.fromarray(mask * 255),
+    "one bit": lambda mask: Image.fromarray(mask * 255).convert("1"),
+    "palette of VOC": as_palette,
+    "RGB in the colors of VOC": lambda mask: as_palette(mask).convert("RGB"),
+    "gray RGB": lambda mask: Image.fromarray(mask * 255).convert("RGB"),
+    "16 bits": lambda mask: Image.fromarray(mask.astype(np.uint16)),
+}
+
+
+@pytest.mark.parametrize("suffix", ["", "_mask"])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_copies_of_the_data_in_other_forms_have_the_same_plan_and_the_same_pixels(tmp_path, form, suffix):
+    def planned(folder):
+        task = SegmentImages()
+        made = task.plan(folder, task.find(folder), CPU)
+        settings = {key: value for key, value in made.values["dataset"].items() if key != "name"}
+        examples = zoo.build("mask-folder", settings, kind="dataset").train()
+        batch = []
+        for number in range(len(examples)):
+            torch.manual_seed(number)
+            batch.append(examples[number])
+        return {**made.values, "dataset": settings | {"folder": ""}}, batch
+
+    expected, batch = planned(make(tmp_path / "data", (64, 96), [0, 0, 0, 1], count=6))
+    copy = tmp_path / "copy"
+    for name in ("images", "masks"):
+        (copy / (name if not suffix else "")).mkdir(parents=True, exist_ok=True)
+    for number in range(6):
+        for name, ending in (("images", ""), ("masks", suffix)):
+            with Image.open(tmp_path / "data" / name / f"{number}.png") as image:
+                changed = image if name == "images" else FORMS[form](np.asarray(image).copy())
+                changed.save(copy / ("" if suffix else name) / f"{number}{ending}.png")
+    found, same = planned(copy)
+    assert found == expected
+    for one, other in zip(batch, same, strict=True):
+        assert torch.equal(one["image"], other["image"])
+        assert torch.equal(one["mask"], other["mask"])
 
 
 def test_a_folder_without_images_and_masks_is_not_recognized_and_one_without_masks_is_refused(tmp_path):
