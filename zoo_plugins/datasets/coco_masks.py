@@ -170,7 +170,9 @@ def _decoded(annotation: Mapping[str, Any], image: CocoImage, file: Path) -> NDA
         raise zoo.BadFile(
             f"{where} has a damaged outline.", "A polygon has at least 3 points X, Y, within or near the image."
         )
-    return _coco_mask(file).decode(_coco_mask(file).frPyObjects(outline, *size)).any(axis=2)  # type: ignore[no-any-return]
+    coco_mask = _coco_mask(file)
+    encoded = coco_mask.merge(coco_mask.frPyObjects(outline, *size))
+    return _pixels(_lengths(encoded["counts"].decode()) or [], size)
 
 
 def _is_polygon(points: Any, size: tuple[int, int]) -> bool:
@@ -192,8 +194,12 @@ def _of_run_lengths(outline: Mapping[str, Any], size: tuple[int, int], where: st
         raise zoo.BadFile(
             f"{where} has damaged run lengths, or those of another size than {size[0]} x {size[1]}.", "Export it again."
         )
-    values = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-    return values.reshape(size, order="F")
+    return _pixels(lengths, size)
+
+
+def _pixels(lengths: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The pixels (H, W) of run lengths, column by column, of which every other one is of the object."""
+    return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(size, order="F")
 
 
 def _lengths(text: str) -> list[int] | None:

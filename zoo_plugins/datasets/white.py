@@ -74,7 +74,7 @@ def _check_other_types(found: Sequence[tuple[Path, zoo.ImageFacts]], max_value: 
                 f"{file} holds {what} up to {one.highest:.6g}, and does not say which value is white.",
                 f"Set the value of white, for example `dataset.max_value={_white(highest)}`.",
             )
-        _refuse_beyond([(one.highest / (1 + slack), file)], max_value)
+        _refuse_beyond([(one.highest, file)], max_value, slack)
     floats = [(one.highest, file) for file, one in found if one.dtype.startswith("float")]
     if floats and max_value is not None and max_value > 1 and 0 < max(floats)[0] <= 1:
         raise zoo.BadFile(
@@ -151,11 +151,11 @@ def _is_full(value: float) -> bool:
     return any(value == 2**bits - 1 for bits in range(8, 16))
 
 
-def _refuse_beyond(peaks: Sequence[_Peak], max_value: int | None) -> None:
+def _refuse_beyond(peaks: Sequence[_Peak], max_value: int | None, slack: float = 0) -> None:
     if max_value is None or not peaks:
         return
     highest, file = max(peaks, key=lambda one: one[0])
-    if highest > max_value:
+    if highest > max_value * (1 + slack):
         raise zoo.BadFile(
             f"{file} holds values up to {highest:.6g}, but dataset.max_value is {max_value}.",
             f"Write `dataset.max_value={math.ceil(highest)}` or more.",
