@@ -16,7 +16,6 @@ from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
 from zoo_core.data.arrays import load_clip_array, refuse_binary, to_unit_range
 from zoo_core.data.mask_decoding import Color, MaskKind, color_of, decode_mask
 from zoo_core.data.stored_image import (
-    BINARY,
     StoredImage,
     extent,
     is_array,
@@ -274,7 +273,7 @@ def _stored_facts(stored: StoredImage, path: Path) -> ImageFacts:
         highest=highest,
         white=stored.white,
         bands=bands,
-        binary=dtype == "uint8" and highest == 1 and float((stored.colors > 0).mean()) > BINARY,
+        binary=dtype == "uint8" and highest == 1 and float((stored.colors > 0).mean()) > decoding.BINARY,
     )
 
 

@@ -114,9 +114,8 @@ class CocoMasks:
         if len(classes) < 2:
             raise zoo.BadFile(f"{self.files[0].path} has one class only.", "At least two classes are needed.")
         index = {name: number for number, name in enumerate(classes)}
-        of_category = {
-            number: 0 if name.lower() == _BACKGROUND else index.get(name, IGNORE_INDEX) for number, name in names.items()
-        }
+        of_category = {number: index.get(name, IGNORE_INDEX) for number, name in names.items()}
+        of_category |= {number: 0 for number, name in names.items() if name.lower() == _BACKGROUND}
         return _Classes(tuple(classes), of_category, 0 if has_background else IGNORE_INDEX)
 
 

@@ -123,7 +123,9 @@ class MaskFolder(zoo.Dataset):
         if "" not in self.layout.splits:
             settings["split_found"] = [len(part) for part in self._split]
         files = [file for part in self._split for pair in part for file in (pair.image, *pair.masks)]
-        files = [file for file in files if not is_part(file)] + sorted({file_of(file) for file in files if is_part(file)})
+        files = [file for file in files if not is_part(file)] + sorted(
+            {file_of(file) for file in files if is_part(file)}
+        )
         return zoo.fingerprint_files(files, settings, folder=self._folder)
 
     @property

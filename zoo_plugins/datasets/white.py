@@ -172,8 +172,8 @@ def _too_dark(bits: int, highest: float, file: Path, example: str) -> zoo.BadFil
 
 def _note(bits: int, highest: float, file: Path) -> str:
     return (
-        f"the values of all images of {bits} bits end at {highest:.0f} of {_MAX[bits]} ({file.name}); if that is white, "
-        f"write dataset.max_value={highest:.0f}"
+        f"the values of all images of {bits} bits end at {highest:.0f} of {_MAX[bits]} ({file.name}); if that is "
+        f"white, write dataset.max_value={highest:.0f}"
     )
 
 

@@ -45,7 +45,9 @@ def test_a_tiff_of_8_bits_has_the_pixels_of_a_png(tmp_path, compression):
 
 def test_a_lossless_webp_and_a_tiff_of_16_bits_keep_their_values(tmp_path):
     Image.fromarray(COLOR).save(tmp_path / "a.webp", lossless=True)
-    assert torch.equal(zoo.read_image(tmp_path / "a.webp", 3).mul(255).round().byte().permute(1, 2, 0), torch.tensor(COLOR))
+    assert torch.equal(
+        zoo.read_image(tmp_path / "a.webp", 3).mul(255).round().byte().permute(1, 2, 0), torch.tensor(COLOR)
+    )
     for name in ("a.tif", "a.npy"):
         read = zoo.read_image(save(tmp_path / name, DEEP), 1)[0]
         assert np.array_equal((read.numpy() * 65535).round(), DEEP)

@@ -23,7 +23,7 @@ def make(folder, form="{image}/{name}", names=("membrane", "nucleus"), white=255
         save(folder / "images" / f"{image}.png", AREAS * 80)
         for number, name in enumerate(names, start=1):
             path = folder / "masks" / form.format(image=image, name=name)
-            save(path.with_name(f"{path.name}.png"), (AREAS == number) * np.uint8(white))
+            save(path.with_name(f"{path.name}.png"), (number == AREAS) * np.uint8(white))
     return MaskFolder(MaskFolder.Config(folder=str(folder), color="gray"))
 
 
@@ -35,7 +35,7 @@ def test_a_folder_for_each_image_or_for_each_class(tmp_path, form, white):
         example = data.train()[0]
     assert np.array_equal(example["mask"].numpy(), AREAS)
     assert data.provides()["class_names"] == ("background", "membrane", "nucleus")
-    assert data.class_counts() == [3 * int((AREAS == number).sum()) for number in range(3)]
+    assert data.class_counts() == [3 * int((number == AREAS).sum()) for number in range(3)]
 
 
 def test_classes_that_overlap_are_refused_with_both_files(tmp_path):

@@ -73,7 +73,10 @@ def test_other_files_are_none(tmp_path, name):
         ({"images": [{"id": 1, "file_name": "a.png", "height": 10**9, "width": 10**9}]}, "x 1000000000 pixels"),
         ({"images": [{"id": 1, "file_name": "a.png", "height": "6", "width": 8}]}, "no valid `height`"),
         ({"images": [3]}, "no valid `id`"),
-        ({"annotations": [{"id": 5, "image_id": 9, "category_id": 7}]}, "annotation 5 is for the image 9, which is not"),
+        (
+            {"annotations": [{"id": 5, "image_id": 9, "category_id": 7}]},
+            "annotation 5 is for the image 9, which is not",
+        ),
         ({"annotations": [{"id": 5, "image_id": 0, "category_id": 1}]}, "for the category 1, which is not listed"),
         ({"annotations": [{}]}, "no valid `image_id`"),
         ({"categories": [CATEGORIES[0], CATEGORIES[0]]}, "has the category 7, 'car', twice"),

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -419,3 +420,18 @@ def test_predict_is_an_error_if_no_file_fits_the_model(settings, arguments, mess
     model = UNet(UNet.Config(base_channels=1, depth=1, head="linear", **({"in_channels": 4} | settings)))
     with pytest.raises(zoo.ZooError, match=message):
         model.eval().predict(**arguments)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_an_image_file_is_read_with_the_channels_and_the_white_of_the_training(tmp_path, channels):
+    values = np.random.default_rng(0).integers(0, 4096, (16, 16, channels)).astype(np.uint16)
+    np.save(tmp_path / "a.npy", values)
+    torch.manual_seed(0)
+    settings = {"in_channels": channels, "out_channels": 3, "base_channels": 4, "depth": 2, "output": "class_logits"}
+    model = zoo.build("unet", {**settings, "head": "linear", "max_value": 4095}).eval()
+    tensor = torch.from_numpy(values.astype(np.float32) / 4095).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        expected = model(tensor).argmax(dim=1)[0]
+    predicted = model.predict(image=str(tmp_path / "a.npy"))
+    assert torch.equal(predicted["mask"].long(), expected)
+    assert predicted["overlay"].shape == (1, 3, 16, 16)
