@@ -54,7 +54,7 @@ class ImageFacts:
     orientation : int, default 1
         The EXIF orientation, 1 to 8; 1 if the image is stored upright.
     dtype : str
-        Type of the values: "uint8" for 8 bits and fewer, "uint16", "int16", "uint32", "int32", "float32", …
+        Type of the values: "uint8" for 8 bits and fewer, "uint16", "int32" or "float32", for example.
     lowest : float
         The smallest value of a color.
     highest : float

@@ -250,7 +250,7 @@ def extent(stored: StoredImage, path: Path) -> tuple[float, float]:
 
 def suggested_white(highest: float) -> int:
     """The largest value of as few bits as the values need, at least 8."""
-    return max(255, 2 ** math.ceil(highest).bit_length() - 1)
+    return max(255, (1 << math.ceil(highest).bit_length()) - 1)
 
 
 def is_transparent(stored: StoredImage) -> bool:
@@ -259,7 +259,8 @@ def is_transparent(stored: StoredImage) -> bool:
 
 
 def _opaque(stored: StoredImage) -> int:
-    return 1 if stored.is_float or stored.values.dtype.kind == "b" else int(np.iinfo(stored.values.dtype).max)
+    kind = stored.values.dtype
+    return 1 if kind.kind in "bf" else int(np.iinfo(kind).max)
 
 
 def _refuse_channels(stored: StoredImage, path: Path, channels: int) -> None:

@@ -114,7 +114,7 @@ def _split(root: Path, path: Path) -> str:
 
 
 def _read(root: Path, path: Path, split: str, content: Mapping[str, Any]) -> CocoFile:
-    categories = {}
+    categories: dict[int, dict[str, Any]] = {}
     for one in content["categories"]:
         number, name = _field(one, "id", int, path, "category"), _field(one, "name", str, path, "category")
         if number in categories or any(name == other["name"] for other in categories.values()):

@@ -187,7 +187,7 @@ def _is_polygon(points: Any, size: tuple[int, int]) -> bool:
 def _of_run_lengths(outline: Mapping[str, Any], size: tuple[int, int], where: str) -> NDArray[np.bool_]:
     """The pixels of a run-length encoding, compressed or not; checked first, since the library trusts it."""
     counts = outline.get("counts")
-    lengths = _lengths(counts) if isinstance(counts, str) else counts
+    lengths: Any = _lengths(counts) if isinstance(counts, str) else counts
     is_valid = isinstance(lengths, list) and all(isinstance(one, int) and one >= 0 for one in lengths)
     if list(outline.get("size", ())) != list(size) or not is_valid or sum(lengths) != size[0] * size[1]:
         raise zoo.BadFile(

@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 import zoo_core as zoo
 from zoo_plugins.datasets import white
@@ -30,7 +30,7 @@ class Facts:
     sizes: list[tuple[int, int]]
     """Height and width of each image."""
     color: Literal["rgb", "gray"]
-    reading: dict[str, int]
+    reading: dict[str, Any]
     """Settings of the data set on how images are read."""
 
 

@@ -27,6 +27,7 @@ from zoo_plugins.datasets.mask_readers import (
     read_merged,
     with_settings,
 )
+from zoo_plugins.datasets.mask_sizes import refuse_other_size
 from zoo_plugins.datasets.mask_stacks import file_of, is_part
 from zoo_plugins.datasets.mask_table import ClassTable, find_table
 from zoo_plugins.datasets.splits import split, split_the_rest
@@ -269,7 +270,7 @@ def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: M
         if found.frames > 1:
             raise zoo.BadFile(f"{image} holds {found.frames} frames, but should be one image.", "Give one frame.")
         for mask in pair.masks:
-            _refuse_other_size(image, found, mask, facts[mask])
+            refuse_other_size(image, found, mask, facts[mask])
         if not resized and (found.height, found.width) != (first.height, first.width):
             raise zoo.ZooError(
                 f"{image} is {found.height} x {found.width}, but {images[0].name} is {first.height} x {first.width}.",
@@ -278,30 +279,6 @@ def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: M
     own_files.check_channels(images, image_facts, config.channels)
     notes = own_files.check_depth(images, image_facts, config.max_value)
     return notes + own_files.conversions(images, image_facts, _channels(config))
-
-
-def _refuse_other_size(image: Path, found: zoo.ImageFacts, mask: Path, expected: zoo.MaskFacts) -> None:
-    if (found.height, found.width) != (expected.height, expected.width):
-        raise zoo.ZooError(
-            f"{image} is {found.height} x {found.width}, but its mask {mask} is {expected.height} x {expected.width}.",
-            "Give a mask of the same size as its image.",
-        )
-    _refuse_unclear_orientation(image, found, mask, expected)
-
-
-def _refuse_unclear_orientation(image: Path, found: zoo.ImageFacts, mask: Path, expected: zoo.MaskFacts) -> None:
-    """Refuse a pair of which one is rotated or mirrored on reading, unless the sizes say that they fit then."""
-    if found.orientation == expected.orientation:
-        return
-    transposed = found.orientation > 4 or expected.orientation > 4
-    if transposed and found.height != found.width:
-        return
-    turned, other = (image, mask) if found.orientation != 1 else (mask, image)
-    number = found.orientation if turned is image else expected.orientation
-    raise zoo.BadFile(
-        f"{turned} has the EXIF orientation {number}, by which it is turned on reading, and {other} has another.",
-        "Save both upright, without an orientation, and check that the mask lies on its image.",
-    )
 
 
 def _channels(config: MaskFolder.Config) -> int:

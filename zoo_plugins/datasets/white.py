@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import zoo_core as zoo
 
@@ -34,13 +35,13 @@ def check_depth(files: Sequence[Path], facts: Sequence[zoo.ImageFacts], max_valu
     return notes + (_check_16_bits(deep, max_value) if deep else [])
 
 
-def planned(files: Sequence[Path], facts: Sequence[zoo.ImageFacts]) -> dict[str, int]:
+def planned(files: Sequence[Path], facts: Sequence[zoo.ImageFacts]) -> dict[str, Any]:
     """The settings ``channels`` and ``max_value`` that images need, for a plan that states them.
 
     Raises:
         zoo.BadFile: if no value of white follows from the images.
     """
-    settings = {}
+    settings: dict[str, Any] = {}
     bands = {one.bands for one in facts}
     first = facts[0]
     if len(bands) == 1 and first.channels not in (1, 3) and first.channels == first.bands:
