@@ -229,6 +229,7 @@ def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         mapping[key] = value
     return mapping
 
+
 _PAGE = re.compile(r"(?P<name>.+)#page=(?P<page>\d{1,9})")
 
 

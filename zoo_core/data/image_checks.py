@@ -16,7 +16,6 @@ from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
 from zoo_core.data.arrays import load_clip_arrays, refuse_binary, to_unit_range
 from zoo_core.data.mask_decoding import Color, MaskKind, color_of, decode_mask
 from zoo_core.data.stored_image import (
-    BINARY,
     StoredImage,
     extent,
     is_array,
@@ -55,7 +54,7 @@ class ImageFacts:
     orientation : int, default 1
         The EXIF orientation, 1 to 8; 1 if the image is stored upright.
     dtype : str
-        Type of the values: "uint8" for 8 bits and fewer, "uint16", "int16", "uint32", "int32", "float32", …
+        Type of the values: "uint8" for 8 bits and fewer, "uint16", "int32" or "float32", for example.
     lowest : float
         The smallest value of a color.
     highest : float
@@ -282,7 +281,7 @@ def _stored_facts(stored: StoredImage, path: Path) -> ImageFacts:
         highest=highest,
         white=stored.white,
         bands=bands,
-        binary=dtype == "uint8" and highest == 1 and float((stored.colors > 0).mean()) > BINARY,
+        binary=dtype == "uint8" and highest == 1 and float((stored.colors > 0).mean()) > decoding.BINARY,
     )
 
 

@@ -39,6 +39,7 @@ _SIGNATURES = {
     b"SIMPLE": "FITS",
     b"\x89HDF": "HDF5",
 }
+BINARY = 0.01  # of the pixels; fewer may be the noise of a dark image
 _NOT_ENOUGH_BITS = 2**14  # values below are those of a camera with 14 bits or less, or of a very dark image
 
 
@@ -204,8 +205,6 @@ def extent_of_bytes(image: Any) -> tuple[int, int]:
 
 def is_binary(image: Any) -> bool:
     """Whether more than one pixel of 100 is not black."""
-    from zoo_core.data.stored_image import BINARY
-
     return float((np.asarray(image.convert("L")) > 0).mean()) > BINARY
 
 

@@ -21,7 +21,6 @@ from zoo_core.files import file_of, stat_regular
 ROUNDING = 1e-5  # a floating-point value may be this much outside of [0, 1]; it is clipped
 MAX_CHANNELS = 256
 _FULL_SCALE = {"bool": 1, "uint8": 255, "uint16": decoding.MAX_16_BIT}
-BINARY = 0.01  # of the pixels; fewer may be the noise of a dark image
 
 
 @dataclass(frozen=True)
@@ -251,7 +250,7 @@ def extent(stored: StoredImage, path: Path) -> tuple[float, float]:
 
 def suggested_white(highest: float) -> int:
     """The largest value of as few bits as the values need, at least 8."""
-    return max(255, 2 ** math.ceil(highest).bit_length() - 1)
+    return max(255, (1 << math.ceil(highest).bit_length()) - 1)
 
 
 def is_transparent(stored: StoredImage) -> bool:
@@ -260,7 +259,8 @@ def is_transparent(stored: StoredImage) -> bool:
 
 
 def _opaque(stored: StoredImage) -> int:
-    return 1 if stored.is_float else int(np.iinfo(stored.values.dtype).max)
+    kind = stored.values.dtype
+    return 1 if kind.kind in "bf" else int(np.iinfo(kind).max)
 
 
 def _refuse_channels(stored: StoredImage, path: Path, channels: int) -> None:
@@ -307,7 +307,7 @@ def scaled_bytes(image: Tensor, path: Path, max_value: int | None, allow_dark: b
     """
     if max_value is None:
         ones = (image > 0).float().mean()
-        if not allow_dark and image.max() <= 1.5 / 255 and ones > BINARY:
+        if not allow_dark and image.max() <= 1.5 / 255 and ones > decoding.BINARY:
             raise BadFile(
                 f"{path} holds values of 0 and 1 only: with 255 as white it would be nearly black.",
                 "Set max_value: max_value=1 if 1 is white, max_value=255 if the image is dark.",

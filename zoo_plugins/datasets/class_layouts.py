@@ -73,7 +73,7 @@ def _by_class(images: Folder, below: Sequence[Folder]) -> tuple[list[Pair], dict
     if len(below) < 2 or not all(pairing.pairs for pairing in pairings):
         return None
     masks: dict[Path, list[Path]] = {path: [] for path in images.images}
-    class_of = {}
+    class_of: dict[Path, str] = {}
     for mask, pairing in zip(below, pairings, strict=True):
         _refuse_masks_without_image(pairing.masks)
         for pair in pairing.pairs:

@@ -114,7 +114,7 @@ def _split(root: Path, path: Path) -> str:
 
 
 def _read(root: Path, path: Path, split: str, content: Mapping[str, Any]) -> CocoFile:
-    categories = {}
+    categories: dict[int, dict[str, Any]] = {}
     for one in content["categories"]:
         number, name = _field(one, "id", int, path, "category"), _field(one, "name", str, path, "category")
         if number in categories or any(name == other["name"] for other in categories.values()):
@@ -139,7 +139,8 @@ def _read(root: Path, path: Path, split: str, content: Mapping[str, Any]) -> Coc
         if image is None or category not in categories:
             unknown = f"the image {one['image_id']}" if image is None else f"the category {category}"
             raise zoo.BadFile(
-                f"{path}: the annotation {one.get('id', '')} is for {unknown}, which is not listed.", "Correct the file."
+                f"{path}: the annotation {one.get('id', '')} is for {unknown}, which is not listed.",
+                "Correct the file.",
             )
         image.objects.append(one)
     ordered = sorted(images.values(), key=lambda one: zoo.natural_key(one.path))

@@ -114,9 +114,8 @@ class CocoMasks:
         if len(classes) < 2:
             raise zoo.BadFile(f"{self.files[0].path} has one class only.", "At least two classes are needed.")
         index = {name: number for number, name in enumerate(classes)}
-        of_category = {
-            number: 0 if name.lower() == _BACKGROUND else index.get(name, IGNORE_INDEX) for number, name in names.items()
-        }
+        of_category = {number: index.get(name, IGNORE_INDEX) for number, name in names.items()}
+        of_category |= {number: 0 for number, name in names.items() if name.lower() == _BACKGROUND}
         return _Classes(tuple(classes), of_category, 0 if has_background else IGNORE_INDEX)
 
 
@@ -170,7 +169,9 @@ def _decoded(annotation: Mapping[str, Any], image: CocoImage, file: Path) -> NDA
         raise zoo.BadFile(
             f"{where} has a damaged outline.", "A polygon has at least 3 points X, Y, within or near the image."
         )
-    return _coco_mask(file).decode(_coco_mask(file).frPyObjects(outline, *size)).any(axis=2)  # type: ignore[no-any-return]
+    coco_mask = _coco_mask(file)
+    encoded = coco_mask.merge(coco_mask.frPyObjects(outline, *size))
+    return _pixels(_lengths(encoded["counts"].decode()) or [], size)
 
 
 def _is_polygon(points: Any, size: tuple[int, int]) -> bool:
@@ -186,14 +187,18 @@ def _is_polygon(points: Any, size: tuple[int, int]) -> bool:
 def _of_run_lengths(outline: Mapping[str, Any], size: tuple[int, int], where: str) -> NDArray[np.bool_]:
     """The pixels of a run-length encoding, compressed or not; checked first, since the library trusts it."""
     counts = outline.get("counts")
-    lengths = _lengths(counts) if isinstance(counts, str) else counts
+    lengths: Any = _lengths(counts) if isinstance(counts, str) else counts
     is_valid = isinstance(lengths, list) and all(isinstance(one, int) and one >= 0 for one in lengths)
     if list(outline.get("size", ())) != list(size) or not is_valid or sum(lengths) != size[0] * size[1]:
         raise zoo.BadFile(
             f"{where} has damaged run lengths, or those of another size than {size[0]} x {size[1]}.", "Export it again."
         )
-    values = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-    return values.reshape(size, order="F")
+    return _pixels(lengths, size)
+
+
+def _pixels(lengths: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The pixels (H, W) of run lengths, column by column, of which every other one is of the object."""
+    return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(size, order="F")
 
 
 def _lengths(text: str) -> list[int] | None:

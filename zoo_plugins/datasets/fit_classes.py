@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import zoo_core as zoo
 from zoo_plugins.datasets import class_folders, white
@@ -28,7 +29,7 @@ class Facts:
     """Height and width of each image."""
     counts: list[int]
     """Training images of each class."""
-    reading: dict[str, int]
+    reading: dict[str, Any]
     """Settings of the data set on how images are read."""
 
 

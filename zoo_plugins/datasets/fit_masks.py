@@ -37,7 +37,7 @@ class Facts:
     sizes: list[tuple[int, int]]
     """Height and width of each image."""
     color: Literal["rgb", "gray"]
-    reading: dict[str, int]
+    reading: dict[str, Any]
     """Settings of the data set on how images are read."""
     given: dict[str, Any]
     """Settings of the data set that were given on the command line."""

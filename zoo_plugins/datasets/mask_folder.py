@@ -30,6 +30,7 @@ from zoo_plugins.datasets.mask_readers import (
     read_merged,
     with_settings,
 )
+from zoo_plugins.datasets.mask_sizes import refuse_other_size
 from zoo_plugins.datasets.mask_stacks import file_of, is_part
 from zoo_plugins.datasets.mask_table import ClassTable, find_table
 from zoo_plugins.datasets.splits import split, split_the_rest
@@ -144,7 +145,9 @@ class MaskFolder(zoo.Dataset):
         if "" not in self.layout.splits:
             settings["split_found"] = [len(part) for part in self._split]
         files = [file for part in self._split for pair in part for file in (pair.image, *pair.masks)]
-        files = [file for file in files if not is_part(file)] + sorted({file_of(file) for file in files if is_part(file)})
+        files = [file for file in files if not is_part(file)] + sorted(
+            {file_of(file) for file in files if is_part(file)}
+        )
         return zoo.fingerprint_files(files, settings, folder=self._folder)
 
     @property
@@ -323,7 +326,7 @@ def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: M
                 zoo.BadFile(f"{image} holds {found.frames} frames, but should be one image.", "Give one frame.")
             )
         for mask in pair.masks:
-            _refuse_other_size(image, found, mask, facts[mask])
+            refuse_other_size(image, found, mask, facts[mask])
         sizes = [target_size(image_size(config), one.height, one.width) for one in (found, first)]
         if not several_sizes and sizes[0] != sizes[1]:
             error = zoo.ZooError(
@@ -335,33 +338,6 @@ def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: M
     own_files.check_channels(images, image_facts, config.channels)
     notes = own_files.check_depth(images, image_facts, config.max_value)
     return notes + own_files.conversions(images, image_facts, _channels(config))
-
-
-def _refuse_other_size(image: Path, found: zoo.ImageFacts, mask: Path, expected: zoo.MaskFacts) -> None:
-    if (found.height, found.width) != (expected.height, expected.width):
-        error = zoo.ZooError(
-            f"{image} is {found.height} x {found.width}, but its mask {mask} is {expected.height} x {expected.width}.",
-            "Give a mask of the same size as its image.",
-        )
-        zoo.report_fault(error)
-        return
-    _refuse_unclear_orientation(image, found, mask, expected)
-
-
-def _refuse_unclear_orientation(image: Path, found: zoo.ImageFacts, mask: Path, expected: zoo.MaskFacts) -> None:
-    """Refuse a pair of which one is rotated or mirrored on reading, unless the sizes say that they fit then."""
-    if found.orientation == expected.orientation:
-        return
-    transposed = found.orientation > 4 or expected.orientation > 4
-    if transposed and found.height != found.width:
-        return
-    turned, other = (image, mask) if found.orientation != 1 else (mask, image)
-    number = found.orientation if turned is image else expected.orientation
-    error = zoo.BadFile(
-        f"{turned} has the EXIF orientation {number}, by which it is turned on reading, and {other} has another.",
-        "Save both upright, without an orientation, and check that the mask lies on its image.",
-    )
-    zoo.report_fault(error)
 
 
 def _channels(config: MaskFolder.Config) -> int:

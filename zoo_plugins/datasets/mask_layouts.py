@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import zoo_core as zoo
@@ -12,19 +12,15 @@ from zoo_plugins.datasets.class_files import ClassFiles
 from zoo_plugins.datasets.class_layouts import FoundClassFiles, find_class_files
 from zoo_plugins.datasets.coco import CocoFile, find_coco
 from zoo_plugins.datasets.coco_masks import CocoMasks
-from zoo_plugins.datasets.mask_folders import Folder, Key, unpacked, walk, walk_role
+from zoo_plugins.datasets.mask_folders import Folder, unpacked, walk, walk_role
+from zoo_plugins.datasets.mask_groups import WHERE, Group, find_groups
 from zoo_plugins.datasets.mask_lists import apply_lists, find_lists
 from zoo_plugins.datasets.mask_names import IMAGE, MASK
-from zoo_plugins.datasets.mask_pairs import Pair, Pairing, pair_folders, pair_in_folder, refuse_twins
+from zoo_plugins.datasets.mask_pairs import Pair, refuse_twins
 from zoo_plugins.datasets.mask_rest import left_out_notes
-from zoo_plugins.datasets.mask_stacks import is_stack, sliced, split_in_name
+from zoo_plugins.datasets.mask_stacks import sliced
 
 _SAME_NAME = "An image and its mask have the same name without the suffix, also in upper and lower case."
-_ORDER = (None, "train", "validation", "test")
-_WHERE = (
-    "Put images into `images` and masks with the same names into `masks`, or write for example "
-    "`dataset.images=photos dataset.masks=drawn`."
-)
 
 
 @dataclass(frozen=True)
@@ -60,26 +56,6 @@ class Layout:
         return [pair for pairs in self.splits.values() for pair in pairs]
 
 
-@dataclass(frozen=True)
-class _Group:
-    """The pairs of one folder of images, and where they are."""
-
-    key: Key
-    pairing: Pairing
-    where: str
-    is_side_by_side: bool = False
-    image_folder: Path = Path()
-    mask_folder: Path = Path()
-
-    @property
-    def images(self) -> list[Path]:
-        return [*(pair.image for pair in self.pairing.pairs), *self.pairing.images]
-
-    @property
-    def masks(self) -> list[Path]:
-        return [*(mask for pair in self.pairing.pairs for mask in pair.masks), *self.pairing.masks]
-
-
 def find_layout(folder: Path, images: str = "", masks: str = "") -> Layout:
     """Find the pairs of image and mask in a folder.
 
@@ -113,7 +89,7 @@ def find_layout(folder: Path, images: str = "", masks: str = "") -> Layout:
     used = [*walk_role(root, images, IMAGE), *walk_role(root, masks, MASK)] if images else folders
     if (of_classes := find_class_files(used)) is not None:
         return _of_class_files(root, folders, of_classes)
-    groups, unlabeled = _groups(root, used)
+    groups, unlabeled = find_groups(root, used)
     lists = find_lists(root)
     if not groups and not lists:
         raise _nothing_found(root, folders)
@@ -177,112 +153,10 @@ def has_masks(folder: Path) -> bool:
     if find_coco(root):
         return True
     folders = walk(root)
-    return find_class_files(folders) is not None or bool(_groups(root, folders)[0])
+    return find_class_files(folders) is not None or bool(find_groups(root, folders)[0])
 
 
-def _groups(root: Path, folders: Sequence[Folder]) -> tuple[list[_Group], list[Folder]]:
-    """The pairs of each split and sub-folder, and the folders of images that have no masks."""
-    found, unlabeled = [], []
-    by_key: dict[Key, list[Folder]] = {}
-    for one in folders:
-        by_key.setdefault(one.key, []).append(one)
-    labeled = {one.split for one in folders if one.role == MASK}
-    sampled = _is_folder_for_each_sample(folders)
-    for key, same in by_key.items():
-        images = [one for one in same if one.role == IMAGE]
-        masks = [one for one in same if one.role == MASK]
-        plain = [one for one in same if one.role is None and one.images]
-        if masks and not images:
-            images = plain
-        if images and masks:
-            found.append(_paired(root, key, images, masks, sampled))
-            continue
-        inside = [group for one in [*images, *plain] for group in _side_by_side(one)]
-        found += inside
-        if not inside and images:
-            _refuse_sample_without_masks(images[0], key, labeled)
-            unlabeled += images
-        if masks and not images and not key[1]:
-            raise _one_kind_only(root, folders, f"masks in `{masks[0].name}`", masks[0].path.with_name("images"))
-    if not found and unlabeled:
-        images_only = f"images in `{unlabeled[0].name}`"
-        raise _one_kind_only(root, folders, images_only, unlabeled[0].path.with_name("masks"))
-    found.sort(key=lambda one: _ORDER.index(one.key[0]))
-    return found, unlabeled
-
-
-def _one_kind_only(root: Path, folders: Sequence[Folder], found: str, missing: Path) -> zoo.ZooError:
-    notes, rest = left_out_notes(root, folders, [], [], [path for one in folders for path in (*one.images, *one.masks)])
-    left_out = f" ({'; '.join(notes)})" if notes else ""
-    return zoo.ZooError(
-        f"{root} contains {found}, but {missing} is missing, or contains no files that are read{left_out}.",
-        own_files.how_to_convert(rest, _WHERE),
-    )
-
-
-def _refuse_sample_without_masks(images: Folder, key: Key, labeled: set[str | None]) -> None:
-    """Refuse ``ID/images`` without ``ID/masks``, unless the whole split has no masks."""
-    if key[1] and not images.is_below and key[0] in labeled:
-        raise zoo.ZooError(
-            f"{images.images[0]} has no mask: {images.path.with_name('masks')} is missing or empty.",
-            "Give each image a mask, or move the images without one elsewhere.",
-        )
-
-
-def _is_folder_for_each_sample(folders: Sequence[Folder]) -> bool:
-    """Whether each sub-folder contains one image with its masks, as ``ID/images/*.png`` and ``ID/masks/*.png``."""
-    images = [one for one in folders if one.role == IMAGE]
-    return bool(images) and all(one.rest and not one.is_below and len(one.images) == 1 for one in images)
-
-
-def _paired(root: Path, key: Key, images: Sequence[Folder], masks: Sequence[Folder], sampled: bool) -> _Group:
-    if sampled and len(images) == len(masks) == 1:
-        pair = Pair(images[0].images[0], tuple(masks[0].masks))
-        how = "of one image for each sub-folder" + (", several for an image" if len(pair.masks) > 1 else "")
-        return _Group(key, Pairing([pair], how), _where(images[0], masks[0]))
-    fits = [(image, mask, pair_folders(image.images, mask.masks)) for image in images for mask in masks]
-    if len(fits) > 1:
-        fits = [fit for fit in fits if fit[2].pairs] or fits[:1]
-    if len(fits) > 1:
-        raise _two_layouts(root, fits)
-    image, mask, pairing = fits[0]
-    return _Group(key, pairing, _where(image, mask), image_folder=image.path, mask_folder=mask.path)
-
-
-def _where(image: Folder, mask: Folder) -> str:
-    return f"`{image.name}` with masks in `{mask.name}`"
-
-
-def _side_by_side(folder: Folder) -> list[_Group]:
-    """The pairs within one folder, if there are any."""
-    files = sorted({*folder.images, *folder.masks}, key=zoo.natural_key)
-    pairings = pair_in_folder(files)
-    if len(pairings) > 1:
-        raise zoo.ZooError(
-            f"two layouts fit {folder.path}: files {pairings[0].how}, and files {pairings[1].how}.",
-            "Move the files of one of them elsewhere.",
-        )
-    pairings = [_without_test_stacks(one) for one in pairings]
-    where = f"`{folder.name}`" if folder.name != "." else "the folder"
-    return [_Group(folder.key, one, where, True, folder.path, folder.path) for one in pairings]
-
-
-def _without_test_stacks(pairing: Pairing) -> Pairing:
-    """The pairing without stacks for a test whose labels are not published, as ``test-volume.tif`` of ISBI."""
-    images = [path for path in pairing.images if not (split_in_name(path) == "test" and is_stack(path))]
-    return replace(pairing, images=images)
-
-
-def _two_layouts(root: Path, fits: Sequence[tuple[Folder, Folder, Pairing]]) -> zoo.ZooError:
-    first, second = (f"`{image.name}` with `{mask.name}`" for image, mask, _ in fits[:2])
-    image, mask, _ = fits[0]
-    return zoo.ZooError(
-        f"two layouts fit {root}: {first}, and {second}.",
-        f"Write for example `dataset.images={image.name} dataset.masks={mask.name}`, or move one of them elsewhere.",
-    )
-
-
-def _refuse_two_layouts(root: Path, groups: Sequence[_Group]) -> None:
+def _refuse_two_layouts(root: Path, groups: Sequence[Group]) -> None:
     """Refuse pairs with a split beside pairs without one, and pairs in one folder beside pairs in two."""
     for other in groups[1:]:
         first = groups[0]
@@ -293,7 +167,7 @@ def _refuse_two_layouts(root: Path, groups: Sequence[_Group]) -> None:
             )
 
 
-def _refuse_unpaired(group: _Group, notes: Sequence[str], rest: Sequence[Path]) -> None:
+def _refuse_unpaired(group: Group, notes: Sequence[str], rest: Sequence[Path]) -> None:
     if not group.is_side_by_side and not group.pairing.is_complete:
         refuse_twins(group.images)
         refuse_twins(group.masks)
@@ -318,11 +192,11 @@ def _nothing_found(root: Path, folders: Sequence[Folder]) -> zoo.ZooError:
     found = f" ({'; '.join(notes[:4])})" if notes else ""
     return zoo.ZooError(
         f"{root} contains 0 pairs of image and mask that are recognized by their names{found}.",
-        own_files.how_to_convert(rest, _WHERE),
+        own_files.how_to_convert(rest, WHERE),
     )
 
 
-def _describe(groups: Sequence[_Group], by_split: Mapping[str, Sequence[Pair]], lists: Sequence[str]) -> str:
+def _describe(groups: Sequence[Group], by_split: Mapping[str, Sequence[Pair]], lists: Sequence[str]) -> str:
     count = sum(map(len, by_split.values()))
     text = f"{count} pairs"
     if groups:

@@ -25,7 +25,8 @@ def are_sequences(folders: Sequence[Sequence[Path]], reading: Mapping[str, int] 
     ``reading`` may contain the ``channels`` of the images and their ``max_value``.
     """
     long = [files for files in folders if len(files) >= _FEWEST][:_FOLDERS]
-    small = partial(_small, **(reading or {}))
+    channels, max_value = (reading or {}).get("channels", 1), (reading or {}).get("max_value")
+    small = partial(_small, channels=channels, max_value=max_value)
     return bool(long) and all(_is_sequence(torch.stack([*map(small, files[:_FRAMES])])) for files in long)
 
 

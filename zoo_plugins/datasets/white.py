@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import zoo_core as zoo
 
@@ -34,13 +35,13 @@ def check_depth(files: Sequence[Path], facts: Sequence[zoo.ImageFacts], max_valu
     return notes + (_check_16_bits(deep, max_value) if deep else [])
 
 
-def planned(files: Sequence[Path], facts: Sequence[zoo.ImageFacts]) -> dict[str, int]:
+def planned(files: Sequence[Path], facts: Sequence[zoo.ImageFacts]) -> dict[str, Any]:
     """The settings ``channels`` and ``max_value`` that images need, for a plan that states them.
 
     Raises:
         zoo.BadFile: if no value of white follows from the images.
     """
-    settings = {}
+    settings: dict[str, Any] = {}
     bands = {one.bands for one in facts}
     first = facts[0]
     if len(bands) == 1 and first.channels not in (1, 3) and first.channels == first.bands:
@@ -74,7 +75,7 @@ def _check_other_types(found: Sequence[tuple[Path, zoo.ImageFacts]], max_value: 
                 f"{file} holds {what} up to {one.highest:.6g}, and does not say which value is white.",
                 f"Set the value of white, for example `dataset.max_value={_white(highest)}`.",
             )
-        _refuse_beyond([(one.highest / (1 + slack), file)], max_value)
+        _refuse_beyond([(one.highest, file)], max_value, slack)
     floats = [(one.highest, file) for file, one in found if one.dtype.startswith("float")]
     if floats and max_value is not None and max_value > 1 and 0 < max(floats)[0] <= 1:
         raise zoo.BadFile(
@@ -151,11 +152,11 @@ def _is_full(value: float) -> bool:
     return any(value == 2**bits - 1 for bits in range(8, 16))
 
 
-def _refuse_beyond(peaks: Sequence[_Peak], max_value: int | None) -> None:
+def _refuse_beyond(peaks: Sequence[_Peak], max_value: int | None, slack: float = 0) -> None:
     if max_value is None or not peaks:
         return
     highest, file = max(peaks, key=lambda one: one[0])
-    if highest > max_value:
+    if highest > max_value * (1 + slack):
         raise zoo.BadFile(
             f"{file} holds values up to {highest:.6g}, but dataset.max_value is {max_value}.",
             f"Write `dataset.max_value={math.ceil(highest)}` or more.",
@@ -172,8 +173,8 @@ def _too_dark(bits: int, highest: float, file: Path, example: str) -> zoo.BadFil
 
 def _note(bits: int, highest: float, file: Path) -> str:
     return (
-        f"the values of all images of {bits} bits end at {highest:.0f} of {_MAX[bits]} ({file.name}); if that is white, "
-        f"write dataset.max_value={highest:.0f}"
+        f"the values of all images of {bits} bits end at {highest:.0f} of {_MAX[bits]} ({file.name}); if that is "
+        f"white, write dataset.max_value={highest:.0f}"
     )
 
 

@@ -94,7 +94,9 @@ def test_a_file_that_is_not_an_image_is_an_error(tmp_path, content):
         zoo.ZooError, match=r"digit\.png (does not exist|can't be read|is not a supported image file)"
     ) as error:
         DigitClassifier(DigitClassifier.Config()).predict(path)
-    assert error.value.hint == ("Check the name." if content is None else "Give a PNG, JPEG, TIFF, WebP, BMP, GIF, PPM or .npy file.")
+    assert error.value.hint == (
+        "Check the name." if content is None else "Give a PNG, JPEG, TIFF, WebP, BMP, GIF, PPM or .npy file."
+    )
 
 
 def test_transparent_and_16_bit_images_are_read_alike(trained, digits, tmp_path):

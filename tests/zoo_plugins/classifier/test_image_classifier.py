@@ -113,3 +113,11 @@ def test_60_steps_give_an_accuracy_above_0_8():
     for indices in torch.randperm(4000)[: 60 * 64].split(64):
         perform(trainer, digits.train().__getitems__(indices))
     assert trainer.evaluate([digits.test().__getitems__(range(1000))], [])["accuracy"] > 0.8
+
+
+def test_files_are_read_as_in_training(tmp_path):
+    values = np.random.default_rng(0).integers(0, 4096, (8, 8, 5)).astype(np.uint16)
+    np.save(tmp_path / "a.npy", values)
+    model = build(in_channels=5, max_value=4095)
+    tensor = torch.from_numpy(values.astype(np.float32) / 4095).permute(2, 0, 1)[None]
+    assert model.predict(tmp_path / "a.npy") == model.predict(tensor)

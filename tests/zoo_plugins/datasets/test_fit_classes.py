@@ -78,3 +78,18 @@ def test_frames_that_follow_one_another_are_no_class(tmp_path, moves, expected):
     folders = [[tmp_path / name / f"{number}.png" for number in range(12)] for name in ("a", "b")]
     assert are_sequences(folders) is expected
     assert ClassifyImages().find(tmp_path).only_if_chosen is expected
+
+
+def test_the_plan_states_channels_and_which_value_is_white(tmp_path):
+    folder = make(tmp_path / "deep", {"cat": 8, "dog": 8})
+    random = np.random.default_rng(0)
+    for path in folder.rglob("*.png"):
+        path.unlink()
+        Image.fromarray(random.integers(0, 4000, (30, 30)).astype(np.uint16)).save(path.with_suffix(".tif"))
+    finding = ClassifyImages().find(folder)
+    assert "30 x 30 pixels, gray, 16 bits, values 0 to 3999, of which 4095 is taken for white" in finding.details
+    assert settings_of(folder)["dataset"]["max_value"] == 4095
+    for path in folder.rglob("*.tif"):
+        path.unlink()
+        np.save(path.with_suffix(".npy"), random.random((30, 30, 6), dtype=np.float32))
+    assert settings_of(folder)["dataset"]["channels"] == 6

@@ -215,3 +215,39 @@ def test_a_folder_without_images_and_masks_is_not_recognized_and_one_without_mas
     Image.new("L", (8, 8)).save(tmp_path / "images" / "1.png")
     with pytest.raises(zoo.ZooError, match="masks is missing"):
         SegmentImages().find(tmp_path)
+
+
+def save_deep(folder, count=4):
+    """Images of 12 bits in TIFF files, with masks."""
+    random = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for number in range(count):
+        image = random.integers(0, 4000, (40, 50)).astype(np.uint16)
+        Image.fromarray(image).save(folder / "images" / f"{number}.tif")
+        Image.fromarray((image > 900) * np.uint8(255)).save(folder / "masks" / f"{number}.tif")
+    return folder
+
+
+def test_the_plan_states_which_value_is_white(tmp_path):
+    folder, task = save_deep(tmp_path / "data"), SegmentImages()
+    finding = task.find(folder)
+    assert "40 x 50 pixels, gray, 16 bits, values 0 to 3999, of which 4095 is taken for white" in finding.details
+    plan = task.plan(folder, finding, CPU)
+    assert plan.values["dataset"]["max_value"] == 4095
+    assert plan.reasons["dataset.max_value"] == "the value of white; change it if it is another"
+
+
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_the_plan_has_the_channels_of_the_files(tmp_path):
+    folder, task = make(tmp_path / "data", (40, 50), [0, 255]), SegmentImages()
+    for path in (folder / "images").iterdir():
+        path.unlink()
+        np.save(path.with_suffix(".npy"), np.random.default_rng(0).integers(0, 256, (40, 50, 5), dtype=np.uint8))
+    finding = task.find(folder)
+    assert "40 x 50 pixels, 5 channels, 8 bits, values 0 to 255" in finding.details
+    settings = task.plan(folder, finding, CPU).values["dataset"]
+    assert settings["channels"] == 5
+    dataset = zoo.build("mask-folder", {key: value for key, value in settings.items() if key != "name"}, kind="dataset")
+    assert dataset.provides()["in_channels"] == 5
+    assert dataset.train()[0]["image"].shape == (5, 32, 32)

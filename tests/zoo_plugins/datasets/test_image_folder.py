@@ -429,3 +429,59 @@ def test_the_recipe_classifies_97_of_100_digits_that_were_kept_apart(tmp_path):
     kept = sorted((tmp_path / "kept").glob("*/*.png"))
     assert len(kept) == 1000
     assert sum(model.predict(path)["label"] == [path.parent.name] for path in kept) >= 970
+
+
+# -- formats, channels and the value of white ----------------------------------
+
+
+@pytest.mark.parametrize("ending", [".tif", ".webp", ".ppm", ".bmp", ".npy"])
+def test_images_of_every_format_are_the_same_examples(folder, ending):
+    before = make(folder, color="rgb").train()
+    expected = {int(before[n]["label"]): before[n]["image"] for n in range(len(before))}
+    for path in folder.rglob("*.png"):
+        with Image.open(path) as image:
+            pixels = image.convert("RGB")
+        path.unlink()
+        if ending == ".npy":
+            np.save(path.with_suffix(ending), np.asarray(pixels))
+        else:
+            pixels.save(path.with_suffix(ending), **({"lossless": True} if ending == ".webp" else {}))
+    data = make(folder, color="rgb")
+    everything = [data.train(), data.validation(), data.test()]
+    found = [part[n]["image"] for part in everything for n in range(len(part))]
+    assert len(found) == 30
+    assert all(any(torch.equal(image, one) for one in found) for image in expected.values())
+
+
+def test_images_of_8_bits_with_few_values_need_the_value_of_white(folder):
+    for path in folder.rglob("*.png"):
+        with Image.open(path) as image:
+            pixels = np.asarray(image) % 16
+        Image.fromarray(pixels).save(path)
+    error = error_of(folder)
+    assert "the values of all images of 8 bits end at 15" in error.message
+    assert "dataset.max_value=15" in error.hint
+    data = make(folder, max_value=15)
+    assert data.train()[0]["image"].max() == 1
+    assert data.provides()["max_value"] == 15
+
+
+@pytest.mark.parametrize("channels", [2, 4, 7])
+def test_images_of_any_number_of_channels(folder, channels):
+    for path in folder.rglob("*.png"):
+        path.unlink()
+        random = np.random.default_rng(list(bytes(path)))
+        np.save(path.with_suffix(".npy"), random.integers(0, 256, (8, 10, channels), dtype=np.uint8))
+    assert f"`dataset.channels={channels}`" in error_of(folder).hint
+    data = make(folder, channels=channels)
+    assert data.train()[0]["image"].shape == (channels, 8, 10)
+    assert data.provides()["in_channels"] == channels
+    assert "but dataset.channels is 9" in error_of(folder, channels=9).message
+
+
+def test_the_fingerprint_is_that_of_before_if_the_channels_are_not_set(folder):
+    settings = {"color": "auto", "max_value": None, "height": 0, "width": 0, "resize": "crop"}
+    settings |= {"validation_fraction": 0.1, "test_fraction": 0.1, "split_seed": 0}
+    files = [sample.path for split in make(folder)._read.splits.values() for sample in split]
+    assert make(folder).fingerprint() == zoo.fingerprint_files(files, settings, folder=folder)
+    assert make(folder, channels=1).fingerprint() != make(folder).fingerprint()

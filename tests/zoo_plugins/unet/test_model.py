@@ -481,3 +481,18 @@ def test_predict_takes_the_last_frames_of_a_clip_of_any_kind(tmp_path, name):
     predicted = make(**RESIDUAL).eval().predict(frames=str(path), ahead=5)["clip"]
     assert predicted.shape == (1, 5, 3, 24, 34)
     torch.testing.assert_close(predicted[0, 4], zoo.read_frames(path, 3)[-1])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_an_image_file_is_read_with_the_channels_and_the_white_of_the_training(tmp_path, channels):
+    values = np.random.default_rng(0).integers(0, 4096, (16, 16, channels)).astype(np.uint16)
+    np.save(tmp_path / "a.npy", values)
+    torch.manual_seed(0)
+    settings = {"in_channels": channels, "out_channels": 3, "base_channels": 4, "depth": 2, "output": "class_logits"}
+    model = zoo.build("unet", {**settings, "head": "linear", "max_value": 4095}).eval()
+    tensor = torch.from_numpy(values.astype(np.float32) / 4095).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        expected = model(tensor).argmax(dim=1)[0]
+    predicted = model.predict(image=str(tmp_path / "a.npy"))
+    assert torch.equal(predicted["mask"].long(), expected)
+    assert predicted["overlay"].shape == (1, 3, 16, 16)
