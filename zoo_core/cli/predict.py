@@ -104,7 +104,7 @@ def command(
         return predict_files(
             model, argument, given, values, chosen, catalog, output, ending, overwrite, batch_size, workers
         )
-    if output is not None and is_folder:
+    if is_folder and output is not None:
         raise BadSetting(
             f"{output} is a folder, which is for the predictions of many files.",
             next((f"Write for example {one.plural}=FOLDER." for one in files.values() if one.plural), None)

@@ -146,6 +146,6 @@ def _declared_kind(text: str) -> Kind | None:
     sides = [one.strip() for one in found[1].split(",") if one.strip()]
     if len(sides) in (4, 5) and (sides[-3] in ("1", "3") or sides[-3].isalpha()):
         return "images" if len(sides) == 4 else "clips"
-    if len(sides) == 2 and "uint8" in text:
-        return "classes"
+    if len(sides) == 2:  # an array, or a class map if it is of dtype uint8
+        return None
     return "array" if sides and all(side.isalnum() for side in sides) else None

@@ -386,6 +386,23 @@ def test_a_fused_network_has_no_batch_normalization_and_equals_the_original_with
     torch.testing.assert_close(output, model(image), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("change", ["in place", "without counting", "replaced"])
+def test_a_fused_network_is_kept_until_the_weights_change(change):
+    model, image = with_batch_statistics(make()).eval(), images(1, 6, 32, 32)
+    fused = fuse_batch_norm(model)
+    assert fuse_batch_norm(model) is fused
+    weight = model.encoder[0].layers[0].weight if hasattr(model.encoder[0], "layers") else next(model.parameters())
+    with torch.no_grad():
+        if change == "in place":
+            weight.mul_(1.5)
+        elif change == "without counting":
+            weight.data.mul_(1.5)
+        else:
+            model.load_state_dict({name: one * 1.5 for name, one in model.state_dict().items()}, assign=True)
+        torch.testing.assert_close(fuse_batch_norm(model)(image), model(image), rtol=1e-4, atol=1e-4)
+    assert fuse_batch_norm(model) is not fused
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_fusing_does_not_change_the_original(training):
     model = with_batch_statistics(make()).train(training)

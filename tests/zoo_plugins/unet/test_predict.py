@@ -155,7 +155,7 @@ def test_a_clip_may_be_a_gif_an_array_or_a_folder_of_images(predict, tmp_path, f
     results = []
     for name in ("clip.gif", "clip.npy", "clip.npz", "unit.npy", "clip"):
         written = "replaced" if results else "wrote"
-        assert f"{written} next.npy" in predict(frame_run, f"frames={name}", "-o", "next.npy")
+        assert f"{written} next.npy" in predict(frame_run, f"frames={name}", "-o", "next.npy", "--overwrite")
         results.append(np.load("next.npy"))
     assert results[0].shape == (1, 10, 1, 64, 64)
     assert 0 <= results[0].min() <= results[0].max() <= 1
@@ -249,7 +249,7 @@ def test_images_of_any_mode_and_format_are_read(predict, scene_run, photo):
     masks = {}
     for name in ("gray.png", "rgb.png", "rgba.png", "palette.png", "gray.gif", "gray.bmp", "deep.png", "gray.npy",
                  "unit.npy"):  # fmt: skip
-        predict(scene_run, f"image={name}", "-o", "mask.png")
+        predict(scene_run, f"image={name}", "-o", "mask.png", "--overwrite")
         with Image.open("mask.png") as image:
             masks[name] = np.asarray(image)
     assert masks["gray.png"].shape == (50, 70)

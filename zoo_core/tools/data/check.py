@@ -112,7 +112,8 @@ def _check_example(batch: Batch, first: Batch, what: str, source: Source) -> Non
             BadFile(f"{what} has {_named(batch)}, but the first one has {_named(first)}.", "Give all the same.")
         )
         return
-    for name, value in batch.items():
+    values: Mapping[str, Any] = batch  # a dataset may return whole batches with anything in them
+    for name, value in values.items():
         if not isinstance(value, Tensor):
             continue
         if value.is_floating_point() and not bool(value.isfinite().all()):

@@ -160,5 +160,5 @@ def _shapes(shapes: Counter[tuple[int, ...]]) -> list[dict[str, Any]]:
     return [{"shape": list(shape), "examples": count} for shape, count in shapes.most_common()]
 
 
-def _rounded(values: NDArray[np.float64]) -> list[float]:
+def _rounded(values: NDArray[Any]) -> list[float]:
     return [round(float(value), 4) for value in values]

@@ -10,6 +10,9 @@ from typing import Any, Literal, get_args, get_type_hints
 from zoo_core.model import Model
 
 FileKind = Literal["image", "video", "any"]
+_KINDS: dict[str, FileKind] = {"image": "image", "video": "video"}
+_NAMES: dict[str, FileKind] = {"image": "image", "clip": "video", "video": "video", "audio": "any", "file": "any"}
+"""Names of arguments whose text is the path of a file; that of others may be any text."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +32,23 @@ class FileArgument:
 
 
 def file_arguments(model: Model) -> dict[str, FileArgument]:
-    """By name, the arguments that are annotated as a ``Path``, or have a control for an image or a video."""
-    parameters, hints, controls = signature(model.predict).parameters, _hints(model), model.controls()
+    """By name, the arguments with a control for an image or a video, or annotated as a ``Path``, or as a text and named
+    after a file."""
+    hints, controls = _hints(model), model.controls()
+    parameters = signature(model.predict).parameters
     found = {}
     for name, parameter in parameters.items():
-        control = controls.get(name)
-        types = get_args(hints.get(name)) or (hints.get(name),)
-        is_file = control is not None and control.kind in ("image", "video")
-        if not is_file and (controls or Path not in types) and not (Path in types and control is None):
-            continue
+        control, types = controls.get(name), get_args(hints.get(name)) or (hints.get(name),)
         if parameter.kind not in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY):
             continue
-        kind: FileKind = control.kind if is_file and control else "any"  # type: ignore[assignment]  # one of the two
+        if control is not None and control.kind not in _KINDS:
+            continue
+        if control is None and Path not in types and not (str in types and name in _NAMES):
+            continue
+        kind = _KINDS[control.kind] if control else _NAMES.get(name, "any")
         plural = (control.plural if control else "") or ("" if name.endswith("s") else f"{name}s")
-        found[name] = FileArgument(
-            name, "" if plural in parameters else plural, kind, str not in types and Path in types
-        )
+        takes_path = Path in types and str not in types
+        found[name] = FileArgument(name, "" if plural in parameters else plural, kind, takes_path)
     return found
 
 

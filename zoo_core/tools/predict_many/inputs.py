@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
 from zoo_core.data.image_io import IMAGE_SUFFIXES, image_files, natural_key
@@ -175,7 +176,7 @@ def _name(path: Path, base: Path) -> str:
     return Path(os.path.relpath(os.path.abspath(path), os.path.abspath(base))).as_posix()
 
 
-def _key(name: str) -> object:
+def _key(name: str) -> list[Any]:
     parts = name.split("/")
     # Files before the sub-folders beside them would separate what belongs together; each part is compared by itself.
     return [natural_key(part) for part in parts]
