@@ -24,6 +24,7 @@ _SMALLEST = 4  # pixels of a side
 _FEWEST = 16  # training images
 _GROUP = 4  # images of one label, whose standard deviation the discriminator sees
 _LARGEST_BATCH = 64
+_PHOTO = 24  # pixels of the sides of color images that are probably photos
 _FEW_BITS = 2**14
 
 
@@ -34,6 +35,8 @@ class Facts:
     dataset: dict[str, Any]
     """The settings of the data set that the files need."""
     median_size: tuple[int, int]
+    shape: tuple[int, int, int]
+    """Channels, height and width in the plan."""
     counts: list[int]
     """Training images of each class; of all, if there are no classes."""
 
@@ -66,7 +69,8 @@ class GenerateImages(zoo.Task):
         details.append(f"training images: {describe_classes(shares) if labeled else f'{counts[0]:,}'}")
         details += _remarks(files, sizes, settings)
         summary = f"{len(images):,} images of {len(names)} classes" if labeled else f"{len(images):,} images"
-        return zoo.Finding(summary, (*details, *notes), (), Facts(settings, median_size, counts))
+        shape = provided["in_channels"], provided["height"], provided["width"]
+        return zoo.Finding(summary, (*details, *notes), (), Facts(settings, median_size, shape, counts))
 
     def plan(self, folder: Path, finding: zoo.Finding, budget: zoo.Budget) -> zoo.Plan:
         facts: Facts = finding.facts
@@ -75,11 +79,13 @@ class GenerateImages(zoo.Task):
         batch = _GROUP * max(1, min(_LARGEST_BATCH // _GROUP, groups // 2))
         dataset = {"name": "image-folder", "folder": str(folder.resolve()), **facts.dataset}
         median_size = " x ".join(map(str, facts.median_size))
+        smooth = {"smoothing": 1} if facts.shape[0] == 3 and min(facts.shape[1:]) >= _PHOTO else {}
         return zoo.Plan(
             {
                 "model": {
                     "name": "clsgan",
                     "conditional": labeled,
+                    **smooth,
                     "sigmoid": False,
                     "normalize_input": True,
                     "minibatch_std_group_size": _GROUP,
@@ -102,13 +108,14 @@ class GenerateImages(zoo.Task):
             },
             {
                 "model.conditional": "an image is generated for a class" if labeled else "there are no classes",
+                "model.smoothing": "photos: no noise between neighboring pixels, but no fine details either",
                 "model.minibatch_std_group_size": "the discriminator sees how much images differ",
                 "dataset.labels": "each folder is a class"
                 if labeled
                 else "all images, wherever they are in the folder",
                 "dataset.color": "gray if all images are gray",
-                "dataset.height": f"the median is {median_size}; a fully connected network makes at most about "
-                f"{MOST_VALUES:,} values well",
+                "dataset.height": f"the median is {median_size}; a fully connected network makes no details of images "
+                f"of more than about {MOST_VALUES:,} values",
                 "dataset.resize": "the aspect is kept, and the center cropped",
                 "dataset.max_value": "no image of 16 bits has a larger value",
                 "trainer.evaluation": "metrics that need no classifier of these images",

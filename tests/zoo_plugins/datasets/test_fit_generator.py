@@ -82,6 +82,15 @@ def test_large_images_are_reduced_with_about_their_aspect(size, expected):
     assert expected[0] * expected[1] * size[2] <= 1.2 * MOST_VALUES
 
 
+@pytest.mark.parametrize(
+    ("how", "smoothing"),
+    [({"height": 96, "width": 96}, 1), ({}, None), ({"height": 96, "width": 96, "mode": "L"}, None)],
+)
+def test_photos_are_smoothed_and_small_or_gray_images_are_not(tmp_path, how, smoothing):
+    plan, _, _ = plan_of(fill(tmp_path / "images", **how))
+    assert plan.values["model"].get("smoothing") == smoothing
+
+
 def test_frames_that_follow_one_another_are_named(tmp_path):
     for number in range(24):
         pixels = np.zeros((24, 48), np.uint8)
