@@ -1,6 +1,6 @@
 """Read damaged images, masks, clips and arrays, and count what is neither read nor refused with a message and a hint.
 
-Each file is one of sixteen valid files of all formats that are read, truncated, with flipped bits, with inserted bytes,
+Each file is one of 26 valid files of all formats that are read, truncated, with flipped bits, with inserted bytes,
 or with a changed header. It is checked as an image and as a mask, and read as an image, as a clip, and for its size. A
 clip that the check accepts has to be read with the size that the check found.
 
@@ -66,8 +66,19 @@ def valid_files() -> dict[str, bytes]:
         "clip.png": (Image.fromarray(gray), frames),
         "color.bmp": (image, {}),
         "gray.bmp": (Image.fromarray(gray), {}),
+        "gray.tif": (Image.fromarray(gray), {}),
+        "color.tif": (image, {"compression": "tiff_lzw"}),
+        "deep.tif": (Image.fromarray(gray.astype(np.uint16) * 200), {}),
+        "floats.tif": (Image.fromarray((gray / 255).astype(np.float32)), {"compression": "tiff_adobe_deflate"}),
+        "clip.tif": (Image.fromarray(gray), frames),
+        "lossless.webp": (image, {"lossless": True}),
+        "lossy.webp": (image, {}),
+        "clip.webp": (Image.fromarray(gray), frames),
+        "gray.pgm": (Image.fromarray(gray), {}),
+        "color.ppm": (image, {}),
     }
-    formats = {".jpg": "JPEG", ".png": "PNG", ".gif": "GIF", ".bmp": "BMP"}
+    formats = {".jpg": "JPEG", ".png": "PNG", ".gif": "GIF", ".bmp": "BMP", ".tif": "TIFF", ".webp": "WEBP"}
+    formats |= {".pgm": "PPM", ".ppm": "PPM"}
     files = {}
     for name, (one, options) in images.items():
         one.save(content := io.BytesIO(), **{"format": formats[Path(name).suffix], **options})

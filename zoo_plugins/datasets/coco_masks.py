@@ -189,7 +189,7 @@ def _of_run_lengths(outline: Mapping[str, Any], size: tuple[int, int], where: st
     counts = outline.get("counts")
     lengths: Any = _lengths(counts) if isinstance(counts, str) else counts
     is_valid = isinstance(lengths, list) and all(isinstance(one, int) and one >= 0 for one in lengths)
-    if list(outline.get("size", ())) != list(size) or not is_valid or sum(lengths) != size[0] * size[1]:
+    if outline.get("size") != list(size) or not is_valid or sum(lengths) != size[0] * size[1]:
         raise zoo.BadFile(
             f"{where} has damaged run lengths, or those of another size than {size[0]} x {size[1]}.", "Export it again."
         )
@@ -242,7 +242,7 @@ def _categories(files: Sequence[CocoFile]) -> tuple[dict[int, str], list[str]]:
     used = {one["category_id"] for file in files for image in file.images for one in image.objects}
     if not used:
         raise zoo.BadFile(f"{first.path} has no annotations.", "Annotate objects, and export it again.")
-    groups = {one.get("supercategory") for number, one in first.categories.items() if number}
+    groups = {str(one.get("supercategory")) for number, one in first.categories.items() if number}
     notes = []
     if 0 in names and 0 not in used and groups == {names[0]}:  # as Roboflow exports it
         notes = [f"the category {names.pop(0)!r}, which groups the others, is left out"]

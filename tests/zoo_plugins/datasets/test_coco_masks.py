@@ -121,6 +121,7 @@ def test_the_group_of_categories_that_roboflow_adds_is_left_out(tmp_path, pycoco
         ({"size": [9, 9], "counts": [81]}, "damaged run lengths"),
         ({"size": [16, 16], "counts": "zzzzzzzzzzz"}, "damaged run lengths"),
         ({"size": [16, 16]}, "damaged run lengths"),
+        ({"size": 3, "counts": [256]}, "damaged run lengths"),
         ("x", "has a damaged outline"),
     ],
 )

@@ -34,5 +34,5 @@ def test_images_without_masks_are_unlabeled(tmp_path):
 
 
 def test_masks_without_images_are_refused(tmp_path):
-    with pytest.raises(zoo.ZooError, match="contains masks in `masks`, but .*images is missing"):
+    with pytest.raises(zoo.ZooError, match=r"contains masks in `masks`, but .*images is missing"):
         find(tmp_path, "masks/a.png")
