@@ -87,8 +87,9 @@ class PixelEvaluator:
     def _scores(self) -> bool:
         return bool(self.cas_classifier and self.config.conditional)
 
-    def _score(self, *examples: Tensor) -> float:
-        return train_and_score(self.cas_classifier or "", *examples, self.config.num_classes)
+    def _score(self, image: Tensor, label: Tensor, test_image: Tensor, test_label: Tensor) -> float:
+        classes = self.config.num_classes
+        return train_and_score(self.cas_classifier or "", image, label, test_image, test_label, classes)
 
 
 class PrincipalComponents:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import zoo_core as zoo
-from zoo_plugins.clsgan import metrics
+from zoo_plugins.clsgan import cas, metrics
 from zoo_plugins.clsgan.metrics import GANEvaluator
 
 
@@ -26,6 +26,7 @@ class Repeats(nn.Module):
 @pytest.fixture
 def digits(monkeypatch):
     monkeypatch.setattr(metrics, "IMAGES_PER_CLASS", 20)
+    monkeypatch.setattr(cas, "_FEWEST_STEPS", 5)
     return zoo.build("mnist", {"source": "subset"}, kind="dataset").train().tensors
 
 
