@@ -16,7 +16,8 @@ from zoo_plugins.common.image_size import target_size
 from zoo_plugins.datasets import white
 from zoo_plugins.datasets.fit_network import choose_network
 from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, describe_values
-from zoo_plugins.datasets.mask_folder import MaskFolder, Pairs, image_size
+from zoo_plugins.datasets.mask_examples import Pairs, image_size
+from zoo_plugins.datasets.mask_folder import MaskFolder
 from zoo_plugins.datasets.mask_layouts import has_masks
 
 _CROP = {"cpu": 256}

@@ -9,25 +9,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
-
 import zoo_core as zoo
 from zoo_plugins.common.augmentation import RandomTransform
 from zoo_plugins.common.image_size import target_size
 from zoo_plugins.datasets import own_files
 from zoo_plugins.datasets.mask_classes import IGNORE_INDEX
+from zoo_plugins.datasets.mask_examples import Pairs, PairsOfSizes, channels, image_size
 from zoo_plugins.datasets.mask_layouts import Layout, find_layout
 from zoo_plugins.datasets.mask_pairs import Pair
 from zoo_plugins.datasets.mask_readers import (
     Coding,
     CodingSettings,
-    MaskReader,
     counts_of_classes,
     find_coding,
-    read_merged,
     with_settings,
 )
 from zoo_plugins.datasets.mask_sizes import refuse_other_size
@@ -125,7 +119,7 @@ class MaskFolder(zoo.Dataset):
         return kind(part, self.config, self.coding.reader)
 
     def provides(self) -> dict[str, Any]:
-        known: dict[str, Any] = {"in_channels": _channels(self.config)}
+        known: dict[str, Any] = {"in_channels": channels(self.config)}
         if self.config.max_value is not None:
             known["max_value"] = self.config.max_value
         if image_size(self.config):
@@ -239,71 +233,6 @@ class MaskFolder(zoo.Dataset):
         return [f"class {own_files.listed(unseen)} occurs in no training image"]
 
 
-class Pairs:
-    """Images and masks, transformed at random if there is a ``transform``; files are read on access."""
-
-    def __init__(
-        self,
-        pairs: Sequence[Pair],
-        config: MaskFolder.Config,
-        reader: MaskReader,
-        transform: RandomTransform | None = None,
-    ) -> None:
-        self.pairs, self.config, self.reader, self.transform = pairs, config, reader, transform
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def image(self, index: int) -> Tensor:
-        """An image (C, H, W) in [0, 1] as it is in its file."""
-        path = self.pairs[index].image
-        return zoo.read_image(path, _channels(self.config), self.config.max_value, allow_dark=True)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        image = self.image(index)
-        size = target_size(image_size(self.config), *image.shape[-2:])
-        example = resize(image, read_merged(self.reader, self.pairs[index].masks), *size)
-        if self.transform is None:
-            return example
-        image, mask = self.transform(example["image"], example["mask"])
-        return {"image": image, "mask": mask}
-
-
-class PairsOfSizes(Pairs):
-    """Images and masks of several sizes for evaluation: those of a batch are padded to the largest of them."""
-
-    def __getitems__(self, indices: Sequence[int]) -> zoo.Batch:
-        examples = [self[index] for index in indices]
-        sizes = torch.tensor([example["mask"].shape for example in examples])  # (N, 2)
-        height, width = sizes.max(dim=0).values.tolist()
-
-        def padded(name: str, value: float) -> Tensor:
-            tensors = [example[name] for example in examples]
-            sides = [(0, width - one.shape[-1], 0, height - one.shape[-2]) for one in tensors]
-            return torch.stack([F.pad(one, side, value=value) for one, side in zip(tensors, sides, strict=True)])
-
-        return zoo.Batch(image=padded("image", 0), mask=padded("mask", IGNORE_INDEX), size=sizes)
-
-
-def image_size(config: MaskFolder.Config) -> tuple[int, ...]:
-    """The setting of models of the same name: (height, width), (shorter side,), or nothing without resizing."""
-    if config.height or config.width:
-        return config.height, config.width
-    return (config.shorter_side,) if config.shorter_side else ()
-
-
-def resize(image: Tensor, mask: Tensor, height: int, width: int) -> dict[str, Tensor]:
-    """Image (C, H, W) and mask (H, W) resized to (height, width), where 0 keeps the side.
-
-    The image is resized with bilinear interpolation, the mask with nearest-neighbor interpolation.
-    """
-    size = [height or image.shape[-2], width or image.shape[-1]]
-    if size != list(image.shape[-2:]):
-        image = transforms.resize(image, size, antialias=True).clamp(0, 1)
-        mask = transforms.resize(mask.unsqueeze(0), size, transforms.InterpolationMode.NEAREST_EXACT)[0]  # (H, W)
-    return {"image": image, "mask": mask}
-
-
 def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: MaskFolder.Config) -> list[str]:
     """Read all images once; notes on what is converted.
 
@@ -337,11 +266,7 @@ def _check(pairs: Sequence[Pair], facts: Mapping[Path, zoo.MaskFacts], config: M
             zoo.report_fault(error)
     own_files.check_channels(images, image_facts, config.channels)
     notes = own_files.check_depth(images, image_facts, config.max_value)
-    return notes + own_files.conversions(images, image_facts, _channels(config))
-
-
-def _channels(config: MaskFolder.Config) -> int:
-    return config.channels or (3 if config.color == "rgb" else 1)
+    return notes + own_files.conversions(images, image_facts, channels(config))
 
 
 def _transform(config: MaskFolder.Config) -> RandomTransform | None:

@@ -13,7 +13,7 @@ from torchvision.datasets import OxfordIIITPet
 from torchvision.transforms.v2 import functional as transforms
 
 import zoo_core as zoo
-from zoo_plugins.datasets.mask_folder import resize
+from zoo_plugins.datasets.mask_examples import resize
 from zoo_plugins.datasets.paths import data_root
 
 _CLASS_NAMES = ("animal", "background", "border")

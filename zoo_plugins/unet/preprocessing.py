@@ -11,7 +11,7 @@ from torch import Tensor
 import zoo_core as zoo
 
 _EPSILON = 1e-3  # a quarter of the smallest difference in 8 bits: a uniform image becomes 0
-_CUT = 200  # one pixel of so many is darker than 0, and one brighter than 1, with normalization by percentiles
+_CUT = 200  # one pixel in 200 becomes darker than 0, and one brighter than 1, by percentiles
 
 
 def _per_image(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

@@ -16,7 +16,7 @@ from zoo_plugins.unet.preprocessing import resized
 OVERLAP = 0.25
 """Of neighboring tiles, as a fraction of their sides."""
 _SIGMA = 1 / 8  # of the side of a tile, as in nnU-Net (Isensee et al. 2021)
-_ROWS = 64  # of the output that are scaled at once
+_ROWS = 64  # of the output that are divided or scaled at once
 
 
 def segment(model: Any, image: Tensor, overlap: float = OVERLAP) -> Tensor:
@@ -64,7 +64,8 @@ def tiled_logits(
             total[:-1, :, left : left + tile_width] += logits * weight
             total[-1, :, left : left + tile_width] += weight
         finished = after - top
-        yield total[:-1, :finished] / total[-1, :finished]
+        for rows in total[:, :finished].split(_ROWS, dim=1):
+            yield rows[:-1] / rows[-1]
         rest = total[:, finished:].clone()  # the next row of tiles begins here
         total.zero_()
         total[:, : tile_height - finished] = rest
