@@ -14,6 +14,7 @@ ARRAY_SUFFIXES = (".npy", ".npz")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
 _CLIP_SUFFIXES = (".gif", ".apng", *ARRAY_SUFFIXES, *VIDEO_SUFFIXES)
 _PERHAPS_CLIPS = (".png", ".webp", ".tif", ".tiff")  # if they have several frames or pages
+_LOOKED_AT = 24  # files of a folder, and folders, that tell clips from pictures
 _PAGES = (".webp", ".tif", ".tiff")
 
 
@@ -85,22 +86,30 @@ def contains_clips(folder: Path) -> bool:
 
 
 def _is_of_clips(folder: Path) -> bool:
-    files = any(_is_clip_file(entry) for entry in own_files.visible(folder))
+    files = any(map(_is_clip_file, _some(folder)))
     images = []
-    for below in _folders(folder):
-        clip_files = set(filter(_is_clip_file, own_files.visible(below)))
+    for below in _folders(folder)[:_LOOKED_AT]:
+        looked_at = _some(below)
+        clip_files = set(filter(_is_clip_file, looked_at))
         clips, inside = len(clip_files), [file for file in zoo.image_files(below) if file not in clip_files]
-        files = files or (clips > 0 and clips >= len(inside))
-        images += [inside] if clips < len(inside) else []
+        files = files or (clips > 0 and 2 * clips >= len(looked_at))
+        images += [inside] if 2 * clips < len(looked_at) else []
     if not files and not images and (own := zoo.image_files(folder)):
         images = [own]
     return are_sequences(images) if images else files
 
 
+def _some(folder: Path) -> list[Path]:
+    """The first files that may be images or clips; there may be very many."""
+    suffixes = (*_CLIP_SUFFIXES, *_PERHAPS_CLIPS, ".jpg", ".jpeg", ".bmp")
+    files = [entry for entry in own_files.visible(folder) if entry.suffix.lower() in suffixes and not entry.is_dir()]
+    return sorted(files, key=zoo.natural_key)[:_LOOKED_AT]
+
+
 def _given_splits(folder: Path) -> dict[str, Path]:
     """``train``, ``val`` and ``test`` below the folder, if each contains clips; else they are clips themselves."""
     named = {SPLITS[one.name.casefold()]: one for one in _folders(folder) if one.name.casefold() in SPLITS}
-    contain = all(_folders(one) or any(map(_is_clip_file, own_files.visible(one))) for one in named.values())
+    contain = all(_folders(one) or any(map(_is_clip_file, _some(one))) for one in named.values())
     return named if "train" in named and len(named) > 1 and contain else {}
 
 
