@@ -113,3 +113,18 @@ def test_60_steps_give_an_accuracy_above_0_8():
     for indices in torch.randperm(4000)[: 60 * 64].split(64):
         perform(trainer, digits.train().__getitems__(indices))
     assert trainer.evaluate([digits.test().__getitems__(range(1000))], [])["accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("name", ["image-classifier", "digit-classifier"])
+def test_a_batch_of_files_of_several_sizes_is_predicted_as_each_of_them(name, tmp_path):
+    torch.manual_seed(0)
+    settings = {"in_channels": 1} if name == "image-classifier" else {}
+    model = zoo.build(name, settings).eval()
+    paths = []
+    for number, size in enumerate([(28, 28), (20, 24), (28, 28), (20, 24), (32, 28)]):
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(np.random.default_rng(number).integers(0, 255, size, dtype=np.uint8)).save(paths[-1])
+    at_once = model.predict_batch([model.read_inputs(image=str(path)) for path in paths])
+    assert [one["label"] for one in at_once] == [model.predict(path)["label"] for path in paths]
+    for one, path in zip(at_once, paths, strict=True):
+        assert one["probability"] == pytest.approx(model.predict(path)["probability"], abs=2e-4)
