@@ -42,6 +42,7 @@ COVERED_ELSEWHERE = {
     "zoo_core/tools/predict_many/inputs": ("zoo_core/cli/test_predict_many", "gives folders, patterns and lists"),
     "zoo_core/tools/predict_many/journal": ("zoo_core/cli/test_predict_many", "resumes"),
     "zoo_core/tools/predict_many/output": ("zoo_core/cli/test_predict_many", "writes folders and tables"),
+    "zoo_core/tools/predict_many/rows": ("zoo_core/cli/test_predict_many", "writes tables"),
     "zoo_core/tools/predict_many/run": ("zoo_core/cli/test_predict_many", "predicts"),
     "zoo_core/tools/data/check": ("zoo_core/cli/test_data", "finds faults"),
     "zoo_core/tools/data/sheet": ("zoo_core/cli/test_data", "draws sheets"),

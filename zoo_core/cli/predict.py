@@ -147,8 +147,7 @@ def _newest(source: str, catalog: Catalog) -> str | Path:
     return run
 
 
-def _predict_once(
-    model: Any, values: dict[str, Any], output: str | None, overwrite: bool) -> None:
+def _predict_once(model: Any, values: dict[str, Any], output: str | None, overwrite: bool) -> None:
     from zoo_core.data.values import as_prediction
     from zoo_core.tools.prediction import printed, write_prediction
 

@@ -147,9 +147,7 @@ def natural_key(path: str | Path) -> Any:
     return [int(part) if number % 2 else part for number, part in enumerate(parts)], name
 
 
-def read_still(
-    path: Path, channels: int, max_value: int | None, allow_dark: bool
-) -> tuple[Tensor, StoredImage | None]:
+def read_still(path: Path, channels: int, max_value: int | None, allow_dark: bool) -> tuple[Tensor, StoredImage | None]:
     """An image (channels, H, W), and what is stored if that is not bytes."""
     stored = stored_array(path) if is_array(path) else stored_tiff(path)
     if stored is None:

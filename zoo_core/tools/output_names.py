@@ -37,6 +37,7 @@ KINDS: dict[Kind, str] = {
 }  # fmt: skip
 ENDINGS = (*NOUNS, ".json")
 TABLES = (".csv", ".json")
+JOURNAL = "zoo-predictions.jsonl"
 _SHOWN = (".png", ".tif", ".gif", ".npy", ".txt", ".csv", ".wav", ".json")
 _SHAPE = re.compile(r"\(([^()]*)\)")
 
@@ -51,7 +52,7 @@ def check_file_name(output: str, *, overwrite: bool) -> None:
 
     Raises:
         BadSetting: if it has the ending of no format.
-        NameTaken: if the file exists, and may not be overwritten.
+        NameTaken: if the file exists, may not be overwritten, and is no unfinished table of many predictions.
         BadFile: if it is in no folder, or can't be written.
     """
     path = Path(output)
@@ -67,7 +68,7 @@ def check_file_name(output: str, *, overwrite: bool) -> None:
         raise BadFile(
             f"{one_line(output)} could not be written: {error.strerror}.", "Choose another name or folder."
         ) from error
-    if exists and not overwrite:
+    if exists and not overwrite and not journal_of(path).exists():
         refuse_existing([path])
     _check_parent(path)
 
@@ -104,6 +105,11 @@ def _check_parent(path: Path, *, creates: bool = False) -> None:
         raise BadFile(f"{path} could not be written: {reason}.", f"Create the folder {parent}, or choose another.")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise BadFile(f"{path} could not be written: Permission denied.", "Choose another folder.")
+
+
+def journal_of(path: Path) -> Path:
+    """The file that records what a table of many predictions has so far."""
+    return path.with_name(f".{path.name}.{JOURNAL}")
 
 
 def refuse_existing(paths: Sequence[Path]) -> None:

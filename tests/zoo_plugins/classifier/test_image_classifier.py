@@ -121,3 +121,18 @@ def test_files_are_read_as_in_training(tmp_path):
     model = build(in_channels=5, max_value=4095)
     tensor = torch.from_numpy(values.astype(np.float32) / 4095).permute(2, 0, 1)[None]
     assert model.predict(tmp_path / "a.npy") == model.predict(tensor)
+
+
+@pytest.mark.parametrize("name", ["image-classifier", "digit-classifier"])
+def test_a_batch_of_files_of_several_sizes_is_predicted_as_each_of_them(name, tmp_path):
+    torch.manual_seed(0)
+    settings = {"in_channels": 1} if name == "image-classifier" else {}
+    model = zoo.build(name, settings).eval()
+    paths = []
+    for number, size in enumerate([(28, 28), (20, 24), (28, 28), (20, 24), (32, 28)]):
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(np.random.default_rng(number).integers(0, 255, size, dtype=np.uint8)).save(paths[-1])
+    at_once = model.predict_batch([model.read_inputs(image=str(path)) for path in paths])
+    assert [one["label"] for one in at_once] == [model.predict(path)["label"] for path in paths]
+    for one, path in zip(at_once, paths, strict=True):
+        assert one["probability"] == pytest.approx(model.predict(path)["probability"], abs=2e-4)

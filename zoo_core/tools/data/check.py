@@ -96,7 +96,7 @@ def _indices(source: Source, split: str, faults: Faults) -> list[int]:
 
 
 def sample(count: int, most: int) -> list[int]:
-    """At most so many of ``count`` indices: one at random from each of as many equal parts, always the same ones.
+    """At most ``most`` of ``count`` indices: one at random from each of as many equal parts, always the same ones.
 
     Evenly spaced ones would be of one class where classes take turns.
     """

@@ -123,7 +123,7 @@ class Stats:
 
 
 def compute(source: Source, most: int, splits: Iterable[str] | None = None) -> Stats:
-    """Read at most so many examples of each split, and describe their values.
+    """Read at most ``most`` examples of each split, and describe their values.
 
     Raises:
         ZooError: if an example can't be read.

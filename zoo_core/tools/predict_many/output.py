@@ -14,19 +14,17 @@ from typing import Any
 import click
 
 from zoo_core.data.image_output import not_written
-from zoo_core.data.table_csv import as_csv
-from zoo_core.data.values import Table, kind_of
+from zoo_core.data.values import kind_of
 from zoo_core.errors import BadSetting, NameTaken, one_line
-from zoo_core.files import write_atomically
-from zoo_core.tools.output_names import KINDS
-from zoo_core.tools.plain_values import as_columns, is_plain
+from zoo_core.tools.output_names import JOURNAL, journal_of
+from zoo_core.tools.plain_values import is_plain
 from zoo_core.tools.predict_many.inputs import Input
 from zoo_core.tools.predict_many.journal import Journal, identity_of
+from zoo_core.tools.predict_many.rows import in_table, unfit, write_rows
 from zoo_core.tools.prediction import endings_of, in_json, unseen_values, write_value
 
 TABLE = "predictions.csv"
 _WITH_FOLDER = "Add -o FOLDER/, which writes a file for each, or -o out.csv."
-_JOURNAL = "zoo-predictions.jsonl"
 _DEFAULT = {"images": ".png", "clips": ".gif", "classes": ".png", "array": ".npy", "table": ".csv", "audio": ".wav"}
 Written = Callable[[], None]
 
@@ -67,9 +65,9 @@ class Lines(Output):
 
     def accept(self, given: Input, values: dict[str, Any]) -> Written:
         """Refuse what needs a file."""
-        plain, _ = _in_table(values, "", _WITH_FOLDER)
+        plain, _ = in_table(values, "", _WITH_FOLDER)
         if left_out := [name for name in values if name not in plain]:
-            raise _unfit(values, left_out[0], "", _WITH_FOLDER)
+            raise unfit(values, left_out[0], "", _WITH_FOLDER)
         click.echo(json.dumps({"file": given.name, **plain}))
         return _nothing
 
@@ -135,7 +133,7 @@ class TableFile(_Journaled):
     """One ``.csv`` or ``.json`` file with the plain values and tables of all predictions."""
 
     def __init__(self, path: Path, *, overwrite: bool) -> None:
-        super().__init__(path.with_name(f".{path.name}.{_JOURNAL}"), overwrite=overwrite)
+        super().__init__(journal_of(path), overwrite=overwrite)
         self.path, self.place = path, str(path)
         self._left_out = ""
         self._failed = False
@@ -150,7 +148,7 @@ class TableFile(_Journaled):
 
     def accept(self, given: Input, values: dict[str, Any]) -> Written:
         """Keep its plain values."""
-        plain, tables = _in_table(values, self.place, "Write -o FOLDER/ for a file for each.")
+        plain, tables = in_table(values, self.place, "Write -o FOLDER/ for a file for each.")
         left_out = [name for name in values if name not in plain]
         if left_out and not self._left_out:
             self._left_out = f"left out of {self.place}: {', '.join(left_out)}; -o FOLDER/ writes a file for each"
@@ -162,14 +160,14 @@ class TableFile(_Journaled):
         """Write the file, unless there is nothing to write."""
         rows = self.rows(inputs)
         if rows:
-            _write_table(self.path, rows)
+            write_rows(self.path, rows)
 
 
 class FolderOutput(_Journaled):
     """A file for each prediction, in the sub-folders of the inputs, and the plain values of all in one table."""
 
     def __init__(self, folder: Path, ending: str, *, overwrite: bool) -> None:
-        super().__init__(folder / f".{_JOURNAL}", overwrite=overwrite)
+        super().__init__(folder / f".{JOURNAL}", overwrite=overwrite)
         self.folder, self.ending, self.place = folder, ending, f"{folder}/"
         self._names: dict[str, str] = {}
         self._taken: dict[str, str] = {TABLE: "the table of all files"}
@@ -228,7 +226,7 @@ class FolderOutput(_Journaled):
         """Write the plain values of all predictions, if they have any."""
         rows = self.rows(inputs)
         if any(values for _, values, _ in rows):
-            _write_table(self.folder / TABLE, rows)
+            write_rows(self.folder / TABLE, rows)
 
     def _endings(self, values: dict[str, Any]) -> dict[str, str]:
         if self.ending:
@@ -273,51 +271,6 @@ def _below(base: str, value: str, ending: str) -> str:
     """The path of a value's file; all but the main one have a folder of the value's name."""
     folder = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", value))[:50].lstrip(".")
     return f"{folder}/{base}{ending}" if value else f"{base}{ending}"
-
-
-def _in_table(values: Mapping[str, Any], place: str, hint: str) -> tuple[dict[str, Any], list[str]]:
-    """What of a prediction a table can contain, and which of it are tables themselves.
-
-    Raises:
-        BadSetting: if it is nothing.
-    """
-    tables = [name for name, value in values.items() if isinstance(value, Table)]
-    kept = {name: value for name, value in values.items() if name in tables or is_plain(value)}
-    if not kept and values:
-        raise _unfit(values, next(iter(values)), place, hint)
-    return json.loads(in_json(kept)), tables
-
-
-def _unfit(values: Mapping[str, Any], name: str, place: str, hint: str) -> BadSetting:
-    kind = kind_of(values[name])
-    what = KINDS[kind] if kind else "a value"
-    goes = f"which {place} can't contain" if place else "but no file is given"
-    return BadSetting(f"the model predicts {what} as '{name}', {goes}.", hint)
-
-
-def _write_table(path: Path, rows: Sequence[tuple[str, dict[str, Any], list[str]]]) -> None:
-    try:
-        if path.suffix.lower() == ".json":
-            listed = [{"file": name, **values} for name, values, _ in rows]
-            write_atomically(path, "[\n" + ",\n".join(json.dumps(one) for one in listed) + "\n]\n")
-            return
-        flat = [row for one in rows for row in _rows_of(*one)]
-        write_atomically(path, as_csv(Table(as_columns(flat)).columns))
-    except OSError as error:
-        raise not_written(path, error) from error
-
-
-def _rows_of(name: str, values: dict[str, Any], tables: list[str]) -> Iterator[dict[str, Any]]:
-    """The row of a prediction, or one for each row of its tables."""
-    plain = {"file": name, **{key: value for key, value in values.items() if key not in tables}}
-    if not tables:
-        yield plain
-        return
-    for table in tables:
-        columns = values[table]
-        several = {"table": table} if len(tables) > 1 else {}
-        for number in range(len(next(iter(columns.values()), []))):
-            yield {**plain, **several, **{key: cells[number] for key, cells in columns.items()}}
 
 
 @contextmanager

@@ -134,7 +134,7 @@ class Prediction:
                 self._writing.append(_Job(given, writers.submit(write)))
 
     def _settle(self, most: int) -> None:
-        """Wait until at most so many predictions are being written."""
+        """Wait until at most ``most`` predictions are being written."""
         while len(self._writing) > most:
             job = self._writing.popleft()
             try:
