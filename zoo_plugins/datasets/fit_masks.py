@@ -20,6 +20,7 @@ from zoo_plugins.datasets.mask_examples import Pairs, image_size
 from zoo_plugins.datasets.mask_folder import MaskFolder
 from zoo_plugins.datasets.mask_layouts import has_masks
 
+CAMVID_UNLABELED = 11
 _CROP = {"cpu": 256}
 _LARGE_CROP = 512  # on an accelerator
 _MULTIPLE = 32  # of the sides of crops
@@ -69,7 +70,11 @@ class SegmentImages(zoo.Task):
             given,
         )
         # All sizes are accepted here; what becomes of them is planned later.
-        dataset = _dataset(folder, {"color": facts.color, "crop_height": 1, "crop_width": 1, **reading, **given})
+        settings = {"color": facts.color, "crop_height": 1, "crop_width": 1, **reading, **given}
+        dataset = _dataset(folder, settings)
+        if "ignore_index" not in given and _is_camvid(dataset):
+            reading["ignore_index"] = CAMVID_UNLABELED
+            dataset = _dataset(folder, {**settings, **reading})
         with warnings.catch_warnings(record=True):  # they are those of the run, which says them again
             warnings.simplefilter("always")
             splits = [len(split) for split in (dataset.train(), dataset.validation(), dataset.test())]
@@ -81,7 +86,7 @@ class SegmentImages(zoo.Task):
             f"{splits[0]:,} for training, {splits[1]:,} for validation, {splits[2]:,} for the test",
             f"classes of the training pixels: {_frequencies(names, counts)}",
             *dataset.coding.notes,
-            *_perhaps_unlabeled(dataset, given),
+            *_perhaps_unlabeled(dataset, {**reading, **given}),
         )
         mean, std = _statistics(dataset.train())
         facts = replace(facts, names=names, counts=counts, mean=mean, std=std)
@@ -139,6 +144,7 @@ class SegmentImages(zoo.Task):
                 "model.tile": "larger images are segmented in overlapping tiles",
                 "dataset.color": "as the images",
                 "dataset.channels": "as the images",
+                "dataset.ignore_index": "unlabeled pixels, since folders and values are those of CamVid",
                 "dataset.max_value": "the value of white; change it if it is another",
                 "dataset.shorter_side": why_scale,
                 "dataset.crop_height": "random crops, a third of them about a class that is drawn first",
@@ -153,6 +159,21 @@ class SegmentImages(zoo.Task):
 
 def _dataset(folder: Path, settings: dict[str, Any]) -> MaskFolder:
     return cast(MaskFolder, zoo.build("mask-folder", {"folder": str(folder), **settings}, kind="dataset"))
+
+
+def _is_camvid(dataset: MaskFolder) -> bool:
+    """Whether masks are those of CamVid as SegNet's authors distribute it, in which 11 is unlabeled.
+
+    Its folders are ``train`` and ``trainannot``, ``val`` and ``valannot``, ``test`` and ``testannot``.
+    """
+    folders = {mask.parent.name for pair in dataset.layout.pairs for mask in pair.masks}
+    coding = dataset.coding
+    return (
+        bool(folders)
+        and folders <= {"trainannot", "valannot", "testannot"}
+        and not coding.names
+        and tuple(coding.values) == tuple(range(CAMVID_UNLABELED + 1))
+    )
 
 
 def _perhaps_unlabeled(dataset: MaskFolder, given: dict[str, Any]) -> list[str]:

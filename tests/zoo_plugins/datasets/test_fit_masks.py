@@ -251,3 +251,23 @@ def test_the_plan_has_the_channels_of_the_files(tmp_path):
     dataset = zoo.build("mask-folder", {key: value for key, value in settings.items() if key != "name"}, kind="dataset")
     assert dataset.provides()["in_channels"] == 5
     assert dataset.train()[0]["image"].shape == (5, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "ignored"),
+    [(("train", "trainannot"), 12, True), (("train", "trainannot"), 11, False), (("images", "masks"), 12, False)],
+)
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_unlabeled_pixels_are_ignored_in_folders_and_values_of_camvid_only(tmp_path, names, classes, ignored):
+    task, folder = SegmentImages(), tmp_path / "data"
+    for name in names:
+        (folder / name).mkdir(parents=True)
+    mask = np.repeat(np.arange(classes, dtype=np.uint8)[:, None], 64, axis=1)
+    for number in range(5):
+        Image.fromarray(mask * 20).save(folder / names[0] / f"{number}.png")
+        Image.fromarray(mask).save(folder / names[1] / f"{number}.png")
+    planned = task.plan(folder, task.find(folder), CPU)
+    assert planned.values["dataset"].get("ignore_index") == (11 if ignored else None)
+    assert "CamVid" in planned.reasons["dataset.ignore_index"]
+    task.given = {"dataset": {"ignore_index": 255}}
+    assert "ignore_index" not in task.plan(folder, task.find(folder), CPU).values["dataset"]
