@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_type_hints, overload
 
 from zoo_core.config.suggestion import suggestion
 from zoo_core.config.types import Refused, article, convert, is_supported, type_name
-from zoo_core.config.word import Word
+from zoo_core.config.word import not_yaml, value_of
 from zoo_core.errors import BadSetting, BrokenPlugin, in_yaml, nearest
 
 C = TypeVar("C")
@@ -210,15 +210,15 @@ def check(
             )
         checked[name] = convert(values[name], hints[name])
         if isinstance(checked[name], Refused):
-            expected, given = type_name(hints[name]), _value_of(values[name])
+            expected, given = type_name(hints[name]), value_of(values[name])
             raise BadSetting(
                 f"{where(full_key)}{full_key} is {in_yaml(given)}, but should be {article(expected)} "
                 f"({field.metadata.get('help', '')}).",
-                _not_yaml(values[name]) or suggestion(full_key, given, hints[name]) or _default_words(field),
+                not_yaml(values[name]) or suggestion(full_key, given, hints[name]) or _default_words(field),
             )
         if bound := _violated_bound(field, checked[name]):
             raise BadSetting(
-                f"{where(full_key)}{full_key} is {in_yaml(_value_of(values[name]))}, but should be {bound} "
+                f"{where(full_key)}{full_key} is {in_yaml(value_of(values[name]))}, but should be {bound} "
                 f"({field.metadata['help']}).",
                 _default_words(field),
             )
@@ -284,30 +284,13 @@ _hints: Callable[[Any], dict[str, Any]] = cache(_types)
 
 def _refuse_interpolation(full_key: str, value: Any, where: Callable[[], str]) -> None:
     """The secret in someone else's ``${oc.env:SECRET}`` would be written into the run's folder."""
-    value = _value_of(value)
-    if isinstance(value, str) and "${" in value:
+    if isinstance(value := value_of(value), str) and "${" in value:
         raise BadSetting(
             f"{where()}{full_key} is {value!r}, but recipes do not support interpolation.",
             "Write the value itself, or use `extends`.",
         )
     for key, element in _items(value):
         _refuse_interpolation(f"{full_key}.{key}", element, where)
-
-
-def _value_of(given: Any) -> Any:
-    """``given`` with the values of the words in it, for messages."""
-    if isinstance(given, Mapping):
-        return {key: _value_of(one) for key, one in given.items()}
-    if isinstance(given, list):
-        return [_value_of(one) for one in given]
-    return given.value if isinstance(given, Word) else given
-
-
-def _not_yaml(given: Any) -> str:
-    """What to say of a word that is no text, and no YAML either."""
-    if not isinstance(given, Word) or given.typed[:1] not in ("[", "{") or not given.problem:
-        return ""
-    return f"It is not YAML: {given.problem}. Quote it for the shell, for example 'labels=[1, 2]'."
 
 
 def _items(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -345,8 +328,7 @@ def _bounds_words(field: dataclasses.Field[Any]) -> list[str]:
 
 
 def _dataset_words(field: dataclasses.Field[Any]) -> list[str]:
-    key = field.metadata.get("from_dataset")
-    return [f"(from the dataset: {key})"] if key else []
+    return [f"(from the dataset: {key})"] if (key := field.metadata.get("from_dataset")) else []
 
 
 def _in_words(words: str, bound: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -59,3 +60,19 @@ class Word:
         return bool(self.value == (other.value if isinstance(other, Word) else other))
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def value_of(given: Any) -> Any:
+    """``given`` with the values of the words in it, for messages."""
+    if isinstance(given, Mapping):
+        return {key: value_of(one) for key, one in given.items()}
+    if isinstance(given, list):
+        return [value_of(one) for one in given]
+    return given.value if isinstance(given, Word) else given
+
+
+def not_yaml(given: Any) -> str:
+    """What to say of a word that is no text, and no YAML either."""
+    if not isinstance(given, Word) or given.typed[:1] not in ("[", "{") or not given.problem:
+        return ""
+    return f"It is not YAML: {given.problem}. Quote it for the shell, for example 'labels=[1, 2]'."

@@ -29,6 +29,32 @@ class ClipFacts(ImageFacts):
 
     Parameters
     ----------
+    frames : int
+        Number of frames or pages; 1 for an image.
+    height : int
+        Height in pixels, after rotation by the EXIF orientation.
+    width : int
+        Width in pixels, after rotation by the EXIF orientation.
+    channels : int
+        1 for gray, 3 for colors, 4 for CMYK; without transparency. Other numbers in TIFF and ``.npy`` files.
+    brightest : int or None
+        The largest value in a file of 16 bits; None for any other.
+    transparent : bool
+        Whether some pixels of a frame are transparent.
+    orientation : int, default 1
+        The EXIF orientation, 1 to 8; 1 if the image is stored upright.
+    dtype : str
+        Type of the values: "uint8" for 8 bits and fewer, "uint16", "int32" or "float32", for example.
+    lowest : float
+        The smallest value of a color.
+    highest : float
+        The largest value of a color.
+    white : int or None
+        The value of white, if a file of more than 8 bits states it.
+    bands : int
+        Number of channels as they are stored, with transparency; those of CMYK count as 3.
+    binary : bool
+        Whether the values are 0 and 1 only, and more than one pixel of 100 is 1.
     clips : int
         Number of clips: 1, or those of an array ``(N, T, H, W)``.
     """

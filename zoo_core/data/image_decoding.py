@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zoo_core.data.image_formats import is_complete_gif, what_it_is
 from zoo_core.data.tiff import is_tiff, page_of, tiff_pages
 from zoo_core.errors import BadFile
 from zoo_core.files import file_of, split_page, stat_regular
@@ -23,22 +24,6 @@ _PAGE_HINT = "Name one of its pages, numbered from 0, such as {name}#page=0, or 
 MAX_16_BIT = 65535
 # Pillow tries no other format, some of which run other programs.
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-_SIGNATURES = {
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
-    b"%!PS": "PostScript",
-    b"\xc5\xd0\xd3\xc6": "PostScript",
-    b"%PDF": "PDF",
-    b"\x93NUMPY": "NumPy",
-    b"PK\x03\x04": "ZIP",
-    b"\0\0\0\x0cjP": "JPEG 2000",
-    b"\xff\x0a": "JPEG XL",
-    b"v/1\x01": "OpenEXR",
-    b"SIMPLE": "FITS",
-    b"\x89HDF": "HDF5",
-}
 BINARY = 0.01  # of the pixels; fewer may be the noise of a dark image
 _NOT_ENOUGH_BITS = 2**14  # values below are those of a camera with 14 bits or less, or of a very dark image
 
@@ -57,7 +42,7 @@ def open_image(path: Path, decode: bool = True, hint: str = HINT, formats: tuple
                 raise BadFile(
                     f"{path} is a CMYK image that does not say whether its values are inverted.", "Convert it to RGB."
                 )
-            if image.format == "GIF" and not _is_complete_gif(path):  # Pillow reads the frames that are there
+            if image.format == "GIF" and not is_complete_gif(path):  # Pillow reads the frames that are there
                 raise BadFile(f"{path} can't be read: image file is truncated.", hint)
             if image.format == "PPM":
                 image.info["maximum"] = _stated_maximum(image)
@@ -69,7 +54,7 @@ def open_image(path: Path, decode: bool = True, hint: str = HINT, formats: tuple
     except BadFile:
         raise
     except UnidentifiedImageError:
-        raise BadFile(f"{path} {_what_it_is(path, formats)}.", hint) from None
+        raise BadFile(f"{path} {what_it_is(path, formats)}.", hint) from None
     except (
         *(
             OSError,
@@ -282,38 +267,3 @@ def _stated_maximum(image: Any) -> int:
     if isinstance(arguments, tuple) and isinstance(arguments[-1], int) and image.mode != "F":
         return int(arguments[-1]) or 255
     return MAX_16_BIT if str(arguments).startswith("I;16") else 255
-
-
-def _is_complete_gif(path: Path) -> bool:
-    """Whether a GIF ends with its trailer; some programs add zeros."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 4096))
-        return file.read().rstrip(b"\0").endswith(b";")
-
-
-def is_lossless_webp(path: Path) -> bool:
-    """Whether a WebP image is compressed without loss."""
-    with path.open("rb") as file:
-        first = file.read(1 << 16)
-    return b"VP8L" in first[12:] and b"VP8 " not in first[12:]
-
-
-def _what_it_is(path: Path, formats: tuple[str, ...]) -> str:
-    kind = _other_format(path)
-    if kind is not None and kind.upper() in formats:
-        return f"can't be read: it is a damaged {kind}, or one of a kind that is not read"
-    return f"is {f'a {kind}' if kind else 'not a supported image'} file"
-
-
-def _other_format(path: Path) -> str | None:
-    """The format of a file that is not read, from its first bytes."""
-    try:
-        with path.open("rb") as file:
-            first = file.read(16)
-    except OSError:
-        return None
-    if first[:4] == b"RIFF" and first[8:12] == b"WEBP":
-        return "WebP"
-    if first[4:8] == b"ftyp":
-        return {b"avif": "AVIF", b"heic": "HEIC", b"mif1": "HEIC"}.get(first[8:12], "video")
-    return next((name for signature, name in _SIGNATURES.items() if first.startswith(signature)), None)

@@ -13,12 +13,12 @@ from zoo_core.data.arrays import load_array
 from zoo_core.data.image_decoding import (
     has_transparency,
     is_16_bit,
-    is_lossless_webp,
     open_image,
     orientation,
     refuse_animation,
     refuse_turned_tiff,
 )
+from zoo_core.data.image_formats import is_lossless_webp
 from zoo_core.errors import BadFile
 
 Color = tuple[int, int, int]
