@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -37,6 +38,9 @@ class Batches:
     processes; this one gets part ``rank``. Endless datasets are read in the order of their indices, and ``order`` is
     not called. ``dataset`` names the dataset in errors. The batches are on the host, or on the device of ``copies``.
 
+    If ``order_is_pure``, the order draws from its generator only and depends on nothing else. Batches of the next epoch
+    are then made while those of this one are used, by workers that stay.
+
     Raises:
         BadSetting: if the batch size is not divisible by ``world * parts``, or larger than the dataset.
     """
@@ -54,6 +58,7 @@ class Batches:
         parts: int = 1,
         dataset: str = "the dataset",
         copies: DeviceCopies | None = None,
+        order_is_pure: bool = False,
     ) -> None:
         divisor = world * parts
         if batch_size % divisor:
@@ -67,6 +72,7 @@ class Batches:
         self.workers, self.batch_size, self.rank, self.world = workers, batch_size, rank, world
         self.copies = copies
         self.endless = bool(getattr(examples, "endless", False))
+        self.spans_epochs = order_is_pure and not self.endless and type(examples) is not InMemory
         self.order = _Shuffled(order, seed)
         self.length = len(examples) if self.endless else len(self.order(0))
         self.position = 0
@@ -104,7 +110,7 @@ class Batches:
         Raises:
             LoadingStopped: if ``stopping`` becomes true while a worker makes it; it can be asked for again.
         """
-        begins = self.position % self.per_epoch == 0 and not self.endless
+        begins = self.position % self.per_epoch == 0 and not self.endless and not self.spans_epochs
         if self._iterator is None or begins:
             self.close()
             self._iterator = load_on(self.copies, self.maker, self._parts(), self.workers, lambda: self.stopping())
@@ -127,6 +133,10 @@ class Batches:
         local_size = self.batch_size // self.world
         if self.endless:
             return _EndlessParts(self.position, self.per_epoch, self.batch_size, self.rank * local_size, local_size)
+        if self.spans_epochs:
+            return _EpochsParts(
+                self.order, self.position, self.per_epoch, self.batch_size, self.rank * local_size, local_size
+            )
         epoch, start = divmod(self.position, self.per_epoch)
         order = self.order(epoch)
         if len(order) < self.per_epoch * self.batch_size:
@@ -170,7 +180,7 @@ def load_on(
         yield from load(maker, parts, workers or 0, stopping)
         return
     resident = copies.find(maker.examples)
-    if resident is not None and not isinstance(parts, _EndlessParts) and resident.accepts(parts.order):
+    if resident is not None and isinstance(parts, (_EpochParts, _StoredParts)) and resident.accepts(parts.order):
         yield from resident.batches(parts.order, parts.slices())
         return
     workers = automatic_workers(maker.examples) if workers is None else workers
@@ -255,6 +265,23 @@ class _EpochParts(Sequence[Part]):
         return Part("example", self.epoch, positions, self.order[start : start + self.size].tolist())
 
 
+class _EpochsParts(Sequence[Part]):
+    """The batches from batch ``first`` of the run on, epoch after epoch."""
+
+    def __init__(self, order: _Shuffled, first: int, per_epoch: int, batch_size: int, offset: int, size: int) -> None:
+        self._first, self._per_epoch = first, per_epoch
+        self._batch_size, self._offset, self._size = batch_size, offset, size
+        self._of_epoch = lru_cache(maxsize=2)(order.pure)
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def __getitem__(self, number: int) -> Part:  # type: ignore[override]  # no slices
+        epoch, batch = divmod(self._first + number, self._per_epoch)
+        starts = range(batch * self._batch_size, (batch + 1) * self._batch_size, self._batch_size)
+        return _EpochParts(self._of_epoch(epoch), epoch, starts, self._offset, self._size)[0]
+
+
 @dataclass(frozen=True)
 class _StoredParts(Sequence[Part]):
     """The batches of a split in stored order."""
@@ -303,7 +330,7 @@ class _EndlessParts(Sequence[Part]):
         return Part("example", epoch, positions, list(indices))
 
 
-Parts = _EpochParts | _EndlessParts | _StoredParts
+Parts = _EpochParts | _EpochsParts | _EndlessParts | _StoredParts
 
 
 @dataclass
@@ -315,6 +342,10 @@ class _Shuffled:
 
     order: Order
     seed: int
+
+    def pure(self, epoch: int) -> Tensor:
+        """The same for an order that draws from its generator only; it may be called in any thread."""
+        return torch.as_tensor(self.order(torch.Generator().manual_seed(derive(self.seed, "order", epoch))))
 
     def __call__(self, epoch: int) -> Tensor:
         derived = derive(self.seed, "order", epoch)

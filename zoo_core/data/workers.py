@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -42,7 +43,6 @@ from zoo_core.fingerprint.example_errors import (
 _PREFETCH = 2  # batches that each worker makes ahead, as DataLoader
 _GRACE = 1.0  # seconds that a worker has to finish what it does before it is killed
 _POLL = 0.1  # seconds between two looks at whether the run stops
-_MAKE, _END = b"make", b"end"
 starting = threading.Event()
 """Set while a process is started: an exception raised by a signal handler would be lost in what Python calls then."""
 _IGNORED = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -55,8 +55,8 @@ class LoadingStopped(Exception):
 class WorkerPool:
     """Processes that make the batches of ``parts``: worker w of n makes w, w + n, w + 2 n and so on.
 
-    Each has a pipe of its own, so that killing one at any moment leaves nothing locked. It makes a batch for each
-    permission that it is sent, and otherwise waits.
+    Each has a pipe of its own, so that killing one at any moment leaves nothing locked. It makes each part that it is
+    sent, and otherwise waits.
     """
 
     def __init__(self, maker: BatchMaker, parts: Sequence[Part], count: int, stopping: Callable[[], bool]) -> None:
@@ -68,7 +68,7 @@ class WorkerPool:
         _OPEN.add(self)
         try:
             for number in range(self.count):
-                self.workers.append(_start(self.maker, self.parts, number, self.count))
+                self.workers.append(_start(self.maker, number, self.count))
         except BaseException as error:
             self.close()
             if isinstance(error, Exception):
@@ -86,14 +86,18 @@ class WorkerPool:
             ZooError: if the dataset raises an error, or if a worker ends early.
             LoadingStopped: if the run stops while a batch is waited for.
         """
-        for worker in self.workers:
-            for _ in range(_PREFETCH):
-                worker.tell(_MAKE)
+        ahead = _PREFETCH * self.count
+        for number in range(ahead):
+            self._send(number)
         for number in range(len(self.parts)):
-            worker = self.workers[number % self.count]
-            batch = self._receive(worker)
-            worker.tell(_MAKE)
+            batch = self._receive(self.workers[number % self.count])
+            self._send(number + ahead)
             yield batch
+
+    def _send(self, number: int) -> None:
+        """Have a batch made, if there is one of this number."""
+        if number < len(self.parts):
+            self.workers[number % self.count].tell((number, self.parts[number]))
 
     def close(self) -> None:
         """End the workers: those that wait exit by themselves, others are killed after a second."""
@@ -101,7 +105,7 @@ class WorkerPool:
             return
         try:
             for worker in self.workers:
-                worker.tell(_END)
+                worker.tell(None)
             last = time.monotonic() + _GRACE
             for worker in self.workers:
                 worker.process.join(max(0.0, last - time.monotonic()))
@@ -163,16 +167,17 @@ class _Worker:
     loading: Any
     """In shared memory: the number of the batch that it makes, and the index of the example that it loads, or -1."""
 
-    def tell(self, message: bytes) -> None:
+    def tell(self, message: tuple[int, Part] | None) -> None:
+        """Send it the number and the part of a batch to make, or None to end."""
         with suppress(OSError):  # it has ended, which is noticed when its batch is waited for
-            self.connection.send_bytes(message)
+            self.connection.send(message)
 
 
-def _start(maker: BatchMaker, parts: Sequence[Part], number: int, count: int) -> _Worker:
+def _start(maker: BatchMaker, number: int, count: int) -> _Worker:
     context = multiprocessing.get_context()
     ours, theirs = context.Pipe()
     loading = RawArray("q", [-1, -1])
-    arguments = (maker, parts, number, count, theirs, loading)
+    arguments = (maker, number, count, theirs, loading)
     process = context.Process(target=_work, args=arguments, name=f"zoo-loader-{number}", daemon=True)
     try:
         with _held_back():
@@ -200,10 +205,8 @@ def _held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(
-    maker: BatchMaker, parts: Sequence[Part], number: int, count: int, connection: Connection, loading: Any
-) -> None:
-    """Make batches while the training process allows it.
+def _work(maker: BatchMaker, number: int, count: int, connection: Connection, loading: Any) -> None:
+    """Make the batches that the training process asks for, until it says that there are no more.
 
     The worker ignores the signals that terminals and schedulers send to all processes, so that the training process can
     finish its step; that one ends it.
@@ -218,20 +221,18 @@ def _work(
     dataset: Any = maker.examples
     torch_worker._worker_info = torch_worker.WorkerInfo(id=number, num_workers=count, seed=maker.seed, dataset=dataset)
 
-    allowed = 0
-    remaining = iter(range(number, len(parts), count))
+    asked: deque[tuple[int, Part]] = deque()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the training process has ended
         while True:
-            while connection.poll(0 if allowed else None):
-                if connection.recv_bytes() == _END:
+            while connection.poll(0 if asked else None):
+                if (message := connection.recv()) is None:
                     return
-                allowed += 1
-            allowed -= 1
+                asked.append(message)
             # After the last batch it stays until it is ended, since its tensors are fetched from it.
-            if (index := next(remaining, None)) is not None:
-                loading[:] = [index, -1]
-                _send(connection, maker, parts[index], loading)
-                loading[:] = [-1, -1]
+            index, part = asked.popleft()
+            loading[:] = [index, -1]
+            _send(connection, maker, part, loading)
+            loading[:] = [-1, -1]
 
 
 def _send(connection: Connection, maker: BatchMaker, part: Part, loading: Any) -> None:

@@ -227,6 +227,7 @@ def _batches(
         parts=settings.grad_accumulation_steps,
         dataset=_dataset_of(resolved),
         copies=copies_for(engine.device),
+        order_is_pure=type(trainer).order is Trainer.order,
     )
 
 

@@ -316,3 +316,23 @@ def test_a_run_whose_trainer_fails_ends_its_busy_workers(tmp_path):
         run_recipe(resolve(recipe, catalog), folder=tmp_path / "run")
     assert error.value.__traceback__  # which still refers to the loop
     assert not workers()
+
+
+def test_workers_stay_from_epoch_to_epoch_and_make_the_same_batches():
+    def batches(count, **options):
+        def order(generator):
+            return torch.randperm(40, generator=generator)
+
+        return Batches(maker().examples, order, 8, 5, workers=count, **options)
+
+    in_epochs = batches(0)
+    expected = [next(in_epochs)["height"].tolist() for _ in range(17)]
+    for first, count in ((0, 0), (3, 1), (5, 3)):
+        ahead, found, pids = batches(count, order_is_pure=True), [], set()
+        ahead.seek(first)
+        for _ in range(first, 17):
+            found.append(next(ahead)["height"].tolist())
+            pids |= {worker.pid for worker in workers()}
+        ahead.close()
+        assert found == expected[first:]
+        assert len(pids) == count
