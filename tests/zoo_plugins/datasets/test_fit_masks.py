@@ -271,3 +271,19 @@ def test_unlabeled_pixels_are_ignored_in_folders_and_values_of_camvid_only(tmp_p
     assert "CamVid" in planned.reasons["dataset.ignore_index"]
     task.given = {"dataset": {"ignore_index": 255}}
     assert "ignore_index" not in task.plan(folder, task.find(folder), CPU).values["dataset"]
+
+
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_colors_that_are_to_be_gray_are_planned_for_as_gray_images(tmp_path):
+    folder, task = make(tmp_path / "data", (40, 50, 3), [0, 255]), SegmentImages()
+    task.given = {"dataset": {"color": "gray"}}
+    plan = task.plan(folder, task.find(folder), CPU)
+    assert plan.values["dataset"]["augmentation"] == "microscopy"
+    assert plan.values["model"]["normalization"] == "image"
+    assert plan.reasons["dataset.augmentation"] == "for gray images"
+
+
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_a_batch_is_planned_that_the_training_images_can_fill(tmp_path):
+    folder, task = make(tmp_path / "data", (40, 50), [0, 255], count=3), SegmentImages()
+    assert task.plan(folder, task.find(folder), CPU).values["run"]["batch_size"] == 1
