@@ -88,6 +88,7 @@ def command(
     catalog = open_catalog(registry)
     words = (*overrides, *([f"run.device={device}"] if device else []))
 
+    from zoo_core.registry.resolve import resolve
     from zoo_core.tools.fit.plan import fit_to_budget, has_length, plan, recognize, with_evaluations
 
     recognized = recognize(folder, catalog, task, words)
@@ -100,6 +101,7 @@ def command(
         with saves_nothing():
             planned = fit_to_budget(planned, budget, catalog, time.perf_counter() - started)
     planned = with_evaluations(planned)
+    resolve(planned.recipe, catalog)  # says what is misspelled before it is in a file
     _show_plan(planned)
     if output or plan_only:
         _write_plan(planned, output or Path(PLAN))
