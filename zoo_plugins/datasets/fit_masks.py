@@ -91,8 +91,9 @@ class SegmentImages(zoo.Task):
             *_perhaps_unlabeled(dataset, {**reading, **given}),
         )
         mean, std = _statistics(dataset.train())
+        left_out = tuple(note.removeprefix("left out of ") for note in layout.left_out)
         facts = replace(facts, names=names, training=splits[0], counts=counts, mean=mean, std=std)
-        return zoo.Finding(f"{len(layout.pairs):,} images with masks", details, tuple(layout.left_out), facts)
+        return zoo.Finding(f"{len(layout.pairs):,} images with masks", details, left_out, facts)
 
     def plan(self, folder: Path, finding: zoo.Finding, budget: zoo.Budget) -> zoo.Plan:
         facts: Facts = finding.facts

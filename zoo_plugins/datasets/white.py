@@ -56,6 +56,11 @@ def planned(files: Sequence[Path], facts: Sequence[zoo.ImageFacts]) -> dict[str,
         if len(dtypes) > 1 or value >= full or min(one.lowest for one in facts) < 0:
             raise
         settings["max_value"] = value
+    else:
+        if all(one.dtype == "uint16" and one.white is None for one in facts) and any(
+            0 < one.highest < _FEW_BITS for one in facts
+        ):  # dark ones, which a prediction refuses unless the weights say which value is white
+            settings["max_value"] = _MAX[16]
     return settings
 
 
