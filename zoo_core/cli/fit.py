@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo_core.registry.task import Budget
     from zoo_core.tools.fit.plan import Planned, Recognized
 
+_WIDEST = 40  # characters of the column of settings; a longer one, such as a list, moves its reason to the right
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
@@ -88,6 +89,7 @@ def command(
     catalog = open_catalog(registry)
     words = (*overrides, *([f"run.device={device}"] if device else []))
 
+    from zoo_core.registry.resolve import resolve
     from zoo_core.tools.fit.plan import fit_to_budget, has_length, plan, recognize, with_evaluations
 
     recognized = recognize(folder, catalog, task, words)
@@ -100,6 +102,7 @@ def command(
         with saves_nothing():
             planned = fit_to_budget(planned, budget, catalog, time.perf_counter() - started)
     planned = with_evaluations(planned)
+    resolve(planned.recipe, catalog)  # says what is misspelled before it is in a file
     _show_plan(planned)
     if output or plan_only:
         _write_plan(planned, output or Path(PLAN))
@@ -131,7 +134,7 @@ def _show_plan(planned: Planned) -> None:
         part, _, name = key.partition(".")
         settings = planned.recipe.values.get(part, {})
         rows += [(f"{key}={settings[name]}", reason)] if name in settings else []
-    width = max((len(setting) for setting, _ in rows), default=0)
+    width = min(_WIDEST, max((len(setting) for setting, _ in rows), default=0))
     for setting, reason in rows:
         click.echo(f"  {setting:<{width}}  {reason}")
 

@@ -249,8 +249,9 @@ def extent(stored: StoredImage, path: Path) -> tuple[float, float]:
 
 
 def suggested_white(highest: float) -> int:
-    """The largest value of as few bits as the values need, at least 8."""
-    return max(255, (1 << math.ceil(highest).bit_length()) - 1)
+    """The largest value of as few bits as the values need: 8 at least, unless 3 of these would never be used."""
+    needed = int((1 << max(1, math.ceil(highest).bit_length())) - 1)
+    return needed if highest < 32 else max(255, needed)
 
 
 def is_transparent(stored: StoredImage) -> bool:

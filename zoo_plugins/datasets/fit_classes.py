@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import zoo_core as zoo
 from zoo_plugins.datasets import class_folders, white
@@ -40,10 +40,11 @@ class ClassifyImages(zoo.Task):
         tree = class_folders.read_tree(folder, ())
         if not tree.below or (tree.images and not tree.with_images()) or has_masks(folder):
             return None
+        given = {name: value for name, value in self.given.get("dataset", {}).items() if name != "name"}
         if not contains_clips(folder):
-            return _find(folder)
+            return _find(folder, given)
         try:  # frames that follow one another may be pictures of classes all the same
-            return replace(_find(folder), only_if_chosen=True)
+            return replace(_find(folder, given), only_if_chosen=True)
         except zoo.ZooError:
             return None
 
@@ -85,14 +86,16 @@ class ClassifyImages(zoo.Task):
         )
 
 
-def _find(folder: Path) -> zoo.Finding:
+def _find(folder: Path, given: dict[str, Any]) -> zoo.Finding:
+    """What is in the class folders, read with the settings of the data set that are ``given``."""
     found = class_folders.find(folder)
     files = [sample.path for split in found.splits.values() for sample in split]
     images = zoo.check_images(files, clips=False)
-    reading = white.planned(files, images)
+    reading = {} if "max_value" in given else white.planned(files, images)
     sizes = [(one.height, one.width) for one in images]
     side = 32 if len(set(sizes)) > 1 else 0
-    dataset = ImageFolder(ImageFolder.Config(folder=str(folder), height=side, width=side, **reading))
+    settings = {"folder": str(folder), "height": side, "width": side, **reading, **given}
+    dataset = cast(ImageFolder, zoo.build("image-folder", settings, kind="dataset"))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         provided = dataset.provides()

@@ -45,6 +45,8 @@ class Facts:
     """Settings of the data set that were given on the command line."""
     names: tuple[str, ...] = ()
     """Of the classes."""
+    training: int = 0
+    """Number of training images."""
     counts: list[int] = field(default_factory=list)
     """Pixels of each class in the training images."""
     mean: tuple[float, ...] = ()
@@ -65,7 +67,7 @@ class SegmentImages(zoo.Task):
         reading = {} if "max_value" in given else white.planned(files, images)
         facts = Facts(
             [(one.height, one.width) for one in images],
-            "rgb" if any(one.channels >= 3 for one in images) else "gray",
+            given.get("color") or ("rgb" if any(one.channels >= 3 for one in images) else "gray"),
             reading,
             given,
         )
@@ -89,15 +91,16 @@ class SegmentImages(zoo.Task):
             *_perhaps_unlabeled(dataset, {**reading, **given}),
         )
         mean, std = _statistics(dataset.train())
-        facts = replace(facts, names=names, counts=counts, mean=mean, std=std)
-        return zoo.Finding(f"{len(layout.pairs):,} images with masks", details, tuple(layout.left_out), facts)
+        left_out = tuple(note.removeprefix("left out of ") for note in layout.left_out)
+        facts = replace(facts, names=names, training=splits[0], counts=counts, mean=mean, std=std)
+        return zoo.Finding(f"{len(layout.pairs):,} images with masks", details, left_out, facts)
 
     def plan(self, folder: Path, finding: zoo.Finding, budget: zoo.Budget) -> zoo.Plan:
         facts: Facts = finding.facts
         wanted = _CROP.get(budget.device, _LARGE_CROP)
         scale, why_scale = _scale(facts, wanted)
         crop = _crop(target_size(_image_size(facts, scale), *_middle(facts.sizes)), wanted)
-        network = choose_network(crop, budget)
+        network = choose_network(crop, budget, facts.training)
         weights = _class_weights(facts.counts)
         device = f"for a training on {budget.device}"
         return zoo.Plan(

@@ -26,8 +26,11 @@ class Network:
     batch_reason: str = ""
 
 
-def choose_network(crop: tuple[int, int], budget: zoo.Budget) -> Network:
-    """The usual network and batch of the device, or a smaller batch, and then fewer channels, where memory is short."""
+def choose_network(crop: tuple[int, int], budget: zoo.Budget, examples: int) -> Network:
+    """The usual network and batch of the device, or a smaller batch, and then fewer channels, where memory is short.
+
+    A batch has at most as many images as there are for training.
+    """
     on_cpu = budget.device == "cpu"
     patch = 2 if on_cpu and min(crop) >= _PATCHED else 1
     channels, batch = (16, 4) if on_cpu else (32, 16)
@@ -40,9 +43,10 @@ def choose_network(crop: tuple[int, int], budget: zoo.Budget) -> Network:
     usual = f"for a training on {budget.device}"
     less = f"for a memory of {budget.memory / 2**30:.1f} GiB"
     depth = min(_DEEPEST, max(1, int(math.log2(min(crop) / patch / _COARSEST))))
+    chosen = min(batch, 2 ** int(math.log2(fitting)))
     return Network(
         {"base_channels": channels, "depth": depth, **({"patch": patch} if patch > 1 else {})},
-        min(batch, 2 ** int(math.log2(fitting))),
+        min(chosen, examples),
         usual if channels in (16, 32) else less,
-        usual if fitting >= batch else less,
+        "all training images" if examples < chosen else usual if fitting >= batch else less,
     )

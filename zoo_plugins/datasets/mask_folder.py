@@ -198,8 +198,8 @@ class MaskFolder(zoo.Dataset):
         if len(layout.pairs) < 3:
             left_out = f" ({'; '.join(layout.left_out)})" if layout.left_out else ""
             raise zoo.ZooError(
-                f"{self._folder} contains {len(layout.pairs)} pairs of image and mask, but at least 3 are needed: for "
-                f"training, validation and test{left_out}.",
+                f"{self._folder} contains {len(layout.pairs)} pair{'s' * (len(layout.pairs) != 1)} of image and mask, "
+                f"but at least 3 are needed: for training, validation and test{left_out}.",
                 own_files.how_to_convert(
                     layout.files_left_out,
                     "Put PNG or JPEG images into `images`, and PNG masks with the same names into `masks`.",

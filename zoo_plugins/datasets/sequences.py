@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -19,15 +19,20 @@ _SIZE = (32, 32)
 _FOLLOWS = 0.6  # of the difference between distant frames is that between neighbors, at most
 
 
-def are_sequences(folders: Sequence[Sequence[Path]], reading: Mapping[str, int] | None = None) -> bool:
-    """Whether neighbors in the natural order of the files are more alike than others, in each folder of images.
+def are_sequences(folders: Sequence[Sequence[Path]]) -> bool:
+    """Whether neighbors in the natural order of the files are more alike than others, in each folder of images."""
+    long = [files[:_FRAMES] for files in folders if len(files) >= _FEWEST][:_FOLDERS]
+    return bool(long) and all(_is_sequence(_all_small(files)) for files in long)
 
-    ``reading`` may contain the ``channels`` of the images and their ``max_value``.
-    """
-    long = [files for files in folders if len(files) >= _FEWEST][:_FOLDERS]
-    channels, max_value = (reading or {}).get("channels", 1), (reading or {}).get("max_value")
-    small = partial(_small, channels=channels, max_value=max_value)
-    return bool(long) and all(_is_sequence(torch.stack([*map(small, files[:_FRAMES])])) for files in long)
+
+def _all_small(files: Sequence[Path]) -> Tensor:
+    """The images (N, H, W), small; where no file says which value is white, the largest value of all is."""
+    facts = zoo.check_images(files, clips=False)
+    first = facts[0]
+    channels = first.bands if first.channels == first.bands and first.bands != 3 else 1
+    unsaid = all(one.dtype not in ("uint8", "uint16") for one in facts)
+    white = max(1, math.ceil(max(one.highest for one in facts))) if unsaid else None
+    return torch.stack([_small(file, channels, white) for file in files])
 
 
 def _is_sequence(frames: Tensor) -> bool:
@@ -38,6 +43,6 @@ def _is_sequence(frames: Tensor) -> bool:
     return bool(near < _FOLLOWS * far)
 
 
-def _small(file: Path, channels: int = 1, max_value: int | None = None) -> Tensor:
+def _small(file: Path, channels: int, max_value: int | None) -> Tensor:
     image = zoo.read_image(file, channels, max_value, allow_dark=True)
     return F.adaptive_avg_pool2d(image, _SIZE).mean(dim=0)

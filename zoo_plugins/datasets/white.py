@@ -51,11 +51,16 @@ def planned(files: Sequence[Path], facts: Sequence[zoo.ImageFacts]) -> dict[str,
     except zoo.BadFile:
         dtypes = {one.dtype for one in facts}
         highest = max(one.highest for one in facts)
-        value = 2 ** max(1, math.ceil(highest)).bit_length() - 1 if dtypes == {"uint8"} else _white(highest)
+        value = _white(highest)
         full = {"uint8": _MAX[8], "uint16": _MAX[16]}.get(first.dtype, math.inf)
         if len(dtypes) > 1 or value >= full or min(one.lowest for one in facts) < 0:
             raise
         settings["max_value"] = value
+    else:
+        if all(one.dtype == "uint16" and one.white is None for one in facts) and any(
+            0 < one.highest < _FEW_BITS for one in facts
+        ):  # dark ones, which a prediction refuses unless the weights say which value is white
+            settings["max_value"] = _MAX[16]
     return settings
 
 
@@ -179,5 +184,6 @@ def _note(bits: int, highest: float, file: Path) -> str:
 
 
 def _white(highest: float) -> int:
-    """The largest value of as few bits as the values need, at least 8."""
-    return int(max(255, 2 ** math.ceil(highest).bit_length() - 1))
+    """The largest value of as few bits as the values need: 8 at least, unless 3 of these would never be used."""
+    needed = int(2 ** max(1, math.ceil(highest).bit_length()) - 1)
+    return needed if highest < _DARK_8_BIT else max(255, needed)

@@ -87,7 +87,10 @@ class SegmentationTrainer(UNetTrainer):
         image, mask = batch["image"], batch["mask"]
         sides = mask.shape[-2:]
         predicted = torch.stack(
-            [F.pad(one, (0, sides[1] - one.shape[1], 0, sides[0] - one.shape[0])) for one in self._predict(batch)]
+            [
+                F.pad(one.long(), (0, sides[1] - one.shape[1], 0, sides[0] - one.shape[0]))
+                for one in self._predict(batch)
+            ]
         )
         return side_by_side(image, mask, predicted, class_names(self._model.config), self.config.ignore_index)
 

@@ -65,6 +65,8 @@ def test_a_plan_is_written_and_nothing_else_and_can_be_trained(cells, run_comman
         (["cells", "--device", "abacus"], "run.device is 'abacus'"),
         (["cells", "run.device=abacus"], "run.device is 'abacus'"),
         (["cells", "model.basechannels=2", "run.steps=2"], "basechannels"),
+        (["cells", "model.basechannels=2", "run.steps=2", "--plan-only"], "basechannels"),
+        (["cells", "model.base_channels=many", "run.steps=2", "-o", "plan.yaml"], "model.base_channels"),
     ],
 )
 def test_a_mistake_is_said_before_anything_is_trained(cells, run_command, words, message):

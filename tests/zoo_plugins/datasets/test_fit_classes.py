@@ -93,3 +93,33 @@ def test_the_plan_states_channels_and_which_value_is_white(tmp_path):
         path.unlink()
         np.save(path.with_suffix(".npy"), random.random((30, 30, 6), dtype=np.float32))
     assert settings_of(folder)["dataset"]["channels"] == 6
+
+
+def test_settings_of_the_data_set_that_are_given_are_used_to_look_at_the_folder(tmp_path):
+    folder, task = make(tmp_path / "deep", {"cat": 8, "dog": 8}), ClassifyImages()
+    random = np.random.default_rng(0)
+    for path in folder.rglob("*.png"):
+        Image.fromarray(random.integers(0, 4000, (30, 30)).astype(np.uint16)).save(path)
+    assert task.find(folder).facts.reading == {"max_value": 4095}
+    task.given = {"dataset": {"max_value": 5000, "validation_fraction": 0.5}}
+    finding = task.find(folder)
+    assert finding.facts.reading == {}
+    assert "of which 4095" not in "\n".join(finding.details)
+    assert finding.facts.counts == [3, 3]
+    task.given = {"dataset": {"max_value": 2000}}
+    with pytest.raises(zoo.BadFile, match=r"dataset\.max_value is 2000"):
+        task.find(folder)
+
+
+@pytest.mark.parametrize("shape", [(30, 30), (30, 30, 5)])
+def test_images_that_do_not_say_which_value_is_white_are_told_from_clips(tmp_path, shape):
+    random = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(8):
+            pixels = random.random(shape, dtype=np.float32)[..., :5] * 3
+            np.save(tmp_path / name / f"{number}.npy", pixels)
+            if len(shape) == 2:
+                (tmp_path / name / f"{number}.npy").unlink()
+                Image.fromarray(pixels).save(tmp_path / name / f"{number}.tif")
+    assert ClassifyImages().find(tmp_path).facts.reading["max_value"] == 3  # and not 255, with which all were black

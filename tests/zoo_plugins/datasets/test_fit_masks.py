@@ -63,7 +63,7 @@ def test_the_finding_says_what_is_in_the_files(tmp_path):
     assert "40 x 50 pixels, gray" in text
     assert "8 for training, 1 for validation, 1 for the test" in text
     assert "classes of the training pixels: background " in text
-    assert any("txt" in line for line in finding.left_out)
+    assert finding.left_out == ("images: 1 file ending in .txt",)
 
 
 def of_sizes(folder, sizes, channels=1):
@@ -271,3 +271,32 @@ def test_unlabeled_pixels_are_ignored_in_folders_and_values_of_camvid_only(tmp_p
     assert "CamVid" in planned.reasons["dataset.ignore_index"]
     task.given = {"dataset": {"ignore_index": 255}}
     assert "ignore_index" not in task.plan(folder, task.find(folder), CPU).values["dataset"]
+
+
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_colors_that_are_to_be_gray_are_planned_for_as_gray_images(tmp_path):
+    folder, task = make(tmp_path / "data", (40, 50, 3), [0, 255]), SegmentImages()
+    task.given = {"dataset": {"color": "gray"}}
+    plan = task.plan(folder, task.find(folder), CPU)
+    assert plan.values["dataset"]["augmentation"] == "microscopy"
+    assert plan.values["model"]["normalization"] == "image"
+    assert plan.reasons["dataset.augmentation"] == "for gray images"
+
+
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_a_batch_is_planned_that_the_training_images_can_fill(tmp_path):
+    folder, task = make(tmp_path / "data", (40, 50), [0, 255], count=3), SegmentImages()
+    assert task.plan(folder, task.find(folder), CPU).values["run"]["batch_size"] == 1
+
+
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_dark_images_among_brighter_ones_can_be_predicted_as_they_are_trained_on(tmp_path):
+    folder, task = make(tmp_path / "data", (40, 50), [0, 255], count=12), SegmentImages()
+    random = np.random.default_rng(0)
+    for path in (folder / "images").iterdir():
+        highest = 9000 if path.stem == "7" else 60000
+        Image.fromarray(random.integers(0, highest, (40, 50)).astype(np.uint16)).save(path)
+    settings = task.plan(folder, task.find(folder), CPU).values["dataset"]
+    assert settings["max_value"] == 65535
+    dark = zoo.read_image(folder / "images" / "7.png", 1, settings["max_value"])
+    assert 0.1 < float(dark.max()) < 0.14

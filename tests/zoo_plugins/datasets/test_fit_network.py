@@ -6,8 +6,8 @@ import zoo_core as zoo
 from zoo_plugins.datasets.fit_network import choose_network
 
 
-def chosen(crop, device="cpu", memory=2**33):
-    return choose_network(crop, zoo.Budget(minutes=5, memory=memory, device=device))
+def chosen(crop, device="cpu", memory=2**33, examples=100):
+    return choose_network(crop, zoo.Budget(minutes=5, memory=memory, device=device), examples)
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,12 @@ def test_with_less_memory_the_batch_is_smaller_and_then_the_network_narrower():
     assert (batches[-1], channels[-1]) == (1, 8)
     assert found[0].batch_reason == "for a training on cpu"
     assert found[3].batch_reason == "for a memory of 0.8 GiB"
+
+
+@pytest.mark.parametrize(
+    ("device", "examples", "expected"), [("cpu", 1, 1), ("cpu", 3, 3), ("cuda", 7, 7), ("cpu", 4, 4)]
+)
+def test_a_batch_has_no_more_images_than_there_are_for_training(device, examples, expected):
+    found = chosen((256, 256), device, examples=examples)
+    assert found.batch_size == expected
+    assert (found.batch_reason == "all training images") is (device == "cuda" or examples < 4)

@@ -79,7 +79,7 @@ def test_honest_dark_images_are_read_without_a_note(dtype, peaks):
 def test_doubtful_images_are_read_with_a_note(dtype, peaks, note):
     (said,), plan = check(peaks, dtype)
     assert note in said
-    assert plan == {}
+    assert plan == ({"max_value": 65535} if "below 16384" in note else {})  # a prediction refuses dark ones otherwise
 
 
 def test_a_binary_file_among_bright_ones_is_refused():

@@ -297,3 +297,4 @@ def test_images_that_are_larger_than_a_tile_are_evaluated_in_tiles(scenes):
         metrics = trainer.evaluate([batch], [])
         assert seen == expected
         assert 0 <= metrics["pixel_accuracy"] <= 1
+        assert trainer.preview(batch).shape[:2] == (1, 3)
