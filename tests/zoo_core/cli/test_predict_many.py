@@ -313,7 +313,7 @@ def test_pipes_links_to_nothing_and_unreadable_files_fail_by_themselves(predict:
     ("arguments", "message"),
     [
         (["images=nowhere"], "images is nowhere, which does not exist."),
-        (["images=empty"], "images is empty. there are no files ending in .png"),
+        (["images=empty"], "images is empty, where there are no files ending in .png"),
         (["images=texts"], "2 files ending in .md"),
         (["images=*.gif"], "images is *.gif, where there are no files"),
         (["images=none.txt"], "images is none.txt, where there are no files"),
