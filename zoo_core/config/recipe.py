@@ -248,7 +248,7 @@ class Recipe:
             )
         for override in sorted(overrides, key=_names_something, reverse=True):  # which removes the options of others
             path, word = _parse_override(override, self, all_keys)
-            nested: Any = word.text if path == ("summary",) else word.value
+            nested: Any = word.text if path == ("summary",) or _may_be_text(path, word) else word.value
             for part in reversed(path):
                 nested = {part: nested}
             values = merge(values, nested, sources, Source(None))
@@ -349,9 +349,14 @@ def _parse_override(override: str, recipe: Recipe, all_keys: Callable[[], Mappin
     return tuple(path), Word(text)
 
 
+def _may_be_text(key: Key, word: Word) -> bool:
+    """Whether a mapping without braces, such as ``a: b.png``, is kept as one value, since its setting may be text."""
+    return len(key) > 1 and isinstance(word.value, dict) and not word.typed.lstrip().startswith("{")
+
+
 def _leaves(key: Key, typed: Any) -> Iterator[tuple[Key, Any]]:
     """What was typed as a mapping, value by value, since each of them may be overridden."""
-    parts = typed.parts() if isinstance(typed, Word) else typed
+    parts = typed.parts() if isinstance(typed, Word) and not _may_be_text(key, typed) else typed
     if isinstance(parts, dict):
         for name, one in parts.items():
             yield from _leaves((*key, name), one)

@@ -119,7 +119,7 @@ def refuse_existing(paths: Sequence[Path]) -> None:
     if paths:
         more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
         raise NameTaken(
-            f"{one_line(str(paths[0]))}{more} exists, and nothing is overwritten.",
+            f"{one_line(str(paths[0]))}{more} exist{'s' * (len(paths) == 1)}, and nothing is overwritten.",
             "Choose another name, or add --overwrite.",
         )
 

@@ -118,7 +118,7 @@ class PredictFrames(zoo.Task):
                     "ema_buffers": True,
                 },
             },
-            _reasons(budget.device, in_memory, facts),
+            _reasons(budget.device, patched, in_memory, facts),
         )
 
 
@@ -160,11 +160,13 @@ def _looks_alike_from_all_sides(facts: Facts) -> bool:
     )  # fmt: skip
 
 
-def _reasons(device: str, in_memory: bool, facts: Facts) -> dict[str, str]:
+def _reasons(device: str, patched: bool, in_memory: bool, facts: Facts) -> dict[str, str]:
     few = len(facts.clips) < _ENOUGH
     return {
         "model.base_channels": f"for a training on {device}",
-        "model.patch": "squares of 4 x 4 pixels become channels, which is faster",
+        "model.patch": "squares of 4 x 4 pixels become channels, which is faster"
+        if patched
+        else f"full resolution, since no side has {_PATCHED} pixels",
         "model.residual_output": "the network starts as the last frame, repeated, and learns what changes",
         "dataset.frames_in": f"windows of at most {_LONGEST.get(device, _LONGER)} frames on {device}"
         + (f", and a {_PARTS}th of the longest clip" if few else ""),

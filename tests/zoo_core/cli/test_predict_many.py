@@ -317,7 +317,7 @@ def test_pipes_links_to_nothing_and_unreadable_files_fail_by_themselves(predict:
         (["images=texts"], "2 files ending in .md"),
         (["images=*.gif"], "images is *.gif, where there are no files"),
         (["images=none.txt"], "images is none.txt, where there are no files"),
-        (["images=[]"], "images is empty, where"),
+        (["images=[]"], "images is empty."),
         (["images="], "images is empty"),
         (["image=photos"], "image is photos, a folder, but should be a file."),
         (["images=photos", "-o", "out.png"], "out.png is one file, but the predictions of many files go into"),
@@ -412,6 +412,16 @@ def test_a_folder_of_frames_and_a_file_are_clips(predict: Predict) -> None:
     code, out, _ = predict("clips", "clips=clips/a")
     assert json.loads(out) == {"file": "a", "length": 3}
     assert predict("clips", "clips=clips", "-o", "out.csv")[0] == 0
+
+
+def test_images_beside_clips_are_left_out_and_the_clips_are_predicted(predict: Predict) -> None:
+    pictures("clips", 2)
+    pictures("clips/a", 3)
+    np.save("clips/e.npy", np.zeros((5, 4, 6), np.uint8))
+    code, out, err = predict("clips", "clips=clips")
+    assert code == 0, err
+    assert {line["file"] for line in map(json.loads, out.splitlines())} == {"a", "e.npy"}
+    assert "left out: 2 files ending in .png" in err
 
 
 def test_a_path_takes_any_file_and_other_arguments_are_the_same_for_all(predict: Predict) -> None:

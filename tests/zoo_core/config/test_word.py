@@ -133,6 +133,10 @@ def test_overrides_of_a_recipe_keep_what_was_typed() -> None:
     recipe = Recipe("r", {"dataset": {"name": "d", "path": "old"}}).with_overrides(["dataset.path=010", "summary=1: 2"])
     assert read(Config, typed_settings(recipe, "dataset"), "x").path == "010"
     assert recipe.summary == "1: 2"
+    assert (
+        read(Config, typed_settings(recipe.with_overrides(["dataset.path=a: b.png"]), "dataset"), "x").path
+        == "a: b.png"
+    )
     again = recipe.with_overrides(["dataset.path=new"])
     assert read(Config, typed_settings(again, "dataset"), "x").path == "new"
 

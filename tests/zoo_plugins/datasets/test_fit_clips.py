@@ -111,6 +111,14 @@ def test_the_model_fits_the_windows(tmp_path):
     assert small.values["run"]["workers"] == 1
 
 
+def test_the_comment_on_the_patch_is_that_of_its_value(tmp_path):
+    for name, size, comment in (("small", (40, 48), "full resolution"), ("large", (96, 128), "squares of 4 x 4")):
+        images(tmp_path / name, moving(40, *size))
+        task = PredictFrames()
+        plan = task.plan(tmp_path / name, task.find(tmp_path / name), CPU)
+        assert plan.reasons["model.patch"].startswith(comment)
+
+
 def test_clips_of_several_sizes_are_resized_to_the_median(tmp_path):
     for number, height in enumerate((48, 64, 90)):
         np.save(tmp_path / f"{number}.npy", moving(height=height))

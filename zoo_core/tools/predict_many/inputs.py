@@ -12,19 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
-from zoo_core.data.image_io import IMAGE_SUFFIXES, image_files, natural_key
+from zoo_core.data.image_io import IMAGE_SUFFIXES, natural_key
 from zoo_core.errors import BadFile, one_line
 from zoo_core.tools.predict_many.arguments import FileArgument
 
 _LISTS = (".txt", ".lst")
 _ANIMATIONS = (".gif", ".apng", ".webp", ".tif", ".tiff")
 _VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
-_OTHER_IMAGES = (".tif", ".tiff", ".webp", ".npy")
 _ENDINGS = {
-    "image": (*IMAGE_SUFFIXES, *_OTHER_IMAGES),
+    "image": (*IMAGE_SUFFIXES, ".npy"),
     "video": (*_ANIMATIONS, *_VIDEOS, *ARRAY_SUFFIXES),
 }
-_SHOWN = 3
+_STILLS = set(IMAGE_SUFFIXES) - set(_ANIMATIONS)
 
 
 @dataclass(frozen=True)
@@ -162,8 +161,9 @@ def _is_visible(path: Path) -> bool:
 
 
 def _holds_frames(folder: Path) -> bool:
-    """Whether the folder itself is a clip: it contains images that are no animations."""
-    return any(file.suffix.lower() not in _ANIMATIONS for file in image_files(folder))
+    """Whether the folder itself is a clip: it contains images, and no files that are clips."""
+    endings = {file.suffix.lower() for file in folder.iterdir() if _is_visible(file) and not _is_dir(file)}
+    return bool(endings & _STILLS) and not endings & set(_ENDINGS["video"])
 
 
 def _common_folder(paths: Sequence[Path]) -> Path:
@@ -192,12 +192,14 @@ def _counted(paths: Iterable[Path]) -> str:
 
 
 def _nothing_found(argument: FileArgument, sources: Sequence[str], finder: _Finder) -> BadFile:
-    given = one_line(", ".join(sources)) or "empty"
+    given = one_line(", ".join(sources))
     endings = _ENDINGS.get(argument.kind)
     expected = f"files ending in {', '.join(endings)}" if endings else "files"
     left_out = _counted(finder.left_out)
     but = f", but {left_out}" if left_out else ""
     return BadFile(
-        f"{argument.plural} is {given}, where there are no {expected}{but}.",
+        f"{argument.plural} is {given}, where there are no {expected}{but}."
+        if given
+        else f"{argument.plural} is empty.",
         "Give a folder, a pattern such as '*.png', or a text file with a path in each line.",
     )

@@ -241,7 +241,7 @@ class FolderOutput(_Journaled):
         if existing:
             more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
             raise BadSetting(
-                f"{self.folder / existing[0]}{more} exists, and nothing is overwritten.",
+                f"{self.folder / existing[0]}{more} exist{'s' * (len(existing) == 1)}, and nothing is overwritten.",
                 "Choose another folder, or add --overwrite.",
             )
 
