@@ -95,6 +95,11 @@ def command(
         from zoo_core.cli.predict_many import predict_files
 
         argument = next(iter(several.values()))
+        if argument.name in texts:
+            raise BadSetting(
+                f"{argument.plural} and {argument.name} are given, but the one names many files and the other one.",
+                "Leave one of them out.",
+            )
         given = as_paths(texts.pop(argument.plural))
         values = _interpret(model, texts, files, argument.name)
         if output is not None:

@@ -23,6 +23,8 @@ def split_arguments(arguments: Iterable[str]) -> dict[str, str]:
         key, equals, text = argument.partition("=")
         if not equals or not key.isidentifier():
             raise BadSetting(f"'{argument}' should be key=value.", "Write for example labels=[5,5,5,5].")
+        if key in texts:
+            raise BadSetting(f"{key} is given twice.", "Leave one of them out.")
         texts[key] = text
     return texts
 

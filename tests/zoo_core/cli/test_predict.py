@@ -194,3 +194,8 @@ def test_an_error_in_the_model_is_attributed_to_it(predict: Predict) -> None:
     assert code == 1
     assert 'the model Drawer raised TypeError: can only concatenate str (not "NoneType") to str (' in err
     assert "/drawing.py, line " in err
+
+
+def test_an_argument_that_is_given_twice_is_refused(predict: Predict) -> None:
+    code, _, err = predict("what=label", "what=clips")
+    assert (code, err.splitlines()[0]) == (2, "error: what is given twice.")

@@ -191,4 +191,4 @@ def _rounded(steps: int) -> int:
 
 def in_gib(size: int) -> str:
     """A number of bytes, such as ``4.0 GiB``."""
-    return f"{size / 2**30:.1f} GiB"
+    return f"{size / 2**30:.1f} GiB" if size >= 2**29 else f"{size / 2**20:.1f} MiB"
