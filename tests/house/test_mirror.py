@@ -59,6 +59,7 @@ COVERED_ELSEWHERE = {
     "zoo_core/config/types": ("zoo_core/config/test_settings", "converts values"),
     "zoo_core/data/arrays": ("zoo_core/data/test_image_io", "reads arrays"),
     "zoo_core/data/forward_inputs": ("zoo_core/tools/export/test_export", "exports declared inputs"),
+    "zoo_core/data/parts": ("zoo_core/data/test_loader", "orders examples in batches"),
     "zoo_core/data/image_formats": ("zoo_core/data/test_image_io", "names what files are"),
     "zoo_core/data/image_decoding": ("zoo_core/data/test_image_io", "reads files of every format"),
     "zoo_core/engine/children": ("zoo_core/engine/test_shutdown", "ends compilers and others"),

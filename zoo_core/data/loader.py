@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from zoo_core.data.batch_maker import BatchMaker, Part
+from zoo_core.data.parts import EndlessParts, EpochParts, EpochsParts, Order, Parts, Shuffled, StoredParts
 from zoo_core.data.prefetch import Ahead, Transfer, pins
 from zoo_core.data.resident import DeviceCopies
-from zoo_core.data.seeding import derive
 from zoo_core.data.workers import WorkerPool
 from zoo_core.dataset import Batch, Examples, GeneratedExamples, InMemory
 from zoo_core.errors import BadSetting, RunFailed
-from zoo_core.fingerprint.random_state import random_state_kept, seed_cpu
 
 _MOST_WORKERS = 4  # unless run.workers asks for more
-
-Order = Callable[[torch.Generator], Tensor]
 
 
 def _never() -> bool:
@@ -73,7 +67,7 @@ class Batches:
         self.copies = copies
         self.endless = bool(getattr(examples, "endless", False))
         self.spans_epochs = order_is_pure and not self.endless and type(examples) is not InMemory
-        self.order = _Shuffled(order, seed)
+        self.order = Shuffled(order, seed)
         self.length = len(examples) if self.endless else len(self.order(0))
         self.position = 0
         self.stopping: Callable[[], bool] = _never
@@ -132,9 +126,9 @@ class Batches:
         """The batches from the next one on: to the end of its epoch, or without an end."""
         local_size = self.batch_size // self.world
         if self.endless:
-            return _EndlessParts(self.position, self.per_epoch, self.batch_size, self.rank * local_size, local_size)
+            return EndlessParts(self.position, self.per_epoch, self.batch_size, self.rank * local_size, local_size)
         if self.spans_epochs:
-            return _EpochsParts(
+            return EpochsParts(
                 self.order, self.position, self.per_epoch, self.batch_size, self.rank * local_size, local_size
             )
         epoch, start = divmod(self.position, self.per_epoch)
@@ -145,7 +139,7 @@ class Batches:
                 "Trainer.order should return the same number of indices for every epoch.",
             )
         starts = range(start * self.batch_size, self.per_epoch * self.batch_size, self.batch_size)
-        return _EpochParts(order, epoch, starts, self.rank * local_size, local_size)
+        return EpochParts(order, epoch, starts, self.rank * local_size, local_size)
 
 
 def in_order(
@@ -162,7 +156,7 @@ def in_order(
     Process ``rank`` of ``world`` gets the examples ``rank``, ``rank + world``, ``rank + 2 * world`` and so on.
     """
     indices = range(rank, len(maker.examples), world)
-    return load_on(copies, maker, _StoredParts(maker.split, indices, batch_size), workers)
+    return load_on(copies, maker, StoredParts(maker.split, indices, batch_size), workers)
 
 
 def load_on(
@@ -180,7 +174,7 @@ def load_on(
         yield from load(maker, parts, workers or 0, stopping)
         return
     resident = copies.find(maker.examples)
-    if resident is not None and isinstance(parts, (_EpochParts, _StoredParts)) and resident.accepts(parts.order):
+    if resident is not None and isinstance(parts, (EpochParts, StoredParts)) and resident.accepts(parts.order):
         yield from resident.batches(parts.order, parts.slices())
         return
     workers = automatic_workers(maker.examples) if workers is None else workers
@@ -240,115 +234,3 @@ def send(
 
 def _each(parts: Sequence[Part]) -> Iterator[Part]:
     return (parts[number] for number in range(len(parts)))
-
-
-@dataclass(frozen=True)
-class _EpochParts(Sequence[Part]):
-    """The batches of an epoch: ``size`` examples each, beginning ``first`` after those of ``starts``."""
-
-    order: Tensor
-    epoch: int
-    starts: range
-    first: int
-    size: int
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def slices(self) -> Iterator[slice]:
-        """Of ``order``, the examples of each batch."""
-        return (slice(start + self.first, start + self.first + self.size) for start in self.starts)
-
-    def __getitem__(self, number: int) -> Part:  # type: ignore[override]  # no slices
-        start = self.starts[number] + self.first
-        positions = range(start, start + self.size)
-        return Part("example", self.epoch, positions, self.order[start : start + self.size].tolist())
-
-
-class _EpochsParts(Sequence[Part]):
-    """The batches from batch ``first`` of the run on, epoch after epoch."""
-
-    def __init__(self, order: _Shuffled, first: int, per_epoch: int, batch_size: int, offset: int, size: int) -> None:
-        self._first, self._per_epoch = first, per_epoch
-        self._batch_size, self._offset, self._size = batch_size, offset, size
-        self._of_epoch = lru_cache(maxsize=2)(order.pure)
-
-    def __len__(self) -> int:
-        return sys.maxsize
-
-    def __getitem__(self, number: int) -> Part:  # type: ignore[override]  # no slices
-        epoch, batch = divmod(self._first + number, self._per_epoch)
-        starts = range(batch * self._batch_size, (batch + 1) * self._batch_size, self._batch_size)
-        return _EpochParts(self._of_epoch(epoch), epoch, starts, self._offset, self._size)[0]
-
-
-@dataclass(frozen=True)
-class _StoredParts(Sequence[Part]):
-    """The batches of a split in stored order."""
-
-    split: str
-    indices: range
-    batch_size: int
-
-    def __len__(self) -> int:
-        return -(-len(self.indices) // self.batch_size)
-
-    @property
-    def order(self) -> Tensor:
-        return torch.arange(self.indices.start, self.indices.stop, self.indices.step)
-
-    def slices(self) -> Iterator[slice]:
-        """Of ``order``, the examples of each batch."""
-        return (slice(start, start + self.batch_size) for start in range(0, len(self.indices), self.batch_size))
-
-    def __getitem__(self, number: int) -> Part:  # type: ignore[override]  # no slices
-        indices = self.indices[number * self.batch_size : (number + 1) * self.batch_size]
-        return Part(f"{self.split} example", 0, indices, list(indices))
-
-
-@dataclass(frozen=True)
-class _EndlessParts(Sequence[Part]):
-    """The batches of an endless dataset from batch ``first`` of the run on, which workers make without a break.
-
-    An epoch begins with the example after the last full batch of the one before it.
-    """
-
-    first: int
-    per_epoch: int
-    batch_size: int
-    offset: int
-    size: int
-
-    def __len__(self) -> int:
-        return sys.maxsize
-
-    def __getitem__(self, number: int) -> Part:  # type: ignore[override]  # no slices
-        epoch, batch = divmod(self.first + number, self.per_epoch)
-        start = batch * self.batch_size + self.offset
-        first = epoch * self.per_epoch * self.batch_size + start
-        positions, indices = range(start, start + self.size), range(first, first + self.size)
-        return Part("example", epoch, positions, list(indices))
-
-
-Parts = _EpochParts | _EpochsParts | _EndlessParts | _StoredParts
-
-
-@dataclass
-class _Shuffled:
-    """The indices of an epoch in the order that the trainer chooses.
-
-    The global generators are seeded as well, for an order that draws from them.
-    """
-
-    order: Order
-    seed: int
-
-    def pure(self, epoch: int) -> Tensor:
-        """The same for an order that draws from its generator only; it may be called in any thread."""
-        return torch.as_tensor(self.order(torch.Generator().manual_seed(derive(self.seed, "order", epoch))))
-
-    def __call__(self, epoch: int) -> Tensor:
-        derived = derive(self.seed, "order", epoch)
-        with random_state_kept():
-            seed_cpu(derived)
-            return torch.as_tensor(self.order(torch.Generator().manual_seed(derived)))
