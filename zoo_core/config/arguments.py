@@ -45,10 +45,14 @@ def as_paths(text: str) -> str | list[str]:
 def interpret(word: Word, hint: Any) -> Any:
     """The value of a word for a parameter with the annotation ``hint``; ``Refused`` if it cannot be one of this type.
 
-    A parameter that may be text or a path takes the text as it was typed.
+    A parameter that may be text or a path takes the text as it was typed, unless it is a list, a number or another
+    value that the parameter may be as well.
     """
     if is_supported(hint):
         return convert(word, hint)
     kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     takes_text = any(kind is str or (isinstance(kind, type) and issubclass(kind, os.PathLike)) for kind in kinds)
-    return word.text if takes_text else word.value
+    value = word.value
+    origins = [get_origin(kind) or kind for kind in kinds]
+    is_other = any(isinstance(origin, type) and origin is not str and isinstance(value, origin) for origin in origins)
+    return word.text if takes_text and not is_other else value

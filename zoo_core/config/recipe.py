@@ -13,6 +13,7 @@ from zoo_core.config.recipe_files import (
     Key,
     Source,
     check_name,
+    check_summary,
     checked,
     read_yaml,
 )
@@ -252,6 +253,7 @@ class Recipe:
             for part in reversed(path):
                 nested = {part: nested}
             values = merge(values, nested, sources, Source(None))
+            check_summary(values.get("summary", ""), Source(None))
             if path != ("summary",):
                 sources |= {key: Source(None, key, typed) for key, typed in _leaves(path, word)}
         return Recipe(self.name, values, self.plugin, sources)

@@ -12,6 +12,10 @@ from zoo_core.config.word import Word
 _SCALARS = (bool, int, float, str, type(None))
 
 
+_WORDS = {True: ("on", "yes"), False: ("off", "no")}
+"""The choice that is meant by a boolean."""
+
+
 class Refused:
     """Returned for a value that does not fit its type."""
 
@@ -22,7 +26,10 @@ def convert(value: Any, hint: Any, exact: bool = False) -> Any:
         return _of_word(value, hint, exact)
     origin, inner = get_origin(hint) or hint, get_args(hint)
     if origin is Literal:
-        return value if any(type(value) is type(one) and value == one for one in inner) else Refused()
+        if any(type(value) is type(one) and value == one for one in inner):
+            return value
+        words = _WORDS[value] if type(value) is bool else ()
+        return next((word for word in words if word in inner), Refused())
     if origin in (Union, types.UnionType):
         if type(value) in inner:
             return value

@@ -75,4 +75,6 @@ def not_yaml(given: Any) -> str:
     """What to say of a word that is no text, and no YAML either."""
     if not isinstance(given, Word) or given.typed[:1] not in ("[", "{") or not given.problem:
         return ""
+    if "*" in given.typed:
+        return """Quote text that begins with *, for example 'run.freeze=["*.bias"]'."""
     return f"It is not YAML: {given.problem}. Quote it for the shell, for example 'labels=[1, 2]'."

@@ -50,7 +50,7 @@ class ImageClassifier(zoo.Model):
             "crop", "how a file of another size is resized: crop keeps the aspect", from_dataset="resize"
         )
         max_value: int | None = zoo.setting(
-            None, "value of white in files; null: 255, 65535 or 1.0", ge=1, le=2**32 - 1, from_dataset="max_value"
+            None, "value of white in files; null: 255, 65535 or 1.0", ge=1, le=4294967295, from_dataset="max_value"
         )
 
     config: Config

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import zoo_core as zoo
-from zoo_plugins.common.clip_transforms import ClipPreset, RandomClipTransform
+from zoo_plugins.common.clip_transforms import RandomClipTransform
 from zoo_plugins.datasets import clip_layouts, own_files
 from zoo_plugins.datasets.clip_layouts import Clip, Found
 from zoo_plugins.datasets.clip_windows import Reading, Windows, divided, kept_in_memory
@@ -61,7 +61,7 @@ class FrameFolder(zoo.Dataset):
         )
         crop_height: int = zoo.setting(0, "height of random crops for training; 0: the whole height", ge=0)
         crop_width: int = zoo.setting(0, "width of random crops for training; 0: the whole width", ge=0)
-        augmentation: ClipPreset = zoo.setting(
+        augmentation: Literal["none", "mirror", "flips"] = zoo.setting(
             "none", "of the training windows: horizontal flips (mirror), or horizontal and vertical ones (flips)"
         )
         evaluation_windows: int = zoo.setting(

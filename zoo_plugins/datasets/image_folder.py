@@ -60,7 +60,7 @@ class ImageFolder(zoo.Dataset):
             0, "number of channels of images that are neither gray nor RGB; 0: those of color", ge=0, le=256
         )
         max_value: int | None = zoo.setting(
-            None, "value of white, such as 4095 for a 12-bit camera; null: 255, 65535 or 1.0", ge=1, le=2**32 - 1
+            None, "value of white, such as 4095 for a 12-bit camera; null: 255, 65535 or 1.0", ge=1, le=4294967295
         )
         height: int = zoo.setting(0, "height that images are resized to; 0, as the width: all have one size", ge=0)
         width: int = zoo.setting(0, "width that images are resized to", ge=0)

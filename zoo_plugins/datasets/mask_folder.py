@@ -80,7 +80,7 @@ class MaskFolder(zoo.Dataset):
             0, "number of channels of images that are neither gray nor RGB; 0: those of color", ge=0, le=256
         )
         max_value: int | None = zoo.setting(
-            None, "value of white, such as 4095 for a 12-bit camera; null: 255, 65535 or 1.0", ge=1, le=2**32 - 1
+            None, "value of white, such as 4095 for a 12-bit camera; null: 255, 65535 or 1.0", ge=1, le=4294967295
         )
         height: int = zoo.setting(0, "height that images and masks are resized to; 0 keeps their height", ge=0)
         width: int = zoo.setting(0, "width that images and masks are resized to; 0 keeps their width", ge=0)

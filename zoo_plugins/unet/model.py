@@ -78,7 +78,7 @@ class UNet(zoo.Model):
             from_dataset="class_names",
         )
         max_value: int | None = zoo.setting(
-            None, "value of white in files; null: 255, 65535 or 1.0", ge=1, le=2**32 - 1, from_dataset="max_value"
+            None, "value of white in files; null: 255, 65535 or 1.0", ge=1, le=4294967295, from_dataset="max_value"
         )
         checkpointing: bool = zoo.setting(
             False,

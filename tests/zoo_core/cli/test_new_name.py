@@ -19,7 +19,7 @@ REFUSED = {
     "segmentation": "a trainer of the plugin 'unet' has this name",
     "gan-mnist": "a recipe of 'zoo' has this name",
     "tests": "the folder tests/ is that of its tests",
-    **dict.fromkeys(["null", "yes", "on"], "YAML reads it as a value other than text"),
+    **dict.fromkeys(["null"], "YAML reads it as a value other than text"),
     **dict.fromkeys(["any", "tensor", "path", "mapping", "class-var", "none"], "its class would be called"),
 }
 

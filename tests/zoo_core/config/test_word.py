@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 import zoo_core as zoo
+from zoo_core.config.arguments import interpret
 from zoo_core.config.recipe import Recipe, typed_settings
 from zoo_core.config.settings import read
 from zoo_core.config.word import Word
@@ -146,3 +149,22 @@ def test_the_later_override_of_a_nested_key_counts() -> None:
     assert read(Config, typed_settings(recipe, "dataset"), "x").table == {"a": "1", "b": "007"}
     recipe = recipe.with_overrides(["dataset.table.a=008"])
     assert read(Config, typed_settings(recipe, "dataset"), "x").table == {"a": "008", "b": "007"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint", "expected"),
+    [
+        ("2024", str | Path, "2024"),
+        ("a #b.png", str | Path | bytes, "a #b.png"),
+        ("[dog, cat]", Sequence[int | str] | int | str | None, ["dog", "cat"]),
+        ("5", Sequence[int | str] | int | str | None, 5),
+        ("dog", Sequence[int | str] | int | str | None, "dog"),
+        ("[1].png", Sequence[int] | str, "[1].png"),
+        ("null", Path | None, None),
+        ("010", int, 10),
+        ("[5, 5]", Sequence[int], [5, 5]),
+    ],
+)
+def test_an_argument_of_predict_is_read_as_its_annotation_says(typed: str, hint: Any, expected: Any) -> None:
+    found = interpret(Word(typed), hint)
+    assert (type(found), found) == (type(expected), expected)

@@ -257,7 +257,7 @@ def test_images_of_any_mode_and_format_are_read(predict, scene_run, photo):
         assert (mask == masks["gray.png"]).mean() > 0.99, name
 
     gray.save("photo.jpg", quality=95)
-    predict(scene_run, "image=photo.jpg", "-o", "mask.png")
+    predict(scene_run, "image=photo.jpg", "-o", "mask.png", "--overwrite")
     with Image.open("mask.png") as image:
         assert image.size == (70, 50)
 
@@ -301,7 +301,7 @@ def test_an_error_is_two_lines_and_no_file_is_written(place, frame_run, clip):
         (["frames=clip.gif", "ahead=0"], "ahead is 0, but should be an integer of at least 1"),
         (["frames=clip.gif", "ahead=-2"], "ahead is -2, but"),
         (["frames=clip.gif", "ahead=2.5"], "ahead is 2.5, but"),
-        (["frames=clip.gif", "ahead=true"], "ahead is True, but"),
+        (["frames=clip.gif", "ahead=true"], "ahead is true, but"),
         (["frames=still.png"], "still.png has 1 frames, but this model takes 10"),
         (["frames=absent.gif"], "absent.gif does not exist"),
         (["frames=text.gif"], "text.gif is not a supported image file"),
