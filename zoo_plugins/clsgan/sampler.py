@@ -14,21 +14,22 @@ def same_label_order(examples: zoo.Examples, group_size: int, generator: torch.G
     Up to ``group_size - 1`` examples of each label are dropped, different ones in each epoch.
 
     Raises:
-        zoo.ZooError: if every label has fewer than ``group_size`` examples.
+        zoo.ZooError: if a label has fewer than ``group_size`` examples, of which none would be used.
     """
     labels = _labels(examples)
+    occurring, counts = labels.unique(return_counts=True)
+    if (fewest := int(counts.min())) < group_size:
+        raise zoo.ZooError(
+            f"trainer.same_label_group_size is {group_size}, but the label {int(occurring[counts.argmin()])} has "
+            f"{fewest} training image{'s' * (fewest > 1)}, of which none would be used.",
+            f"Write `trainer.same_label_group_size={fewest}`, or add images.",
+        )
     groups = []
-    for label in labels.unique():
+    for label in occurring:
         indices = (labels == label).nonzero().squeeze(1)  # (n, 1) to (n,)
         shuffled = indices[torch.randperm(len(indices), generator=generator)]
         groups.append(shuffled[: len(shuffled) // group_size * group_size].view(-1, group_size))
     stacked = torch.cat(groups)  # (L / group_size, group_size)
-    if not len(stacked):
-        largest = int(labels.unique(return_counts=True)[1].max())
-        raise zoo.ZooError(
-            f"trainer.same_label_group_size is {group_size}, but no label has more than {largest} images.",
-            f"Write `trainer.same_label_group_size={largest}` or less.",
-        )
     return stacked[torch.randperm(len(stacked), generator=generator)].flatten()  # (L,)
 
 
