@@ -94,7 +94,7 @@ def _of_word(word: Word, hint: Any, exact: bool) -> Any:
         return word.text
     value = word.parts() if any(get_origin(kind) or kind in (list, tuple, dict) for kind in kinds) else word.value
     if str in kinds:  # what can be something else, such as a number or null, is that
-        value = convert(value, Union[tuple(others)], exact=True) if word.typed else Refused()  # noqa: UP007
+        value = convert(value, Union[tuple(others)], exact=True)  # noqa: UP007
         return word.text if isinstance(value, Refused) else value
     return convert(value, hint, exact)
 

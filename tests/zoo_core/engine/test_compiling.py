@@ -67,16 +67,15 @@ def test_only_reduce_overhead_captures_graphs_of_its_own(mode, own):
     assert AccelerateEngine(RunSettings(steps=1, device="cpu", compile=mode)).uses_own_graphs is own
 
 
-@pytest.mark.parametrize(("text", "hint"), [("true", "run.compile=default"), ("yes", "run.compile=default")])
-def test_a_boolean_is_refused_with_what_to_write(text, hint):
-    recipe = Catalog(()).recipe("clsgan-mnist", f"run.compile={text}")
+def test_a_boolean_is_refused_with_what_to_write():
+    recipe = Catalog(()).recipe("clsgan-mnist", "run.compile=true")
     with pytest.raises(BadSetting, match=r"run\.compile is true, but should be one of off, default") as error:
         recipe.run_settings()
-    assert hint in error.value.hint
+    assert "run.compile=default" in error.value.hint
 
 
-@pytest.mark.parametrize("text", ["off", "'off'", "Off", "false"])
-def test_off_can_be_written_as_yaml_reads_it(text):
+@pytest.mark.parametrize("text", ["off", "'off'", "false"])
+def test_off_can_be_written_as_a_boolean(text):
     assert Catalog(()).recipe("clsgan-mnist", f"run.compile={text}").run_settings().compile == "off"
 
 
