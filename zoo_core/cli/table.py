@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from zoo_core.errors import printable
+
 
 def show(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     """Print a line per row with aligned columns, or the rows as JSON."""
@@ -18,7 +20,7 @@ def show(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
         click.echo("none")
         return
     headings = list(rows[0])
-    cells = [headings, *([str(row[heading]) for heading in headings] for row in rows)]
+    cells = [headings, *([printable(str(row[heading])) for heading in headings] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
     for row in cells:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -379,3 +379,15 @@ def test_reproduce_ends_with_1_if_the_metrics_differ(zoo: Zoo, run: Path) -> Non
     result = zoo("reproduce", altered(run, error=0.0), "--folder", "again", "--json")
     assert result.code == 1
     assert json.loads(result.out)["match"] is False
+
+
+@pytest.mark.parametrize("command", ["weights list", "list weights"])
+def test_escape_sequences_of_a_registry_are_shown_and_not_sent_to_the_terminal(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = tmp_path / "escapes.yaml"
+    registry.write_text('weights:\n  a: {alias: "b\\e]0;title\\a\\e[31mred\\u202e\\x9b31m"}\n')
+    _exit_code([*command.split(), "--registry", str(registry)])
+    out = capsys.readouterr().out
+    assert "b\\x1b]0;title\\x07\\x1b[31mred\\u202e\\x9b31m" in out
+    assert not {"\x1b", "\x07", "\u202e", "\x9b"} & set(out)
