@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import yaml
@@ -35,19 +36,21 @@ class Word:
     @property
     def problem(self) -> str:
         """Why the text is not YAML; "" if it is."""
-        try:
-            read_text(self.typed)
-        except yaml.YAMLError as error:
-            return str(getattr(error, "problem", None) or error)
-        return ""
+        return self._as_yaml[1]
 
     @property
     def value(self) -> Any:
         """The text read as YAML; the text itself if it is not YAML, or text in it."""
-        if self.problem:
-            return self.text
-        value = read_text(self.typed)
-        return self.text if isinstance(value, str) else value
+        value, problem = self._as_yaml
+        return self.text if problem or isinstance(value, str) else value
+
+    @cached_property
+    def _as_yaml(self) -> tuple[Any, str]:
+        """The value, and why there is none."""
+        try:
+            return read_text(self.typed), ""
+        except yaml.YAMLError as error:
+            return None, str(getattr(error, "problem", None) or error)
 
     def parts(self) -> Any:
         """A list or a mapping that the text is as YAML, with what is not quoted in it as words; else the value."""
