@@ -60,17 +60,20 @@ def check_file_name(output: str, *, overwrite: bool) -> None:
         listed = f"{', '.join(_SHOWN[:-1])} or {_SHOWN[-1]}"
         example = f"Write for example -o {quote(str(path.with_suffix('.png')))}; for many files, end it in a slash."
         raise BadSetting(f"{one_line(output)} should end in {listed}.", did_you_mean(path.suffix, ENDINGS, example))
-    try:
-        exists = bool(os.lstat(path))
-    except FileNotFoundError:
-        exists = False
-    except OSError as error:
-        raise BadFile(
-            f"{one_line(output)} could not be written: {error.strerror}.", "Choose another name or folder."
-        ) from error
-    if exists and not overwrite and not journal_of(path).exists():
+    if _exists(path, f"{one_line(output)} could not be written") and not overwrite and not journal_of(path).exists():
         refuse_existing([path])
     _check_parent(path)
+
+
+def _exists(path: Path, otherwise: str) -> bool:
+    """Whether there is something of this name, even a broken link; BadFile, with ``otherwise``, if no one can say."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise BadFile(f"{otherwise}: {error.strerror}.", "Choose another name or folder.") from error
+    return True
 
 
 def check_folder_name(output: str) -> None:
@@ -80,15 +83,7 @@ def check_folder_name(output: str) -> None:
         BadFile: if it can't.
     """
     path = Path(output)
-    try:
-        is_there = bool(os.lstat(path))
-    except FileNotFoundError:
-        is_there = False
-    except OSError as error:
-        raise BadFile(
-            f"{one_line(output)} can't be a folder: {error.strerror}.", "Choose another name or folder."
-        ) from error
-    if not is_there:
+    if not _exists(path, f"{one_line(output)} can't be a folder"):
         _check_parent(path, creates=True)
     elif not path.is_dir():
         raise BadFile(f"{output} is a file, but should be a folder.", "Choose another name.")

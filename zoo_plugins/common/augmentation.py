@@ -68,13 +68,7 @@ class RandomTransform:
     def _corner(self, mask: Tensor, height: int, width: int) -> tuple[int, int]:
         space = mask.shape[0] - height, mask.shape[1] - width
         center = self._pixel_of_a_class(mask) if any(space) and torch.rand(()) < _OF_A_CLASS else None
-        corner = []
-        for axis, size in enumerate((height, width)):
-            first, last = 0, space[axis]
-            if center is not None:  # any window that contains the pixel
-                first, last = max(0, center[axis] - size + 1), min(last, center[axis])
-            corner.append(int(torch.randint(first, last + 1, ())))
-        return corner[0], corner[1]
+        return random_corner((height, width), space, center)
 
     def _pixel_of_a_class(self, mask: Tensor) -> tuple[int, int] | None:
         pixels = mask.flatten()
@@ -86,6 +80,19 @@ class RandomTransform:
         drawn = classes[torch.randint(len(classes), ())]
         places = (pixels == drawn).nonzero().flatten()
         return divmod(int(places[torch.randint(len(places), ())]), mask.shape[1])
+
+
+def random_corner(
+    size: tuple[int, int], space: tuple[int, int], pixel: tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """The corner of a random window of ``size``, with ``space`` beside it; of one that contains the pixel, if any."""
+    corner = []
+    for axis, side in enumerate(size):
+        first, last = 0, space[axis]
+        if pixel is not None:
+            first, last = max(0, pixel[axis] - side + 1), min(last, pixel[axis])
+        corner.append(int(torch.randint(first, last + 1, ())))
+    return corner[0], corner[1]
 
 
 def _preset(name: Preset, channels: int, ignore_index: int) -> v2.Transform:

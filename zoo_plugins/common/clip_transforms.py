@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_dtype
 
+from zoo_plugins.common.augmentation import random_corner
+
 ClipPreset = Literal["none", "mirror", "flips"]
 _MOVING = 1 / 2  # of the crops contain a pixel that changes
 _MANY = 64  # pixels among which one that changes is looked for
@@ -48,13 +50,7 @@ class RandomClipTransform:
     def _corner(self, frames: Tensor, height: int, width: int) -> tuple[int, int]:
         space = frames.shape[-2] - height, frames.shape[-1] - width
         center = _pixel_that_changes(frames) if any(space) and torch.rand(()) < _MOVING else None
-        corner = []
-        for axis, size in enumerate((height, width)):
-            first, last = 0, space[axis]
-            if center is not None:  # any crop that contains the pixel
-                first, last = max(0, center[axis] - size + 1), min(last, center[axis])
-            corner.append(int(torch.randint(first, last + 1, ())))
-        return corner[0], corner[1]
+        return random_corner((height, width), space, center)
 
 
 def in_unit_range(frames: Tensor) -> Tensor:
