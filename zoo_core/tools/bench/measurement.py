@@ -110,7 +110,7 @@ class Bench:
             torch.get_num_threads() if device.type == "cpu" else None,
             sum(parameter.numel() for parameter in model.parameters()),
             sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-            peak,
+            max(peak, memory_before),  # the system counts its current and its peak memory to some pages only
             memory_before,
             measurements,
         )

@@ -166,7 +166,7 @@ def with_evaluations(planned: Planned) -> Planned:
 
 def _with_smaller_batch(planned: Planned, budget: Budget, trial: Trial) -> Planned:
     batch = planned.recipe.settings("run")["batch_size"]
-    example = (trial.memory - trial.memory_before) / batch
+    example = max(1, trial.memory - trial.memory_before) / batch  # a small model may need no further memory
     fitting = (budget.memory - trial.memory_before) / example
     if fitting < 1:
         raise BadSetting(

@@ -56,7 +56,7 @@ def test_a_training_step_is_timed_and_its_operations_are_exact() -> None:
     assert (step.name, step.examples, bench.parameters) == ("training step", 8, 29)
     assert 0.1 < sum(step.times) < 1.5
     assert len(step.times) >= 3
-    assert 0 < bench.memory_before < bench.peak_memory
+    assert 0 < bench.memory_before <= bench.peak_memory
     assert 0 < step.as_dict()["peak_fraction"] < 1
 
 

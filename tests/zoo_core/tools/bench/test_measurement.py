@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from zoo_core.tools.bench.measurement import Measurement
+from zoo_core.tools.bench.measurement import Bench, Measurement
 
 
 def measurement(times=(0.1,), examples=4, operations=600, peak=10_000.0) -> Measurement:
@@ -43,6 +44,13 @@ def test_a_device_is_idle_in_the_time_in_which_it_does_nothing() -> None:
     assert values["launches"] == 7.5
     assert values["idle_fraction"] == pytest.approx(0.75)
     assert "idle_fraction" not in measurement().as_dict()
+
+
+def test_the_peak_memory_is_never_below_that_before_the_model_was_created() -> None:
+    model = torch.nn.Linear(2, 1)
+    cpu = torch.device("cpu")
+    bench = Bench.of_model("line", "line", model, cpu, "float32", 2000, 1000, [measurement()])
+    assert bench.peak_memory == bench.memory_before == 2000
 
 
 def test_a_measurement_without_times_is_refused() -> None:

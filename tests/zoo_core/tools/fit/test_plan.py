@@ -137,6 +137,13 @@ def test_a_batch_that_needs_too_much_memory_is_made_smaller_or_refused(folder, h
         fit_to_budget(planned, Budget(minutes=1, memory=1040, device="cpu"), here, spent=0)
 
 
+def test_a_budget_that_is_used_before_the_trial_is_refused_even_if_the_trial_needed_nothing(folder, here, monkeypatch):
+    planned = plan(recognize(folder, here), BUDGET, [])
+    monkeypatch.setattr(plan_module, "try_steps", lambda *_: Trial(0.1, 0.1, 0.1, 2000, 2000, 1))
+    with pytest.raises(BadSetting, match="is too small: a batch of 1 needs about"):
+        fit_to_budget(planned, Budget(minutes=1, memory=1000, device="cpu"), here, spent=0)
+
+
 def test_the_memory_of_a_trial_is_its_own(folder, here):
     recipe = plan(recognize(folder, here), BUDGET, []).recipe
     large = torch.ones(2**27)  # 512 MiB, which are free again when the trial begins
