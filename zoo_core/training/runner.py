@@ -27,7 +27,7 @@ from zoo_core.training.assemble import Assembly, assemble
 from zoo_core.training.batch_size import agreed, as_begun, find_batch_size
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
-from zoo_core.training.error_attribution import attribute_error, attributing_errors
+from zoo_core.training.error_attribution import attribute_error, attributing_errors, hint_for, is_from_outside
 from zoo_core.training.init_from import INIT_FROM
 from zoo_core.training.loop import Loop
 from zoo_core.training.monitored_metric import check_monitored_metric
@@ -227,10 +227,10 @@ def _raise_as_run_failed(error: BaseException, loop: Loop, classes: Mapping[str,
             f"another process of the run ended after step {run.step}, and this one cannot continue alone.",
             f"Its own message says why. Resume from the last checkpoint: {resume_command(run.path)}",
         ) from error
-    if isinstance(error, Exception) and not isinstance(error, ZooError):
+    if not isinstance(error, ZooError) and not is_from_outside(error):
         raise RunFailed(
             f"{attribute_error(error, classes)}, after step {run.step}.",
-            f"--traceback shows where. The run is in {run.path}.",
+            f"{hint_for(error, '--traceback shows where.')} The run is in {run.path}.",
         ) from error
     if isinstance(error, RunFailed):
         error.hint = f"{error.hint or ''} The run is in {run.path}.".strip()
