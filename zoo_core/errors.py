@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 
 class ZooError(Exception):
@@ -26,7 +26,8 @@ class ZooError(Exception):
     hint : str or None
         The hint.
     exit_code : int
-        Exit code of the command line: 1 for :class:`RunFailed`, 2 for every other error.
+        Exit code of the command line: 1 for :class:`RunFailed` and for an error that ends a run after its first step, 2
+        for every other error, after which nothing is written.
 
     Examples
     --------
@@ -37,7 +38,7 @@ class ZooError(Exception):
       Write `model.num_classes=13`.
     """
 
-    exit_code: ClassVar[int] = 2
+    exit_code: int = 2
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)

@@ -18,7 +18,7 @@ from zoo_core.config.command_line import PLUGIN_FILES, REGISTRY_FILES
 from zoo_core.engine.openmp import limit_spin_wait
 from zoo_core.engine.rank import LOST, is_launched, is_rank_zero
 from zoo_core.engine.shutdown import EXIT_CODES, end_on_signals, exit_command, read_stop_seconds, received
-from zoo_core.errors import ProcessLost, RunStopped, UnknownName, ZooError, did_you_mean, printable, raised
+from zoo_core.errors import ProcessLost, RunFailed, RunStopped, UnknownName, ZooError, did_you_mean, printable, raised
 
 if TYPE_CHECKING:
     from zoo_core.registry.catalog import Catalog
@@ -92,6 +92,20 @@ class LazyGroup(click.Group):
         raise UnknownName(
             f"zoo has no command '{name}'.", did_you_mean(name, self.list_commands(ctx), "`zoo --help` lists them.")
         )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. One of zoo's does not end with the exit code that a plugin chooses, such as 0."""
+        try:
+            return super().invoke(ctx)
+        except SystemExit as error:
+            if ctx.invoked_subcommand not in COMMANDS:
+                raise
+            from zoo_core.fingerprint.example_errors import place_of
+
+            raise RunFailed(
+                f"{raised(error)}{place_of(error)}: a plugin or a library ended the command.",
+                "A plugin should raise an error instead of ending the process; --traceback shows more.",
+            ) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self._add_commands_of_plugins()
@@ -232,18 +246,23 @@ def _exit_code(arguments: list[str] | None) -> int:
         return EXIT_CODES[name]
     except BrokenPipeError:
         return 1
-    except Exception as error:
+    except SystemExit:  # of a command that a plugin adds
+        raise
+    except BaseException as error:
         if message := _file_error(error):
             say_error(message, show_traceback)
             return 2
+        from zoo_core.fingerprint.example_errors import place_of
+
         say_error(
-            f"{raised(error, 2000)}\n  It was raised in a plugin or a library; --traceback shows where.",
+            f"{raised(error, 2000)}{place_of(error)}\n"
+            "  It was raised in a plugin or a library; --traceback shows where.",
             show_traceback,
         )
         return 1
 
 
-def _file_error(error: Exception) -> str:
+def _file_error(error: BaseException) -> str:
     """The message for an OSError that zoo's own use of a file caused, such as missing permissions; "" for others."""
     if not isinstance(error, OSError) or error.filename is None:
         return ""

@@ -18,7 +18,7 @@ from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.paths import RUNS, newest_run
 from zoo_core.tools.output_names import ENDINGS, check_declared, check_file_name, check_folder_name, is_folder_name
-from zoo_core.training.error_attribution import attributing_errors
+from zoo_core.training.error_attribution import attributing_errors, defined_at
 
 if TYPE_CHECKING:
     from zoo_core.tools.predict_many.arguments import FileArgument
@@ -160,7 +160,8 @@ def _predict_once(model: Any, values: dict[str, Any], output: str | None, overwr
         check_declared(model.outputs, Path(output).suffix.lower(), output)
     model_name = f"the model {type(model).__name__}"
     with attributing_errors({model_name: type(model)}):
-        predicted = as_prediction(model.predict(**values), f"predict of {model_name}")
+        source = f"predict of {model_name}{defined_at(type(model).predict)}"
+        predicted = as_prediction(model.predict(**values), source)
     if output is None:
         click.echo(printed(predicted))
         return
