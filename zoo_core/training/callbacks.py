@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +12,7 @@ import pluggy
 from zoo_core import hookspecs
 from zoo_core.config.naming import unused_name
 from zoo_core.errors import BrokenPlugin, did_you_mean, one_line, raised
+from zoo_core.terminal import say
 
 
 class CallbackList:
@@ -31,7 +31,7 @@ class CallbackList:
     def call(self, hook: str, **arguments: Any) -> None:
         """Call every implementation of ``hook``, each by itself, so that the others are called if one fails."""
         if os.environ.get("ZOO_TRACE"):
-            print(f"{hook}({', '.join(map(str, arguments))})", file=sys.stderr)  # noqa: T201  # requested by the user
+            say(f"{hook}({', '.join(map(str, arguments))})", err=True)
         for implementation in list(self._calls[hook]):
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
