@@ -169,21 +169,18 @@ def in_yaml(value: Any) -> str:
     return repr(value)
 
 
+_NO_WIDTH_JOINERS = "\u200c\u200d"  # letters of Persian and of Indian languages, and emoji, are written with them
+_HARMLESS = frozenset("\u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B))) + _NO_WIDTH_JOINERS)
+
+
 def printable(text: str) -> str:
     """``text`` in one line of a terminal: line breaks and other control characters are escaped.
 
-    Names and values in a message may contain any character.
+    Names and values in a message may contain any character, also those that change the direction of the text.
     """
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() or _is_space(one) else _escape(one) for one in text)
-
-
-def _is_space(character: str) -> bool:
-    """Whether it is a space of some width, which Python does not count as printable."""
-    import unicodedata
-
-    return unicodedata.category(character) == "Zs"
+    return "".join(one if one.isprintable() or one in _HARMLESS else _escape(one) for one in text)
 
 
 def _escape(character: str) -> str:

@@ -19,6 +19,7 @@ from zoo_core.engine.openmp import limit_spin_wait
 from zoo_core.engine.rank import LOST, is_launched, is_rank_zero
 from zoo_core.engine.shutdown import EXIT_CODES, end_on_signals, exit_command, read_stop_seconds, received
 from zoo_core.errors import ProcessLost, RunFailed, RunStopped, UnknownName, ZooError, did_you_mean, printable, raised
+from zoo_core.terminal import escape_messages_of_libraries, say, say_labelled, say_text
 
 if TYPE_CHECKING:
     from zoo_core.registry.catalog import Catalog
@@ -132,7 +133,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        click.echo(f"zoo {version('zoo-core')}")
+        say(f"zoo {version('zoo-core')}")
         ctx.exit()
 
 
@@ -212,6 +213,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of the command ``zoo``. Exit codes: 0 success, 1 failure, 2 usage error, 128 + number of a signal."""
     end_on_signals()  # again, for scripts that call this function
     warnings.showwarning = _show_warning
+    escape_messages_of_libraries()
     if "_ZOO_COMPLETE" in os.environ:  # a warning would appear in the middle of the command being typed
         warnings.simplefilter("ignore")
     exit_command(_exit_code(arguments))
@@ -224,7 +226,7 @@ def _exit_code(arguments: list[str] | None) -> int:
         result = cli.main(arguments, standalone_mode=False)
         return result if isinstance(result, int) else 0
     except RunStopped as error:
-        click.echo(str(error), err=True)
+        say_text(str(error), err=True)
         return EXIT_CODES.get(received(), 1)
     except ZooError as error:
         if isinstance(error, ProcessLost) and is_launched():
@@ -238,11 +240,11 @@ def _exit_code(arguments: list[str] | None) -> int:
         say_error(f"{printable(error.format_message())}\n  See `{command} --help`.", show_traceback)
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        say_error(error.format_message(), show_traceback)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         name = received() or "SIGINT"
-        click.echo("interrupted" if name == "SIGINT" else f"stopped by {name}", err=True)
+        say("interrupted" if name == "SIGINT" else f"stopped by {name}", err=True)
         return EXIT_CODES[name]
     except BrokenPipeError:
         return 1
@@ -278,9 +280,9 @@ def say_error(text: str, show_traceback: bool = False) -> None:
     if show_traceback or os.environ.get("ZOO_TRACEBACK"):
         import traceback
 
-        traceback.print_exc()
+        say_text(traceback.format_exc(), err=True)
     with suppress(OSError):  # stderr is closed
-        click.echo(f"{click.style('error:', fg='red')} {text}", err=True)
+        say_labelled("error:", "red", text, err=True)
 
 
 def _show_warning(
@@ -295,4 +297,4 @@ def _show_warning(
     if issubclass(category, UserWarning) and is_rank_zero():
         text = printable(" ".join(str(message).split("\n")))  # those of libraries may have several lines
         with suppress(OSError):  # stderr is closed, which must not end a training
-            click.echo(f"{click.style('warning:', fg='yellow')} {text}", err=True)
+            say_labelled("warning:", "yellow", text, err=True)

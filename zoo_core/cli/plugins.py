@@ -17,6 +17,7 @@ from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.plugins import PluginInfo
 from zoo_core.registry.selection import read_disabled, write_disabled
 from zoo_core.registry.unknown_name import explained
+from zoo_core.terminal import say, say_text
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -50,11 +51,14 @@ def show_(name: str, as_json: bool) -> None:
             "traceback": info.traceback,
         }
         if as_json:
-            click.echo(json.dumps(details, indent=2))
+            say_text(json.dumps(details, indent=2))
             continue
         for key, value in details.items():
             for line in value if isinstance(value, list) else [value]:
-                click.echo(f"{key.ljust(12)}  {line}" if key != "traceback" else f"\n{line}".rstrip())
+                if key == "traceback":
+                    say_text(f"\n{line}".rstrip())
+                else:
+                    say(f"{key.ljust(12)}  {line}")
 
 
 @command.command()
@@ -69,7 +73,7 @@ def disable(names: tuple[str, ...]) -> None:
     for name in names:
         _find(catalog, name)
     write_disabled([*read_disabled(), *names])
-    click.echo(f"disabled: {', '.join(names)}")
+    say(f"disabled: {', '.join(names)}")
 
 
 @command.command()
@@ -82,7 +86,7 @@ def enable(names: tuple[str, ...]) -> None:
         if name not in disabled:
             _find(open_catalog(), name)
     write_disabled([name for name in disabled if name not in names])
-    click.echo(f"enabled: {', '.join(names)}")
+    say(f"enabled: {', '.join(names)}")
 
 
 command.add_command(search)

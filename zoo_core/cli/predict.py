@@ -17,6 +17,7 @@ from zoo_core.config.command_line import zoo_command
 from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.paths import RUNS, newest_run
+from zoo_core.terminal import say, say_text
 from zoo_core.tools.output_names import ENDINGS, check_declared, check_file_name, check_folder_name, is_folder_name
 from zoo_core.training.error_attribution import attributing_errors, defined_at
 
@@ -105,7 +106,7 @@ def command(
         if output is not None:
             check_declared(model.outputs, ending or ("" if is_folder else Path(output).suffix.lower()), output)
         if source != str(chosen):
-            click.echo(f"{source}: {chosen}", err=True)
+            say(f"{source}: {chosen}", err=True)
         return predict_files(
             model, argument, given, values, chosen, catalog, output, ending, overwrite, batch_size, workers
         )
@@ -117,7 +118,7 @@ def command(
         )
     _predict_once(model, _interpret(model, texts, files), output, overwrite)
     if source != str(chosen):
-        click.echo(f"{source}: {chosen}", err=True)
+        say(f"{source}: {chosen}", err=True)
     return 0
 
 
@@ -163,10 +164,10 @@ def _predict_once(model: Any, values: dict[str, Any], output: str | None, overwr
         source = f"predict of {model_name}{defined_at(type(model).predict)}"
         predicted = as_prediction(model.predict(**values), source)
     if output is None:
-        click.echo(printed(predicted))
+        say_text(printed(predicted))
         return
     for path, replaced in write_prediction(predicted, Path(output), overwrite=overwrite):
-        click.echo(f"{'replaced' if replaced else 'wrote'} {path}", err=True)
+        say(f"{'replaced' if replaced else 'wrote'} {path}", err=True)
 
 
 def _interpret(

@@ -86,6 +86,10 @@ class Entries:
     def names(self) -> list[str]:
         return sorted({name for _, name in self._raw})
 
+    def name_of(self, plugin: str, name: str) -> str:
+        """What to write for the entry of a plugin: with the plugin if an entry of the user has the name."""
+        return f"{plugin}/{name}" if plugin and ("", name) in self._raw else name
+
     def get(self, plugin: str, name: str) -> Entry:
         """The entry, checked; an alias is not followed.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,6 +19,7 @@ from zoo_core.config.naming import unused_name
 from zoo_core.data.values import copied
 from zoo_core.errors import BrokenPlugin, did_you_mean, one_line, raised
 from zoo_core.runs.run import Run
+from zoo_core.terminal import say
 from zoo_core.training.error_attribution import is_from_outside, place_in
 
 
@@ -39,7 +39,7 @@ class CallbackList:
     def call(self, hook: str, **arguments: Any) -> None:
         """Call every implementation of ``hook``, each by itself, so that the others are called if one fails."""
         if os.environ.get("ZOO_TRACE"):
-            print(f"{hook}({', '.join(map(str, arguments))})", file=sys.stderr)  # noqa: T201  # requested by the user
+            say(f"{hook}({', '.join(map(str, arguments))})", err=True)
         run = arguments.get("run")
         for implementation in list(self._calls[hook]):
             before = _attributes(run)

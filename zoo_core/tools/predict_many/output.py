@@ -11,11 +11,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import click
-
 from zoo_core.data.image_output import not_written
 from zoo_core.data.values import kind_of
 from zoo_core.errors import BadSetting, NameTaken, one_line
+from zoo_core.terminal import say_text
 from zoo_core.tools.output_names import JOURNAL, journal_of
 from zoo_core.tools.plain_values import is_plain
 from zoo_core.tools.predict_many.inputs import Input
@@ -68,7 +67,7 @@ class Lines(Output):
         plain, _ = in_table(values, "", _WITH_FOLDER)
         if left_out := [name for name in values if name not in plain]:
             raise unfit(values, left_out[0], "", _WITH_FOLDER)
-        click.echo(json.dumps({"file": given.name, **plain}))
+        say_text(json.dumps({"file": given.name, **plain}))
         return _nothing
 
 
