@@ -121,7 +121,7 @@ class SegmentImages(zoo.Task):
                     **({"shorter_side": scale} if scale else {}),
                     "crop_height": crop[0],
                     "crop_width": crop[1],
-                    "augmentation": "photo" if facts.color == "rgb" else "microscopy",
+                    "augmentation": "photo" if facts.color == "rgb" else "upright",
                 },
                 "trainer": {
                     "name": "segmentation",
@@ -151,7 +151,9 @@ class SegmentImages(zoo.Task):
                 "dataset.max_value": "the value of white; change it if it is another",
                 "dataset.shorter_side": why_scale,
                 "dataset.crop_height": "random crops, a third of them about a class that is drawn first",
-                "dataset.augmentation": "for color images" if facts.color == "rgb" else "for gray images",
+                "dataset.augmentation": "for color images"
+                if facts.color == "rgb"
+                else "for gray images; microscopy also turns them by any angle",
                 "trainer.loss": "cross-entropy, and Dice, for which a rare class counts as much as another",
                 "trainer.class_weights": "of the classes in their order: rare ones count more",
                 "run.batch_size": network.batch_reason or device,
