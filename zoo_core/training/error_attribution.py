@@ -77,9 +77,10 @@ def attributing_errors(classes: Mapping[str, type[Any]], when: str = "") -> Iter
             raise
         if missing := explain(error):
             raise missing from error
-        if not (found := _culprit(error, classes)):
+        found = _culprit(error, classes)
+        if not found and isinstance(error, Exception):
             raise
-        raise RunFailed(f"{found}{when}.", hint_for(error)) from error
+        raise RunFailed(f"{found or raised(error)}{when}.", hint_for(error)) from error
 
 
 def _culprit(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
