@@ -10,10 +10,10 @@ from zoo_core.errors import printable
 from zoo_core.terminal import say, say_text
 
 
-def without_column_if_empty(rows: Sequence[Mapping[str, Any]], column: str) -> list[dict[str, Any]]:
-    """The rows, without the column if no row has something in it."""
-    keep = any(row.get(column) for row in rows)
-    return [{key: value for key, value in row.items() if keep or key != column} for row in rows]
+def same_columns(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with the columns of those that have the most; what a row does not have is ""."""
+    columns = max(rows, key=len, default={})
+    return [{column: row.get(column, "") for column in columns} for row in rows]
 
 
 def show(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:

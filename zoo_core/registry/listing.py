@@ -55,8 +55,9 @@ def _recipe_row(catalog: Catalog, plugin: str, name: str, tags: Tags) -> Row:
     """A broken recipe has the error as its summary, so that the others can still be listed."""
     recipes, file = catalog.recipes, None
     known = name if not plugin or recipes.owners(name) == [plugin] else f"{plugin}/{name}"
-    with suppress(ZooError):
-        file = recipes.user_file(known)
+    if plugin:
+        with suppress(ZooError):
+            file = recipes.user_file(known)
     try:
         recipe = recipes.find(known)
     except ZooError as error:
@@ -73,14 +74,15 @@ def _weights_row(catalog: Catalog, plugin: str, name: str, tags: Tags) -> Row:
     except ZooError as error:
         return _row(name, plugin, (), f"(broken: {error.message})")
     summary = listed.summary or (f"the same as {listed.alias}" if listed.alias else "")
+    file = entry.file if catalog.weights.overrides(plugin, name) else None
     shown = catalog.weights.name_of(plugin, name)
-    return _row(shown, plugin, _tags_of(("model", listed.model or ""), tags), summary, None if plugin else entry.file)
+    return _row(shown, plugin, _tags_of(("model", listed.model or ""), tags), summary, file)
 
 
 def _row(name: str, plugin: str, tags: Iterable[str], summary: str, file: Path | None = None) -> Row:
-    """``file`` is the file of the user that the name comes from, also where it overrides something of a plugin."""
-    where = str(Source(file)) if file else ""
-    return {"name": name, "plugin": plugin or "yours", "file": where, "tags": " ".join(tags), "summary": summary}
+    """``file`` is the file of the user that overrides something of a plugin; without one, there is no such key."""
+    where = {"file": str(Source(file))} if file else {}
+    return {"name": name, "plugin": plugin or "yours", **where, "tags": " ".join(tags), "summary": summary}
 
 
 def _family_row(family: Family) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -234,7 +235,9 @@ class UNet(zoo.Model):
 def _check_class_names(config: UNet.Config) -> None:
     """Class names are keys of metrics, so they must be unique. A class without a name is called by its index."""
     names, unnamed = config.class_names, range(len(config.class_names), config.out_channels)
-    ambiguous = [name for name in names if names.count(name) > 1 or (name.isdecimal() and int(name) in unnamed)]
+    times = Counter(names)
+    is_index = {name: name.isdecimal() and len(name) < 10 and int(name) in unnamed for name in times}
+    ambiguous = [name for name in names if times[name] > 1 or is_index[name]]
     if ambiguous or len(names) > config.out_channels:
         given = f"has the name '{ambiguous[0]}' for two classes" if ambiguous else f"has {len(names)} names"
         raise zoo.ZooError(

@@ -132,7 +132,7 @@ def test_an_entry_that_changes_nothing_and_the_file_of_the_plugin_itself_do_not_
     monkeypatch.chdir(own.parent)
     catalog = Catalog()
     assert warned(catalog.recipe, "clsgan-mnist") == []
-    assert {row["file"] for row in catalog.rows("recipes")} == {""}
+    assert not any("file" in row for row in catalog.rows("recipes"))
     monkeypatch.chdir(folder)
     shutil.copy(own, folder / "registry.yaml")
     assert warned(Catalog().recipe, "clsgan-mnist") == []
@@ -140,11 +140,12 @@ def test_an_entry_that_changes_nothing_and_the_file_of_the_plugin_itself_do_not_
 
 def test_lists_show_the_file_that_a_name_comes_from(local: Path) -> None:
     catalog = Catalog()
-    files = {row["name"]: row["file"] for row in catalog.rows("recipes")}
+    files = {row["name"]: row.get("file", "") for row in catalog.rows("recipes")}
     changed = {name for name, file in files.items() if file == "registry.yaml"}
-    assert {"digit-classifier-mnist", "clsgan-mnist", "cgan-mnist", "lsgan-mnist", "mine"} <= changed
-    assert files["unet-digit-scenes"] == files["unet-frames"] == ""
-    weights = {row["name"]: (row["plugin"], row["file"]) for row in catalog.rows("weights")}
+    assert {"digit-classifier-mnist", "clsgan-mnist", "cgan-mnist", "lsgan-mnist"} <= changed
+    assert files["unet-digit-scenes"] == files["mine"] == files["unet-frames"] == ""
+    weights = {row["name"]: (row["plugin"], row.get("file", "")) for row in catalog.rows("weights")}
     assert weights["digit-classifier-mnist"] == ("yours", "registry.yaml")
     assert weights["classifier/digit-classifier-mnist"] == ("classifier", "")
-    assert weights["clsgan-mnist"] == ("clsgan", "")
+    assert weights["unet/unet-moving-mnist"] == ("yours", "registry.yaml")
+    assert (weights["clsgan-mnist"], weights["other"]) == (("clsgan", ""), ("yours", ""))
