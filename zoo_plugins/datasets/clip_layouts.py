@@ -96,6 +96,8 @@ def _is_of_clips(folder: Path) -> bool:
         images += [inside] if 2 * clips < len(looked_at) else []
     if not files and not images and (own := zoo.image_files(folder)):
         images = [own]
+    if files and len(images) == 1:  # one folder of images beside clips: classes would be several
+        return True
     return are_sequences(images) if images else files
 
 
@@ -228,7 +230,9 @@ def _left_out(folder: Path, found: dict[Path, list[Path]]) -> list[str]:
     rest = own_files.left_out(folder, found)
     for entry, files in found.items():
         rest += own_files.left_out(entry, files) if entry.is_dir() else []
-    notes = [f"left out: {own_files.counted(rest)}"] if rest else []
+    beside = len(set(zoo.image_files(folder)) - set(found)) > 1
+    how = "; images beside clips are the frames of one only in a folder of their own" if beside else ""
+    notes = [f"left out: {own_files.counted(rest)}{how}"] if rest else []
     empty = [entry.name for entry, files in found.items() if not files]
     return notes + [f"{len(empty)} sub-folders contain no images or arrays ({own_files.listed(empty)})"] * bool(empty)
 
