@@ -8,10 +8,10 @@ from pathlib import Path
 import zoo_core as zoo
 from zoo_plugins.datasets import own_files
 from zoo_plugins.datasets.class_folders import SPLITS
+from zoo_plugins.datasets.own_files import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from zoo_plugins.datasets.sequences import are_sequences
 
 ARRAY_SUFFIXES = (".npy", ".npz")
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
 _CLIP_SUFFIXES = (".gif", ".apng", *ARRAY_SUFFIXES, *VIDEO_SUFFIXES)
 _PERHAPS_CLIPS = (".png", ".webp", ".tif", ".tiff")  # if they have several frames or pages
 _LOOKED_AT = 24  # files of a folder, and folders, that tell clips from pictures

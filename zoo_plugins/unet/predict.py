@@ -50,7 +50,13 @@ def _read_frames(model: UNet, path: str, max_value: int | None) -> Tensor:
 
 def _read_image(model: UNet, path: str, max_value: int | None) -> Tensor:
     """The image (C, H, W) in [0, 1] at ``path``."""
+    _check_classes(model.config.out_channels)
     return zoo.read_image(path, model.config.in_channels, max_value)
+
+
+def _check_classes(count: int) -> None:
+    if not 2 <= count <= _MAX_CLASSES:
+        raise zoo.ZooError(f"this model has {count} classes, but a mask file can store 2 to {_MAX_CLASSES}.")
 
 
 def predict_frames(model: UNet, clip: Tensor, ahead: int | None) -> dict[str, Any]:
@@ -72,10 +78,7 @@ def predict_classes(model: UNet, image: Tensor, overlap: float) -> dict[str, Any
         raise zoo.BadSetting(
             f"overlap is {overlap}, but should be at least 0 and below 1.", "Write for example overlap=0.5."
         )
-    if not 2 <= config.out_channels <= _MAX_CLASSES:
-        raise zoo.ZooError(
-            f"this model has {config.out_channels} classes, but a mask file can store 2 to {_MAX_CLASSES}."
-        )
+    _check_classes(config.out_channels)
     mask = segment(fuse_batch_norm(model), _like_parameters(model, image), overlap).cpu()  # (H, W)
     fractions = mask.flatten().bincount(minlength=config.out_channels) / mask.numel()  # (K,)
     names = class_names(config)
