@@ -92,6 +92,12 @@ def command(
     model, _ = load(chosen, catalog, device)
     files = file_arguments(model)
     several = {one.plural: one for one in files.values() if one.plural in texts}
+    asked = " or ".join(f"{one.plural}=FOLDER" for one in files.values() if one.is_asked and one.plural)
+    if unasked := [one for one in several.values() if not one.is_asked]:
+        raise BadSetting(
+            f"{unasked[0].plural} is given, which {type(model).__name__} with these weights does not predict from.",
+            f"Write {asked or model.usage()}.",
+        )
     if several:
         from zoo_core.cli.predict_many import predict_files
 
@@ -110,13 +116,13 @@ def command(
         return predict_files(
             model, argument, given, values, chosen, catalog, output, ending, overwrite, batch_size, workers
         )
+    interpreted = _interpret(model, texts, files)
     if is_folder and output is not None:
         raise BadSetting(
             f"{output} is a folder, which is for the predictions of many files.",
-            next((f"Write for example {one.plural}=FOLDER." for one in files.values() if one.plural), None)
-            or f"Give a file, for example -o {output.rstrip('/')}.png",
+            f"Write for example {asked}." if asked else f"Give a file, for example -o {output.rstrip('/')}.png",
         )
-    _predict_once(model, _interpret(model, texts, files), output, overwrite)
+    _predict_once(model, interpreted, output, overwrite)
     if source != str(chosen):
         say(f"{source}: {chosen}", err=True)
     return 0
@@ -185,9 +191,11 @@ def _interpret(
 
     signature = inspect.signature(model.predict)
     listed = ", ".join(signature.parameters)
-    many = "".join(f"; for many files, {one.plural}=FOLDER" for one in files.values() if one.plural)
+    many = "".join(f"; for many files, {one.plural}=FOLDER" for one in files.values() if one.plural and one.is_asked)
+    many = many if files else "; none of them is a file"
     accepted = f"Its arguments are: {listed}{many}." if listed else "It takes no arguments."
     try:
+        signature.bind_partial(**texts)  # a name that is not known is said rather than one that is missing
         signature.bind(**texts, **dict.fromkeys([elsewhere] if elsewhere else []))
     except TypeError as error:
         raise BadSetting(f"{type(model).__name__}.predict can't be called: {error}.", accepted) from error

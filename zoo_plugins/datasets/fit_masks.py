@@ -19,6 +19,7 @@ from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, des
 from zoo_plugins.datasets.mask_examples import Pairs, image_size
 from zoo_plugins.datasets.mask_folder import MaskFolder
 from zoo_plugins.datasets.mask_layouts import has_masks
+from zoo_plugins.datasets.own_files import listed
 
 CAMVID_UNLABELED = 11
 _CROP = {"cpu": 256}
@@ -87,6 +88,7 @@ class SegmentImages(zoo.Task):
             f"{describe_sizes(facts.sizes)} pixels, {describe_values(images, facts.reading)}",
             f"{splits[0]:,} for training, {splits[1]:,} for validation, {splits[2]:,} for the test",
             f"classes of the training pixels: {_frequencies(names, counts)}",
+            *_untrained(names, counts),
             *dataset.coding.notes,
             *_perhaps_unlabeled(dataset, {**reading, **given}),
         )
@@ -252,6 +254,12 @@ def _class_weights(counts: Sequence[int]) -> list[float]:
         return []
     middle, (low, high) = median(occurring), _WEIGHTS
     return [round(min(high, max(low, (middle / count) ** 0.5)), 2) if count else 1.0 for count in counts]
+
+
+def _untrained(names: Sequence[str], counts: Sequence[int]) -> list[str]:
+    unseen = [name for name, count in zip(names, counts, strict=True) if not count]
+    several = len(unseen) > 1
+    return [f"class{'es' * several} {listed(unseen)} occur{'s' * (not several)} in no training image"] if unseen else []
 
 
 def _frequencies(names: tuple[str, ...], counts: list[int]) -> str:

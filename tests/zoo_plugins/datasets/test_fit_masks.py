@@ -66,6 +66,12 @@ def test_the_finding_says_what_is_in_the_files(tmp_path):
     assert finding.left_out == ("images: 1 file ending in .txt",)
 
 
+def test_the_finding_says_which_classes_are_in_no_training_image(tmp_path):
+    for split, values in (("train", [0, 1]), ("val", [0, 1, 2, 3])):
+        make(tmp_path / "data" / split, (40, 50), values, count=10)
+    assert "classes 2, 3 occur in no training image" in SegmentImages().find(tmp_path / "data").details
+
+
 def of_sizes(folder, sizes, channels=1):
     """Images that are striped by the classes 0 and 1."""
     for name in ("images", "masks"):

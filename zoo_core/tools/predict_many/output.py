@@ -178,6 +178,7 @@ class FolderOutput(_Journaled):
     def opened(self, about: Mapping[str, Any], inputs: Sequence[Input]) -> Iterator[None]:
         """Refuse, before anything is computed, files that would be overwritten."""
         self._names = output_names(inputs)
+        self._refuse_table_name()
         self._inputs = {one.path.absolute() for one in inputs}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -188,6 +189,18 @@ class FolderOutput(_Journaled):
             if self.ending:
                 self._refuse_existing([f"{self._names[one.name]}{self.ending}" for one in inputs])
             yield
+
+    def _refuse_table_name(self) -> None:
+        table = self.folder / TABLE
+        below = next((name for name in self._names if name.casefold().startswith(f"{TABLE}/")), None)
+        if below is not None or table.is_dir():
+            found = f"the input {below} is in a folder of that name" if below else "there is a folder of that name"
+            hint = "Rename the folder of the inputs." if below else "Choose another folder."
+            raise NameTaken(f"{table} is the table of all files, but {found}.", hint)
+        if not self.overwrite and not self.journal.path.exists() and table.exists():
+            raise NameTaken(
+                f"{table} exists, and nothing is overwritten.", "Choose another folder, or add --overwrite."
+            )
 
     def accept(self, given: Input, values: dict[str, Any]) -> Written:
         """Choose the files of a prediction."""
