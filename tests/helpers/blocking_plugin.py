@@ -102,6 +102,8 @@ class Trainer(zoo.Trainer):
 
     def step(self, batch: zoo.Batch) -> zoo.Metrics:
         self.done += 1
+        if self.done == 1:
+            block("first step")
         if self.done == 5:
             block("step")
         time.sleep(0.02)

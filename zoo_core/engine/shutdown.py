@@ -28,6 +28,7 @@ from zoo_core.terminal import say_at_once
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 STOP_SECONDS = "ZOO_STOP_SECONDS"  # environment variable: seconds from the first signal to the end of the process
 _DEFAULT_SECONDS = 5.0
+_WITHOUT_RESULTS = 1.0  # seconds for work that loses nothing if it is ended
 _TIME_TO_LEAVE = 0.8  # seconds in which children and temporary files are removed
 _REPEAT = 0.5  # seconds in which further signals are the same one: a launcher forwards what its process group received
 
@@ -44,6 +45,8 @@ class Work:
     thread is in the work, and must not wait for it."""
     reserve: float = 2.0
     """Seconds for ending the process; the work has the others."""
+    loses_nothing: Callable[[], bool] = lambda: False
+    """Whether the work has done nothing yet that could be saved, and so gets a second only."""
     spares_children: bool = False
     """Whether processes that this one has started outlive it, such as a browser."""
 
@@ -153,7 +156,10 @@ class _Shutdown:
     def _remaining(self) -> float | None:
         if self._deadline_of is None:
             return None
-        return max(0.001, self._deadline_of - self.work.reserve - time.monotonic())
+        allowed = self.seconds - self.work.reserve
+        if self.work.loses_nothing():
+            allowed = min(allowed, _WITHOUT_RESULTS)
+        return max(0.001, self._deadline_of - self.seconds + allowed - time.monotonic())
 
     def _forget(self) -> None:
         """In a forked child: signals have their default effect, and wake no thread of the parent."""

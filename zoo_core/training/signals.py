@@ -29,7 +29,11 @@ def stops_on_signal(run: Run) -> Iterator[None]:
     checkpoint. In a program of a user, which Python's handlers may not end, a second signal raises KeyboardInterrupt.
     """
     if shutdown.ends_on_signals():
-        with shutdown.working(shutdown.Work(lambda name: _ask(run, name), lambda name: _last_words(run, name))):
+        begun = run.step  # in the first step after it, which may wait for a compiler, there is nothing to save
+        work = shutdown.Work(
+            lambda name: _ask(run, name), lambda name: _last_words(run, name), loses_nothing=lambda: run.step == begun
+        )
+        with shutdown.working(work):
             yield
     elif threading.current_thread() is threading.main_thread():
         with _handlers(run):

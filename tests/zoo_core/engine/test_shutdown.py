@@ -172,6 +172,13 @@ def test_work_that_does_not_end_is_cut_within_five_seconds():
     assert 2.5 < seconds < 5
 
 
+def test_work_that_has_no_result_yet_gets_less_time():
+    work = ASKED.replace('{name}")', '{name}", loses_nothing=lambda: True)')
+    returned, output, seconds = end(start(work % "time.sleep(100)", ZOO_STOP_SECONDS="90"))
+    assert (returned, output) == (143, "cut by SIGTERM\n")
+    assert seconds < 45
+
+
 def test_the_time_can_be_set_for_work_that_takes_longer():
     returned, output, seconds = end(start(ASKED % "time.sleep(4)", ZOO_STOP_SECONDS="30"))
     assert (returned, output) == (143, "SIGTERM\n")

@@ -89,6 +89,14 @@ def test_a_long_step_is_cut_and_the_run_resumes_from_its_last_checkpoint(tmp_pat
     assert_resumes(tmp_path)
 
 
+def test_a_first_step_is_cut_and_the_run_starts_again(tmp_path):
+    ended = stopped_in("first step", tmp_path, "run", "blocking", "--folder", "run")
+    assert_stopped(ended)
+    assert "blocking: stopped by SIGTERM after step 0; no step is saved. Resume with: " in ended.output
+    assert last_session(tmp_path)["step"] == 0
+    assert_resumes(tmp_path)
+
+
 def test_a_compiler_that_the_same_signal_ended_is_reported_as_the_stop(tmp_path):
     ended = stopped_in("step:child", tmp_path, "run", "blocking", "--folder", "run", group=True)
     assert_stopped(ended)
