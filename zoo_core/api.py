@@ -130,8 +130,8 @@ def run(
 ) -> Run:
     """Train a recipe.
 
-    SIGINT and SIGTERM end the run after the current step. It is saved, and this function returns;
-    ``Run.stopping`` then says why. A second signal raises ``KeyboardInterrupt``.
+    SIGINT, SIGTERM and SIGHUP (unless it is ignored) end the run after the current step. It is saved, and this
+    function returns; ``Run.stopping`` then says why. A second signal raises ``KeyboardInterrupt``.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ import click
 
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import json_option, registry_option
-from zoo_core.errors import printable
+from zoo_core.errors import BadSetting, printable
 from zoo_core.terminal import say, say_labelled, say_text
 
 _COLORS = {"passed": "green", "failed": "red", "skipped": "yellow"}
@@ -26,10 +26,13 @@ _COLORS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 def command(name: str, overrides: tuple[str, ...], only: str | None, registry: tuple[Path, ...], as_json: bool) -> int:
     """Run the conformance checks on a plugin and all that it registers, or on one model, dataset or recipe.
 
-    Every recipe is trained for a few steps on the CPU, with the given settings. The exit code is 1 if a check fails.
+    Every recipe is trained for a few steps on the CPU, with the given settings. A model or a dataset has the given
+    settings, and those of a recipe where the defaults are not enough. The exit code is 1 if a check fails, and 2 if all
+    are skipped.
 
     \b
     zoo check my-plugin run.batch_size=8
+    zoo check mask-folder folder=data/cells
     """
     rows: list[dict[str, Any]] = []
     from zoo_core.testing import cases
@@ -45,10 +48,17 @@ def command(name: str, overrides: tuple[str, ...], only: str | None, registry: t
             _print(rows[-1])
     if as_json:
         say_text(json.dumps(rows, indent=2))
+    if not rows:
+        raise BadSetting(f"--only is '{only}', but no check of '{name}' is called so.", "Leave it out to see them all.")
     failed = sum(row["state"] == "failed" for row in rows)
     if not as_json:
         counts = {state: sum(row["state"] == state for row in rows) for state in _COLORS}
         say(", ".join(f"{count} {state}" for state, count in counts.items() if count))
+    if all(row["state"] == "skipped" for row in rows):
+        raise BadSetting(
+            f"nothing of '{name}' was checked: every check was skipped.",
+            f"Give the settings that it needs, for example: zoo check {name} folder=DIR",
+        )
     return 1 if failed else 0
 
 

@@ -11,7 +11,7 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.evaluate import print_comparison
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.options import device_option, json_option, registry_option
-from zoo_core.config.command_line import resume_command
+from zoo_core.config.command_line import resume_command, shown
 from zoo_core.terminal import console, say
 from zoo_core.training.signals import EXIT_CODES
 
@@ -61,5 +61,5 @@ def command(
     if run.stopping:
         say(f"stopped by {run.stopping}; resume with: {resume_command(run.path)}", err=True)
         return EXIT_CODES.get(run.stopping, 1)
-    say(f"run {run.path}", err=True)
+    say(f"run {shown(run.path)}", err=True)
     return print_comparison(source, comparison, as_json)

@@ -14,7 +14,7 @@ from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.options import device_option, registry_option
 from zoo_core.cli.plugins import warn_of_broken
-from zoo_core.config.command_line import resume_command, zoo_command
+from zoo_core.config.command_line import resume_command, shown, zoo_command
 from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.engine.rank import end_with_launcher, is_launched, is_rank_zero
 from zoo_core.errors import BadSetting
@@ -155,16 +155,16 @@ def _report(run: Run) -> None:
 
     done = f"done ({run.finishing})," if run.finishing else "done,"
     done = f"stopped by {run.stopping} at" if run.stopping else done
-    rows = {"run": str(run.path), "train metrics": format_metrics(run.train_metrics)}
+    rows = {"run": shown(run.path), "train metrics": format_metrics(run.train_metrics)}
     if not run.test_metrics:  # else the last validation is of an earlier step
         rows["validation metrics"] = format_metrics(run.validation_metrics)
     rows["test metrics"] = format_metrics(run.test_metrics)
     if run.stopping:
         rows["resume"] = resume_command(run.path)
     if type(run.model).predict.__qualname__ != "Model.predict":
-        rows["predict"] = zoo_command(f"predict {quote(str(run.path))} {run.model.usage()}".rstrip())
+        rows["predict"] = zoo_command(f"predict {quote(shown(run.path))} {run.model.usage()}".rstrip())
     if "tensorboard" in run.settings.loggers:
-        rows["curves"] = f"tensorboard --logdir {run.path}"
+        rows["curves"] = f"tensorboard --logdir {quote(shown(run.path))}"
     width = max(len(name) for name, text in rows.items() if text)
     lines = [f"  {name:<{width}}  {text}" for name, text in rows.items() if text]
     say(f"{run.name}: {done} step {run.step:,}", *lines)

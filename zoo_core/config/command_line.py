@@ -15,14 +15,16 @@ LAUNCHER = "ZOO_LAUNCHER"  # environment variable with the process ID of the lau
 
 def zoo_command(words: str) -> str:
     """``zoo WORDS``, with the plugin files and registry files that this command was given."""
-    plugins, registries = (map(_shown, listed_files(name)) for name in (PLUGIN_FILES, REGISTRY_FILES))
+    plugins, registries = (
+        [quote(shown(file)) for file in listed_files(name)] for name in (PLUGIN_FILES, REGISTRY_FILES)
+    )
     before = "".join(f"--plugin {file} " for file in plugins)
     return f"zoo {before}{words}" + "".join(f" --registry {file}" for file in registries)
 
 
 def resume_command(run: Path, options: Iterable[str] = (), settings: Iterable[str] = ()) -> str:
     """The command that resumes the run in the folder ``run``, in as many processes as it has now."""
-    words = ["run", "--resume", quote(str(run)), *options, *map(quote, settings)]
+    words = ["run", "--resume", quote(shown(run)), *options, *map(quote, settings)]
     if LAUNCHER in os.environ:
         words.append(f"--processes {os.environ.get('WORLD_SIZE', '1')}")
     return zoo_command(" ".join(words))
@@ -33,7 +35,10 @@ def listed_files(variable: str) -> list[Path]:
     return [Path(name) for name in filter(None, os.environ.get(variable, "").split(os.pathsep))]
 
 
-def _shown(file: Path) -> str:
+def shown(file: Path) -> str:
     """The path, relative to the working directory if it is inside."""
-    relative = os.path.relpath(file)
-    return quote(str(file) if relative.startswith("..") else relative)
+    try:
+        relative = os.path.relpath(file)
+    except OSError:  # the working directory was deleted
+        return str(file)
+    return str(file) if relative.startswith("..") else relative

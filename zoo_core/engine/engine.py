@@ -33,13 +33,14 @@ from zoo_core.engine.process_group import ProcessGroup
 from zoo_core.errors import BadSetting
 from zoo_core.optim.averages import averages_in_place
 from zoo_core.optim.build import make_optimizer, make_schedule, note_on_warmup
+from zoo_core.registry.process_state import flushes_denormals, restoring_process
 from zoo_core.trainer import M, Os
 
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Context of a run, at whose end PyTorch's global settings are what they were before an engine changed them."""
-    with restoring_algorithms(), restoring_precision(), naming_operations():
+    """Context of a run, at whose end the process is as before: what an engine, a plugin or a run has changed of it."""
+    with restoring_process(), restoring_algorithms(), restoring_precision(), naming_operations():
         yield
 
 
@@ -295,11 +296,12 @@ class AccelerateEngine:
         They occur in Adam's moments, and arithmetic on them is many times slower.
         """
         on_cpu = self.device.type == "cpu"
+        before = flushes_denormals(torch)
         try:
             torch.set_flush_denormal(on_cpu)
             yield
         finally:
-            torch.set_flush_denormal(False)  # the mode is per process, not per run
+            torch.set_flush_denormal(before)  # the mode is per process, not per run
 
     def close(self) -> None:
         """Wait until all processes are done, since a launcher ends the others when one exits.

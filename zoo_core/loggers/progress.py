@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from zoo_core.config.command_line import shown
 from zoo_core.errors import printable
 from zoo_core.hookspecs import hookimpl
 from zoo_core.runs.run import Run
@@ -32,7 +33,7 @@ class Progress:
     def zoo_run_started(self, run: Run) -> None:
         self._started, self._drawn, self._first_step = time.monotonic(), 0.0, run.step
         self._console.print(
-            printable(f"{run.name}: {run.total_steps:,} steps on {run.device}, in {run.path}"), soft_wrap=True
+            printable(f"{run.name}: {run.total_steps:,} steps on {run.device}, in {shown(run.path)}"), soft_wrap=True
         )
         if self._console.is_terminal:
             from rich.live import Live

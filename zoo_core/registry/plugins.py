@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -17,6 +18,7 @@ import pluggy
 from zoo_core import hookspecs
 from zoo_core.errors import BadFile, BrokenPlugin, NameTaken, ZooError, raised
 from zoo_core.registry.isolation import guarded
+from zoo_core.registry.process_state import naming_changes
 from zoo_core.registry.registry import Registry
 from zoo_core.registry.requirements import install_command
 from zoo_core.registry.selection import PluginChoice
@@ -128,7 +130,7 @@ class Plugins:
         torch_was_imported = "torch" in sys.modules
         start = time.perf_counter()
         try:
-            with guarded():
+            with guarded(), naming_changes() as changed:
                 self.add(known["name"], import_plugin())
         except (Exception, SystemExit) as error:
             message = error.message if isinstance(error, ZooError) else raised(error)
@@ -139,6 +141,10 @@ class Plugins:
         else:
             milliseconds = 1000 * (time.perf_counter() - start)
             why = "imports torch at registration" if "torch" in sys.modules and not torch_was_imported else ""
+            if changed:
+                undone = f"changes {' and '.join(changed)} when it is loaded, which is undone"
+                warnings.warn(f"the plugin '{known['name']}' {undone}.", stacklevel=2)
+                why = "; ".join([*filter(None, [why]), undone])
             self.infos.append(PluginInfo(**known, state="loaded", why=why, milliseconds=milliseconds))
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from zoo_core.config.command_line import resume_command
+from zoo_core.config.command_line import resume_command, shown
 from zoo_core.errors import BadFile, NameTaken
 from zoo_core.files import is_temporary, read_json, remove_leftovers, write_atomically
 
@@ -34,6 +34,7 @@ class RunFolder:
         self._lock = path / ".lock"
         self._environment: dict[str, Any] | None = None
         self._created: list[Path] = []
+        self._identity: tuple[int, int] | None = None  # of the folder, wherever it is
         self._is_new = False  # what is in it belongs to a run that begins
 
     def create(self) -> None:
@@ -52,11 +53,11 @@ class RunFolder:
             names = {self.path.name}  # the path is that of a file
         except OSError as error:
             raise BadFile(
-                f"the run folder {self.path} could not be created: {error.strerror}.", "Choose another --folder."
+                f"the run folder {shown(self.path)} could not be created: {error.strerror}.", "Choose another --folder."
             ) from error
         if names:
             raise NameTaken(
-                f"the run folder {self.path} already exists, and a run never overwrites another.",
+                f"the run folder {shown(self.path)} already exists, and a run never overwrites another.",
                 f"Choose another --folder, or resume the run: {resume_command(self.path)}",
             )
         self._is_new = True
@@ -76,14 +77,17 @@ class RunFolder:
             lock.acquire()
         except Timeout:
             raise NameTaken(
-                f"another process is training in {self.path}, and only one can.",
+                f"another process is training in {shown(self.path)}, and only one can.",
                 "Wait until it has ended, or stop it.",
             ) from None
         except OSError as error:
-            raise BadFile(f"{self.path} can't be written to: {error.strerror}.", "Choose another --folder.") from error
+            raise BadFile(
+                f"{shown(self.path)} can't be written to: {error.strerror}.", "Choose another --folder."
+            ) from error
         try:
             for file in (self.config, self.environment, self.metrics, self.sessions, self.weights):
                 remove_leftovers(file)
+            self._identity = _identity(self.path)
             yield
         finally:
             lock.release()
@@ -117,6 +121,14 @@ class RunFolder:
                     entry.unlink(missing_ok=True)
             self.remove_if_empty()
         return self._is_new
+
+    def renamed_to(self) -> Path | None:
+        """Where the folder that was locked is now, if it was renamed or moved to a folder beside it."""
+        try:
+            beside = [folder for folder in self.path.parent.iterdir() if _identity(folder) == self._identity]
+        except OSError:
+            return None
+        return beside[0] if self._identity and beside and beside[0] != self.path else None
 
     def restore(self, config: str) -> None:
         """Write ``environment.json`` and ``config.yaml`` into the folder, which somebody has deleted or emptied."""
@@ -157,6 +169,14 @@ class RunFolder:
                 raise BadFile(f"{self.environment} is damaged: its content does not have the SHA-256 that it states.")
             self._environment = found
         return copy.deepcopy(self._environment)
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _checksum(environment: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from zoo_core.registry.catalog import Catalog
 
@@ -57,14 +57,3 @@ def require(condition: bool, finding: str) -> None:
     """Fail the check with ``finding`` unless ``condition`` is true."""
     if not condition:
         raise Failed(finding)
-
-
-def settings_of(subject: Subject) -> dict[str, Any]:
-    """No settings, since a component is checked with its defaults; one with required settings is skipped."""
-    from zoo_core.config.settings import describe
-
-    loaded = subject.catalog.find(subject.kind, subject.name).load()  # type: ignore[arg-type]
-    required = [info.name for info in describe(loaded.Config) if info.required]
-    if required:
-        raise Skip(f"it has required settings: {', '.join(required)}")
-    return {}

@@ -26,6 +26,7 @@ from zoo_core.testing import (
     recipe_checks,
 )
 from zoo_core.testing.check import Check, Failed, Kind, Skip, Subject
+from zoo_core.testing.component_settings import refuse_unsuitable
 from zoo_core.testing.recipe_checks import suitable
 
 State = Literal["passed", "failed", "skipped"]
@@ -116,7 +117,8 @@ def cases(name: str, overrides: Iterable[str] = (), catalog: Catalog | None = No
         Name of a plugin, model, dataset or recipe. The checks of a plugin include those of everything it registers; of
         a family of models, those of the members that its recipes use, or of the first.
     overrides : iterable of str, default ()
-        Overrides ``key=value`` for each recipe that is checked.
+        Overrides ``key=value`` for each recipe that is checked, and settings of a model or a dataset that is checked
+        by itself: ``folder=DIR`` or ``dataset.folder=DIR``.
     catalog : Catalog, optional
         Where to look up the name. By default the catalog of the installed plugins.
 
@@ -154,7 +156,7 @@ def cases(name: str, overrides: Iterable[str] = (), catalog: Catalog | None = No
             f"there is no plugin, model, dataset or recipe '{name}'.", did_you_mean(name, known, "See `zoo list`.")
         )
         raise explained(unknown, name, here.plugins)
-    _refuse_unsuitable(name, words, [thing for kind, thing in subjects if kind == "recipe"], here)
+    _refuse_unsuitable(name, words, subjects, here)
     return [
         Case(one, Subject(kind, thing, here, words))
         for kind, thing in subjects
@@ -163,8 +165,9 @@ def cases(name: str, overrides: Iterable[str] = (), catalog: Catalog | None = No
     ]
 
 
-def _refuse_unsuitable(name: str, words: Sequence[str], recipes: Sequence[str], here: Catalog) -> None:
-    """Raise BadSetting for overrides that suit no recipe, which each check would report again."""
+def _refuse_unsuitable(name: str, words: Sequence[str], subjects: Sequence[tuple[Kind, str]], here: Catalog) -> None:
+    """Raise BadSetting for overrides that suit no recipe and no component, which each check would report again."""
+    recipes = [thing for kind, thing in subjects if kind == "recipe"]
     for word in words:
         if "=" not in word:
             raise BadSetting(
@@ -172,10 +175,7 @@ def _refuse_unsuitable(name: str, words: Sequence[str], recipes: Sequence[str], 
                 f"Write overrides as key=value, or check '{word}' by itself.",
             )
     if words and not recipes:
-        raise BadSetting(
-            f"'{words[0]}' does not apply: '{name}' is checked with its default settings, since it is no recipe.",
-            "Leave it out, or check a recipe.",
-        )
+        refuse_unsuitable(name, words, subjects, here)
     errors = [_error_of(recipe, words, here) for recipe in recipes if words]
     if errors and errors[0] and all(errors):
         raise errors[0]

@@ -15,7 +15,8 @@ from torch import Tensor
 from zoo_core.dataset import Dataset, Examples
 from zoo_core.errors import ZooError, describe_type
 from zoo_core.registry.resolve import build
-from zoo_core.testing.check import Skip, Subject, check, require, settings_of
+from zoo_core.testing.check import Skip, Subject, check, require
+from zoo_core.testing.component_settings import settings_of
 from zoo_core.training.assemble import fingerprint_of
 
 _NUM_EXAMPLES = 8

@@ -15,7 +15,8 @@ from zoo_core.config.settings import describe
 from zoo_core.errors import describe_type
 from zoo_core.model import Model
 from zoo_core.registry.resolve import build
-from zoo_core.testing.check import Skip, Subject, check, require, settings_of
+from zoo_core.testing.check import Skip, Subject, check, require
+from zoo_core.testing.component_settings import settings_of
 from zoo_core.weights.format import write
 from zoo_core.weights.load import load
 from zoo_core.weights.values import all_finite, same_bits

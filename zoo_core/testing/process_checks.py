@@ -16,7 +16,7 @@ from zoo_core.config.command_line import PLUGIN_FILES
 from zoo_core.testing.check import Skip, Subject, check, require
 from zoo_core.testing.first_gradients import difference, first_gradients
 from zoo_core.testing.process_pair import read_sample
-from zoo_core.testing.recipe_checks import SMALL_RUN, built, small_recipe, suitable
+from zoo_core.testing.recipe_checks import SMALL_RUN, accumulated, built, small_recipe, suitable
 from zoo_core.testing.sample_evaluation import NUM_EXAMPLES, different, evaluate
 from zoo_core.weights.format import read_tensors
 
@@ -37,7 +37,7 @@ def two_processes_agree(subject: Subject) -> None:
         raise Skip("other processes load a plugin from a single file only with `zoo --plugin FILE`")
     recipe = small_recipe(subject)  # raises Skip if a setting is required
     with TemporaryDirectory() as name:
-        overrides = [*SMALL_RUN, *subject.overrides, "run.steps=2", "run.batch_size=8", "run.checkpoint_every=0"]
+        overrides = [*SMALL_RUN, *subject.overrides, "run.steps=2", _pair(subject), "run.checkpoint_every=0"]
         overrides = suitable(recipe, overrides)
         launcher = [
             sys.executable,
@@ -67,7 +67,7 @@ def two_processes_agree(subject: Subject) -> None:
 def _compare_with_one_process(subject: Subject, folder: Path) -> None:
     """Fail unless the gradients and metrics of two processes are those of one; what is random is not compared."""
     gradients, metrics = read_sample(folder)
-    with built(subject, overrides=("run.batch_size=8",)) as loop:
+    with built(subject, overrides=(_pair(subject),)) as loop:
         if metrics:
             alone = evaluate(loop, NUM_EXAMPLES)
             found = different(alone, metrics)
@@ -78,9 +78,15 @@ def _compare_with_one_process(subject: Subject, folder: Path) -> None:
         expected = first_gradients(loop)
     found_gradients = difference(expected, gradients)
     if found_gradients:
-        with built(subject, overrides=("run.batch_size=8",)) as loop:
+        with built(subject, overrides=(_pair(subject),)) as loop:
             is_random = bool(difference(expected, first_gradients(loop, seed=1)))
         require(is_random, f"in two processes instead of one, {found_gradients}")
+
+
+def _pair(subject: Subject) -> str:
+    """A batch of 8 examples or more, which two processes share in as many parts as the recipe says."""
+    parts = 2 * accumulated(subject)
+    return f"run.batch_size={-(-8 // parts) * parts}"
 
 
 def _last_error(text: str) -> str:

@@ -155,7 +155,7 @@ def stop_and_resume_is_bit_identical(subject: Subject) -> None:
 )
 def odd_batch_sizes_work(subject: Subject) -> None:
     skip_without_dataset(subject)
-    for size in (3, 7):
+    for size in (3 * accumulated(subject), 7 * accumulated(subject)):
         with built(subject, overrides=(f"run.batch_size={size}",)) as loop:
             batch = next(iter(loop.batches))
             try:
@@ -190,12 +190,23 @@ def small_recipe(subject: Subject, *overrides: str) -> Recipe:
     recipe = subject.catalog.recipe(subject.name)
     if "???" in str(recipe.with_overrides(suitable(recipe, subject.overrides)).values):
         raise Skip("it has a required setting")
-    words = [*SMALL_RUN, "run.batch_size=8", *subject.overrides, *overrides]
-    size = (recipe.values.get("run") or {}).get("batch_size", 64)
-    if isinstance(size, int) and size < 8:
-        words.insert(0, f"run.batch_size={size}")
-        words.remove("run.batch_size=8")
+    words = [*SMALL_RUN, f"run.batch_size={small_batch(subject)}", *subject.overrides, *overrides]
     return recipe.with_overrides(suitable(recipe, words))
+
+
+def accumulated(subject: Subject) -> int:
+    """The number of parts in which a batch of the recipe is passed to a step, of which its size is a multiple."""
+    recipe = subject.catalog.recipe(subject.name)
+    run = recipe.with_overrides(suitable(recipe, subject.overrides)).values.get("run") or {}
+    parts = run.get("grad_accumulation_steps", 1)
+    return parts if isinstance(parts, int) and parts > 0 else 1
+
+
+def small_batch(subject: Subject) -> int:
+    """The size of a batch in most checks: 8, or that of the recipe if it is smaller, and a multiple of its parts."""
+    size = (subject.catalog.recipe(subject.name).values.get("run") or {}).get("batch_size", 64)
+    parts = accumulated(subject)
+    return -(-(min(size, 8) if isinstance(size, int) else 8) // parts) * parts
 
 
 def suitable(recipe: Recipe, overrides: Iterable[str]) -> list[str]:

@@ -18,6 +18,7 @@ from zoo_core.checkpoint.objects import objects_in
 from zoo_core.checkpoint.serialize import Packed, pack, unpack
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.checkpoint.writer import AsyncCheckpointWriter
+from zoo_core.config.command_line import shown
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import local
 from zoo_core.engine.optimizers import fit_to_device
@@ -177,11 +178,14 @@ class Checkpoints:
         folder = self.run.folder
         if folder.config.exists():
             return
+        renamed = folder.renamed_to()
         with suppress(OSError):  # which the checkpoint then reports
             folder.restore(self.run.recipe.as_yaml())
+            what = f"renamed to {shown(renamed)}" if renamed else "deleted, emptied or moved"
+            kept = "is in that folder" if renamed else "is not in it"
             warnings.warn(
-                f"{folder.path} was deleted or emptied during the run; what was in it before step {self.run.step} is "
-                "lost. It is written again, so that the run can be resumed.",
+                f"{shown(folder.path)} was {what} during the run; what was written before step {self.run.step} {kept}. "
+                "It is written again, so that the run can be resumed.",
                 stacklevel=2,
             )
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import pluggy
 
 from zoo_core.checkpoint.names import steps_in
-from zoo_core.config.command_line import resume_command
+from zoo_core.config.command_line import resume_command, shown
 from zoo_core.engine.engine import AccelerateEngine, own_settings
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.engine.memory import explain_out_of_memory
@@ -60,9 +60,9 @@ def run_recipe(
         RunFailed: if the training fails; its last checkpoint is on disk.
     """
     with resolved.catalog.active(), own_settings():
+        place = RunFolder((folder or new_path(RUNS, resolved.recipe.name)).absolute())  # whatever a plugin changes to
         loaded = resolved.load()
         classes = {f"the {part} '{resolved.recipe.component(part)}'": one.component for part, one in loaded.items()}
-        place = RunFolder(folder or new_path(RUNS, resolved.recipe.name))
         with attributing_errors(classes, ", before the first step"):
             found = None if resume or os.path.exists(place.config) else find_batch_size(resolved)  # or it is refused
         if resume:
@@ -229,7 +229,7 @@ def _settle_exit_code(error: BaseException, run: Run) -> None:
         return
     if not (run.step == 0 and run.folder.discard()):
         error.exit_code = RunFailed.exit_code
-        error.hint = f"{error.hint or ''} The run is in {run.path}.".strip()
+        error.hint = f"{error.hint or ''} The run is in {shown(run.path)}.".strip()
 
 
 def _raise_as_run_failed(error: BaseException, loop: Loop, classes: Mapping[str, type[Any]]) -> NoReturn:
@@ -243,8 +243,8 @@ def _raise_as_run_failed(error: BaseException, loop: Loop, classes: Mapping[str,
     if not isinstance(error, ZooError) and not is_from_outside(error):
         raise RunFailed(
             f"{attribute_error(error, classes)}, after step {run.step}.",
-            f"{hint_for(error, '--traceback shows where.')} The run is in {run.path}.",
+            f"{hint_for(error, '--traceback shows where.')} The run is in {shown(run.path)}.",
         ) from error
     if isinstance(error, RunFailed):
-        error.hint = f"{error.hint or ''} The run is in {run.path}.".strip()
+        error.hint = f"{error.hint or ''} The run is in {shown(run.path)}.".strip()
     raise error

@@ -77,7 +77,12 @@ def _handlers(run: Run) -> Iterator[None]:
             raise KeyboardInterrupt
         run.stop(signal.Signals(number).name)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [number for name in shutdown.EXIT_CODES if (number := getattr(signal, name, None)) is not None]
+    before = {
+        number: signal.signal(number, stop)
+        for number in numbers
+        if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) != signal.SIG_IGN  # as under nohup
+    }
     try:
         yield
     finally:

@@ -194,7 +194,7 @@ def test_conformance_creates_a_test_for_each_check():
         ("with-kepttrainer", ["with-idle"], "'with-idle' is no override: the checks are those of one name"),
         ("with-kepttrainer", ["run.stepz=3"], r"run\.stepz: recipe 'with-kepttrainer' has no such setting"),
         ("with-kepttrainer", ["steps=3"], "a recipe has no setting 'steps'"),
-        ("line", ["run.steps=3"], "'run.steps=3' does not apply: 'line' is checked with its default settings"),
+        ("line", ["run.steps=3"], "'run.steps=3' does not apply: the model 'line' has no such setting"),
     ],
 )
 def test_overrides_that_suit_no_recipe_are_refused_once_and_not_in_every_check(catalog, name, words, message):

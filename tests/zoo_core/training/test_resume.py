@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import warnings
 from pathlib import Path
@@ -285,6 +286,39 @@ def test_the_command_resumes_the_last_run_although_its_config_is_damaged(stopped
     assert run_called("last", "") == Path("runs/line/one")
 
 
+def test_a_run_whose_folder_is_renamed_says_where_it_is_and_can_be_resumed(tmp_path):
+    class Rename:
+        @zoo.hookimpl
+        def zoo_checkpoint_saved(self, run, step):
+            if step == 10:
+                run.path.rename(tmp_path / "mine")
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run = tiny.train(tmp_path / "run", callbacks=(Rename(), tiny.Watcher(stop_at=25)))
+    said = f"was renamed to {tmp_path / 'mine'} during the run; what was written before step 20 is in that folder"
+    assert [one for one in caught if said in str(one.message)]
+    assert run.stopping == "the watcher"
+    assert (tmp_path / "mine" / "checkpoints" / "step-000000010").is_dir()
+    assert resume(tmp_path / "run") == []
+
+
+def test_a_plugin_that_changes_the_working_directory_does_not_lose_the_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    class Wander:
+        @zoo.hookimpl
+        def zoo_run_started(self, run):
+            (tmp_path / "elsewhere").mkdir()
+            os.chdir(tmp_path / "elsewhere")
+
+    run = tiny.train(Path("runs", "line", "one"), callbacks=(Wander(),))
+    assert run.path == tmp_path / "runs" / "line" / "one"
+    assert (run.path / "model.safetensors").is_file()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert Path.cwd() == tmp_path
+
+
 def test_a_run_whose_folder_is_deleted_writes_it_again_and_can_be_resumed(tmp_path, capfd):
     class Delete:
         @zoo.hookimpl
@@ -297,7 +331,8 @@ def test_a_run_whose_folder_is_deleted_writes_it_again_and_can_be_resumed(tmp_pa
         tiny.train(tmp_path / "run", callbacks=(Delete(), tiny.Watcher(stop_at=25)))
     messages = [str(one.message) for one in caught]
     assert any(
-        "was deleted or emptied during the run; what was in it before step 20 is lost" in one for one in messages
+        "was deleted, emptied or moved during the run; what was written before step 20 is not in it" in one
+        for one in messages
     )
     assert not any("\n" in one or "is disabled" in one for one in messages)
     assert "Traceback" not in capfd.readouterr().err

@@ -250,6 +250,24 @@ def test_in_a_program_of_a_user_a_second_signal_raises_keyboard_interrupt(tmp_pa
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_in_a_program_of_a_user_a_hangup_stops_the_run_unless_it_is_ignored(tmp_path):
+    run = tiny.train(tmp_path / "run")
+    before = signal.getsignal(signal.SIGHUP)
+    with stops_on_signal(run):
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert run.stopping == "SIGHUP"
+    assert signal.getsignal(signal.SIGHUP) is before
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        run.stopping = ""
+        with stops_on_signal(run):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert run.stopping == ""
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_time_limit_leaves_no_thread_behind(tmp_path):
     run = tiny.train(tmp_path / "run")
     before = threading.enumerate()

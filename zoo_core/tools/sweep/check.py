@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-import torch
-
 from zoo_core.engine.engine import AccelerateEngine, own_settings
 from zoo_core.errors import BadSetting, RunFailed, ZooError
 from zoo_core.registry.catalog import Catalog
@@ -33,14 +31,6 @@ def check_plan(planned: Plan, catalog: Catalog) -> Plan:
     Raises:
         ZooError: if a trial would have an invalid recipe.
     """
-    threads = torch.get_num_threads()
-    try:
-        return _checked(planned, catalog)
-    finally:
-        torch.set_num_threads(threads)  # which the settings of a choice may have changed
-
-
-def _checked(planned: Plan, catalog: Catalog) -> Plan:
     firsts = {key: axis.ends[0] for key, axis in planned.space.items()}
     others = [(key, {**firsts, key: end}) for key, axis in planned.space.items() for end in axis.ends[1:]]
     with _naming(planned):

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from zoo_core.dataset import Dataset
 from zoo_core.errors import BadFile, NameTaken, RunFailed, RunStopped, ZooError, raised
 from zoo_core.registry.catalog import Catalog
@@ -47,7 +45,6 @@ class TrialRunner:
         Raises:
             ZooError: for an error that every trial would have.
         """
-        self._threads = torch.get_num_threads()
         deadline = math.inf if seconds is None else time.monotonic() + seconds
         while True:
             remaining = deadline - time.monotonic()
@@ -118,7 +115,6 @@ class TrialRunner:
         return callback.signal
 
     def _train(self, resolved: ResolvedRecipe, number: int, callback: TrialCallback, seconds: float | None) -> Run:
-        torch.set_num_threads(self._threads)  # the previous trial may have changed it for the whole process
         folder = self.folder.trial(number)
         resume = folder.config.is_file()
         if not resume and folder.path.exists():

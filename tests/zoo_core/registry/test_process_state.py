@@ -1,0 +1,117 @@
+"""A plugin that changes the process when it is loaded is named; a run leaves the process as it found it."""
+
+import os
+import warnings
+
+import pytest
+import tiny
+import torch
+
+import zoo_core as zoo
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.process_state import flushes_denormals, naming_changes, restoring_process
+
+CHANGES = {
+    "the working directory": lambda: os.chdir("/"),
+    "the umask": lambda: os.umask(0o077),
+    "torch's default dtype": lambda: torch.set_default_dtype(torch.float64),
+    "torch's default device": lambda: torch.set_default_device("meta"),
+    "torch's grad mode": lambda: torch.set_grad_enabled(False),
+    "torch's number of threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "torch's deterministic algorithms": lambda: torch.use_deterministic_algorithms(True),
+    "torch's flushing of denormal numbers": lambda: torch.set_flush_denormal(True),
+}
+
+
+def state():
+    umask = os.umask(0o022)
+    os.umask(umask)
+    return (
+        os.getcwd(),
+        umask,
+        torch.get_default_dtype(),
+        torch.get_default_device(),
+        torch.is_grad_enabled(),
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        flushes_denormals(torch),
+        list(warnings.filters),
+    )
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_named_and_undone(name):
+    before = state()
+    with naming_changes() as changed:
+        CHANGES[name]()
+    assert changed == [name]
+    with restoring_process():
+        CHANGES[name]()
+    assert state()[:-1] == before[:-1]  # torch may have imported what adds a filter
+
+
+def test_what_was_set_before_stays():
+    torch.set_flush_denormal(True)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with naming_changes() as changed:
+            pass
+        with restoring_process():
+            torch.set_flush_denormal(False)
+            torch.set_default_dtype(torch.float32)
+        assert (changed, torch.get_default_dtype(), flushes_denormals(torch)) == ([], torch.float64, True)
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_default_dtype(torch.float32)
+
+
+PLUGIN = """
+import os
+import torch
+import zoo_core as zoo
+
+os.umask(0o077)
+torch.set_default_dtype(torch.float64)
+
+@zoo.hookimpl
+def zoo_register(registry):
+    os.chdir("/")
+"""
+
+
+def test_a_plugin_that_changes_the_process_is_named_and_its_change_undone(tmp_path):
+    (tmp_path / "changing_plugin.py").write_text(PLUGIN)
+    before, here = state(), Catalog(installed=False)
+    expected = (
+        "the plugin 'changing_plugin' changes the umask and the working directory and torch's default dtype when it is "
+        "loaded, which is undone"
+    )
+    with pytest.warns(UserWarning, match=expected):
+        here.plugins.load_files([tmp_path / "changing_plugin.py"])
+    assert state() == before
+    (info,) = here.plugins.infos
+    assert info.state == "loaded"
+    assert "which is undone" in info.why
+
+
+@pytest.mark.parametrize("words", [[], ["run.threads=3"], ["trainer.raise_at=2"]])
+def test_a_run_leaves_the_process_as_it_found_it(tmp_path, monkeypatch, words):
+    class Changing(tiny.LineTrainer):
+        def setup(self, model, engine):
+            super().setup(model, engine)
+            for change in ("the working directory", "the umask", "torch's number of threads"):
+                CHANGES[change]()
+            warnings.simplefilter("ignore")
+
+    monkeypatch.setattr(tiny, "LineTrainer", Changing)
+    torch.set_flush_denormal(True)
+    before = state()
+    try:
+        if words[-1:] == ["trainer.raise_at=2"]:
+            with pytest.raises(zoo.RunFailed):
+                tiny.train(tmp_path / "run", "run.steps=3", *words)
+        else:
+            tiny.train(tmp_path / "run", "run.steps=3", *words)
+        assert state() == before
+    finally:
+        torch.set_flush_denormal(False)
