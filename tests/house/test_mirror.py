@@ -116,6 +116,7 @@ COVERED_ELSEWHERE = {
     "zoo_core/tools/fit/trial": ("zoo_core/tools/fit/test_plan", "tries the speed"),
     "zoo_core/tools/report/curves": ("zoo_core/tools/report/test_page", "thins curves"),
     "zoo_core/tools/report/differences": ("zoo_core/tools/report/test_page", "compares runs"),
+    "zoo_core/tools/foreign_tensors": ("zoo_core/tools/test_convert", "converts files of other programs"),
     "zoo_core/tools/report/previews": ("zoo_core/tools/report/test_page", "thins previews"),
     "zoo_core/tools/report/read": ("zoo_core/tools/report/test_page", "reads folders of runs"),
     "zoo_core/tools/sweep/folder": ("zoo_core/tools/sweep/test_kills", "resumes sweeps in their folder"),

@@ -245,3 +245,12 @@ def test_the_audit_hook_detects_pickles(tmp_path: Path, monkeypatch: pytest.Monk
     done = watched(f"{WATCHED}\n{statement}\n", tmp_path, monkeypatch)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(("AssertionError: a pickle loads", "AssertionError: the reader"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_pillow_is_told_which_formats_to_open(path: Path) -> None:
+    """Some of its formats start other programs."""
+    if path.is_relative_to(ROOT / "zoo_core") or path.is_relative_to(ROOT / "zoo_plugins"):
+        calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+        opened = [call for call in calls if ast.unparse(call.func) == "Image.open"]
+        assert [call.lineno for call in opened if "formats" not in {keyword.arg for keyword in call.keywords}] == []

@@ -79,7 +79,10 @@ def convert(
     catalog = open_catalog(registry)
     from zoo_core.tools.convert import convert as convert_file
 
+    def tell(line: str) -> None:
+        say(f"note: {line}", err=True)
+
     say(
-        f"wrote {convert_file(source, output, model, as_words(split_arguments(settings)), catalog, key)}",
+        f"wrote {convert_file(source, output, model, as_words(split_arguments(settings)), catalog, key, tell)}",
         err=True,
     )

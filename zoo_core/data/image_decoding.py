@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo_core.data.image_formats import is_complete_gif, what_it_is
+from zoo_core.data.image_limit import MAX_PIXELS, max_pixels, refuse_too_large
 from zoo_core.data.tiff import is_tiff, page_of, tiff_pages
 from zoo_core.errors import BadFile
 from zoo_core.files import file_of, split_page, stat_regular
@@ -36,8 +37,10 @@ def open_image(path: Path, decode: bool = True, hint: str = HINT, formats: tuple
     path, page = split_page(path)
     if not stat_regular(path).st_size:
         raise BadFile(f"{path} is empty.", hint)
+    max_pixels()  # Pillow has a limit, too
     try:
         with Image.open(path, formats=formats) as image:
+            refuse_too_large(path, image.height, image.width)
             if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
                 raise BadFile(
                     f"{path} is a CMYK image that does not say whether its values are inverted.", "Convert it to RGB."
@@ -48,25 +51,26 @@ def open_image(path: Path, decode: bool = True, hint: str = HINT, formats: tuple
                 image.info["maximum"] = _stated_maximum(image)
             if page is not None:
                 image.seek(_chosen(frame_range(image), page, path))
+                refuse_too_large(path, image.height, image.width)
             if decode:
                 image.load()
             yield image
     except BadFile:
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        more = f"Divide it into tiles, or allow it: set {MAX_PIXELS} to its number of pixels."
+        raise BadFile(f"{path} can't be read: {reason(error)}.", more) from error
     except UnidentifiedImageError:
         raise BadFile(f"{path} {what_it_is(path, formats)}.", hint) from None
     except (
-        *(
-            OSError,
-            EOFError,
-            SyntaxError,
-            ValueError,
-            IndexError,
-            TypeError,
-            struct.error,
-        ),  # raised for truncated files
-        Image.DecompressionBombError,
-    ) as error:
+        OSError,
+        EOFError,
+        SyntaxError,
+        ValueError,
+        IndexError,
+        TypeError,
+        struct.error,
+    ) as error:  # for cut-off files
         raise BadFile(f"{path} can't be read: {reason(error)}.", hint) from error
 
 

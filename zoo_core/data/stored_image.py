@@ -15,6 +15,7 @@ from torch import Tensor
 from zoo_core.data import image_decoding as decoding
 from zoo_core.data import tiff
 from zoo_core.data.arrays import load_array
+from zoo_core.data.image_limit import refuse_too_large
 from zoo_core.errors import BadFile
 from zoo_core.files import file_of, stat_regular
 
@@ -67,15 +68,13 @@ def stored_array(path: Path) -> StoredImage:
     """An array (H, W) or (H, W, C) of an ``.npy`` file.
 
     Raises:
-        BadFile: if it is no image.
+        BadFile: if it is no image, or has too many pixels.
     """
-    from PIL import Image
-
     if _is_archive(path):
         raise BadFile(f"{path} is an archive of arrays, but should be one.", "Save an image with numpy.save.")
     array = load_array(path)
-    if array.ndim in (2, 3) and array.shape[0] * array.shape[1] > 2 * (Image.MAX_IMAGE_PIXELS or math.inf):
-        raise BadFile(f"{path} has {array.shape[0]} x {array.shape[1]} pixels, which are too many.", "Divide it.")
+    if array.ndim in (2, 3):
+        refuse_too_large(path, *array.shape[:2])
     shape = array.shape if array.ndim == 3 else (*array.shape, 1)
     if array.ndim not in (2, 3) or not array.size or array.shape[2:] > (MAX_CHANNELS,):
         turned = array.ndim == 3 and array.size and array.shape[0] in (1, 3, 4)
@@ -100,8 +99,6 @@ def _is_archive(path: Path) -> bool:
 
 def stored_tiff(path: Path) -> StoredImage | None:
     """A page of a TIFF that Pillow does not read with all channels and bits; None for any other file."""
-    from PIL import Image
-
     if not tiff.is_tiff(file_of(path)):
         return None
     decoding.refuse_pages(path)
@@ -109,7 +106,8 @@ def stored_tiff(path: Path) -> StoredImage | None:
     page = tiff.page_of(path)
     if page.is_8_bit or page.is_gray:
         return None
-    return StoredImage(tiff.read_page(path, page, Image.MAX_IMAGE_PIXELS), page.has_alpha)
+    refuse_too_large(path, page.height, page.width)
+    return StoredImage(tiff.read_page(path, page), page.has_alpha)
 
 
 def stored_in(image: Any, path: Path) -> StoredImage | None:

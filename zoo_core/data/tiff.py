@@ -206,17 +206,15 @@ def page_of(path: Path) -> TiffPage:
     return pages[number or 0]
 
 
-def read_page(path: Path, page: TiffPage, max_pixels: int | None) -> NDArray[Any]:
+def read_page(path: Path, page: TiffPage) -> NDArray[Any]:
     """A page (H, W, C) that Pillow does not read as it is, with the package tifffile.
 
     Raises:
-        BadFile: if tifffile is missing, the page can't be read, or it has too many pixels.
+        BadFile: if tifffile is missing, or the page can't be read.
     """
     if page.photometric in (_WHITE_IS_ZERO, _PALETTE, _CMYK):
         kind = {_WHITE_IS_ZERO: "white as 0", _PALETTE: "a palette", _CMYK: "CMYK"}[page.photometric]
         raise BadFile(f"{path} is a TIFF of {page.bits} bits that stores {kind}.", "Save it in gray or RGB.")
-    if max_pixels is not None and page.width * page.height * page.samples > 4 * max_pixels:
-        raise BadFile(f"{path} has {page.height} x {page.width} pixels, which are too many.", "Divide it into tiles.")
     try:
         import tifffile
     except ModuleNotFoundError as error:

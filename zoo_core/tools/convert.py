@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,7 @@ from zoo_core.errors import BadFile, BadSetting
 from zoo_core.model import Model
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.environment import versions
+from zoo_core.tools.foreign_tensors import INDEX, names_in, read_shards, without_wrappers
 from zoo_core.weights.format import check_ending, read_tensors, write
 from zoo_core.weights.hashing import check
 from zoo_core.weights.header import starts_like_pickle
@@ -25,16 +27,23 @@ from zoo_core.weights.load import load
 from zoo_core.weights.matching import parameter_names
 from zoo_core.weights.metadata import sizes
 
-_PREFIXES = ("module.", "_orig_mod.")  # added by DistributedDataParallel and by torch.compile
+_SHARD = re.compile(r"-\d+-of-\d+\.safetensors$")
 
 
 def convert(
-    source: Path, output: Path, model: str, settings: Mapping[str, Any], catalog: Catalog, key: str = ""
+    source: Path,
+    output: Path,
+    model: str,
+    settings: Mapping[str, Any],
+    catalog: Catalog,
+    key: str = "",
+    tell: Callable[[str], object] = lambda line: None,
 ) -> Path:
     """Write the tensors of ``source`` to ``output``, as weights of the registered ``model`` with these ``settings``.
 
     A pickle is read in a separate process, which extracts tensors only. ``key`` is the path of the state dict inside
-    the pickle, such as ``state_dict``.
+    the pickle, such as ``state_dict``. ``source`` may be the index of a sharded model, ``….safetensors.index.json``.
+    ``tell`` gets a line for each change of the names.
 
     Raises:
         BadFile: if ``source`` can't be read, or does not fit the model; nothing is written then.
@@ -47,10 +56,14 @@ def convert(
     model_class = catalog.find("model", model).load()
     config = read(model_class.Config, settings, f"model '{model}'", "model")
     with TemporaryDirectory() as folder:
-        is_safetensors = source.suffix.lower() == ".safetensors" and not starts_like_pickle(source)
+        is_index = source.name.lower().endswith(INDEX)
+        is_safetensors = (source.suffix.lower() == ".safetensors" and not starts_like_pickle(source)) or is_index
         if is_safetensors and key:
             raise BadSetting(f"{source} is a safetensors file, so --key {key} does not apply.", "Leave it out.")
-        plain = source if is_safetensors else _extract_tensors(source, Path(folder), key)
+        if is_index:
+            stored = read_shards(source, tell)
+        else:
+            stored = read_tensors(source if is_safetensors else _extract_tensors(source, Path(folder), key))
         metadata = {
             "model": model,
             "config": asdict(config),
@@ -58,12 +71,15 @@ def convert(
             "converted": {"file": source.name, "sha256": check(source).sha256},
         }
         converted = Path(folder, "converted.safetensors")
-        tensors = _with_prefix(_strip_prefixes(read_tensors(plain)), model_class, config)
-        write(converted, tensors, metadata)
         try:
+            tensors = _with_prefix(without_wrappers(stored, tell), model_class, config)
+            write(converted, tensors, metadata)
             loaded, _ = load(converted, catalog)
         except BadFile as error:
-            raise BadFile(error.message.replace(str(converted), str(source)), error.hint) from None
+            # The hint of the error quotes the header, which is not of the file.
+            hint = f"The file has {names_in(stored)}. Check --model and its settings"
+            part = "" if _SHARD.search(source.name) is None else f", or give the index, *{INDEX}"
+            raise BadFile(error.message.replace(str(converted), str(source)), f"{hint}{part}.") from None
         write(output, read_tensors(converted), {**metadata, **sizes(loaded)}, parameter_names(loaded))
     return output
 
@@ -76,7 +92,7 @@ def _extract_tensors(source: Path, folder: Path, key: str) -> Path:
     if done.returncode or not plain.is_file():
         lines = done.stderr.strip().splitlines()
         raise BadFile(
-            f"{source} can't be converted: {lines[-1] if lines else f'exit code {done.returncode}'}.",
+            f"{source} can't be converted: {(lines[-1] if lines else f'exit code {done.returncode}').rstrip('.')}.",
             "Only tensors are read from a pickle; save model.state_dict() alone.",
         )
     return plain
@@ -90,12 +106,3 @@ def _with_prefix(tensors: dict[str, Tensor], model_class: type[Model], config: A
         return tensors
     (prefix,) = prefixes
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
-
-
-def _strip_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """``tensors`` without the name prefixes that wrappers add, in any order of nesting."""
-    for _ in range(len(_PREFIXES)):
-        for prefix in _PREFIXES:
-            if all(name.startswith(prefix) for name in tensors):
-                tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    return tensors

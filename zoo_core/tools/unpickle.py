@@ -6,6 +6,7 @@ writes a safetensors file; the calling process reads no pickle.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,8 +37,18 @@ def _describe(content: Any) -> str:
     return ", ".join(f"'{name}' ({type(value).__name__})" for name, value in list(content.items())[:10]) or "nothing"
 
 
+def _why(error: Exception) -> str:
+    """One line. That of PyTorch for other objects than tensors begins with the advice to load them nevertheless."""
+    text = str(error)
+    if "weights_only" in text or "Weights only" in text:
+        found = re.search(r"(?:GLOBAL|global|class|type) '?([A-Za-z_][\w.]*\.[\w.]*\w)", text)
+        what = f"'{found[1]}'" if found else "something else"
+        return f"{type(error).__name__}: Weights only load failed: it contains {what}, which is no tensor"
+    return f"{type(error).__name__}: {text.splitlines()[0] if text else ''}"
+
+
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:4])
     except Exception as error:  # a malformed file can raise anything; the caller prints one line
-        raise SystemExit(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}") from None
+        raise SystemExit(_why(error)) from None

@@ -1,6 +1,8 @@
 """Converting weights of other programs: only tensors are extracted from a pickle, in a separate process."""
 
 import hashlib
+import json
+import re
 import sys
 
 import pytest
@@ -211,3 +213,120 @@ def test_the_file_of_a_wrapped_network_gets_the_prefix_of_the_model(tmp_path):
     path = convert(tmp_path / "plain.safetensors", tmp_path / "new.safetensors", "wrapper", {}, catalog)
     loaded, _ = load(path, catalog)
     assert all(torch.equal(one, network.state_dict()[name]) for name, one in loaded.network.state_dict().items())
+
+
+def in_averaged_model(tensors):
+    return {"n_averaged": torch.tensor(5), **{f"module.{name}": tensor for name, tensor in tensors.items()}}
+
+
+def with_inner(part, place):
+    """A function that puts a name of a wrapper into the names, behind the first ``place`` parts."""
+
+    def rename(name):
+        parts = name.split(".")
+        return ".".join([*parts[:place], part, *parts[place:]])
+
+    return lambda tensors: {rename(name): tensor for name, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+@pytest.mark.parametrize(
+    ("wrap", "notes"),
+    [
+        (in_averaged_model, ["left out 'n_averaged'", "removed 'module.'"]),
+        (with_inner("_orig_mod", 1), ["removed '_orig_mod.' from the names, which torch.compile adds"]),
+        (with_inner("_fsdp_wrapped_module", 0), ["removed '_fsdp_wrapped_module.' from the names, which FSDP adds"]),
+        (with_inner("_fsdp_wrapped_module", 1), ["removed '_fsdp_wrapped_module.'"]),
+        (with_inner("_checkpoint_wrapped_module", 2), ["removed '_checkpoint_wrapped_module.'"]),
+        (lambda tensors: in_averaged_model(with_inner("_orig_mod", 1)(tensors)), ["left out", "_orig_mod", "module."]),
+        (lambda tensors: with_inner("module", 0)(with_inner("_orig_mod", 0)(tensors)), ["_orig_mod", "module."]),
+        (dict, []),
+    ],
+)
+def test_what_wrappers_add_to_names_is_removed_with_a_line_that_says_so(
+    tmp_path, tensors, monkeypatch, wrap, notes, suffix
+):
+    monkeypatch.setattr(sys, "executable", OF_MODULES)
+    source, told = tmp_path / f"line.{suffix}", []
+    wrapped = {name: tensor.clone() for name, tensor in wrap(tensors).items()}
+    save_file(wrapped, source) if suffix == "safetensors" else save(wrapped, source)
+    convert(source, tmp_path / "new.safetensors", "line", {}, tiny.catalog(), tell=told.append)
+    assert load_file(tmp_path / "new.safetensors").keys() == tensors.keys()
+    assert len(told) == len(notes)
+    assert all(note in line for note, line in zip(notes, told, strict=True)), told
+
+
+def test_two_tensors_of_one_name_without_wrappers_are_refused(tmp_path, tensors, converted):
+    more = {"layers._orig_mod.0.weight": tensors["layers.0.weight"].clone(), **tensors}
+    save_file(more, tmp_path / "a.safetensors")
+    with pytest.raises(BadFile, match=r"two tensors are called 'layers\.0\.weight' without the names of wrappers"):
+        converted(tmp_path / "a.safetensors")
+
+
+@pytest.fixture
+def sharded(tmp_path, tensors):
+    """The index of a model in two files."""
+    names = list(tensors)
+    files = [f"line-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    listed = {name: files[number % 2] for number, name in enumerate(names)}
+    for file in files:
+        save_file({name: tensors[name].clone() for name in names if listed[name] == file}, tmp_path / file)
+    index = tmp_path / "line.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": listed}))
+    return index
+
+
+def test_the_files_of_a_sharded_model_are_joined(tmp_path, tensors, sharded, converted):
+    joined = load_file(converted(sharded))
+    assert all(torch.equal(joined[name], tensor) for name, tensor in tensors.items())
+    assert read_header(tmp_path / "new.safetensors").metadata["converted"]["file"] == sharded.name
+
+
+def test_one_file_of_a_sharded_model_is_refused_with_its_names_and_the_index(tmp_path, sharded, converted):
+    with pytest.raises(BadFile) as refused:
+        converted(tmp_path / "line-00001-of-00002.safetensors")
+    assert "or give the index, *.safetensors.index.json" in refused.value.hint
+    assert "According to its header" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: "{", "is not JSON"),
+        (lambda content: "[]", "has no weight_map"),
+        (lambda content: '{"weight_map": {}}', "has no weight_map"),
+        (lambda content: '{"weight_map": {"a": 5}}', "has no weight_map"),
+        (lambda content: content.replace("line-00001", "../line-00001"), "should list files beside it"),
+        (lambda content: content.replace("line-00001", "/etc/line-00001"), "should list files beside it"),
+        (lambda content: content.replace("00001-of-00002.safetensors", "00001-of-00002.pt"), "should list files"),
+        (lambda content: content.replace("line-00001", "line-00009"), "which is not beside it"),
+        (lambda content: content.replace('"layers.0.weight"', '"layers.0.other"'), "lists there"),
+        (lambda content: content.replace("line-00001-of-00002", "line-00002-of-00002"), "lists there"),
+        (lambda content: "[" * 100_000, "is not JSON"),
+    ],
+)
+def test_a_damaged_index_is_refused(tmp_path, sharded, converted, change, message):
+    sharded.write_text(change(sharded.read_text()))
+    with pytest.raises(BadFile, match=message):
+        converted(sharded)
+    assert not (tmp_path / "new.safetensors").exists()
+
+
+def test_what_does_not_fit_is_reported_with_the_names_that_the_file_has(tmp_path, converted):
+    save_file({f"t{number}": torch.zeros(1) for number in range(12)}, tmp_path / "a.safetensors")
+    with pytest.raises(BadFile) as refused:
+        converted(tmp_path / "a.safetensors")
+    assert refused.value.hint == (
+        "The file has 't0', 't1', 't10', 't11', 't2', 't3', 't4', 't5', 't6', 't7' and 2 more. "
+        "Check --model and its settings."
+    )
+    assert "header" not in str(refused.value)
+
+
+def test_the_advice_of_pytorch_to_load_a_pickle_nevertheless_is_not_repeated(tmp_path, converted):
+    save({"a": Touches(tmp_path / "touched")}, tmp_path / "evil.pt")
+    with pytest.raises(BadFile) as refused:
+        converted(tmp_path / "evil.pt")
+    text = str(refused.value)
+    assert "which is no tensor" in text
+    assert not re.search("trust|two options|weights_only|safe_globals|False", text), text

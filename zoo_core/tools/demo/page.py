@@ -13,7 +13,7 @@ import gradio as gr
 from PIL import Image, ImageOps
 
 from zoo_core.config.control import Control
-from zoo_core.errors import ZooError
+from zoo_core.errors import ZooError, raised
 from zoo_core.tools.demo.display import render
 from zoo_core.tools.demo.predict import arguments, predict
 from zoo_core.tools.demo.source import Source
@@ -42,10 +42,28 @@ _EXTENSIONS = {"image": [".png", ".jpg", ".jpeg", ".gif", ".bmp", ".npy"], "vide
 _UPLOAD_LIFETIME = 3600  # seconds until an upload is deleted
 
 
+class _Page(gr.Blocks):  # type: ignore[misc]
+    """Gradio prints the traceback of an error of what a request contains; here it is a sentence for the sender."""
+
+    async def process_api(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return await super().process_api(*arguments, **options)
+        except gr.Error as error:
+            error.print_exception = False
+            raise
+        except Exception as error:
+            raise gr.Error(f"This can't be answered: {escape(raised(error))}.", print_exception=False) from error
+
+
+def inputs(page: gr.Blocks) -> list[int]:
+    """The number of values that each function of the page takes."""
+    return [len(page.fns[number].inputs) for number in range(len(page.fns))]
+
+
 def build(sources: Sequence[Source]) -> gr.Blocks:
     """The page with a tab for each of ``sources``."""
     title = ", ".join(source.name for source in sources)
-    with gr.Blocks(title=f"zoo demo: {title}", analytics_enabled=False, delete_cache=(_UPLOAD_LIFETIME,) * 2) as page:
+    with _Page(title=f"zoo demo: {title}", analytics_enabled=False, delete_cache=(_UPLOAD_LIFETIME,) * 2) as page:
         for number, source in enumerate(sources):  # Gradio puts consecutive tabs into one row
             with gr.Tab(source.name):
                 _tab(page, source, f"model{number}")

@@ -5,19 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from zoo_core.engine.shutdown import RESTORING, working
+from zoo_core.tools.demo.guard import Guard
 from zoo_core.tools.demo.predict import MAX_BYTES
 from zoo_core.tools.demo.source import Source
-
-# The page may load resources from this server and inline ones; the browser refuses all others.
-_POLICY = (
-    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-    "style-src 'self' 'unsafe-inline'; connect-src 'self' data: blob:"
-)
 
 _SECONDS_TO_CLOSE = 2
 
@@ -39,7 +34,7 @@ class Server:
             prevent_thread_lock=True,
             quiet=True,
             max_file_size=MAX_BYTES,
-            app_kwargs={"middleware": [_middleware()]},
+            app_kwargs={"middleware": [_middleware(host, self._uploads.name, page.inputs(self._page))]},
             ssr_mode=False,
             mcp_server=False,
             enable_monitoring=False,
@@ -70,23 +65,7 @@ def _set_environment(folder: str) -> None:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 
-def _middleware() -> Any:
+def _middleware(host: str, uploads: str, inputs: Sequence[int]) -> Any:
     from starlette.middleware import Middleware
 
-    return Middleware(_Policy)
-
-
-class _Policy:
-    """Adds the content security policy to every response."""
-
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
-        async def send_with_policy(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                added = [(b"content-security-policy", _POLICY.encode()), (b"referrer-policy", b"no-referrer")]
-                message["headers"] = [*message.get("headers", []), *added]
-            await send(message)
-
-        await self._app(scope, receive, send_with_policy)
+    return Middleware(Guard, host, uploads, inputs)

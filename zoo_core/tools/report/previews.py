@@ -131,7 +131,7 @@ def _image(path: Path) -> tuple[dict[str, Any], int]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG", "JPEG", "GIF", "WEBP", "TIFF")) as image:
             image.load()
             image.thumbnail((_MAX_SIDE, _MAX_SIDE))
             buffer = io.BytesIO()
