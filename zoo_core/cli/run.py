@@ -13,7 +13,7 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.options import device_option, registry_option
-from zoo_core.cli.plugins import warn_of_broken
+from zoo_core.cli.plugins import warn_of_refused
 from zoo_core.config.command_line import resume_command, zoo_command
 from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.engine.rank import end_with_launcher, is_launched, is_rank_zero
@@ -77,7 +77,7 @@ def command(
         raise BadSetting("a resumed run stays in its folder, so --folder cannot be given.", "Leave it out.")
     allowed = {"allow_changed_data": allow_changed_data, "allow_changed_code": allow_changed_code}
     catalog = open_catalog(registry)
-    warn_of_broken(catalog)
+    warn_of_refused(catalog)
     resumed = None if resume is None else run_called(resume, "zoo run --resume RUN_DIR")
     chosen = _choose(catalog, recipe, config, resumed, overrides)
 

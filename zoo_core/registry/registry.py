@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any, Required, TypedDict, Unpack
 
 from zoo_core.config.types import article
-from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName, describe_type, did_you_mean
+from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName, describe_type, did_you_mean, plain_text
 from zoo_core.registry.component_name import RefusedName, why_refused
 from zoo_core.registry.entry import BUILT_IN, CALLED, KINDS, Entry, Kind
-from zoo_core.registry.family import Family, Names
+from zoo_core.registry.family import MOST_NAMES, Family, Names
 from zoo_core.registry.variant import check_defaults
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -141,7 +142,7 @@ class Registry:
             family.template.name == prefix and family.template.plugin == template.plugin for family in self.families
         ):
             raise BrokenPlugin(f"plugin '{template.plugin}' registers the models '{prefix}/…' twice.")
-        members = names if callable(names) else tuple(names)
+        members = names if callable(names) else tuple(islice(names, MOST_NAMES + 1))
         self.families.append(Family(template, members, library, self.refused))
 
     def trainer(self, name: str, target: str, **about: Unpack[About]) -> None:
@@ -255,8 +256,16 @@ class Registry:
         ----------
         path : str or os.PathLike
             The file, such as ``Path(__file__).parent / "registry.yaml"``.
+
+        Raises
+        ------
+        BrokenPlugin
+            If it is something else than a file, such as a pipe.
         """
-        self.recipe_files.append((self._owning_plugin(), Path(str(path))))
+        plugin, file = self._owning_plugin(), Path(str(path))
+        if file.exists() and not file.is_file():  # reading a pipe or a device might never end
+            raise BrokenPlugin(f"plugin '{plugin}' registers the recipes of {file}, which is not a file.")
+        self.recipe_files.append((plugin, file))
 
     def recipe(self, name: str, file: str, **parts: Any) -> None:
         """Register one recipe that is written in Python.
@@ -438,6 +447,7 @@ class Registry:
     def _checked(self, kind: Kind, name: str, target: str, about: Mapping[str, Any]) -> Entry | None:
         """The entry with these arguments, or None if only the name is refused."""
         plugin = self._owning_plugin()
+        name, target = _plain(name), _plain(target)
         known = About.__annotations__
         if unknown := next((key for key in about if key not in known), None):
             raise BrokenPlugin(
@@ -448,9 +458,9 @@ class Registry:
             raise BrokenPlugin(
                 f"plugin '{plugin}' registers the {kind} {name!r} without a summary.", "Add summary='…', one line."
             )
-        summary, paper, license = about["summary"], about.get("paper", ""), about.get("license", "")
+        summary, paper, license = (_plain(about.get(key, "")) for key in ("summary", "paper", "license"))
         tags, settings = about.get("tags", ()), about.get("settings", {})
-        words = [tags] if isinstance(tags, str) else list(tags)
+        words = [_plain(tag) for tag in ([tags] if isinstance(tags, str) else tags)]
         for what, text in (
             ("a target", target),
             ("a summary", summary),
@@ -480,3 +490,8 @@ class Registry:
         return Entry(
             kind, name, plugin, target, " ".join(summary.split()), paper, license, tuple(words), dict(settings)
         )
+
+
+def _plain(value: Any) -> Any:
+    """Text without the methods of a subclass of ``str``, which may raise anything; other values as they are."""
+    return plain_text(value) if issubclass(type(value), str) else value
