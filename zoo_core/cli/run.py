@@ -93,9 +93,10 @@ def command(
 
     arguments = _arguments(recipe, overrides, registry, config, time_limit)
     if resumed is None:
-        return launch([*arguments, "--folder", str(folder or new_path(RUNS, chosen.name))], processes)
+        place = folder or new_path(RUNS, chosen.name)
+        return launch([*arguments, "--folder", str(place)], processes, place)
     arguments += [f"--{name.replace('_', '-')}" for name, given in allowed.items() if given]
-    return launch([*arguments, "--resume", str(resumed)], processes)
+    return launch([*arguments, "--resume", str(resumed)], processes, resumed)
 
 
 def _choose(

@@ -8,6 +8,10 @@ import torch
 import torch.distributed as dist
 
 
+# In the messages of gloo, whose errors have no type of their own.
+_CLOSED = ("gloo/transport", "Connection closed by peer", "Connection reset by peer", "Broken pipe", "store->get")
+
+
 class ProcessGroup:
     """The processes of a run, of which there may be one. Nothing here waits for work on an accelerator."""
 
@@ -45,9 +49,16 @@ class ProcessGroup:
 
     def lost(self, error: BaseException) -> bool:
         """Whether ``error`` means that another process has ended."""
-        if self.world == 1 or not isinstance(error, RuntimeError):
-            return False
-        return isinstance(error, dist.DistError) or "gloo/transport" in str(error)
+        seen: list[BaseException] = []
+        cause: BaseException | None = error
+        while self.world > 1 and cause is not None and cause not in seen:  # it may have been attributed to a plugin
+            if isinstance(cause, dist.DistError) or (
+                isinstance(cause, RuntimeError) and any(text in str(cause) for text in _CLOSED)
+            ):
+                return True
+            seen.append(cause)
+            cause = cause.__cause__ or cause.__context__
+        return False
 
     def _gathered(self, number: int) -> list[int]:
         """The ``number`` of every process, by rank."""

@@ -23,6 +23,7 @@ from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.paths import RUNS, new_path
 from zoo_core.runs.resume_changes import ORIGINS, changed_origins, changes, refuse_other_origins, resume_warnings
 from zoo_core.runs.run import Run
+from zoo_core.runs.sessions import PROCESS_LOST
 from zoo_core.training.assemble import Assembly, assemble
 from zoo_core.training.batch_size import agreed, as_begun, find_batch_size
 from zoo_core.training.callbacks import CallbackList
@@ -214,19 +215,35 @@ def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
             loop.frozen.release()
             run.model.eval()  # as zoo.load returns it
         except BaseException as error:
-            callbacks.call("zoo_run_failed", run=run, error=error)
+            lost = loop.engine.process_group.lost(error)
+            callbacks.call("zoo_run_failed", run=run, error=_lost(f"after step {run.step}", run.path) if lost else error)
             _raise_as_run_failed(error, loop, classes)
         callbacks.call("zoo_run_finished", run=run)
+
+
+def _lost(when: str, path: Path) -> ProcessLost:
+    return ProcessLost(
+        f"{PROCESS_LOST} {when}, and this one cannot continue alone.",
+        f"Its own message says why. Resume from the last checkpoint: {resume_command(path)}",
+    )
+
+
+@contextmanager
+def _losing(engine: AccelerateEngine, path: Path) -> Iterator[None]:
+    """Raises ProcessLost for an error before the first step that means that another process has ended."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, ProcessLost) or not engine.process_group.lost(error):
+            raise
+        raise _lost("before the first step", path) from error
 
 
 def _raise_as_run_failed(error: BaseException, loop: Loop, classes: Mapping[str, type[Any]]) -> NoReturn:
     """Raise ``error`` again, as RunFailed where it says too little by itself."""
     run = loop.run
     if loop.engine.process_group.lost(error):
-        raise ProcessLost(
-            f"another process of the run ended after step {run.step}, and this one cannot continue alone.",
-            f"Its own message says why. Resume from the last checkpoint: {resume_command(run.path)}",
-        ) from error
+        raise _lost(f"after step {run.step}", run.path) from error
     if isinstance(error, Exception) and not isinstance(error, ZooError):
         raise RunFailed(
             f"{attribute_error(error, classes)}, after step {run.step}.",

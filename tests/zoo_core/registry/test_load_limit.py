@@ -47,15 +47,16 @@ COMPUTES = "import time\nstart = time.thread_time()\nwhile time.thread_time() - 
 @pytest.mark.skipif(sys.platform != "linux", reason="it is Linux that tells how long a thread waits for a core")
 def test_waiting_for_a_core_does_not_count(site: Path) -> None:
     core = min(os.sched_getaffinity(0))
-    alone_on_it = f"os.sched_setaffinity(0, [{core}]); os.nice(10)"
     spin = f"import os; os.sched_setaffinity(0, [{core}])\nwhile True: pass"
+    source = (
+        "import os, time\ncores = os.sched_getaffinity(0)\n"
+        f"os.sched_setaffinity(0, [{core}])\nclock = time.monotonic()\n{COMPUTES.format(0.4)}"
+        "took = time.monotonic() - clock\nos.sched_setaffinity(0, cores)\n"
+    )
     others = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(3)]
     try:
-        source = f"import time\nclock = time.monotonic()\n{COMPUTES.format(0.4)}took = time.monotonic() - clock\n"
-        after = "import bandit; assert bandit.took > 1.5, bandit.took"
-        assert (
-            loaded(site, source + good("counter").replace("\n        ", "\n"), 1.5, alone_on_it, after)[0] == "loaded"
-        )
+        after = "import bandit; assert bandit.took > 0.7, bandit.took"
+        assert loaded(site, source, 0.7, after=after) == ["loaded", "", ""]
     finally:
         for one in others:
             one.kill()
