@@ -138,7 +138,7 @@ _CHANGES = {
     "working folder": ("os.chdir('/')", "working directory"),
     "umask": ("os.umask(0o777)", "umask"),
     "signals": ("[signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM)]", "SIGINT"),
-    "trace": ("sys.settrace(lambda *_: 1 / 0)", "trace"),
+    "trace": ("sys.settrace(lambda *_: None)", "trace"),
     "recursion limit": ("sys.setrecursionlimit(80)", "recursion limit"),
     "warnings as errors": ("warnings.simplefilter('error')", "warnings"),
     "warnings ignored": ("warnings.simplefilter('ignore'); warnings.showwarning = print", "warnings"),
@@ -187,6 +187,7 @@ PLUGINS = {
         for name, text in _LEAVES.items()
     },
     **{f"changes {name}".replace(" ", "-"): _changing(*pair) for name, pair in _CHANGES.items()},
+    "traces-and-fails": _importing("sys.settrace(lambda *_: 1 / 0)"),
     **{f"hang {name}".replace(" ", "-"): _importing(text) for name, text in _HANGS.items()},
     "hang-catches-everything": Hostile(
         "import time\nwhile True:\n    try: time.sleep(1000)\n    except BaseException: pass",
@@ -210,7 +211,8 @@ PLUGINS = {
         "import itertools\nregistry.model('odd', 'collections:Counter', summary='s', tags=map(str, itertools.count()))"
     ),
     "family-without-end": _registering(
-        "import itertools\nregistry.models('odd', map(str, itertools.count()), 'collections:Counter', summary='s')"
+        "import itertools\nregistry.models('odd', map(str, itertools.count()), 'collections:Counter', summary='s')",
+        "",
     ),
     "odd-text-as-name": _registering(
         "class S(str):\n    def __eq__(self, other): raise KeyboardInterrupt\n    __hash__ = None\n"

@@ -135,8 +135,10 @@ def train(
     """Train in this process, show the progress and the result, and return the exit code."""
     from rich.console import Console
 
+    from zoo_core.engine.process_group import tells_of_lost_process
     from zoo_core.loggers import loggers_of
     from zoo_core.loggers.progress import Progress
+    from zoo_core.runs.sessions import process_lost
     from zoo_core.training.runner import run_recipe
 
     resolved.load()
@@ -144,7 +146,12 @@ def train(
     if is_launched():
         end_with_launcher()
     callbacks = [*loggers_of(resolved), Progress(Console(stderr=True))]
-    run = run_recipe(resolved, callbacks, folder, resume, time_limit, **allowed)
+    try:
+        run = run_recipe(resolved, callbacks, folder, resume, time_limit, **allowed)
+    except RuntimeError as error:  # before the first step; later the run itself says so
+        if is_launched() and tells_of_lost_process(error):
+            raise process_lost("before the first step", folder or Path(RUNS)) from error
+        raise
     if not is_rank_zero():  # a launcher would end the first process if another had an exit code that is not 0
         return 0
     _report(run)

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-
 # In the messages of gloo, whose errors have no type of their own.
 _CLOSED = ("gloo/transport", "Connection closed by peer", "Connection reset by peer", "Broken pipe", "store->get")
 
@@ -49,19 +48,23 @@ class ProcessGroup:
 
     def lost(self, error: BaseException) -> bool:
         """Whether ``error`` means that another process has ended."""
-        seen: list[BaseException] = []
-        cause: BaseException | None = error
-        while self.world > 1 and cause is not None and cause not in seen:  # it may have been attributed to a plugin
-            if isinstance(cause, dist.DistError) or (
-                isinstance(cause, RuntimeError) and any(text in str(cause) for text in _CLOSED)
-            ):
-                return True
-            seen.append(cause)
-            cause = cause.__cause__ or cause.__context__
-        return False
+        return self.world > 1 and tells_of_lost_process(error)
 
     def _gathered(self, number: int) -> list[int]:
         """The ``number`` of every process, by rank."""
         numbers = [torch.tensor([0]) for _ in range(self.world)]
         dist.all_gather(numbers, torch.tensor([number]), group=self._group)
         return [int(one) for one in numbers]
+
+
+def tells_of_lost_process(error: BaseException | None) -> bool:
+    """Whether ``error``, or what caused it, is the loss of a connection to another process."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        if isinstance(error, dist.DistError) or (
+            isinstance(error, RuntimeError) and any(text in str(error) for text in _CLOSED)
+        ):
+            return True
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return False

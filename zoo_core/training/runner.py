@@ -12,18 +12,17 @@ from typing import Any, NoReturn
 import pluggy
 
 from zoo_core.checkpoint.names import steps_in
-from zoo_core.config.command_line import resume_command
 from zoo_core.engine.engine import AccelerateEngine, own_settings
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.engine.memory import explain_out_of_memory
 from zoo_core.engine.shutdown import nothing_left_to_save, undone_on_signal
-from zoo_core.errors import ProcessLost, RunFailed, ZooError
+from zoo_core.errors import RunFailed, ZooError
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.paths import RUNS, new_path
 from zoo_core.runs.resume_changes import ORIGINS, changed_origins, changes, refuse_other_origins, resume_warnings
 from zoo_core.runs.run import Run
-from zoo_core.runs.sessions import PROCESS_LOST
+from zoo_core.runs.sessions import process_lost
 from zoo_core.training.assemble import Assembly, assemble
 from zoo_core.training.batch_size import agreed, as_begun, find_batch_size
 from zoo_core.training.callbacks import CallbackList
@@ -216,34 +215,18 @@ def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
             run.model.eval()  # as zoo.load returns it
         except BaseException as error:
             lost = loop.engine.process_group.lost(error)
-            callbacks.call("zoo_run_failed", run=run, error=_lost(f"after step {run.step}", run.path) if lost else error)
+            callbacks.call(
+                "zoo_run_failed", run=run, error=process_lost(f"after step {run.step}", run.path) if lost else error
+            )
             _raise_as_run_failed(error, loop, classes)
         callbacks.call("zoo_run_finished", run=run)
-
-
-def _lost(when: str, path: Path) -> ProcessLost:
-    return ProcessLost(
-        f"{PROCESS_LOST} {when}, and this one cannot continue alone.",
-        f"Its own message says why. Resume from the last checkpoint: {resume_command(path)}",
-    )
-
-
-@contextmanager
-def _losing(engine: AccelerateEngine, path: Path) -> Iterator[None]:
-    """Raises ProcessLost for an error before the first step that means that another process has ended."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, ProcessLost) or not engine.process_group.lost(error):
-            raise
-        raise _lost("before the first step", path) from error
 
 
 def _raise_as_run_failed(error: BaseException, loop: Loop, classes: Mapping[str, type[Any]]) -> NoReturn:
     """Raise ``error`` again, as RunFailed where it says too little by itself."""
     run = loop.run
     if loop.engine.process_group.lost(error):
-        raise _lost(f"after step {run.step}", run.path) from error
+        raise process_lost(f"after step {run.step}", run.path) from error
     if isinstance(error, Exception) and not isinstance(error, ZooError):
         raise RunFailed(
             f"{attribute_error(error, classes)}, after step {run.step}.",
