@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 
 class ZooError(Exception):
@@ -26,7 +26,8 @@ class ZooError(Exception):
     hint : str or None
         The hint.
     exit_code : int
-        Exit code of the command line: 1 for :class:`RunFailed`, 2 for every other error.
+        Exit code of the command line: 1 for :class:`RunFailed` and for an error that ends a run after its first step, 2
+        for every other error, after which nothing is written.
 
     Examples
     --------
@@ -37,7 +38,7 @@ class ZooError(Exception):
       Write `model.num_classes=13`.
     """
 
-    exit_code: ClassVar[int] = 2
+    exit_code: int = 2
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -168,21 +169,18 @@ def in_yaml(value: Any) -> str:
     return repr(value)
 
 
+_NO_WIDTH_JOINERS = "\u200c\u200d"  # letters of Persian and of Indian languages, and emoji, are written with them
+_HARMLESS = frozenset("\u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B))) + _NO_WIDTH_JOINERS)
+
+
 def printable(text: str) -> str:
     """``text`` in one line of a terminal: line breaks and other control characters are escaped.
 
-    Names and values in a message may contain any character.
+    Names and values in a message may contain any character, also those that change the direction of the text.
     """
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() or _is_space(one) else _escape(one) for one in text)
-
-
-def _is_space(character: str) -> bool:
-    """Whether it is a space of some width, which Python does not count as printable."""
-    import unicodedata
-
-    return unicodedata.category(character) == "Zs"
+    return "".join(one if one.isprintable() or one in _HARMLESS else _escape(one) for one in text)
 
 
 def _escape(character: str) -> str:

@@ -142,6 +142,41 @@ def sync(path: Path) -> None:
             raise
 
 
+Status = tuple[int, int, int, int, int]  # what differs between two files, and between two states of a file
+
+
+def status_of(status: os.stat_result) -> Status:
+    """Device, inode, size, and the times of modification and of change."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+@contextmanager
+def held(path: Path, expected: Status | None = None) -> Iterator[tuple[Path, Status]]:
+    """A path for the block that leads to one file whatever happens to ``path``, and the status of the file.
+
+    Raises:
+        BadFile: if the file is not the one with the status ``expected``, or is written to in the block.
+    """
+    with open(path, "rb", opener=_open_at_once) as file:
+        status = status_of(os.fstat(file.fileno()))
+        same = Path(f"/proc/self/fd/{file.fileno()}")
+        if expected not in (None, status):
+            raise _changed(path)
+        yield same if same.exists() else path, status
+        now = [os.fstat(file.fileno()), *([] if same.exists() else [path.stat()])]
+        if any(status_of(one) != status for one in now):
+            raise _changed(path)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file that may have become a pipe, which otherwise waits for a writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _changed(path: Path) -> BadFile:
+    return BadFile(f"{path} was replaced or changed while it was read.", "Load it again when nothing writes to it.")
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's content, as 64 hexadecimal digits."""
     with path.open("rb") as file:

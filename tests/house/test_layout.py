@@ -11,7 +11,7 @@ from repository import ROOT
 CORE = ROOT / "zoo_core"
 SOURCES = sorted(path for folder in ("zoo_core", "zoo_plugins") for path in (ROOT / folder).rglob("*.py"))
 PACKAGES = sorted(path for path in CORE.rglob("__init__.py") if path.parent != CORE and "template" not in path.parts)
-MOST_ENTRIES = 25
+MOST_ENTRIES = 26
 MOST_LINES = 280
 MOST_LINES_OF_RUNNER = 250
 

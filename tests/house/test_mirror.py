@@ -137,7 +137,6 @@ COVERED_ELSEWHERE = {
     "zoo_core/training/checkpoints": ("zoo_core/checkpoint/test_writer", "saves, fails to save and resumes"),
     "zoo_core/training/assemble": ("zoo_core/training/test_runner", "assembles runs"),
     "zoo_core/training/environment": ("zoo_core/training/test_runner", "reads environment.json"),
-    "zoo_core/training/error_attribution": ("zoo_core/training/test_runner", "trains with a broken trainer"),
     "zoo_core/weights/cache": ("zoo_core/weights/test_download", "downloads and caches files"),
     "zoo_core/weights/card": ("zoo_core/tools/test_publish", "reads the card"),
     "zoo_core/weights/matching": ("zoo_core/weights/test_load", "loads tensors that do not fit"),

@@ -14,6 +14,8 @@ class Monitor:
     """The metric that a run compares: ``"accuracy"`` is maximized, ``"-mse"`` minimized, and "" is none."""
 
     setting: str
+    option: str = "run.monitor"
+    """Where it is given."""
 
     @property
     def name(self) -> str:
@@ -35,9 +37,9 @@ class Monitor:
         shown = [name for name in metrics if "/" not in name] or details
         more = f" and {len(details)} such as {details[0]}" if details and shown is not details else ""
         sign = "-" if self.setting.startswith("-") else ""
-        example = f"Write for example `run.monitor={sign}{shown[0]}`." if shown else "Leave run.monitor out."
+        example = f"Write for example `{self.option}={sign}{shown[0]}`." if shown else f"Leave {self.option} out."
         raise BadSetting(
-            f"run.monitor: there is no metric '{self.name}'; the evaluation returns "
+            f"{self.option}: there is no metric '{self.name}'; the evaluation returns "
             f"{', '.join(shown) or 'no metrics'}{more}.",
             did_you_mean(self.name, metrics, example),
         )

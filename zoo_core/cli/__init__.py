@@ -19,16 +19,9 @@ from zoo_core.config.command_line import PLUGIN_FILES, REGISTRY_FILES
 from zoo_core.engine.openmp import limit_spin_wait
 from zoo_core.engine.rank import LOST, is_launched, is_rank_zero
 from zoo_core.engine.shutdown import EXIT_CODES, end_on_signals, exit_command, read_stop_seconds, received
-from zoo_core.errors import (
-    ProcessLost,
-    RunStopped,
-    UnknownName,
-    ZooError,
-    did_you_mean,
-    printable,
-    raised,
-)
+from zoo_core.errors import ProcessLost, RunFailed, RunStopped, UnknownName, ZooError, did_you_mean, printable, raised
 from zoo_core.registry.load_limit import LoadLimit
+from zoo_core.terminal import escape_messages_of_libraries, say, say_labelled, say_text
 
 if TYPE_CHECKING:
     from zoo_core.registry.catalog import Catalog
@@ -103,6 +96,20 @@ class LazyGroup(click.Group):
             f"zoo has no command '{name}'.", did_you_mean(name, self.list_commands(ctx), "`zoo --help` lists them.")
         )
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. One of zoo's does not end with the exit code that a plugin chooses, such as 0."""
+        try:
+            return super().invoke(ctx)
+        except SystemExit as error:
+            if ctx.invoked_subcommand not in COMMANDS:
+                raise
+            from zoo_core.fingerprint.example_errors import place_of
+
+            raise RunFailed(
+                f"{raised(error)}{place_of(error)}: a plugin or a library ended the command.",
+                "A plugin should raise an error instead of ending the process; --traceback shows more.",
+            ) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self._add_commands_of_plugins()
         rows = [(name, text) for name, (_, text) in COMMANDS.items()]
@@ -121,7 +128,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        click.echo(f"zoo {version('zoo-core')}")
+        say(f"zoo {version('zoo-core')}")
         ctx.exit()
 
 
@@ -209,6 +216,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     end_on_signals()  # again, for scripts that call this function
     LoadLimit.on_stuck = end_stuck
     warnings.showwarning = _show_warning
+    escape_messages_of_libraries()
     if "_ZOO_COMPLETE" in os.environ:  # a warning would appear in the middle of the command being typed
         warnings.simplefilter("ignore")
     exit_command(_exit_code(arguments))
@@ -221,7 +229,7 @@ def _exit_code(arguments: list[str] | None) -> int:
         result = cli.main(arguments, standalone_mode=False)
         return result if isinstance(result, int) else 0
     except RunStopped as error:
-        click.echo(str(error), err=True)
+        say_text(str(error), err=True)
         return EXIT_CODES.get(received(), 1)
     except ZooError as error:
         if isinstance(error, ProcessLost) and is_launched():
@@ -235,26 +243,31 @@ def _exit_code(arguments: list[str] | None) -> int:
         say_error(f"{printable(error.format_message())}\n  See `{command} --help`.", show_traceback)
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        say_error(error.format_message(), show_traceback)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         name = received() or "SIGINT"
-        click.echo("interrupted" if name == "SIGINT" else f"stopped by {name}", err=True)
+        say("interrupted" if name == "SIGINT" else f"stopped by {name}", err=True)
         return EXIT_CODES[name]
     except BrokenPipeError:
         return 1
-    except Exception as error:
+    except SystemExit:  # of a command that a plugin adds
+        raise
+    except BaseException as error:
         if message := _file_error(error):
             say_error(message, show_traceback)
             return 2
+        from zoo_core.fingerprint.example_errors import place_of
+
         say_error(
-            f"{raised(error, 2000)}\n  It was raised in a plugin or a library; --traceback shows where.",
+            f"{raised(error, 2000)}{place_of(error)}\n"
+            "  It was raised in a plugin or a library; --traceback shows where.",
             show_traceback,
         )
         return 1
 
 
-def _file_error(error: Exception) -> str:
+def _file_error(error: BaseException) -> str:
     """The message for an OSError that zoo's own use of a file caused, such as missing permissions; "" for others."""
     if not isinstance(error, OSError) or error.filename is None:
         return ""
@@ -270,9 +283,9 @@ def say_error(text: str, show_traceback: bool = False) -> None:
     if show_traceback or os.environ.get("ZOO_TRACEBACK"):
         import traceback
 
-        traceback.print_exc()
+        say_text(traceback.format_exc(), err=True)
     with suppress(OSError):  # stderr is closed
-        click.echo(f"{click.style('error:', fg='red')} {text}", err=True)
+        say_labelled("error:", "red", text, err=True)
 
 
 def _show_warning(
@@ -287,4 +300,4 @@ def _show_warning(
     if issubclass(category, UserWarning) and is_rank_zero():
         text = printable(" ".join(str(message).split("\n")))  # those of libraries may have several lines
         with suppress(OSError):  # stderr is closed, which must not end a training
-            click.echo(f"{click.style('warning:', fg='yellow')} {text}", err=True)
+            say_labelled("warning:", "yellow", text, err=True)

@@ -15,6 +15,7 @@ from zoo_core.cli.sizes import ImageSize
 from zoo_core.cli.table import show
 from zoo_core.engine.shutdown import saves_nothing
 from zoo_core.errors import BadSetting
+from zoo_core.terminal import say, say_text
 
 if TYPE_CHECKING:
     from zoo_core.tools.bench.measurement import Bench, Measurement
@@ -105,18 +106,18 @@ def _refuse_prediction_options(batch_size: int | None, size: tuple[int, int] | N
 
 def _print(bench: Bench, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(bench.as_dict(), indent=2))
+        say_text(json.dumps(bench.as_dict(), indent=2))
         return
     threads = f" with {bench.threads} {'thread' if bench.threads == 1 else 'threads'}" if bench.threads else ""
-    click.echo(f"{bench.name}: model '{bench.model}' on {bench.device}{threads}, {bench.precision}")
-    click.echo(f"  parameters   {bench.parameters:,} ({bench.weights_bytes / 1e6:,.1f} MB with buffers)")
+    say(f"{bench.name}: model '{bench.model}' on {bench.device}{threads}, {bench.precision}")
+    say(f"  parameters   {bench.parameters:,} ({bench.weights_bytes / 1e6:,.1f} MB with buffers)")
     peak, before = bench.peak_memory / 2**20, bench.memory_before / 2**20
-    click.echo(f"  peak memory  {peak:,.0f} MiB, of which {before:,.0f} MiB before the model was created\n")
+    say(f"  peak memory  {peak:,.0f} MiB, of which {before:,.0f} MiB before the model was created", "")
     rows = {one.name: _row(one) for one in bench.measurements}
     keys = dict.fromkeys(key for row in rows.values() for key in row)
     show([{"": key, **{what: row.get(key, "-") for what, row in rows.items()}} for key in keys], False)
     for note in bench.notes:
-        click.echo(f"not measured, {note}")
+        say(f"not measured, {note}")
 
 
 def _row(one: Measurement) -> dict[str, str]:

@@ -10,6 +10,8 @@ import click
 
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import json_option, registry_option
+from zoo_core.errors import printable
+from zoo_core.terminal import say, say_labelled, say_text
 
 _COLORS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
@@ -42,17 +44,18 @@ def command(name: str, overrides: tuple[str, ...], only: str | None, registry: t
         if not as_json:
             _print(rows[-1])
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        say_text(json.dumps(rows, indent=2))
     failed = sum(row["state"] == "failed" for row in rows)
     if not as_json:
         counts = {state: sum(row["state"] == state for row in rows) for state in _COLORS}
-        click.echo(", ".join(f"{count} {state}" for state, count in counts.items() if count))
+        say(", ".join(f"{count} {state}" for state, count in counts.items() if count))
     return 1 if failed else 0
 
 
 def _print(row: dict[str, Any]) -> None:
-    state = click.style(row["state"].ljust(7), fg=_COLORS[row["state"]])
     why = f": {row['why']}" if row["why"] else ""
-    click.echo(f"{state}  {row['subject']}  {row['check']}{why}")
+    state = row["state"]
+    line = printable(f"{row['subject']}  {row['check']}{why}")
+    say_labelled(state.ljust(7), _COLORS[state], f" {line}")
     if row["state"] == "failed":
-        click.echo(f"         guards: {row['guards']}\n         hint: {row['hint']}")
+        say(f"         guards: {row['guards']}", f"         hint: {row['hint']}")

@@ -13,6 +13,7 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.table import show as show_rows
 from zoo_core.errors import BadSetting, printable
+from zoo_core.terminal import say, say_text
 
 if TYPE_CHECKING:
     from zoo_core.registry.task import Finding
@@ -62,7 +63,7 @@ def check(source: str, arguments: tuple[str, ...], task: str | None, registry: t
 
     checked = check_data(source, arguments, catalog, task)
     if as_json:
-        click.echo(json.dumps(_checked_in_json(source, checked), indent=2))
+        say_text(json.dumps(_checked_in_json(source, checked), indent=2))
     else:
         _show_checked(source, checked)
     return 1 if checked.faults else 0
@@ -92,7 +93,7 @@ def stats(
 
     computed = compute(opened, examples)
     if as_json:
-        click.echo(json.dumps(computed.as_json(opened), indent=2))
+        say_text(json.dumps(computed.as_json(opened), indent=2))
         return
     _show_finding(source, opened.finding)
     _show_stats(opened, computed)
@@ -138,7 +139,7 @@ def show(
         raise not_written(path, error) from error
     _show_finding(source, opened.finding)
     _show_classes(opened, computed)
-    click.echo(f"wrote {path}", err=True)
+    say(f"wrote {path}", err=True)
 
 
 def _of_all(computed: Stats) -> str:
@@ -167,31 +168,31 @@ def _check_picture(path: Path, overwrite: bool) -> None:
 def _show_finding(source: str, finding: Finding | None) -> None:
     if finding is None:
         return
-    click.echo(f"{source}: {finding.summary}")
+    say(f"{source}: {finding.summary}")
     for line in (*finding.details, *(f"left out: {line}" for line in finding.left_out)):
-        click.echo(f"  {line}")
+        say(f"  {line}")
 
 
 def _show_checked(source: str, checked: Checked) -> None:
     _show_finding(source, checked.source.finding if checked.source else None)
     for note in checked.notes:
-        click.echo(f"note: {printable(note)}")
+        say(f"note: {note}")
     hint = None
     for fault in checked.faults:
-        click.echo(f"fault: {fault.message}")
+        say(f"fault: {fault.message}")
         for file in fault.files if len(fault.files) > 1 else ():
-            click.echo(f"    {printable(file)}")
+            say(f"    {file}")
         if fault.hint and fault.hint != hint:
-            click.echo(f"  {fault.hint}")
+            say(f"  {fault.hint}")
         hint = fault.hint
     read = [f"{checked.files:,} files"] * bool(checked.files) + [f"{checked.examples:,} examples"] * bool(
         checked.examples
     )
     number = len(checked.faults)
     found = f"{number:,} fault{'s' * (number != 1)}" if number else "no faults"
-    click.echo(f"{source}: {found} in {' and '.join(read) or 'what could be read'}")
+    say(f"{source}: {found} in {' and '.join(read) or 'what could be read'}")
     if number and checked.source is None:
-        click.echo("  The last one ended the check. Correct them, and check again.")
+        say("  The last one ended the check. Correct them, and check again.")
 
 
 def _checked_in_json(source: str, checked: Checked) -> dict[str, Any]:
@@ -218,18 +219,18 @@ def _show_stats(opened: Source, computed: Stats) -> None:
     for name, one in computed.intensities.items():
         found = one.described()
         shapes = found.pop("shapes")
-        click.echo(f"\n{printable(name)}")
+        say("", name)
         for shape in shapes[:_SHOWN]:
-            click.echo(f"  shape {' x '.join(map(str, shape['shape']))}: {shape['examples']:,} examples")
+            say(f"  shape {' x '.join(map(str, shape['shape']))}: {shape['examples']:,} examples")
         if len(shapes) > _SHOWN:
-            click.echo(f"  and {len(shapes) - _SHOWN} more shapes")
+            say(f"  and {len(shapes) - _SHOWN} more shapes")
         percentiles = ", ".join(f"{key} % {value:g}" for key, value in found.pop("percentiles").items())
         for key, value in found.items():
-            click.echo(f"  {key}: {_listed(value)}")
-        click.echo(f"  percentiles: {percentiles}")
+            say(f"  {key}: {_listed(value)}")
+        say(f"  percentiles: {percentiles}")
     _show_classes(opened, computed)
     for name, text in computed.others.items():
-        click.echo(f"\n{printable(name)}: {text}")
+        say("", f"{name}: {text}")
 
 
 def _listed(value: Any) -> str:
@@ -238,7 +239,7 @@ def _listed(value: Any) -> str:
 
 def _show_classes(opened: Source, computed: Stats) -> None:
     for name, one in computed.classes.items():
-        click.echo(f"\n{printable(name)}, in {sum(computed.read.values()):,} examples")
+        say("", f"{name}, in {sum(computed.read.values()):,} examples")
         show_rows([_class_row(row) for row in one.rows(opened.class_names)], as_json=False)
 
 

@@ -9,6 +9,7 @@ import click
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.options import registry_option
+from zoo_core.terminal import say
 
 
 @click.command("demo")
@@ -40,7 +41,7 @@ def command(
     from zoo_core.tools.demo.source import read_source
 
     server = Server([read_source(source, catalog, device) for source in dict.fromkeys(sources)], host, port)
-    click.echo(f"{server.address} serves {', '.join(dict.fromkeys(sources))}; press Ctrl-C to stop.")
+    say(f"{server.address} serves {', '.join(dict.fromkeys(sources))}; press Ctrl-C to stop.")
     if not no_browser:
         import webbrowser
 

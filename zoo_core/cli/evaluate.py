@@ -12,6 +12,7 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.options import device_option, json_option, registry_option
 from zoo_core.cli.table import show
+from zoo_core.terminal import say, say_text
 
 if TYPE_CHECKING:
     from zoo_core.tools.evaluate import Comparison
@@ -56,23 +57,21 @@ def print_comparison(source: str, comparison: Comparison, as_json: bool) -> int:
     """Print stated and measured metrics side by side, and whether they agree; returns the exit code."""
     if as_json:
         rows = comparison.rows()
-        click.echo(
-            json.dumps({"match": comparison.match, "same_data": comparison.same_data, "metrics": rows}, indent=2)
-        )
+        say_text(json.dumps({"match": comparison.match, "same_data": comparison.same_data, "metrics": rows}, indent=2))
         return 0 if comparison.match else 1
     shown = [row for row in comparison.rows() if "/" not in row["metric"] or not row["match"]]
     columns = ("metric", "expected", "measured", *(["match"] if comparison.same_data else []))
     show([{key: _plain(row[key]) for key in columns} for row in shown], as_json=False)
     hidden = len(comparison.expected) - len(shown)
     if hidden and comparison.same_data:
-        click.echo(f"and {hidden} more {'metric, which agrees' if hidden == 1 else 'metrics, which agree'}")
+        say(f"and {hidden} more {'metric, which agrees' if hidden == 1 else 'metrics, which agree'}")
     if not comparison.same_data:
-        click.echo(f"{source}: the stated metrics are of other data, so they cannot be compared.")
+        say(f"{source}: the stated metrics are of other data, so they cannot be compared.")
     elif comparison.mismatches:
-        click.echo(f"{source}: {len(comparison.mismatches)} of {len(comparison.expected)} metrics differ.")
+        say(f"{source}: {len(comparison.mismatches)} of {len(comparison.expected)} metrics differ.")
     else:
         tolerance = f"{100 * comparison.tolerance:g} %"
-        click.echo(f"{source}: all {len(comparison.expected)} metrics agree within {tolerance}.")
+        say(f"{source}: all {len(comparison.expected)} metrics agree within {tolerance}.")
     return 0 if comparison.match else 1
 
 

@@ -13,6 +13,7 @@ from zoo_core.cli.names import WeightsName
 from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.table import show
 from zoo_core.config.naming import file_name
+from zoo_core.terminal import say, say_text
 
 if TYPE_CHECKING:
     from zoo_core.tools.export.export import Exported
@@ -85,20 +86,20 @@ def _print(exported: Exported, tolerance: float, as_json: bool) -> None:
         ]
         result = {"file": str(exported.file), **exported.facts, "largest_difference": exported.largest}
         result |= {"checks": checks, "no_real_input": exported.skipped_real_input or None}
-        click.echo(json.dumps(result, indent=2))
+        say_text(json.dumps(result, indent=2))
         return
     facts = exported.facts
-    click.echo(f"{exported.file}: {exported.header.summary()}")
-    click.echo(f"  source   {exported.header.path}, sha256 {facts['sha256'][:12]}…")
-    click.echo(f"  license  {facts['license'] or 'none stated'}")
+    say(f"{exported.file}: {exported.header.summary()}")
+    say(f"  source   {exported.header.path}, sha256 {facts['sha256'][:12]}…")
+    say(f"  license  {facts['license'] or 'none stated'}")
     for name, kind in facts["inputs"].items():
-        click.echo(f"  input    {name}: {kind}")
+        say(f"  input    {name}: {kind}")
     for name, kind in facts["outputs"].items():
-        click.echo(f"  output   {name}: {kind} for the example")
-    click.echo(f"  dynamic  {', '.join(facts['dynamic']) or 'none'}")
+        say(f"  output   {name}: {kind} for the example")
+    say(f"  dynamic  {', '.join(facts['dynamic']) or 'none'}")
     for name, reason in facts["fixed"].items():
-        click.echo(f"  fixed    {name}: {reason}")
-    click.echo()
+        say(f"  fixed    {name}: {reason}")
+    say()
     rows = [
         {
             **{name: f"{value:.2g}" for name, value in check.differences.items()},
@@ -109,5 +110,5 @@ def _print(exported: Exported, tolerance: float, as_json: bool) -> None:
     ]
     show(rows, as_json=False)
     if exported.skipped_real_input:
-        click.echo(f"Checked on random input only: {exported.skipped_real_input}.")
-    click.echo(f"The largest difference is {exported.largest:.2g}.")
+        say(f"Checked on random input only: {exported.skipped_real_input}.")
+    say(f"The largest difference is {exported.largest:.2g}.")

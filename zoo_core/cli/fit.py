@@ -14,6 +14,7 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import device_option, registry_option
 from zoo_core.config.command_line import zoo_command
 from zoo_core.engine.shutdown import saves_nothing
+from zoo_core.terminal import say
 
 if TYPE_CHECKING:
     from zoo_core.registry.catalog import Catalog
@@ -98,7 +99,7 @@ def command(
     budget = _budget(minutes, memory, chosen[-1] if chosen else "auto")
     planned = plan(recognized, budget, words)
     if not has_length(planned.recipe):
-        click.echo("trying some steps …")
+        say("trying some steps …")
         with saves_nothing():
             planned = fit_to_budget(planned, budget, catalog, time.perf_counter() - started)
     planned = with_evaluations(planned)
@@ -122,13 +123,13 @@ def _budget(minutes: float, memory: int | None, device: str) -> Budget:
 
 def _show_finding(recognized: Recognized) -> None:
     finding = recognized.finding
-    click.echo(f"{recognized.folder}: {finding.summary}")
+    say(f"{recognized.folder}: {finding.summary}")
     for line in (*finding.details, *(f"left out: {line}" for line in finding.left_out)):
-        click.echo(f"  {line}")
+        say(f"  {line}")
 
 
 def _show_plan(planned: Planned) -> None:
-    click.echo(f"plan for the task '{planned.recognized.entry.name}'")
+    say(f"plan for the task '{planned.recognized.entry.name}'")
     rows = []
     for key, reason in planned.reasons.items():
         part, _, name = key.partition(".")
@@ -136,14 +137,14 @@ def _show_plan(planned: Planned) -> None:
         rows += [(f"{key}={settings[name]}", reason)] if name in settings else []
     width = min(_WIDEST, max((len(setting) for setting, _ in rows), default=0))
     for setting, reason in rows:
-        click.echo(f"  {setting:<{width}}  {reason}")
+        say(f"  {setting:<{width}}  {reason}")
 
 
 def _write_plan(planned: Planned, path: Path) -> None:
     from zoo_core.tools.fit.plan_file import write_plan
 
     write_plan(planned, path)
-    click.echo(f"wrote {path}\n  train  {zoo_command(f'run --config {quote(str(path))}')}")
+    say(f"wrote {path}", f"  train  {zoo_command(f'run --config {quote(str(path))}')}")
 
 
 def _train(planned: Planned, catalog: Catalog, folder: Path | None) -> int:
@@ -156,5 +157,5 @@ def _train(planned: Planned, catalog: Catalog, folder: Path | None) -> int:
     code = train(resolve(planned.recipe, catalog), place)
     if code == 0:
         for what, path in write_results(planned, place, catalog).items():
-            click.echo(f"  {what:<7}  {path}")
+            say(f"  {what:<7}  {path}")
     return code

@@ -13,6 +13,7 @@ import click
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.table import show
+from zoo_core.terminal import say, say_text
 
 
 @click.command("info")
@@ -38,16 +39,16 @@ def command(name: str, registry: tuple[Path, ...], as_json: bool) -> None:
 def show_described(found: Mapping[str, Any], as_json: bool) -> None:
     """Print what a name refers to, one kind after the other."""
     if as_json:
-        click.echo(json.dumps(found, indent=2, default=str))
+        say_text(json.dumps(found, indent=2, default=str))
         return
     for number, (kind, described) in enumerate(found.items()):
-        click.echo(("\n" if number else "") + f"{kind} {described['name']}: {described['summary']}")
+        say(*[""] * bool(number), f"{kind} {described['name']}: {described['summary']}")
         _show_facts(described)
         for rows in _tables(described["settings"]):
-            click.echo()
+            say()
             show(rows, as_json=False)
         if described.get("metrics"):
-            click.echo()
+            say()
             shown = {key: value for key, value in described["metrics"].items() if "/" not in key}
             show([{"metric": key, "value": f"{value:.5g}"} for key, value in shown.items()], as_json=False)
 
@@ -55,7 +56,7 @@ def show_described(found: Mapping[str, Any], as_json: bool) -> None:
 def _show_facts(described: Mapping[str, Any]) -> None:
     for fact, value in described.items():
         if value and fact not in ("name", "summary", "settings", "metrics"):
-            click.echo(f"  {fact.ljust(10)}  {value:,}" if isinstance(value, int) else f"  {fact.ljust(10)}  {value}")
+            say(f"  {fact.ljust(10)}  {value:,}" if isinstance(value, int) else f"  {fact.ljust(10)}  {value}")
 
 
 def _tables(settings: Sequence[Mapping[str, Any]]) -> Iterator[list[dict[str, str]]]:

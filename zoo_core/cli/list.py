@@ -12,7 +12,7 @@ from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.plugins import rows as plugin_rows
 from zoo_core.cli.plugins import warn_of_refused
 from zoo_core.cli.plugins_index import warn_if_known
-from zoo_core.cli.table import show
+from zoo_core.cli.table import same_columns, show
 from zoo_core.registry.listing import LISTED
 
 
@@ -39,8 +39,8 @@ def command(kind: str, match: str, registry: tuple[Path, ...], tag: str | None, 
         pattern = match if set(match) & set("*?[") else f"{match}*"
         rows = [row for row in rows if fnmatch.fnmatchcase(row["name"], pattern)]
     if not as_json:  # the tags would take most of the line, and are rarely needed
-        rows = [{key: value for key, value in row.items() if key != "tags"} for row in rows]
-    show(rows, as_json)
+        rows = [{key: row[key] for key in row if key != "tags"} for row in rows]
+    show(same_columns(rows), as_json)
     if match and not rows:
         warn_if_known(match)
     if kind != "plugins":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
+from zoo_core.errors import printable
+
 
 class WeightsName(click.ParamType[str]):
     """The name of published weights, with shell completion."""
@@ -16,7 +18,7 @@ class WeightsName(click.ParamType[str]):
 
         installed = catalog.default()
         installed.recipes.skip_damaged_files()
-        return [CompletionItem(name) for name in installed.weights.names() if name.startswith(incomplete)]
+        return [CompletionItem(printable(name)) for name in installed.weights.names() if name.startswith(incomplete)]
 
 
 class RecipeName(click.ParamType[str]):
@@ -30,4 +32,8 @@ class RecipeName(click.ParamType[str]):
         installed = catalog.default()
         installed.recipes.skip_damaged_files()
         rows = installed.rows("recipes")
-        return [CompletionItem(row["name"], help=row["summary"]) for row in rows if row["name"].startswith(incomplete)]
+        return [
+            CompletionItem(printable(row["name"]), help=printable(row["summary"]))
+            for row in rows
+            if row["name"].startswith(incomplete)
+        ]

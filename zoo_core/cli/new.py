@@ -16,6 +16,7 @@ import click
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.new_name import check_name, class_name, package_name
 from zoo_core.errors import BadFile, BadSetting, NameTaken, did_you_mean
+from zoo_core.terminal import say
 
 
 class Kind(NamedTuple):
@@ -71,9 +72,9 @@ def command(name: str, kind: str, folder: Path | None) -> None:
         _create(target, name, KINDS[kind])
     except OSError as error:
         raise BadFile(f"{target} could not be written: {error.strerror}.", "Choose another --dir.") from error
-    click.echo(f"created {target}")
-    click.echo(f"  next  cd {quote(str(target))} && pip install -e '.[test]' && zoo run {name}")
-    click.echo(f"  then  zoo check {name}")
+    say(f"created {target}")
+    say(f"  next  cd {quote(str(target))} && pip install -e '.[test]' && zoo run {name}")
+    say(f"  then  zoo check {name}")
 
 
 def _create(target: Path, name: str, kind: Kind) -> None:

@@ -18,6 +18,7 @@ from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.plugins import PluginInfo, installed_names
 from zoo_core.registry.selection import read_disabled, write_disabled
 from zoo_core.registry.unknown_name import explained
+from zoo_core.terminal import say, say_text
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -51,11 +52,14 @@ def show_(name: str, as_json: bool) -> None:
             "traceback": info.traceback,
         }
         if as_json:
-            click.echo(json.dumps(details, indent=2))
+            say_text(json.dumps(details, indent=2))
             continue
         for key, value in details.items():
             for line in value if isinstance(value, list) else [value]:
-                click.echo(f"{key.ljust(12)}  {line}" if key != "traceback" else f"\n{line}".rstrip())
+                if key == "traceback":
+                    say_text(f"\n{line}".rstrip())
+                else:
+                    say(f"{key.ljust(12)}  {line}")
 
 
 @command.command()
@@ -68,7 +72,7 @@ def disable(names: tuple[str, ...]) -> None:
     """
     _refuse_unknown(names)
     write_disabled([*read_disabled(), *names])
-    click.echo(f"disabled: {', '.join(names)}")
+    say(f"disabled: {', '.join(names)}")
 
 
 @command.command()
@@ -79,7 +83,7 @@ def enable(names: tuple[str, ...]) -> None:
     disabled = read_disabled()
     _refuse_unknown([name for name in names if name not in disabled])
     write_disabled([name for name in disabled if name not in names])
-    click.echo(f"enabled: {', '.join(names)}")
+    say(f"enabled: {', '.join(names)}")
 
 
 command.add_command(search)

@@ -16,6 +16,7 @@ from zoo_core.errors import BadFile, BadSetting, UnknownName, did_you_mean
 from zoo_core.registry.plugin_index import FORMAT, KnownPlugin, PluginIndex, parse
 from zoo_core.registry.plugin_index_entry import entries_of
 from zoo_core.registry.plugin_index_file import VARIABLE, given_index, read_index, read_without_network
+from zoo_core.terminal import say
 
 _SECONDS = 20.0  # for a download that the user asks for
 _SHOWN = 4
@@ -37,7 +38,7 @@ def search(words: tuple[str, ...], source: str | None, as_json: bool) -> None:
     if as_json:
         show([_details(plugin) for plugin in found], as_json=True)
     elif not found:
-        click.echo(f"nothing found for '{word}' in {index.source}, which has {_count(len(index.plugins), 'plugin')}")
+        say(f"nothing found for '{word}' in {index.source}, which has {_count(len(index.plugins), 'plugin')}")
     else:
         show([_row(plugin) for plugin in found], as_json=False)
 
@@ -61,7 +62,7 @@ def index(names: tuple[str, ...]) -> None:
     entries = [plugin.as_json() for plugin in entries_of(catalog, names)]
     text = json.dumps({"format": FORMAT, "plugins": entries}, indent=2, ensure_ascii=False)
     parse(text.encode(), f"of {', '.join(names)}")  # what the metadata state may not be suitable
-    click.echo(text)
+    say(text)
 
 
 def _read(source: str | None) -> PluginIndex:

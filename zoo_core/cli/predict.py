@@ -17,8 +17,9 @@ from zoo_core.config.command_line import zoo_command
 from zoo_core.errors import BadSetting, UnknownName
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.paths import RUNS, newest_run
+from zoo_core.terminal import say, say_text
 from zoo_core.tools.output_names import ENDINGS, check_declared, check_file_name, check_folder_name, is_folder_name
-from zoo_core.training.error_attribution import attributing_errors
+from zoo_core.training.error_attribution import attributing_errors, defined_at
 
 if TYPE_CHECKING:
     from zoo_core.tools.predict_many.arguments import FileArgument
@@ -91,6 +92,12 @@ def command(
     model, _ = load(chosen, catalog, device)
     files = file_arguments(model)
     several = {one.plural: one for one in files.values() if one.plural in texts}
+    asked = " or ".join(f"{one.plural}=FOLDER" for one in files.values() if one.is_asked and one.plural)
+    if unasked := [one for one in several.values() if not one.is_asked]:
+        raise BadSetting(
+            f"{unasked[0].plural} is given, which {type(model).__name__} with these weights does not predict from.",
+            f"Write {asked or model.usage()}.",
+        )
     if several:
         from zoo_core.cli.predict_many import predict_files
 
@@ -105,19 +112,19 @@ def command(
         if output is not None:
             check_declared(model.outputs, ending or ("" if is_folder else Path(output).suffix.lower()), output)
         if source != str(chosen):
-            click.echo(f"{source}: {chosen}", err=True)
+            say(f"{source}: {chosen}", err=True)
         return predict_files(
             model, argument, given, values, chosen, catalog, output, ending, overwrite, batch_size, workers
         )
+    interpreted = _interpret(model, texts, files)
     if is_folder and output is not None:
         raise BadSetting(
             f"{output} is a folder, which is for the predictions of many files.",
-            next((f"Write for example {one.plural}=FOLDER." for one in files.values() if one.plural), None)
-            or f"Give a file, for example -o {output.rstrip('/')}.png",
+            f"Write for example {asked}." if asked else f"Give a file, for example -o {output.rstrip('/')}.png",
         )
-    _predict_once(model, _interpret(model, texts, files), output, overwrite)
+    _predict_once(model, interpreted, output, overwrite)
     if source != str(chosen):
-        click.echo(f"{source}: {chosen}", err=True)
+        say(f"{source}: {chosen}", err=True)
     return 0
 
 
@@ -160,12 +167,13 @@ def _predict_once(model: Any, values: dict[str, Any], output: str | None, overwr
         check_declared(model.outputs, Path(output).suffix.lower(), output)
     model_name = f"the model {type(model).__name__}"
     with attributing_errors({model_name: type(model)}):
-        predicted = as_prediction(model.predict(**values), f"predict of {model_name}")
+        source = f"predict of {model_name}{defined_at(type(model).predict)}"
+        predicted = as_prediction(model.predict(**values), source)
     if output is None:
-        click.echo(printed(predicted))
+        say_text(printed(predicted))
         return
     for path, replaced in write_prediction(predicted, Path(output), overwrite=overwrite):
-        click.echo(f"{'replaced' if replaced else 'wrote'} {path}", err=True)
+        say(f"{'replaced' if replaced else 'wrote'} {path}", err=True)
 
 
 def _interpret(
@@ -183,9 +191,11 @@ def _interpret(
 
     signature = inspect.signature(model.predict)
     listed = ", ".join(signature.parameters)
-    many = "".join(f"; for many files, {one.plural}=FOLDER" for one in files.values() if one.plural)
+    many = "".join(f"; for many files, {one.plural}=FOLDER" for one in files.values() if one.plural and one.is_asked)
+    many = many if files else "; none of them is a file"
     accepted = f"Its arguments are: {listed}{many}." if listed else "It takes no arguments."
     try:
+        signature.bind_partial(**texts)  # a name that is not known is said rather than one that is missing
         signature.bind(**texts, **dict.fromkeys([elsewhere] if elsewhere else []))
     except TypeError as error:
         raise BadSetting(f"{type(model).__name__}.predict can't be called: {error}.", accepted) from error

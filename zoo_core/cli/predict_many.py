@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
-
 from zoo_core.engine.shutdown import Work, working
 from zoo_core.errors import BadSetting, RunFailed
 from zoo_core.model import Model
 from zoo_core.registry.catalog import Catalog
+from zoo_core.terminal import say
 from zoo_core.tools.output_names import TABLES, is_folder_name
 from zoo_core.tools.predict_many.arguments import FileArgument
 from zoo_core.tools.predict_many.inputs import find_inputs
@@ -41,15 +40,15 @@ def predict_files(
     folder = place.folder if isinstance(place, FolderOutput) else None
     found = find_inputs(argument, given, folder)
     if found.left_out:
-        click.echo(f"left out: {found.left_out}", err=True)
+        say(f"left out: {found.left_out}", err=True)
     about = {"weights": _sha256(source, catalog), "arguments": {key: repr(value) for key, value in fixed.items()}}
     with place.opened(about, found.files):
         prediction = Prediction(model, argument, fixed, place)
         with working(Work(last_words=lambda name: _last_words(name, prediction, len(found.files), output))):
             outcome = prediction.run(found.files, batch_size=batch_size, workers=workers)
     for note in place.notes:
-        click.echo(f"note: {note}", err=True)
-    click.echo(summary(outcome, place.place), err=True)
+        say(f"note: {note}", err=True)
+    say(summary(outcome, place.place), err=True)
     if outcome.failed:
         raise RunFailed(
             f"{len(outcome.failed):,} of {len(found.files):,} files failed.",

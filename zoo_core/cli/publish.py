@@ -10,6 +10,7 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import registry_option
 from zoo_core.config.arguments import as_words, split_arguments
 from zoo_core.config.naming import file_name
+from zoo_core.terminal import say, say_text
 
 
 @click.command()
@@ -50,10 +51,10 @@ def publish(
     published = publishing.publish(run, license, output, catalog, name=name, dtype=dtype, summary=summary)
     for file in (published.weights, published.card, published.preview):
         if file:
-            click.echo(f"wrote {file}", err=True)
+            say(f"wrote {file}", err=True)
     if to:
         published.entry["location"] = upload.upload(published, to)
-    click.echo(published.as_yaml(name), nl=False)
+    say_text(published.as_yaml(name))
 
 
 @click.command()
@@ -78,7 +79,7 @@ def convert(
     catalog = open_catalog(registry)
     from zoo_core.tools.convert import convert as convert_file
 
-    click.echo(
+    say(
         f"wrote {convert_file(source, output, model, as_words(split_arguments(settings)), catalog, key)}",
         err=True,
     )

@@ -10,6 +10,7 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import registry_option
 from zoo_core.errors import BadSetting
 from zoo_core.runs.paths import run_called
+from zoo_core.terminal import say
 
 NAME = "report.html"
 
@@ -38,4 +39,4 @@ def command(runs: tuple[str, ...], output: Path | None, registry: tuple[Path, ..
     check_overwrite(path)
     catalog = open_catalog(registry)
     write_report([read_run(folder, catalog) for folder in folders], path)
-    click.echo(f"wrote {path}")
+    say(f"wrote {path}")

@@ -12,6 +12,7 @@ from zoo_core.cli.evaluate import print_comparison
 from zoo_core.cli.names import WeightsName
 from zoo_core.cli.options import device_option, json_option, registry_option
 from zoo_core.config.command_line import resume_command
+from zoo_core.terminal import console, say
 from zoo_core.training.signals import EXIT_CODES
 
 if TYPE_CHECKING:
@@ -49,18 +50,16 @@ def command(
     if device:
         overrides = (*overrides, f"run.device={device}")
     catalog = open_catalog(registry)
-    from rich.console import Console
-
     from zoo_core.loggers import loggers_of
     from zoo_core.loggers.progress import Progress
     from zoo_core.tools.evaluate import reproduce
 
     def callbacks(resolved: ResolvedRecipe) -> list[object]:
-        return [*loggers_of(resolved), Progress(Console(stderr=True))]
+        return [*loggers_of(resolved), Progress(console(err=True))]
 
     run, comparison = reproduce(source, catalog, overrides, tolerance, callbacks, folder)
     if run.stopping:
-        click.echo(f"stopped by {run.stopping}; resume with: {resume_command(run.path)}", err=True)
+        say(f"stopped by {run.stopping}; resume with: {resume_command(run.path)}", err=True)
         return EXIT_CODES.get(run.stopping, 1)
-    click.echo(f"run {run.path}", err=True)
+    say(f"run {run.path}", err=True)
     return print_comparison(source, comparison, as_json)

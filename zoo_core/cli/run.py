@@ -21,6 +21,7 @@ from zoo_core.errors import BadSetting
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.paths import RUNS, new_path, run_called
+from zoo_core.terminal import console, say, say_text
 from zoo_core.training.signals import EXIT_CODES
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def command(
 
     resolved = resolve(chosen, catalog)
     if print_config:
-        click.echo(resolved.recipe.as_yaml(), nl=False)
+        say_text(resolved.recipe.as_yaml())
         return 0
     if processes is None or processes == 1:
         return train(resolved, resumed or folder, resumed is not None, time_limit, **allowed)
@@ -133,8 +134,6 @@ def train(
     **allowed: bool,
 ) -> int:
     """Train in this process, show the progress and the result, and return the exit code."""
-    from rich.console import Console
-
     from zoo_core.engine.process_group import tells_of_lost_process
     from zoo_core.loggers import loggers_of
     from zoo_core.loggers.progress import Progress
@@ -145,7 +144,7 @@ def train(
 
     if is_launched():
         end_with_launcher()
-    callbacks = [*loggers_of(resolved), Progress(Console(stderr=True))]
+    callbacks = [*loggers_of(resolved), Progress(console(err=True))]
     try:
         run = run_recipe(resolved, callbacks, folder, resume, time_limit, **allowed)
     except RuntimeError as error:  # before the first step; later the run itself says so
@@ -176,4 +175,4 @@ def _report(run: Run) -> None:
         rows["curves"] = f"tensorboard --logdir {run.path}"
     width = max(len(name) for name, text in rows.items() if text)
     lines = [f"  {name:<{width}}  {text}" for name, text in rows.items() if text]
-    click.echo("\n".join([f"{run.name}: {done} step {run.step:,}", *lines]))
+    say(f"{run.name}: {done} step {run.step:,}", *lines)

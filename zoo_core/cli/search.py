@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 
@@ -10,10 +11,11 @@ import click
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.plugins import warn_of_refused
-from zoo_core.cli.table import show
+from zoo_core.cli.table import same_columns, show
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.listing import LISTED
 from zoo_core.registry.plugin_index_file import given_index
+from zoo_core.terminal import say
 
 
 @click.command("search")
@@ -33,18 +35,22 @@ def command(word: str, registry: tuple[Path, ...], as_json: bool) -> None:
         more = (
             f", and `zoo plugins search {quote(word)}` searches plugins that are not installed" if given_index() else ""
         )
-        click.echo(f"nothing found for '{word}'; `zoo list` shows all recipes{more}")
+        say(f"nothing found for '{word}'; `zoo list` shows all recipes{more}")
     else:
-        show(found, as_json)
+        show(same_columns(found), as_json)
     warn_of_refused(catalog)
 
 
 def _matching(catalog: Catalog, kind: str, wanted: str) -> list[dict[str, str]]:
     """The rows that contain the word; those of members of families only if their own name does, after the prefix."""
-    rows = [row for row in catalog.rows(kind) if any(wanted in str(value).lower() for value in row.values())]
+    rows = [row for row in catalog.rows(kind) if _contains(row, wanted)]
     listed = {(row["plugin"], row["name"]) for row in catalog.rows(kind)}
     members = [row for row in catalog.rows(kind, members=True) if (row["plugin"], row["name"]) not in listed]
     return rows + [row for row in members if wanted in _own_name(row["name"], wanted)]
+
+
+def _contains(row: Mapping[str, str], wanted: str) -> bool:
+    return any(wanted in value.lower() for key, value in row.items() if key != "file")
 
 
 def _own_name(name: str, wanted: str) -> str:

@@ -10,13 +10,12 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-import click
-
 from zoo_core.cli.table import show
 from zoo_core.config.command_line import zoo_command
 from zoo_core.engine.shutdown import received
 from zoo_core.errors import ZooError
 from zoo_core.registry.catalog import Catalog
+from zoo_core.terminal import console, say, say_text
 from zoo_core.tools.sweep.plot import draw
 from zoo_core.tools.sweep.results import as_dict, as_rows, best_of, location_of, overrides_of, write_table
 from zoo_core.tools.sweep.space import as_overrides
@@ -40,7 +39,7 @@ class SweepReporter:
 
         sweep = self._sweep
         trials = f"{sweep.plan.trials:,} trials by {sweep.plan.settings.sampler}"
-        click.echo(f"sweep of {sweep.plan.recipe.name}: {trials}, in {sweep.folder.path}", err=True)
+        say(f"sweep of {sweep.plan.recipe.name}: {trials}, in {sweep.folder.path}", err=True)
         worker = TrialRunner(sweep.folder, sweep.plan, sweep.study, self._catalog, self._callbacks, self._print_trial)
         stopped = worker.run(seconds)
         trials_now = report(sweep, self._as_json, self._catalog, stopped)
@@ -50,27 +49,25 @@ class SweepReporter:
         return int(bool(ended) and len(ended) == len(trials_now) and best_of(trials_now, sweep.plan) is None)
 
     def _callbacks(self, resolved: ResolvedRecipe) -> list[object]:
-        from rich.console import Console
-
         from zoo_core.loggers import loggers_of
         from zoo_core.loggers.progress import Progress
 
-        return [*loggers_of(resolved), Progress(Console(stderr=True))]
+        return [*loggers_of(resolved), Progress(console(err=True))]
 
     def _print_trial(self, trial: Trial) -> None:
         plan = self._sweep.plan
         value = f"{plan.settings.name} {trial.value:.4g}" if trial.value is not None else ""
         if trial.state == "running":
             number = f"trial {trial.number} ({trial.number + 1} of {plan.trials:,})"
-            click.echo(f"{number}: {' '.join(as_overrides(trial.params))}", err=True)
+            say(f"{number}: {' '.join(as_overrides(trial.params))}", err=True)
             return
         _write(self._sweep, self._sweep.study.trials(), plot=False)
         if trial.state == "failed":
-            click.echo(f"trial {trial.number} failed: {trial.notes['reason']}", err=True)
+            say(f"trial {trial.number} failed: {trial.notes['reason']}", err=True)
         elif trial.state == "pruned":
-            click.echo(f"trial {trial.number} pruned at step {trial.notes['step']:,}: {value}", err=True)
+            say(f"trial {trial.number} pruned at step {trial.notes['step']:,}: {value}", err=True)
         else:
-            click.echo(f"trial {trial.number} done: {value}", err=True)
+            say(f"trial {trial.number} done: {value}", err=True)
 
 
 def report(sweep: Sweep, as_json: bool, catalog: Catalog | None = None, stopped: str = "") -> list[Trial]:
@@ -88,13 +85,13 @@ def report(sweep: Sweep, as_json: bool, catalog: Catalog | None = None, stopped:
             "best": best and best.number,
             "trials": [as_dict(trial, sweep.folder) for trial in trials],
         }
-        click.echo(json.dumps(result, indent=2))
+        say_text(json.dumps(result, indent=2))
         return trials
     show(as_rows(trials, sweep.plan, sweep.folder), as_json=False)
     for trial in trials:
         if trial.state == "failed":
-            click.echo(f"trial {trial.number} failed: {trial.notes.get('reason', '')}")
-    click.echo("\n".join(["", *_summary(sweep, trials, catalog, stopped)]))
+            say(f"trial {trial.number} failed: {trial.notes.get('reason', '')}")
+    say("", *_summary(sweep, trials, catalog, stopped))
     return trials
 
 

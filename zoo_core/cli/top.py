@@ -11,6 +11,7 @@ import click
 from zoo_core.cli import common_options
 from zoo_core.errors import BadSetting
 from zoo_core.runs.paths import RUNS
+from zoo_core.terminal import console, say, say_text
 
 
 @click.command("top")
@@ -25,8 +26,6 @@ def command(folders: tuple[Path, ...], once: bool, as_json: bool) -> None:
     zoo top
     zoo top sweeps /data/runs --once
     """
-    from rich.console import Console
-
     from zoo_core.tools.top.read import runs_in
 
     for folder in folders:
@@ -34,19 +33,19 @@ def command(folders: tuple[Path, ...], once: bool, as_json: bool) -> None:
             raise BadSetting(f"{folder} is not a folder.", f"`zoo top` without arguments shows the runs in ./{RUNS}.")
     roots = folders or (RUNS,)
     if as_json:
-        click.echo(json.dumps([asdict(run) for run in runs_in(roots)], indent=2))
+        say_text(json.dumps([asdict(run) for run in runs_in(roots)], indent=2))
         return
-    console = Console()
-    if not once and console.is_terminal:
+    screen = console()
+    if not once and screen.is_terminal:
         from zoo_core.tools.top.live import watch
 
-        watch(lambda: runs_in(roots), console)
+        watch(lambda: runs_in(roots), screen)
         return
     runs = runs_in(roots)
     if not runs:
-        click.echo(f"no runs in {', '.join(map(str, roots))}")
+        say(f"no runs in {', '.join(map(str, roots))}")
         return
     from zoo_core.tools.top.table import table
 
-    console = console if console.is_terminal else Console(width=200)
-    console.print(table(runs))
+    screen = screen if screen.is_terminal else console(width=200)
+    screen.print(table(runs))

@@ -14,6 +14,7 @@ from zoo_core.cli.options import device_option, json_option, registry_option
 from zoo_core.config.command_line import zoo_command
 from zoo_core.engine.shutdown import saves_nothing
 from zoo_core.errors import BadSetting
+from zoo_core.terminal import say, say_text
 
 _HINT = "Type: pip install 'zoo-core[sweep]', or write --no-plot."
 
@@ -88,18 +89,18 @@ def learning_rate(
 
         draw(found, name, output)
     if as_json:
-        click.echo(json.dumps(asdict(found), indent=2))
+        say_text(json.dumps(asdict(found), indent=2))
         return
     tried = f"{len(found.rates)} steps with learning rates from {found.rates[0]:.2g} to {found.rates[-1]:.2g}"
-    click.echo(f"{name}: {tried}, {found.metric} from {found.losses[0]:.4g} to {found.losses[-1]:.4g}")
+    say(f"{name}: {tried}, {found.metric} from {found.losses[0]:.4g} to {found.losses[-1]:.4g}")
     if found.suggestion is None:
-        click.echo("  no suggestion: the loss falls nowhere; try other rates or more steps (--from, --to, --steps)")
+        say("  no suggestion: the loss falls nowhere; try other rates or more steps (--from, --to, --steps)")
     elif found.setting:
-        click.echo(f"  suggestion  {found.suggestion:.2g}")
-        click.echo(f"  run         {zoo_command(f'run {name} {found.setting}={found.suggestion:.2g}')}")
+        say(f"  suggestion  {found.suggestion:.2g}")
+        say(f"  run         {zoo_command(f'run {name} {found.setting}={found.suggestion:.2g}')}")
     else:
-        click.echo(f"  suggestion  {found.suggestion:.2g} as the largest learning rate, the others in proportion:")
+        say(f"  suggestion  {found.suggestion:.2g} as the largest learning rate, the others in proportion:")
         for optimizer, factor in found.factors.items():
-            click.echo(f"              {factor * found.suggestion:.2g} for {optimizer}")
+            say(f"              {factor * found.suggestion:.2g} for {optimizer}")
     if plots:
-        click.echo(f"  picture     {output}")
+        say(f"  picture     {output}")

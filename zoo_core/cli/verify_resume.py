@@ -14,6 +14,7 @@ import click
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.options import json_option, registry_option
+from zoo_core.terminal import say, say_text
 
 if TYPE_CHECKING:
     from zoo_core.tools.omissions import Omission
@@ -60,9 +61,9 @@ def command(
     from zoo_core.tools.verify_resume import verify
     from zoo_core.training.batch_size import find_batch_size
 
-    def say(text: object) -> None:
+    def tell(text: object) -> None:
         if not as_json:
-            click.echo(str(text), err=True)
+            say(str(text), err=True)
 
     words = [*_SHORT, *overrides, "run.keep_checkpoints=1000000"]
     catalog = open_catalog(registry)
@@ -70,29 +71,29 @@ def command(
     with saves_nothing(), catalog.active():
         found = find_batch_size(resolved)
     if found is not None:  # once, so that all runs have the same
-        say(found.note)
+        tell(found.note)
         overrides, words = (*overrides, f"run.batch_size={found.size}"), [*words, f"run.batch_size={found.size}"]
     with TemporaryDirectory(prefix="zoo-verify-") as folder:
         rng = random.Random(seed)  # noqa: S311  # no secret
-        verdict = verify(recipe, words, kills, Path(folder), rng, lambda kill: say(_describe(kill)))
+        verdict = verify(recipe, words, kills, Path(folder), rng, lambda kill: tell(_describe(kill)))
     omissions = []
     if mutate and not verdict.difference:
         resolved = resolve(catalog.recipe(recipe, *overrides, *SETTINGS), catalog)
         with TemporaryDirectory(prefix="zoo-verify-") as folder:
-            omissions = leave_out_each(resolved, Path(folder), say)
+            omissions = leave_out_each(resolved, Path(folder), tell)
     if as_json:
-        click.echo(json.dumps({**asdict(verdict), "omissions": [asdict(one) for one in omissions]}, indent=2))
+        say_text(json.dumps({**asdict(verdict), "omissions": [asdict(one) for one in omissions]}, indent=2))
     elif verdict.difference:
-        click.echo(f"{recipe}: {verdict.difference}")
-        click.echo(
+        say(f"{recipe}: {verdict.difference}")
+        say(
             "  Keep the trainer's state in attributes without a leading underscore; draw random numbers in step() only."
         )
     else:
         saving = sum(kill.saving for kill in verdict.kills)
         times = f"killed {len(verdict.kills)} times in {verdict.runs} runs, {saving} times while saving"
-        click.echo(f"{recipe}: {times}, bit-identical")
+        say(f"{recipe}: {times}, bit-identical")
         if omissions:
-            click.echo(f"{recipe}: {_summary(omissions)}")
+            say(f"{recipe}: {_summary(omissions)}")
     return 1 if verdict.difference or any(one.missed for one in omissions) else 0
 
 

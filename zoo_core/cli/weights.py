@@ -15,6 +15,7 @@ from zoo_core.cli.publish import convert, publish
 from zoo_core.cli.table import show
 from zoo_core.errors import BadSetting, ZooError
 from zoo_core.registry.catalog import Catalog
+from zoo_core.terminal import say
 
 if TYPE_CHECKING:
     from zoo_core.registry.weights_index import Entry
@@ -79,7 +80,7 @@ def path(name: str, registry: tuple[Path, ...]) -> None:
     from zoo_core.weights.cache import fetch
 
     catalog = open_catalog(registry)
-    click.echo(fetch(catalog.published(name), catalog))
+    say(str(fetch(catalog.published(name), catalog)))
 
 
 @command.command()
@@ -97,11 +98,11 @@ def pull(names: tuple[str, ...], everything: bool, registry: tuple[Path, ...]) -
     catalog, failed = open_catalog(registry), False
     if not everything:
         for entry in _named(catalog, names):
-            click.echo(f"{entry.name}: {fetch(entry, catalog)}")
+            say(f"{entry.name}: {fetch(entry, catalog)}")
         return 0
     for name, found in _all(catalog):
         try:
-            click.echo(f"{name}: {fetch(_valid(found), catalog)}")
+            say(f"{name}: {fetch(_valid(found), catalog)}")
         except ZooError as error:
             say_error(str(error))
             failed = True
@@ -154,7 +155,7 @@ def remove(names: tuple[str, ...], registry: tuple[Path, ...]) -> None:
                 "Uninstall the plugin with pip." if entry.plugin else "Delete the file yourself.",
             )
         freed = remove_file(entry)
-        click.echo(f"{entry.name}: {f'{freed:,} bytes freed' if freed else 'not downloaded'}")
+        say(f"{entry.name}: {f'{freed:,} bytes freed' if freed else 'not downloaded'}")
 
 
 def _named(catalog: Catalog, names: Iterable[str]) -> list[Entry]:
@@ -183,16 +184,17 @@ def _valid(found: Entry | ZooError) -> Entry:
 
 
 def _row(catalog: Catalog, plugin: str, name: str) -> dict[str, Any]:
+    full = catalog.weights.name_of(plugin, name)
     try:
         listed = catalog.weights.get(plugin, name).listed
         state = f"is {listed.alias}" if listed.alias else _state(catalog.weights.get(plugin, name))
     except ZooError as error:
-        return {"name": name, "model": "", "size": "", "license": "", "state": "broken", "metrics": error.message}
+        return {"name": full, "model": "", "size": "", "license": "", "state": "broken", "metrics": error.message}
     size = f"{listed.size / 2**20:.1f} MiB" if listed.size else ""
     metrics = "  ".join(f"{key} {value:g}" for key, value in listed.metrics.items())
     if listed.deprecated:
         state = f"{state}, deprecated"
-    row = {"name": name, "model": listed.model or "", "size": size, "license": listed.license or ""}
+    row = {"name": full, "model": listed.model or "", "size": size, "license": listed.license or ""}
     return {**row, "state": state, "metrics": metrics}
 
 

@@ -95,6 +95,33 @@ class Recipes:
             values = merge(values, own, sources, Source(path, ("recipes", key)))
         return Recipe(own_name, values, plugin, sources)
 
+    def owners(self, name: str) -> list[str]:
+        """The plugins that have a recipe of this name, without the plugin's."""
+        return [plugin for plugin, path in self.files if plugin and name in self._section(plugin, path, "recipes")]
+
+    def without(self, file: Path | None) -> Recipes:
+        """These recipes without those of one file of the user."""
+        others = Recipes(registered=self._registered)
+        others.files = [one for one in self.files if one != ("", file)]
+        others._documents = self._documents  # no file is read again
+        return others
+
+    def user_file(self, name: str) -> Path | None:
+        """The file of the user that sets something of a recipe, or of one that it extends; the last of several.
+
+        Raises:
+            ZooError: as :meth:`find` does.
+        """
+        seen: set[str] = set()
+        extended: str | None = name
+        while extended is not None and extended not in seen:
+            seen.add(extended)
+            layers = self._layers(extended, None)
+            if own := [path for plugin, _, path, _ in layers if not plugin]:
+                return own[-1]
+            extended = next((values["extends"] for _, _, _, values in reversed(layers) if "extends" in values), None)
+        return None
+
     def weights(self) -> list[tuple[str, Path, Mapping[str, Any]]]:
         """The section ``weights`` of every file: (plugin, path of the file, entries by name)."""
         return [(plugin, path, self._section(plugin, path, "weights")) for plugin, path in self.files]
@@ -164,6 +191,16 @@ def user_files(registry: Iterable[Path] = ()) -> list[Path]:
 
     found = [path for path in (zoo_home() / "registry.yaml", Path("registry.yaml")) if path.is_file()]
     return list(dict.fromkeys(path.absolute() for path in (*found, *_given(registry))))
+
+
+def local_file(registry: Iterable[Path] = ()) -> Path | None:
+    """The ``registry.yaml`` of the working folder, unless the user gave it as ``--registry``, or it is that of
+    ``$ZOO_HOME``."""
+    from zoo_core.config.paths import zoo_home
+
+    local = Path("registry.yaml").absolute()
+    chosen = {path.resolve() for path in (zoo_home() / "registry.yaml", *_given(registry))}
+    return local if local.is_file() and local.resolve() not in chosen else None
 
 
 def _given(registry: Iterable[Path]) -> list[Path]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from zoo_core.errors import describe_type, one_line
+from zoo_core.errors import describe_type, one_line, printable
 
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -91,6 +91,11 @@ class _Writer(_Dumper):  # type: ignore[misc]
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """In double quotes if a terminal would show a character of it escaped, as it then may be escaped in YAML."""
+        style = None if printable(text) == text else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
 
 def _with_words(reader: _Reader, node: yaml.Node, word: Callable[[str], Any]) -> Any:
     if isinstance(node, yaml.SequenceNode):
@@ -126,6 +131,7 @@ _Reader.add_constructor("tag:yaml.org,2002:int", _int)
 _Reader.add_constructor("tag:yaml.org,2002:float", _float)
 _Reader.add_constructor("tag:yaml.org,2002:merge", _Reader.construct_scalar)  # where it is no key
 _Writer.add_representer(tuple, _Writer.represent_list)
+_Writer.add_representer(str, _Writer.represent_text)
 for _class in (_Reader, _Writer):
     # Both need the same rules, so that the writer quotes text which the reader would take for a number.
     _class.yaml_implicit_resolvers = {}

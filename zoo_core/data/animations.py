@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +17,11 @@ from zoo_core.data import image_decoding as decoding
 from zoo_core.data.decoded_clips import decoded
 from zoo_core.data.image_io import read_image
 from zoo_core.data.stored_image import StoredImage, scaled_bytes, to_unit_range
+from zoo_core.data.tiff import page_offsets
 from zoo_core.errors import BadFile
-from zoo_core.fingerprint.per_file import Identity
 
+SUFFIXES = (".gif", ".apng", ".webp", ".tif", ".tiff")
+"""Of files that may hold several frames; so may those of PNG, but rarely do."""
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
 _HINT = "Give a GIF, an animated PNG or WebP, a TIFF of 8 bits or of 16 bits in gray, an .npy file, or PNG images."
 _FROM_THE_START = ("GIF", "PNG", "WEBP")  # a frame needs those before it
@@ -32,7 +31,7 @@ _STILLS = ("PNG", "JPEG", "GIF", "BMP")  # that are read as images are
 @contextmanager
 def opened(path: Path, decode: bool = True) -> Iterator[Any]:
     """An image or animation, opened with Pillow; what is wrong with the file becomes a BadFile."""
-    pages = _pages(path, Identity.of(path))
+    pages = page_offsets(path)
     with decoding.open_image(path, decode, _HINT, _FORMATS) as image:
         if hasattr(image, "_frame_pos"):  # Pillow would read all pages before the one that is needed
             image._frame_pos, image._n_frames = list(pages), len(pages)
@@ -87,41 +86,6 @@ def to_unit(pixels: NDArray[np.uint8]) -> Tensor:
 
     image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
     return to_dtype(image, torch.float32, scale=True)  # type: ignore[no-any-return]
-
-
-@lru_cache(maxsize=1024)
-def _pages(path: Path, _identity: Identity) -> list[int]:
-    """The offsets of the pages of a TIFF; none of any other file.
-
-    Raises:
-        BadFile: if a page is beyond the end of the file, or the pages form a circle; Pillow would end there.
-    """
-    pages: dict[int, None] = {}
-    with path.open("rb") as file:
-        header = file.read(16)
-        order = {b"II": "<", b"MM": ">"}.get(header[:2])
-        if order is None:
-            return []
-        is_big = header[2:4] in (b"+\0", b"\0+")
-        offset_at, offset, count, entry = (8, "Q", "Q", 20) if is_big else (4, "I", "H", 12)
-        size = path.stat().st_size
-        at = _number(header[offset_at:], order + offset)
-        while at:
-            if at in pages or at >= size:
-                raise BadFile(f"{path} can't be read: its pages are incomplete.", _HINT)
-            pages[at] = None
-            file.seek(at)
-            entries = _number(file.read(struct.calcsize(count)), order + count)
-            file.seek(entries * entry, os.SEEK_CUR)
-            at = size if entries * entry > size else _number(file.read(struct.calcsize(offset)), order + offset, size)
-        if not pages:
-            raise BadFile(f"{path} can't be read: it is a TIFF without a page.", _HINT)
-    return list(pages)
-
-
-def _number(content: bytes, form: str, otherwise: int = 0) -> int:
-    length = struct.calcsize(form)
-    return struct.unpack(form, content[:length])[0] if len(content) >= length else otherwise
 
 
 def _scaled(frames: list[Any], path: Path, channels: int, max_value: int | None, allow_dark: bool) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +16,8 @@ from zoo_core.errors import BadFile
 from zoo_core.files import file_of, split_page, stat_regular
 from zoo_core.fingerprint.per_file import Identity
 
-_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BIG = (b"II+\0", b"MM\0+")  # BigTIFF
+_SIGNATURES = (b"II*\0", b"MM\0*", *_BIG)
 _HINT = "Save it again, for example as a TIFF without compression, or as PNG."
 _MAX_PAGES = 100_000
 _UNSIGNED, _FLOAT = 1, 3  # sample formats
@@ -91,11 +93,56 @@ def is_tiff(path: Path) -> bool:
         return False  # reading it says why
 
 
+def page_offsets(path: Path) -> list[int]:
+    """Where the pages of a TIFF begin, with smaller copies; none of any other file.
+
+    Raises:
+        BadFile: if a page is beyond the end of the file, the pages form a circle, or there are none or too many.
+    """
+    return _page_offsets(path, Identity.of(path))
+
+
+@lru_cache(maxsize=1024)
+def _page_offsets(path: Path, _identity: Identity) -> list[int]:
+    pages: dict[int, None] = {}
+    with path.open("rb") as file:
+        header = file.read(16)
+        if header[:4] not in _SIGNATURES:
+            return []
+        order = {b"II": "<", b"MM": ">"}[header[:2]]
+        is_big = header[:4] in _BIG
+        offset_at, offset, count, entry = (8, "Q", "Q", 20) if is_big else (4, "I", "H", 12)
+        size = path.stat().st_size
+        at = _number(header[offset_at:], order + offset)
+        while at:
+            if at in pages or at >= size or len(pages) >= _MAX_PAGES:
+                raise BadFile(f"{path} can't be read: {_refused(at in pages, at >= size)}.", _HINT)
+            pages[at] = None
+            file.seek(at)
+            entries = _number(file.read(struct.calcsize(count)), order + count)
+            file.seek(entries * entry if entries * entry <= size else size, os.SEEK_CUR)
+            at = size if entries * entry > size else _number(file.read(struct.calcsize(offset)), order + offset, size)
+    if not pages:
+        raise BadFile(f"{path} can't be read: it is a TIFF without a page.", _HINT)
+    return list(pages)
+
+
+def _refused(is_circle: bool, is_beyond: bool) -> str:
+    if is_circle:
+        return "its pages are incomplete: one refers to an earlier one"
+    return "its pages are incomplete" if is_beyond else f"it has more than {_MAX_PAGES:,} pages"
+
+
+def _number(content: bytes, form: str, otherwise: int = 0) -> int:
+    length = struct.calcsize(form)
+    return struct.unpack(form, content[:length])[0] if len(content) >= length else otherwise
+
+
 def tiff_pages(path: Path) -> list[TiffPage]:
     """The pages of a TIFF in their order, without smaller copies.
 
     Raises:
-        BadFile: if its tags can't be read.
+        BadFile: as :func:`page_offsets`, or if its tags can't be read.
     """
     return _tiff_pages(path, Identity.of(path))
 
@@ -105,19 +152,16 @@ def _tiff_pages(path: Path, _identity: Identity) -> list[TiffPage]:
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     pages: list[TiffPage] = []
-    visited: set[int] = set()
+    offsets = page_offsets(path)
     try:
         with path.open("rb") as file:
-            header = file.read(8)
-            if header[2:3] == b"\x2b" or header[3:4] == b"\x2b":
-                header += file.read(8)
-            tags = ImageFileDirectory_v2(header)
-            while tags.next and tags.next not in visited and len(visited) < _MAX_PAGES:
-                visited.add(tags.next)
-                file.seek(tags.next)
+            header = file.read(16)
+            tags = ImageFileDirectory_v2(header[: 16 if header[:4] in _BIG else 8])
+            for index, offset in enumerate(offsets):
+                file.seek(offset)
                 tags.reset()
                 tags.load(file)
-                page = _page(tags, len(visited) - 1)
+                page = _page(tags, index)
                 if not pages or not _is_reduced(tags):
                     pages.append(page)
     except (OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error) as error:

@@ -222,6 +222,21 @@ def images_of(values: Mapping[str, Value]) -> Tensor | None:
     return value if isinstance(value, Tensor) and kind_of(value) in ("images", "clips") else None
 
 
+def copied(value: Any) -> Any:
+    """A copy of metrics or of a preview; anything else as it is. A viewer may then change what it is given."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, Mapping):
+        return {name: copied(one) for name, one in value.items()}
+    if isinstance(value, Table):
+        return Table(value.columns)
+    if isinstance(value, Audio):
+        return Audio(value.samples.clone(), value.sample_rate)
+    return value
+
+
 def as_prediction(returned: Any, source: str) -> dict[str, Any]:
     """The values that ``source``, a predict(), returned by name; other ones, such as numbers and lists, are kept.
 

@@ -12,7 +12,6 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-import click
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, PContext, Std, start_processes
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -23,6 +22,7 @@ from zoo_core.engine.shutdown import EXIT_CODES, Work, end_on_signals, kill_all,
 from zoo_core.errors import RunFailed
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.sessions import record_cause
+from zoo_core.terminal import say_text
 
 # Exit codes of processes that ended because another one had failed, after which they got SIGTERM.
 _CONSEQUENCES = (LOST, -signal.SIGUSR1, -signal.SIGTERM, EXIT_CODES["SIGTERM"])
@@ -134,5 +134,5 @@ def _exit_code(failures: dict[int, ProcessFailure], context: PContext, processes
         )
     if cause.local_rank:
         output = Path(context.stderrs[cause.local_rank]).read_text(encoding="utf-8", errors="replace")
-        click.echo(f"process {cause.local_rank} of {processes}:\n{output}", err=True, nl=False)
+        say_text(f"process {cause.local_rank} of {processes}:\n{output}", err=True)
     return cause.exitcode

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 from zoo_core.engine.children import kill_children
 from zoo_core.errors import BadSetting
+from zoo_core.terminal import say_at_once
 
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 STOP_SECONDS = "ZOO_STOP_SECONDS"  # environment variable: seconds from the first signal to the end of the process
@@ -99,7 +100,7 @@ class _Shutdown:
             if not said:
                 line = self.work.last_words(self.received)
                 _restore_terminal(self._terminal)
-                os.write(2, f"{line}\n".encode())
+                say_at_once(line)
             for undo in reversed(self.unfinished):
                 undo()
             if not self.work.spares_children:

@@ -30,7 +30,7 @@ def as_zoo_error(error: BaseException, dataset: str, examples: str) -> ZooError:
         )
     if isinstance(error, MemoryError):
         return RunFailed(f"{dataset} ran out of memory at {examples}: {raised(error)}.", MEMORY_HINT)
-    place = _place(error.__traceback__)
+    place = place_of(error)
     return RunFailed(f"{dataset} raised {raised(error)}{place}, at {examples}.", _TRACEBACK_HINT)
 
 
@@ -84,9 +84,9 @@ def _of_zoo(error: ZooError) -> type[ZooError]:
     return next(kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
 
 
-def _place(trace: TracebackType | None) -> str:
-    """Where the dataset's code raised: the innermost frame in the package whose code was called first."""
-    frames = [frame for frame in _frames(trace) if frame[0].partition(".")[0] not in _NOT_OF_DATASETS]
+def place_of(error: BaseException) -> str:
+    """Where a plugin's code raised: the innermost frame in the package whose code was called first."""
+    frames = [frame for frame in _frames(error.__traceback__) if frame[0].partition(".")[0] not in _NOT_OF_PLUGINS]
     if not frames:
         return ""
     package = frames[0][0].partition(".")[0]
@@ -94,7 +94,7 @@ def _place(trace: TracebackType | None) -> str:
     return f" ({file.parent.name}/{file.name}, line {line})"
 
 
-_NOT_OF_DATASETS = {"zoo_core", "torch", *sys.stdlib_module_names} - {"__main__"}
+_NOT_OF_PLUGINS = {"zoo_core", "torch", "click", "pluggy", *sys.stdlib_module_names} - {"__main__"}
 
 
 def _frames(trace: TracebackType | None) -> list[tuple[str, Path, int]]:

@@ -7,6 +7,8 @@ import sys
 import time
 from types import TracebackType
 
+from zoo_core.terminal import redraw_line, say
+
 _QUIET_SECONDS = 2.0
 _REDRAW_SECONDS = 0.2
 _LINE_SECONDS = 10.0
@@ -38,8 +40,7 @@ class ProgressLine:
     def say(self, text: str) -> None:
         """Print a line of its own, above the progress."""
         self._erase()
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        say(text, err=True)
 
     def update(self, count: int) -> None:
         """Say that ``count`` of the total are done."""
@@ -54,16 +55,14 @@ class ProgressLine:
             text += f", {format_rate(1 / seconds)} a second, {_clock((self._total - count) * seconds)} left"
         if sys.stderr.isatty():
             self._is_drawn, self._next = True, now + _REDRAW_SECONDS
-            sys.stderr.write(f"\r{text}\x1b[K")
+            redraw_line(text)
         else:
             self._next = now + _LINE_SECONDS
-            sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+            say(text, err=True)
 
     def _erase(self) -> None:
         if self._is_drawn:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            redraw_line("")
 
 
 def format_rate(rate: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from zoo_core.errors import printable
 from zoo_core.hookspecs import hookimpl
 from zoo_core.runs.run import Run
 
@@ -31,9 +32,7 @@ class Progress:
     def zoo_run_started(self, run: Run) -> None:
         self._started, self._drawn, self._first_step = time.monotonic(), 0.0, run.step
         self._console.print(
-            f"{run.name}: {run.total_steps:,} steps on {run.device}, in {run.path}",
-            highlight=False,
-            soft_wrap=True,
+            printable(f"{run.name}: {run.total_steps:,} steps on {run.device}, in {run.path}"), soft_wrap=True
         )
         if self._console.is_terminal:
             from rich.live import Live
@@ -46,7 +45,7 @@ class Progress:
         now = time.monotonic()
         if self._live is not None and now - self._drawn >= _REDRAW_INTERVAL:
             self._drawn = now
-            self._live.update(self._line(run), refresh=True)
+            self._live.update(printable(self._line(run)), refresh=True)
 
     @hookimpl
     def zoo_logged(self, run: Run, step: int, metrics: Mapping[str, float]) -> None:
@@ -78,7 +77,7 @@ class Progress:
         )
 
     def _print(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._console.print(printable(line), soft_wrap=True)
 
     def _stop(self) -> None:
         if self._live is not None:

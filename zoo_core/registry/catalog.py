@@ -9,7 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
-from zoo_core.config.layers import Recipes, plugin_files, user_files
+from zoo_core.config.layers import Recipes, local_file, plugin_files, user_files
 from zoo_core.config.recipe import Recipe
 from zoo_core.config.run_settings import RunSettings
 from zoo_core.config.settings import SettingInfo, describe
@@ -20,6 +20,7 @@ from zoo_core.registry.core_loggers import register_loggers
 from zoo_core.registry.entry import CALLED, Entry, Kind
 from zoo_core.registry.info_types import ComponentInfo, Info, RecipeInfo, WeightsInfo
 from zoo_core.registry.listing import LISTED, Row, rows_of
+from zoo_core.registry.overriding import LocalOverrides
 from zoo_core.registry.plugins import Plugins
 from zoo_core.registry.registry import Registry
 from zoo_core.registry.signature import options_of
@@ -37,9 +38,10 @@ class Catalog:
         register_loggers(self.registry)
         register_builtin(self.registry)
         self.plugins = Plugins(self.registry)
-        self._user_files = user_files(registries)
+        self._user_files, self._local_file = user_files(registries), local_file(registries)
         self._recipes: Recipes | None = None
         self._weights: tuple[Recipes, Entries] | None = None
+        self._overrides: tuple[Recipes, LocalOverrides] | None = None
         if installed:
             self.plugins.load_installed()
             self.plugins.load_files(plugin_files(registries))
@@ -59,7 +61,12 @@ class Catalog:
             self._recipes is None
             or self._recipes.files[: len(self.registry.recipe_files)] != self.registry.recipe_files
         ):
-            self._recipes = Recipes(self.registry.recipe_files, self._user_files, self.registry.own_recipes)
+            # In a checkout, the file of the working folder may be that of the plugin.
+            files_of_plugins = {path.resolve() for _, path in self.registry.recipe_files}
+            own = [
+                path for path in self._user_files if path.resolve() not in files_of_plugins
+            ]  # in a checkout of a plugin
+            self._recipes = Recipes(self.registry.recipe_files, own, self.registry.own_recipes)
         return self._recipes
 
     @property
@@ -68,6 +75,12 @@ class Catalog:
         if self._weights is None or self._weights[0] is not self.recipes:
             self._weights = (self.recipes, Entries(self.recipes.weights()))
         return self._weights[1]
+
+    @property
+    def _local(self) -> LocalOverrides:
+        if self._overrides is None or self._overrides[0] is not self.recipes:
+            self._overrides = (self.recipes, LocalOverrides(self._local_file, self.recipes))
+        return self._overrides[1]
 
     def find(self, kind: Kind, name: str) -> Entry:
         """The entry called ``name``; the error for an unknown name mentions plugins that did not load."""
@@ -79,9 +92,11 @@ class Catalog:
     def published(self, name: str) -> WeightsEntry:
         """The published weights called ``name``; the error for an unknown name is that of :meth:`find`."""
         try:
-            return self.weights.find(name)
+            found = self.weights.find(name)
         except UnknownName as error:
             raise explained(error, error.missing, self.plugins) from None
+        self._local.warn_of_weights(name, found)
+        return found
 
     def recipe(self, name: str, *overrides: str) -> Recipe:
         """The recipe called ``name`` with ``key=value`` overrides."""
@@ -90,6 +105,10 @@ class Catalog:
         except UnknownName as error:
             other = self._other_kind(name) if error.missing == name else None
             raise other or explained(error, error.missing, self.plugins) from None
+        except ZooError:
+            self._local.warn_of_recipe(name, None)
+            raise
+        self._local.warn_of_recipe(name, found)
         return found.with_overrides(overrides, partial(self._keys_of, found))
 
     def kinds_of(self, name: str) -> list[Entry]:
@@ -115,9 +134,9 @@ class Catalog:
         """
         found: Info = {}
         if name in self.recipes:
-            found["recipe"] = self._describe_recipe(self.recipes.find(name))
+            found["recipe"] = self._describe_recipe(self.recipe(name))
         if name in self.weights:
-            found["weights"] = self.describe_weights(self.weights.find(name))
+            found["weights"] = self.describe_weights(self.published(name))
         entries = self.kinds_of(name)
         for entry in entries:
             self.find(entry.kind, name)  # says so if two plugins offer it, and how to choose

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from zoo_core.config.recipe_files import Source
 from zoo_core.errors import UnknownName, ZooError
 from zoo_core.registry.entry import KINDS, Kind
 from zoo_core.registry.family import Family
@@ -50,26 +53,36 @@ def _component_rows(catalog: Catalog, kind: Kind, members: bool) -> list[Row]:
 
 def _recipe_row(catalog: Catalog, plugin: str, name: str, tags: Tags) -> Row:
     """A broken recipe has the error as its summary, so that the others can still be listed."""
+    recipes, file = catalog.recipes, None
+    known = name if not plugin or recipes.owners(name) == [plugin] else f"{plugin}/{name}"
+    if plugin:
+        with suppress(ZooError):
+            file = recipes.user_file(known)
     try:
-        recipe = catalog.recipes.find(f"{plugin}/{name}" if plugin else name)
+        recipe = recipes.find(known)
     except ZooError as error:
-        return _row(name, plugin, (), f"(broken: {error.message})")
+        return _row(name, plugin, (), f"(broken: {error.message})", file)
     parts = ((part, str((recipe.values.get(part) or {}).get("name"))) for part in recipe.parts)
     own = dict.fromkeys(tag for part in parts for tag in _tags_of(part, tags))
-    return _row(name, plugin, own, recipe.summary)
+    return _row(name, plugin, own, recipe.summary, file)
 
 
 def _weights_row(catalog: Catalog, plugin: str, name: str, tags: Tags) -> Row:
     try:
-        listed = catalog.weights.get(plugin, name).listed
+        entry = catalog.weights.get(plugin, name)
+        listed = entry.listed
     except ZooError as error:
         return _row(name, plugin, (), f"(broken: {error.message})")
     summary = listed.summary or (f"the same as {listed.alias}" if listed.alias else "")
-    return _row(name, plugin, _tags_of(("model", listed.model or ""), tags), summary)
+    file = entry.file if catalog.weights.overrides(plugin, name) else None
+    shown = catalog.weights.name_of(plugin, name)
+    return _row(shown, plugin, _tags_of(("model", listed.model or ""), tags), summary, file)
 
 
-def _row(name: str, plugin: str, tags: Iterable[str], summary: str) -> Row:
-    return {"name": name, "plugin": plugin or "yours", "tags": " ".join(tags), "summary": summary}
+def _row(name: str, plugin: str, tags: Iterable[str], summary: str, file: Path | None = None) -> Row:
+    """``file`` is the file of the user that overrides something of a plugin; without one, there is no such key."""
+    where = {"file": str(Source(file))} if file else {}
+    return {"name": name, "plugin": plugin or "yours", **where, "tags": " ".join(tags), "summary": summary}
 
 
 def _family_row(family: Family) -> Row:

@@ -86,6 +86,14 @@ class Entries:
     def names(self) -> list[str]:
         return sorted({name for _, name in self._raw})
 
+    def name_of(self, plugin: str, name: str) -> str:
+        """What to write for the entry of a plugin: with the plugin if an entry of the user has the name."""
+        return f"{plugin}/{name}" if plugin and ("", name) in self._raw else name
+
+    def overrides(self, plugin: str, name: str) -> bool:
+        """Whether it is an entry of the user whose name refers to one of a plugin otherwise."""
+        return not plugin and any(owner and name in (own, f"{owner}/{own}") for owner, own in self._raw)
+
     def get(self, plugin: str, name: str) -> Entry:
         """The entry, checked; an alias is not followed.
 

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,6 +106,17 @@ class RunFolder:
             if not folder.is_dir() or any(folder.iterdir()):
                 return
             folder.rmdir()
+
+    def discard(self) -> bool:
+        """Delete all that a run which has done no step has written; False, and nothing, if it was begun elsewhere."""
+        if self._is_new:
+            for entry in list(self.path.iterdir()):
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink(missing_ok=True)
+            self.remove_if_empty()
+        return self._is_new
 
     def restore(self, config: str) -> None:
         """Write ``environment.json`` and ``config.yaml`` into the folder, which somebody has deleted or emptied."""

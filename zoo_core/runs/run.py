@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_core.config.recipe import Recipe
 from zoo_core.config.run_settings import RunSettings
+from zoo_core.errors import BadSetting, one_line
 from zoo_core.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -45,6 +46,16 @@ _REASONS = {
     StopCode.LAUNCHER_ENDED: LAUNCHER_ENDED,
 }
 _CODES = {name: code for code, name in _REASONS.items() if name != _REASONS[StopCode.STOPPED]}
+
+
+def _reason(given: Any, method: str) -> str:
+    """A reason in one line, which is a part of messages and files."""
+    if not isinstance(given, str) or not given.strip():
+        raise BadSetting(
+            f"run.{method} is given {given!r:.60}, but should be given a reason as text.",
+            f'Write for example run.{method}("the loss no longer decreases").',
+        )
+    return one_line(given)
 
 
 @dataclass(repr=False)
@@ -127,8 +138,13 @@ class Run:
         ----------
         reason : str
             What stops it, as the end of "stopped by".
+
+        Raises
+        ------
+        BadSetting
+            If the reason is no text, or empty.
         """
-        self.stopping = self.stopping or reason
+        self.stopping = self.stopping or _reason(reason, "stop")
 
     def finish(self, reason: str) -> None:
         """Make the next step the last one.
@@ -141,6 +157,11 @@ class Run:
         reason : str
             Why the run is done, for the report at its end.
 
+        Raises
+        ------
+        BadSetting
+            If the reason is no text, or empty.
+
         Examples
         --------
         >>> @zoo.hookimpl
@@ -148,7 +169,7 @@ class Run:
         ...     if metrics["loss"] > self.best:
         ...         run.finish("the loss no longer decreases")
         """
-        self.finishing = self.finishing or reason
+        self.finishing = self.finishing or _reason(reason, "finish")
 
     @property
     def stop_code(self) -> StopCode:

@@ -21,9 +21,14 @@ def as_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Cell]]:
     What a list or a mapping contains has columns of its own, ``fraction.sky``. A list that has one item in every row
     is that item.
     """
-    single = {name for name in _names(rows) if all(_has_one(row.get(name)) for row in rows)}
-    flat = [dict(_flat({name: _item(value, name in single) for name, value in row.items()})) for row in rows]
+    flat = [dict(_flat(row)) for row in with_single_items(rows)]
     return {name: [row.get(name) for row in flat] for name in _names(flat)}
+
+
+def with_single_items(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows, in which a list that has one item in every row is that item."""
+    single = {name for name in _names(rows) if all(_has_one(row.get(name)) for row in rows)}
+    return [{name: _item(value, name in single) for name, value in row.items()} for row in rows]
 
 
 def _names(rows: Sequence[Mapping[str, Any]]) -> dict[str, None]:

@@ -26,6 +26,7 @@ from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.run import Run
 from zoo_core.trainer import Trainer
 from zoo_core.training.callbacks import CallbackList
+from zoo_core.training.error_attribution import method_of
 from zoo_core.training.freeze import Frozen
 from zoo_core.training.init_from import StartWeights, load_start_weights, unchanged_by_setup
 from zoo_core.training.loop import Loop
@@ -132,7 +133,7 @@ def build_data(opened: OpenedRecipe) -> RunData:
     with caught_warnings() as messages:
         splits = {"train": dataset.train(), "test": dataset.test(), "validation": dataset.validation()}
         for method, examples in splits.items():
-            _check_examples(examples, f"{_dataset_of(resolved)}: its {method}()")
+            _check_examples(examples, method_of("dataset", resolved.recipe.component("dataset"), dataset, method))
         fingerprint = fingerprint_of(dataset)
     messages = list(dict.fromkeys([*opened.warnings, *messages]))
     return RunData(splits["train"], splits["validation"], splits["test"], fingerprint, messages)

@@ -1,18 +1,26 @@
-"""Calls the life-cycle hooks of plugins and callbacks. One that raises is disabled, and the training continues."""
+"""Calls the life-cycle hooks of plugins and callbacks. One that raises is disabled, and the training continues.
+
+Each gets copies of the metrics and images, and what it sets of the run is undone: the results of a run are those of its
+trainer, whatever is installed beside it.
+"""
 
 from __future__ import annotations
 
+import inspect
 import os
-import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pluggy
 
 from zoo_core import hookspecs
 from zoo_core.config.naming import unused_name
+from zoo_core.data.values import copied
 from zoo_core.errors import BrokenPlugin, did_you_mean, one_line, raised
+from zoo_core.runs.run import Run
+from zoo_core.terminal import say
+from zoo_core.training.error_attribution import is_from_outside, place_in
 
 
 class CallbackList:
@@ -31,12 +39,22 @@ class CallbackList:
     def call(self, hook: str, **arguments: Any) -> None:
         """Call every implementation of ``hook``, each by itself, so that the others are called if one fails."""
         if os.environ.get("ZOO_TRACE"):
-            print(f"{hook}({', '.join(map(str, arguments))})", file=sys.stderr)  # noqa: T201  # requested by the user
+            say(f"{hook}({', '.join(map(str, arguments))})", err=True)
+        run = arguments.get("run")
         for implementation in list(self._calls[hook]):
+            own = is_own(implementation.plugin)
+            before = {} if own else _attributes(run)
+            given = (arguments[name] for name in implementation.argnames)
             try:
-                implementation.function(*(arguments[name] for name in implementation.argnames))
-            except (Exception, SystemExit) as error:  # rich exits if the reader of a pipe has ended
-                self._disable(implementation, hook, error)
+                # Each copy of a tensor is work for the device, so those that only read get none.
+                implementation.function(*(given if own else map(copied, given)))
+            except BaseException as error:  # also SystemExit: rich exits if the reader of a pipe has ended
+                if is_from_outside(error):
+                    raise
+                place = place_in(error, module_of(implementation.plugin))
+                self._disable(implementation, f"{hook} raised {raised(error)}{place}")
+            if name := _restore(run, before):
+                self._disable(implementation, f"{hook} sets run.{name}, which hooks may only read")
 
     def _implementations(self, hook: str) -> list[pluggy.HookImpl]:
         # pluggy keeps them in the order of registration and calls the last one first.
@@ -61,8 +79,44 @@ class CallbackList:
             ) from error
         hookspecs.refuse_unmarked(self._manager, callback, source)
 
-    def _disable(self, failed: pluggy.HookImpl, hook: str, error: BaseException) -> None:
+    def _disable(self, failed: pluggy.HookImpl, reason: str) -> None:
         for hook_name, implementations in self._calls.items():
             self._calls[hook_name] = [one for one in implementations if one.plugin is not failed.plugin]
-        reason = f"{hook} raised {raised(error)}"
         warnings.warn(f"the plugin '{failed.plugin_name}' is disabled for the rest of the run: {reason}", stacklevel=2)
+
+
+def module_of(plugin: object) -> str:
+    """The module of a plugin, which is one itself, or of the class of a callback."""
+    return str(getattr(plugin, "__name__", "") if inspect.ismodule(plugin) else type(plugin).__module__)
+
+
+def is_own(plugin: object) -> bool:
+    """Whether this is a callback of zoo_core, which only reads."""
+    return module_of(plugin).partition(".")[0] == "zoo_core"
+
+
+_METRICS = ("train_metrics", "validation_metrics", "test_metrics")
+
+
+def _attributes(run: Any) -> dict[str, Any]:
+    """What hooks may read of a run, and not set."""
+    values = vars(run) if isinstance(run, Run) else {}
+    return {name: dict(value) if name in _METRICS else value for name, value in values.items()}
+
+
+def _restore(run: Any, before: Mapping[str, Any]) -> str:
+    """Undo what a hook has set of a run; returns the name of such an attribute, or "".
+
+    Run.stop and Run.finish, which a signal may call as well, give a reason that nothing takes back.
+    """
+    changed = ""
+    for name, value in before.items():
+        now = vars(run).get(name)
+        if name in ("stopping", "finishing"):
+            kept = isinstance(now, str) and (not value or now == value)
+        else:
+            kept = now is value or (name in _METRICS and now == value)
+        if not kept:
+            vars(run)[name] = value
+            changed = changed or name
+    return changed

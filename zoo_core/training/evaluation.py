@@ -19,6 +19,7 @@ from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.errors import RunFailed, describe_type, raised
 from zoo_core.runs.run import Run
 from zoo_core.training.callbacks import CallbackList
+from zoo_core.training.error_attribution import is_from_outside, method_of
 from zoo_core.training.metrics import check_metric
 from zoo_core.training.reports import Reports
 from zoo_core.training.splits import OnDevice, Splits
@@ -69,10 +70,12 @@ class Evaluator:
                 try:
                     values = {} if batch is None else as_preview(run.trainer.preview(batch))
                     failure = unsuitable(values)
-                except Exception as error:  # of a plugin's code
+                except BaseException as error:  # of a plugin's code
+                    if is_from_outside(error):
+                        raise
                     failure = f"raised {raised(error)}"
         self._refuse_change(digest, "preview", failure)
-        source = f"preview of the trainer '{run.recipe.component('trainer')}'"
+        source = source_of(run, "preview")
         if failure:
             self.draws = False
             warnings.warn(f"no more previews are drawn in this run: {source} {failure}", stacklevel=2)
@@ -96,7 +99,7 @@ class Evaluator:
         with self.leaves_state("evaluate"), self._measuring(shared=self.splits.distributed):
             seed_step(run.settings.seed, run.step, self.engine.rank, "evaluate")
             given = run.trainer.evaluate(self._on_device(batches), self._on_device(self.splits.train_batches))
-        metrics = as_metrics(given, f"evaluate of the trainer '{run.recipe.component('trainer')}'")
+        metrics = as_metrics(given, source_of(run, "evaluate"))
         self._warn_of_undefined(split, metrics)
         if metrics:
             self.callbacks.call("zoo_evaluated", run=run, step=run.step, metrics=metrics)
@@ -148,6 +151,11 @@ class Evaluator:
 
     def _on_device(self, batches: Callable[[], Iterable[Batch]]) -> OnDevice:
         return OnDevice(batches, self.engine.to_device)
+
+
+def source_of(run: Run, method: str) -> str:
+    """What errors call a method of a run's trainer, with where it is defined."""
+    return method_of("trainer", run.recipe.component("trainer"), run.trainer, method)
 
 
 def as_metrics(given: Any, source: str) -> dict[str, float]:

@@ -22,7 +22,7 @@ from zoo_core.trainer import Metrics
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.checkpoints import Checkpoints
 from zoo_core.training.early_stopping import EarlyStopping
-from zoo_core.training.evaluation import Evaluator
+from zoo_core.training.evaluation import Evaluator, source_of
 from zoo_core.training.freeze import Frozen
 from zoo_core.training.metrics import MetricAccumulator
 from zoo_core.training.profiling import StepProfiler
@@ -49,7 +49,7 @@ class Loop:
         self.average = average_of(run)
         self.run, self.engine, self.batches, self.splits = run, engine, batches, splits
         self.state, self.callbacks, self.frozen = state, callbacks, frozen
-        self.metrics = MetricAccumulator(engine.mean, f"step of the trainer '{run.recipe.component('trainer')}'")
+        self.metrics = MetricAccumulator(engine.mean, source_of(run, "step"))
         self.reports = Reports(LATER if engine.runs_ahead else 0)
         self.evaluator = Evaluator(run, engine, splits, state, callbacks, self.reports, self.average)
         self.perform = perform_steps(run, engine)
@@ -181,7 +181,7 @@ class Loop:
     def _report(self, step: int) -> None:
         metrics = self.metrics.read()
         if metrics:
-            self.run.train_metrics = metrics
+            self.run.train_metrics = dict(metrics)
             self.callbacks.call("zoo_logged", run=self.run, step=step, metrics=metrics)
 
     def _stops(self) -> bool:

@@ -21,15 +21,15 @@ from zoo_core.training.undisturbed import undisturbed
 _FEW = 2  # examples; the statistics of one may be undefined
 
 
-def check_monitored_metric(evaluator: Evaluator) -> None:
-    """Raise BadSetting if no evaluation of the trainer will return the metric that ``run.monitor`` names.
+def check_monitored_metric(evaluator: Evaluator, metric: str | None = None) -> None:
+    """Raise BadSetting if no evaluation of the trainer will return ``metric``, or that of ``run.monitor``.
 
     The names are those that the trainer states (``evaluation_metrics``). Otherwise two examples are evaluated, and then
     all if the metric is not among theirs, such as that of a class which they do not contain. The training is the same
     as without. If that raises an error, the first evaluation of the run will tell.
     """
     run = evaluator.run
-    monitor = Monitor(run.settings.monitor)
+    monitor = Monitor(run.settings.monitor) if metric is None else Monitor(metric, "--metric")
     if not monitor.name or run.step >= run.total_steps:
         return
     known = run.trainer.evaluation_metrics()

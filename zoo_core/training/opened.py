@@ -12,6 +12,7 @@ from zoo_core.data.seeding import seed_step
 from zoo_core.dataset import Dataset
 from zoo_core.errors import BadSetting
 from zoo_core.registry.resolve import ResolvedRecipe
+from zoo_core.training.error_attribution import method_of
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ def _provided(dataset: Dataset, name: str) -> Mapping[str, Any]:
     provided: Any = dataset.provides()
     if not isinstance(provided, Mapping) or not all(isinstance(key, str) for key in provided):
         raise BadSetting(
-            f"provides() of the dataset '{name}' returns {provided!r:.100}, but should return a mapping from names to "
-            "values.",
+            f"{method_of('dataset', name, dataset, 'provides')} returns {provided!r:.100}, "
+            "but should return a mapping from names to values.",
             'Return for example {"num_classes": 10}, or {}.',
         )
     return provided

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch._C._autograd import DeviceType
 from zoo_core.config.step_range import StepRange
 from zoo_core.errors import BadSetting
 from zoo_core.runs.run import Run
+from zoo_core.terminal import say
 
 _SHOWN = 10
 _LONGEST_NAME = 56  # characters; names of kernels are longer
@@ -91,7 +91,7 @@ class StepProfiler:
         on_cuda = self._run.device.type == "cuda"
         title = f"{steps}, by time on the {'device' if on_cuda else 'CPU'}; {where}"
         table = [title, *table_of(profile.key_averages(), on_cuda)]
-        print("\n".join(table), file=sys.stderr)  # noqa: T201  # requested by the user
+        say(*table, err=True)
 
 
 def _write(profile: Any, path: Path) -> None:

@@ -16,6 +16,7 @@ from zoo_core.config.settings import setting
 from zoo_core.dataset import Batch
 from zoo_core.errors import RunFailed, describe_type
 from zoo_core.trainer import Engine, Metrics, Trainer
+from zoo_core.training.error_attribution import defined_at
 
 Ratio = tuple[Tensor, Tensor]
 """A sum over some units, and their number."""
@@ -175,7 +176,7 @@ class SupervisedTrainer(Trainer):
         loss = self._loss(batch)
         if not loss.requires_grad:
             raise RunFailed(
-                f"loss of {type(self).__name__} returns a tensor that does not depend on the trained parameters.",
+                f"{self._source('loss')} returns a tensor that does not depend on the trained parameters.",
                 "Compute it from what `self.model` returns, without detach(), item() or torch.no_grad().",
             )
         if type(self).count is not SupervisedTrainer.count:
@@ -221,7 +222,7 @@ class SupervisedTrainer(Trainer):
                 names, sums = list(measured), torch.zeros(2 * len(measured), dtype=torch.float64)
             if list(measured) != names:
                 raise RunFailed(
-                    f"metrics of {type(self).__name__} gives {', '.join(measured)} for one batch, and "
+                    f"{self._source('metrics')} gives {', '.join(measured)} for one batch, and "
                     f"{', '.join(names)} for another.",
                     "Give the same metrics for every batch; one without terms as (0, 0) of tensors.",
                 )
@@ -229,11 +230,14 @@ class SupervisedTrainer(Trainer):
         totals = self.engine.sum(sums).reshape(-1, 2)
         return {name: float(total / number) for name, (total, number) in zip(names, totals, strict=True)}
 
+    def _source(self, method: str) -> str:
+        return f"{method} of {type(self).__name__}{defined_at(getattr(type(self), method))}"
+
     def _loss(self, batch: Batch) -> Tensor:
         loss: Any = self.loss(batch)
         if not isinstance(loss, Tensor) or loss.ndim:
             raise RunFailed(
-                f"loss of {type(self).__name__} returns {describe_type(loss)}, but should return a tensor of shape ().",
+                f"{self._source('loss')} returns {describe_type(loss)}, but should return a tensor of shape ().",
                 "Return the mean over the batch, for example `losses.mean()`.",
             )
         return loss
@@ -243,13 +247,13 @@ class SupervisedTrainer(Trainer):
         number, given = self.count(batch), self.metrics(batch)
         if not isinstance(given, Mapping):
             raise RunFailed(
-                f"metrics of {type(self).__name__} returns {describe_type(given)}, but should return a mapping from "
+                f"{self._source('metrics')} returns {describe_type(given)}, but should return a mapping from "
                 "names to tensors.",
                 'Return for example {"accuracy": correct.float().mean()}, or {} if there is nothing to measure.',
             )
         if "loss" in given:
             raise RunFailed(
-                f"metrics of {type(self).__name__} gives 'loss', which is measured with its method loss.",
+                f"{self._source('metrics')} gives 'loss', which is measured with its method loss.",
                 "Leave it out, or give it another name.",
             )
         measured = {"loss": _ratio(self._loss(batch), number)}
@@ -257,7 +261,7 @@ class SupervisedTrainer(Trainer):
             terms = value if isinstance(value, tuple) and len(value) == 2 else (value,)
             if not all(isinstance(term, Tensor) and not term.ndim for term in terms):
                 raise RunFailed(
-                    f"metrics of {type(self).__name__} gives {describe_type(value)} as '{name}', but should give a "
+                    f"{self._source('metrics')} gives {describe_type(value)} as '{name}', but should give a "
                     "tensor of shape () or a pair of them.",
                     "Return the mean over the batch, for example `correct.float().mean()`, or (total, number).",
                 )

@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 from zoo_core.config import urls
 from zoo_core.errors import BadFile, BrokenPlugin, one_line, raised
 from zoo_core.registry.weights_index import Entry
+from zoo_core.terminal import console
 
 if TYPE_CHECKING:
     import requests
@@ -211,12 +212,11 @@ def _download_by_plugin(scheme: str, location: str, destination: Path, entry: En
 @contextmanager
 def _progress(name: str, size: int) -> Iterator[Callable[[int], None]]:
     """A callback for the number of bytes received, which draws a progress bar in a terminal."""
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+    screen = console(err=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=screen, disable=not screen.is_terminal) as bar:
         task = bar.add_task(name, total=size)
         yield lambda received: bar.update(task, completed=received)
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from zoo_core.errors import BadFile, BadSetting
-from zoo_core.files import replacing
+from zoo_core.files import Status, held, replacing
 from zoo_core.weights.header import FORMAT, parse_metadata, read_header
 from zoo_core.weights.matching import DTYPES
 from zoo_core.weights.values import count_not_finite
@@ -99,9 +99,16 @@ def without_shared_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return separate
 
 
-def read_tensors(path: Path, device: str | torch.device = "cpu") -> dict[str, Tensor]:
-    """All tensors of a safetensors file; on the CPU they are memory-mapped, copy-on-write."""
+def read_tensors(path: Path, device: str | torch.device = "cpu", expected: Status | None = None) -> dict[str, Tensor]:
+    """All tensors of a safetensors file; on the CPU they are memory-mapped, copy-on-write.
+
+    Raises:
+        BadFile: if it can't be read, or is not the file with the status ``expected``, whose content was checked.
+    """
     try:
-        return load_file(path, device=str(device))
+        with held(path, expected) as (same, _):
+            return load_file(same, device=str(device))
+    except BadFile:
+        raise
     except (OSError, SafetensorError) as error:
         raise BadFile(f"{path} is not a safetensors file: {error}.") from error

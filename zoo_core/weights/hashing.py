@@ -11,37 +11,40 @@ from typing import Any
 
 from zoo_core.config.paths import weights_folder
 from zoo_core.errors import BadFile
-from zoo_core.files import sha256_of, stat_regular, write_atomically
+from zoo_core.files import held, sha256_of, stat_regular, write_atomically
 from zoo_core.weights.header import read_listing
 
 
 @dataclass(frozen=True)
 class Checked:
-    """The result of reading a file, valid while it has this size and these times of modification and change."""
+    """The result of reading a file, valid while it has this status."""
 
-    size: int
-    modified: int
-    changed: int
+    status: list[int]
+    """Device, inode, size, and the times of modification and of change."""
     sha256: str
     not_finite: list[str]
     """The names of the tensors that hold NaN or infinite values."""
 
+    @property
+    def size(self) -> int:
+        return self.status[2]
+
 
 def check(path: Path, again: bool = False) -> Checked:
-    """The SHA-256 of ``path`` and its tensors with non-finite values, cached while the file is unchanged.
+    """The SHA-256 of ``path`` and its tensors with non-finite values, cached while it is the same, unchanged file.
 
     With ``again`` the file is read even if the result is cached. If the cache can't be written, it is always read.
 
     Raises:
-        BadFile: if the file does not exist or is not a regular file.
+        BadFile: if the file does not exist, is not a regular file, or is written to meanwhile.
     """
-    status = stat_regular(path, "Give a .safetensors file.")
+    stat_regular(path, "Give a .safetensors file.")
     cache_file = weights_folder() / "checked" / f"{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]}.json"
-    now = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     known = None if again else _read_cache(cache_file)
-    if known is not None and (known.size, known.modified, known.changed) == now:
-        return known
-    found = Checked(*now, sha256_of(path), _find_not_finite(path))
+    with held(path) as (same, status):
+        if known is not None and known.status == list(status):
+            return known
+        found = Checked(list(status), sha256_of(same), _find_not_finite(same))
     _write_cache(cache_file, found)
     return found
 
@@ -53,7 +56,7 @@ def _find_not_finite(path: Path) -> list[str]:
     from zoo_core.weights.values import count_not_finite
 
     try:
-        _, tensors = read_listing(path)
+        _, tensors, _ = read_listing(path)
         with safe_open(path, framework="pt") as file:
             return [
                 name
@@ -70,7 +73,7 @@ def _read_cache(cache_file: Path) -> Checked | None:
         checked = Checked(**values)
     except (OSError, ValueError, TypeError, RecursionError):
         return None
-    return checked if isinstance(checked.not_finite, list) else None
+    return checked if isinstance(checked.not_finite, list) and isinstance(checked.status, list) else None
 
 
 def _write_cache(cache_file: Path, found: Checked) -> None:

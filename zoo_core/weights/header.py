@@ -10,12 +10,13 @@ from typing import Any, cast
 
 from zoo_core.config.recipe_files import NAME
 from zoo_core.errors import BadFile, describe_type, one_line
-from zoo_core.files import parse_json, stat_regular
+from zoo_core.files import Status, held, parse_json, stat_regular
 
 FORMAT = 1
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib"}
 _GIVE_A_FILE = "Give a .safetensors file."
 _MAX_HEADER_BYTES = 16 * 2**20  # the header of a network of 10,000 tensors has about 1 MB
+_MAX_TENSORS = 20_000  # of a file; each takes about 50 microseconds to be read and matched
 _MAX_METADATA_LENGTH = 2 * 2**20  # characters
 _MAX_VALUES = 20_000  # of the metadata, including each class name
 _MAX_DEPTH = 32  # of nested mappings and lists
@@ -54,6 +55,8 @@ class Header:
     path: Path
     metadata: Mapping[str, Any]
     tensors: Mapping[str, tuple[str, tuple[int, ...]]]
+    status: Status | None = None
+    """That of the file when the header was read."""
 
     @property
     def elements(self) -> int:
@@ -140,19 +143,19 @@ def read_header(path: Path, *, of_any_origin: bool = False) -> Header:
     """
     stat_regular(path, _GIVE_A_FILE)
     refuse_pickle(path)
-    metadata, tensors = read_listing(path)
+    metadata, tensors, status = read_listing(path)
     if "zoo" not in metadata and of_any_origin:
-        return Header(path, {}, tensors)
+        return Header(path, {}, tensors, status)
     if "zoo" not in metadata:
         raise BadFile(
             f"{path} does not name the model that it is for.",
             f"Convert it: zoo weights convert {path} --model NAME -o NEW.safetensors",
         )
-    return Header(path, parse_metadata(path, metadata["zoo"]), tensors)
+    return Header(path, parse_metadata(path, metadata["zoo"]), tensors, status)
 
 
-def read_listing(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, tuple[int, ...]]]]:
-    """The metadata of a safetensors file, and the dtype and shape of each tensor by its name.
+def read_listing(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, tuple[int, ...]]], Status]:
+    """The metadata of a safetensors file, the dtype and shape of each tensor by its name, and the file's status.
 
     Raises:
         BadFile: if it is not a safetensors file, or has invalid tensor names or shapes.
@@ -161,10 +164,12 @@ def read_listing(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, tuple
 
     stat_regular(path, _GIVE_A_FILE)
     try:
-        _check_header_length(path)
-        with safe_open(path, framework="numpy") as file:
+        with held(path) as (same, status), safe_open(_short(path, same), framework="numpy") as file:
             metadata = file.metadata() or {}
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+            names = file.keys()
+            if len(names) > _MAX_TENSORS:
+                raise BadFile(f"{path} has {len(names):,} tensors, but zoo reads at most {_MAX_TENSORS:,} of a file.")
+            slices = {name: file.get_slice(name) for name in names}
             tensors = {name: (str(one.get_dtype()), tuple(one.get_shape())) for name, one in slices.items()}
     except BadFile:
         raise
@@ -175,7 +180,7 @@ def read_listing(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, tuple
             raise BadFile(f"{path} holds a tensor with the invalid name '{one_line(name)}'.")
         if len(shape) > _MAX_NDIM or any(size > _MAX_DIMENSION for size in shape):
             raise BadFile(f"{path}: '{one_line(name)}' has the invalid shape {one_line(str(shape))}.")
-    return metadata, tensors
+    return metadata, tensors, status
 
 
 def refuse_pickle(path: Path) -> None:
@@ -199,17 +204,22 @@ def starts_like_pickle(path: Path) -> bool:
     return first[:4] == b"PK\x03\x04" or first[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
-def _check_header_length(path: Path) -> None:
-    """Raise BadFile for a header length that is invalid or too large; safetensors accepts up to 100 MB."""
-    with path.open("rb") as file:
+def _short(path: Path, same: Path) -> Path:
+    """``same``, the file of ``path``, whose header is not too long; safetensors accepts up to 100 MB.
+
+    Raises:
+        BadFile: if the length of its header is invalid or too large.
+    """
+    with same.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-    size = path.stat().st_size
+    size = same.stat().st_size
     if size < 8 or 8 + length > size:
         raise BadFile(
             f"{path} is not a safetensors file: its header should have {length:,} bytes, but the file has {size:,}."
         )
     if length > _MAX_HEADER_BYTES:
         raise BadFile(f"{path} has a header of {length:,} bytes, but zoo reads at most {_MAX_HEADER_BYTES:,}.")
+    return same
 
 
 def parse_metadata(path: Path, text: str) -> dict[str, Any]:

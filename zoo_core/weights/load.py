@@ -107,8 +107,16 @@ def find(source: str | Path, catalog: Catalog, *, of_any_origin: bool = False) -
         refuse_other_model(published, header)
     try:
         checked = check(path)
+    except BadFile:
+        raise
     except OSError as error:
         raise BadFile(f"{path} can't be read: {error.strerror}.") from error
+    if header.status is not None and list(header.status) != checked.status:
+        raise BadFile(f"{path} was replaced or changed while it was read.", "Load it again when nothing writes to it.")
+    if published is not None and checked.sha256 != published.listed.sha256:
+        raise BadFile(
+            f"weights '{published.name}': {path} was replaced or changed while it was read.", "Load it again."
+        )
     return WeightsFile(header, published, checked.sha256, checked.not_finite)
 
 
@@ -129,7 +137,9 @@ def read_fitting(
         BadFile: if values are too large for the type of the model.
     """
     fitting = expected.keys() - incompatible.missing.keys() - incompatible.mismatched.keys()
-    tensors = {name: tensor for name, tensor in read_tensors(header.path, device).items() if name in fitting}
+    tensors = {
+        name: tensor for name, tensor in read_tensors(header.path, device, header.status).items() if name in fitting
+    }
     for name, tensor in tensors.items():
         if tensor.dtype != expected[name][0]:
             tensors[name] = tensor.to(expected[name][0])  # may be stored in half precision

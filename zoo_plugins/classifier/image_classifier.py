@@ -79,15 +79,16 @@ class ImageClassifier(zoo.Model):
         return self.head(self.features(image))  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def predict(self, image: str | Path | Tensor) -> dict[str, Any]:
+    def predict(self, image: str | Path | Tensor, max_value: int | None = None) -> dict[str, Any]:
         """``{"label": N names, "probability": N floats}`` for an image file, or for images (N, C, H, W) in [0, 1].
 
-        A file is converted to the channels and the size that the network was trained on.
+        A file is converted to the channels and the size that the network was trained on. ``max_value`` is the value of
+        white in it, if it is not that of the settings.
 
         Raises:
             zoo.ZooError: if the file can't be read, or the tensor has another shape or dtype.
         """
-        images = self.read_inputs(image=image)["image"]
+        images = self.read_inputs(image=image, max_value=max_value)["image"]
         if images.ndim != 4 or images.shape[1] != self.config.in_channels or not images.is_floating_point():
             raise zoo.ZooError(
                 f"image is a tensor {tuple(images.shape)} of {images.dtype}, but should be (N, "
@@ -102,8 +103,10 @@ class ImageClassifier(zoo.Model):
             "probability": [round(float(value), 4) for value in probability],
         }
 
-    def read_inputs(self, image: str | Path | Tensor) -> dict[str, Tensor]:  # type: ignore[override]  # its argument
-        return {"image": image if isinstance(image, Tensor) else self._read(Path(image))}
+    def read_inputs(  # type: ignore[override]  # its arguments
+        self, image: str | Path | Tensor, max_value: int | None = None
+    ) -> dict[str, Tensor]:
+        return {"image": image if isinstance(image, Tensor) else self._read(Path(image), max_value)}
 
     def predict_batch(self, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         return predict_in_batches(self.predict, [one["image"] for one in inputs])
@@ -116,9 +119,9 @@ class ImageClassifier(zoo.Model):
         shape = (2, self.config.in_channels, height, width)
         return {"image": torch.linspace(0, 1, math.prod(shape)).reshape(shape)}
 
-    def _read(self, path: Path) -> Tensor:
+    def _read(self, path: Path, max_value: int | None) -> Tensor:
         config = self.config
-        image = zoo.read_image(path, config.in_channels, config.max_value)
+        image = zoo.read_image(path, config.in_channels, max_value or config.max_value)
         return fit_image(image, config.height, config.width, config.resize).unsqueeze(0)
 
 

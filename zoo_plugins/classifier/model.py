@@ -50,15 +50,16 @@ class DigitClassifier(zoo.Model):
         return self.head(self.features(image))  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def predict(self, image: str | Path | Tensor) -> dict[str, Any]:
+    def predict(self, image: str | Path | Tensor, max_value: int | None = None) -> dict[str, Any]:
         """``{"label": N integers, "probability": N floats}`` for an image file, or for images (N, 1, 28, 28) in [0, 1].
 
-        A file should show a white digit on black. It is converted to grayscale and resized to 28 x 28.
+        A file should show a white digit on black. It is converted to grayscale and resized to 28 x 28. ``max_value`` is
+        the value of white in it, if its type does not say that.
 
         Raises:
             zoo.ZooError: if the file can't be read, or the tensor has another shape or dtype.
         """
-        images = self.read_inputs(image=image)["image"]
+        images = self.read_inputs(image=image, max_value=max_value)["image"]
         if images.ndim != 4 or images.shape[1:] != (1, 28, 28) or not images.is_floating_point():
             raise zoo.ZooError(
                 f"image is a tensor {tuple(images.shape)} of {images.dtype}, but should be (N, 1, 28, 28) of "
@@ -70,8 +71,10 @@ class DigitClassifier(zoo.Model):
         probability, label = score.softmax(dim=1).max(dim=1)
         return {"label": label.tolist(), "probability": [round(float(value), 4) for value in probability]}
 
-    def read_inputs(self, image: str | Path | Tensor) -> dict[str, Tensor]:  # type: ignore[override]  # its argument
-        return {"image": image if isinstance(image, Tensor) else _read(Path(image))}
+    def read_inputs(  # type: ignore[override]  # its arguments
+        self, image: str | Path | Tensor, max_value: int | None = None
+    ) -> dict[str, Tensor]:
+        return {"image": image if isinstance(image, Tensor) else _read(Path(image), max_value)}
 
     def predict_batch(self, inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         return predict_in_batches(self.predict, [one["image"] for one in inputs])
@@ -87,8 +90,8 @@ def _conv_block(in_channels: int, out_channels: int) -> list[nn.Module]:
     return [nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False), nn.BatchNorm2d(out_channels), nn.ReLU()]
 
 
-def _read(path: Path) -> Tensor:
-    image = zoo.read_image(path, 1).unsqueeze(0)  # (1, 1, H, W)
+def _read(path: Path, max_value: int | None) -> Tensor:
+    image = zoo.read_image(path, 1, max_value).unsqueeze(0)  # (1, 1, H, W)
     if image.shape[-2:] == (28, 28):
         return image
     return F.interpolate(image, (28, 28), mode="bicubic", antialias=True).clamp(0, 1)

@@ -68,7 +68,7 @@ class ClassifierTrainer(zoo.Trainer):
         image, label = self._augment(batch["image"]), batch["label"]  # (N, C, H, W) in [0, 1], (N,)
         score = self.model(image)  # (N, K)
         if self.engine.may_read:
-            check_labels(label, score.shape[1])
+            self._check(score, label)
         loss = self._loss(score, label, batch)
         self.optimizer.zero_grad()
         self.engine.backward(loss)
@@ -84,7 +84,7 @@ class ClassifierTrainer(zoo.Trainer):
         loss, counts = 0.0, torch.zeros(0, 2, dtype=torch.float64)
         for batch in batches:
             score, label = self.model(batch["image"]), batch["label"]
-            check_labels(label, score.shape[1])
+            self._check(score, label)
             loss += float(F.cross_entropy(score, label, reduction="sum"))
             hits = label[score.argmax(dim=1) == label]
             found = [one.bincount(minlength=score.shape[1]) for one in (hits, label)]  # (K,) each
@@ -108,6 +108,19 @@ class ClassifierTrainer(zoo.Trainer):
             }
         )
         return {"images": image, "predictions": table} if image.shape[1] in (1, 3) else {"predictions": table}
+
+    def _check(self, score: Any, label: Tensor) -> None:
+        """Raises ZooError unless there is a score for each image and class, and a label among the classes."""
+        if not isinstance(score, Tensor) or score.ndim != 2 or len(score) != len(label) or label.ndim != 1:
+            given = (
+                f"scores of shape {tuple(score.shape)}" if isinstance(score, Tensor) else f"a {type(score).__name__}"
+            )
+            raise zoo.ZooError(
+                f"the trainer 'classifier' needs one label for each image, and a model that returns scores of shape "
+                f"({len(label)}, K), but has labels of shape {tuple(label.shape)} and {given}.",
+                "Choose a model that classifies images: `model.name=image-classifier`.",
+            )
+        check_labels(label, score.shape[1])
 
     def _name(self, index: int) -> str:
         return self._names[index] if index < len(self._names) else str(index)

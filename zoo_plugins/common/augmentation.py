@@ -12,10 +12,11 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as transforms
 
-Preset = Literal["none", "flips", "photo", "microscopy"]
+Preset = Literal["none", "flips", "photo", "upright", "microscopy"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 _OF_A_CLASS = 1 / 3  # of the crops contain a pixel of a class that is drawn first, as in nnU-Net (Isensee et al. 2021)
-_SCALES = {"photo": (0.75, 1.5), "microscopy": (0.8, 1.25)}
+_SCALES = {"photo": (0.75, 1.5), "upright": (0.8, 1.25), "microscopy": (0.8, 1.25)}
+_TILT = 15  # degrees to either side, of images with an upper side
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ class RandomTransform:
 
     - ``flips``: horizontal and vertical flips;
     - ``photo``: horizontal flips, scales from 0.75 to 1.5, and changes of brightness, contrast, saturation and hue;
-    - ``microscopy``: flips, rotations by any angle, scales from 0.8 to 1.25, elastic deformation, and changes of
-      brightness and contrast.
+    - ``upright``: horizontal flips, rotations by up to 15 degrees, scales from 0.8 to 1.25, elastic deformation, and
+      changes of brightness and contrast;
+    - ``microscopy``: the same for images without an upper side: flips both ways, and rotations by any angle.
 
     Images that are neither gray nor RGB keep their colors.
     """
@@ -96,12 +98,15 @@ def random_corner(
 
 
 def _preset(name: Preset, channels: int, ignore_index: int) -> v2.Transform:
-    fill = {tv_tensors.Image: 0.0, tv_tensors.Mask: ignore_index}
-    flips = [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
     color = v2.ColorJitter(0.3, 0.3, *((0.3, 0.05) if channels == 3 else ())) if channels in (1, 3) else v2.Identity()
+    flips: list[v2.Transform] = [v2.RandomHorizontalFlip()]
+    if name == "photo":
+        return v2.Compose([*flips, color])
+    if name != "upright":
+        flips.append(v2.RandomVerticalFlip())
     if name == "flips":
         return v2.Compose(flips)
-    if name == "photo":
-        return v2.Compose([v2.RandomHorizontalFlip(), color])
-    turned = v2.RandomApply([v2.RandomRotation(180, v2.InterpolationMode.BILINEAR, fill=fill)], p=0.5)
+    fill = {tv_tensors.Image: 0.0, tv_tensors.Mask: ignore_index}
+    angle, often = (_TILT, 0.3) if name == "upright" else (180, 0.5)
+    turned = v2.RandomApply([v2.RandomRotation(angle, v2.InterpolationMode.BILINEAR, fill=fill)], p=often)
     return v2.Compose([*flips, turned, v2.RandomApply([v2.ElasticTransform(30.0, 5.0, fill=fill)], p=0.2), color])

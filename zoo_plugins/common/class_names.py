@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import zoo_core as zoo
@@ -16,7 +17,7 @@ def class_names(config: Any) -> list[str]:
     given, count = tuple(getattr(config, "class_names", ())), config.num_classes
     names = [given[k] if k < len(given) else str(k) for k in range(count)]
     if len(given) > count or len(set(names)) < count:
-        twice = next((name for name in names if names.count(name) > 1), None)
+        twice = next((name for name, times in Counter(names).items() if times > 1), None)
         raise zoo.ZooError(
             f"model.class_names has {f'the name {twice!r} for two classes' if twice else f'{len(given)} names'}, but "
             f"there are {count} classes.",

@@ -8,10 +8,10 @@ from pathlib import Path
 import zoo_core as zoo
 from zoo_plugins.datasets import own_files
 from zoo_plugins.datasets.class_folders import SPLITS
+from zoo_plugins.datasets.own_files import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from zoo_plugins.datasets.sequences import are_sequences
 
 ARRAY_SUFFIXES = (".npy", ".npz")
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
 _CLIP_SUFFIXES = (".gif", ".apng", *ARRAY_SUFFIXES, *VIDEO_SUFFIXES)
 _PERHAPS_CLIPS = (".png", ".webp", ".tif", ".tiff")  # if they have several frames or pages
 _LOOKED_AT = 24  # files of a folder, and folders, that tell clips from pictures
@@ -96,6 +96,8 @@ def _is_of_clips(folder: Path) -> bool:
         images += [inside] if 2 * clips < len(looked_at) else []
     if not files and not images and (own := zoo.image_files(folder)):
         images = [own]
+    if files and len(images) == 1:  # one folder of images beside clips: classes would be several
+        return True
     return are_sequences(images) if images else files
 
 
@@ -228,7 +230,9 @@ def _left_out(folder: Path, found: dict[Path, list[Path]]) -> list[str]:
     rest = own_files.left_out(folder, found)
     for entry, files in found.items():
         rest += own_files.left_out(entry, files) if entry.is_dir() else []
-    notes = [f"left out: {own_files.counted(rest)}"] if rest else []
+    beside = len(set(zoo.image_files(folder)) - set(found)) > 1
+    how = "; images beside clips are the frames of one only in a folder of their own" if beside else ""
+    notes = [f"left out: {own_files.counted(rest)}{how}"] if rest else []
     empty = [entry.name for entry, files in found.items() if not files]
     return notes + [f"{len(empty)} sub-folders contain no images or arrays ({own_files.listed(empty)})"] * bool(empty)
 

@@ -11,9 +11,9 @@ from statistics import median
 from typing import Any, ClassVar
 
 import zoo_core as zoo
-from zoo_plugins.datasets import plain_images
+from zoo_plugins.datasets import plain_images, white
 from zoo_plugins.datasets.class_folders import read_tree
-from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, rounded
+from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, describe_values, rounded
 from zoo_plugins.datasets.image_folder import ImageFolder
 from zoo_plugins.datasets.mask_layouts import has_masks
 from zoo_plugins.datasets.sequences import are_sequences
@@ -25,7 +25,6 @@ _FEWEST = 16  # training images
 _GROUP = 4  # images of one label, whose standard deviation the discriminator sees
 _LARGEST_BATCH = 64
 _PHOTO = 24  # pixels of the sides of color images that are probably photos
-_FEW_BITS = 2**14
 
 
 @dataclass(frozen=True)
@@ -58,13 +57,15 @@ class GenerateImages(zoo.Task):
         files = [sample.path for split in plain_images.find(folder).splits.values() for sample in split]
         images = zoo.check_images(files, clips=False)
         sizes = [(one.height, one.width) for one in images]
-        settings = _settings(images, sizes, labeled)
-        provided, notes = _provided(folder, settings)
+        given = {name: value for name, value in self.given.get("dataset", {}).items() if name != "name"}
+        reading = {} if "max_value" in given else white.planned(files, images)
+        settings = {**_settings(images, sizes, labeled, reading.get("channels")), **reading}
+        provided, notes = _provided(folder, {**settings, **given})
         counts = list(provided["class_counts"]) if labeled else [provided["train"]]
         names = list(provided["class_names"]) if labeled else []
         _check(folder, files, sizes, names, counts)
         median_size = _median(sizes)
-        details = [f"{describe_sizes(sizes)} pixels, {'color' if provided['in_channels'] == 3 else 'gray'}"]
+        details = [f"{describe_sizes(sizes)} pixels, {describe_values(images, reading)}"]
         shares = [f"{name} {count:,}" for name, count in zip(names, counts, strict=True)] if labeled else []
         details.append(f"training images: {describe_classes(shares) if labeled else f'{counts[0]:,}'}")
         details += _remarks(files, sizes, settings)
@@ -117,7 +118,8 @@ class GenerateImages(zoo.Task):
                 "dataset.height": f"the median is {median_size}; a fully connected network makes no details of images "
                 f"of more than about {MOST_VALUES:,} values",
                 "dataset.resize": "the aspect is kept, and the center cropped",
-                "dataset.max_value": "no image of 16 bits has a larger value",
+                "dataset.channels": "as the images",
+                "dataset.max_value": "the value of white; change it if it is another",
                 "trainer.evaluation": "metrics that need no classifier of these images",
                 "trainer.ada_target": "augmentation is increased once the discriminator overfits",
                 "trainer.lr_decay_start": "the second half of the run",
@@ -143,15 +145,14 @@ def _has_files(folder: Path) -> bool:
     return bool(tree.all_images()) or plain_images.are_convertible(tree.all_others())
 
 
-def _settings(images: Sequence[zoo.ImageFacts], sizes: Sequence[tuple[int, int]], labeled: bool) -> dict[str, Any]:
+def _settings(
+    images: Sequence[zoo.ImageFacts], sizes: Sequence[tuple[int, int]], labeled: bool, stored: int | None
+) -> dict[str, Any]:
     settings: dict[str, Any] = {"labels": "folders" if labeled else "none"}
-    channels = 1 if all(one.channels == 1 for one in images) else 3
+    channels = stored or (1 if all(one.channels == 1 for one in images) else 3)
     height, width = _median(sizes)
     if len(set(sizes)) > 1 or height * width * channels > MOST_VALUES:
         settings["height"], settings["width"] = planned_size(height, width, channels)
-    deep = [one.brightest for one in images if one.brightest is not None]
-    if len(deep) == len(images) and 0 < max(deep) < _FEW_BITS:
-        settings["max_value"] = 2 ** max(deep).bit_length() - 1
     return settings
 
 

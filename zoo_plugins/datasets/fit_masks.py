@@ -19,6 +19,7 @@ from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, des
 from zoo_plugins.datasets.mask_examples import Pairs, image_size
 from zoo_plugins.datasets.mask_folder import MaskFolder
 from zoo_plugins.datasets.mask_layouts import has_masks
+from zoo_plugins.datasets.own_files import listed
 
 CAMVID_UNLABELED = 11
 _CROP = {"cpu": 256}
@@ -87,6 +88,7 @@ class SegmentImages(zoo.Task):
             f"{describe_sizes(facts.sizes)} pixels, {describe_values(images, facts.reading)}",
             f"{splits[0]:,} for training, {splits[1]:,} for validation, {splits[2]:,} for the test",
             f"classes of the training pixels: {_frequencies(names, counts)}",
+            *_untrained(names, counts),
             *dataset.coding.notes,
             *_perhaps_unlabeled(dataset, {**reading, **given}),
         )
@@ -121,7 +123,7 @@ class SegmentImages(zoo.Task):
                     **({"shorter_side": scale} if scale else {}),
                     "crop_height": crop[0],
                     "crop_width": crop[1],
-                    "augmentation": "photo" if facts.color == "rgb" else "microscopy",
+                    "augmentation": "photo" if facts.color == "rgb" else "upright",
                 },
                 "trainer": {
                     "name": "segmentation",
@@ -151,7 +153,9 @@ class SegmentImages(zoo.Task):
                 "dataset.max_value": "the value of white; change it if it is another",
                 "dataset.shorter_side": why_scale,
                 "dataset.crop_height": "random crops, a third of them about a class that is drawn first",
-                "dataset.augmentation": "for color images" if facts.color == "rgb" else "for gray images",
+                "dataset.augmentation": "for color images"
+                if facts.color == "rgb"
+                else "for gray images; microscopy also turns them by any angle",
                 "trainer.loss": "cross-entropy, and Dice, for which a rare class counts as much as another",
                 "trainer.class_weights": "of the classes in their order: rare ones count more",
                 "run.batch_size": network.batch_reason or device,
@@ -250,6 +254,12 @@ def _class_weights(counts: Sequence[int]) -> list[float]:
         return []
     middle, (low, high) = median(occurring), _WEIGHTS
     return [round(min(high, max(low, (middle / count) ** 0.5)), 2) if count else 1.0 for count in counts]
+
+
+def _untrained(names: Sequence[str], counts: Sequence[int]) -> list[str]:
+    unseen = [name for name, count in zip(names, counts, strict=True) if not count]
+    several = len(unseen) > 1
+    return [f"class{'es' * several} {listed(unseen)} occur{'s' * (not several)} in no training image"] if unseen else []
 
 
 def _frequencies(names: tuple[str, ...], counts: list[int]) -> str:

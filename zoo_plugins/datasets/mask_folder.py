@@ -91,8 +91,10 @@ class MaskFolder(zoo.Dataset):
         )
         crop_height: int = zoo.setting(0, "height of random crops for training; 0: no crops", ge=0)
         crop_width: int = zoo.setting(0, "width of random crops for training; 0: no crops", ge=0)
-        augmentation: Literal["none", "flips", "photo", "microscopy"] = zoo.setting(
-            "none", "random transforms of images and masks in training: none, flips, photo or microscopy"
+        augmentation: Literal["none", "flips", "photo", "upright", "microscopy"] = zoo.setting(
+            "none",
+            "random transforms of images and masks in training: flips both ways; of photos; of images with an upper "
+            "side; of images that are alike whichever way they are turned",
         )
         validation_fraction: float = zoo.setting(0.1, "fraction of the pairs for validation, at least one", gt=0, lt=1)
         test_fraction: float = zoo.setting(0.1, "fraction of the pairs for the test, at least one", gt=0, lt=1)

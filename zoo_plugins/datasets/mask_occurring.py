@@ -15,6 +15,7 @@ MAX_CLASSES = 255
 _MANY_VALUES = 16  # of one file; with smoothed edges it has far more
 _RARE = 0.01  # of the pixels of a file
 _SHOWN = 8
+HOW_TO_SAVE = "as PNG with one value for each class: thresholded, and resized by nearest neighbors only"
 _OTHERWISE = {  # what to write if values or colors are many, and right
     "values": "write `dataset.num_classes=N` if they are classes, `dataset.instances=semantic` if they number objects",
     "colors": "name each with its class in a file `classes.csv`: `NAME,RED,GREEN,BLUE`",
@@ -78,7 +79,7 @@ def refuse_smoothed(masks: Occurring, what: str) -> None:
         path, one = max(smoothed or every, key=lambda found: len(found[1]))
         raise zoo.BadFile(
             f"{path} contains {len(one)} {what}, too many for classes: edges that were smoothed, a JPEG or a photo.",
-            f"Save masks as PNG without smoothing or scaling; or {_OTHERWISE[what]}.",
+            f"Save the masks again {HOW_TO_SAVE}; or {_OTHERWISE[what]}.",
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import zoo_core as zoo
 from zoo_plugins.datasets.mask_classes import IGNORE_INDEX
 from zoo_plugins.datasets.mask_occurring import (
+    HOW_TO_SAVE,
     MAX_CLASSES,
     FoundClasses,
     Occurring,
@@ -18,6 +19,8 @@ from zoo_plugins.datasets.mask_occurring import (
 )
 from zoo_plugins.datasets.mask_table import ClassTable
 
+_SEVERAL = 3  # values between others
+_FEW = 6  # values of which each may be a class, though there are few pixels of it
 _EDGES = 0.03  # of all pixels; fewer between black and white are perhaps no classes
 
 
@@ -68,11 +71,10 @@ def _with_ignored(masks: Occurring, ignore_index: int) -> FoundClasses:
     if len(classes) > 1 and _are_indices(classes):
         return FoundClasses(tuple(range(classes[-1] + 1)), (ignore_index,), notes=[note])
     last = masks.first_with(ignore_index)
-    if ignore_index == IGNORE_INDEX and _is_even(values):
-        if sum(masks.total[value] for value in values[1:-1]) > _EDGES * masks.total.total():
+    if ignore_index == IGNORE_INDEX:
+        _refuse_edges(masks, least=1 if _is_even(values) else _SEVERAL)
+        if _is_even(values):
             return FoundClasses(tuple(values), notes=[_mapped_note(values)])
-        found = f"{listed(values)}, of which those between 0 and 255 may be smoothed edges"
-        raise _ambiguous(last, found, values, ())
     if len(classes) > 1 and ignore_index != IGNORE_INDEX:
         return FoundClasses(tuple(classes), (ignore_index,), notes=[note, _mapped_note(classes)])
     raise _ambiguous(last, f"{listed(values)}, where {ignore_index} may be a class or ignored", values, classes)
@@ -87,6 +89,7 @@ def _without_ignored(masks: Occurring) -> FoundClasses:
     if len(values) > 2 and _is_consecutive(values[:-1]):
         found = f"{listed(values)}, where {values[-1]} may be a class, ignored or a mistake"
         raise _ambiguous(masks.first_with(values[-1]), found, values, values[:-1])
+    _refuse_edges(masks, least=_SEVERAL)
     return FoundClasses(tuple(values), notes=[_mapped_note(values)])
 
 
@@ -128,7 +131,7 @@ def looks_like_instances(facts: Sequence[zoo.MaskFacts]) -> bool:
 
 
 def _ambiguous(path: Path, found: str, values: Sequence[int], without: Sequence[int]) -> zoo.BadFile:
-    every = f"`dataset.num_classes={len(values)} dataset.class_values={_typed(values)}`"
+    every = _all_classes(values)
     last = values[-1]
     if len(without) > 1:
         ignored = "" if last == IGNORE_INDEX else f" dataset.ignore_index={last}"
@@ -137,6 +140,22 @@ def _ambiguous(path: Path, found: str, values: Sequence[int], without: Sequence[
     else:
         cure = f"Write {every} if all are classes, or `dataset.num_classes=N` if {last} is ignored."
     return zoo.BadFile(f"the masks contain {found}, as in {path}.", cure)
+
+
+def _refuse_edges(masks: Occurring, least: int) -> None:
+    """Refuse values, ``least`` or more, between the lowest and the highest of so few pixels that they are edges."""
+    values, total = masks.values, masks.total
+    between = [total[value] for value in values[1:-1]]
+    if len(between) < least or sum(between) > _EDGES * total.total():
+        return
+    if max(between) > min(total[values[0]], total[values[-1]]):  # another one is not an edge between these two
+        return
+    classes = f" If they are classes, write {_all_classes(values)}." if len(values) <= _FEW else ""
+    raise zoo.BadFile(
+        f"the masks contain {listed(values)}, of which those between {values[0]} and {values[-1]} have few pixels, as "
+        f"in {masks.first_with(values[1])}: they seem to be edges that were smoothed, or resized by interpolation.",
+        f"Save the masks again {HOW_TO_SAVE}.{classes}",
+    )
 
 
 def _is_consecutive(values: Sequence[int]) -> bool:
@@ -165,6 +184,10 @@ def _mapped_note(values: Sequence[int]) -> str:
 def _most_values(paths: Sequence[Path], facts: Sequence[zoo.MaskFacts]) -> str:
     path, one = max(zip(paths, facts, strict=True), key=lambda found: len(found[1].values))
     return f"{path} contains {len(one.values)}, up to {one.values[-1]}"
+
+
+def _all_classes(values: Sequence[int]) -> str:
+    return f"`dataset.num_classes={len(values)} dataset.class_values={_typed(values)}`"
 
 
 def _typed(values: Sequence[int]) -> str:

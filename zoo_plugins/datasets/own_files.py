@@ -40,13 +40,13 @@ def listed(names: Sequence[str], most: int = _SHOWN) -> str:
 
 
 OTHER_IMAGES = (".jp2", ".avif", ".heic", ".jxl", ".exr", ".tga")
-_VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
 
 
 def how_to_convert(entries: Sequence[Path], otherwise: str) -> str:
     """What to do about entries that were left out, if they are images or videos of formats that are not read."""
     endings = {entry.suffix.lower() for entry in entries if not entry.is_dir()}
-    images, videos = sorted(endings.intersection(OTHER_IMAGES)), sorted(endings.intersection(_VIDEOS))
+    images, videos = sorted(endings.intersection(OTHER_IMAGES)), sorted(endings.intersection(VIDEO_SUFFIXES))
     if images:
         return f"Convert the files ending in {' and '.join(images)} to PNG."
     if ".npy" in endings:

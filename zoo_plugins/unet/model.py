@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 import zoo_core as zoo
 from zoo_plugins.common.image_size import target_size
 from zoo_plugins.unet.blocks import Stage, checkpointed
-from zoo_plugins.unet.preprocessing import NORMALIZATIONS, check_statistics, resized
+from zoo_plugins.unet.preprocessing import NORMALIZATIONS, check_sizes, check_statistics, resized
 from zoo_plugins.unet.tiles import OVERLAP
 from zoo_plugins.unet.upsample import upsample_twice
 
@@ -111,7 +113,7 @@ class UNet(zoo.Model):
         _check_class_names(config)
         _check_residual(config)
         check_statistics(config.normalization, config.mean, config.std, config.in_channels)
-        _check_sizes(config)
+        check_sizes(config.image_size, config.tile)
         widths = [config.base_channels * 2**level for level in range(config.depth + 1)]  # 64, 128, 256, 512, 1024
         in_channels, out_channels = config.in_channels * config.patch**2, config.out_channels * config.patch**2
         last_width = out_channels if config.head == "reference" else config.base_channels
@@ -187,12 +189,16 @@ class UNet(zoo.Model):
     @torch.inference_mode()
     def predict(
         self,
-        frames: str | None = None,
-        image: str | None = None,
+        frames: str | Tensor | None = None,
+        image: str | Tensor | None = None,
         ahead: int | None = None,
         overlap: float = OVERLAP,
+        max_value: int | None = None,
     ) -> dict[str, Any]:
         """The next frames of the clip in the file ``frames``, or the segmentation of the image in the file ``image``.
+
+        Instead of a file, it takes what `read_inputs` has read: frames (T, C, H, W) or an image (C, H, W) in [0, 1].
+        ``max_value`` is the value of white in the file, if it is not that of the settings.
 
         For ``frames``: ``{"clip": (1, T, C, H, W) in [0, 1]}`` with ``ahead`` frames, by default those of one forward
         pass. For ``image``: ``{"mask": (H, W) uint8, "overlay": (1, 3, H, W) in [0, 1], "fraction": {class: fraction of
@@ -207,10 +213,15 @@ class UNet(zoo.Model):
         if self.config.output == "class_logits":
             if image is None or frames is not None or ahead is not None:
                 raise zoo.ZooError("this model segments an image and takes `image` only.", f"Write {self.usage()}")
-            return predict_classes(self, image, overlap)
+            return predict_classes(self, self.read_inputs(image=image, max_value=max_value)["image"], overlap)
         if frames is None or image is not None:
             raise zoo.ZooError("this model predicts frames: it takes `frames`, not `image`.", f"Write {self.usage()}")
-        return predict_frames(self, frames, ahead)
+        return predict_frames(self, self.read_inputs(frames=frames, max_value=max_value)["frames"], ahead)
+
+    def read_inputs(self, **inputs: Any) -> Mapping[str, Any]:
+        from zoo_plugins.unet.predict import read_inputs
+
+        return read_inputs(self, inputs)
 
     def controls(self) -> dict[str, zoo.Control]:
         if self.config.output == "class_logits":
@@ -234,7 +245,9 @@ class UNet(zoo.Model):
 def _check_class_names(config: UNet.Config) -> None:
     """Class names are keys of metrics, so they must be unique. A class without a name is called by its index."""
     names, unnamed = config.class_names, range(len(config.class_names), config.out_channels)
-    ambiguous = [name for name in names if names.count(name) > 1 or (name.isdecimal() and int(name) in unnamed)]
+    times = Counter(names)
+    is_index = {name: name.isdecimal() and len(name) < 10 and int(name) in unnamed for name in times}
+    ambiguous = [name for name in names if times[name] > 1 or is_index[name]]
     if ambiguous or len(names) > config.out_channels:
         given = f"has the name '{ambiguous[0]}' for two classes" if ambiguous else f"has {len(names)} names"
         raise zoo.ZooError(
@@ -258,19 +271,6 @@ def _check_residual(config: UNet.Config) -> None:
                 f"model.{name} is {getattr(config, name)}, but should be a multiple of model.frame_channels, "
                 f"{config.frame_channels}.",
                 "Write for example `model.frame_channels=1`.",
-            )
-
-
-def _check_sizes(config: UNet.Config) -> None:
-    for name, lengths, expected in (
-        ("image_size", (0, 1, 2), "[HEIGHT,WIDTH], or [SHORTER_SIDE]"),
-        ("tile", (0, 2), "[HEIGHT,WIDTH]"),
-    ):
-        value = getattr(config, name)
-        if len(value) not in lengths:
-            raise zoo.ZooError(
-                f"model.{name} is {list(value)}, but should be {expected}.",
-                f"Write for example `model.{name}=[256,256]`.",
             )
 
 

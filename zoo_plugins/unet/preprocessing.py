@@ -51,6 +51,19 @@ def check_statistics(normalization: str, mean: Sequence[float], std: Sequence[fl
             )
 
 
+def check_sizes(image_size: Sequence[int], tile: Sequence[int]) -> None:
+    """Raise ZooError unless these settings have the form that is expected."""
+    for name, value, lengths, expected in (
+        ("image_size", image_size, (0, 1, 2), "[HEIGHT,WIDTH], or [SHORTER_SIDE]"),
+        ("tile", tile, (0, 2), "[HEIGHT,WIDTH]"),
+    ):
+        if len(value) not in lengths:
+            raise zoo.ZooError(
+                f"model.{name} is {list(value)}, but should be {expected}.",
+                f"Write for example `model.{name}=[256,256]`.",
+            )
+
+
 def resized(image: Tensor, size: Sequence[int]) -> Tensor:
     """(N, C, H, W) in another size, by bilinear interpolation with antialiasing."""
     if not torch.compiler.is_exporting() and image.shape[-2:] == torch.Size(size):

@@ -185,3 +185,16 @@ def test_completion_ignores_a_damaged_file_without_a_warning(tmp_path: Path, tex
     (tmp_path / "registry.yaml").write_text(text)
     assert "clsgan-mnist-quick" in completed(tmp_path, "zoo", "run", "clsgan-mnist-q")
     assert completed(tmp_path, "zoo", "pl") == ["plugins"]
+
+
+def test_lists_have_a_column_for_files_of_the_user_where_there_are_some(run_command, tmp_path: Path) -> None:
+    _, out, _ = run_command("list")
+    assert out.splitlines()[0].split() == ["name", "plugin", "summary"]
+    (tmp_path / "registry.yaml").write_text("recipes:\n  digit-classifier-mnist:\n    run: {steps: 1}\n")
+    for command in ("list", "search digit-classifier-mnist"):
+        _, out, _ = run_command(*command.split())
+        assert "file" in out.splitlines()[0].split()
+        assert next(line for line in out.splitlines() if "digit-classifier-mnist " in line).count("registry.yaml") == 1
+    with pytest.warns(UserWarning, match="^registry.yaml:2 in the working folder overrides the installed recipe"):
+        code, _, _ = run_command("run", "digit-classifier-mnist", "--print-config")
+    assert code == 0

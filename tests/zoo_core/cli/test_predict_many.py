@@ -35,7 +35,8 @@ READERS = '''
 
     @zoo.hookimpl
     def zoo_register(registry):
-        for name in ("Segmenter", "Named", "Labeler", "Batcher", "Clips", "Pages", "Slow", "Tables", "Wrong"):
+        for name in ("Segmenter", "Named", "Labeler", "Batcher", "Clips", "Pages", "Slow", "Tables", "Wrong", "Both",
+                     "Drawn"):
             registry.model(name.lower(), f"reading:{name}", summary=name)
 
 
@@ -106,6 +107,19 @@ READERS = '''
     class Tables(zoo.Model):
         def predict(self, page: Path):
             return {"objects": zoo.Table({"x": [1, 2], "name": ["a", "=b"]}), "count": 2}
+
+
+    class Both(zoo.Model):
+        def predict(self, frames: str | None = None, image: str | None = None):
+            raise TypeError("never called")
+
+        def controls(self):
+            return {"frames": zoo.Control("video", plural="clips")}
+
+
+    class Drawn(zoo.Model):
+        def predict(self, seed: int = 0):
+            raise TypeError("never called")
 
 
     class Wrong(zoo.Model):
@@ -185,7 +199,7 @@ def test_plain_values_of_all_files_are_one_table_in_natural_order(predict: Predi
     assert [row["file"] for row in rows] == [f"{number}.png" for number in range(1, 12)]
     assert rows[9] == {"file": "10.png", "label": "10", "value": "0.784"}
     assert predict("labeler", "images=photos", "-o", "out.json")[0] == 0
-    assert json.loads(Path("out.json").read_text())[1] == {"file": "2.png", "label": ["2"], "value": [0.157]}
+    assert json.loads(Path("out.json").read_text())[1] == {"file": "2.png", "label": "2", "value": 0.157}
     assert [name for name in os.listdir() if "out" in name] == ["out.csv", "out.json"]  # nothing hidden is left
 
 
@@ -348,6 +362,42 @@ def test_a_mistake_is_two_lines_and_leaves_nothing_behind(predict: Predict, argu
     assert message in lines[0]
     assert sorted(set(os.listdir()) - {"segmenter.safetensors"}) == before
     assert sorted(os.listdir("photos")) == ["1.png", "2.png"]
+
+
+@pytest.mark.parametrize(
+    ("model", "argument", "message", "hint"),
+    [
+        ("both", "images=photos", "images is given, which Both with these weights does not predict from.", "clips=FOL"),
+        ("clips", "images=photos", "unexpected keyword argument 'images'", "frames; for many files, clips=FOLDER."),
+        ("drawn", "images=photos", "unexpected keyword argument 'images'", "are: seed; none of them is a file."),
+        ("drawn", "image=photos/1.png", "unexpected keyword argument 'image'", "none of them is a file."),
+    ],
+)
+def test_files_that_a_model_does_not_take_are_refused_before_anything_is_computed(
+    predict: Predict, model: str, argument: str, message: str, hint: str
+) -> None:
+    pictures("photos", 12)
+    code, _, err = predict(model, argument, "-o", "out/")
+    lines = err.splitlines()
+    assert (code, len(lines), message in lines[0], hint in lines[1]) == (2, 2, True, True), err
+    assert not Path("out").exists()
+
+
+def test_a_name_that_the_table_of_all_files_needs_is_refused_before_anything_is_computed(predict: Predict) -> None:
+    pictures("photos/predictions.csv", 2)
+    code, _, err = predict("segmenter", "images=photos", "-o", "out/")
+    assert (code, "but the input predictions.csv/1.png is in a folder of that name." in err) == (2, True), err
+    assert not Path("out").exists()
+    pictures("others", 2)
+    for make in (Path.mkdir, Path.touch):
+        Path("out").mkdir(exist_ok=True)
+        make(Path("out/predictions.csv"))
+        code, _, err = predict("segmenter", "images=others", "-o", "out/")
+        assert (code, "out/predictions.csv " in err, os.listdir("out")) == (2, True, ["predictions.csv"]), err
+        if make is Path.mkdir:
+            Path("out/predictions.csv").rmdir()
+    assert predict("segmenter", "images=others", "-o", "out/", "--overwrite")[0] == 0
+    assert len(table("out/predictions.csv")) == 2
 
 
 def test_existing_files_are_not_overwritten_without_the_option(predict: Predict) -> None:

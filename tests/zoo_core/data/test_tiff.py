@@ -93,3 +93,51 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
     with pytest.raises(BadFile, match="needs the package tifffile") as error:
         zoo.read_image(tmp_path / "a.tif", 3)
     assert error.value.hint == "pip install 'zoo-core[tiff]'"
+
+
+def next_page_fields(path):
+    """Where in a TIFF of little-endian order the offset of the page after each page is stored."""
+    content, fields = path.read_bytes(), []
+    at = int.from_bytes(content[4:8], "little")
+    while at:
+        field = at + 2 + 12 * int.from_bytes(content[at : at + 2], "little")
+        fields.append(field)
+        at = int.from_bytes(content[field : field + 4], "little")
+    return fields
+
+
+@pytest.mark.parametrize(
+    ("page", "target", "message"),
+    [
+        (4, "first", "one refers to an earlier one"),
+        (2, "first", "one refers to an earlier one"),
+        (0, "first", "one refers to an earlier one"),
+        (4, "end", "its pages are incomplete"),
+        (1, "cut", "its pages are incomplete"),
+    ],
+)
+def test_pages_that_form_a_circle_or_are_cut_off_are_refused_as_images_clips_and_masks(stack, page, target, message):
+    content, fields = bytearray(stack.read_bytes()), next_page_fields(stack)
+    offset = {"first": int.from_bytes(content[4:8], "little"), "end": len(content) + 10, "cut": len(content) - 1}[
+        target
+    ]
+    content[fields[page] : fields[page] + 4] = offset.to_bytes(4, "little")
+    stack.write_bytes(content)
+    for read in (
+        tiff_pages,
+        zoo.clip_shape,
+        zoo.read_mask,
+        lambda path: zoo.read_image(path, 1),
+        lambda path: zoo.read_frames(path, 1),
+        lambda path: zoo.read_image(f"{path}#page=0", 1),
+        lambda path: zoo.check_images([path]),
+        lambda path: zoo.check_clips([path]),
+    ):
+        with pytest.raises(BadFile, match=message):
+            read(stack)
+
+
+def test_more_pages_than_any_file_has_are_refused(stack, monkeypatch):
+    monkeypatch.setattr("zoo_core.data.tiff._MAX_PAGES", 4)
+    with pytest.raises(BadFile, match="more than 4 pages"):
+        tiff_pages(stack)

@@ -4,6 +4,8 @@ import warnings
 
 import pluggy
 import pytest
+import tiny
+import torch
 
 import zoo_core as zoo
 from zoo_core import hookspecs
@@ -143,3 +145,94 @@ def test_a_hook_that_is_not_marked_is_refused_and_not_passed_over():
     with pytest.raises(BrokenPlugin, match="callback Unmarked has zoo_logged, which is not marked as a hook") as error:
         CallbackList(plugins(), [Unmarked()])
     assert error.value.hint == "Write `@zoo.hookimpl` above it."
+
+
+class Falsifying:
+    """A hook that changes everything that it is given."""
+
+    def __init__(self, change):
+        self.change = change
+
+    @zoo.hookimpl
+    def zoo_step_finished(self, run, metrics):
+        for name in [*metrics]:
+            metrics[name].fill_(0.25)
+            metrics[name] = torch.zeros(())
+
+    @zoo.hookimpl
+    def zoo_logged(self, run, metrics):
+        self._falsify(run, metrics)
+
+    @zoo.hookimpl
+    def zoo_evaluated(self, run, metrics):
+        self._falsify(run, metrics)
+
+    @zoo.hookimpl
+    def zoo_preview(self, images, values):
+        images.zero_()
+        values[""].zero_()
+        values.clear()
+
+    def _falsify(self, run, metrics):
+        for name in [*metrics]:
+            metrics[name] = -1.0
+        metrics["invented"] = 1.0
+        self.change(run)
+
+
+CHANGES = {
+    "": lambda run: None,
+    "train_metrics": lambda run: run.train_metrics.update(loss=-1.0),
+    "validation_metrics": lambda run: setattr(run, "validation_metrics", {"error": -1.0}),
+    "test_metrics": lambda run: run.test_metrics.update(error=-1.0),
+    "step": lambda run: setattr(run, "step", 12),
+    "total_steps": lambda run: setattr(run, "total_steps", 100),
+    "model": lambda run: setattr(run, "model", None),
+    "stopping": lambda run: setattr(run, "stopping", 3),
+    "finishing": lambda run: setattr(run, "finishing", None),
+}
+WORDS = ("run.evaluate_every=4", "run.preview_every=4", "run.monitor=-error", "run.steps=12", "run.log_every=4")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    return tiny.train(tmp_path_factory.mktemp("plain") / "run", *WORDS)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_a_hook_changes_reaches_neither_the_run_nor_other_hooks(tmp_path, plain, name):
+    falsifying = Falsifying(CHANGES[name])
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always", UserWarning)
+        run = tiny.train(tmp_path / "run", *WORDS, callbacks=(falsifying,))
+    said = [str(one.message) for one in shown if "disabled" in str(one.message)]
+    assert len(said) == bool(name)
+    assert all(f"sets run.{name}, which hooks may only read" in one for one in said)
+    assert run.result() == {**plain.result(), "folder": str(run.path)}
+    assert run.folder.metrics.read_text() == plain.folder.metrics.read_text()
+    assert run.folder.weights.read_bytes() == plain.folder.weights.read_bytes()
+    for picture in plain.folder.previews.iterdir():
+        assert (run.folder.previews / picture.name).read_bytes() == picture.read_bytes()
+
+
+def test_a_hook_takes_back_no_stop_of_another_one(tmp_path):
+    class Forgetting:
+        @zoo.hookimpl
+        def zoo_logged(self, run):
+            run.stopping = ""
+
+    with pytest.warns(UserWarning, match=r"zoo_logged sets run\.stopping, which hooks may only read"):
+        run = tiny.train(tmp_path / "run", "run.log_every=1", callbacks=(Forgetting(), tiny.Watcher(stop_at=3)))
+    assert (run.step, run.stopping) == (3, "the watcher")
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), GeneratorExit(), type("Panic", (BaseException,), {})("mine")])
+def test_a_hook_that_ends_the_process_is_disabled(error):
+    class Ending:
+        @zoo.hookimpl
+        def zoo_step_finished(self):
+            raise error
+
+    expected = rf"zoo_step_finished raised {type(error).__name__}.* \(training/test_callbacks\.py, line \d+\)"
+    with pytest.warns(UserWarning, match=expected):
+        step(CallbackList(plugins(), [Ending()]), 1)

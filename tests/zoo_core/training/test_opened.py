@@ -121,7 +121,7 @@ def test_a_model_may_have_more_classes_than_the_data(tmp_path: Path) -> None:
         ),
         (
             ["dataset.returns=[3]"],
-            "provides() of the dataset 'table' returns [3], but should return a mapping from names to values.",
+            "returns [3], but should return a mapping from names to values.",
             'Return for example {"num_classes": 10}, or {}.',
         ),
         (["model.columns=wide"], "model.columns is 'wide', but should be an int", ""),

@@ -8,6 +8,7 @@ import tiny
 import torch
 from safetensors.torch import load_file
 
+import zoo_core as zoo
 from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.config.recipe import read_config
 from zoo_core.errors import BadFile, BadSetting, NameTaken, RunFailed, UnknownName
@@ -193,6 +194,52 @@ def test_nothing_is_left_behind_if_a_run_cannot_begin(tmp_path, words, error, me
     assert list(tmp_path.rglob("*")) == []
 
 
+REFUSALS = [zoo.ZooError("no"), BadSetting("no", "Write x=1."), BadFile("no"), UnknownName("no"), NameTaken("no")]
+
+
+def refusing_at(step, error):
+    def refuse(trainer, batch):
+        trainer.done += 1
+        if trainer.done == step:
+            raise error
+        return {"loss": torch.ones(())}
+
+    return refuse
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: type(error).__name__)
+def test_a_run_that_is_refused_in_its_first_step_leaves_nothing_behind(tmp_path, monkeypatch, error):
+    monkeypatch.setattr(tiny.LineTrainer, "step", refusing_at(1, error))
+    with pytest.raises(type(error)) as refused:
+        tiny.train(tmp_path / "runs" / "line" / "now")
+    assert refused.value.exit_code == 2
+    assert list(tmp_path.rglob("*")) == []
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(type(error)):
+        tiny.train(tmp_path / "mine")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "mine"]
+
+
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: type(error).__name__)
+def test_what_is_refused_in_a_later_step_is_a_run_that_failed(tmp_path, monkeypatch, error):
+    monkeypatch.setattr(tiny.LineTrainer, "step", refusing_at(3, type(error)(error.message, error.hint)))
+    with pytest.raises(type(error)) as failed:
+        tiny.train(tmp_path / "run")
+    assert failed.value.exit_code == 1
+    assert failed.value.hint.endswith(f"The run is in {tmp_path / 'run'}.")
+    assert (tmp_path / "run" / "config.yaml").is_file()
+
+
+def test_a_resumed_run_that_is_refused_in_its_first_step_is_kept(tmp_path, monkeypatch):
+    tiny.train(tmp_path / "run", callbacks=(tiny.Watcher(stop_at=3),))
+    before = files_of(tmp_path / "run")
+    monkeypatch.setattr(tiny.LineTrainer, "step", refusing_at(4, BadSetting("no")))
+    with pytest.raises(BadSetting) as failed:
+        tiny.resume(tmp_path / "run")
+    assert failed.value.exit_code == 1
+    assert set(before) <= set(files_of(tmp_path / "run"))
+
+
 def test_a_trainer_that_fails_leaves_its_folder_and_tells_the_plugins(tmp_path):
     watcher = tiny.Watcher()
     said = r"the trainer 'line' raised ValueError: this trainer fails \(helpers/tiny\.py, line \d+\), after step 12\."
@@ -228,5 +275,5 @@ def test_weights_that_are_no_numbers_are_never_saved_even_if_the_loss_still_was_
 
 def test_a_data_set_without_a_length_is_named_and_no_step_is_done(tmp_path, monkeypatch):
     monkeypatch.setattr(tiny.Points, "train", lambda self: iter([]))
-    with pytest.raises(BadSetting, match=r"the dataset 'points': its train\(\) returns a list_iterator, but"):
+    with pytest.raises(BadSetting, match=r"^train of the dataset 'points' .* returns a list_iterator, but"):
         tiny.train(tmp_path / "run")

@@ -196,3 +196,16 @@ def test_the_description_omits_what_is_missing_in_the_file(file):
     assert description["stored as"] == "F32, I64"
     assert description["settings"] == [{"key": "model.inputs", "value": 3, "set in": "the file"}]
     assert not {"seed", "license", "steps", "commit"} & description.keys()
+
+
+@pytest.mark.parametrize(("count", "refused"), [(20_000, False), (20_001, True), (100_000, True)])
+def test_a_header_of_too_many_tensors_is_refused(tmp_path, count, refused):
+    empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    members = {"__metadata__": {"zoo": json.dumps({"format": 1, "model": "line"})}}
+    header = json.dumps({**members, **{str(number): empty for number in range(count)}}).encode()
+    (tmp_path / "many.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    if not refused:
+        assert len(read_header(tmp_path / "many.safetensors").tensors) == count
+        return
+    with pytest.raises(BadFile, match=f"has {count:,} tensors, but zoo reads at most 20,000 of a file"):
+        read_header(tmp_path / "many.safetensors")

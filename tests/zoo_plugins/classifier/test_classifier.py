@@ -199,6 +199,13 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(stops_at, tmp_pat
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+def test_a_model_that_does_not_classify_is_refused_and_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["model.name=unet", "dataset.source=subset", "run.steps=8", "run.batch_size=8", "run.device=cpu"]
+    assert _exit_code(["run", "digit-classifier-mnist", *words]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_warmup_may_last_one_step(digits):
     trainer = make(5)  # a warmup of one fifth
     for _ in range(5):

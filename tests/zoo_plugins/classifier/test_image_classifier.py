@@ -136,3 +136,12 @@ def test_a_batch_of_files_of_several_sizes_is_predicted_as_each_of_them(name, tm
     assert [one["label"] for one in at_once] == [model.predict(path)["label"] for path in paths]
     for one, path in zip(at_once, paths, strict=True):
         assert one["probability"] == pytest.approx(model.predict(path)["probability"], abs=2e-4)
+
+
+@pytest.mark.parametrize("model", ["image-classifier", "unet"])
+def test_one_of_very_many_class_names_that_occurs_twice_is_found_at_once(model):
+    names = [f"name {number}" for number in range(100_000)]  # comparing all pairs would take hours
+    count = {"image-classifier": "num_classes", "unet": "out_channels"}[model]
+    more = {"unet": {"output": "class_logits", "in_channels": 1, "out_channels": 100_000}}.get(model, {})
+    with pytest.raises(zoo.ZooError, match="the name 'name 99999' for two classes"):
+        zoo.build(model, {count: 100_000, **more, "class_names": [*names[:-2], "name 99999", "name 99999"]})

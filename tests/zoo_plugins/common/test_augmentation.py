@@ -36,6 +36,19 @@ def test_image_and_mask_are_transformed_alike(preset):
         assert torch.equal(image[0], mask / 2)
 
 
+@pytest.mark.parametrize(("preset", "expected"), [("photo", False), ("upright", False), ("microscopy", True)])
+def test_only_images_without_an_upper_side_are_turned_upside_down(preset, expected):
+    transform = RandomTransform(preset, 0, 0, 255)
+    mask = torch.zeros(64, 64, dtype=torch.int64)
+    mask[:32] = 1
+    turned = []
+    for seed in range(40):
+        torch.manual_seed(seed)
+        found = transform(mask[None] * 1.0, mask)[1]
+        turned.append(bool((found[40:] == 1).sum() > (found[:24] == 1).sum()))
+    assert any(turned) is expected
+
+
 def test_rotated_pixels_from_outside_are_ignored():
     transform = RandomTransform("microscopy", 0, 0, 255)
     torch.manual_seed(3)

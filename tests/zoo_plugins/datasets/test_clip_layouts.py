@@ -47,6 +47,17 @@ def test_images_beside_clips_are_left_out(tmp_path):
     assert found.left_out == ["left out: 1 file ending in .png"]
 
 
+def test_a_folder_of_images_beside_a_clip_is_a_clip_and_images_beside_clips_are_said(tmp_path):
+    images(tmp_path / "a" / "photos", NOISE)
+    animation(tmp_path / "a" / "b.gif")
+    assert contains_clips(tmp_path / "a")
+    images(tmp_path / "b")
+    animation(tmp_path / "b" / "c.gif")
+    assert find(tmp_path / "b").left_out == [
+        "left out: 12 files ending in .png; images beside clips are the frames of one only in a folder of their own"
+    ]
+
+
 def test_an_array_of_several_clips_is_several_clips(tmp_path):
     np.save(tmp_path / "a.npy", np.stack([FRAMES] * 3))
     assert [clip.index for clip in find(tmp_path).clips] == [0, 1, 2]

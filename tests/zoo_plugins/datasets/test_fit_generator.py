@@ -156,7 +156,7 @@ def test_odd_folders_are_planned_for(name, tmp_path):
 def test_the_value_of_white_is_in_the_plan_with_its_reason(tmp_path):
     plan, _, _ = plan_of(fill(tmp_path / "deep", mode="I;16", high=4096))
     assert plan.values["dataset"]["max_value"] == 4095
-    assert plan.reasons["dataset.max_value"] == "no image of 16 bits has a larger value"
+    assert plan.reasons["dataset.max_value"] == "the value of white; change it if it is another"
 
 
 def animated(folder):

@@ -30,7 +30,7 @@ def make(folder, shape, values, count=4):
             (300, 300),
             [0, 255],
             CPU,
-            {"color": "gray", "crop_height": 256, "augmentation": "microscopy"},
+            {"color": "gray", "crop_height": 256, "augmentation": "upright"},
         ),
         (
             (300, 100, 3),
@@ -64,6 +64,12 @@ def test_the_finding_says_what_is_in_the_files(tmp_path):
     assert "8 for training, 1 for validation, 1 for the test" in text
     assert "classes of the training pixels: background " in text
     assert finding.left_out == ("images: 1 file ending in .txt",)
+
+
+def test_the_finding_says_which_classes_are_in_no_training_image(tmp_path):
+    for split, values in (("train", [0, 1]), ("val", [0, 1, 2, 3])):
+        make(tmp_path / "data" / split, (40, 50), values, count=10)
+    assert "classes 2, 3 occur in no training image" in SegmentImages().find(tmp_path / "data").details
 
 
 def of_sizes(folder, sizes, channels=1):
@@ -278,9 +284,9 @@ def test_colors_that_are_to_be_gray_are_planned_for_as_gray_images(tmp_path):
     folder, task = make(tmp_path / "data", (40, 50, 3), [0, 255]), SegmentImages()
     task.given = {"dataset": {"color": "gray"}}
     plan = task.plan(folder, task.find(folder), CPU)
-    assert plan.values["dataset"]["augmentation"] == "microscopy"
+    assert plan.values["dataset"]["augmentation"] == "upright"
     assert plan.values["model"]["normalization"] == "image"
-    assert plan.reasons["dataset.augmentation"] == "for gray images"
+    assert plan.reasons["dataset.augmentation"].startswith("for gray images")
 
 
 @pytest.mark.filterwarnings("ignore:mask-folder")

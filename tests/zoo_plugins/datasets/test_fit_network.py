@@ -6,8 +6,8 @@ import zoo_core as zoo
 from zoo_plugins.datasets.fit_network import choose_network
 
 
-def chosen(crop, device="cpu", memory=2**33, examples=100):
-    return choose_network(crop, zoo.Budget(minutes=5, memory=memory, device=device), examples)
+def chosen(crop, device="cpu", memory=2**33, examples=100, minutes=5):
+    return choose_network(crop, zoo.Budget(minutes=minutes, memory=memory, device=device), examples)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,14 @@ def chosen(crop, device="cpu", memory=2**33, examples=100):
 )
 def test_a_small_crop_has_a_shallow_network_and_a_cpu_sees_patches(crop, device, expected):
     assert chosen(crop, device).settings == expected
+
+
+def test_a_longer_training_on_a_cpu_has_a_wider_network_if_the_memory_is_sufficient():
+    assert [chosen((256, 256), minutes=minutes).settings["base_channels"] for minutes in (9, 10, 40)] == [16, 32, 32]
+    assert [chosen((256, 256), "cuda", minutes=minutes).settings["base_channels"] for minutes in (1, 40)] == [32, 32]
+    assert chosen((256, 256), minutes=20).reason == "for a training on cpu of 20 minutes"
+    short = chosen((256, 256), minutes=20, memory=900 * 2**20)
+    assert (short.settings["base_channels"], short.reason) == (16, "for a memory of 0.9 GiB")
 
 
 def test_with_less_memory_the_batch_is_smaller_and_then_the_network_narrower():

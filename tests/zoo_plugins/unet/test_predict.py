@@ -387,3 +387,21 @@ def test_resume_after_kill_is_bit_identical(tmp_path, frame_run):
     resumed = run_zoo(tmp_path, "run", "--resume", "killed")
     assert resumed.returncode == 0, resumed.stderr
     assert (tmp_path / "killed" / "model.safetensors").read_bytes() == (frame_run / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_files_of_fewer_bits_than_those_of_the_training_are_predicted_with_the_white_that_the_message_names(
+    tmp_path, bits
+):
+    model = zoo.build("unet", {"in_channels": 1, "out_channels": 2, "output": "class_logits", "head": "linear",
+                               "base_channels": 2, "depth": 1})  # fmt: skip
+    values = np.linspace(0, 2**bits - 1, 256).astype(np.uint16).reshape(16, 16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    white = 2**bits - 1
+    with pytest.raises(zoo.BadFile, match="nearly black") as error:
+        model.predict(image=str(tmp_path / "deep.png"))
+    assert f"max_value={white}." in error.value.hint
+    read = model.read_inputs(image=str(tmp_path / "deep.png"), max_value=white)["image"]
+    assert torch.allclose(read, torch.from_numpy(values.astype(np.float32) / white)[None])
+    given = model.predict(image=str(tmp_path / "deep.png"), max_value=white)
+    assert torch.equal(given["mask"], model.predict(image=read)["mask"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -153,6 +154,8 @@ def _of_recipe(name: str, words: list[str], catalog: Catalog) -> Callable[[], So
 
 def _of_resolved(resolved: ResolvedRecipe, name: str, finding: Finding | None) -> Source:
     opened = open_dataset(resolved)
+    for message in opened.warnings:  # notes of a run
+        warnings.warn(message, stacklevel=2)
     assert opened.dataset is not None  # noqa: S101  # the recipe has one
     return Source(name, opened.dataset, opened.resolved.load()["trainer"].build(), finding)
 

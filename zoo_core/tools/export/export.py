@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ from zoo_core.weights.load import load, locate
 class ExportDiffers(ZooError):
     """The exported file does not compute what the model computes; no file is written."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code = 1
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ class FileArgument:
     """Which files in a folder are meant; any, if the model has no control for it."""
     takes_path: bool
     """Whether it is a ``Path``, and no text."""
+    is_asked: bool = True
+    """Whether the model asks for it; not if it has controls for other files only."""
 
     def given(self, path: Path) -> str | Path:
         """The value of the argument for a file."""
@@ -36,6 +38,7 @@ def file_arguments(model: Model) -> dict[str, FileArgument]:
     after a file."""
     hints, controls = _hints(model), model.controls()
     parameters = signature(model.predict).parameters
+    asks = any(control.kind in _KINDS for control in controls.values())
     found = {}
     for name, parameter in parameters.items():
         control, types = controls.get(name), get_args(hints.get(name)) or (hints.get(name),)
@@ -48,7 +51,8 @@ def file_arguments(model: Model) -> dict[str, FileArgument]:
         kind = _KINDS[control.kind] if control else _NAMES.get(name, "any")
         plural = (control.plural if control else "") or ("" if name.endswith("s") else f"{name}s")
         takes_path = Path in types and str not in types
-        found[name] = FileArgument(name, "" if plural in parameters else plural, kind, takes_path)
+        is_asked = control is not None or not asks or parameter.default is Parameter.empty
+        found[name] = FileArgument(name, "" if plural in parameters else plural, kind, takes_path, is_asked)
     return found
 
 

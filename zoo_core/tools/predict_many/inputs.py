@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo_core.data.animations import SUFFIXES as ANIMATION_SUFFIXES
 from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
 from zoo_core.data.image_io import IMAGE_SUFFIXES, natural_key
+from zoo_core.data.video import SUFFIXES as VIDEO_SUFFIXES
 from zoo_core.errors import BadFile, one_line
 from zoo_core.tools.predict_many.arguments import FileArgument
 
 _LISTS = (".txt", ".lst")
-_ANIMATIONS = (".gif", ".apng", ".webp", ".tif", ".tiff")
-_VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
 _ENDINGS = {
     "image": (*IMAGE_SUFFIXES, ".npy"),
-    "video": (*_ANIMATIONS, *_VIDEOS, *ARRAY_SUFFIXES),
+    "video": (*ANIMATION_SUFFIXES, *VIDEO_SUFFIXES, *ARRAY_SUFFIXES),
 }
-_STILLS = set(IMAGE_SUFFIXES) - set(_ANIMATIONS)
+_STILLS = set(IMAGE_SUFFIXES) - set(ANIMATION_SUFFIXES)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import click
-
 from zoo_core.data.image_output import not_written
 from zoo_core.data.values import kind_of
 from zoo_core.errors import BadSetting, NameTaken, one_line
+from zoo_core.terminal import say_text
 from zoo_core.tools.output_names import JOURNAL, journal_of
 from zoo_core.tools.plain_values import is_plain
 from zoo_core.tools.predict_many.inputs import Input
@@ -68,7 +67,7 @@ class Lines(Output):
         plain, _ = in_table(values, "", _WITH_FOLDER)
         if left_out := [name for name in values if name not in plain]:
             raise unfit(values, left_out[0], "", _WITH_FOLDER)
-        click.echo(json.dumps({"file": given.name, **plain}))
+        say_text(json.dumps({"file": given.name, **plain}))
         return _nothing
 
 
@@ -179,6 +178,7 @@ class FolderOutput(_Journaled):
     def opened(self, about: Mapping[str, Any], inputs: Sequence[Input]) -> Iterator[None]:
         """Refuse, before anything is computed, files that would be overwritten."""
         self._names = output_names(inputs)
+        self._refuse_table_name()
         self._inputs = {one.path.absolute() for one in inputs}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -189,6 +189,18 @@ class FolderOutput(_Journaled):
             if self.ending:
                 self._refuse_existing([f"{self._names[one.name]}{self.ending}" for one in inputs])
             yield
+
+    def _refuse_table_name(self) -> None:
+        table = self.folder / TABLE
+        below = next((name for name in self._names if name.casefold().startswith(f"{TABLE}/")), None)
+        if below is not None or table.is_dir():
+            found = f"the input {below} is in a folder of that name" if below else "there is a folder of that name"
+            hint = "Rename the folder of the inputs." if below else "Choose another folder."
+            raise NameTaken(f"{table} is the table of all files, but {found}.", hint)
+        if not self.overwrite and not self.journal.path.exists() and table.exists():
+            raise NameTaken(
+                f"{table} exists, and nothing is overwritten.", "Choose another folder, or add --overwrite."
+            )
 
     def accept(self, given: Input, values: dict[str, Any]) -> Written:
         """Choose the files of a prediction."""

@@ -13,7 +13,7 @@ from zoo_core.data.values import Table, kind_of
 from zoo_core.errors import BadSetting
 from zoo_core.files import write_atomically
 from zoo_core.tools.output_names import KINDS
-from zoo_core.tools.plain_values import as_columns, is_plain
+from zoo_core.tools.plain_values import as_columns, is_plain, with_single_items
 from zoo_core.tools.prediction import in_json
 
 
@@ -46,7 +46,7 @@ def write_rows(path: Path, rows: Sequence[tuple[str, dict[str, Any], list[str]]]
     """
     try:
         if path.suffix.lower() == ".json":
-            listed = [{"file": name, **values} for name, values, _ in rows]
+            listed = with_single_items([{"file": name, **values} for name, values, _ in rows])
             write_atomically(path, "[\n" + ",\n".join(json.dumps(one) for one in listed) + "\n]\n")
             return
         flat = [row for one in rows for row in _rows_of(*one)]

@@ -10,6 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from zoo_core.data.values import as_prediction
 from zoo_core.errors import BadFile, BadSetting, RunFailed, ZooError, one_line, printable, raised
 from zoo_core.files import stat_regular
@@ -23,6 +25,7 @@ from zoo_core.training.error_attribution import attributing_errors
 BATCH_SIZE = 16
 _WORKERS = 2
 _WRITERS = 2
+_READ_AHEAD = 2**28  # bytes of tensors that wait for the model, besides one file
 _ALIKE = 10  # first files that fail with one message of the model, after which the others are not tried
 
 
@@ -85,8 +88,9 @@ class Prediction:
         waiting = iter(inputs)
         reading: deque[tuple[Input, Future[Mapping[str, Any]]]] = deque()
         batch = []
+        largest, fitting = 1, 1  # bytes of a file, and files that may be in memory
         while True:
-            while len(reading) < ahead and (given := next(waiting, None)) is not None:
+            while len(reading) < min(ahead, fitting) and (given := next(waiting, None)) is not None:
                 reading.append((given, readers.submit(self._read, given)))
             if not reading:
                 break
@@ -95,7 +99,10 @@ class Prediction:
                 batch.append((given, future.result()))
             except Exception as error:
                 self._fail(given, error)
-            if len(batch) >= size:
+            else:
+                largest = max(largest, _size(batch[-1][1]))
+                fitting = max(1, _READ_AHEAD // largest)
+            if len(batch) >= min(size, fitting):
                 yield batch
                 batch = []
         if batch:
@@ -167,6 +174,11 @@ class Prediction:
 
     def _attributed(self) -> Any:
         return attributing_errors({f"the model {type(self.model).__name__}": type(self.model)})
+
+
+def _size(inputs: Mapping[str, Any]) -> int:
+    """Bytes of the tensors that were read for a file."""
+    return sum(value.nbytes for value in inputs.values() if isinstance(value, Tensor))
 
 
 def _is_full(error: BaseException) -> bool:

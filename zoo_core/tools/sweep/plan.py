@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from zoo_core.config.recipe import Recipe
 from zoo_core.config.settings import read, setting
-from zoo_core.errors import BadSetting, ZooError, in_yaml
+from zoo_core.errors import BadSetting, in_yaml
 from zoo_core.tools.sweep.space import Axis, Space, as_overrides, grid_size, merge_axes, parse_axis
-
-if TYPE_CHECKING:
-    from zoo_core.registry.catalog import Catalog
 
 # May differ between the machines that work on one sweep.
 _PER_MACHINE = ("summary", "run.device", "run.threads", "run.workers", "sweep.trials")
@@ -106,45 +102,14 @@ def plan(recipe: Recipe, overrides: Iterable[str], **options: Any) -> Plan:
     return Plan(base, tuple(fixed.values()), space, _complete_settings(settings, space, base))
 
 
-def check_plan(planned: Plan, catalog: Catalog) -> Plan:
-    """Check every choice and the ends of every range; returns ``planned`` with all defaults of the recipe written out.
-
-    Raises:
-        ZooError: if a trial would have an invalid recipe.
-    """
-    from zoo_core.engine.devices import find_device
-    from zoo_core.registry.resolve import ResolvedRecipe, resolve
-
-    def check_trial(params: Mapping[str, str]) -> ResolvedRecipe:
-        resolved = resolve(planned.recipe_of(params), catalog)
-        resolved.load()  # imports the classes
-        find_device(resolved.settings.device)
-        return resolved
-
-    firsts = {key: axis.ends[0] for key, axis in planned.space.items()}
-    others = [{**firsts, key: end} for key, axis in planned.space.items() for end in axis.ends[1:]]
-    try:
-        first, *_ = [check_trial(params) for params in (firsts, *others)]
-    except ZooError as error:
-        named = next((key for key in planned.space if re.match(rf"{re.escape(key)}\b", error.message)), "")
-        error.message = f"{_where(planned.recipe, named)}{error.message}"
-        raise
-    if planned.settings.pruner != "none" and not first.settings.evaluate_every:
-        raise BadSetting(
-            "a pruner needs evaluations during training, but run.evaluate_every is 0.",
-            "Add for example run.evaluate_every=100, or leave --pruner out.",
-        )
-    return replace(planned, recipe=first.recipe)
-
-
 def _axis_of_recipe(recipe: Recipe, key: str, text: Any) -> Axis:
     try:
         found = parse_axis(key, text) if isinstance(text, str) else None
     except BadSetting as error:
-        raise BadSetting(f"{_where(recipe, key)}{error.message}", error.hint) from None
+        raise BadSetting(f"{where_in(recipe, key)}{error.message}", error.hint) from None
     if found is None:
         raise BadSetting(
-            f"{_where(recipe, key)}sweep.space.{key} is {in_yaml(text)}, which is a single value.",
+            f"{where_in(recipe, key)}sweep.space.{key} is {in_yaml(text)}, which is a single value.",
             "Write choices separated by commas, or a range, as text: '1e-4,3e-4' or 'log:1e-4..1e-2'.",
         )
     return found
@@ -176,7 +141,7 @@ def _complete_settings(settings: SweepSettings, space: Space, recipe: Recipe) ->
     return replace(settings, metric=metric, trials=trials, sampler=sampler, space=params)
 
 
-def _where(recipe: Recipe, key: str) -> str:
+def where_in(recipe: Recipe, key: str) -> str:
     """The file and line of a key in the recipe's section ``sweep``; "" for one from the command line."""
     source = recipe.sources.get(("sweep", "space", key))
     return f"{source}: " if source and source.file else ""

@@ -11,8 +11,9 @@ from typing import Any
 from zoo_core.errors import BadFile, BadSetting
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.paths import new_path
+from zoo_core.tools.sweep.check import check_plan
 from zoo_core.tools.sweep.folder import SWEEPS, SweepFolder, default_storage, find_sweep
-from zoo_core.tools.sweep.plan import Plan, check_plan, plan
+from zoo_core.tools.sweep.plan import Plan, plan
 from zoo_core.tools.sweep.study import Study
 
 

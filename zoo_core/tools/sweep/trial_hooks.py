@@ -21,7 +21,7 @@ class TrialCallback:
         self._study, self._number, self._settings = study, trial.number, settings
         self._known = max(trial.intermediate_values, default=-1)
         self.error: ZooError | None = None
-        """An error that ends the whole sweep; it is kept here because hooks may not raise."""
+        """An error that ends the trial, or the sweep if it is one of the storage; hooks may not raise it."""
         self.signal = ""
         """A signal that arrived during the final evaluation: the run is complete, but the sweep stops."""
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from zoo_core.dataset import Dataset
-from zoo_core.errors import RunFailed, ZooError, raised
+from zoo_core.errors import BadFile, NameTaken, RunFailed, RunStopped, ZooError, raised
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.run import TIME_LIMIT, Run
@@ -91,19 +91,20 @@ class TrialRunner:
     def _run_trial(self, trial: Trial, seconds: float | None) -> str:
         """Run the trial to its end; or until a signal or the time limit, whose name is returned."""
         number = trial.number
-        resolved = resolve(self.plan.recipe_of(self.study.suggest(number)), self.catalog)
+        params = self.study.suggest(number)
         callback, start = TrialCallback(self.study, trial, self.plan.settings), time.monotonic()
         self.study.note(number, folder=f"{platform.node()}:{self.folder.trial(number).path.resolve()}")
         self._notify(number)
         try:
+            resolved = resolve(self.plan.recipe_of(params), self.catalog)
             run = self._train(resolved, number, callback, seconds)
             value = None if run.stopping in (*EXIT_CODES, PRUNED) else self._final_value(resolved, run)
-        except ZooError as error:
-            if not isinstance(error, RunFailed):
+        except Exception as error:  # whatever it is, such as a combination that is not possible: others may succeed
+            if isinstance(callback.error, BadFile):  # of the storage, for every trial
+                raise callback.error from error
+            if isinstance(error, RunStopped) or self._is_trained_elsewhere(number, error):
                 raise
-            return self._fail(number, error.message)
-        except Exception as error:  # for example a model that is too large to be built: other trials may succeed
-            return self._fail(number, raised(error))
+            return self._fail(number, _first_line(error))
         seconds_total = trial.notes.get("seconds", 0.0) + time.monotonic() - start
         self.study.note(number, step=run.step, seconds=round(seconds_total, 1))
         if run.stopping in EXIT_CODES:
@@ -137,6 +138,10 @@ class TrialRunner:
             raise RunFailed(f"{self.plan.settings.name} is {value} at the end of the run.")
         return value
 
+    def _is_trained_elsewhere(self, number: int, error: Exception) -> bool:
+        """Whether the trial is not run because `zoo run --resume` has begun to train it since it was claimed."""
+        return isinstance(error, NameTaken) and self.folder.trial(number).is_locked()
+
     def _fail(self, number: int, reason: str) -> str:
         self.study.note(number, reason=reason)
         self.study.finish(number, "failed")
@@ -145,6 +150,10 @@ class TrialRunner:
 
     def _notify(self, number: int) -> None:
         self.on_change(self.study.trial(number))
+
+
+def _first_line(error: Exception) -> str:
+    return error.message.split("\n")[0] if isinstance(error, ZooError) else raised(error)
 
 
 def has_validation_split(resolved: ResolvedRecipe) -> bool:

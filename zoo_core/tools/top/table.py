@@ -9,6 +9,7 @@ from datetime import timedelta
 from rich.table import Table
 from rich.text import Text
 
+from zoo_core.errors import printable
 from zoo_core.tools.top.read import RunStatus
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -27,17 +28,21 @@ def table(runs: Sequence[RunStatus], rows: int | None = None) -> Table:
         result.add_row(Text("no runs yet", style="dim"))
     shown = runs if rows is None else runs[:rows]
     for run in shown:
-        last = Text(run.folder)
+        last = Text(printable(run.folder))
         if run.note:
-            last.append(f"  {run.note}", style="dim")
+            last.append(f"  {printable(run.note)}", style="dim")
         result.add_row(
             Text(run.state, style=_COLORS.get(run.state, "")),
-            Text(run.recipe or "?"),
+            Text(printable(run.recipe) or "?"),
             _steps(run),
             "" if run.steps_per_second is None else f"{run.steps_per_second:.1f}",
             "" if run.seconds_left is None else str(timedelta(seconds=round(run.seconds_left))),
             f"{_ago(time.time() - run.last_written)} ago",
-            Text("\n".join(f"{sparkline(values)} {values[-1]:.4g} {name}" for name, values in run.losses.items())),
+            Text(
+                "\n".join(
+                    f"{sparkline(values)} {values[-1]:.4g} {printable(name)}" for name, values in run.losses.items()
+                )
+            ),
             last,
         )
     if len(shown) < len(runs):

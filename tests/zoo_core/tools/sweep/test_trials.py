@@ -8,8 +8,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import tiny
 from PIL import Image
 
+import zoo_core as zoo
 from zoo_core.config.recipe import read_config
 
 RATES = ("line", "trainer.learning_rate=1e-3,1e-2,1e-1", "--metric=-error")
@@ -130,14 +132,28 @@ def test_a_sweep_whose_trials_all_fail_exits_with_1(sweep):
     assert "best" not in done.out
 
 
-def test_an_unknown_metric_ends_the_sweep_with_a_suggestion(sweep):
-    done = sweep(*RATES[:2], "--metric", "eror")
-    assert done.code == 2
-    assert done.err.splitlines()[-2:] == [
-        "error: the metric of the sweep: there is no metric 'eror'.",
-        "  Did you mean 'error'? Start the sweep again with another --metric.",
-    ]
-    assert not (done.folder / "trial-0001").exists()
+ERRORS = [zoo.BadSetting("not\ntogether", "x"), zoo.BadFile("not\ntogether"), ValueError("not"), SystemExit(0)]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_a_combination_that_is_not_possible_is_a_failed_trial_and_the_others_go_on(sweep, monkeypatch, error):
+    setup = tiny.LineTrainer.setup
+
+    def refusing(trainer, model, engine):
+        if (trainer.config.learning_rate, trainer.config.nan_at) == (1e-2, 99):
+            raise error
+        setup(trainer, model, engine)
+
+    monkeypatch.setattr(tiny.LineTrainer, "setup", refusing)
+    words = ("trainer.learning_rate=1e-2,1e-3", "trainer.nan_at=0,99", "run.steps=3", "--metric", "error")
+    done = sweep.json("line", *words)
+    assert done.code == 0
+    assert [trial["state"] for trial in done.trials] == ["done", "failed", "done", "done"]
+    assert len(done.trials[1]["reason"].splitlines()) == 1
+    assert "not" in done.trials[1]["reason"] or "SystemExit" in done.trials[1]["reason"]
+    again = sweep.json("--resume", done.folder)
+    assert again.code == 0
+    assert [trial["state"] for trial in again.trials] == ["done", "failed", "done", "done"]
 
 
 def test_trials_are_compared_on_the_validation_split_if_there_is_one(sweep):

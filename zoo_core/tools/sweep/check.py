@@ -1,0 +1,100 @@
+"""Checks every choice of a sweep before anything is written."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+
+from zoo_core.engine.engine import AccelerateEngine, own_settings
+from zoo_core.errors import BadSetting, RunFailed, ZooError
+from zoo_core.registry.catalog import Catalog
+from zoo_core.registry.resolve import ResolvedRecipe, resolve
+from zoo_core.tools.sweep.plan import Plan, where_in
+from zoo_core.tools.sweep.space import Choices
+from zoo_core.training.assemble import try_out
+from zoo_core.training.monitored_metric import check_monitored_metric
+from zoo_core.training.opened import open_dataset
+
+Params = Mapping[str, str]
+
+
+def check_plan(planned: Plan, catalog: Catalog) -> Plan:
+    """Check every choice and the ends of every range; returns ``planned`` with all defaults of the recipe written out.
+
+    The settings of each are resolved, and the device is asked for its precision; what a choice says of the data is
+    compared with the dataset. The first trial and one with each choice of a name are built, and the metric is looked
+    for in an evaluation of two examples. A combination of choices, and a step, may still fail.
+
+    Raises:
+        ZooError: if a trial would have an invalid recipe.
+    """
+    threads = torch.get_num_threads()
+    try:
+        return _checked(planned, catalog)
+    finally:
+        torch.set_num_threads(threads)  # which the settings of a choice may have changed
+
+
+def _checked(planned: Plan, catalog: Catalog) -> Plan:
+    firsts = {key: axis.ends[0] for key, axis in planned.space.items()}
+    others = [(key, {**firsts, key: end}) for key, axis in planned.space.items() for end in axis.ends[1:]]
+    with _naming(planned):
+        first = _resolved(planned, catalog, firsts)
+        for _, params in others:
+            _resolved(planned, catalog, params)
+        if planned.settings.pruner != "none" and not first.settings.evaluate_every:
+            raise BadSetting(
+                "a pruner needs evaluations during training, but run.evaluate_every is 0.",
+                "Add for example run.evaluate_every=100, or leave --pruner out.",
+            )
+        for key, params in others:
+            if key.startswith(("dataset.", "model.")):
+                _check_data(_resolved(planned, catalog, params))
+        for key, params in [("", firsts), *others]:
+            if not key or (key.endswith(".name") and isinstance(planned.space[key], Choices)):
+                _build(_resolved(planned, catalog, params), planned.settings.metric)
+    return replace(planned, recipe=first.recipe)
+
+
+def _resolved(planned: Plan, catalog: Catalog, params: Params) -> ResolvedRecipe:
+    resolved = resolve(planned.recipe_of(params), catalog)
+    resolved.load()  # imports the classes
+    with own_settings():
+        AccelerateEngine(resolved.settings).close()  # refuses a device, or a precision that it does not have
+    return resolved
+
+
+def _check_data(resolved: ResolvedRecipe) -> None:
+    """Raises ZooError if a choice contradicts the dataset."""
+    with resolved.catalog.active():
+        open_dataset(resolved)
+
+
+def _build(resolved: ResolvedRecipe, metric: str) -> None:
+    """Raises ZooError if the parts refuse each other, or if no evaluation returns the metric."""
+    try:
+        with resolved.catalog.active(), own_settings(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the run of the trial repeats them
+            loop = try_out(resolved)
+            check_monitored_metric(loop.evaluator, metric)
+            loop.engine.close()
+    except Exception as error:
+        if isinstance(error, ZooError) and not isinstance(error, RunFailed):
+            raise
+        # An error of a plugin's code, as for lack of memory: this trial fails, and others may not.
+
+
+@contextmanager
+def _naming(planned: Plan) -> Iterator[None]:
+    """Errors of a choice begin with its file and line in the recipe."""
+    try:
+        yield
+    except ZooError as error:
+        named = next((key for key in planned.space if re.match(rf"{re.escape(key)}\b", error.message)), "")
+        error.message = f"{where_in(planned.recipe, named)}{error.message}"
+        raise
