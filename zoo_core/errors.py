@@ -42,13 +42,13 @@ class ZooError(Exception):
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
-        self.message = printable(message)
-        self.hint = None if hint is None else printable(hint)
+        self.message = printable(str(message))
+        self.hint = None if hint is None else printable(str(hint))
 
     def __str__(self) -> str:
         # Both are attributes that may have been changed.
-        message = printable(self.message)
-        return message if self.hint is None else f"{message}\n  {printable(self.hint)}"
+        message = printable(str(self.message))
+        return message if self.hint is None else f"{message}\n  {printable(str(self.hint))}"
 
 
 class UnknownName(ZooError, LookupError):
@@ -190,10 +190,16 @@ def _escape(character: str) -> str:
 def raised(error: BaseException, most: int = 400) -> str:
     """The type and the text of an error, such as ``ValueError: no such color``, in one line without a period."""
     try:
-        text = one_line(str(error), most).rstrip(".")
-    except Exception:  # whose own __str__ fails
+        text = one_line(plain_text(str(error)), most).rstrip(".")
+    except BaseException:  # whose own __str__ fails, in whatever way
         text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    name = one_line(type(error).__name__)
+    return f"{name}: {text}" if text else name
+
+
+def plain_text(text: str) -> str:
+    """``text`` without the methods of a subclass of ``str``."""
+    return text if type(text) is str else str.__str__(text)
 
 
 def one_line(text: str, most: int = 200) -> str:

@@ -15,8 +15,9 @@ training and checkpoints are not affected. Wrappers (``wrapper=True``) are not s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -36,13 +37,34 @@ hookimpl = pluggy.HookimplMarker("zoo")
 
 def refuse_unmarked(manager: pluggy.PluginManager, plugin: object, owner: str) -> None:
     """Raise BrokenPlugin if ``plugin`` has a function with the name of a hook that is not marked as one."""
-    called = (name for name in dir(manager.hook) if name.startswith("zoo_") and callable(getattr(plugin, name, None)))
-    for name in called:
+    for name, _ in _named_as_hooks(plugin):
         if all(one.plugin is not plugin for one in getattr(manager.hook, name).get_hookimpls()):
             raise BrokenPlugin(
                 f"{owner} has {name}, which is not marked as a hook, and would never be called.",
                 "Write `@zoo.hookimpl` above it.",
             )
+    refuse_not_run(plugin, owner)
+
+
+def refuse_not_run(plugin: object, owner: str) -> None:
+    """Raise BrokenPlugin if calling a hook of ``plugin`` would not run it."""
+    for name, function in _named_as_hooks(plugin):
+        marks = getattr(function, "zoo_impl", {})
+        wraps = marks.get("wrapper") or marks.get("hookwrapper")
+        if (
+            iscoroutinefunction(function)
+            or isasyncgenfunction(function)
+            or (isgeneratorfunction(function) and not wraps)
+        ):
+            raise BrokenPlugin(
+                f"{owner} has {name}, which is a coroutine or a generator, and would never run.",
+                "Write it as a plain function.",
+            )
+
+
+def _named_as_hooks(plugin: object) -> list[tuple[str, Any]]:
+    found = ((name, getattr(plugin, name, None)) for name in globals() if name.startswith("zoo_"))
+    return [(name, function) for name, function in found if callable(function)]
 
 
 @hookspec(historic=True)

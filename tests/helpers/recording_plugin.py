@@ -20,6 +20,12 @@ import zoo_core as zoo
 RANK = os.environ.get("RANK", "0")
 
 
+def kill_at(place: str) -> None:
+    """End process $KILL_RANK (1) by the signal $KILL_SIGNAL (SIGKILL) at $KILL_AT: a step, or ``setup``."""
+    if place == os.environ.get("KILL_AT") and os.environ.get("KILL_RANK", "1") == RANK:
+        os.kill(os.getpid(), int(os.environ.get("KILL_SIGNAL", "9")))
+
+
 class Two(zoo.Model):
     """Two networks without batch statistics, one trained through the other, as a generator is."""
 
@@ -81,8 +87,7 @@ class _RecordingTrainer(zoo.Trainer):
                 file.write(" ".join(map(str, indices.tolist())) + "\n")
 
     def fail(self, step: int) -> None:
-        if RANK == "1" and step + 1 == int(os.environ.get("KILL_AT", "0")):
-            os.kill(os.getpid(), 9)
+        kill_at(str(step + 1))
         if RANK == "1" and step + 1 == self.config.raise_at:
             raise ValueError("process 1 fails")
 
@@ -102,6 +107,7 @@ class _RecordingTrainer(zoo.Trainer):
 
 class OneTrainer(_RecordingTrainer):
     def setup(self, model: One, engine: zoo.Engine) -> None:
+        kill_at("setup")
         adam = torch.optim.AdamW(model.parameters(), lr=1e-2, fused=True)
         self.schedule = LinearLR(adam, total_iters=20)
         self.first, self.optimizer = engine.prepare(model, adam)

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 import click
 
+from zoo_core.cli.of_plugins import end_stuck
 from zoo_core.config.command_line import PLUGIN_FILES, REGISTRY_FILES
 from zoo_core.engine.openmp import limit_spin_wait
 from zoo_core.engine.rank import LOST, is_launched, is_rank_zero
 from zoo_core.engine.shutdown import EXIT_CODES, end_on_signals, exit_command, read_stop_seconds, received
 from zoo_core.errors import ProcessLost, RunFailed, RunStopped, UnknownName, ZooError, did_you_mean, printable, raised
+from zoo_core.registry.load_limit import LoadLimit
 from zoo_core.terminal import escape_messages_of_libraries, say, say_labelled, say_text
 
 if TYPE_CHECKING:
@@ -117,16 +119,9 @@ class LazyGroup(click.Group):
 
     def _add_commands_of_plugins(self) -> None:
         """Call the hook of every plugin once. An error in one plugin does not affect the others."""
-        from zoo_core.registry import catalog
+        from zoo_core.cli.of_plugins import add_commands
 
-        for implementation in catalog.default().plugins.manager.hook.zoo_commands.get_hookimpls():
-            name = implementation.plugin_name
-            if name not in self._called_plugins:
-                self._called_plugins.add(name)
-                try:
-                    implementation.function(self)
-                except Exception as error:
-                    warnings.warn(f"the plugin '{name}' could not add its commands: {raised(error)}", stacklevel=2)
+        add_commands(self, self._called_plugins)
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -186,14 +181,21 @@ def cli() -> None:
     """
 
 
-def open_catalog(registry: Iterable[Path] = ()) -> Catalog:
-    """The catalog of this command, with further registry files; the current one until the command ends."""
+def open_catalog(registry: Iterable[Path] = (), warns: bool = True) -> Catalog:
+    """The catalog of this command, with further registry files; the current one until the command ends.
+
+    It ``warns`` of plugins that did not load.
+    """
     from zoo_core.registry.catalog import Catalog
 
     context = click.get_current_context()
     context.with_resource(_registries_in_environment(registry))
     opened = Catalog()
     context.with_resource(opened.active())
+    if warns:
+        from zoo_core.cli.plugins import warn_of_broken
+
+        warn_of_broken(opened)
     return opened
 
 
@@ -212,6 +214,7 @@ def _registries_in_environment(files: Iterable[Path]) -> Iterator[None]:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of the command ``zoo``. Exit codes: 0 success, 1 failure, 2 usage error, 128 + number of a signal."""
     end_on_signals()  # again, for scripts that call this function
+    LoadLimit.on_stuck = end_stuck
     warnings.showwarning = _show_warning
     escape_messages_of_libraries()
     if "_ZOO_COMPLETE" in os.environ:  # a warning would appear in the middle of the command being typed

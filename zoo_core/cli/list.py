@@ -10,7 +10,7 @@ import click
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import json_option, registry_option
 from zoo_core.cli.plugins import rows as plugin_rows
-from zoo_core.cli.plugins import warn_of_broken
+from zoo_core.cli.plugins import warn_of_refused
 from zoo_core.cli.plugins_index import warn_if_known
 from zoo_core.cli.table import same_columns, show
 from zoo_core.registry.listing import LISTED
@@ -33,7 +33,7 @@ def command(kind: str, match: str, registry: tuple[Path, ...], tag: str | None, 
     zoo list models timm/
     zoo list models 'timm/*vit*'
     """
-    catalog = open_catalog(registry)
+    catalog = open_catalog(registry, warns=kind != "plugins")
     rows = plugin_rows(catalog) if kind == "plugins" else catalog.rows(kind, tag, members=bool(match))
     if match:
         pattern = match if set(match) & set("*?[") else f"{match}*"
@@ -44,4 +44,4 @@ def command(kind: str, match: str, registry: tuple[Path, ...], tag: str | None, 
     if match and not rows:
         warn_if_known(match)
     if kind != "plugins":
-        warn_of_broken(catalog)
+        warn_of_refused(catalog)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from zoo_core.cli.plugins_index import index, search
 from zoo_core.cli.table import show
 from zoo_core.errors import UnknownName, did_you_mean
 from zoo_core.registry.catalog import Catalog
-from zoo_core.registry.plugins import PluginInfo
+from zoo_core.registry.plugins import PluginInfo, installed_names
 from zoo_core.registry.selection import read_disabled, write_disabled
 from zoo_core.registry.unknown_name import explained
 from zoo_core.terminal import say, say_text
@@ -30,7 +31,7 @@ def command(context: click.Context, as_json: bool) -> None:
     In the environment, ZOO_PLUGINS=a,b loads only these plugins, and ZOO_DISABLE_PLUGINS=c all but these.
     """
     if context.invoked_subcommand is None:
-        show(rows(open_catalog()), as_json)
+        show(rows(open_catalog(warns=False)), as_json)
 
 
 @command.command("show")
@@ -42,7 +43,7 @@ def show_(name: str, as_json: bool) -> None:
 
     These are all names that it registers, and the traceback if it is broken.
     """
-    catalog = open_catalog()
+    catalog = open_catalog(warns=False)
     for info in _find(catalog, name):
         details = {
             **_row(catalog, info),
@@ -69,9 +70,7 @@ def disable(names: tuple[str, ...]) -> None:
 
     They are not imported until they are enabled.
     """
-    catalog = open_catalog()
-    for name in names:
-        _find(catalog, name)
+    _refuse_unknown(names)
     write_disabled([*read_disabled(), *names])
     say(f"disabled: {', '.join(names)}")
 
@@ -82,9 +81,7 @@ def disable(names: tuple[str, ...]) -> None:
 def enable(names: tuple[str, ...]) -> None:
     """Enable plugins that were disabled."""
     disabled = read_disabled()
-    for name in names:
-        if name not in disabled:
-            _find(open_catalog(), name)
+    _refuse_unknown([name for name in names if name not in disabled])
     write_disabled([name for name in disabled if name not in names])
     say(f"enabled: {', '.join(names)}")
 
@@ -93,8 +90,16 @@ command.add_command(search)
 command.add_command(index)
 
 
+def _refuse_unknown(names: Iterable[str]) -> None:
+    """Raise UnknownName if a name is not that of a plugin. Plugins are not loaded, since one may prevent that."""
+    installed = installed_names()
+    for name in names:
+        if name not in installed:
+            _find(open_catalog(warns=False), name)
+
+
 def warn_of_broken(catalog: Catalog) -> None:
-    """Print a warning for each plugin that did not load, or that registers names that can't be used."""
+    """Print a warning for each plugin that did not load, or that changed the process while it was loaded."""
     for info in catalog.plugins.broken:
         distribution = f"{info.distribution} {info.version}".strip()
         stop = "" if info.why.endswith((".", "!", "?")) else "."
@@ -104,6 +109,18 @@ def warn_of_broken(catalog: Catalog) -> None:
             f"{hint}, or disable it: zoo plugins disable {info.name}",
             stacklevel=2,
         )
+    for info in catalog.plugins.infos:
+        if info.effects:
+            distribution = f"{info.distribution} {info.version}".strip()
+            warnings.warn(
+                f"while it was loaded, the plugin '{info.name}' ({distribution}) {info.effects}. Ask its author to do "
+                f"without it, or disable it: zoo plugins disable {info.name}",
+                stacklevel=2,
+            )
+
+
+def warn_of_refused(catalog: Catalog) -> None:
+    """Print a warning for each plugin that registers names that can't be used, those of families if they are known."""
     for (plugin, kind, why), names in _refused(catalog).items():
         more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
         warnings.warn(
@@ -143,7 +160,7 @@ def _provides(catalog: Catalog, info: PluginInfo) -> str:
     names = _names(catalog, info.name)
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     left_out = sum(refused.plugin == info.name for refused in catalog.registry.refused)
-    notes = [*filter(None, [info.why]), *([f"{left_out} left out"] if left_out else [])]
+    notes = [*filter(None, [info.why, info.effects]), *([f"{left_out} left out"] if left_out else [])]
     return (shown or "hooks") + "".join(f" ({note})" for note in notes)
 
 

@@ -54,7 +54,7 @@ def index(names: tuple[str, ...]) -> None:
     \b
     zoo plugins index nerf > plugins.json
     """
-    catalog = open_catalog()
+    catalog = open_catalog(warns=False)
     for name in names:
         if name not in (known := [info.name for info in catalog.plugins.infos if info.distribution != "your file"]):
             hint = did_you_mean(name, known, "`zoo plugins` lists them.")

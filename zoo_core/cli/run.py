@@ -13,7 +13,7 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.options import device_option, registry_option
-from zoo_core.cli.plugins import warn_of_broken
+from zoo_core.cli.plugins import warn_of_refused
 from zoo_core.config.command_line import resume_command, shown, zoo_command
 from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.engine.rank import end_with_launcher, is_launched, is_rank_zero
@@ -78,7 +78,7 @@ def command(
         raise BadSetting("a resumed run stays in its folder, so --folder cannot be given.", "Leave it out.")
     allowed = {"allow_changed_data": allow_changed_data, "allow_changed_code": allow_changed_code}
     catalog = open_catalog(registry)
-    warn_of_broken(catalog)
+    warn_of_refused(catalog)
     resumed = None if resume is None else run_called(resume, "zoo run --resume RUN_DIR")
     chosen = _choose(catalog, recipe, config, resumed, overrides)
 
@@ -94,9 +94,10 @@ def command(
 
     arguments = _arguments(recipe, overrides, registry, config, time_limit)
     if resumed is None:
-        return launch([*arguments, "--folder", str(folder or new_path(RUNS, chosen.name))], processes)
+        place = folder or new_path(RUNS, chosen.name)
+        return launch([*arguments, "--folder", str(place)], processes, place)
     arguments += [f"--{name.replace('_', '-')}" for name, given in allowed.items() if given]
-    return launch([*arguments, "--resume", str(resumed)], processes)
+    return launch([*arguments, "--resume", str(resumed)], processes, resumed)
 
 
 def _choose(
@@ -133,8 +134,10 @@ def train(
     **allowed: bool,
 ) -> int:
     """Train in this process, show the progress and the result, and return the exit code."""
+    from zoo_core.engine.process_group import tells_of_lost_process
     from zoo_core.loggers import loggers_of
     from zoo_core.loggers.progress import Progress
+    from zoo_core.runs.sessions import process_lost
     from zoo_core.training.runner import run_recipe
 
     resolved.load()
@@ -142,7 +145,12 @@ def train(
     if is_launched():
         end_with_launcher()
     callbacks = [*loggers_of(resolved), Progress(console(err=True))]
-    run = run_recipe(resolved, callbacks, folder, resume, time_limit, **allowed)
+    try:
+        run = run_recipe(resolved, callbacks, folder, resume, time_limit, **allowed)
+    except RuntimeError as error:  # before the first step; later the run itself says so
+        if is_launched() and tells_of_lost_process(error):
+            raise process_lost("before the first step", folder or Path(RUNS)) from error
+        raise
     if not is_rank_zero():  # a launcher would end the first process if another had an exit code that is not 0
         return 0
     _report(run)

@@ -10,7 +10,7 @@ import click
 
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import json_option, registry_option
-from zoo_core.cli.plugins import warn_of_broken
+from zoo_core.cli.plugins import warn_of_refused
 from zoo_core.cli.table import same_columns, show
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.listing import LISTED
@@ -38,7 +38,7 @@ def command(word: str, registry: tuple[Path, ...], as_json: bool) -> None:
         say(f"nothing found for '{word}'; `zoo list` shows all recipes{more}")
     else:
         show(same_columns(found), as_json)
-    warn_of_broken(catalog)
+    warn_of_refused(catalog)
 
 
 def _matching(catalog: Catalog, kind: str, wanted: str) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.options import device_option, json_option, registry_option
-from zoo_core.cli.plugins import warn_of_broken
+from zoo_core.cli.plugins import warn_of_refused
 from zoo_core.errors import BadSetting
 
 
@@ -67,7 +67,7 @@ def command(
         return _show(show, options["storage"], as_json)
     check_single_process()
     catalog = open_catalog(registry)
-    warn_of_broken(catalog)
+    warn_of_refused(catalog)
     from zoo_core.tools.sweep import start as beginning
 
     if resume is not None:

@@ -296,7 +296,7 @@ class AccelerateEngine:
         They occur in Adam's moments, and arithmetic on them is many times slower.
         """
         on_cpu = self.device.type == "cpu"
-        before = flushes_denormals(torch)
+        before = flushes_denormals()
         try:
             torch.set_flush_denormal(on_cpu)
             yield

@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from zoo_core.config.command_line import LAUNCHER
 from zoo_core.engine.rank import LOST
 from zoo_core.engine.shutdown import EXIT_CODES, Work, end_on_signals, kill_all, received, working
 from zoo_core.errors import RunFailed
+from zoo_core.runs.folder import RunFolder
+from zoo_core.runs.sessions import record_cause
 from zoo_core.terminal import say_text
 
 # Exit codes of processes that ended because another one had failed, after which they got SIGTERM.
@@ -26,11 +29,11 @@ _CONSEQUENCES = (LOST, -signal.SIGUSR1, -signal.SIGTERM, EXIT_CODES["SIGTERM"])
 _RESERVE = 0.8  # seconds; the processes themselves have ended before that
 
 
-def launch(words: Sequence[str], processes: int) -> int:
-    """Run ``zoo WORDS`` in ``processes`` processes that train together, and return the exit code.
+def launch(words: Sequence[str], processes: int, folder: Path) -> int:
+    """Run ``zoo WORDS`` in ``processes`` processes that train together in ``folder``, and return the exit code.
 
     A signal is forwarded to all processes, and what has not ended after some seconds is killed. When a process fails,
-    the others are ended.
+    the others are ended. If one was ended by a signal, the record of the run says so.
 
     Raises:
         RunFailed: if a process was ended by a signal.
@@ -39,25 +42,28 @@ def launch(words: Sequence[str], processes: int) -> int:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = ""  # they are handled here
+    started, sessions = datetime.now().astimezone(), RunFolder(folder).sessions
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    with tempfile.TemporaryDirectory(prefix="zoo-processes-") as folder:
+    with tempfile.TemporaryDirectory(prefix="zoo-processes-") as logs:
         quiet = dict.fromkeys(range(1, processes), Std.ALL)
         context = start_processes(
             "zoo",
             sys.executable,
             dict.fromkeys(range(processes), ("-m", "zoo_core", *words)),
             {rank: _environment(rank, processes, store.port) for rank in range(processes)},
-            DefaultLogsSpecs(log_dir=folder, redirects=quiet),
+            DefaultLogsSpecs(log_dir=logs, redirects=quiet),
         )
         # Those that end because another one has failed must not report a signal that nobody has sent.
         context.close = partial(context.close, death_sig=signal.SIGUSR1)  # type: ignore[method-assign]
-        with working(_work(context)):
+        with working(_work(context, partial(record_cause, sessions, started))):
             end_on_signals()  # versions of torch without that setting have replaced the handlers
             result = context.wait(period=0.1)
             assert result is not None  # noqa: S101  # there is no time limit
             if received():
                 return _exit_code_of_stopped(result.failures)
-            return _exit_code(result.failures, context, processes)
+            if killed := _killed(result.failures, processes):
+                record_cause(sessions, started, f"failed: {killed}")
+            return _exit_code(result.failures, context, processes, killed)
 
 
 def _environment(rank: int, processes: int, port: int) -> dict[str, str]:
@@ -75,7 +81,7 @@ def _environment(rank: int, processes: int, port: int) -> dict[str, str]:
     }
 
 
-def _work(context: PContext) -> Work:
+def _work(context: PContext, record: Callable[[str], object]) -> Work:
     forwarded: list[str] = []
 
     def forward(name: str) -> None:
@@ -85,6 +91,7 @@ def _work(context: PContext) -> Work:
 
     def kill(name: str) -> str:
         kill_all(context.pids().values(), signal.SIGKILL)
+        record(f"stopped: by {name}")  # unless a process has
         return f"stopped by {name}"
 
     return Work(forward, kill, _RESERVE)
@@ -98,20 +105,32 @@ def _exit_code_of_stopped(failures: dict[int, ProcessFailure]) -> int:
     return code if code > 0 and code != LOST else EXIT_CODES[received()]
 
 
-def _exit_code(failures: dict[int, ProcessFailure], context: PContext, processes: int) -> int:
-    if not failures:
-        return 0
-    # A process that was ended by a signal makes others fail, too: it is the cause, not they.
-    cause = min(
+def _cause(failures: dict[int, ProcessFailure]) -> ProcessFailure | None:
+    """The process that failed first. One that was ended by a signal makes others fail, too."""
+    return min(
         failures.values(),
         key=lambda failure: (failure.exitcode in _CONSEQUENCES, failure.exitcode > 0, failure.local_rank),
+        default=None,
     )
-    if cause.exitcode < 0:
-        name = signal.Signals(-cause.exitcode).name
+
+
+def _killed(failures: dict[int, ProcessFailure], processes: int) -> str:
+    """``"process 1 of 2 was ended by SIGKILL"``, or "" if no signal ended the process that failed first."""
+    cause = _cause(failures)
+    if cause is None or cause.exitcode >= 0:
+        return ""
+    return f"process {cause.local_rank} of {processes} was ended by {signal.Signals(-cause.exitcode).name}"
+
+
+def _exit_code(failures: dict[int, ProcessFailure], context: PContext, processes: int, killed: str) -> int:
+    cause = _cause(failures)
+    if cause is None:
+        return 0
+    if killed:
         raise RunFailed(
-            f"process {cause.local_rank} of {processes} was ended by {name}; the other processes were ended, too.",
+            f"{killed}; the other processes were ended, too.",
             "Resume from the last checkpoint with --resume"
-            + ("; if memory ran out, lower run.batch_size." if name == "SIGKILL" else "."),
+            + ("; if memory ran out, lower run.batch_size." if killed.endswith("SIGKILL") else "."),
         )
     if cause.local_rank:
         output = Path(context.stderrs[cause.local_rank]).read_text(encoding="utf-8", errors="replace")

@@ -7,6 +7,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+# In the messages of gloo, whose errors have no type of their own.
+_CLOSED = ("gloo/transport", "Connection closed by peer", "Connection reset by peer", "Broken pipe", "store->get")
+
 
 class ProcessGroup:
     """The processes of a run, of which there may be one. Nothing here waits for work on an accelerator."""
@@ -45,12 +48,23 @@ class ProcessGroup:
 
     def lost(self, error: BaseException) -> bool:
         """Whether ``error`` means that another process has ended."""
-        if self.world == 1 or not isinstance(error, RuntimeError):
-            return False
-        return isinstance(error, dist.DistError) or "gloo/transport" in str(error)
+        return self.world > 1 and tells_of_lost_process(error)
 
     def _gathered(self, number: int) -> list[int]:
         """The ``number`` of every process, by rank."""
         numbers = [torch.tensor([0]) for _ in range(self.world)]
         dist.all_gather(numbers, torch.tensor([number]), group=self._group)
         return [int(one) for one in numbers]
+
+
+def tells_of_lost_process(error: BaseException | None) -> bool:
+    """Whether ``error``, or what caused it, is the loss of a connection to another process."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        if isinstance(error, dist.DistError) or (
+            isinstance(error, RuntimeError) and any(text in str(error) for text in _CLOSED)
+        ):
+            return True
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return False

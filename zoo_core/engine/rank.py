@@ -22,6 +22,9 @@ def is_launched() -> bool:
     return LAUNCHER in os.environ
 
 
+launcher_has_ended = threading.Event()
+
+
 def end_with_launcher() -> None:
     """Watch the launcher, and when it is gone, stop this process as SIGTERM does: with a last checkpoint."""
     launcher = int(os.environ[LAUNCHER])
@@ -29,6 +32,7 @@ def end_with_launcher() -> None:
     def watch() -> None:
         while os.getppid() == launcher:
             time.sleep(1)
+        launcher_has_ended.set()
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="zoo-launcher-watch", daemon=True).start()

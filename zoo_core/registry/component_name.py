@@ -9,6 +9,7 @@ from zoo_core.errors import describe_type
 
 _WORDS = r"[a-z0-9]+([._-][a-z0-9]+)*"
 _NAME = re.compile(rf"{_WORDS}(/{_WORDS})*")
+_LONGEST = 200
 _FORM = "a name should be lower-case words joined by '-', '.' or '_', or several such names joined by '/'"
 
 
@@ -25,4 +26,6 @@ def why_refused(name: Any) -> str:
     """Why ``name`` can't be the name of a component, or "" if it can."""
     if not isinstance(name, str):
         return f"a name should be text, and not {describe_type(name)}"
+    if len(name) > _LONGEST:
+        return f"a name should have at most {_LONGEST} characters"
     return "" if _NAME.fullmatch(name) else _FORM

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, is_dataclass
 from importlib import import_module
 from typing import Any, Literal, get_args
 
-from zoo_core.errors import BrokenPlugin
+from zoo_core.errors import BrokenPlugin, raised
+from zoo_core.registry.interrupts import Interrupts
 from zoo_core.registry.requirements import install_command
 from zoo_core.registry.variant import variant
 
@@ -49,17 +50,23 @@ class Entry:
             BrokenPlugin: if the module can't be imported, or the class is not there.
         """
         module, _, attribute = self.target.partition(":")
+        interrupts = Interrupts()
         try:
-            with redirect_stdout(sys.stderr):  # a module that prints must not corrupt a command's JSON
+            # A module that prints must not corrupt a command's JSON.
+            with interrupts.noted(), redirect_stdout(sys.stderr):
                 loaded = getattr(import_module(module), attribute)
         except BrokenPlugin:
             raise
-        except Exception as error:  # a plugin's code may raise anything
-            kind = "" if isinstance(error, (ImportError, AttributeError)) else f"{type(error).__name__}: "
+        except BaseException as error:  # a plugin's code may raise anything
+            if interrupts.caused(error):
+                raise
+            why = raised(error)
+            if isinstance(error, (ImportError, AttributeError)):
+                why = why.removeprefix(f"{type(error).__name__}: ")
             missing = error.name if isinstance(error, ModuleNotFoundError) else None
             command = install_command(missing, module, self.plugin) if missing else None
             raise BrokenPlugin(
-                f"{self.kind} '{self.full_name}' could not be imported from '{self.target}': {kind}{error}",
+                f"{self.kind} '{self.full_name}' could not be imported from '{self.target}': {why}",
                 f"Install what the plugin '{self.plugin}' needs: {command}"
                 if command
                 else f"Reinstall or update the plugin '{self.plugin}'; `zoo plugins` shows its version.",

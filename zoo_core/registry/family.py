@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, distribution
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,12 +18,13 @@ from zoo_core.config.paths import zoo_home
 from zoo_core.errors import BrokenPlugin, raised
 from zoo_core.files import write_atomically
 from zoo_core.registry.component_name import RefusedName, why_refused
-from zoo_core.registry.isolation import guarded
+from zoo_core.registry.isolation import isolated
 from zoo_core.registry.requirements import install_command
 
 if TYPE_CHECKING:
     from zoo_core.registry.entry import Entry
 
+MOST_NAMES = 1_000_000  # of one family; an iterator may be endless
 Names = Iterable[str] | Callable[[], Iterable[str]]
 
 
@@ -54,7 +57,10 @@ class Family:
             BrokenPlugin: if the plugin does not give them, for instance because the library is not installed.
         """
         valid: dict[str, None] = {}
-        for name in self._all_names():
+        names = self._all_names()
+        if len(names) > MOST_NAMES:
+            raise self._unavailable(f"there are more than {MOST_NAMES:,}", None)
+        for name in names:
             why = why_refused(name) or ("it is registered twice" if name in valid else "")
             if why:
                 self.refused.append(RefusedName(self.template.plugin, "model", f"{self.prefix}{name}", why))
@@ -94,11 +100,9 @@ class Family:
         key, path = self._key(version), _cache_file(self.template.plugin, self.template.name)
         if self.library and (kept := _read(path, key)) is not None:
             return kept
-        try:
-            with guarded():
-                found = list(self.names())
-        except (Exception, SystemExit) as error:
-            raise self._unavailable(raised(error), error) from error
+        found, failed = self._asked(self.names)
+        if failed:
+            raise self._unavailable(raised(failed), failed) from failed
         if not found:
             raise self._unavailable("the plugin knows none", None)
         if self.library:
@@ -106,6 +110,25 @@ class Family:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(path, json.dumps({"key": key, "names": found}))
         return found
+
+    def _asked(self, names: Callable[[], Iterable[str]]) -> tuple[list[Any], BaseException | None]:
+        """What the plugin says its names are, or the error that it raises."""
+        found, failed = [], None
+        try:
+            with isolated(self.template.plugin) as here:
+                try:
+                    found = list(islice(names(), MOST_NAMES + 1))
+                except BaseException as error:
+                    if here.interrupts.caused(error):
+                        raise
+                    failed = error
+        except BrokenPlugin as error:  # it took too long
+            failed = error
+        if effects := str(here):
+            warnings.warn(
+                f"asked for the models '{self.prefix}…', the plugin '{self.template.plugin}' {effects}.", stacklevel=2
+            )
+        return found, failed
 
     def _version(self) -> str:
         try:

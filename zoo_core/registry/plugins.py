@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-import traceback
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -16,11 +14,9 @@ from typing import Any, Literal
 import pluggy
 
 from zoo_core import hookspecs
-from zoo_core.errors import BadFile, BrokenPlugin, NameTaken, ZooError, raised
-from zoo_core.registry.isolation import guarded
-from zoo_core.registry.process_state import naming_changes
+from zoo_core.errors import BadFile, BrokenPlugin, NameTaken
+from zoo_core.registry.isolation import failure, isolated
 from zoo_core.registry.registry import Registry
-from zoo_core.registry.requirements import install_command
 from zoo_core.registry.selection import PluginChoice
 
 GROUP = "zoo"
@@ -45,6 +41,8 @@ class PluginInfo:
     traceback: str = ""
     hint: str = ""
     """How to fix a broken plugin, if known."""
+    effects: str = ""
+    """What it changed in the process while it was loaded, such as "changed the umask, which was undone"."""
 
 
 class Plugins:
@@ -92,7 +90,10 @@ class Plugins:
             raise NameTaken(
                 f"another distribution also contains a plugin called '{name}'.", "Uninstall one of the two."
             )
+        if plugin is None:
+            raise BrokenPlugin("its entry point leads to None.", "Its target should be a module or an object.")
         _check_api(plugin)
+        hookspecs.refuse_not_run(plugin, "it")
         with self.registry.owned_by(name):
             try:
                 self.manager.register(plugin, name=name)
@@ -129,30 +130,28 @@ class Plugins:
     def _load(self, known: dict[str, Any], import_plugin: Callable[[], Any]) -> None:
         torch_was_imported = "torch" in sys.modules
         start = time.perf_counter()
+        failed = None
         try:
-            with guarded(), naming_changes() as changed:
-                self.add(known["name"], import_plugin())
-        except (Exception, SystemExit) as error:
-            message = error.message if isinstance(error, ZooError) else raised(error)
-            why = " ".join(message.split())  # `zoo plugins` prints one line per plugin
-            hint = (error.hint or "") if isinstance(error, ZooError) else _install_hint(error, known["target"])
-            trace = "".join(traceback.format_exception(error))
-            self.infos.append(PluginInfo(**known, state="broken", why=why, hint=hint, traceback=trace))
+            with isolated(known["name"]) as here:
+                try:
+                    self.add(known["name"], import_plugin())
+                except BaseException as error:
+                    if here.interrupts.caused(error):
+                        raise
+                    failed = failure(error, known["target"])
+        except BrokenPlugin as error:  # it took too long
+            failed = failure(error, known["target"])
+        if failed:
+            state: dict[str, Any] = {"state": "broken", **vars(failed)}
         else:
-            milliseconds = 1000 * (time.perf_counter() - start)
             why = "imports torch at registration" if "torch" in sys.modules and not torch_was_imported else ""
-            if changed:
-                undone = f"changes {' and '.join(changed)} when it is loaded, which is undone"
-                warnings.warn(f"the plugin '{known['name']}' {undone}.", stacklevel=2)
-                why = "; ".join([*filter(None, [why]), undone])
-            self.infos.append(PluginInfo(**known, state="loaded", why=why, milliseconds=milliseconds))
+            state = {"state": "loaded", "why": why, "milliseconds": 1000 * (time.perf_counter() - start)}
+        self.infos.append(PluginInfo(**known, **state, effects=str(here)))
 
 
-def _install_hint(error: BaseException, target: str) -> str:
-    """How to install the module that a plugin lacks, if the plugin states it."""
-    missing = error.name if isinstance(error, ModuleNotFoundError) else None
-    command = missing and install_command(missing, target, file=target if target.endswith(".py") else None)
-    return f"Install what it needs: {command}" if command else ""
+def installed_names() -> set[str]:
+    """The names of all installed plugins, none of which is loaded."""
+    return {entry_point.name for entry_point in entry_points(group=GROUP)}
 
 
 @cache

@@ -1,100 +1,263 @@
-"""State of the whole process that a plugin or a run may change, and that is restored afterwards.
-
-Imports no torch: what torch has is compared only if something else has imported it.
-"""
+"""Global state of the process and of torch: what a plugin changes in it while it is loaded, or a run, is undone."""
 
 from __future__ import annotations
 
+import builtins
+import gc
+import locale
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-_DEFAULTS = {"grad mode": True, "deterministic algorithms": False, "flushing of denormal numbers": False}
+from zoo_core.errors import raised
+
+_OF_SYS = ("exit", "excepthook", "unraisablehook", "displayhook", "breakpointhook", "argv", "dont_write_bytecode")
+_LISTS = ("path", "meta_path", "path_hooks")  # to which a plugin may add, but from which it may remove nothing
+
+
+class ProcessState:
+    """The state at one time.
+
+    What programs change by right while they are imported does not count: added folders of ``sys.path``, added
+    environment variables, filters of certain warnings, higher limits.
+    """
+
+    def __init__(self) -> None:
+        self._trace, self._profile = sys.gettrace(), sys.getprofile()
+        self._recursion, self._interval = sys.getrecursionlimit(), sys.getswitchinterval()
+        self._sys = {name: getattr(sys, name, None) for name in _OF_SYS}
+        self._thread_hook = threading.excepthook
+        self._lists = {name: list(getattr(sys, name)) for name in _LISTS}
+        self._namespace = vars(builtins)
+        self._builtins = dict(self._namespace)
+        self._folder = _folder()
+        self._umask = _umask()
+        self._environment = dict(os.environ)
+        self._filters, self._show = list(warnings.filters), warnings.showwarning
+        self._handlers = {number: signal.getsignal(number) for number in signal.Signals}
+        self._timer = signal.getitimer(signal.ITIMER_REAL) if hasattr(signal, "getitimer") else None
+        self._locale = locale.setlocale(locale.LC_ALL)
+        self._gc = gc.isenabled(), gc.get_threshold()
+        self._logging = _logging()
+        self._limits = _limits()
+        self._torch: dict[str, Any] | None = None
+        self.remember_torch()
+
+    def remember_torch(self) -> None:
+        """Remember what torch is set to: at first, or when a plugin has just imported it."""
+        if self._torch is None and "torch" in sys.modules:
+            with suppress(AttributeError, TypeError):  # an earlier plugin has put something else there, and was named
+                self._torch = torch_state()
+
+    def undo(self) -> list[str]:
+        """Undo what has changed, and name it."""
+        undone: list[str] = []
+        # First what the following needs.
+        if sys.gettrace() is not self._trace or sys.getprofile() is not self._profile:
+            sys.settrace(self._trace)
+            sys.setprofile(self._profile)
+            undone.append("the trace or profile function")
+        if sys.getrecursionlimit() != self._recursion:
+            sys.setrecursionlimit(self._recursion)
+            undone.append("the recursion limit")
+        if changed := [name for name, value in self._builtins.items() if self._namespace.get(name, self) is not value]:
+            self._namespace.update(self._builtins)
+            undone.append("builtins." + _shown(changed))
+        self._undo_sys(undone)
+        self._undo_process(undone)
+        self._undo_signals(undone)
+        self._undo_reports(undone)
+        self._undo_torch(undone)
+        return undone
+
+    def _undo_sys(self, undone: list[str]) -> None:
+        for name, value in self._sys.items():
+            if getattr(sys, name, None) is not value:
+                setattr(sys, name, value)
+                undone.append(f"sys.{name}")
+        if threading.excepthook is not self._thread_hook:
+            threading.excepthook = self._thread_hook
+            undone.append("threading.excepthook")
+        for name, before in self._lists.items():
+            now = getattr(sys, name)
+            if not isinstance(now, list) or any(not any(one is other for other in now) for one in before):
+                setattr(sys, name, before)
+                undone.append(f"sys.{name}")
+        if sys.getswitchinterval() != self._interval:
+            sys.setswitchinterval(self._interval)
+            undone.append("the switch interval")
+        if (gc.isenabled(), gc.get_threshold()) != self._gc:
+            enabled, thresholds = self._gc
+            gc.set_threshold(*thresholds)
+            gc.enable() if enabled else gc.disable()
+            undone.append("the garbage collection")
+
+    def _undo_process(self, undone: list[str]) -> None:
+        if self._folder is not None and _folder() != self._folder:
+            with suppress(OSError):
+                os.chdir(self._folder)
+            undone.append("the working directory")
+        if _umask() != self._umask:
+            os.umask(self._umask)
+            undone.append("the umask")
+        changed = [name for name, value in self._environment.items() if os.environ.get(name) != value]
+        if changed:
+            os.environ.update({name: self._environment[name] for name in changed})
+            undone.append(f"the environment variable{'s' * (len(changed) > 1)} {_shown(changed)}")
+        for number, (soft, name) in self._limits.items():
+            import resource
+
+            now, hard = resource.getrlimit(number)
+            if _lower(now, soft):
+                with suppress(OSError, ValueError):  # the hard limit was lowered, too, which can't be undone
+                    resource.setrlimit(number, (soft, hard))
+                undone.append(f"the limit {name}")
+        if locale.setlocale(locale.LC_ALL) != self._locale:
+            locale.setlocale(locale.LC_ALL, self._locale)
+            undone.append("the locale")
+
+    def _undo_signals(self, undone: list[str]) -> None:
+        changed = [one for one, handler in self._handlers.items() if signal.getsignal(one) is not handler]
+        for number in changed:  # in the main thread only, where alone they can be set
+            if (handler := self._handlers[number]) is not None:
+                signal.signal(number, handler)
+        if changed:
+            undone.append(f"the handlers of {_shown([one.name for one in changed])}")
+        if self._timer == (0.0, 0.0) and signal.getitimer(signal.ITIMER_REAL) != self._timer:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            undone.append("the alarm timer")
+
+    def _undo_reports(self, undone: list[str]) -> None:
+        """Undo what would hide messages: filters of all warnings, and settings of logging."""
+        added = [one for one in warnings.filters if one not in self._filters]
+        general = [one for one in added if _is_general(one)]
+        if general or [one for one in warnings.filters if one in self._filters] != self._filters:
+            specific = [one for one in added if one not in general]
+            with suppress(ValueError):
+                warnings.resetwarnings()  # also makes Python forget which warnings it has shown
+            warnings.filters[:] = [*specific, *self._filters]  # type: ignore[index]
+            undone.append("the warnings filters")
+        if warnings.showwarning is not self._show:
+            warnings.showwarning = self._show
+            undone.append("warnings.showwarning")
+        if _logging() != self._logging:
+            logging: Any = sys.modules["logging"]
+            disabled, level = self._logging
+            logging.disable(disabled)
+            logging.getLogger().setLevel(level)
+            undone.append("the root settings of logging")
+
+    def _undo_torch(self, undone: list[str]) -> None:
+        if self._torch is None:
+            return
+        try:
+            now = torch_state()
+            for name, value in self._torch.items():
+                if now[name] != value:
+                    _torch_setters()[name](value)
+                    undone.append(f"torch's {name}")
+        except Exception as error:  # of what the plugin has put in the place of torch's functions
+            undone.append(f"torch, whose settings can't be read any more ({raised(error)})")
 
 
 @contextmanager
 def restoring_process() -> Iterator[None]:
-    """Context at whose end the process is as it was: directory, umask, warnings filters, and the settings of torch."""
-    before = _read()
+    """In this context, anything may be changed; at its end, the process is as it was. Use it after torch is imported."""
+    state = ProcessState()
     with warnings.catch_warnings():
         try:
             yield
         finally:
-            _restore(before)
+            state.undo()
 
 
-@contextmanager
-def naming_changes() -> Iterator[list[str]]:
-    """Context at whose end what was changed is restored; the list then has the names of it."""
-    changed: list[str] = []
-    before = _read()
+def torch_state() -> dict[str, Any]:
+    """What torch is set to, by name."""
+    torch = sys.modules["torch"]
+    return {
+        "default dtype": torch.get_default_dtype(),
+        "default device": str(torch.get_default_device()),
+        "grad mode": torch.is_grad_enabled(),
+        "number of threads": torch.get_num_threads(),
+        "deterministic algorithms": (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        ),
+        "anomaly detection": torch.is_anomaly_enabled(),
+        "float32 precision of matrix products": torch.get_float32_matmul_precision(),
+        "cuDNN settings": (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic),
+        "flushing of denormal numbers": flushes_denormals(),
+    }
+
+
+def _torch_setters() -> dict[str, Callable[[Any], object]]:
+    torch = sys.modules["torch"]
+
+    def set_cudnn(value: tuple[bool, bool]) -> None:
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = value
+
+    return {
+        "default dtype": torch.set_default_dtype,
+        "default device": lambda value: torch.set_default_device(None if value == "cpu" else value),
+        "grad mode": torch.set_grad_enabled,
+        "number of threads": torch.set_num_threads,
+        "deterministic algorithms": lambda value: torch.use_deterministic_algorithms(value[0], warn_only=value[1]),
+        "anomaly detection": torch.autograd.set_detect_anomaly,
+        "float32 precision of matrix products": torch.set_float32_matmul_precision,
+        "cuDNN settings": set_cudnn,
+        "flushing of denormal numbers": torch.set_flush_denormal,
+    }
+
+
+def flushes_denormals() -> bool:
+    """Whether the CPU flushes denormal numbers to zero, which torch can set and not tell."""
+    smallest = sys.float_info.min
+    return smallest / 2 == 0.0
+
+
+def _folder() -> str | None:
     try:
-        yield changed
-    finally:
-        changed += _restore(before)
-
-
-def _read() -> dict[str, Any]:
-    values: dict[str, Any] = {"the umask": _umask()}
-    with suppress(OSError):  # it was deleted
-        values["the working directory"] = os.getcwd()
-    return values | {f"torch's {name}": read() for name, (read, _) in _of_torch().items()}
-
-
-def _restore(before: dict[str, Any]) -> list[str]:
-    changed = []
-    for name, value in _read().items():
-        known = before.get(name, _default(name))
-        if known is not None and value != known:
-            _set(name, known)
-            changed.append(name)
-    return changed
-
-
-def _set(name: str, value: Any) -> None:
-    if name == "the umask":
-        os.umask(value)
-    elif name == "the working directory":
-        with suppress(OSError):  # it was deleted
-            os.chdir(value)
-    else:
-        _of_torch()[name.removeprefix("torch's ")][1](value)
+        return os.getcwd()
+    except OSError:  # it was deleted
+        return None
 
 
 def _umask() -> int:
-    current = os.umask(0o077)  # it can only be read by setting it
+    current = os.umask(0o077)
     os.umask(current)
     return current
 
 
-def _default(name: str) -> Any:
-    """What torch has when it is imported; None for what depends on the machine."""
-    torch: Any = sys.modules.get("torch")
-    of_torch = {"default dtype": torch.float32, "default device": torch.device("cpu")} if torch else {}
-    return {**_DEFAULTS, **of_torch}.get(name.removeprefix("torch's "))
+def _logging() -> tuple[int, int]:
+    """The level that is disabled and that of the root logger; not imported, ``logging`` has these."""
+    logging: Any = sys.modules.get("logging")
+    return (0, 30) if logging is None else (logging.root.manager.disable, logging.root.level)
 
 
-def _of_torch() -> dict[str, tuple[Callable[[], Any], Callable[[Any], object]]]:
-    """How to read and set each setting of torch; nothing if it is not imported."""
-    torch: Any = sys.modules.get("torch")
-    if torch is None or not hasattr(torch, "get_default_device"):  # it may be half imported
+def _limits() -> dict[int, tuple[int, str]]:
+    try:
+        import resource
+    except ImportError:  # Windows
         return {}
-    return {
-        "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-        "default device": (
-            torch.get_default_device,
-            lambda device: torch.set_default_device(None if device == torch.device("cpu") else device),
-        ),
-        "grad mode": (torch.is_grad_enabled, torch.set_grad_enabled),
-        "number of threads": (torch.get_num_threads, torch.set_num_threads),
-        "deterministic algorithms": (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
-        "flushing of denormal numbers": (lambda: flushes_denormals(torch), torch.set_flush_denormal),
-    }
+    numbers = {getattr(resource, name): name for name in dir(resource) if name.startswith("RLIMIT_")}
+    return {number: (resource.getrlimit(number)[0], name) for number, name in numbers.items()}
 
 
-def flushes_denormals(torch: Any) -> bool:
-    """Whether the CPU flushes denormal numbers to zero, which torch can set and not tell."""
-    return not torch.full((1,), 1e-39, dtype=torch.float32, device="cpu").mul(1).view(torch.int32).item()
+def _lower(now: int, before: int) -> bool:
+    """Whether a limit is lower than another; -1 is no limit."""
+    return now != before and now != -1 and (before == -1 or now < before)
+
+
+def _is_general(warning_filter: tuple[Any, ...]) -> bool:
+    """Whether a filter concerns the warnings of zoo, whatever their text."""
+    _, message, category, module, _ = warning_filter
+    return message is None and module is None and issubclass(UserWarning, category)
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any, Required, TypedDict, Unpack
 
 from zoo_core.config.types import article
-from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName, describe_type, did_you_mean
+from zoo_core.errors import BrokenPlugin, NameTaken, UnknownName, describe_type, did_you_mean, plain_text
 from zoo_core.registry.component_name import RefusedName, why_refused
 from zoo_core.registry.entry import BUILT_IN, CALLED, KINDS, Entry, Kind
-from zoo_core.registry.family import Family, Names
+from zoo_core.registry.family import MOST_NAMES, Family, Names
+from zoo_core.registry.name_index import Index
 from zoo_core.registry.variant import check_defaults
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -60,6 +62,9 @@ class Registry:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self._index = Index()
+        self._prefixes: set[tuple[str, str]] = set()
+        self._recipe_names: list[tuple[Path, str]] = []
         self.families: list[Family] = []
         self.refused: list[RefusedName] = []
         self.recipe_files: list[tuple[str, Path]] = []
@@ -137,12 +142,11 @@ class Registry:
         template = self._checked("model", prefix, factory, about)
         if template is None:
             return
-        if any(
-            family.template.name == prefix and family.template.plugin == template.plugin for family in self.families
-        ):
+        if (template.plugin, template.name) in self._prefixes:
             raise BrokenPlugin(f"plugin '{template.plugin}' registers the models '{prefix}/…' twice.")
-        members = names if callable(names) else tuple(names)
+        members = names if callable(names) else tuple(islice(names, MOST_NAMES + 1))
         self.families.append(Family(template, members, library, self.refused))
+        self._prefixes.add((template.plugin, template.name))
 
     def trainer(self, name: str, target: str, **about: Unpack[About]) -> None:
         """Register a trainer, a subclass of `Trainer`, as `model` registers a model.
@@ -255,8 +259,16 @@ class Registry:
         ----------
         path : str or os.PathLike
             The file, such as ``Path(__file__).parent / "registry.yaml"``.
+
+        Raises
+        ------
+        BrokenPlugin
+            If it is something else than a file, such as a pipe.
         """
-        self.recipe_files.append((self._owning_plugin(), Path(str(path))))
+        plugin, file = self._owning_plugin(), Path(str(path))
+        if file.exists() and not file.is_file():  # reading a pipe or a device might never end
+            raise BrokenPlugin(f"plugin '{plugin}' registers the recipes of {file}, which is not a file.")
+        self.recipe_files.append((plugin, file))
 
     def recipe(self, name: str, file: str, **parts: Any) -> None:
         """Register one recipe that is written in Python.
@@ -270,6 +282,11 @@ class Registry:
         **parts : object
             The parts of the recipe, as in YAML: ``model``, ``dataset``, ``trainer``, ``run``, ``summary``, ``extends``.
 
+        Raises
+        ------
+        BrokenPlugin
+            If the module has registered the name before.
+
         Examples
         --------
         >>> @zoo.hookimpl
@@ -281,7 +298,10 @@ class Registry:
         if path not in self.own_recipes:
             self.own_recipes[path] = {"recipes": {}}
             self.recipe_files.append((self._owning_plugin(), path))
+        if name in self.own_recipes[path]["recipes"]:
+            raise BrokenPlugin(f"plugin '{self._owning_plugin()}' registers the recipe '{name}' twice.")
         self.own_recipes[path]["recipes"][name] = parts
+        self._recipe_names.append((path, name))
 
     def find(self, kind: Kind, name: str) -> Entry:
         """Return the entry of a name.
@@ -328,9 +348,7 @@ class Registry:
         list of Entry
             The entries.
         """
-        entries = [entry for entry in self.entries if entry.full_name == name]
-        if not entries:
-            entries = [entry for entry in self.entries if entry.name == name]
+        entries = self._index.named(self.entries, name)
         plugin, _, short = name.partition("/")
         own = [family for family in self.families if family.template.plugin == plugin]
         members = [family.find(short) for family in own if short.startswith(family.prefix)]
@@ -371,14 +389,20 @@ class Registry:
         None
             Nothing.
         """
-        entries, files, owner = list(self.entries), list(self.recipe_files), self._owner
-        families, refused, own = list(self.families), list(self.refused), dict(self.own_recipes)
+        lists: list[list[Any]] = [self.entries, self.recipe_files, self.families, self.refused, self._recipe_names]
+        lengths, owner = [len(one) for one in lists], self._owner
         self._owner = plugin
         try:
             yield
         except BaseException:
-            self.entries[:], self.recipe_files[:], self.own_recipes = entries, files, own
-            self.families[:], self.refused[:] = families, refused
+            for path, name in self._recipe_names[lengths[-1] :]:
+                del self.own_recipes[path]["recipes"][name]
+            for path in [path for path, file in self.own_recipes.items() if not file["recipes"]]:
+                del self.own_recipes[path]
+            for family in self.families[lengths[2] :]:
+                self._prefixes.discard((family.template.plugin, family.template.name))
+            for one, length in zip(lists, lengths, strict=True):
+                del one[length:]
             raise
         finally:
             self._owner = owner
@@ -431,13 +455,14 @@ class Registry:
         entry = self._checked(kind, name, target, about)
         if entry is None:
             return
-        if any((one.kind, one.full_name) == (kind, entry.full_name) for one in self.entries):
+        if any(one.kind == kind for one in self._index.with_full_name(self.entries, entry.full_name)):
             raise BrokenPlugin(f"plugin '{entry.plugin}' registers the {kind} '{name}' twice.")
         self.entries.append(entry)
 
     def _checked(self, kind: Kind, name: str, target: str, about: Mapping[str, Any]) -> Entry | None:
         """The entry with these arguments, or None if only the name is refused."""
         plugin = self._owning_plugin()
+        name, target = _plain(name), _plain(target)
         known = About.__annotations__
         if unknown := next((key for key in about if key not in known), None):
             raise BrokenPlugin(
@@ -448,9 +473,9 @@ class Registry:
             raise BrokenPlugin(
                 f"plugin '{plugin}' registers the {kind} {name!r} without a summary.", "Add summary='…', one line."
             )
-        summary, paper, license = about["summary"], about.get("paper", ""), about.get("license", "")
+        summary, paper, license = (_plain(about.get(key, "")) for key in ("summary", "paper", "license"))
         tags, settings = about.get("tags", ()), about.get("settings", {})
-        words = [tags] if isinstance(tags, str) else list(tags)
+        words = [_plain(tag) for tag in ([tags] if isinstance(tags, str) else tags)]
         for what, text in (
             ("a target", target),
             ("a summary", summary),
@@ -468,7 +493,8 @@ class Registry:
                 f"plugin '{plugin}' registers the {kind} '{name}' with the target {target!r}, "
                 "which should have the form 'package.module:Class'."
             )
-        if kind in CALLED and any(entry.name == name and entry.plugin == BUILT_IN for entry in self.of_kind(kind)):
+        built_in = kind in CALLED and self._index.with_full_name(self.entries, f"{BUILT_IN}/{name}")
+        if any(entry.kind == kind for entry in built_in or ()):
             # It would make the name ambiguous in the recipes of all other plugins.
             raise BrokenPlugin(
                 f"plugin '{plugin}' registers the {kind} '{name}', which zoo itself offers.", "Give it another name."
@@ -480,3 +506,8 @@ class Registry:
         return Entry(
             kind, name, plugin, target, " ".join(summary.split()), paper, license, tuple(words), dict(settings)
         )
+
+
+def _plain(value: Any) -> Any:
+    """Text without the methods of a subclass of ``str``, which may raise anything; other values as they are."""
+    return plain_text(value) if issubclass(type(value), str) else value

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from zoo_core.trainer import Trainer
 
 TIME_LIMIT = "the time limit"
+LAUNCHER_ENDED = "the end of the process that started it"
+"""Why a run in several processes stops if the process that started them was killed."""
 
 
 class StopCode(IntEnum):
@@ -31,6 +33,7 @@ class StopCode(IntEnum):
     SIGTERM = 4
     TIME_LIMIT = 5
     SIGHUP = 6
+    LAUNCHER_ENDED = 7
 
 
 _REASONS = {
@@ -40,6 +43,7 @@ _REASONS = {
     StopCode.SIGTERM: "SIGTERM",
     StopCode.SIGHUP: "SIGHUP",
     StopCode.TIME_LIMIT: TIME_LIMIT,
+    StopCode.LAUNCHER_ENDED: LAUNCHER_ENDED,
 }
 _CODES = {name: code for code, name in _REASONS.items() if name != _REASONS[StopCode.STOPPED]}
 

@@ -10,9 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from zoo_core.errors import BadFile, one_line
+from zoo_core.config.command_line import resume_command
+from zoo_core.errors import BadFile, ProcessLost, one_line
 from zoo_core.files import read_json, write_atomically
 
+_PROCESS_LOST = "another process of the run ended"
 _ENDS = ("running", "done", "stopped", "failed")
 
 
@@ -95,6 +97,26 @@ def record_end(path: Path, step: int, ended: str) -> None:
             seconds = (datetime.now().astimezone() - sessions[-1].began).total_seconds()
             last = replace(sessions[-1], step=step, seconds=round(seconds, 3), ended=ended)
             write_sessions(path, [*sessions[:-1], last])
+
+
+def record_cause(path: Path, since: datetime, ended: str) -> None:
+    """Record why the session that began after ``since`` ended, if its process could not say; as well as is possible.
+
+    That process was killed, or it knows only that another one is lost.
+    """
+    with suppress(BadFile, OSError):
+        sessions = read_sessions(path)
+        ours = bool(sessions) and sessions[-1].began >= since.replace(microsecond=0)
+        if ours and (sessions[-1].ended == "running" or sessions[-1].ended.startswith(f"failed: {_PROCESS_LOST}")):
+            write_sessions(path, [*sessions[:-1], replace(sessions[-1], ended=ended)])
+
+
+def process_lost(when: str, folder: Path) -> ProcessLost:
+    """The error of a process that cannot continue alone; :func:`record_cause` replaces it where the cause is known."""
+    return ProcessLost(
+        f"{_PROCESS_LOST} {when}, and this one cannot continue alone.",
+        f"Its own message says why. Resume from the last checkpoint: {resume_command(folder)}",
+    )
 
 
 def _read(entry: dict[str, Any]) -> Session:

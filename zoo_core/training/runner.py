@@ -17,12 +17,13 @@ from zoo_core.engine.engine import AccelerateEngine, own_settings
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.engine.memory import explain_out_of_memory
 from zoo_core.engine.shutdown import nothing_left_to_save, undone_on_signal
-from zoo_core.errors import ProcessLost, RunFailed, RunStopped, ZooError
+from zoo_core.errors import RunFailed, RunStopped, ZooError
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.paths import RUNS, new_path
 from zoo_core.runs.resume_changes import ORIGINS, changed_origins, changes, refuse_other_origins, resume_warnings
 from zoo_core.runs.run import Run
+from zoo_core.runs.sessions import process_lost
 from zoo_core.training.assemble import Assembly, assemble
 from zoo_core.training.batch_size import agreed, as_begun, find_batch_size
 from zoo_core.training.callbacks import CallbackList
@@ -214,7 +215,10 @@ def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
             loop.frozen.release()
             run.model.eval()  # as zoo.load returns it
         except BaseException as error:
-            callbacks.call("zoo_run_failed", run=run, error=error)
+            lost = loop.engine.process_group.lost(error)
+            callbacks.call(
+                "zoo_run_failed", run=run, error=process_lost(f"after step {run.step}", run.path) if lost else error
+            )
             _settle_exit_code(error, run)
             _raise_as_run_failed(error, loop, classes)
         callbacks.call("zoo_run_finished", run=run)
@@ -236,10 +240,7 @@ def _raise_as_run_failed(error: BaseException, loop: Loop, classes: Mapping[str,
     """Raise ``error`` again, as RunFailed where it says too little by itself."""
     run = loop.run
     if loop.engine.process_group.lost(error):
-        raise ProcessLost(
-            f"another process of the run ended after step {run.step}, and this one cannot continue alone.",
-            f"Its own message says why. Resume from the last checkpoint: {resume_command(run.path)}",
-        ) from error
+        raise process_lost(f"after step {run.step}", run.path) from error
     if not isinstance(error, ZooError) and not is_from_outside(error):
         raise RunFailed(
             f"{attribute_error(error, classes)}, after step {run.step}.",

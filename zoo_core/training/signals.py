@@ -12,12 +12,13 @@ from types import FrameType
 from zoo_core.checkpoint.names import steps_in
 from zoo_core.config.command_line import resume_command
 from zoo_core.engine import shutdown
-from zoo_core.engine.rank import is_rank_zero
+from zoo_core.engine.rank import is_rank_zero, launcher_has_ended
 from zoo_core.errors import RunStopped
-from zoo_core.runs.run import TIME_LIMIT, Run
+from zoo_core.runs.run import LAUNCHER_ENDED, TIME_LIMIT, Run
 from zoo_core.runs.sessions import record_end
 
-EXIT_CODES = {**shutdown.EXIT_CODES, TIME_LIMIT: 124}  # 124 as timeout(1) has it
+_SIGNALS = {**shutdown.EXIT_CODES, LAUNCHER_ENDED: shutdown.EXIT_CODES["SIGTERM"]}  # its processes get SIGTERM
+EXIT_CODES = {**_SIGNALS, TIME_LIMIT: 124}  # 124 as timeout(1) has it
 _LATE = 0.5  # seconds by which a signal may reach this process later than a child that it has ended
 
 
@@ -49,7 +50,7 @@ class Interrupted(BaseException):
 @contextmanager
 def interruptible(run: Run) -> Iterator[None]:
     """Inside, a signal raises Interrupted, since what is done there need not be finished to save the run."""
-    if run.stopping in shutdown.EXIT_CODES:
+    if run.stopping in _SIGNALS:
         raise Interrupted
     _interruptible.add(id(run))
     try:
@@ -61,8 +62,13 @@ def interruptible(run: Run) -> Iterator[None]:
 _interruptible: set[int] = set()
 
 
+def _reason(name: str) -> str:
+    """Why a run is stopped that got a signal."""
+    return LAUNCHER_ENDED if name == "SIGTERM" and launcher_has_ended.is_set() else name
+
+
 def _ask(run: Run, name: str) -> None:
-    run.stop(name)
+    run.stop(_reason(name))
     workers = sys.modules.get("zoo_core.data.workers")  # not imported here, since commands without torch import this
     starting = workers is not None and workers.starting.is_set()
     if id(run) in _interruptible and not starting and threading.current_thread() is threading.main_thread():
@@ -101,7 +107,7 @@ def raises_run_stopped(run: Run) -> Iterator[None]:
     except Exception as error:
         if not run.stopping:
             shutdown.receive_within(_LATE)
-        if run.stopping not in shutdown.EXIT_CODES:
+        if run.stopping not in _SIGNALS:
             raise
         raise _stopped_in_a_step(run, run.stopping) from error
 
@@ -117,8 +123,8 @@ def _stopped_in_a_step(run: Run, name: str) -> RunStopped:
 
 def _last_words(run: Run, name: str) -> str:
     if is_rank_zero():
-        record_end(run.folder.sessions, run.step, f"stopped: by {name}")
-    error = _stopped_in_a_step(run, name)
+        record_end(run.folder.sessions, run.step, f"stopped: by {_reason(name)}")
+    error = _stopped_in_a_step(run, _reason(name))
     return f"{error.message} {error.hint}"
 
 

@@ -18,6 +18,8 @@ from repository import HELPERS
 from safetensors.torch import load_file
 from warm_python import PYTHON
 
+from zoo_core.tools.top.read import read_run
+
 PLUGIN = HELPERS / "recording_plugin.py"
 pytestmark = pytest.mark.xdist_group("processes")
 
@@ -208,6 +210,38 @@ def test_a_killed_process_ends_the_others_and_the_run_resumes_exactly(folders, t
     assert_same(folder, folders / "one-together", 12)
 
 
+@pytest.mark.parametrize(
+    ("rank", "number", "place"),
+    [
+        (1, signal.SIGKILL, "7"),
+        (0, signal.SIGKILL, "7"),
+        pytest.param(1, signal.SIGSEGV, "3", marks=pytest.mark.long),
+        pytest.param(0, signal.SIGABRT, "1", marks=pytest.mark.long),
+    ],
+)
+def test_the_terminal_the_record_and_zoo_top_name_the_signal_that_ended_a_process(tmp_path, rank, number, place):
+    folder = tmp_path / "run"
+    kill = {"KILL_AT": place, "KILL_RANK": str(rank), "KILL_SIGNAL": str(int(number))}
+    done = run("one", "--processes", 2, "--folder", folder, code=1, **kill)
+    cause = f"process {rank} of 2 was ended by {number.name}"
+    assert [line for line in done.stderr.splitlines() if "error" in line.lower()] == [
+        f"error: {cause}; the other processes were ended, too."
+    ]
+    assert "gloo" not in done.stderr
+    assert "plugin or a library" not in done.stderr
+    (session,) = json.loads((folder / "sessions.json").read_text())
+    assert session["ended"] == f"failed: {cause}"
+    status = read_run(folder)
+    assert (status.state, status.note) == ("failed", cause)
+
+
+def test_a_process_that_is_killed_before_the_first_step_is_named_alone(tmp_path):
+    done = run("one", "--processes", 2, "--folder", tmp_path / "run", code=1, KILL_AT="setup")
+    assert done.stderr.count("error:") == 1, done.stderr
+    assert "error: process 1 of 2 was ended by SIGKILL; the other processes were ended, too." in done.stderr
+    assert "gloo" not in done.stderr
+
+
 def test_an_error_of_another_process_than_the_first_is_shown(tmp_path):
     done = run("one", "trainer.raise_at=7", "--processes", 2, "--folder", tmp_path / "run", code=1)
     assert "process 1 of 2:\nerror: the trainer 'one' raised ValueError: process 1 fails" in done.stderr
@@ -247,6 +281,9 @@ def test_processes_whose_launcher_is_killed_save_a_checkpoint_and_exit(tmp_path)
     alive = psutil.wait_procs(processes, timeout=90)[1]
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
     assert len(list((folder / "checkpoints").iterdir())) == 1
+    (session,) = json.loads((folder / "sessions.json").read_text())
+    assert session["ended"] == "stopped: by the end of the process that started it"
+    assert read_run(folder).note == "by the end of the process that started it"
 
 
 @pytest.mark.long

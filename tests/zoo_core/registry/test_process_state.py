@@ -1,4 +1,4 @@
-"""A plugin that changes the process when it is loaded is named; a run leaves the process as it found it."""
+"""What is changed of the process is named and undone; a run leaves the process as it found it."""
 
 import os
 import warnings
@@ -8,8 +8,7 @@ import tiny
 import torch
 
 import zoo_core as zoo
-from zoo_core.registry.catalog import Catalog
-from zoo_core.registry.process_state import flushes_denormals, naming_changes, restoring_process
+from zoo_core.registry.process_state import ProcessState, flushes_denormals, restoring_process
 
 CHANGES = {
     "the working directory": lambda: os.chdir("/"),
@@ -34,7 +33,7 @@ def state():
         torch.is_grad_enabled(),
         torch.get_num_threads(),
         torch.are_deterministic_algorithms_enabled(),
-        flushes_denormals(torch),
+        flushes_denormals(),
         list(warnings.filters),
     )
 
@@ -42,9 +41,9 @@ def state():
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_is_named_and_undone(name):
     before = state()
-    with naming_changes() as changed:
-        CHANGES[name]()
-    assert changed == [name]
+    changed = ProcessState()
+    CHANGES[name]()
+    assert changed.undo() == [name]
     with restoring_process():
         CHANGES[name]()
     assert state()[:-1] == before[:-1]  # torch may have imported what adds a filter
@@ -54,44 +53,14 @@ def test_what_was_set_before_stays():
     torch.set_flush_denormal(True)
     torch.set_default_dtype(torch.float64)
     try:
-        with naming_changes() as changed:
-            pass
+        changed = ProcessState().undo()
         with restoring_process():
             torch.set_flush_denormal(False)
             torch.set_default_dtype(torch.float32)
-        assert (changed, torch.get_default_dtype(), flushes_denormals(torch)) == ([], torch.float64, True)
+        assert (changed, torch.get_default_dtype(), flushes_denormals()) == ([], torch.float64, True)
     finally:
         torch.set_flush_denormal(False)
         torch.set_default_dtype(torch.float32)
-
-
-PLUGIN = """
-import os
-import torch
-import zoo_core as zoo
-
-os.umask(0o077)
-torch.set_default_dtype(torch.float64)
-
-@zoo.hookimpl
-def zoo_register(registry):
-    os.chdir("/")
-"""
-
-
-def test_a_plugin_that_changes_the_process_is_named_and_its_change_undone(tmp_path):
-    (tmp_path / "changing_plugin.py").write_text(PLUGIN)
-    before, here = state(), Catalog(installed=False)
-    expected = (
-        "the plugin 'changing_plugin' changes the umask and the working directory and torch's default dtype when it is "
-        "loaded, which is undone"
-    )
-    with pytest.warns(UserWarning, match=expected):
-        here.plugins.load_files([tmp_path / "changing_plugin.py"])
-    assert state() == before
-    (info,) = here.plugins.infos
-    assert info.state == "loaded"
-    assert "which is undone" in info.why
 
 
 @pytest.mark.parametrize("words", [[], ["run.threads=3"], ["trainer.raise_at=2"]])

@@ -1,0 +1,55 @@
+"""What plugins have to do with the command line: the commands that they add, and its end if one can't be stopped."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from functools import partial
+from shlex import quote
+from typing import NoReturn
+
+import click
+
+from zoo_core.errors import BrokenPlugin, printable, raised
+
+
+def add_commands(group: click.Group, called: set[str]) -> None:
+    """Call the hook ``zoo_commands`` of every plugin that is not in ``called``.
+
+    An error in one plugin does not affect the others.
+    """
+    from zoo_core.registry import catalog
+
+    for implementation in catalog.default().plugins.manager.hook.zoo_commands.get_hookimpls():
+        name = implementation.plugin_name
+        if name not in called:
+            called.add(name)
+            if why := _why_not(name, partial(implementation.function, group)):
+                warnings.warn(f"the plugin '{name}' could not add its commands: {why}", stacklevel=2)
+
+
+def _why_not(plugin: str, add: Callable[[], object]) -> str:
+    """Why a plugin could not add its commands, or ""."""
+    from zoo_core.registry.isolation import isolated
+
+    why = ""
+    try:
+        with isolated(plugin) as here:
+            try:
+                add()
+            except BaseException as error:
+                if here.interrupts.caused(error):
+                    raise
+                why = raised(error)
+    except BrokenPlugin as error:  # it took too long
+        why = error.message
+    return why
+
+
+def end_stuck(plugin: str) -> NoReturn:
+    """End the command, since a plugin catches whatever interrupts it. This is called in another thread."""
+    name = printable(plugin)
+    text = f"error: the plugin '{name}' does not stop loading.\n  Disable it: zoo plugins disable {quote(name)}\n"
+    os.write(2, text.encode(errors="backslashreplace"))
+    os._exit(BrokenPlugin.exit_code)

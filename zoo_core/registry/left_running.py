@@ -1,0 +1,55 @@
+"""Threads and processes that a plugin starts while it is loaded: the end of the program waits for none of them."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_TIME_TO_END = 1.0  # seconds until a process that was asked to end is killed
+
+
+@contextmanager
+def waits_for_none(left: list[str]) -> Iterator[None]:
+    """In this context, threads are started as daemons. Those that still run afterwards are named in ``left``.
+
+    Processes of ``multiprocessing`` are ended and named.
+    """
+    start, loader, started = threading.Thread.start, threading.current_thread(), set[threading.Thread]()
+    before = _processes()
+
+    def start_as_daemon(thread: threading.Thread) -> None:
+        starter = threading.current_thread()
+        if starter in started or (starter is loader and not thread.daemon):
+            thread.daemon = True
+            started.add(thread)
+        start(thread)
+
+    threading.Thread.start = start_as_daemon  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        threading.Thread.start = start  # type: ignore[method-assign]
+        # The end of the program also waits for every thread of an executor.
+        of_executors: Any = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", {})
+        for thread in sorted((one for one in started if one.is_alive()), key=lambda one: one.name):
+            of_executors.pop(thread, None)
+            left.append(f"the thread '{thread.name}' running, for which zoo does not wait")
+        for process in _processes() - before:
+            _end(process)
+            left.append(f"the process '{process.name}' running, which was ended")
+
+
+def _processes() -> set[Any]:
+    multiprocessing: Any = sys.modules.get("multiprocessing")
+    return set() if multiprocessing is None else set(multiprocessing.active_children())
+
+
+def _end(process: Any) -> None:
+    process.terminate()
+    process.join(_TIME_TO_END)
+    if process.is_alive():
+        process.kill()
+        process.join(_TIME_TO_END)
