@@ -81,8 +81,9 @@ def is_temporary(path: Path) -> bool:
 
 def remove_leftovers(path: Path) -> None:
     """Delete the temporary files of killed processes that were writing ``path``; no other process may write it now."""
-    for temporary in path.parent.glob(f"{escape(_prefix(path))}*{_SUFFIX}"):
-        temporary.unlink(missing_ok=True)
+    for temporary in path.parent.glob(f"{escape(_prefix(path))}*{_SUFFIX}*"):
+        if is_temporary(temporary):
+            temporary.unlink(missing_ok=True)
 
 
 def move_synced(source: Path, target: Path) -> None:

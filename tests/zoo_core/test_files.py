@@ -65,6 +65,7 @@ def test_leftovers_of_other_files_are_not_removed(tmp_path):
     for path in kept:
         path.touch()
     (tmp_path / ".file[1].1-ab.part").touch()
+    (tmp_path / ".file[1].1-ab.part.png").touch()
     files.remove_leftovers(tmp_path / "file[1]")
     assert names_in(tmp_path) == sorted(path.name for path in kept)
 

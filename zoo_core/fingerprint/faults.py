@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zoo_core.errors import ZooError, one_line
+from zoo_core.errors import BadSetting, UnknownName, ZooError, one_line
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,18 @@ _collected: ContextVar[Faults | None] = ContextVar("collected", default=None)
 
 @contextmanager
 def collecting_faults() -> Iterator[Faults]:
-    """In this context, faults are noted, and looking for others goes on. The error that ends it is not raised."""
+    """In this context, faults are noted, and looking for others goes on. The error that ends it is not raised.
+
+    Raises:
+        BadSetting, UnknownName: if nothing was noted before: it is a mistake on the command line, not one of the data.
+    """
     faults = Faults()
     token = _collected.set(faults)
     try:
         yield faults
     except ZooError as error:
+        if isinstance(error, (BadSetting, UnknownName)) and not faults.found:
+            raise
         faults.add(error)
     finally:
         _collected.reset(token)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import pluggy
 
 from zoo_core.checkpoint.names import steps_in
-from zoo_core.config.command_line import resume_command, shown
+from zoo_core.config.command_line import shown
 from zoo_core.engine.engine import AccelerateEngine, own_settings
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.engine.memory import explain_out_of_memory

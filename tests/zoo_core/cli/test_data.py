@@ -181,6 +181,11 @@ def test_every_example_of_other_datasets_is_read(own: Run, fault: str, message: 
         (["show", "mnist", "-o", "sheet.pdf"], "sheet.pdf should end in .png or .jpg."),
         (["show", "mnist", "-o", "a/sheet.png"], "a/sheet.png could not be written"),
         (["show", "mnist", "-o", "there.png"], "there.png exists, and nothing is overwritten."),
+        (["check", "mnist", "model.depth=2"], "model.depth=2 is a setting of a recipe, but mnist is a dataset."),
+        (["stats", "mnist", "run.steps=2"], "run.steps=2 is a setting of a recipe, but mnist is a dataset."),
+        (["check", "pairs", "model.dept=2"], "Did you mean 'model.depth'?"),
+        (["check", "pairs", "shorter_side=8", "height=8"], "dataset.shorter_side keeps the aspect of images, but"),
+        (["check", "pairs", "clases=a.csv"], "Did you mean 'classes'?"),
         (["check", "digit-scenes"], "'digit-scenes' is the name of a dataset or recipe, and there is a folder"),
     ],
 )
@@ -189,6 +194,12 @@ def test_a_mistake_is_two_lines(run_command: Run, tmp_path: Path, words: list[st
     (tmp_path / "digit-scenes").mkdir()
     (tmp_path / "a.txt").touch()
     (tmp_path / "there.png").touch()
+    for name, mode in (("images", "RGB"), ("masks", "L")):
+        (tmp_path / "pairs" / name).mkdir(parents=True)
+        for number in range(4):
+            image = Image.new(mode, (16, 16))
+            image.putpixel((number, 0), 1 if mode == "L" else (255, 255, 255))
+            image.save(tmp_path / "pairs" / name / f"{number}.png")
     code, out, err = run_command("data", *words)
     assert (code, out, len(err.splitlines())) == (2, "", 2)
     assert message in err

@@ -269,6 +269,25 @@ def test_a_second_call_computes_only_what_is_missing(predict: Predict) -> None:
     assert len(table("out/predictions.csv")) == 4
 
 
+def test_the_temporary_files_of_a_killed_prediction_are_deleted_by_the_next_one(predict: Predict) -> None:
+    pictures("photos/a", 3)
+    assert predict("segmenter", "images=photos", "-o", "out/")[0] == 0
+    journal = Path("out/.zoo-predictions.jsonl")
+    lines = journal.read_text().splitlines()
+    unfinished = [line for line in lines if '"end": "a/2.png"' not in line]
+    assert len(unfinished) == len(lines) - 1
+    journal.write_text("\n".join(unfinished) + '\n{"end": "a/2.p')
+    names = ["a/.2.png.77-0a1b2c3d.part.png", "overlay/a/.2.png.77-1b2c3d4e.part.png"]
+    names += [".predictions.csv.77-2c3d4e5f.part", "..zoo-predictions.jsonl.77-3d4e5f6a.part"]
+    for name in names:
+        (Path("out") / name).write_bytes(b"half")
+    code, _, err = predict("segmenter", "images=photos", "-o", "out/")
+    assert (code, "1 prediction to out/" in err) == (0, True), err
+    hidden = {path.name for path in Path("out").rglob(".*")}
+    assert hidden == {".zoo-predictions.jsonl"}
+    assert len(table("out/predictions.csv")) == 3
+
+
 def test_a_deleted_file_is_computed_again(predict: Predict) -> None:
     pictures("photos", 2)
     predict("segmenter", "images=photos", "-o", "out/")

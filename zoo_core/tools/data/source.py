@@ -118,6 +118,7 @@ def prepare(given: str, arguments: Iterable[str], catalog: Catalog, task: str | 
     if task is not None:
         raise BadSetting(f"--task is for a folder, but {given} is none.", "Leave it out.")
     if _is_dataset(given, catalog):
+        _refuse_other_parts(given, words)
         settings = as_words(split_arguments(word.removeprefix("dataset.") for word in words))
         dataset = build("dataset", given, settings, catalog)
         return lambda: Source(given, dataset)
@@ -130,6 +131,16 @@ def prepare(given: str, arguments: Iterable[str], catalog: Catalog, task: str | 
         f"{given} is no folder, no dataset and no recipe.",
         did_you_mean(given, known, "`zoo list datasets` lists the datasets."),
     )
+
+
+def _refuse_other_parts(dataset: str, words: list[str]) -> None:
+    for word in words:
+        part, _, rest = word.partition(".")
+        if part in (*PARTS, "run") and part != "dataset" and "=" in rest:
+            raise BadSetting(
+                f"{word} is a setting of a recipe, but {dataset} is a dataset.",
+                "Leave it out, or give a recipe: `zoo list`.",
+            )
 
 
 def _is_dataset(name: str, catalog: Catalog) -> bool:

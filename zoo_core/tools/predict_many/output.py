@@ -14,6 +14,7 @@ from typing import Any
 from zoo_core.data.image_output import not_written
 from zoo_core.data.values import kind_of
 from zoo_core.errors import BadSetting, NameTaken, one_line
+from zoo_core.files import remove_leftovers
 from zoo_core.terminal import say_text
 from zoo_core.tools.output_names import JOURNAL, journal_of
 from zoo_core.tools.plain_values import is_plain
@@ -82,6 +83,8 @@ class _Journaled(Output):
         """Go on with what an earlier call has done, unless it was of something else."""
         with self.journal.opened(about, overwrite=self.overwrite):
             self._refuse_changed(inputs)
+            for path in (self.journal.path, *self.unfinished()):
+                remove_leftovers(path)
             yield
             self.write_table(inputs)
 
@@ -93,6 +96,10 @@ class _Journaled(Output):
     def has_files(self, outputs: list[str]) -> bool:
         """Whether the files of a prediction are there."""
         return True
+
+    @abstractmethod
+    def unfinished(self) -> Iterator[Path]:
+        """The files that a kill may have interrupted."""
 
     def begin(self, given: Input, outputs: list[str], values: Mapping[str, Any], tables: list[str]) -> None:
         """Note what is about to be written."""
@@ -154,6 +161,10 @@ class TableFile(_Journaled):
             self.notes.append(self._left_out)
         self.begin(given, [], plain, tables)
         return _nothing
+
+    def unfinished(self) -> Iterator[Path]:
+        """The table."""
+        yield self.path
 
     def write_table(self, inputs: Sequence[Input]) -> None:
         """Write the file, unless there is nothing to write."""
@@ -233,6 +244,12 @@ class FolderOutput(_Journaled):
     def has_files(self, outputs: list[str]) -> bool:
         """Whether none was deleted."""
         return all((self.folder / output).exists() for output in outputs)
+
+    def unfinished(self) -> Iterator[Path]:
+        """The table, and the files of predictions that were begun."""
+        yield self.folder / TABLE
+        for entry in self.journal.entries.values():
+            yield from (self.folder / output for output in entry.outputs if entry.identity is None)
 
     def write_table(self, inputs: Sequence[Input]) -> None:
         """Write the plain values of all predictions, if they have any."""
