@@ -167,7 +167,7 @@ class ProcessState:
 
 @contextmanager
 def restoring_process() -> Iterator[None]:
-    """In this context, anything may be changed; at its end, the process is as it was. Use it after torch is imported."""
+    """In this context, anything may be changed; at its end, the process is as it was. Import torch before it."""
     state = ProcessState()
     with warnings.catch_warnings():
         try:
