@@ -98,3 +98,14 @@ def _of_torch() -> dict[str, tuple[Callable[[], Any], Callable[[Any], object]]]:
 def flushes_denormals(torch: Any) -> bool:
     """Whether the CPU flushes denormal numbers to zero, which torch can set and not tell."""
     return not torch.full((1,), 1e-39, dtype=torch.float32, device="cpu").mul(1).view(torch.int32).item()
+
+
+@contextmanager
+def flushing(torch: Any, flushes: bool) -> Iterator[None]:
+    """Context in which the CPU flushes denormal numbers to zero, or does not."""
+    before = flushes_denormals(torch)
+    try:
+        torch.set_flush_denormal(flushes)
+        yield
+    finally:
+        torch.set_flush_denormal(before)
