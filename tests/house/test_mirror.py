@@ -117,7 +117,6 @@ COVERED_ELSEWHERE = {
     "zoo_core/tools/fit/plan_file": ("zoo_core/tools/fit/test_plan", "writes plans"),
     "zoo_core/tools/fit/results": ("zoo_core/tools/fit/test_plan", "writes the files of a run"),
     "zoo_core/tools/fit/trial": ("zoo_core/tools/fit/test_plan", "tries the speed"),
-    "zoo_core/tools/report/curves": ("zoo_core/tools/report/test_page", "thins curves"),
     "zoo_core/tools/report/differences": ("zoo_core/tools/report/test_page", "compares runs"),
     "zoo_core/tools/foreign_tensors": ("zoo_core/tools/test_convert", "converts files of other programs"),
     "zoo_core/tools/report/previews": ("zoo_core/tools/report/test_page", "thins previews"),

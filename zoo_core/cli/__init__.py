@@ -189,7 +189,7 @@ def open_catalog(registry: Iterable[Path] = (), warns: bool = True) -> Catalog:
     from zoo_core.registry.catalog import Catalog
 
     context = click.get_current_context()
-    context.with_resource(_registries_in_environment(registry))
+    context.with_resource(registries_in_environment(registry))
     opened = Catalog()
     context.with_resource(opened.active())
     if warns:
@@ -200,7 +200,7 @@ def open_catalog(registry: Iterable[Path] = (), warns: bool = True) -> Catalog:
 
 
 @contextmanager
-def _registries_in_environment(files: Iterable[Path]) -> Iterator[None]:
+def registries_in_environment(files: Iterable[Path]) -> Iterator[None]:
     """Inside, processes that are started know the registry files, and so do the commands that messages tell to type."""
     before = os.environ.get(REGISTRY_FILES, "")
     given = os.pathsep.join([*filter(None, [before]), *(os.path.abspath(file) for file in files)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from zoo_core.cli import common_options, open_catalog
+from zoo_core.cli import common_options, open_catalog, registries_in_environment
 from zoo_core.cli.durations import Duration
 from zoo_core.cli.names import RecipeName
 from zoo_core.cli.options import device_option, json_option, registry_option
@@ -81,10 +81,12 @@ def command(
 
 
 def _show(show: str, storage: str | None, as_json: bool) -> int:
-    from zoo_core.cli.sweep_report import report
+    from zoo_core.cli.sweep_report import print_results
     from zoo_core.tools.sweep import start as beginning
 
-    report(beginning.open_sweep(show, storage), as_json)
+    folder, plan, trials = beginning.recorded(show, storage)
+    with registries_in_environment(folder.registries):
+        print_results(folder, plan, trials, as_json)
     return 0
 
 

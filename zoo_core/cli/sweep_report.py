@@ -16,6 +16,8 @@ from zoo_core.engine.shutdown import received
 from zoo_core.errors import ZooError
 from zoo_core.registry.catalog import Catalog
 from zoo_core.terminal import console, say, say_text
+from zoo_core.tools.sweep.folder import SweepFolder
+from zoo_core.tools.sweep.plan import Plan
 from zoo_core.tools.sweep.plot import draw
 from zoo_core.tools.sweep.results import as_dict, as_rows, best_of, location_of, overrides_of, write_table
 from zoo_core.tools.sweep.space import as_overrides
@@ -73,26 +75,38 @@ class SweepReporter:
 def report(sweep: Sweep, as_json: bool, catalog: Catalog | None = None, stopped: str = "") -> list[Trial]:
     """Write the results to the sweep's folder, and print them with the commands to use next."""
     trials = sweep.study.trials()
-    _write(sweep, trials, plot=not received())  # which takes a second or more; --show draws it, too
+    _write(sweep, trials, plot=not received())  # which takes a second or more
+    print_results(sweep.folder, sweep.plan, trials, as_json, catalog, stopped)
+    return trials
+
+
+def print_results(
+    folder: SweepFolder,
+    plan: Plan,
+    trials: Sequence[Trial],
+    as_json: bool,
+    catalog: Catalog | None = None,
+    stopped: str = "",
+) -> None:
+    """Print the results with the commands to use next. Writes nothing."""
     if as_json:
-        best = best_of(trials, sweep.plan)
+        best = best_of(trials, plan)
         result = {
-            "recipe": sweep.plan.recipe.name,
-            "folder": str(sweep.folder.path),
-            "metric": sweep.plan.settings.metric,
-            "num_trials": sweep.plan.trials,
+            "recipe": plan.recipe.name,
+            "folder": str(folder.path),
+            "metric": plan.settings.metric,
+            "num_trials": plan.trials,
             "stopped": stopped,
             "best": best and best.number,
-            "trials": [as_dict(trial, sweep.folder) for trial in trials],
+            "trials": [as_dict(trial, folder) for trial in trials],
         }
         say_text(json.dumps(result, indent=2))
-        return trials
-    show(as_rows(trials, sweep.plan, sweep.folder), as_json=False)
+        return
+    show(as_rows(trials, plan, folder), as_json=False)
     for trial in trials:
         if trial.state == "failed":
             say(f"trial {trial.number} failed: {trial.notes.get('reason', '')}")
-    say("", *_summary(sweep, trials, catalog, stopped))
-    return trials
+    say("", *_summary(folder, plan, trials, catalog, stopped))
 
 
 def _write(sweep: Sweep, trials: Sequence[Trial], plot: bool) -> None:
@@ -106,23 +120,31 @@ def _write(sweep: Sweep, trials: Sequence[Trial], plot: bool) -> None:
         warnings.warn(f"{sweep.folder.path} can't be written to: {error.strerror}. Results are missing.", stacklevel=2)
 
 
-def _summary(sweep: Sweep, trials: Sequence[Trial], catalog: Catalog | None, stopped: str) -> list[str]:
-    plan, folder = sweep.plan, sweep.folder.path
+def _summary(
+    sweep: SweepFolder, plan: Plan, trials: Sequence[Trial], catalog: Catalog | None, stopped: str
+) -> list[str]:
+    folder = sweep.path
     count = Counter(trial.state for trial in trials)
     states = ", ".join(f"{count[state]} {state}" for state in ("done", "pruned", "failed", "running") if count[state])
     stop = f"stopped by {stopped}, " if stopped else ""
     lines = [f"{plan.recipe.name}: {stop}{states or 'none started'}, of {plan.trials:,} trials"]
-    lines += [f"  sweep    {folder}", *([f"  plot     {sweep.folder.plot}"] if sweep.folder.plot.is_file() else [])]
+    lines += [f"  sweep    {folder}", *([f"  plot     {sweep.plot}"] if sweep.plot.is_file() else [])]
     best = best_of(trials, plan)
     if best is not None:
         lines += [
             f"  best     trial {best.number}, {plan.settings.name} {best.value:.4g}",
-            f"  train    {zoo_command(f'run {overrides_of(best, plan)}')}",
+            f"  train    {zoo_command(f'run {_recipe_of(best, plan, sweep)}')}",
         ]
-        lines += _predict_line(Path(location_of(best, sweep.folder)), catalog)
+        lines += _predict_line(Path(location_of(best, sweep)), catalog)
     if len(trials) < plan.trials or count["running"]:
         lines.append(f"  resume   {zoo_command(f'sweep --resume {quote(str(folder))}')}")
     return [*lines, f"  curves   tensorboard --logdir {folder}"]
+
+
+def _recipe_of(best: Trial, plan: Plan, sweep: SweepFolder) -> str:
+    """The recipe of a trial as it was, also if its registry has changed since."""
+    config = Path(location_of(best, sweep)) / "config.yaml"
+    return f"--config {quote(str(config))}" if config.is_file() else overrides_of(best, plan)
 
 
 def _predict_line(folder: Path, catalog: Catalog | None) -> list[str]:

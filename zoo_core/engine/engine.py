@@ -33,7 +33,7 @@ from zoo_core.engine.process_group import ProcessGroup
 from zoo_core.errors import BadSetting
 from zoo_core.optim.averages import averages_in_place
 from zoo_core.optim.build import make_optimizer, make_schedule, note_on_warmup
-from zoo_core.registry.process_state import flushes_denormals, restoring_process
+from zoo_core.registry.process_state import flushing, restoring_process
 from zoo_core.trainer import M, Os
 
 
@@ -295,13 +295,8 @@ class AccelerateEngine:
 
         They occur in Adam's moments, and arithmetic on them is many times slower.
         """
-        on_cpu = self.device.type == "cpu"
-        before = flushes_denormals()
-        try:
-            torch.set_flush_denormal(on_cpu)
+        with flushing(self.device.type == "cpu"):  # the mode is per process, not per run
             yield
-        finally:
-            torch.set_flush_denormal(before)  # the mode is per process, not per run
 
     def close(self) -> None:
         """Wait until all processes are done, since a launcher ends the others when one exits.

@@ -220,6 +220,18 @@ def flushes_denormals() -> bool:
     return smallest / 2 == 0.0
 
 
+@contextmanager
+def flushing(flushes: bool) -> Iterator[None]:
+    """In this context, the CPU flushes denormal numbers to zero, or does not."""
+    torch: Any = sys.modules["torch"]
+    before = flushes_denormals()
+    torch.set_flush_denormal(flushes)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
+
+
 def _folder() -> str | None:
     try:
         return os.getcwd()

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from zoo_core.config.command_line import zoo_command
+from zoo_core.config.command_line import REGISTRY_FILES, listed_files, zoo_command
 from zoo_core.config.recipe import Recipe, read_config
 from zoo_core.config.yaml_reader import as_text
 from zoo_core.errors import BadFile, BadSetting, NameTaken
@@ -65,7 +65,9 @@ class SweepFolder:
         Without ``storage`` the study lies in the folder itself, which may then be moved. A password is not written.
         """
         values = planned.as_values()
-        values["sweep"] |= {"trials": planned.trials, "study": study, "storage": storage and without_password(storage)}
+        shared = storage and without_password(storage)
+        registries = [str(file) for file in listed_files(REGISTRY_FILES)]
+        values["sweep"] |= {"trials": planned.trials, "study": study, "storage": shared, "registries": registries}
         write_atomically(self.config, as_text(values))
 
     def read(self, trials: int | None = None) -> tuple[Plan, str, str | None]:
@@ -76,9 +78,16 @@ class SweepFolder:
         """
         recipe = read_config(self.config)
         section = recipe.settings("sweep")
+        section.pop("registries", None)
         overrides, study, storage = (section.pop(key, None) for key in ("overrides", "study", "storage"))
         own = Recipe(recipe.name, {**recipe.values, "sweep": section}, "", recipe.sources)
         return plan(own, overrides or (), trials=trials), str(study), storage
+
+    @property
+    def registries(self) -> list[Path]:
+        """The registry files that the sweep was started with."""
+        found = read_config(self.config).settings("sweep").get("registries")
+        return [Path(str(file)) for file in found] if isinstance(found, list) else []
 
     @property
     def identity(self) -> str:

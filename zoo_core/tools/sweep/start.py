@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zoo_core.errors import BadFile, BadSetting
+from zoo_core.errors import BadSetting
+from zoo_core.files import set_aside
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.paths import new_path
 from zoo_core.tools.sweep.check import check_plan
 from zoo_core.tools.sweep.folder import SWEEPS, SweepFolder, default_storage, find_sweep
 from zoo_core.tools.sweep.plan import Plan, plan
-from zoo_core.tools.sweep.study import Study
+from zoo_core.tools.sweep.records import lost_database, read_records
+from zoo_core.tools.sweep.study import Study, Trial
 
 
 @dataclass(frozen=True)
@@ -81,24 +84,60 @@ def resume_sweep(given: str, storage: str | None, trials: int | None, device: st
 
 
 def open_sweep(given: str, storage: str | None, trials: int | None = None) -> Sweep:
-    """Open the sweep in the folder ``given``, or the ``last`` one, without writing anything.
+    """Open the sweep in the folder ``given``, or the ``last`` one; a database that is lost is built again.
 
     Raises:
         ZooError: if there is none, or its storage cannot be opened.
     """
     folder = find_sweep(given)
     planned, study_name, stored = folder.read(trials)
+    _check_storage(folder, storage, stored)
+    if stored is None and (why := lost_database(folder.database, study_name)):
+        return _from_folders(folder, planned, study_name, why)
+    return Sweep(folder, planned, Study(storage or stored or default_storage(folder), study_name, planned))
+
+
+def recorded(given: str, storage: str | None) -> tuple[SweepFolder, Plan, list[Trial]]:
+    """The trials of a sweep as they are, without writing anything: from its storage, or else from their folders.
+
+    Raises:
+        ZooError: if there is no sweep, or its shared storage cannot be opened.
+    """
+    folder = find_sweep(given)
+    planned, study_name, stored = folder.read()
+    _check_storage(folder, storage, stored)
+    if stored is None and (why := lost_database(folder.database, study_name)):
+        warnings.warn(
+            f"{folder.database} {why}; its trials are read from their folders; `zoo sweep --resume` builds it again.",
+            stacklevel=2,
+        )
+        return folder, planned, read_records(folder, planned)
+    where = storage or stored or default_storage(folder)
+    return folder, planned, Study(where, study_name, planned, creates=False).trials()
+
+
+def _from_folders(folder: SweepFolder, planned: Plan, name: str, why: str) -> Sweep:
+    """The sweep with a new database that holds what the folders of its trials record."""
+    with folder.exclusive():
+        kept = f" The file is kept as {set_aside(folder.database).name}." if folder.database.exists() else ""
+        study = Study(default_storage(folder), name, planned)
+        found = {trial.number: trial for trial in read_records(folder, planned)}
+        for number in range(max(found, default=-1) + 1):
+            lost = Trial(number, "failed", {}, None, folder.identity, {"reason": "its folder and its record are lost"})
+            study.insert(found.get(number, lost))
+    warnings.warn(f"{folder.database} {why}; it was built again from the folders of the trials.{kept}", stacklevel=2)
+    return Sweep(folder, planned, study)
+
+
+def _check_storage(folder: SweepFolder, storage: str | None, stored: str | None) -> None:
     if stored is None and storage is not None:
         raise BadSetting(
             f"the sweep in {folder.path} stores its trials there, so --storage does not apply.", "Leave it out."
         )
-    if stored is None and not folder.database.is_file():
-        raise BadFile(f"{folder.database}, which stores the trials, is missing.", "Restore it, or start a new sweep.")
     if stored is not None and storage is None and ":***@" in stored:
         raise BadSetting(
             f"the storage of the sweep is {stored}, and its password is not stored.", "Give it with --storage URL."
         )
-    return Sweep(folder, planned, Study(storage or stored or default_storage(folder), study_name, planned))
 
 
 def _open_shared(storage: str, name: str, planned: Plan) -> Study:

@@ -57,8 +57,8 @@ class Trial:
 class Study:
     """The trials of one sweep, in a database that several processes and machines may share."""
 
-    def __init__(self, storage: str, name: str, plan: Plan) -> None:
-        """Open the study ``name``, or create it.
+    def __init__(self, storage: str, name: str, plan: Plan, *, creates: bool = True) -> None:
+        """Open the study ``name``, or create it; without ``creates``, nothing is written.
 
         Raises:
             BadSetting: if the storage cannot be opened.
@@ -67,7 +67,7 @@ class Study:
         self._plan, self.name = plan, name
         self._where = without_password(storage)
         try:
-            self._storage = _open_storage(storage, name, plan)
+            self._storage = _open_storage(storage, name, plan) if creates else RDBStorage(storage)
         except ImportError as error:
             raise BadSetting(
                 f"the storage {self._where} needs a driver that is not installed.",
@@ -120,6 +120,25 @@ class Study:
             template = create_trial(state=TrialState.RUNNING, user_attrs={"folder_id": folder_id})
             created = self._storage.get_trial(self._storage.create_new_trial(self._id, template))
         return _as_trial(created) if created.number < self._plan.trials else None
+
+    def insert(self, trial: Trial) -> None:
+        """Store a trial that is recorded elsewhere, with its result; the trials before it should be there."""
+        params, kinds = {}, {}
+        for key, axis in self._plan.space.items():
+            if key in trial.params:
+                text, kinds[key] = trial.params[key], _distribution(axis)
+                params[key] = text if not isinstance(axis, Range) else type(axis.low)(float(text))
+        state = next(kind for kind, name in STATES.items() if name == trial.state)
+        template = create_trial(
+            state=state,
+            value=trial.value if trial.state == "done" else None,
+            params=params,
+            distributions=kinds,
+            user_attrs={**trial.notes, "folder_id": trial.folder_id},
+            intermediate_values=dict(trial.intermediate_values),
+        )
+        with self._reporting_errors():
+            self._storage.create_new_trial(self._id, template)
 
     def suggest(self, number: int) -> dict[str, str]:
         """The settings of a trial: sampled and stored at the first call, and the same at every later one."""

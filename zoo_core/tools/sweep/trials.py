@@ -7,7 +7,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.run import TIME_LIMIT, Run
 from zoo_core.tools.sweep.folder import SweepFolder
 from zoo_core.tools.sweep.plan import Plan
+from zoo_core.tools.sweep.records import write_record
 from zoo_core.tools.sweep.study import Study, Trial
 from zoo_core.tools.sweep.trial_hooks import PRUNED, TrialCallback, monitored
 from zoo_core.training.runner import run_recipe
@@ -145,7 +146,11 @@ class TrialRunner:
         return ""
 
     def _notify(self, number: int) -> None:
-        self.on_change(self.study.trial(number))
+        trial = self.study.trial(number)
+        if trial.state != "running":
+            with suppress(OSError):  # of a full disk; the database has it, too
+                write_record(self.folder, trial)
+        self.on_change(trial)
 
 
 def _first_line(error: Exception) -> str:
