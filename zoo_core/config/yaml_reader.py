@@ -27,6 +27,7 @@ _CORE = {  # tag: (form, first characters)
     "merge": (r"<<", ["<"]),
 }
 _MOST_DIGITS = 100  # in a message
+_MOST_BITS = 14_000  # of an integer, about 4,200 digits
 _SCALARS = (str, bool, int, float, bytes, type(None))
 
 
@@ -109,7 +110,10 @@ def _with_words(reader: _Reader, node: yaml.Node, word: Callable[[str], Any]) ->
 def _int(reader: _Reader, node: yaml.ScalarNode) -> int:
     text = reader.construct_scalar(node)
     try:
-        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+        value = int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+        if value.bit_length() > _MOST_BITS:  # Python reads it from hexadecimal digits, but does not write it in decimal
+            raise ValueError
+        return value
     except ValueError:
         short = text if len(text) < _MOST_DIGITS else f"{text[:9]}…, of {len(text):,} digits,"
         raise _problem(node, f"{short} is not an integer that can be read") from None

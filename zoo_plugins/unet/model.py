@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -244,12 +243,11 @@ class UNet(zoo.Model):
 
 def _check_class_names(config: UNet.Config) -> None:
     """Class names are keys of metrics, so they must be unique. A class without a name is called by its index."""
-    names, unnamed = config.class_names, range(len(config.class_names), config.out_channels)
-    times = Counter(names)
-    is_index = {name: name.isdecimal() and len(name) < 10 and int(name) in unnamed for name in times}
-    ambiguous = [name for name in names if times[name] > 1 or is_index[name]]
-    if ambiguous or len(names) > config.out_channels:
-        given = f"has the name '{ambiguous[0]}' for two classes" if ambiguous else f"has {len(names)} names"
+    names, count = config.class_names, config.out_channels
+    bad = [one for one, following in pairwise(sorted(names)) if one == following]
+    bad += [name for name in names if name.isdecimal() and len(name) < 10 and len(names) <= int(name) < count]
+    if bad or len(names) > count:
+        given = f"has the name '{bad[0]}' for two classes" if bad else f"has {len(names)} names"
         raise zoo.ZooError(
             f"model.class_names {given}, but should have at most {config.out_channels} different names; a class "
             "without a name is called by its index.",

@@ -141,3 +141,9 @@ def test_aliases_cannot_make_a_short_file_a_huge_document() -> None:
 
 def test_a_long_file_without_aliases_is_read() -> None:
     assert len(read_text("".join(f"k{i}: [{i}]\n" for i in range(20_000)))) == 20_000
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 4000, "0o" + "7" * 6000, "-" + "9" * 5000])
+def test_an_integer_that_python_does_not_write_is_not_read(number: str) -> None:
+    with pytest.raises(yaml.YAMLError, match="is not an integer that can be read"):
+        read_text(f"a: {number}")
