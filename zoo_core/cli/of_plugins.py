@@ -11,7 +11,8 @@ from typing import NoReturn
 
 import click
 
-from zoo_core.errors import BrokenPlugin, printable, raised
+from zoo_core.errors import BrokenPlugin, raised
+from zoo_core.terminal import say_at_once
 
 
 def add_commands(group: click.Group, called: set[str]) -> None:
@@ -49,7 +50,6 @@ def _why_not(plugin: str, add: Callable[[], object]) -> str:
 
 def end_stuck(plugin: str) -> NoReturn:
     """End the command, since a plugin catches whatever interrupts it. This is called in another thread."""
-    name = printable(plugin)
-    text = f"error: the plugin '{name}' does not stop loading.\n  Disable it: zoo plugins disable {quote(name)}\n"
-    os.write(2, text.encode(errors="backslashreplace"))
+    say_at_once(f"error: the plugin '{plugin}' does not stop loading.")
+    say_at_once(f"  Disable it: zoo plugins disable {quote(plugin)}")
     os._exit(BrokenPlugin.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -55,6 +56,7 @@ def isolated(plugin: str) -> Iterator[Effects]:
         BrokenPlugin: if the block took too long.
     """
     limit = LoadLimit(plugin)
+    limit.undoing = sys._getframe().f_code
     effects = Effects()
     try:
         with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -12,13 +13,13 @@ from contextlib import contextmanager, suppress
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import Any, NamedTuple
 
 _SECONDS = 30.0
 _AGAIN = 0.2  # seconds until it is interrupted again, if it catches what interrupts it
 _TRIES = 10
-_MOST = 20  # times the limit by the clock, whatever it waits for
+_MOST = 60  # times the limit by the clock, whatever it waits for
 _MOST_UNKNOWN = 4  # times the limit spent waiting, where the system does not say what for
 
 
@@ -54,7 +55,10 @@ class LoadLimit:
         self.seconds = _limit()
         self.on_torch: Callable[[], object] = lambda: None
         """Called when torch has just been imported."""
+        self.undoing: CodeType | None = None
+        """The code that undoes what the block has changed."""
         self._armed = False
+        self._sending = threading.Lock()
         self._over = threading.Event()
         self._thread, self._ident = threading.get_native_id(), threading.get_ident()
         self._start = self._now()
@@ -93,6 +97,8 @@ class LoadLimit:
     def end(self) -> None:
         """From now on, nothing is interrupted."""
         self._armed = False
+        with self._sending:  # a signal that is sent now still finds the handler, which does nothing any more
+            pass
 
     @contextmanager
     def importing_torch(self) -> Iterator[None]:
@@ -111,8 +117,16 @@ class LoadLimit:
             self._torch_since = None
 
     def _end(self, number: int, frame: FrameType | None) -> None:
-        if self._armed:
+        if self._armed and not self._is_at_exit(frame):
             raise TooLong
+
+    def _is_at_exit(self, frame: FrameType | None) -> bool:
+        """Whether the block has just ended. What undoes its changes must not be interrupted."""
+        if frame is not None and frame.f_code.co_filename == contextlib.__file__:
+            return True
+        while frame is not None and frame.f_code is not self.undoing:
+            frame = frame.f_back
+        return frame is not None
 
     def _watch(self) -> None:
         """Interrupt the main thread when its time is over. This is a thread."""
@@ -123,14 +137,15 @@ class LoadLimit:
                 tries += 1
                 if tries > _TRIES and LoadLimit.on_stuck is not None:
                     LoadLimit.on_stuck(self._plugin)
-                signal.pthread_kill(self._ident, signal.SIGALRM)
+                with self._sending:
+                    if self._armed:  # else SIGALRM may have its default effect, which ends the process
+                        signal.pthread_kill(self._ident, signal.SIGALRM)
 
     def _is_over(self) -> bool:
         spent = (self._torch_since or self._now()).since(self._start).since(self._left_out)
         waiting = spent.clock - spent.computing - (spent.queueing or 0.0)
         most = self.seconds * (1 if spent.queueing is not None else _MOST_UNKNOWN)
-        by_clock = time.monotonic() - self._start.clock
-        return spent.computing > self.seconds or waiting > most or by_clock > _MOST * self.seconds
+        return spent.computing > self.seconds or waiting > most or spent.clock > _MOST * self.seconds
 
     def _now(self) -> Spent:
         """What the thread that loads has spent until now; in any thread."""

@@ -10,7 +10,9 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO, TextIO, cast
 
 _STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
-_FIRST = 400  # descriptor: above those that a program closes that runs as a daemon, where the system allows so many
+_FIRST = (
+    400  # descriptor: above those that a program closes that runs as a daemon, if the limit of the system is higher
+)
 
 
 class _Writer(io.RawIOBase):

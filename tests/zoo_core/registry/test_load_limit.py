@@ -104,3 +104,20 @@ def test_no_limit_and_one_that_is_no_number_do_not_stop_a_quick_plugin(
 
     install(site, "bandit", good("counter"))
     assert Catalog().find("model", "counter").plugin == "bandit"
+
+
+def test_a_plugin_that_ends_just_when_its_time_is_over_does_not_end_the_process(site: Path) -> None:
+    before = """
+import time
+from zoo_core.registry.isolation import isolated
+from zoo_core.errors import BrokenPlugin
+os.environ["ZOO_PLUGIN_TIMEOUT"] = "0.005"
+for number in range(300):
+    try:
+        with isolated("bandit"):
+            time.sleep(0.005 + number % 7 / 10_000)
+    except BrokenPlugin:
+        pass
+os.environ["ZOO_PLUGIN_TIMEOUT"] = "30"
+"""
+    assert loaded(site, good("counter"), 30, before) == ["loaded", "", ""]
