@@ -74,7 +74,7 @@ def kill(words: list[str], place: Path, moment: float, number: signal.Signals) -
         return ("" if code == 0 else f"exit code {code}: {command.output()[-300:]}"), True
     os.kill(command.pid, number)
     code = command.wait(60)
-    if number == signal.SIGTERM and code in (0, -signal.SIGTERM):  # it was ending, or had not begun
+    if code == 0 or (number == signal.SIGTERM and code == -number):  # it was ending, or had not begun
         return "", code == 0
     expected = -signal.SIGKILL if number == signal.SIGKILL else EXIT_CODE
     if code != expected or "Traceback" in command.output():
