@@ -151,10 +151,11 @@ def _train(planned: Planned, catalog: Catalog, folder: Path | None) -> int:
     from zoo_core.cli.run import train
     from zoo_core.registry.resolve import resolve
     from zoo_core.runs.paths import RUNS, new_path
-    from zoo_core.tools.fit.results import write_results
+    from zoo_core.tools.fit.results import keep_plan, write_results
 
     place = folder or new_path(RUNS, planned.recipe.name)
     code = train(resolve(planned.recipe, catalog), place)
+    keep_plan(planned, place)
     if code == 0:
         for what, path in write_results(planned, place, catalog).items():
             say(f"  {what:<7}  {path}")

@@ -150,6 +150,9 @@ def _newest(source: str, catalog: Catalog) -> str | Path:
     if path.exists() or source in catalog.weights or path.suffix == ".safetensors" or len(path.parts) > 2:
         run = newest_run(source) if not Path(source).exists() else None
         return run or source
+    run = newest_run(source)  # also of a plan of `zoo fit`, which is no recipe of the catalog
+    if run is not None:
+        return run
     name = catalog.recipe(source).name
     run = newest_run(name)
     if run is None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from warm_python import PYTHON
 
+from zoo_core.config.recipe import read_config
 from zoo_core.tools.fit import trial
 
 QUICK = ("--device", "cpu", "model.base_channels=2", "model.depth=2", "run.batch_size=2", "run.workers=0")
@@ -89,3 +90,26 @@ def test_a_signal_in_the_trial_ends_it_at_once_and_leaves_nothing(cells):
         command.send_signal(signal.SIGINT)
         assert command.wait(10) == 130
     assert [path.name for path in cells.parent.iterdir()] == ["cells"]
+
+
+def test_a_signal_in_the_training_leaves_a_run_with_its_plan_that_is_resumed_to_its_end(cells):
+    length = ("run.steps=200", "run.checkpoint_every=2", "run.evaluate_every=100", "run.preview_every=0")
+    words = ["-m", "zoo_core", "fit", "cells", *QUICK, *length, "run.log_every=1", "--folder", "run"]
+    with subprocess.Popen(
+        [PYTHON, *words], cwd=cells.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as command:
+        assert command.stdout is not None
+        for line in command.stdout:
+            if line.startswith("step "):
+                break
+        command.send_signal(signal.SIGTERM)
+        rest = command.stdout.read()
+        assert command.wait(60) == 143, rest
+    run = cells.parent / "run"
+    assert "zoo run --resume run" in rest
+    assert not (run / "report.html").exists()
+    assert read_config(run / "plan.yaml").settings("run")["steps"] == 200
+    resume = [PYTHON, "-m", "zoo_core", "run", "--resume", "run"]
+    done = subprocess.run(resume, cwd=cells.parent, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert (run / "model.safetensors").is_file()

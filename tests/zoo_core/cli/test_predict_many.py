@@ -192,6 +192,18 @@ def test_a_folder_is_predicted_into_a_folder_with_a_file_for_each_image_value(pr
     assert "3 predictions to masks/" in err
 
 
+def test_the_newest_run_of_a_plan_is_found_by_its_name_though_it_is_no_recipe(predict: Predict) -> None:
+    pictures("photos", 2)
+    for time_stamp in ("1", "2"):
+        Path(f"runs/fit-cells/{time_stamp}").mkdir(parents=True)
+        file = Path(f"runs/fit-cells/{time_stamp}/model.safetensors")
+        weights_format.write(file, {}, {"model": "segmenter", "config": {}})
+        os.utime(file, (int(time_stamp), int(time_stamp)))
+    assert _exit_code(["predict", "fit-cells", "images=photos", "-o", "out/"]) == 0
+    assert files_in("out") == ["1.png", "2.png", "overlay/1.png", "overlay/2.png", "predictions.csv"]
+    assert _exit_code(["predict", "fit-cell", "images=photos", "-o", "out/"]) == 2
+
+
 def test_plain_values_of_all_files_are_one_table_in_natural_order(predict: Predict) -> None:
     pictures("photos", 11)
     assert predict("labeler", "images=photos", "-o", "out.csv")[0] == 0

@@ -16,7 +16,7 @@ from zoo_core.tools.fit import plan as plan_module
 from zoo_core.tools.fit import trial
 from zoo_core.tools.fit.plan import fit_to_budget, has_length, plan, recipe_name, recognize, with_evaluations
 from zoo_core.tools.fit.plan_file import write_plan
-from zoo_core.tools.fit.results import write_results
+from zoo_core.tools.fit.results import keep_plan, write_results
 from zoo_core.tools.fit.trial import Trial, try_steps
 from zoo_core.training.runner import run_recipe
 from zoo_core.weights.header import read_header
@@ -209,6 +209,7 @@ def test_a_plan_is_a_recipe_file_with_a_comment_for_each_choice(folder, here, tm
 def test_a_finished_run_has_its_plan_a_report_and_a_card_with_the_weights(folder, here, tmp_path):
     planned = plan(recognize(folder, here), BUDGET, ["run.steps=12"])
     run = run_recipe(resolve(planned.recipe, here), [], tmp_path / "run")
+    keep_plan(planned, run.path)
     files = write_results(planned, run.path, here)
     assert files == {
         "plan": run.path / "plan.yaml",
