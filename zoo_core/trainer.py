@@ -378,10 +378,10 @@ class Trainer(ABC):
 
         Called every ``run.evaluate_every`` steps with the validation examples, and after the last step with the test
         examples. Gradients are not disabled: decorate it with ``torch.no_grad()``. Afterwards the framework restores
-        the mode of every module, buffers, gradients and random states, so that training continues as if nothing had
-        been measured. Weights, optimizers and attributes of the trainer must be left as they were: a run ends with
-        an error if one of them is another afterwards. Attributes with a leading underscore, such as caches, are not
-        compared; do not let `step` depend on what an evaluation writes into them.
+        the mode of every module, buffers, gradients, hooks, random states and settings of torch, so that training
+        continues as if nothing had been measured. Weights, optimizers and attributes of the trainer must be left as
+        they were: a run ends with an error if one of them is another afterwards. Attributes with a leading underscore,
+        such as caches, are not compared; do not let `step` depend on what an evaluation writes into them.
 
         Parameters
         ----------

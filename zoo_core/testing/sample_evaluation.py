@@ -30,10 +30,11 @@ def evaluate(loop: Loop, size: int, seed: int = 0) -> dict[str, float]:
         workers=0,
     )
     batches, train_batches = (OnDevice(part, engine.to_device) for part in (few.test_batches, few.train_batches))
-    held = [loop.run.model, *vars(loop.run.trainer).values()]
-    with undisturbed(held), engine.evaluating([*held, *find_modules(held)], shared=splits.distributed):
+    trainer = loop.run.trainer
+    held = [loop.run.model, *vars(trainer).values()]
+    with undisturbed([trainer, *held]), engine.evaluating([*held, *find_modules(held)], shared=splits.distributed):
         seed_step(seed, 0, 0, "evaluate")
-        given = loop.run.trainer.evaluate(batches, train_batches)
+        given = trainer.evaluate(batches, train_batches)
     return {name: float(value) for name, value in given.items()}
 
 

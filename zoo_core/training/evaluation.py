@@ -109,7 +109,7 @@ class Evaluator:
     def _measuring(self, *, shared: bool = False) -> Iterator[None]:
         average = self.average.applied() if self.average else nullcontext()
         holders = self.holders()
-        with undisturbed(holders), average, self.engine.evaluating(holders, shared=shared):
+        with undisturbed([self.run.trainer, *holders]), average, self.engine.evaluating(holders, shared=shared):
             yield
 
     def _warn_of_undefined(self, split: str, metrics: Mapping[str, float]) -> None:

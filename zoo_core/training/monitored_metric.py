@@ -69,7 +69,7 @@ def _names(evaluator: Evaluator, splits: _Few | Splits) -> Collection[str] | Non
     with ExitStack() as stack:
         stack.enter_context(evaluator.leaves_state("evaluate"))
         stack.enter_context(objects_kept([run.trainer, run.model]))
-        stack.enter_context(undisturbed(holders))
+        stack.enter_context(undisturbed([run.trainer, *holders]))
         stack.enter_context(engine.evaluating(holders))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # of what two examples have no value for

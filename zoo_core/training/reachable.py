@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from types import FunctionType, MethodType
+from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from torch import nn
 
 from zoo_core.engine.host_state import slots_of
+
+_LIBRARIES = ("torch", "accelerate", "numpy", "builtins", "zoo_core")
 
 
 def find_modules(holders: Iterable[object]) -> Iterator[nn.Module]:
@@ -43,8 +46,8 @@ def reachable(
             waiting += one
         elif isinstance(one, partial):
             waiting += [one.func, *one.args, *one.keywords.values()]
-        elif isinstance(one, MethodType):
-            waiting.append(one.__self__)
+        elif isinstance(one, (MethodType, BuiltinMethodType)):
+            waiting += [] if isinstance(one.__self__, ModuleType) else [one.__self__]
         elif isinstance(one, FunctionType):
             waiting += _closure(one)
         elif opens(one):
@@ -59,6 +62,15 @@ def attributes_of(one: object) -> dict[str, Any]:
     return {**getattr(one, "__dict__", {}), **slots}
 
 
+def shared_by_class(objects: Iterable[object]) -> Iterator[object]:
+    """The attributes of the classes of plugins' objects, and the variables of the files that define the classes."""
+    types = {type(one) for one in objects}
+    classes = {base for one in types for base in one.__mro__ if base.__module__.partition(".")[0] not in _LIBRARIES}
+    files = {name: vars(module) for one in classes if (module := sys.modules.get(name := one.__module__))}
+    holders = [value for held in (*map(vars, classes), *files.values()) for value in held.values()]
+    return reachable(holders, opens=lambda one: False)
+
+
 def package_of(one: object) -> str:
     """The name of the package that defines the type of ``one``."""
     return type(one).__module__.partition(".")[0]
@@ -66,7 +78,7 @@ def package_of(one: object) -> str:
 
 def is_of_library(one: object) -> bool:
     """Whether its type is one of PyTorch, of another library below zoo, or of zoo itself."""
-    return package_of(one) in ("torch", "accelerate", "numpy", "builtins", "zoo_core")
+    return package_of(one) in _LIBRARIES
 
 
 def _closure(function: FunctionType) -> Iterator[object]:

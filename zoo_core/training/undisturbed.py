@@ -12,7 +12,8 @@ from torch import nn
 from zoo_core.fingerprint.random_state import random_state_kept
 from zoo_core.training.kept_attributes import KeptAttributes, Limits
 from zoo_core.training.kept_value import GENERATORS, kept
-from zoo_core.training.reachable import is_of_library, package_of, reachable
+from zoo_core.training.measured_settings import hooks_kept, settings_kept
+from zoo_core.training.reachable import is_of_library, package_of, reachable, shared_by_class
 
 
 @contextmanager
@@ -21,7 +22,8 @@ def undisturbed(holders: Iterable[object]) -> Iterator[None]:
 
     Restored are the mode of every module, ``requires_grad`` and ``grad`` of every parameter, the buffers, hooks,
     submodules and attributes of the modules with what is inside these, the random states of torch, NumPy and
-    ``random`` and of generators of their own, and settings of torch, such as the gradient mode and the default type.
+    ``random`` and of generators of their own, also those of their classes and of the files that define these, and the
+    settings of torch, such as the gradient mode, the default type, autocast and hooks of all modules.
     Inside, gradients are set aside, so that a backward pass adds nothing to them.
 
     A module whose non-persistent buffers have become other in shape, such as a cache that has grown, keeps these and
@@ -36,10 +38,12 @@ def undisturbed(holders: Iterable[object]) -> Iterator[None]:
     held = list(holders)
     found = list(reachable(held))
     modules = [one for one in found if isinstance(one, nn.Module)]
+    optimizers = [one for one in found if isinstance(one, torch.optim.Optimizer)]
     with ExitStack() as stack:
-        for put_back in (_keep_random_state, _keep_global_state):
+        for put_back in (_keep_random_state, settings_kept):
             stack.enter_context(put_back())
-        stack.enter_context(kept(one for one in found if isinstance(one, GENERATORS)))
+        stack.enter_context(kept(one for one in (*found, *shared_by_class(found)) if isinstance(one, GENERATORS)))
+        stack.enter_context(hooks_kept(optimizers, [one for module in modules for one in module.parameters(False)]))
         stack.enter_context(_keep_modules(modules, _limits(held, modules)))
         yield
 
@@ -120,25 +124,3 @@ def _keep_random_state() -> Iterator[None]:
     finally:
         for module, state in states:
             module.set_rng_state(state)
-
-
-@contextmanager
-def _keep_global_state() -> Iterator[None]:
-    gradients, dtype, threads = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
-    deterministic, only_warns = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
-    precision, device = torch.get_float32_matmul_precision(), torch.get_default_device()
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(deterministic, warn_only=only_warns)
-        if torch.get_float32_matmul_precision() != precision:
-            torch.set_float32_matmul_precision(precision)
-        if torch.get_default_device() != device:
-            torch.set_default_device(device)
-        torch.set_grad_enabled(gradients)
-        torch.set_default_dtype(dtype)
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)

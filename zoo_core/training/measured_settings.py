@@ -1,0 +1,99 @@
+"""The settings of torch, NumPy and Python that a training depends on, which are put back after it was measured."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim import optimizer as all_optimizers
+
+from zoo_core.training.kept_value import kept
+
+_FLAGS: tuple[tuple[Any, tuple[str, ...]], ...] = (
+    (torch.backends.cudnn, ("enabled", "benchmark", "deterministic", "allow_tf32")),
+    (torch.backends.cuda.matmul, ("allow_tf32",)),
+    (torch.backends.mkldnn, ("enabled", "deterministic")),
+)
+
+
+@contextmanager
+def settings_kept() -> Iterator[None]:
+    """Context after which the settings, and the hooks of all modules and optimizers, are what they were before."""
+    settings = [(get, put_back, get()) for get, put_back in _settings()]
+    strict = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    depth, filters = _autocast_depth(), list(warnings.filters)
+    try:
+        with kept(_hooks_of_all()), np.errstate():
+            yield
+    finally:
+        torch.use_deterministic_algorithms(strict[0], warn_only=strict[1])
+        for get, put_back, value in settings:
+            if get() != value:
+                put_back(value)
+        _leave_autocast(depth)
+        if warnings.filters != filters:  # each change shows warnings once more that were shown before
+            warnings.resetwarnings()
+            cast("list[Any]", warnings.filters).extend(filters)
+
+
+@contextmanager
+def hooks_kept(optimizers: Iterable[Optimizer], tensors: Iterable[torch.Tensor]) -> Iterator[None]:
+    """Context after which optimizers and tensors have the hooks that they had before; those of modules are theirs."""
+    of_tensors = [(one, list(_hooks_of(one))) for one in tensors]
+    held = [hooks for one in optimizers for name, hooks in vars(one).items() if name.endswith("_hooks")]
+    held += [hooks for _, both in of_tensors for hooks in both if hooks is not None]
+    try:
+        with kept(held):
+            yield
+    finally:
+        for one, both in of_tensors:
+            for hooks, before in zip(_hooks_of(one), both, strict=True):
+                if hooks is not None and before is None:
+                    hooks.clear()  # torch goes on calling what it has, whatever the attribute is set to
+
+
+def _hooks_of(tensor: torch.Tensor) -> tuple[Any, Any]:
+    return tensor._backward_hooks, tensor._post_accumulate_grad_hooks
+
+
+def _settings() -> Iterator[tuple[Callable[[], Any], Callable[[Any], object]]]:
+    yield torch.is_grad_enabled, torch.set_grad_enabled
+    yield torch.get_default_dtype, torch.set_default_dtype
+    yield torch.get_num_threads, torch.set_num_threads
+    yield torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
+    yield torch.get_default_device, torch.set_default_device
+    yield torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled
+    for device in ("cpu", "cuda", "mps", "xpu"):
+        yield partial(torch.is_autocast_enabled, device), partial(torch.set_autocast_enabled, device)
+        yield partial(torch.get_autocast_dtype, device), partial(torch.set_autocast_dtype, device)
+    for owner, names in _FLAGS:
+        for name in names:
+            yield partial(getattr, owner, name), partial(setattr, owner, name)
+
+
+def _hooks_of_all() -> list[Any]:
+    holders: tuple[Any, ...] = (nn.modules.module, all_optimizers)
+    return [value for one in holders for name, value in vars(one).items() if name.startswith("_global_")]
+
+
+def _autocast_depth() -> int:
+    """How many contexts of autocast are open; torch has no function that only returns it."""
+    depth = torch.autocast_increment_nesting() - 1
+    torch.autocast_decrement_nesting()
+    return depth
+
+
+def _leave_autocast(depth: int) -> None:
+    """Close what was opened and not closed, or else copies of weights in half precision would outlive a step."""
+    if _autocast_depth() == depth:
+        return
+    while torch.autocast_decrement_nesting() > depth:
+        pass
+    torch.clear_autocast_cache()
