@@ -232,8 +232,9 @@ sent = []
 
 class Late(tiny.LineTrainer):
     def evaluate(self, batches, train_batches):
-        if not sent:
-            sent.append(os.kill(os.getpid(), signal.SIGINT))
+        sent.append(len(sent) == 1)  # the first evaluation only looks for the metric
+        if sent[-1]:
+            os.kill(os.getpid(), signal.SIGINT)
         return super().evaluate(batches, train_batches)
 
 
