@@ -110,7 +110,7 @@ def print_results(
 
 
 def _write(sweep: Sweep, trials: Sequence[Trial], plot: bool) -> None:
-    """Write the results to the sweep's folder. An error, as of a full disk, is a warning; the next trial tries again."""
+    """Write the results to the sweep's folder. An error, as of a full disk, is a warning."""
     try:
         with sweep.folder.exclusive():
             write_table(sweep.folder, trials, sweep.plan)
