@@ -76,6 +76,7 @@ class Entries:
         for plugin, path, section in sections:
             for name, values in section.items():
                 self._raw[plugin, name] = path, values
+        self._of_plugins = {way for plugin, name in self._raw if plugin for way in (name, f"{plugin}/{name}")}
 
     def __iter__(self) -> Any:
         return iter(sorted(self._raw, key=lambda key: (key[1], key[0])))
@@ -92,7 +93,7 @@ class Entries:
 
     def overrides(self, plugin: str, name: str) -> bool:
         """Whether it is an entry of the user whose name refers to one of a plugin otherwise."""
-        return not plugin and any(owner and name in (own, f"{owner}/{own}") for owner, own in self._raw)
+        return not plugin and name in self._of_plugins
 
     def get(self, plugin: str, name: str) -> Entry:
         """The entry, checked; an alias is not followed.

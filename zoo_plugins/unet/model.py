@@ -249,9 +249,8 @@ def _check_class_names(config: UNet.Config) -> None:
     if bad or len(names) > count:
         given = f"has the name '{bad[0]}' for two classes" if bad else f"has {len(names)} names"
         raise zoo.ZooError(
-            f"model.class_names {given}, but should have at most {config.out_channels} different names; a class "
-            "without a name is called by its index.",
-            f"Give {config.out_channels} different names.",
+            f"model.class_names {given}, but should have at most {count} different names; others are indices.",
+            f"Give {count} different names.",
         )
 
 
