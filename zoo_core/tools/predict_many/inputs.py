@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,17 @@ def find_inputs(argument: FileArgument, value: object, output: Path | None = Non
     base = finder.folders[0] if one_folder else _common_folder(unique)
     named = sorted(((_name(path, base), path) for path in unique), key=lambda one: _key(one[0]))
     return Inputs([Input(path, name) for name, path in named], _counted(finder.left_out))
+
+
+def output_names(inputs: Sequence[Input]) -> dict[str, str]:
+    """The path of the output of each input, without its ending: that of the input, which has its own ending as well if
+    there is another input of the same name."""
+    stems = {one.name: one.name if one.path.is_dir() else str(Path(one.name).with_suffix("")) for one in inputs}
+    keys: dict[str, list[str]] = {}
+    for name, stem in stems.items():
+        keys.setdefault(unicodedata.normalize("NFC", stem).casefold(), []).append(name)
+    several = {name for names in keys.values() if len(names) > 1 for name in names}
+    return {name: name if name in several else stem for name, stem in stems.items()}
 
 
 class _Finder:

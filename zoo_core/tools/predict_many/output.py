@@ -18,7 +18,7 @@ from zoo_core.files import remove_leftovers
 from zoo_core.terminal import say_text
 from zoo_core.tools.output_names import JOURNAL, journal_of
 from zoo_core.tools.plain_values import is_plain
-from zoo_core.tools.predict_many.inputs import Input
+from zoo_core.tools.predict_many.inputs import Input, output_names
 from zoo_core.tools.predict_many.journal import Journal, identity_of
 from zoo_core.tools.predict_many.rows import in_table, unfit, write_rows
 from zoo_core.tools.prediction import endings_of, in_json, unseen_values, write_value
@@ -142,7 +142,6 @@ class TableFile(_Journaled):
         super().__init__(journal_of(path), overwrite=overwrite)
         self.path, self.place = path, str(path)
         self._left_out = ""
-        self._failed = False
 
     @contextmanager
     def opened(self, about: Mapping[str, Any], inputs: Sequence[Input]) -> Iterator[None]:
@@ -283,17 +282,6 @@ class FolderOutput(_Journaled):
                 raise NameTaken(f"{path} is one of the inputs, which are never overwritten.", "Choose another folder.")
             if not self.overwrite and output not in self._ours and path.exists():
                 raise NameTaken(f"{path} exists, and nothing is overwritten.", "Add --overwrite.")
-
-
-def output_names(inputs: Sequence[Input]) -> dict[str, str]:
-    """The path of the output of each input, without its ending: that of the input, which has its own ending as well if
-    there is another input of the same name."""
-    stems = {one.name: one.name if one.path.is_dir() else str(Path(one.name).with_suffix("")) for one in inputs}
-    keys: dict[str, list[str]] = {}
-    for name, stem in stems.items():
-        keys.setdefault(unicodedata.normalize("NFC", stem).casefold(), []).append(name)
-    several = {name for names in keys.values() if len(names) > 1 for name in names}
-    return {name: name if name in several else stem for name, stem in stems.items()}
 
 
 def _below(base: str, value: str, ending: str) -> str:
