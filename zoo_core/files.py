@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +22,7 @@ from zoo_core.errors import BadFile, one_line
 DAMAGED = ".damaged"  # in the name of a file or folder that was set aside
 _SUFFIX = ".part"
 _LONGEST_NAME = 200  # bytes of a name that temporary names contain; systems allow 255
-_unfinished: set[Path] = set()
+_unfinished: dict[Path, int] = {}  # with the process that writes it
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -44,15 +45,23 @@ def replacing(path: Path, *, ending: str = "") -> Iterator[Path]:
     that choose the format by it. If the block raises, the temporary file is deleted and ``path`` is left alone.
     """
     temporary = path.with_name(f"{_prefix(path)}{os.getpid()}-{os.urandom(4).hex()}{_SUFFIX}{ending}")
-    _unfinished.add(temporary)
+    with removed_at_exit(temporary):
+        try:
+            yield temporary
+            move_synced(temporary, path)
+        except BaseException:
+            _remove(temporary)
+            raise
+
+
+@contextmanager
+def removed_at_exit(temporary: Path) -> Iterator[None]:
+    """In this context, the file or folder is deleted if a signal ends the process."""
+    _unfinished[temporary] = os.getpid()
     try:
-        yield temporary
-        move_synced(temporary, path)
-    except BaseException:
-        _remove(temporary)
-        raise
+        yield
     finally:
-        _unfinished.discard(temporary)
+        _unfinished.pop(temporary, None)
 
 
 def _prefix(path: Path) -> str:
@@ -63,14 +72,14 @@ def _prefix(path: Path) -> str:
 
 def _remove(temporary: Path) -> None:
     with suppress(OSError):
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink(missing_ok=True)
 
 
 @atexit.register
 def _remove_unfinished() -> None:
     """Delete what a signal that ends the process has interrupted."""
-    for temporary in list(_unfinished):
-        if f".{os.getpid()}-" in temporary.name:  # not in a process that was forked meanwhile
+    for temporary, process in list(_unfinished.items()):
+        if process == os.getpid():  # not in a process that was forked meanwhile
             _remove(temporary)
 
 

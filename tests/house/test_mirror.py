@@ -82,6 +82,7 @@ COVERED_ELSEWHERE = {
     "zoo_core/registry/plugin_streams": ("zoo_core/registry/test_isolation", "closes streams"),
     "zoo_core/registry/resolve": ("zoo_core/training/test_runner", "trains resolved recipes"),
     "zoo_core/registry/selection": ("zoo_core/cli/test_managing_plugins", "enables and disables plugins"),
+    "zoo_core/training/run_errors": ("zoo_core/training/test_runner", "ends runs with errors"),
     "zoo_core/runs/environment": ("zoo_core/training/test_runner", "reads environment.json"),
     "zoo_core/runs/lock": ("zoo_core/runs/test_folder", "locks a folder"),
     "zoo_core/testing/check": ("zoo_core/testing/test_conformance", "runs checks"),

@@ -60,6 +60,29 @@ def test_a_kill_before_the_rename_keeps_the_old_content(tmp_path, moment):
     assert names_in(tmp_path) == ["file.json"]
 
 
+def test_what_an_exit_interrupts_is_deleted_but_not_by_a_forked_process(tmp_path):
+    program = """
+import os, sys
+from pathlib import Path
+from zoo_core.files import removed_at_exit
+
+place = Path(sys.argv[1])
+unfinished = removed_at_exit(place / "folder")
+unfinished.__enter__()
+(place / "folder").mkdir()
+(place / "folder" / "file").touch()
+if os.fork() == 0:
+    sys.exit()
+os.wait()
+print((place / "folder").exists())
+with removed_at_exit(place / "kept"):
+    (place / "kept").touch()
+"""
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+    assert names_in(tmp_path) == ["kept"]
+
+
 def test_leftovers_of_other_files_are_not_removed(tmp_path):
     kept = [tmp_path / ".other.1-ab.part", tmp_path / "file.part", tmp_path / ".file[1].part"]
     for path in kept:

@@ -19,7 +19,7 @@ from zoo_core.checkpoint.names import name_of, steps_in
 from zoo_core.checkpoint.retention import Retention
 from zoo_core.checkpoint.serialize import Packed
 from zoo_core.errors import BadFile
-from zoo_core.files import set_aside, sha256_of, sync
+from zoo_core.files import removed_at_exit, set_aside, sha256_of, sync
 from zoo_core.weights.format import read_tensors, without_shared_memory
 
 
@@ -44,13 +44,14 @@ def save(
         shutil.rmtree(unfinished, ignore_errors=True)
     try:
         folder.mkdir(exist_ok=True)
-        aside.mkdir()
-        _write_files(aside, step, packed)
-        for file in sync_first:
-            if file.is_file():
-                sync(file)
-        retention.make_way(final)
-        aside.rename(final)
+        with removed_at_exit(aside):
+            aside.mkdir()
+            _write_files(aside, step, packed)
+            for file in sync_first:
+                if file.is_file():
+                    sync(file)
+            retention.make_way(final)
+            aside.rename(final)
         sync(folder)
         retention.written(final, step, protected)
     except (OSError, ValueError, SafetensorError) as error:  # ValueError: an integer of more than 4300 digits

@@ -7,17 +7,16 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pluggy
 
 from zoo_core.checkpoint.names import steps_in
-from zoo_core.config.command_line import shown
 from zoo_core.engine.engine import AccelerateEngine, own_settings
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.engine.memory import explain_out_of_memory
 from zoo_core.engine.shutdown import nothing_left_to_save, undone_on_signal
-from zoo_core.errors import RunFailed, RunStopped, ZooError
+from zoo_core.errors import RunFailed
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.paths import RUNS, new_path
@@ -28,12 +27,13 @@ from zoo_core.training.assemble import Assembly, assemble
 from zoo_core.training.batch_size import agreed, as_begun, find_batch_size
 from zoo_core.training.callbacks import CallbackList
 from zoo_core.training.environment import environment
-from zoo_core.training.error_attribution import attribute_error, attributing_errors, hint_for, is_from_outside
+from zoo_core.training.error_attribution import attributing_errors
 from zoo_core.training.init_from import INIT_FROM
 from zoo_core.training.loop import Loop
 from zoo_core.training.monitored_metric import check_monitored_metric
 from zoo_core.training.opened import OpenedRecipe, open_dataset
 from zoo_core.training.resume import find_newest, recipe_of, repair_config, repair_environment, restore, start_of
+from zoo_core.training.run_errors import raise_as_run_failed, settle_exit_code
 from zoo_core.training.signals import stops_after, stops_on_signal
 from zoo_core.weights import format as weights_format
 from zoo_core.weights.matching import parameter_names
@@ -219,33 +219,6 @@ def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
             callbacks.call(
                 "zoo_run_failed", run=run, error=process_lost(f"after step {run.step}", run.path) if lost else error
             )
-            _settle_exit_code(error, run)
-            _raise_as_run_failed(error, loop, classes)
+            settle_exit_code(error, run)
+            raise_as_run_failed(error, loop, classes)
         callbacks.call("zoo_run_finished", run=run)
-
-
-def _settle_exit_code(error: BaseException, run: Run) -> None:
-    """After exit code 2 nothing is written: a new run that is refused in its first step leaves no folder.
-
-    The same error in a later step is the failure of a run, which is kept.
-    """
-    if not isinstance(error, ZooError) or isinstance(error, RunFailed | RunStopped):
-        return
-    if not (run.step == 0 and run.folder.discard()):
-        error.exit_code = RunFailed.exit_code
-        error.hint = f"{error.hint or ''} The run is in {shown(run.path)}.".strip()
-
-
-def _raise_as_run_failed(error: BaseException, loop: Loop, classes: Mapping[str, type[Any]]) -> NoReturn:
-    """Raise ``error`` again, as RunFailed where it says too little by itself."""
-    run = loop.run
-    if loop.engine.process_group.lost(error):
-        raise process_lost(f"after step {run.step}", run.path) from error
-    if not isinstance(error, ZooError) and not is_from_outside(error):
-        raise RunFailed(
-            f"{attribute_error(error, classes)}, after step {run.step}.",
-            f"{hint_for(error, '--traceback shows where.')} The run is in {shown(run.path)}.",
-        ) from error
-    if isinstance(error, RunFailed):
-        error.hint = f"{error.hint or ''} The run is in {shown(run.path)}.".strip()
-    raise error
