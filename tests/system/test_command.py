@@ -117,7 +117,7 @@ def test_an_existing_folder_is_never_overwritten(place, done):
     again = zoo(place, "run", *SMALL, "run.steps=1", "--folder", run)
     assert again.returncode == 2
     assert "Traceback" not in again.stderr
-    assert f"error: the run folder {run} already exists" in again.stderr
+    assert f"error: the run folder {run.relative_to(place)} already exists" in again.stderr
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 

@@ -16,7 +16,7 @@ from zoo_core.errors import BadFile, BadSetting, UnknownName, did_you_mean
 from zoo_core.registry.plugin_index import FORMAT, KnownPlugin, PluginIndex, parse
 from zoo_core.registry.plugin_index_entry import entries_of
 from zoo_core.registry.plugin_index_file import VARIABLE, given_index, read_index, read_without_network
-from zoo_core.terminal import say
+from zoo_core.terminal import say, say_text
 
 _SECONDS = 20.0  # for a download that the user asks for
 _SHOWN = 4
@@ -62,7 +62,7 @@ def index(names: tuple[str, ...]) -> None:
     entries = [plugin.as_json() for plugin in entries_of(catalog, names)]
     text = json.dumps({"format": FORMAT, "plugins": entries}, indent=2, ensure_ascii=False)
     parse(text.encode(), f"of {', '.join(names)}")  # what the metadata state may not be suitable
-    say(text)
+    say_text(text)
 
 
 def _read(source: str | None) -> PluginIndex:

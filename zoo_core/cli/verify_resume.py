@@ -63,7 +63,7 @@ def command(
 
     def tell(text: object) -> None:
         if not as_json:
-            say(str(text), err=True)
+            say_text(str(text), err=True)
 
     words = [*_SHORT, *overrides, "run.keep_checkpoints=1000000"]
     catalog = open_catalog(registry)

@@ -99,10 +99,10 @@ class Recipes:
         """The plugins that have a recipe of this name, without the plugin's."""
         return [plugin for plugin, path in self.files if plugin and name in self._section(plugin, path, "recipes")]
 
-    def without(self, file: Path | None) -> Recipes:
-        """These recipes without those of one file of the user."""
+    def without(self, *files: Path | None) -> Recipes:
+        """These recipes without those of some files of the user."""
         others = Recipes(registered=self._registered)
-        others.files = [one for one in self.files if one != ("", file)]
+        others.files = [(plugin, file) for plugin, file in self.files if plugin or file not in files]
         others._documents = self._documents  # no file is read again
         return others
 
@@ -190,7 +190,7 @@ def user_files(registry: Iterable[Path] = ()) -> list[Path]:
     from zoo_core.config.paths import zoo_home
 
     found = [path for path in (zoo_home() / "registry.yaml", Path("registry.yaml")) if path.is_file()]
-    return list(dict.fromkeys(path.absolute() for path in (*found, *_given(registry))))
+    return list(dict.fromkeys(path.absolute() for path in (*found, *given_files(registry))))
 
 
 def local_file(registry: Iterable[Path] = ()) -> Path | None:
@@ -199,11 +199,11 @@ def local_file(registry: Iterable[Path] = ()) -> Path | None:
     from zoo_core.config.paths import zoo_home
 
     local = Path("registry.yaml").absolute()
-    chosen = {path.resolve() for path in (zoo_home() / "registry.yaml", *_given(registry))}
+    chosen = {path.resolve() for path in (zoo_home() / "registry.yaml", *given_files(registry))}
     return local if local.is_file() and local.resolve() not in chosen else None
 
 
-def _given(registry: Iterable[Path]) -> list[Path]:
+def given_files(registry: Iterable[Path]) -> list[Path]:
     """The registry files that were given as arguments or with ``--registry``."""
     return [*listed_files(REGISTRY_FILES), *map(Path, registry)]
 
@@ -216,7 +216,7 @@ def plugin_files(registry: Iterable[Path] = ()) -> list[Path]:
     """
     from zoo_core.config.paths import zoo_home
 
-    found, registries = listed_files(PLUGIN_FILES), _given(registry)
+    found, registries = listed_files(PLUGIN_FILES), given_files(registry)
     for path in (zoo_home() / "registry.yaml", *registries):
         with suppress(ZooError) if _COMPLETING else nullcontext():
             found += [path.parent / name for name in _plugins_of(path)]

@@ -9,7 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
-from zoo_core.config.layers import Recipes, local_file, plugin_files, user_files
+from zoo_core.config.layers import Recipes, given_files, local_file, plugin_files, user_files
 from zoo_core.config.recipe import Recipe
 from zoo_core.config.run_settings import RunSettings
 from zoo_core.config.settings import SettingInfo, describe
@@ -39,6 +39,7 @@ class Catalog:
         register_builtin(self.registry)
         self.plugins = Plugins(self.registry)
         self._user_files, self._local_file = user_files(registries), local_file(registries)
+        self._given_files = [path.absolute() for path in given_files(registries)]
         self._recipes: Recipes | None = None
         self._weights: tuple[Recipes, Entries] | None = None
         self._overrides: tuple[Recipes, LocalOverrides] | None = None
@@ -79,7 +80,7 @@ class Catalog:
     @property
     def _local(self) -> LocalOverrides:
         if self._overrides is None or self._overrides[0] is not self.recipes:
-            self._overrides = (self.recipes, LocalOverrides(self._local_file, self.recipes))
+            self._overrides = (self.recipes, LocalOverrides(self._local_file, self.recipes, self._given_files))
         return self._overrides[1]
 
     def find(self, kind: Kind, name: str) -> Entry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 
@@ -14,14 +15,21 @@ from zoo_core.registry.weights_index import Entries, Entry
 
 
 class LocalOverrides:
-    """Compares what a name is with what it is without the registry file of the working folder, if there is one."""
+    """Compares what a name is with what it is without the registry file of the working folder, if there is one.
 
-    def __init__(self, file: Path | None, recipes: Recipes) -> None:
-        self._file, self._recipes = file, recipes
+    Names that only the ``given`` registry files have besides are not installed.
+    """
+
+    def __init__(self, file: Path | None, recipes: Recipes, given: Collection[Path] = ()) -> None:
+        self._file, self._recipes, self._given = file, recipes, given
 
     @cached_property
     def _others(self) -> Recipes:
         return self._recipes.without(self._file)
+
+    @cached_property
+    def _installed(self) -> Recipes:
+        return self._recipes.without(self._file, *self._given)
 
     @cached_property
     def _other_weights(self) -> Entries:
@@ -33,6 +41,7 @@ class LocalOverrides:
             return
         instead = ""
         try:
+            self._installed.find(name)
             other = self._others.find(name)
             if found is not None and other.values == found.values:
                 return

@@ -64,7 +64,7 @@ def sweep(tmp_path: Path, run_command):
         ),
         ([RECIPE, RATES, "--metric", "a", "--pruner", "median"], "but run.evaluate_every is 0", "leave --pruner"),
         ([RECIPE, RATES, "--metric", "a", "--name", "b"], "--name names a sweep in a shared storage", "Leave"),
-        ([RECIPE, RATES, "--metric", "a", "--storage", "b"], "the storage b can't be opened", "postgresql://"),
+        ([RECIPE, RATES, "--metric", "loss", "--storage", "b"], "the storage b can't be opened", "postgresql://"),
         (["--resume", "nowhere"], "nowhere is not the folder of a sweep: it has no sweep.yaml.", "`ls sweeps`"),
         (["--resume", "last"], "there is no sweep in sweeps.", "zoo sweep RECIPE"),
         (["--resume", "last", "--metric", "a"], "a sweep that is resumed keeps its settings", "Leave it out."),
@@ -80,7 +80,7 @@ def test_a_usage_error_has_a_hint_and_writes_nothing(sweep, arguments, message, 
 
 
 def test_a_password_is_never_shown(sweep):
-    _, *lines = sweep(RECIPE, RATES, "--metric", "a", "--storage", "postgresql://me:secret@nowhere.invalid/x")
+    _, *lines = sweep(RECIPE, RATES, "--metric", "loss", "--storage", "postgresql://me:secret@nowhere.invalid/x")
     assert "postgresql://me:***@nowhere.invalid/x" in lines[0]
     assert "secret" not in "".join(lines)
 

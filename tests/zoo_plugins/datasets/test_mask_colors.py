@@ -67,7 +67,7 @@ def test_a_table_orders_and_names_colors():
             "NAME,1,2,3",
         ),
         ([[RED, BLACK]], [("a", None, None), ("b", None, None)], "does not say the color", "NAME,RED,GREEN,BLUE"),
-        ([[(n, 0, 1) for n in range(256)]], None, "contains 256 colors, too many", "without smoothing"),
+        ([[(n, 0, 1) for n in range(256)]], None, "contains 256 colors, too many", "resized by nearest neighbors only"),
     ],
 )
 def test_colors_that_are_refused(masks, table, message, hint):
