@@ -76,7 +76,8 @@ class _Shutdown:
             self._reader, self._writer = socket.socketpair()
             self._writer.setblocking(False)
             if hasattr(os, "register_at_fork"):
-                os.register_at_fork(after_in_child=self._forget)
+                # Until it forgets them, a child would report its own signals to the thread of this process.
+                os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=self._forget)
             threading.Thread(target=self._watch, name="zoo-signals", daemon=True).start()
             self._terminal = _terminal_settings()
         for name in EXIT_CODES:
@@ -169,6 +170,7 @@ class _Shutdown:
             if number is not None and signal.getsignal(number) == self._handle:
                 signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
         self.installed = False
+        _let_go()
 
 
 _shutdown = _Shutdown()
@@ -283,6 +285,19 @@ def kill_all(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+_held = threading.local()
+
+
+def _hold() -> None:
+    """Hold back the signals to this thread, which is about to fork."""
+    numbers = {getattr(signal, name) for name in EXIT_CODES}
+    _held.before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+
+
+def _let_go() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _held.before)
 
 
 def _park() -> NoReturn:
