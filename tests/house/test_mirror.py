@@ -77,6 +77,7 @@ COVERED_ELSEWHERE = {
     "zoo_core/registry/entry": ("zoo_core/registry/test_registry", "imports what is registered"),
     "zoo_core/registry/listing": ("zoo_core/registry/test_family", "lists components and families"),
     "zoo_core/registry/dataset_settings": ("zoo_core/training/test_opened", "asks and contradicts datasets"),
+    "zoo_core/engine/held_signals": ("zoo_core/engine/test_shutdown", "forks children"),
     "zoo_core/registry/interrupts": ("zoo_core/registry/test_isolation", "interrupts plugins"),
     "zoo_core/registry/left_running": ("zoo_core/registry/test_isolation", "starts threads and processes"),
     "zoo_core/registry/plugin_streams": ("zoo_core/registry/test_isolation", "closes streams"),

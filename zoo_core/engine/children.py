@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -51,3 +53,10 @@ def _outputs(child: psutil.Process, words: list[str]) -> set[Path]:
     """The compiled files that a process writes, according to its arguments."""
     named = [Path(os.path.join(child.cwd(), word)) for option, word in pairwise(words) if option == "-o"]
     return {path for path in named if path.suffix in _COMPILED}
+
+
+def kill_all(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to processes that may have ended."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)

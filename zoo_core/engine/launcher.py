@@ -17,8 +17,9 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, PContext
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from zoo_core.config.command_line import LAUNCHER
+from zoo_core.engine.children import kill_all
 from zoo_core.engine.rank import LOST
-from zoo_core.engine.shutdown import EXIT_CODES, Work, end_on_signals, kill_all, received, working
+from zoo_core.engine.shutdown import EXIT_CODES, Work, end_on_signals, received, working
 from zoo_core.errors import RunFailed
 from zoo_core.runs.folder import RunFolder
 from zoo_core.runs.sessions import record_cause

@@ -15,13 +15,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, NoReturn
 
 from zoo_core.engine.children import kill_children
+from zoo_core.engine.held_signals import hold, let_go
 from zoo_core.errors import BadSetting
 from zoo_core.terminal import say_at_once
 
@@ -77,7 +78,7 @@ class _Shutdown:
             self._writer.setblocking(False)
             if hasattr(os, "register_at_fork"):
                 # Until it forgets them, a child would report its own signals to the thread of this process.
-                os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=self._forget)
+                os.register_at_fork(before=hold, after_in_parent=let_go, after_in_child=self._forget)
             threading.Thread(target=self._watch, name="zoo-signals", daemon=True).start()
             self._terminal = _terminal_settings()
         for name in EXIT_CODES:
@@ -170,7 +171,7 @@ class _Shutdown:
             if number is not None and signal.getsignal(number) == self._handle:
                 signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
         self.installed = False
-        _let_go()
+        let_go()
 
 
 _shutdown = _Shutdown()
@@ -278,26 +279,6 @@ def _interrupt(_: str) -> None:
 
 RESTORING = Work(_interrupt, spares_children=True)
 """Work that ends with KeyboardInterrupt, since it has something to restore: a terminal, the pages of a server."""
-
-
-def kill_all(pids: Iterable[int], number: signal.Signals) -> None:
-    """Send a signal to processes that may have ended."""
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-
-_held = threading.local()
-
-
-def _hold() -> None:
-    """Hold back the signals to this thread, which is about to fork."""
-    numbers = {getattr(signal, name) for name in EXIT_CODES}
-    _held.before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-
-
-def _let_go() -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, _held.before)
 
 
 def _park() -> NoReturn:
