@@ -8,9 +8,7 @@ from typing import Any, NoReturn
 from zoo_core.config.command_line import shown
 from zoo_core.errors import RunFailed, RunStopped, ZooError
 from zoo_core.runs.run import Run
-from zoo_core.runs.sessions import process_lost
 from zoo_core.training.error_attribution import attribute_error, hint_for, is_from_outside
-from zoo_core.training.loop import Loop
 
 
 def settle_exit_code(error: BaseException, run: Run) -> None:
@@ -25,11 +23,8 @@ def settle_exit_code(error: BaseException, run: Run) -> None:
         error.exit_code = RunFailed.exit_code
 
 
-def raise_as_run_failed(error: BaseException, loop: Loop, classes: Mapping[str, type[Any]]) -> NoReturn:
+def raise_as_run_failed(error: BaseException, run: Run, classes: Mapping[str, type[Any]]) -> NoReturn:
     """Raise ``error`` again, as RunFailed where it says too little by itself."""
-    run = loop.run
-    if loop.engine.process_group.lost(error):
-        raise process_lost(f"after step {run.step}", run.path) from error
     if not isinstance(error, ZooError) and not is_from_outside(error):
         raise RunFailed(
             f"{attribute_error(error, classes)}, after step {run.step}.",

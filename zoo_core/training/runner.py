@@ -215,10 +215,11 @@ def _drive(loop: Loop, classes: Mapping[str, type[Any]]) -> None:
             loop.frozen.release()
             run.model.eval()  # as zoo.load returns it
         except BaseException as error:
-            lost = loop.engine.process_group.lost(error)
-            callbacks.call(
-                "zoo_run_failed", run=run, error=process_lost(f"after step {run.step}", run.path) if lost else error
-            )
+            is_lost = loop.engine.process_group.lost(error)
+            lost = process_lost(f"after step {run.step}", run.path) if is_lost else None
+            callbacks.call("zoo_run_failed", run=run, error=lost or error)
             settle_exit_code(error, run)
-            raise_as_run_failed(error, loop, classes)
+            if lost:
+                raise lost from error
+            raise_as_run_failed(error, run, classes)
         callbacks.call("zoo_run_finished", run=run)
