@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,17 +107,23 @@ def _let_a_second_pass(folder: Path) -> None:
         time.sleep(0.01)
 
 
-@cache
 def _report_once() -> None:
-    """Let TensorBoard's thread print no traceback of what the next call raises again, such as a full disk."""
-    others = threading.excepthook
+    """Let TensorBoard's thread print no traceback of what the next call raises again, such as a full disk.
 
-    def report(raised: threading.ExceptHookArgs) -> None:
+    A run restores the function when it ends, so the next run of the process sets it again.
+    """
+    if not isinstance(threading.excepthook, _ErrorsOfOthers):
+        threading.excepthook = _ErrorsOfOthers(threading.excepthook)
+
+
+class _ErrorsOfOthers:
+    def __init__(self, report: Callable[[threading.ExceptHookArgs], object]) -> None:
+        self._report = report
+
+    def __call__(self, raised: threading.ExceptHookArgs) -> None:
         of_tensorboard = type(raised.thread).__module__.startswith("tensorboard.")
         if not (of_tensorboard and isinstance(raised.exc_value, OSError)):
-            others(raised)
-
-    threading.excepthook = report
+            self._report(raised)
 
 
 def _scalars(writer: Any, group: str, step: int, metrics: Mapping[str, float]) -> None:
