@@ -93,6 +93,9 @@ class RunSettings:
     monitor: str = setting(
         "", "evaluation metric whose best checkpoint is kept as well: accuracy for the highest, -mse for the lowest"
     )
+    load_best_at_end: bool = setting(
+        False, "evaluate and publish the weights of the best checkpoint by run.monitor, not those of the last step"
+    )
     profile: int | str = setting(
         "", "steps to profile, such as 20:30: a trace in the run's folder and a table of the most expensive operations"
     )

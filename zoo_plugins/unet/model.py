@@ -105,6 +105,12 @@ class UNet(zoo.Model):
             ge=1,
         )
 
+        mirroring: bool = zoo.setting(
+            False,
+            "in evaluation and prediction, average the output with that of the image mirrored from left to right, "
+            "which takes twice as long",
+        )
+
     config: Config
 
     def __init__(self, config: Config) -> None:
@@ -153,6 +159,12 @@ class UNet(zoo.Model):
 
     def at_its_size(self, image: Tensor) -> Tensor:
         """What ``forward`` computes, without resizing to ``image_size``."""
+        output = self._once(image)
+        if self.config.mirroring and not self.training:
+            output = (output + self._once(image.flip(-1)).flip(-1)) / 2
+        return output
+
+    def _once(self, image: Tensor) -> Tensor:
         if self.config.normalization != "none":
             image = NORMALIZATIONS[self.config.normalization](image, self.config.mean, self.config.std)
         height, width = image.shape[-2:]
