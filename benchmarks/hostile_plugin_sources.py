@@ -51,6 +51,7 @@ _RAISED = {
     "generator exit": "raise GeneratorExit('gone')",
     "system exit 0": "raise SystemExit(0)",
     "system exit text": "raise SystemExit('bye')",
+    "os exit": "os._exit(0)",
     "stop iteration": "raise StopIteration",
     "memory error": "raise MemoryError",
     "panic": "raise type('PanicException', (BaseException,), {})('called `Option::unwrap()` on a `None` value')",
@@ -98,6 +99,7 @@ _AT_REGISTRATION = {
     "cancelled": "import asyncio\nraise asyncio.CancelledError",
     "panic": "raise type('PanicException', (BaseException,), {})('unwrap')",
     "generator exit": "raise GeneratorExit",
+    "os exit": "import os\nos._exit(0)",
 }
 
 _STREAMS = {

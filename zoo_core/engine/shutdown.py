@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 from zoo_core.engine.children import kill_children
 from zoo_core.engine.held_signals import hold, let_go
 from zoo_core.errors import BadSetting
+from zoo_core.registry.process_exit import command_is_done, exit_at_once
 from zoo_core.terminal import say_at_once
 
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
@@ -112,7 +113,7 @@ class _Shutdown:
                 kill_children()
             atexit._run_exitfuncs()  # temporary folders are deleted by them
         finally:
-            os._exit(code)
+            exit_at_once(code)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         """The Python handler, in the main thread: what follows a signal is not run, or ends soon."""
@@ -216,6 +217,7 @@ def received() -> str:
 
 def exit_command(code: int) -> NoReturn:
     """End the process with this exit code; after a signal, without what Python does at exit, which may take seconds."""
+    command_is_done(code)
     if not _shutdown.received:
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):
@@ -289,7 +291,7 @@ def _park() -> NoReturn:
 
 def _exit_later(code: int) -> None:
     time.sleep(_TIME_TO_LEAVE)
-    os._exit(code)
+    exit_at_once(code)
 
 
 def _terminal_settings() -> list[Any] | None:
