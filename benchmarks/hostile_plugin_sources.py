@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class Hostile:
 
 def _importing(statement: str) -> Hostile:
     return Hostile(f"import asyncio, os, sys, threading, time\n{statement}\n")
+
+
+def _misnaming(line: str) -> Hostile:
+    return replace(_registering(line, "left out"), said_by=("list", "run"))  # they look at all names
 
 
 def _registering(body: str, says: str | None = None, registers: str = "") -> Hostile:
@@ -51,6 +55,7 @@ _RAISED = {
     "generator exit": "raise GeneratorExit('gone')",
     "system exit 0": "raise SystemExit(0)",
     "system exit text": "raise SystemExit('bye')",
+    "os exit": "os._exit(0)",
     "stop iteration": "raise StopIteration",
     "memory error": "raise MemoryError",
     "panic": "raise type('PanicException', (BaseException,), {})('called `Option::unwrap()` on a `None` value')",
@@ -98,6 +103,7 @@ _AT_REGISTRATION = {
     "cancelled": "import asyncio\nraise asyncio.CancelledError",
     "panic": "raise type('PanicException', (BaseException,), {})('unwrap')",
     "generator exit": "raise GeneratorExit",
+    "os exit": "import os\nos._exit(0)",
 }
 
 _STREAMS = {
@@ -200,10 +206,8 @@ PLUGINS = {
     ),
     "prints-escapes": Hostile("print('\\x1b[2J\\x9b31m')", says="", said_by=(), prints=True),
     "prints-json": Hostile('print(\'[{"name": "fake"}]\')', says="", said_by=()),
-    "names-with-escapes": _registering(
-        "registry.model('a\\x1b[2Jb', 'collections:Counter', summary='A counter')", "names are left out"
-    ),
-    "long-name": _registering("registry.model('a' * 1_000_000, 'collections:Counter', summary='s')", "left out"),
+    "names-with-escapes": _misnaming("registry.model('a\\x1b[2Jb', 'collections:Counter', summary='A counter')"),
+    "long-name": _misnaming("registry.model('a' * 1_000_000, 'collections:Counter', summary='s')"),
     "summary-with-escapes": _registering(
         "registry.model('odd', 'collections:Counter', summary='\\x1b[2J\\u202e\\n' * 1000)", ""
     ),
@@ -219,7 +223,7 @@ PLUGINS = {
         "registry.model(S('odd'), S('collections:Counter'), summary=S('s'))",
         "",
     ),
-    "no-text-as-name": _registering("registry.model(b'odd', 'collections:Counter', summary='s')", "left out"),
+    "no-text-as-name": _misnaming("registry.model(b'odd', 'collections:Counter', summary='s')"),
     "no-text-as-recipe": _registering("registry.recipe(5, __file__, model=5)", ""),
     "odd-recipe": _registering("registry.recipe('odd', __file__, model=object(), run=registry)", "", "odd"),
     "recipes-of-a-device": _registering("registry.recipes('/dev/zero')", ""),
@@ -227,7 +231,7 @@ PLUGINS = {
         "import os, tempfile\npath = tempfile.mkdtemp() + '/pipe'\nos.mkfifo(path)\nregistry.recipes(path)", ""
     ),
     "recipes-of-nothing": _registering("registry.recipes(None)", ""),
-    "entries-deleted": _registering("registry.entries.clear()\nregistry.recipe_files.clear()", ""),
+    "entries-deleted": _registering("registry.entries.clear()\nregistry.recipe_files.clear()"),
     "coroutine": Hostile(
         "import zoo_core as zoo\n@zoo.hookimpl\n"
         "async def zoo_register(registry): registry.model('x', 'a:B', summary='s')"

@@ -8,8 +8,8 @@ recipe that comes with zoo have a right end if
 - stderr has a warning with the name of the plugin, where there is something to say, and no traceback,
 - neither has a control character.
 
-What no program can contain from within its own process is not tried: `os._exit`, a crash of native code, a signal that
-a plugin sends to its own process, code that holds Python's global lock in C for ever. See docs/security.md.
+What no program can contain from within its own process is not tried: a crash of native code, a signal that a plugin
+sends to its own process, code that holds Python's global lock in C for ever. See docs/security.md.
 
     python benchmarks/hostile_plugins.py
 """

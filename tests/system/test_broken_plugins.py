@@ -31,6 +31,7 @@ BROKEN = {
     "syntax": ("def broken(:", "SyntaxError"),
     "indented": ("def f():\nreturn 1", "IndentationError"),
     "exits": ("import sys\nsys.exit(3)", "SystemExit: 3"),
+    "leaves": ("import os\nos._exit(0)", "os._exit(0) was called"),
     "needs": ("import no_such_package_at_all", "No module named 'no_such_package_at_all'"),
     "newer": ("from zoo_core import a_name_of_the_future", "cannot import name 'a_name_of_the_future'"),
     "encoded": ("# -*- coding: no-such-encoding -*-", "SyntaxError"),

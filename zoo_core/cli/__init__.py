@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 import click
 
-from zoo_core.cli.of_plugins import end_stuck
+from zoo_core.cli.of_plugins import contain_exits
 from zoo_core.config.command_line import PLUGIN_FILES, REGISTRY_FILES
 from zoo_core.engine.openmp import limit_spin_wait
 from zoo_core.engine.rank import LOST, is_launched, is_rank_zero
 from zoo_core.engine.shutdown import EXIT_CODES, end_on_signals, exit_command, read_stop_seconds, received
 from zoo_core.errors import ProcessLost, RunFailed, RunStopped, UnknownName, ZooError, did_you_mean, printable, raised
-from zoo_core.registry.load_limit import LoadLimit
 from zoo_core.terminal import escape_messages_of_libraries, say, say_labelled, say_text
 
 if TYPE_CHECKING:
@@ -214,9 +213,9 @@ def registries_in_environment(files: Iterable[Path]) -> Iterator[None]:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of the command ``zoo``. Exit codes: 0 success, 1 failure, 2 usage error, 128 + number of a signal."""
     end_on_signals()  # again, for scripts that call this function
-    LoadLimit.on_stuck = end_stuck
     warnings.showwarning = _show_warning
     escape_messages_of_libraries()
+    contain_exits()
     if "_ZOO_COMPLETE" in os.environ:  # a warning would appear in the middle of the command being typed
         warnings.simplefilter("ignore")
     exit_command(_exit_code(arguments))

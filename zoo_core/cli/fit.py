@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,7 @@ def command(
     """
     started = time.perf_counter()
 
-    from zoo_core.tools.fit.plan_file import PLAN, refuse_taken
+    from zoo_core.tools.fit.plan_file import PLAN, refuse_taken, written_plan
 
     if output or plan_only:
         refuse_taken(output or Path(PLAN))
@@ -105,11 +106,11 @@ def command(
     planned = with_evaluations(planned)
     resolve(planned.recipe, catalog)  # says what is misspelled before it is in a file
     _show_plan(planned)
-    if output or plan_only:
-        _write_plan(planned, output or Path(PLAN))
-    if plan_only:
-        return 0
-    return _train(planned, catalog, run_folder)
+    path = output or (Path(PLAN) if plan_only else None)
+    with written_plan(planned, path) if path else nullcontext():
+        if path:
+            say(f"wrote {path}", f"  train  {zoo_command(f'run --config {quote(str(path))}')}")
+        return 0 if plan_only else _train(planned, catalog, run_folder)
 
 
 def _budget(minutes: float, memory: int | None, device: str) -> Budget:
@@ -138,13 +139,6 @@ def _show_plan(planned: Planned) -> None:
     width = min(_WIDEST, max((len(setting) for setting, _ in rows), default=0))
     for setting, reason in rows:
         say(f"  {setting:<{width}}  {reason}")
-
-
-def _write_plan(planned: Planned, path: Path) -> None:
-    from zoo_core.tools.fit.plan_file import write_plan
-
-    write_plan(planned, path)
-    say(f"wrote {path}", f"  train  {zoo_command(f'run --config {quote(str(path))}')}")
 
 
 def _train(planned: Planned, catalog: Catalog, folder: Path | None) -> int:

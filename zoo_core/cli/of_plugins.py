@@ -1,8 +1,7 @@
-"""What plugins have to do with the command line: the commands that they add, and its end if one can't be stopped."""
+"""What plugins have to do with the command line: the commands that they add, and how they can end it."""
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +11,8 @@ from typing import NoReturn
 import click
 
 from zoo_core.errors import BrokenPlugin, raised
+from zoo_core.registry.load_limit import LoadLimit
+from zoo_core.registry.process_exit import exit_at_once, raise_instead_of_exit
 from zoo_core.terminal import say_at_once
 
 
@@ -48,8 +49,14 @@ def _why_not(plugin: str, add: Callable[[], object]) -> str:
     return why
 
 
-def end_stuck(plugin: str) -> NoReturn:
+def contain_exits() -> None:
+    """From now on, a plugin ends this command only by an error, and one that does not stop loading ends it."""
+    LoadLimit.on_stuck = _end_stuck
+    raise_instead_of_exit()
+
+
+def _end_stuck(plugin: str) -> NoReturn:
     """End the command, since a plugin catches whatever interrupts it. This is called in another thread."""
     say_at_once(f"error: the plugin '{plugin}' does not stop loading.")
     say_at_once(f"  Disable it: zoo plugins disable {quote(plugin)}")
-    os._exit(BrokenPlugin.exit_code)
+    exit_at_once(BrokenPlugin.exit_code)

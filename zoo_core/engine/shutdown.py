@@ -24,6 +24,8 @@ from typing import Any, NoReturn
 from zoo_core.engine.children import kill_children
 from zoo_core.engine.held_signals import hold, let_go
 from zoo_core.errors import BadSetting
+from zoo_core.registry.plugin_streams import copy_above
+from zoo_core.registry.process_exit import command_is_done, exit_at_once
 from zoo_core.terminal import say_at_once
 
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
@@ -74,7 +76,7 @@ class _Shutdown:
         """Handle the signals in this process, and in none that it forks."""
         if not self.installed:
             self.installed = True
-            self._reader, self._writer = socket.socketpair()
+            self._reader, self._writer = map(_above_others, socket.socketpair())
             self._writer.setblocking(False)
             if hasattr(os, "register_at_fork"):
                 # Until it forgets them, a child would report its own signals to the thread of this process.
@@ -112,7 +114,7 @@ class _Shutdown:
                 kill_children()
             atexit._run_exitfuncs()  # temporary folders are deleted by them
         finally:
-            os._exit(code)
+            exit_at_once(code)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         """The Python handler, in the main thread: what follows a signal is not run, or ends soon."""
@@ -216,6 +218,7 @@ def received() -> str:
 
 def exit_command(code: int) -> NoReturn:
     """End the process with this exit code; after a signal, without what Python does at exit, which may take seconds."""
+    command_is_done(code)
     if not _shutdown.received:
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):
@@ -281,6 +284,15 @@ RESTORING = Work(_interrupt, spares_children=True)
 """Work that ends with KeyboardInterrupt, since it has something to restore: a terminal, the pages of a server."""
 
 
+def _above_others(end: socket.socket) -> socket.socket:
+    """The same, at a descriptor that a plugin does not close with all others."""
+    number = copy_above(end.fileno())
+    if number is None:
+        return end
+    end.close()
+    return socket.socket(fileno=number)
+
+
 def _park() -> NoReturn:
     """Keep this thread from running on while another one ends the process."""
     while True:
@@ -289,7 +301,7 @@ def _park() -> NoReturn:
 
 def _exit_later(code: int) -> None:
     time.sleep(_TIME_TO_LEAVE)
-    os._exit(code)
+    exit_at_once(code)
 
 
 def _terminal_settings() -> list[Any] | None:

@@ -36,7 +36,7 @@ class Interrupts:
 
     def caused(self, error: BaseException) -> bool:
         """Whether ``error`` is not the plugin's: Ctrl-C raised it, or zoo, which stops the work of a plugin so."""
-        if isinstance(error, Exception):
+        if isinstance(error, Exception | SystemExit):
             return False
         return type(error).__module__.startswith("zoo_core.") or (
             self.received and isinstance(error, KeyboardInterrupt)

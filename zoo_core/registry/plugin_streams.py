@@ -10,9 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO, TextIO, cast
 
 _STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
-_FIRST = (
-    400  # descriptor: above those that a program closes that runs as a daemon, if the limit of the system is higher
-)
+_FIRST = 400  # above the descriptors that a program closes to run as a daemon, if the limit of the system is higher
 
 
 class _Writer(io.RawIOBase):
@@ -75,7 +73,7 @@ def own_streams(undone: list[str]) -> Iterator[None]:
 
 @contextmanager
 def _descriptors(undone: list[str]) -> Iterator[None]:
-    kept = {number: copy for number in range(3) if (copy := _copy(number)) is not None}
+    kept = {number: copy for number in range(3) if (copy := copy_above(number)) is not None}
     try:
         if 1 in kept and 2 in kept:
             os.dup2(2, 1)
@@ -90,7 +88,8 @@ def _descriptors(undone: list[str]) -> Iterator[None]:
                 os.close(copy)
 
 
-def _copy(number: int) -> int | None:
+def copy_above(number: int) -> int | None:
+    """A copy of a descriptor above those that a program usually closes; None if there can't be one."""
     try:
         import fcntl
         import resource

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from zoo_core.registry.family import MOST_NAMES, Family, Names
 from zoo_core.registry.name_index import Index
 from zoo_core.registry.variant import check_defaults
 
+_LISTS = ("entries", "families", "recipe_files", "refused")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -64,7 +66,6 @@ class Registry:
         self.entries: list[Entry] = []
         self._index = Index()
         self._prefixes: set[tuple[str, str]] = set()
-        self._recipe_names: list[tuple[Path, str]] = []
         self.families: list[Family] = []
         self.refused: list[RefusedName] = []
         self.recipe_files: list[tuple[str, Path]] = []
@@ -301,7 +302,6 @@ class Registry:
         if name in self.own_recipes[path]["recipes"]:
             raise BrokenPlugin(f"plugin '{self._owning_plugin()}' registers the recipe '{name}' twice.")
         self.own_recipes[path]["recipes"][name] = parts
-        self._recipe_names.append((path, name))
 
     def find(self, kind: Kind, name: str) -> Entry:
         """Return the entry of a name.
@@ -389,23 +389,27 @@ class Registry:
         None
             Nothing.
         """
-        lists: list[list[Any]] = [self.entries, self.recipe_files, self.families, self.refused, self._recipe_names]
-        lengths, owner = [len(one) for one in lists], self._owner
-        self._owner = plugin
+        before = [(name, one := getattr(self, name), list(one)) for name in _LISTS]
+        recipes = {path: dict(file["recipes"]) for path, file in self.own_recipes.items()}
+        owner, self._owner = self._owner, plugin
         try:
             yield
+            names = all(_continues(getattr(self, name), kept) for name, _, kept in before)
+            if not names or any(known.keys() - self._own_names(path) for path, known in recipes.items()):
+                raise BrokenPlugin("it removes names that other plugins have registered.")
         except BaseException:
-            for path, name in self._recipe_names[lengths[-1] :]:
-                del self.own_recipes[path]["recipes"][name]
-            for path in [path for path, file in self.own_recipes.items() if not file["recipes"]]:
-                del self.own_recipes[path]
-            for family in self.families[lengths[2] :]:
-                self._prefixes.discard((family.template.plugin, family.template.name))
-            for one, length in zip(lists, lengths, strict=True):
-                del one[length:]
+            for name, one, kept in before:
+                one[:] = kept
+                setattr(self, name, one)
+            self._prefixes = {(family.template.plugin, family.template.name) for family in self.families}
+            self.own_recipes = {path: {"recipes": names} for path, names in recipes.items()}
             raise
         finally:
             self._owner = owner
+
+    def _own_names(self, path: Path) -> set[str]:
+        """The recipes that plugins have registered as those of a file."""
+        return set(self.own_recipes.get(path, {"recipes": {}})["recipes"])
 
     def _owning_plugin(self) -> str:
         if self._owner is None:
@@ -506,6 +510,11 @@ class Registry:
         return Entry(
             kind, name, plugin, target, " ".join(summary.split()), paper, license, tuple(words), dict(settings)
         )
+
+
+def _continues(now: Any, before: list[Any]) -> bool:
+    """Whether a list is what it was before, with further elements or none."""
+    return type(now) is list and len(now) >= len(before) and all(map(operator.is_, now, before))
 
 
 def _plain(value: Any) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -81,8 +81,7 @@ class Case:
         """
         start = time.perf_counter()
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # for example that a subset of the data is used
+            with _without_warnings():  # for example that a subset of the data is used
                 self.check.function(self.subject)
         except Skip as skip:
             return Outcome("skipped", str(skip), time.perf_counter() - start)
@@ -91,6 +90,13 @@ class Case:
         except Exception as error:
             return Outcome("failed", raised(error), time.perf_counter() - start)
         return Outcome("passed", "", time.perf_counter() - start)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def all_checks() -> list[Check]:
@@ -156,7 +162,12 @@ def cases(name: str, overrides: Iterable[str] = (), catalog: Catalog | None = No
             f"there is no plugin, model, dataset or recipe '{name}'.", did_you_mean(name, known, "See `zoo list`.")
         )
         raise explained(unknown, name, here.plugins)
-    _refuse_unsuitable(name, words, subjects, here)
+    for kind, thing in subjects:
+        if kind == "recipe":
+            with suppress(ZooError):  # which its checks report
+                here.recipe(thing)  # warns if the working folder overrides it
+    with _without_warnings():
+        _refuse_unsuitable(name, words, subjects, here)
     return [
         Case(one, Subject(kind, thing, here, words))
         for kind, thing in subjects

@@ -56,6 +56,12 @@ class CLSGAN(zoo.Model):
 
     def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
         """Standard normal noise (N, latent_dim) and labels (N,) to images (N, C, H, W) in [0, 1]."""
+        if noise.ndim != 2 or (self.config.conditional and label is None):
+            raise zoo.ZooError(
+                f"a GAN generates images from noise of shape (N, {self.config.latent_dim}) and labels, but is given a "
+                f"tensor of shape {tuple(noise.shape)}{' without labels' if label is None else ''}.",
+                "Train it with `trainer.name=clsgan`, or choose a model that suits the trainer.",
+            )
         return self.generator(noise, label)  # type: ignore[no-any-return]
 
     @torch.no_grad()

@@ -83,6 +83,11 @@ class CLSGANTrainer(zoo.Trainer):
     )
 
     def setup(self, model: CLSGAN, engine: zoo.Engine) -> None:
+        if not (hasattr(model, "generator") and hasattr(model, "discriminator")):
+            raise zoo.ZooError(
+                "the trainer 'clsgan' needs a model with a generator and a discriminator, but this model has none.",
+                "Choose a GAN: `model.name=clsgan`.",
+            )
         adam = partial(torch.optim.Adam, betas=self.config.betas, weight_decay=self.config.weight_decay, fused=True)
         generator_optimizer = adam(model.generator.parameters(), lr=self.config.generator_learning_rate)
         discriminator_optimizer = adam(model.discriminator.parameters(), lr=self.config.discriminator_learning_rate)

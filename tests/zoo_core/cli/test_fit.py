@@ -77,6 +77,25 @@ def test_a_mistake_is_said_before_anything_is_trained(cells, run_command, words,
     assert [path.name for path in cells.parent.iterdir()] == ["cells"]
 
 
+@pytest.mark.filterwarnings("ignore:mask-folder")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--folder", "taken"], "taken already exists"),
+        (["run.monitor=acuracy", "run.evaluate_every=1"], "acuracy"),
+        (["run.init_from=gone.safetensors"], "gone.safetensors"),
+        (["run.freeze=[nothing.*]"], "nothing.*"),
+    ],
+)
+def test_a_training_that_is_refused_leaves_no_plan(cells, run_command, words, message):
+    (cells.parent / "taken").mkdir()
+    (cells.parent / "taken" / "mine.txt").write_text("mine")
+    code, _, err = run_command("fit", "cells", *QUICK, "run.steps=2", "-o", "plans/new/mine.yaml", *words)
+    assert code == 2, err
+    assert message in err
+    assert sorted(path.name for path in cells.parent.iterdir()) == ["cells", "taken"]
+
+
 def test_a_signal_in_the_trial_ends_it_at_once_and_leaves_nothing(cells):
     words = ["-m", "zoo_core", "fit", "cells", *QUICK]
     with subprocess.Popen(

@@ -85,6 +85,11 @@ def test_a_module_that_catches_everything_does_not_lose_a_signal():
     assert end(start(program))[:2] == (143, "stopped by SIGTERM\n")
 
 
+def test_a_plugin_that_closes_the_descriptors_does_not_lose_a_signal():
+    code, said, _ = end(start("os.closerange(3, 64); " + IN_C))
+    assert (code, said) == (143, "stopped by SIGTERM\n")
+
+
 def test_children_temporary_folders_and_unfinished_files_are_removed(tmp_path):
     program = f"""
         child = subprocess.Popen(["sleep", "60"], start_new_session=True)

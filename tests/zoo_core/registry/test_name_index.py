@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import cProfile
+import operator
 from collections.abc import Callable
 
 import pytest
 
+import zoo_core as zoo
 from zoo_core.errors import BrokenPlugin
 from zoo_core.registry.registry import Registry
 
@@ -80,6 +83,54 @@ def test_a_plugin_that_fails_leaves_no_name_and_may_be_loaded_again(kind: str) -
     with registry.owned_by("clumsy"):
         registry.model("half", "a:B", summary="s")
     assert registry.find("model", "half").full_name == "clumsy/half"
+
+
+@pytest.mark.parametrize("name", ["entries", "families", "recipe_files", "refused"])
+@pytest.mark.parametrize("how", ["clear", "replace", "new list", "no list", "reverse"])
+def test_a_plugin_that_removes_the_names_of_others_is_broken_and_they_stay(name: str, how: str) -> None:
+    registry = Registry()
+    for plugin in ("first", "second"):
+        with registry.owned_by(plugin):
+            registry.model("one", "a:B", summary="s")
+            registry.model("no name", "a:B", summary="s")
+            registry.models("many", ["a"], "a:B", summary="s")
+            registry.recipe("one", f"{plugin}.py", model={"name": "one"})
+    before, recipes = list(getattr(registry, name)), copy.deepcopy(registry.own_recipes)
+    assert len(before) == 2
+
+    def clumsy() -> None:
+        with registry.owned_by("clumsy"):
+            registry.recipe("two", "first.py", model={"name": "one"})
+            listed = getattr(registry, name)
+            if how in ("clear", "reverse"):
+                getattr(listed, how)()
+            elif how == "replace":
+                listed[0] = listed[1]
+            else:
+                setattr(registry, name, [] if how == "new list" else None)
+
+    with pytest.raises(zoo.BrokenPlugin, match="it removes names that other plugins have registered"):
+        clumsy()
+    assert all(map(operator.is_, getattr(registry, name), before))
+    assert len(getattr(registry, name)) == len(before)
+    assert registry.own_recipes == recipes
+    assert registry.find("model", "first/one").plugin == "first"
+
+
+@pytest.mark.parametrize("how", ["one", "all"])
+def test_recipes_of_others_stay_too(how: str) -> None:
+    registry = registering("recipe", 3)()
+
+    def clumsy() -> None:
+        with registry.owned_by("clumsy"):
+            if how == "all":
+                registry.own_recipes.clear()
+            else:
+                del next(iter(registry.own_recipes.values()))["recipes"]["m1"]
+
+    with pytest.raises(zoo.BrokenPlugin, match="it removes names that other plugins have registered"):
+        clumsy()
+    assert list(next(iter(registry.own_recipes.values()))["recipes"]) == ["m0", "m1", "m2"]
 
 
 def test_a_name_that_is_registered_twice_is_refused_for_every_kind() -> None:

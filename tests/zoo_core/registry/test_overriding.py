@@ -12,6 +12,7 @@ import pytest
 
 import zoo_core as zoo
 from zoo_core.registry.catalog import Catalog, default
+from zoo_core.testing import cases
 
 RECIPES = """
 recipes:
@@ -73,6 +74,17 @@ def test_every_use_of_an_overridden_recipe_warns_with_file_and_line(
     message = f"registry.yaml:{line} in the working folder overrides the installed recipe '{name}'{instead}."
     for _ in range(2):
         assert warned(catalog.recipe, name) == [message]
+
+
+@pytest.mark.parametrize("words", [(), ("run.batch_size=8",), ("run.batch_size=8", "dataset.source=subset")])
+def test_the_checks_of_an_overridden_recipe_warn_once(local: Path, words: tuple[str, ...]) -> None:
+    catalog = Catalog()
+    (message,) = warned(cases, "digit-classifier-mnist", words, catalog)
+    assert message.startswith("registry.yaml:3 in the working folder overrides the installed recipe 'digit-classifier")
+    assert len(warned(cases, "clsgan-mnist", (), catalog)) == 1  # a circle
+    assert warned(cases, "unet-digit-scenes", words, catalog) == warned(cases, "mnist", (), catalog) == []
+    names = [name for owner, name in catalog.recipes.names() if owner == "zoo"]
+    assert warned(cases, "zoo", (), catalog) == [one for name in names for one in warned(catalog.recipe, f"zoo/{name}")]
 
 
 @pytest.mark.parametrize("name", ["unet-digit-scenes", "mine", "zoo/clsgan-mnist", "zoo/digit-classifier-mnist"])

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from zoo_core.errors import one_line
+from zoo_core.errors import one_line, raised
+from zoo_core.fingerprint.example_errors import place_of
+from zoo_core.terminal import say
 
 # The page may load resources from this server and inline ones; the browser refuses all others.
 POLICY = (
@@ -76,7 +78,11 @@ class Guard:
             await self._app(scope, receive, send_with_policy)
         except _Refused as refused:
             await _answer(send_with_policy, refused.status, str(refused))
-        except Exception:
+        except Exception as error:
+            if type(error).__name__ != "ClientDisconnect":  # of Starlette: nobody waits for an answer
+                say(
+                    f"zoo demo: {scope['method']} {one_line(scope['path'])}: {raised(error)}{place_of(error)}", err=True
+                )
             if begun:  # the rest of an answer can't be replaced; the connection ends
                 return
             await _answer(send_with_policy, 400, "The demo can't answer this request, which its page does not send.")

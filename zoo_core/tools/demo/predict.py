@@ -18,6 +18,7 @@ from zoo_core.data.values import as_prediction
 from zoo_core.errors import BadFile, ZooError, raised
 from zoo_core.model import Model
 from zoo_core.tools.demo.controls import Form
+from zoo_core.training.error_attribution import is_from_outside
 
 MAX_BYTES = 10 * 2**20
 """Size of one upload."""
@@ -55,7 +56,9 @@ def predict(model: Model, inputs: Mapping[str, Any], seconds: float = MAX_SECOND
             return as_prediction(model.predict(**inputs), f"predict of the model {type(model).__name__}")
     except ZooError as error:
         raise ZooError(_without_folders(error.message, inputs), error.hint) from error
-    except Exception as error:
+    except BaseException as error:  # also SystemExit, which would end the server
+        if is_from_outside(error):
+            raise
         reason = _without_folders(raised(error), inputs)
         raise ZooError(f"{type(model).__name__}.predict failed: {reason}") from error
 

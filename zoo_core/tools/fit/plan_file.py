@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from zoo_core.config.command_line import zoo_command
 from zoo_core.config.recipe import Recipe
 from zoo_core.config.recipe_files import PARTS
 from zoo_core.config.yaml_reader import as_text
-from zoo_core.errors import BadFile, NameTaken, in_yaml
+from zoo_core.errors import BadFile, NameTaken, ZooError, in_yaml
 from zoo_core.files import write_atomically
 from zoo_core.tools.fit.plan import Planned
 
@@ -37,6 +38,27 @@ def write_plan(planned: Planned, path: Path) -> None:
         write_atomically(path, as_plan(planned, path).encode())
     except OSError as error:
         raise BadFile(f"{path} can't be written: {error.strerror}.", "Choose another file with -o.") from error
+
+
+@contextmanager
+def written_plan(planned: Planned, path: Path) -> Iterator[None]:
+    """In this context, the file is there; it stays, unless the context ends with exit code 2: then nothing is written.
+
+    Raises:
+        BadFile: if it can't be written.
+        NameTaken: if there is one.
+    """
+    created = [folder for folder in path.absolute().parents if not folder.exists()]
+    write_plan(planned, path)
+    try:
+        yield
+    except ZooError as error:
+        if error.exit_code == ZooError.exit_code:
+            path.unlink(missing_ok=True)
+            for folder in created:
+                with suppress(OSError):  # somebody has put something there
+                    folder.rmdir()
+        raise
 
 
 def as_plan(planned: Planned, path: Path) -> str:

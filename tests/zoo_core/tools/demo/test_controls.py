@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import zoo_core as zoo
+from zoo_core.engine import shutdown
 from zoo_core.errors import BadSetting, ZooError
 from zoo_core.tools.demo.controls import build_form
 from zoo_core.tools.demo.display import render
@@ -124,6 +125,17 @@ def test_errors_of_uploads_name_the_file_without_its_folder(tmp_path: Path) -> N
         with pytest.raises(ZooError, match=f"^{name} ") as caught:
             arguments(declared, {"image": str(tmp_path / name)})
         assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), GeneratorExit(), ValueError("odd")], ids=repr)
+def test_a_prediction_that_ends_the_process_or_fails_is_an_error(error: BaseException, monkeypatch: Any) -> None:
+    def predict_badly(self: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(shutdown._shutdown, "installed", True)  # as in a command
+    monkeypatch.setattr(Slow, "predict", predict_badly)
+    with pytest.raises(ZooError, match=rf"^Slow.predict failed: {type(error).__name__}"):
+        predict(of(Slow), {})
 
 
 def test_a_prediction_that_exceeds_the_time_limit_is_aborted() -> None:

@@ -18,6 +18,7 @@ import requests
 from demo_served import served
 from PIL import Image
 from repository import ROOT
+from starlette.requests import ClientDisconnect
 
 from zoo_core.tools.demo.guard import Guard
 
@@ -47,8 +48,10 @@ def answer(
     sent: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        if path == "/broken":
-            raise ValueError("a bug of the application")
+        if path.startswith("/broken"):
+            raise ValueError("a bug\x1b[2J of\nthe application")
+        if path == "/gone":
+            raise ClientDisconnect
         reached.append(json.loads((await receive())["body"]) if method == "POST" else None)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"page"})
@@ -134,6 +137,16 @@ def test_addresses_that_the_page_does_not_need_are_refused(
     status, text, _ = answer(uploads, method, path.replace("{uploads}", str(uploads)))
     assert status == expected
     assert status == 200 or len(json.loads(text)["detail"].split()) > 3
+
+
+def test_an_internal_error_is_one_line_for_who_runs_the_demo(uploads: Path, capsys: Any) -> None:
+    assert answer(uploads, path="/broken\x1b[31m\n" + "a" * 5000)[0] == 400
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(r"zoo demo: GET /broken\x1b[31m aaa")
+    assert re.search(r"…: ValueError: a bug\\x1b\[2J of the application \(demo/test_guard\.py, line \d+\)$", line)
+    for path in ("/", "/docs", "/gone"):  # requests that are refused, or that were ended, are none
+        answer(uploads, path=path)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
