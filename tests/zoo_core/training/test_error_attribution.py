@@ -77,6 +77,20 @@ def test_a_preview_that_exits_ends_the_previews_only(tmp_path, monkeypatch):
     assert run.step == 4
 
 
+@pytest.mark.parametrize("method", ["setup", "step", "evaluate", "preview", "after_step"])
+def test_a_method_with_other_parameters_is_named_with_its_file_and_line(tmp_path, monkeypatch, method):
+    def wrong(self, *, batches):
+        pass
+
+    monkeypatch.setattr(tiny.LineTrainer, method, wrong)
+    with pytest.raises(zoo.RunFailed) if method != "preview" else pytest.warns(UserWarning, match="preview") as caught:
+        tiny.train(tmp_path / "run", "run.steps=2", "run.preview_every=1")
+    text = str(caught.value if method != "preview" else next(iter(caught)).message)
+    assert wrong.__qualname__ in text
+    assert f"(training/test_error_attribution.py, line {wrong.__code__.co_firstlineno})" in text
+    assert method == "preview" or text.startswith("the trainer 'line' raised TypeError: ")
+
+
 @pytest.mark.parametrize("method", ["step", "evaluate"])
 def test_what_is_returned_by_mistake_is_named_with_the_file_and_the_line(tmp_path, monkeypatch, method):
     monkeypatch.setattr(tiny.LineTrainer, method, lambda *_: None)
