@@ -42,7 +42,7 @@ def test_a_run_fails_whatever_its_trainer_raises(tmp_path, monkeypatch, error, m
     assert f"(training/test_error_attribution.py, line {line})" in message or "after step" in message
     assert str(tmp_path / "run") in hint
     assert ("raise an error instead" in hint) is isinstance(error, SystemExit)
-    assert "failed: " in (tmp_path / "run" / "sessions.json").read_text()
+    assert f'"failed: {type(error).__name__}' in (tmp_path / "run" / "sessions.json").read_text()
 
 
 def test_the_component_and_the_line_are_named(tmp_path, monkeypatch):
