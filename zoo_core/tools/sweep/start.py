@@ -7,17 +7,20 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
+from urllib.parse import urlsplit
 
-from zoo_core.errors import BadSetting
+from zoo_core.config.command_line import zoo_command
+from zoo_core.errors import BadFile, BadSetting
 from zoo_core.files import set_aside
 from zoo_core.registry.catalog import Catalog
 from zoo_core.runs.paths import new_path
 from zoo_core.tools.sweep.check import check_plan
-from zoo_core.tools.sweep.folder import SWEEPS, SweepFolder, default_storage, find_sweep
+from zoo_core.tools.sweep.folder import SWEEPS, SweepFolder, default_storage, find_sweep, without_password
 from zoo_core.tools.sweep.plan import Plan, plan
 from zoo_core.tools.sweep.records import lost_database, read_records
-from zoo_core.tools.sweep.study import Study, Trial
+from zoo_core.tools.sweep.study import Study, Trial, holds_study
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,23 @@ def resume_sweep(given: str, storage: str | None, trials: int | None, device: st
 def open_sweep(given: str, storage: str | None, trials: int | None = None) -> Sweep:
     """Open the sweep in the folder ``given``, or the ``last`` one; a database that is lost is built again.
 
+    One that several machines share is not, since each of them has only its own trials.
+
     Raises:
-        ZooError: if there is none, or its storage cannot be opened.
+        ZooError: if there is none, or its storage cannot be opened or has lost it.
     """
     folder = find_sweep(given)
     planned, study_name, stored = folder.read(trials)
     _check_storage(folder, storage, stored)
     if stored is None and (why := lost_database(folder.database, study_name)):
         return _from_folders(folder, planned, study_name, why)
+    if stored is not None and (why := _lost_storage(storage or stored, study_name)):
+        known, shows = len(read_records(folder, planned)), zoo_command(f"sweep --show {quote(str(folder.path))}")
+        raise BadFile(
+            f"the storage {without_password(storage or stored)} {why}, and this folder has only the {known} trials of "
+            "this machine.",
+            f"Restore the storage, or start a new sweep. `{shows}` shows the trials of this folder.",
+        )
     return Sweep(folder, planned, Study(storage or stored or default_storage(folder), study_name, planned))
 
 
@@ -113,6 +125,12 @@ def recorded(given: str, storage: str | None) -> tuple[SweepFolder, Plan, list[T
         )
         return folder, planned, read_records(folder, planned)
     where = storage or stored or default_storage(folder)
+    if stored is not None and (why := _lost_storage(where, study_name)):
+        warnings.warn(
+            f"the storage {without_password(where)} {why}; shown are the trials of this machine, from their folders.",
+            stacklevel=2,
+        )
+        return folder, planned, read_records(folder, planned)
     return folder, planned, Study(where, study_name, planned, creates=False).trials()
 
 
@@ -127,6 +145,13 @@ def _from_folders(folder: SweepFolder, planned: Plan, name: str, why: str) -> Sw
             study.insert(found.get(number, lost))
     warnings.warn(f"{folder.database} {why}; it was built again from the folders of the trials.{kept}", stacklevel=2)
     return Sweep(folder, planned, study)
+
+
+def _lost_storage(storage: str, study: str) -> str:
+    """Why a storage that machines share no longer has a sweep, such as "is empty"; "" if it has."""
+    if storage.startswith("sqlite:"):
+        return lost_database(Path(urlsplit(storage).path.removeprefix("/")), study)
+    return "" if holds_study(storage, study) else f"has no sweep '{study}'"
 
 
 def _check_storage(folder: SweepFolder, storage: str | None, stored: str | None) -> None:

@@ -18,6 +18,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from zoo_core.errors import BadFile, BadSetting
@@ -66,18 +67,8 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # the command prints its own messages
         self._plan, self.name = plan, name
         self._where = without_password(storage)
-        try:
+        with _opening(storage):
             self._storage = _open_storage(storage, name, plan) if creates else RDBStorage(storage)
-        except ImportError as error:
-            raise BadSetting(
-                f"the storage {self._where} needs a driver that is not installed.",
-                "For PostgreSQL, pip install psycopg2-binary; for MySQL, pip install pymysql.",
-            ) from error
-        except Exception as error:  # every database driver has its own exceptions
-            raise BadSetting(
-                f"the storage {self._where} can't be opened: {str(error).splitlines()[0].rstrip('.')}.",
-                "Write an SQLAlchemy URL: postgresql://USER:PASSWORD@HOST/DATABASE, mysql://…, sqlite:///FILE.",
-            ) from error
         self._id = self._storage.get_study_id_from_name(name)
 
     def check_definition(self) -> None:
@@ -201,6 +192,42 @@ class Study:
                 f"the storage {self._where} can't be reached: {str(error).splitlines()[0].rstrip('.')}.",
                 "All runs are saved on disk: continue with --resume when the storage is available.",
             ) from error
+
+
+def holds_study(storage: str, name: str) -> bool:
+    """Whether a storage has a sweep of this name. Nothing is written.
+
+    Raises:
+        BadSetting: if the storage cannot be opened.
+    """
+    with _opening(storage):
+        engine = create_engine(storage)
+        try:
+            with engine.connect() as opened:
+                if not inspect(opened).has_table("studies"):
+                    return False
+                return bool(
+                    opened.execute(text("SELECT 1 FROM studies WHERE study_name = :name"), {"name": name}).all()
+                )
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def _opening(storage: str) -> Iterator[None]:
+    where = without_password(storage)
+    try:
+        yield
+    except ImportError as error:
+        raise BadSetting(
+            f"the storage {where} needs a driver that is not installed.",
+            "For PostgreSQL, pip install psycopg2-binary; for MySQL, pip install pymysql.",
+        ) from error
+    except Exception as error:  # every database driver has its own exceptions
+        raise BadSetting(
+            f"the storage {where} can't be opened: {str(error).splitlines()[0].rstrip('.')}.",
+            "Write an SQLAlchemy URL: postgresql://USER:PASSWORD@HOST/DATABASE, mysql://…, sqlite:///FILE.",
+        ) from error
 
 
 def _open_storage(storage: str, name: str, plan: Plan, attempts: int = 5) -> RDBStorage:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import warnings
 from pathlib import Path
 
+import optuna
 import pytest
 
+import zoo_core as zoo
 from zoo_core.cli import _exit_code
 from zoo_core.config.recipe import read_config
 from zoo_core.tools.sweep.records import lost_database
+from zoo_core.tools.sweep.study import holds_study
 
 WORDS = ("line", "trainer.learning_rate=1e-3,1e-2", "trainer.raise_at=0,3", "run.steps=6", "--metric=-error")
 
@@ -127,3 +131,36 @@ def test_the_command_to_train_names_the_registry_and_the_recipe_as_it_was(sweep,
         again = sweep.place / f"again-{len(out)}"
         assert read_config(again / "config.yaml").values["run"]["steps"] == 4
         shutil.rmtree(again)
+
+
+@pytest.mark.parametrize(
+    "why", ["is missing", "is empty", "is damaged (file is not a database)", "has no sweep 'line'"]
+)
+def test_a_shared_storage_that_is_lost_is_said_and_nothing_is_written(sweep, why):
+    storage = sweep.place / "shared.db"
+    words = ("line", "trainer.learning_rate=1e-3,1e-2", "run.steps=2", "--metric=-error", "--storage")
+    done = sweep.json(*words, f"sqlite:///{storage}")
+    assert done.code == 0
+    LOSSES.get(why, lambda path: optuna.delete_study(study_name="line", storage=f"sqlite:///{path}"))(storage)
+    before = contents(sweep.place)
+    with pytest.warns(UserWarning, match=f"{re.escape(why)}; shown are the trials of this machine"):
+        again = sweep.json("--show", str(done.folder))
+    assert (again.code, shown(again.trials)) == (0, shown(done.trials))
+    refused = sweep("--resume", str(done.folder))
+    assert refused.code == 2
+    message, hint = refused.err.splitlines()
+    assert f"{why}, and this folder has only the 2 trials of this machine." in message
+    assert hint.startswith("  Restore the storage, or start a new sweep. `zoo sweep --show ")
+    assert contents(sweep.place) == before
+
+
+def test_whether_a_database_of_any_kind_has_a_sweep_is_asked_without_writing(tmp_path):
+    storage = f"sqlite:///{tmp_path}/any.db"
+    assert not holds_study(storage, "line")
+    optuna.create_study(storage=storage, study_name="line")
+    before = contents(tmp_path)
+    assert holds_study(storage, "line")
+    assert not holds_study(storage, "lines")
+    assert contents(tmp_path) == before
+    with pytest.raises(zoo.BadSetting, match="can't be opened"):
+        holds_study("nosuch://a", "line")
