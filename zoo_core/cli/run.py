@@ -166,6 +166,8 @@ def _report(run: Run) -> None:
     rows = {"run": shown(run.path), "train metrics": format_metrics(run.train_metrics)}
     if not run.test_metrics:  # else the last validation is of an earlier step
         rows["validation metrics"] = format_metrics(run.validation_metrics)
+    if run.weights_step != run.step:
+        rows["weights"] = f"of step {run.weights_step:,}, the best by {run.settings.monitor}"
     rows["test metrics"] = format_metrics(run.test_metrics)
     if run.stopping:
         rows["resume"] = resume_command(run.path)

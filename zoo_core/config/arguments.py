@@ -55,4 +55,4 @@ def interpret(word: Word, hint: Any) -> Any:
     value = word.value
     origins = [get_origin(kind) or kind for kind in kinds]
     is_other = any(isinstance(origin, type) and origin is not str and isinstance(value, origin) for origin in origins)
-    return word.text if takes_text and not is_other else value
+    return word.text if takes_text and not (is_other and word.is_wholly_yaml) else value

@@ -26,7 +26,13 @@ from zoo_core.errors import BadSetting, in_yaml, nearest
 
 _OPTIONS_OF = {"optimizer": "optimizer_options", "schedule": "schedule_options"}
 """The settings of `zoo.OptimizerConfig` that give options to what another one names."""
-WITHOUT_EVALUATIONS = ("run.evaluate_every=0", 'run.monitor=""', "run.patience=0", "run.min_delta=0")
+WITHOUT_EVALUATIONS = (
+    "run.evaluate_every=0",
+    'run.monitor=""',
+    "run.load_best_at_end=false",
+    "run.patience=0",
+    "run.min_delta=0",
+)
 """Overrides for a run without evaluations, and without the settings that need them."""
 
 
@@ -181,6 +187,14 @@ class Recipe:
                 f"{self.where('run.monitor')}run.monitor is '{settings.monitor}', but run.evaluate_every is 0, "
                 "so there is nothing to compare.",
                 "Write for example `run.evaluate_every=1000`.",
+            )
+        if settings.load_best_at_end and not settings.monitor:
+            also = "" if settings.evaluate_every else " run.evaluate_every=1000"
+            raise BadSetting(
+                f"{self.where('run.load_best_at_end')}run.load_best_at_end is true, but run.monitor names no metric, "
+                "so no checkpoint is the best.",
+                f"Add for example `run.monitor=accuracy{also}`, or `run.monitor=-mse{also}` for the lowest; or leave "
+                "run.load_best_at_end out.",
             )
         if settings.patience and not settings.monitor:
             also = "" if settings.evaluate_every else " run.evaluate_every=1000"

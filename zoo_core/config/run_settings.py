@@ -52,12 +52,13 @@ class RunSettings:
     sync_batch_norm: bool = setting(
         False, "compute batch normalization statistics over all processes, on accelerators; otherwise in each process"
     )
-    threads: int | None = setting(None, "CPU threads per operation; null is torch's default", ge=1)
+    threads: int | None = setting(None, "CPU threads per operation; null is torch's default", ge=1, le=1024)
     workers: int | None = setting(
         None,
         "worker processes that load data; 0 loads it in the training process, null is automatic: up to 4 for an "
         "accelerator that would wait for examples not in memory, else 0",
         ge=0,
+        le=1024,
     )
     init_from: str | None = setting(
         None, "weights to start from: the name of published weights, the folder of a run, or a .safetensors file"
@@ -92,6 +93,9 @@ class RunSettings:
     keep_checkpoints: int = setting(2, "number of newest checkpoints to keep", ge=1)
     monitor: str = setting(
         "", "evaluation metric whose best checkpoint is kept as well: accuracy for the highest, -mse for the lowest"
+    )
+    load_best_at_end: bool = setting(
+        False, "evaluate and publish the weights of the best checkpoint by run.monitor, not those of the last step"
     )
     profile: int | str = setting(
         "", "steps to profile, such as 20:30: a trace in the run's folder and a table of the most expensive operations"

@@ -252,7 +252,7 @@ def check_keys(
                 f"{where(full_key)}{full_key}: {owner} has no such setting.",
                 f"Did you mean '{full_key.removesuffix(str(key))}{near}'?" if near else all_settings,
             )
-        _refuse_interpolation(full_key, value, partial(where, full_key))
+        _refuse_unwritable(full_key, value, partial(where, full_key))
 
 
 def _types(config_class: type[Any]) -> dict[str, Any]:
@@ -282,15 +282,21 @@ def _types(config_class: type[Any]) -> dict[str, Any]:
 _hints: Callable[[Any], dict[str, Any]] = cache(_types)
 
 
-def _refuse_interpolation(full_key: str, value: Any, where: Callable[[], str]) -> None:
-    """The secret in someone else's ``${oc.env:SECRET}`` would be written into the run's folder."""
-    if isinstance(value := value_of(value), str) and "${" in value:
+def _refuse_unwritable(full_key: str, value: Any, where: Callable[[], str]) -> None:
+    """Refuse interpolation, since the secret in someone else's ``${oc.env:SECRET}`` would be written into the run's
+    folder, and text that no file of a run can contain."""
+    if isinstance(value := value_of(value), str) and any("\ud800" <= one <= "\udfff" for one in value):
+        raise BadSetting(
+            f"{where()}{full_key} is {value!r}, but should be text in UTF-8, as which a run stores its settings.",
+            "Rename the file or folder, or make a link to it with another name.",
+        )
+    if isinstance(value, str) and "${" in value:
         raise BadSetting(
             f"{where()}{full_key} is {value!r}, but recipes do not support interpolation.",
             "Write the value itself, or use `extends`.",
         )
     for key, element in _items(value):
-        _refuse_interpolation(f"{full_key}.{key}", element, where)
+        _refuse_unwritable(f"{full_key}.{key}", element, where)
 
 
 def _items(value: Any) -> Iterator[tuple[Any, Any]]:

@@ -90,7 +90,7 @@ def _of_word(word: Word, hint: Any, exact: bool) -> Any:
     if any(type(one) is str and one == word.text for one in choices):
         return word.text
     others = [kind for kind in kinds if kind is not str]
-    if str in kinds and not others:
+    if str in kinds and not (others and word.is_wholly_yaml):
         return word.text
     value = word.parts() if any(get_origin(kind) or kind in (list, tuple, dict) for kind in kinds) else word.value
     if str in kinds:  # what can be something else, such as a number or null, is that

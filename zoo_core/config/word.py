@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from zoo_core.config.yaml_reader import read_text, read_words
+from zoo_core.config.yaml_reader import is_one_node, read_text, read_words
 
 
 class Word:
@@ -43,6 +43,11 @@ class Word:
         """The text read as YAML; the text itself if it is not YAML, or text in it."""
         value, problem = self._as_yaml
         return self.text if problem or isinstance(value, str) else value
+
+    @property
+    def is_wholly_yaml(self) -> bool:
+        """Whether all of the text is its value as YAML: no comment, and no space around it; also of no text at all."""
+        return not self.typed or (not self.problem and is_one_node(self.typed))
 
     @cached_property
     def _as_yaml(self) -> tuple[Any, str]:
@@ -80,4 +85,6 @@ def not_yaml(given: Any) -> str:
         return ""
     if "*" in given.typed:
         return """Quote text that begins with *, for example 'run.freeze=["*.bias"]'."""
+    if " #" in given.typed:
+        return """Quote text that contains " #", for example 'names=["a #3"]'."""
     return f"It is not YAML: {given.problem}. Quote it for the shell, for example 'labels=[1, 2]'."

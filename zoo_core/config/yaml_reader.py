@@ -64,6 +64,16 @@ def read_words(text: str, word: Callable[[str], Any]) -> Any:
         reader.dispose()
 
 
+def is_one_node(text: str) -> bool:
+    """Whether a node begins and ends where ``text`` does, which :func:`read_text` can read."""
+    reader = _Reader(text)
+    try:
+        node = reader.get_single_node()
+    finally:
+        reader.dispose()
+    return node is not None and (node.start_mark.index, node.end_mark.index) == (0, len(text))
+
+
 def as_text(values: Any) -> str:
     """Plain Python as block YAML, keys in their order; :func:`read_text` reads back the same values."""
     return str(yaml.dump(values, Dumper=_Writer, sort_keys=False, allow_unicode=True, default_flow_style=False))

@@ -7,7 +7,8 @@ import warnings
 from datetime import datetime
 
 from zoo_core.engine.memory import peak_memory
-from zoo_core.errors import BadFile, RunStopped, one_line
+from zoo_core.engine.shutdown import ends_on_signals, received
+from zoo_core.errors import BadFile, RunStopped, ZooError, one_line, raised
 from zoo_core.files import set_aside
 from zoo_core.hookspecs import hookimpl
 from zoo_core.runs.run import Run
@@ -48,9 +49,11 @@ class Sessions:
 
     @hookimpl
     def zoo_run_failed(self, run: Run, error: BaseException) -> None:
-        reason = one_line(str(error) or type(error).__name__)
+        reason = one_line(str(error)) if isinstance(error, ZooError) else raised(error)
         stopped = run.stopping if isinstance(error, RunStopped) else "SIGINT"
-        is_stop = isinstance(error, (RunStopped, KeyboardInterrupt))
+        # In a command no signal raises KeyboardInterrupt, so one without a signal is an error of a plugin.
+        is_interrupt = isinstance(error, KeyboardInterrupt) and (not ends_on_signals() or bool(received()))
+        is_stop = isinstance(error, RunStopped) or is_interrupt
         ended = f"stopped: by {stopped}" if is_stop else f"failed: {reason}"
         self._write(run, ended, last=True)
 

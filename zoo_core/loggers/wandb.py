@@ -141,7 +141,7 @@ def _has_key() -> bool:
         return True
     host = urlsplit(os.environ.get("WANDB_BASE_URL", _SERVER)).hostname or ""
     places = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
-    for path in (Path(place).expanduser() for place in places):
+    for path in (Path(os.path.expanduser(place)) for place in places):
         try:
             if path.is_file() and netrc.netrc(path).authenticators(host):
                 return True

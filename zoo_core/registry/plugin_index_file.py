@@ -43,7 +43,7 @@ def read_index(source: str, seconds: float = 3.0, *, refresh: bool = False) -> P
         BadFile: if it can't be read or downloaded, or is not an index.
     """
     if "://" not in source:
-        return _read_file(Path(source).expanduser())
+        return _read_file(Path(os.path.expanduser(source)))
     shown, copy = without_secrets(source), _copy(source)
     kept = _read_copy(copy, shown)
     if kept and not refresh and _age(copy) < _FRESH:
@@ -65,9 +65,9 @@ def read_index(source: str, seconds: float = 3.0, *, refresh: bool = False) -> P
 
 def read_without_network(source: str) -> PluginIndex | None:
     """The index at ``source`` as far as it is on this machine: the file, or the kept copy of a URL of any age."""
-    return (
-        _read_copy(_copy(source), without_secrets(source)) if "://" in source else _read_file(Path(source).expanduser())
-    )
+    if "://" in source:
+        return _read_copy(_copy(source), without_secrets(source))
+    return _read_file(Path(os.path.expanduser(source)))
 
 
 def _read_file(path: Path) -> PluginIndex:

@@ -37,6 +37,7 @@ _FREE = {
     "run.checkpoint_minutes",
     "run.keep_checkpoints",
     "run.monitor",
+    "run.load_best_at_end",
     "run.patience",
     "run.min_delta",
     "run.workers",

@@ -89,6 +89,9 @@ class Run:
         the last step. Empty until then.
     test_metrics : dict of str to float
         The evaluation on the test split at the end of the run. Empty until then.
+    weights_step : int
+        The step whose weights are evaluated on the test split and published: the last one, or with
+        ``run.load_best_at_end`` the best one. 0 until the end of the run.
     stopping : str
         Why the run stops before its last step, or "".
     finishing : str
@@ -107,6 +110,7 @@ class Run:
     train_metrics: dict[str, float] = field(default_factory=dict)
     validation_metrics: dict[str, float] = field(default_factory=dict)
     test_metrics: dict[str, float] = field(default_factory=dict)
+    weights_step: int = 0
     stopping: str = ""
     finishing: str = ""
 
@@ -212,13 +216,14 @@ class Run:
         Returns
         -------
         dict
-            ``recipe``, ``folder``, ``step``, ``stopped``, ``train_metrics``, ``validation_metrics`` and
-            ``test_metrics``.
+            ``recipe``, ``folder``, ``step``, ``weights_step``, ``stopped``, ``train_metrics``,
+            ``validation_metrics`` and ``test_metrics``.
         """
         return {
             "recipe": self.name,
             "folder": str(self.path),
             "step": self.step,
+            "weights_step": self.weights_step,
             "stopped": self.stopping,
             "train_metrics": self.train_metrics,
             "validation_metrics": self.validation_metrics,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import pluggy
 import torch
 
 from zoo_core.checkpoint.state import TrainerState
+from zoo_core.config.recipe import WITHOUT_EVALUATIONS
 from zoo_core.data.loader import Batches
 from zoo_core.data.no_data import EmptyBatches, NoExamples
 from zoo_core.data.resident import copies_for
@@ -258,9 +260,10 @@ def _missing_examples(data: RunData, resolved: ResolvedRecipe) -> list[str]:
     if not len(data.validation) and (settings.evaluate_every or settings.monitor):
         key = f"run.evaluate_every is {settings.evaluate_every}"
         key = key if settings.evaluate_every else f"run.monitor is '{settings.monitor}'"
+        chosen = [word for word in WITHOUT_EVALUATIONS if getattr(settings, word.partition("=")[0][len("run.") :])]
         raise BadSetting(
             f"{key}, but {source} has no validation examples.",
-            "Add some, or write `run.evaluate_every=0 'run.monitor=\"\"'` to train without evaluations.",
+            f"Add some, or write `{shlex.join(chosen)}` to train without evaluations.",
         )
     left_out = [] if len(data.test) else [f"{source} has no test examples, so the run ends without test metrics."]
     if not len(data.validation) and settings.preview_every:

@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from zoo_core.checkpoint import directory
 from zoo_core.checkpoint.best import Best, Monitor, Patience
 from zoo_core.checkpoint.gradients import PendingGradients
+from zoo_core.checkpoint.names import name_of
 from zoo_core.checkpoint.objects import objects_in
 from zoo_core.checkpoint.serialize import Packed, pack, unpack
 from zoo_core.checkpoint.state import TrainerState
@@ -108,6 +110,34 @@ class Checkpoints:
     def update_best(self) -> bool:
         """Compare the last validation by ``run.monitor``, and return whether it is the best one yet."""
         return self.best.update(self.run.validation_metrics, Monitor(self.run.settings.monitor), self.run.step)
+
+    def load_best(self) -> int:
+        """Put back the weights of the best checkpoint, after the last step, and return its step.
+
+        Where no evaluation had a value that can be compared, they stay those of the last step, which is said.
+
+        Raises:
+            BadFile: if the checkpoint is damaged or missing.
+        """
+        run, best = self.run, self.best
+        step = self.engine.process_group.broadcast_first(best.step)
+        if step == run.step:
+            return step
+        if step < 0:
+            name = Monitor(run.settings.monitor).name
+            warnings.warn(
+                f"no evaluation had a finite {name}, so the weights of step {run.step:,}, the last one, are published.",
+                stacklevel=2,
+            )
+            return run.step
+        last, saved = run.step, self.saved_step
+        try:
+            self.restore(step, directory.load(run.folder.checkpoints / name_of(step))[1])
+        except BadFile as error:
+            error.hint = "Publish the weights of the last step: resume the run with run.load_best_at_end=false."
+            raise
+        run.step, self.saved_step, self.best = last, saved, best
+        return step
 
     def save_if(self, better: bool) -> None:
         """Save if the last validation is ``better`` than all before, which the first process decides."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -92,7 +93,19 @@ def _culprit(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
         place = place or (f"({_short(frame.f_code)}, line {line})" if ours else "")
         if actor or len(ours) == 1:
             return f"{(actor or ours)[0]} raised {text} {place}"
-    return f"{text} {place}" if place else ""
+    return f"{text} {place}" if place else _called(error, text, classes)
+
+
+def _called(error: BaseException, text: str, classes: Mapping[str, type[Any]]) -> str:
+    """The component with a method that takes other arguments than it was given; such a call has no frame of its own."""
+    named = re.match(r"([\w.<>]+)\(\) (takes|missing|got) ", str(error)) if isinstance(error, TypeError) else None
+    if named is None:
+        return ""
+    for name, component in classes.items():
+        for function in (one for kind in component.__mro__ for one in vars(kind).values()):
+            if getattr(function, "__qualname__", "") == named[1] and (place := defined_at(function)):
+                return f"{name} raised {text}{place}"
+    return ""
 
 
 def _short(code: CodeType) -> str:

@@ -80,6 +80,10 @@ class Loop:
 
     def finalize(self) -> None:
         """Give the model the weights that are published, after the last step."""
+        run = self.run
+        run.weights_step = run.step
+        if run.settings.load_best_at_end and run.step >= run.total_steps:
+            run.weights_step = self.checkpoints.load_best()
         with self.frozen.kept():
             publish_averages(held_optimizers(vars(self.run.trainer).values()))
             self.run.trainer.finalize()

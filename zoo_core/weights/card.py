@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def card(name: str, header: Header, summary: str, preview: Path | None) -> str:
         "## Reproduction",
         f"`zoo eval {header.path.name}` evaluates these weights again; `zoo reproduce {header.path.name}` trains "
         f"them again with the settings stored in the file: recipe `{recipe}`, seed {metadata.get('seed')}, "
-        f"{metadata.get('step', 0):,} steps.",
+        f"{metadata.get('step', 0):,} steps{_weights_step(metadata)}.",
         "## Provenance",
         table(
             [
@@ -80,6 +81,12 @@ def _start(start: Any) -> list[tuple[str, str]]:
     without = f"; {start.get('tensors')} tensors, without {', '.join(left_out[:_SHOWN])}" if left_out else ""
     more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
     return [("started from", f"`{start['name']}{version}`, SHA-256 {start['sha256']}{license}{without}{more}")]
+
+
+def _weights_step(metadata: Mapping[str, Any]) -> str:
+    """Whose weights the file holds, if they are not those of the last step."""
+    step = metadata.get("weights_step")
+    return "" if step is None else f", of which the weights of step {step:,} are the best"
 
 
 def _size(header: Header) -> str:

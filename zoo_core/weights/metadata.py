@@ -25,6 +25,7 @@ def weights_metadata(run: Run) -> dict[str, Any]:
         **sizes(run.model),
         "recipe": {"name": run.name, **run.recipe.values},
         "step": run.step,
+        **({"weights_step": run.weights_step} if run.weights_step != run.step else {}),
         "seed": run.settings.seed,
         "metrics": finite_metrics(run.test_metrics),
         "versions": versions(),

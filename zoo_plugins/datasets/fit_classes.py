@@ -71,7 +71,7 @@ class ClassifyImages(zoo.Task):
                 "model": {"name": "image-classifier"},
                 "dataset": dataset,
                 "trainer": trainer,
-                "run": {"batch_size": batch, "monitor": "accuracy"},
+                "run": {"batch_size": batch, "monitor": "accuracy", "load_best_at_end": True},
             },
             {
                 "dataset.height": "the median of the sizes" if small else f"at most {largest} on {budget.device}",
@@ -81,7 +81,8 @@ class ClassifyImages(zoo.Task):
                 "trainer.crop": "the smallest side of a random crop, as a fraction of the image",
                 "trainer.class_weights": "one class has several times as many images as another",
                 "run.batch_size": "at most a quarter of the training images",
-                "run.monitor": "the best checkpoint is kept",
+                "run.monitor": "the metric that selects the best checkpoint",
+                "run.load_best_at_end": "its weights are evaluated and published",
             },
         )
 

@@ -114,6 +114,7 @@ class PredictFrames(zoo.Task):
                     "batch_size": batch,
                     "workers": 0 if in_memory else 1,
                     "monitor": "-mse",
+                    "load_best_at_end": True,
                     "ema_decay": 0.99,
                     "ema_buffers": True,
                 },
@@ -180,5 +181,6 @@ def _reasons(device: str, patched: bool, in_memory: bool, facts: Facts) -> dict[
         "trainer.loss": "it is what the mean squared error of the evaluation measures",
         "run.batch_size": f"for crops of this size on {device}",
         "run.workers": "the frames are in memory" if in_memory else "it reads the next batch",
-        "run.monitor": "the best checkpoint is kept",
+        "run.monitor": "the metric that selects the best checkpoint, and - for the lowest value",
+        "run.load_best_at_end": "its weights are evaluated and published",
     }

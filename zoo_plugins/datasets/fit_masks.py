@@ -114,6 +114,7 @@ class SegmentImages(zoo.Task):
                     "output": "class_logits",
                     **_normalization(facts),
                     "tile": [_TILE * side for side in crop],
+                    "mirroring": True,
                 },
                 "dataset": {
                     "name": "mask-folder",
@@ -135,6 +136,7 @@ class SegmentImages(zoo.Task):
                     "batch_size": network.batch_size,
                     "workers": 1,
                     "monitor": "mean_iou",
+                    "load_best_at_end": True,
                     "ema_decay": 0.99,
                     "ema_buffers": True,
                 },
@@ -147,6 +149,7 @@ class SegmentImages(zoo.Task):
                 if facts.color == "gray"
                 else "by the mean and the standard deviation of the training images",
                 "model.tile": "larger images are segmented in overlapping tiles",
+                "model.mirroring": "averages the predictions for an image and its mirror image",
                 "dataset.color": "as the images",
                 "dataset.channels": "as the images",
                 "dataset.ignore_index": "unlabeled pixels, since folders and values are those of CamVid",
@@ -159,7 +162,8 @@ class SegmentImages(zoo.Task):
                 "trainer.loss": "cross-entropy, and Dice, for which a rare class counts as much as another",
                 "trainer.class_weights": "of the classes in their order: rare ones count more",
                 "run.batch_size": network.batch_reason or device,
-                "run.monitor": "the best checkpoint is kept",
+                "run.monitor": "the metric that selects the best checkpoint",
+                "run.load_best_at_end": "its weights are evaluated and published",
             },
         )
 

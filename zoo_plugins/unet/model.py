@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import zoo_core as zoo
 from zoo_plugins.common.image_size import target_size
 from zoo_plugins.unet.blocks import Stage, checkpointed
-from zoo_plugins.unet.preprocessing import NORMALIZATIONS, check_sizes, check_statistics, resized
+from zoo_plugins.unet.preprocessing import NORMALIZATIONS, check_sizes, check_statistics, padded_to, resized
 from zoo_plugins.unet.tiles import OVERLAP
 from zoo_plugins.unet.upsample import upsample_twice
 
@@ -105,6 +105,12 @@ class UNet(zoo.Model):
             ge=1,
         )
 
+        mirroring: bool = zoo.setting(
+            False,
+            "in evaluation and prediction, average the output with that of the image mirrored from left to right, "
+            "which takes twice as long",
+        )
+
     config: Config
 
     def __init__(self, config: Config) -> None:
@@ -153,10 +159,16 @@ class UNet(zoo.Model):
 
     def at_its_size(self, image: Tensor) -> Tensor:
         """What ``forward`` computes, without resizing to ``image_size``."""
+        output = self._once(image)
+        if self.config.mirroring and not self.training:
+            output = (output + self._once(image.flip(-1)).flip(-1)) / 2
+        return output
+
+    def _once(self, image: Tensor) -> Tensor:
         if self.config.normalization != "none":
             image = NORMALIZATIONS[self.config.normalization](image, self.config.mean, self.config.std)
         height, width = image.shape[-2:]
-        padded = _pad(image, self.config.patch * 2**self.config.depth)
+        padded = padded_to(image, self.config.patch * 2**self.config.depth)
         patches = padded if self.config.patch == 1 else F.pixel_unshuffle(padded, self.config.patch)
         outputs, tensor = [], patches  # (N, in_channels * patch^2, H / patch, W / patch)
         for layer in self.encoder:
@@ -287,15 +299,3 @@ def _down(kind: str, channels: int, activation: type[nn.Module]) -> nn.Module:
     if kind == "max_pool":
         return nn.MaxPool2d(2)
     return nn.Sequential(nn.Conv2d(channels, channels, 2, stride=2, bias=False), activation())
-
-
-def _pad(image: Tensor, multiple: int) -> Tensor:
-    """(N, C, H, W) padded with zeros below and to the right, so that both sides are multiples of ``multiple``."""
-    height, width = image.shape[-2:]
-    # An exported network must work for all sizes, so the shortcut must not become part of it.
-    if not torch.compiler.is_exporting() and height % multiple == width % multiple == 0:
-        return image
-    # In this form the exporter can infer that the padded sides are multiples. Negative numbers are not divided, since
-    # ONNX rounds their quotient towards zero.
-    bottom, right = ((side + multiple - 1) // multiple * multiple - side for side in (height, width))
-    return F.pad(image, (0, right, 0, bottom))

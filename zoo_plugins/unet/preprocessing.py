@@ -69,3 +69,15 @@ def resized(image: Tensor, size: Sequence[int]) -> Tensor:
     if not torch.compiler.is_exporting() and image.shape[-2:] == torch.Size(size):
         return image
     return F.interpolate(image, size=list(size), mode="bilinear", antialias=True)
+
+
+def padded_to(image: Tensor, multiple: int) -> Tensor:
+    """(N, C, H, W) padded with zeros below and to the right, so that both sides are multiples of ``multiple``."""
+    height, width = image.shape[-2:]
+    # An exported network must work for all sizes, so the shortcut must not become part of it.
+    if not torch.compiler.is_exporting() and height % multiple == width % multiple == 0:
+        return image
+    # In this form the exporter can infer that the padded sides are multiples. Negative numbers are not divided, since
+    # ONNX rounds their quotient towards zero.
+    bottom, right = ((side + multiple - 1) // multiple * multiple - side for side in (height, width))
+    return F.pad(image, (0, right, 0, bottom))

@@ -223,13 +223,15 @@ def test_without_an_output_there_is_a_line_of_json_for_each_file(predict: Predic
 
 
 def test_patterns_lists_and_several_folders_name_files_too(predict: Predict) -> None:
-    picture("a/1.png"), picture("b/1.png"), picture("b/c/2.png"), picture("b/3.jpg")
+    picture("a/1.png"), picture("b/1.png"), picture("b/c/2.png"), picture("b/3.jpg"), picture("~.png")
     Path("b/list.txt").write_text("c/2.png\n\n  \n3.jpg\r\n")
     cases = {
         "images=*/*.png": ["a/1.png", "b/1.png"],
         "images=b/**/*.png": ["1.png", "c/2.png"],
         "images=b/list.txt": ["3.jpg", "c/2.png"],
         "images=[a,b/c]": ["a/1.png", "b/c/2.png"],
+        "images=~.png": ["~.png"],
+        "images=[~.png,a]": ["a/1.png", "~.png"],
         "images=b": ["1.png", "3.jpg", "c/2.png"],
         "images=b/1.png": ["1.png"],
     }

@@ -9,8 +9,10 @@ from typing import Any, Literal
 import pytest
 
 import zoo_core as zoo
+from zoo_core.config.run_settings import RunSettings
 from zoo_core.config.settings import describe, read
 from zoo_core.config.types import type_name
+from zoo_core.config.word import Word
 from zoo_core.errors import BadSetting, BrokenPlugin
 
 
@@ -27,6 +29,12 @@ class Config:
     words: list[str] = zoo.setting([], "names of the classes")  # it is a field
     size: int | str = zoo.setting("auto", "size of the images", ge=1)
     depth: Literal[1, 2] = zoo.setting(1, "depth")
+
+
+@pytest.mark.parametrize("key", ["threads", "workers"])
+def test_more_threads_or_workers_than_a_process_can_have_are_refused(key: str) -> None:
+    with pytest.raises(BadSetting, match=f"run.{key} is 100000, but should be at most 1024"):
+        read(RunSettings, {key: 100_000}, "recipe 'tiny'", "run")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +201,16 @@ def test_the_message_for_a_missing_value_contains_its_help_and_type() -> None:
     assert source == "registry.yaml:7[trainer]"
     assert message == "trainer.classes is missing, but trainer 'tiny' requires it (number of classes)."
     assert error.hint == "Add `trainer.classes=…`: int."
+
+
+HALF = "d\udcff"  # how Python reads a byte that is not UTF-8
+
+
+@pytest.mark.parametrize(("value", "key"), [(HALF, "label"), (Word(HALF), "label"), (["a", HALF], "words.1")])
+def test_text_with_bytes_that_are_not_utf_8_is_refused(value: Any, key: str) -> None:
+    error = refusal({key.partition(".")[0]: value})
+    assert f"trainer.{key} is 'd\\udcff', but should be text in UTF-8" in error.message
+    assert "make a link to it" in str(error.hint)
 
 
 @pytest.mark.parametrize(

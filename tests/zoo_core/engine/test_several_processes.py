@@ -147,6 +147,16 @@ def test_gradient_accumulation_gives_the_step_of_the_batch(folders, tmp_path, re
     assert_close(weights(folders / f"{recipe}-alone"), weights(tmp_path / "run"))
 
 
+def test_two_processes_publish_the_weights_of_the_best_checkpoint(folders, tmp_path):
+    best = ["run.evaluate_every=3", "run.monitor=error", "run.load_best_at_end=true"]  # the highest is that of step 3
+    for name, words in (("alone", []), ("two", ["--processes", 2]), ("fsdp", ["run.fsdp=true", "--processes", 2])):
+        done = run("one", *best, *words, "--folder", tmp_path / name)
+        assert "of step 3, the best by error" in done.stdout
+        assert_close(weights(tmp_path / name), weights(tmp_path / "alone"))
+    last = weights(folders / "one-alone")
+    assert not any(torch.equal(one, last[name]) for name, one in weights(tmp_path / "alone").items())
+
+
 def test_a_sharded_network_trains_like_an_unsharded_one_and_resumes_either_way(folders, tmp_path):
     run("one", "run.fsdp=true", "--processes", 2, "--folder", tmp_path / "sharded")
     assert_close(weights(folders / "one-alone"), weights(tmp_path / "sharded"))

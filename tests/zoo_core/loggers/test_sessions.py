@@ -6,6 +6,8 @@ import os
 import pytest
 import tiny
 
+import zoo_core as zoo
+from zoo_core.engine import shutdown
 from zoo_core.runs.sessions import read_sessions
 
 
@@ -42,3 +44,16 @@ def test_numbers_beyond_every_range_are_damage(tmp_path):
         path.write_text(json.dumps([{**entry, "step": "VALUE"}]).replace('"VALUE"', value))
         with pytest.warns(UserWarning, match=r"sessions\.json can't be read"):
             tiny.resume(tmp_path / "run")
+
+
+@pytest.mark.parametrize(("error", "ended"), [(SystemExit(0), "failed: SystemExit: 0"), (KeyboardInterrupt(), "")])
+def test_how_a_run_ended_names_the_error_of_a_plugin(tmp_path, monkeypatch, error, ended):
+    def step(*_):
+        raise error
+
+    monkeypatch.setattr(tiny.LineTrainer, "step", step)
+    monkeypatch.setattr(shutdown._shutdown, "installed", True)  # in a command no signal raises KeyboardInterrupt
+    with pytest.raises(zoo.RunFailed):
+        tiny.train(tmp_path / "run", "run.steps=2")
+    (session,) = read_sessions(tmp_path / "run" / "sessions.json")
+    assert session.ended == (ended or "failed: KeyboardInterrupt")

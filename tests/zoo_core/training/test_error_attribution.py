@@ -42,7 +42,7 @@ def test_a_run_fails_whatever_its_trainer_raises(tmp_path, monkeypatch, error, m
     assert f"(training/test_error_attribution.py, line {line})" in message or "after step" in message
     assert str(tmp_path / "run") in hint
     assert ("raise an error instead" in hint) is isinstance(error, SystemExit)
-    assert "failed: " in (tmp_path / "run" / "sessions.json").read_text()
+    assert f'"failed: {type(error).__name__}' in (tmp_path / "run" / "sessions.json").read_text()
 
 
 def test_the_component_and_the_line_are_named(tmp_path, monkeypatch):
@@ -75,6 +75,20 @@ def test_a_preview_that_exits_ends_the_previews_only(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match=r"no more previews .*_attribution\.py, line \d+\) raised SystemExit"):
         run = tiny.train(tmp_path / "run", "run.steps=4", "run.preview_every=2")
     assert run.step == 4
+
+
+@pytest.mark.parametrize("method", ["setup", "step", "evaluate", "preview", "after_step"])
+def test_a_method_with_other_parameters_is_named_with_its_file_and_line(tmp_path, monkeypatch, method):
+    def wrong(self, *, batches):
+        pass
+
+    monkeypatch.setattr(tiny.LineTrainer, method, wrong)
+    with pytest.raises(zoo.RunFailed) if method != "preview" else pytest.warns(UserWarning, match="preview") as caught:
+        tiny.train(tmp_path / "run", "run.steps=2", "run.preview_every=1")
+    text = str(caught.value if method != "preview" else next(iter(caught)).message)
+    assert wrong.__qualname__ in text
+    assert f"(training/test_error_attribution.py, line {wrong.__code__.co_firstlineno})" in text
+    assert method == "preview" or text.startswith("the trainer 'line' raised TypeError: ")
 
 
 @pytest.mark.parametrize("method", ["step", "evaluate"])

@@ -18,7 +18,7 @@ from zoo_core.registry.task import Budget, Finding, Task
 from zoo_core.tools.fit.trial import Trial, try_steps
 
 _TRAINED = 0.9  # of the time that is left for training; the rest is for what the trial has not seen
-_EVALUATIONS = 5  # on the validation split, evenly spaced
+_EVALUATIONS = 9  # on the validation split, evenly spaced
 _EVERY = 500  # steps between them if the recipe gives epochs
 _FEWEST_STEPS = 20
 

@@ -142,7 +142,7 @@ def _located(source: str, in_list: Path | None) -> Path:
     Raises:
         BadFile: if it is in both, and not the same.
     """
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))  # Path.expanduser raises for ~.png
     if in_list is None or path.is_absolute():
         return path
     beside = in_list / path

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from zoo_core.engine.engine import AccelerateEngine, own_settings
 from zoo_core.errors import BadSetting, RunFailed, ZooError
@@ -35,8 +36,8 @@ def check_plan(planned: Plan, catalog: Catalog) -> Plan:
     others = [(key, {**firsts, key: end}) for key, axis in planned.space.items() for end in axis.ends[1:]]
     with _naming(planned):
         first = _resolved(planned, catalog, firsts)
-        for _, params in others:
-            _resolved(planned, catalog, params)
+        found = [(key, _resolved(planned, catalog, params)) for key, params in others]
+        _check_different(planned, [*((key, first) for key in planned.space), *found])
         if planned.settings.pruner != "none" and not first.settings.evaluate_every:
             raise BadSetting(
                 "a pruner needs evaluations during training, but run.evaluate_every is 0.",
@@ -49,6 +50,18 @@ def check_plan(planned: Plan, catalog: Catalog) -> Plan:
             if not key or (key.endswith(".name") and isinstance(planned.space[key], Choices)):
                 _build(_resolved(planned, catalog, params), planned.settings.metric)
     return replace(planned, recipe=first.recipe)
+
+
+def _check_different(planned: Plan, found: Iterable[tuple[str, ResolvedRecipe]]) -> None:
+    """Refuse choices that are one value in the type of their setting, such as 1e-3 and 0.001 of a number."""
+    values: dict[str, list[Mapping[str, Any]]] = {key: [] for key in planned.space}
+    for key, resolved in found:
+        axis = planned.space[key]
+        texts = axis.ends
+        if isinstance(axis, Choices) and resolved.recipe.values in values[key]:
+            text = texts[len(values[key])]
+            raise BadSetting(f"{key}={','.join(texts)} has the duplicate choice {text}.", "Remove one of them.")
+        values[key].append(resolved.recipe.values)
 
 
 def _resolved(planned: Plan, catalog: Catalog, params: Params) -> ResolvedRecipe:

@@ -125,7 +125,7 @@ def _choices(key: str, pieces: list[str]) -> Choices:
                 f"the choice {piece} of {key} is not YAML: {problem}.", "Quote it for the shell, for example '[1,2]'."
             )
         value = value_of(piece)
-        if any(value == other for other in values):
+        if piece in pieces[: len(values)]:
             raise BadSetting(f"{key}={','.join(pieces)} has the duplicate choice {piece}.", "Remove one of them.")
         values.append(value)
     return Choices(tuple(pieces), tuple(values))

@@ -14,6 +14,8 @@ import torch
         (["run.steps=2", "run.epochs=1,2"], "contradict each other: both state the length of the run"),
         (["run.epochs=1,2", "run.steps=2"], "contradict each other: both state the length of the run"),
         (["trainer.draws=images,pictures"], "trainer.draws is 'pictures'"),
+        (["run.steps=2,3,02"], "run.steps=2,3,02 has the duplicate choice 02."),
+        (["trainer.learning_rate=1e-3,0.001"], "trainer.learning_rate=1e-3,0.001 has the duplicate choice 0.001."),
         (["run.batch_size=51,52"], "has only 50 training examples"),
     ],
 )
