@@ -71,7 +71,6 @@ COVERED_ELSEWHERE = {
     "zoo_core/engine/host_state": ("zoo_core/engine/test_cuda_graph", "changes values that a step reads"),
     "zoo_core/engine/packed_metrics": ("zoo_core/engine/test_cuda_graph", "reads the metrics of a captured step"),
     "zoo_core/engine/launcher": ("zoo_core/engine/test_several_processes", "launches processes"),
-    "zoo_core/engine/process_group": ("zoo_core/engine/test_several_processes", "trains in several processes"),
     "zoo_core/engine/rank": ("zoo_core/engine/test_several_processes", "trains in several processes"),
     "zoo_core/fingerprint/example_errors": ("zoo_core/data/test_workers", "raises errors in workers"),
     "zoo_core/loggers/optional": ("zoo_core/registry/test_core_loggers", "creates loggers"),

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-# In the messages of gloo, whose errors have no type of their own.
+# In the messages of gloo, whose errors have no type of their own. A test kills processes to hold them.
 _CLOSED = ("gloo/transport", "Connection closed by peer", "Connection reset by peer", "Broken pipe", "store->get")
 
 

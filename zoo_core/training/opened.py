@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo_core.data.seeding import seed_step
 from zoo_core.dataset import Dataset
-from zoo_core.errors import BadSetting
+from zoo_core.errors import BadSetting, printable
 from zoo_core.registry.resolve import ResolvedRecipe
 from zoo_core.training.error_attribution import method_of
 
@@ -53,9 +53,10 @@ def _provided(dataset: Dataset, name: str) -> Mapping[str, Any]:
 
 @contextmanager
 def caught_warnings() -> Iterator[list[str]]:
-    """The messages of the UserWarnings in the context, each once; they become notes of the run."""
+    """The messages of the UserWarnings in the context, each once and in one line; they become notes of the run."""
     messages: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield messages
-    messages += dict.fromkeys(str(one.message) for one in caught if one.category is UserWarning)
+    texts = (" ".join(str(one.message).split("\n")) for one in caught if one.category is UserWarning)
+    messages += dict.fromkeys(map(printable, texts))

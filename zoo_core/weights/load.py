@@ -17,7 +17,7 @@ from torch.nn.parameter import is_lazy
 from zoo_core.config.command_line import resume_command
 from zoo_core.config.settings import check_keys, read
 from zoo_core.engine.devices import find_device
-from zoo_core.errors import BadFile, BadSetting, UnknownName, one_line
+from zoo_core.errors import BadFile, BadSetting, UnknownName, one_line, printable
 from zoo_core.model import Model
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.weights_index import Entry
@@ -185,7 +185,8 @@ def _locate(source: str | Path, catalog: Catalog) -> tuple[Path, Entry | None]:
         )
     entry = catalog.published(str(source))
     if entry.listed.deprecated:
-        warnings.warn(f"weights '{source}' are deprecated: {entry.listed.deprecated}", stacklevel=2)
+        note = printable(f"weights '{source}' are deprecated: {entry.listed.deprecated}")
+        warnings.warn(note, stacklevel=2)
     return fetch(entry, catalog), entry
 
 

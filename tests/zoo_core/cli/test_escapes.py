@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 import zoo_core as zoo
+from zoo_core.training.opened import caught_warnings
 
 EVIL = "e\x1b]0;P\x07\x1b[31mR\x1b[2J\u202e\x9b31m[/x]:smile:\nL\u2028\r"
 RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\nL")
@@ -90,6 +92,23 @@ def test_no_command_sends_the_control_characters_of_a_registry_to_the_terminal(
     for command in commands:
         _, out, err = run_command(*command.split())
         assert not RAW.search(out + err), (command, ascii(out + err))
+
+
+def test_the_warnings_of_a_program_are_escaped_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("registry.yaml").write_text(
+        f"weights:\n  old: {{alias: digit-classifier-mnist, deprecated: {json.dumps(EVIL)}}}\n"
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        zoo.load("old", registry=["registry.yaml"])
+        with caught_warnings() as notes:  # of a dataset
+            warnings.warn(f"a file is called {EVIL}", stacklevel=1)
+    messages = [*(str(one.message) for one in caught), *notes]
+    assert len(messages) == 2
+    for message in messages:
+        assert r"\x1b]0;P" in message
+        assert not RAW.search(message), ascii(message)
 
 
 def test_the_class_names_of_a_weights_file_are_escaped(run_command, tmp_path: Path) -> None:

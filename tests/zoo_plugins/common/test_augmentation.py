@@ -1,9 +1,14 @@
 """Random transforms of images and masks."""
 
+from typing import get_type_hints
+
 import pytest
 import torch
 
-from zoo_plugins.common.augmentation import PRESETS, RandomTransform
+from zoo_plugins.common.augmentation import PRESETS, Preset, RandomTransform
+from zoo_plugins.common.clip_transforms import ClipPreset
+from zoo_plugins.datasets.frame_folder import FrameFolder
+from zoo_plugins.datasets.mask_folder import MaskFolder
 
 
 def striped(height=70, width=90, channels=3):
@@ -12,6 +17,11 @@ def striped(height=70, width=90, channels=3):
     mask[:, width // 2 :] = 1
     mask[:4, :4] = 2
     return (mask / 2).expand(channels, -1, -1).clone(), mask
+
+
+@pytest.mark.parametrize(("dataset", "presets"), [(MaskFolder, Preset), (FrameFolder, ClipPreset)])
+def test_the_setting_of_a_dataset_writes_out_the_presets(dataset, presets):
+    assert get_type_hints(dataset.Config)["augmentation"] == presets
 
 
 @pytest.mark.parametrize("preset", PRESETS)
