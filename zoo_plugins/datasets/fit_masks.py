@@ -14,6 +14,7 @@ import torch
 import zoo_core as zoo
 from zoo_plugins.common.image_size import target_size
 from zoo_plugins.datasets import white
+from zoo_plugins.datasets.class_files import ClassFiles
 from zoo_plugins.datasets.fit_network import choose_network
 from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, describe_values
 from zoo_plugins.datasets.mask_examples import Pairs, image_size
@@ -66,6 +67,8 @@ class SegmentImages(zoo.Task):
         files = [pair.image for pair in layout.pairs]
         images = zoo.check_images(files, clips=False)
         reading = {} if "max_value" in given else white.planned(files, images)
+        if "overlap" not in given and isinstance(layout.annotated, ClassFiles) and layout.annotated.has_overlaps:
+            reading = {**reading, "overlap": "combine"}
         facts = Facts(
             [(one.height, one.width) for one in images],
             given.get("color") or ("rgb" if any(one.channels >= 3 for one in images) else "gray"),
@@ -150,6 +153,7 @@ class SegmentImages(zoo.Task):
                 "dataset.color": "as the images",
                 "dataset.channels": "as the images",
                 "dataset.ignore_index": "unlabeled pixels, since folders and values are those of CamVid",
+                "dataset.overlap": "classes overlap: each combination that occurs is a class",
                 "dataset.max_value": "the value of white; change it if it is another",
                 "dataset.shorter_side": why_scale,
                 "dataset.crop_height": "random crops, a third of them about a class that is drawn first",

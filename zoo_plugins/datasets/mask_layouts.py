@@ -17,6 +17,7 @@ from zoo_plugins.datasets.mask_groups import WHERE, Group, find_groups
 from zoo_plugins.datasets.mask_lists import apply_lists, find_lists
 from zoo_plugins.datasets.mask_names import IMAGE, MASK
 from zoo_plugins.datasets.mask_pairs import Pair, refuse_twins
+from zoo_plugins.datasets.mask_planes import find_planes
 from zoo_plugins.datasets.mask_rest import left_out_notes
 from zoo_plugins.datasets.mask_stacks import sliced
 
@@ -109,8 +110,11 @@ def find_layout(folder: Path, images: str = "", masks: str = "") -> Layout:
         notes, rest = left_out_notes(root, folders, [p for pairs in given.values() for p in pairs], unlabeled)
     _refuse_no_training(root, by_split)
     by_split, sliced_notes = sliced(by_split)
-    description = _describe(groups, by_split, [one.name for one in lists])
-    return Layout(root, "; ".join([description, *sliced_notes]), by_split, notes, rest)
+    description = "; ".join([_describe(groups, by_split, [one.name for one in lists]), *sliced_notes])
+    if (planes := find_planes(by_split, root)) is not None:
+        by_split, annotated = planes
+        return Layout(root, f"{description}; a mask has a plane for each class", by_split, notes, rest, annotated)
+    return Layout(root, description, by_split, notes, rest)
 
 
 def _refuse_no_training(root: Path, by_split: Mapping[str, Sequence[Pair]]) -> None:
