@@ -60,7 +60,7 @@ class SegmentImages(zoo.Task):
     """Semantic segmentation of images with masks."""
 
     def find(self, folder: Path) -> zoo.Finding | None:
-        if not has_masks(folder):
+        if not has_masks(folder, self.given):
             return None
         given = {name: value for name, value in self.given.get("dataset", {}).items() if name != "name"}
         layout = _dataset(folder, given).layout

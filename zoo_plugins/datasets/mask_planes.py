@@ -31,9 +31,17 @@ def find_planes(by_split: Mapping[str, Sequence[Pair]], root: Path) -> tuple[dic
     for pair in pairs:
         (mask,) = pair.masks
         count = _planes(mask)
-        if count < 2:
+        if count == 1:
             return None
-        counts[mask] = count
+        if count:
+            counts[mask] = count
+        if pair.image.suffix.lower() == ".npy" and _shape(pair.image)[:1] == _shape(mask)[:1] == (count,):
+            raise zoo.BadFile(
+                f"{pair.image} and {mask} hold arrays of {count} images and masks.",
+                "Save each image and each mask in a file of its own: images/0.npy and masks/0.npy.",
+            )
+    if not counts:
+        return None
     (first, planes), *others = counts.items()
     for path, count in others:
         if count != planes:
@@ -52,15 +60,25 @@ def find_planes(by_split: Mapping[str, Sequence[Pair]], root: Path) -> tuple[dic
 
 
 def _planes(mask: Path) -> int:
-    """The number of planes of a mask file; 1 for a plain one."""
+    """The number of planes of a mask file; 1 for a plain one, and 0 for one that the check of all files refuses."""
     if mask.suffix.lower() != ".npy":
-        return zoo.clip_shape(mask)[0] if is_stack(mask) else 1
-    try:
-        shape = np.load(mask, mmap_mode="r", allow_pickle=False).shape
-    except (OSError, ValueError, EOFError, SyntaxError):
-        return 1  # the check of all files says what is wrong
+        try:
+            return zoo.clip_shape(mask)[0] if is_stack(mask) else 1
+        except zoo.BadFile:
+            return 0
+    shape = _shape(mask)
+    if not shape:
+        return 0
     count = min(shape[0], shape[2]) if len(shape) == 3 else 1
     return count if count <= _MOST_PLANES else 1
+
+
+def _shape(path: Path) -> tuple[int, ...]:
+    """The shape of an array; () if it can't be read, of which the check of all files says more."""
+    try:
+        return tuple(np.load(path, mmap_mode="r", allow_pickle=False).shape)
+    except (OSError, ValueError, EOFError, SyntaxError):
+        return ()
 
 
 def _names(planes: int, table: ClassTable | None, first: Path) -> list[str]:

@@ -97,6 +97,21 @@ def test_planes_that_do_not_fit_are_refused(tmp_path, number, names, message):
         data.train()
 
 
+@pytest.mark.parametrize(("save", "name"), [(as_first_axis, "2.npy"), (as_pages, "2.tif")])
+def test_a_damaged_file_is_named_whatever_the_others_are(tmp_path, save, name):
+    data = make(tmp_path, save)
+    (tmp_path / "masks" / name).write_bytes(b"damaged")
+    with pytest.raises(zoo.BadFile, match=name):
+        data.train()
+
+
+def test_arrays_of_several_images_are_refused(tmp_path):
+    np.save(tmp_path / "images.npy", np.zeros((8, 20, 20), np.uint8))
+    np.save(tmp_path / "images_mask.npy", np.zeros((8, 20, 20), np.uint8))
+    with pytest.raises(zoo.BadFile, match="hold arrays of 8 images and masks"):
+        MaskFolder(MaskFolder.Config(folder=str(tmp_path))).train()
+
+
 def test_a_plane_of_more_than_one_value_is_named(tmp_path):
     data = make(tmp_path, as_first_axis)
     np.save(tmp_path / "masks" / "2.npy", planes(2) * np.arange(48))
