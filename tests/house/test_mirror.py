@@ -161,7 +161,6 @@ COVERED_ELSEWHERE = {
     "zoo_plugins/datasets/decoding": ("zoo_plugins/datasets/test_image_folder", "compares both ways to read"),
     "zoo_plugins/datasets/mask_occurring": ("zoo_plugins/datasets/test_mask_values", "counts values and reads tables"),
     "zoo_plugins/datasets/fit_sizes": ("zoo_plugins/datasets/test_fit_classes", "plans sizes and names classes"),
-    "zoo_plugins/datasets/own_files": ("zoo_plugins/datasets/test_frame_folder", "leaves out files"),
     "zoo_plugins/datasets/paths": ("zoo_plugins/datasets/test_mnist", "reads data folders"),
     "zoo_plugins/datasets/plugin": ("zoo_plugins/test_promises_kept", "checks the plugin"),
     "zoo_plugins/datasets/sequences": ("zoo_plugins/datasets/test_fit_classes", "tells clips from pictures"),

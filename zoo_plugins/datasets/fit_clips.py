@@ -44,7 +44,7 @@ class PredictFrames(zoo.Task):
     """Prediction of the next frames of clips."""
 
     def find(self, folder: Path) -> zoo.Finding | None:
-        if has_masks(folder) or not clip_layouts.contains_clips(folder):
+        if has_masks(folder, self.given) or not clip_layouts.contains_clips(folder):
             return None
         found = clip_layouts.find(folder)
         long_enough = [clip for clip in found.clips if clip.length >= 2]
