@@ -133,7 +133,7 @@ def test_a_run_in_which_it_is_called_fails_in_two_lines_that_name_the_call(zoo, 
 def test_a_failed_run_says_so_in_its_folder(zoo, tmp_path):
     zoo("step", *TRAIN, code=7)
     (session,) = json.loads((tmp_path / "run" / "sessions.json").read_text())
-    assert session["ended"] == "failed: os._exit(7) was called"
+    assert session["ended"] == "failed: ProcessExit: os._exit(7) was called"
 
 
 def test_a_worker_that_it_ends_fails_the_run(zoo):
