@@ -25,7 +25,7 @@ from zoo_core.engine.children import kill_children
 from zoo_core.engine.held_signals import hold, let_go
 from zoo_core.errors import BadSetting
 from zoo_core.registry.plugin_streams import copy_above
-from zoo_core.registry.process_exit import command_is_done, exit_at_once
+from zoo_core.registry.process_exit import exit_as_before, exit_at_once
 from zoo_core.terminal import say_at_once
 
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
@@ -218,7 +218,7 @@ def received() -> str:
 
 def exit_command(code: int) -> NoReturn:
     """End the process with this exit code; after a signal, without what Python does at exit, which may take seconds."""
-    command_is_done(code)
+    exit_as_before(code)
     if not _shutdown.received:
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):

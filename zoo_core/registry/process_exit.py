@@ -49,7 +49,7 @@ def raise_instead_of_exit() -> None:
     threading.excepthook = excepthook
 
 
-def command_is_done(code: int) -> None:
-    """From now on, ``os._exit`` ends the process again, with ``code`` instead of 0: that of the command."""
+def exit_as_before(code: int = 0) -> None:
+    """From now on, ``os._exit`` ends the process again, with ``code`` instead of 0: that of a command that ends."""
     owner = os.getpid()
     os._exit = lambda status: exit_at_once(status or (code if os.getpid() == owner else 0))

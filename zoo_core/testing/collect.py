@@ -28,6 +28,7 @@ from zoo_core.testing import (
 from zoo_core.testing.check import Check, Failed, Kind, Skip, Subject
 from zoo_core.testing.component_settings import refuse_unsuitable
 from zoo_core.testing.recipe_checks import suitable
+from zoo_core.training.error_attribution import is_from_outside
 
 State = Literal["passed", "failed", "skipped"]
 
@@ -77,7 +78,7 @@ class Case:
         Returns
         -------
         Outcome
-            The result. An exception other than `Skip` is a failure and is not propagated.
+            The result. An exception of the plugin other than `Skip` is a failure and is not propagated.
         """
         start = time.perf_counter()
         try:
@@ -87,7 +88,9 @@ class Case:
             return Outcome("skipped", str(skip), time.perf_counter() - start)
         except Failed as failed:
             return Outcome("failed", str(failed), time.perf_counter() - start)
-        except Exception as error:
+        except BaseException as error:  # also SystemExit, which would end all checks
+            if is_from_outside(error):
+                raise
             return Outcome("failed", raised(error), time.perf_counter() - start)
         return Outcome("passed", "", time.perf_counter() - start)
 

@@ -265,6 +265,7 @@ def _train(recipe: str, overrides: list[str], folder: str, resume: bool) -> None
     """Train as `zoo run` does, without a progress line. This runs in the started process."""
     from zoo_core.loggers import standard
     from zoo_core.registry.catalog import Catalog
+    from zoo_core.registry.process_exit import exit_as_before, raise_instead_of_exit
     from zoo_core.registry.resolve import resolve
     from zoo_core.training.runner import run_recipe
 
@@ -272,7 +273,11 @@ def _train(recipe: str, overrides: list[str], folder: str, resume: bool) -> None
     with _log(Path(folder)).open("a", encoding="utf-8") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-        run_recipe(resolve(here.recipe(recipe, *overrides), here), standard(), Path(folder), resume)
+        raise_instead_of_exit()
+        try:
+            run_recipe(resolve(here.recipe(recipe, *overrides), here), standard(), Path(folder), resume)
+        finally:
+            exit_as_before()
 
 
 def _log(folder: Path) -> Path:

@@ -133,7 +133,7 @@ def test_a_run_in_which_it_is_called_fails_in_two_lines_that_name_the_call(zoo, 
 def test_a_failed_run_says_so_in_its_folder(zoo, tmp_path):
     zoo("step", *TRAIN, code=7)
     (session,) = json.loads((tmp_path / "run" / "sessions.json").read_text())
-    assert session["ended"] == "failed: os._exit(7) was called"
+    assert session["ended"] == "failed: ProcessExit: os._exit(7) was called"
 
 
 def test_a_worker_that_it_ends_fails_the_run(zoo):
@@ -196,3 +196,10 @@ def test_other_commands_of_zoo_do_not_end_with_0_either(zoo):
 @pytest.mark.parametrize("code", [0, 5])
 def test_the_exit_code_of_a_command_that_a_plugin_adds_is_that_which_it_gives(zoo, code):
     assert zoo("command", "leave", code=code).returncode == code
+
+
+def test_a_run_that_another_command_starts_in_a_process_of_its_own_fails_too(zoo):
+    ended = zoo("step", "verify-resume", "fit-points")
+    assert ended.returncode == 1, ended
+    assert "ended with exit code 1: " in ended.stderr
+    assert "raised ProcessExit: os._exit(0) was called" in ended.stderr

@@ -41,6 +41,26 @@ def test_a_correct_component_passes(catalog):
         assert [result for result in results.values() if result[0] == "passed"]
 
 
+@pytest.mark.parametrize("error", [SystemExit(0), GeneratorExit("gone"), type("Panic", (BaseException,), {})("mine")])
+def test_a_component_that_ends_the_process_fails_the_check_and_the_others_go_on(catalog, monkeypatch, error):
+    def step(self, batch):
+        raise error
+
+    monkeypatch.setattr(tiny.LineTrainer, "step", step)
+    states = outcomes(catalog, "with-kepttrainer")
+    assert {state for state, _ in states.values()} >= {"failed", "passed"}
+    assert any(type(error).__name__ in why for _, why in states.values())
+
+
+def test_ctrl_c_ends_the_checks(catalog, monkeypatch):
+    def step(self, batch):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tiny.LineTrainer, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        outcomes(catalog, "with-kepttrainer")
+
+
 @pytest.mark.parametrize(
     ("name", "check", "reason"),
     [
