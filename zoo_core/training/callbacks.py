@@ -58,8 +58,11 @@ class CallbackList:
                     raise
                 place = place_in(error, module_of(implementation.plugin))
                 self._disable(implementation, f"{hook} raised {raised(error)}{place}")
-            if name := _restore(run, before) or (self._lasting and not own and self._lasting.restore(run)):
+            if name := _restore(run, before) or ("" if own else self._restore_lasting(run)):
                 self._disable(implementation, f"{hook} sets run.{name}, which hooks may only read")
+
+    def _restore_lasting(self, run: Any) -> str:
+        return self._lasting.restore(run) if self._lasting else ""
 
     def _implementations(self, hook: str) -> list[pluggy.HookImpl]:
         # pluggy keeps them in the order of registration and calls the last one first.
