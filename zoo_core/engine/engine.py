@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from zoo_core.config.command_line import shown_from_here
 from zoo_core.config.optimizer import OptimizerConfig
 from zoo_core.config.run_settings import RunSettings
 from zoo_core.dataset import Batch
@@ -31,6 +32,7 @@ from zoo_core.engine.optimizers import fit_to_device
 from zoo_core.engine.precision import AUTOCAST, find_precision, restoring_precision, set_precision
 from zoo_core.engine.process_group import ProcessGroup
 from zoo_core.errors import BadSetting
+from zoo_core.fingerprint.random_state import random_state_kept
 from zoo_core.optim.averages import averages_in_place
 from zoo_core.optim.build import make_optimizer, make_schedule, note_on_warmup
 from zoo_core.registry.process_state import flushing, restoring_process
@@ -40,7 +42,14 @@ from zoo_core.trainer import M, Os
 @contextmanager
 def own_settings() -> Iterator[None]:
     """Context of a run, at whose end the process is as before: what an engine, a plugin or a run has changed of it."""
-    with restoring_process(), restoring_algorithms(), restoring_precision(), naming_operations():
+    with (
+        shown_from_here(),
+        restoring_process(),
+        restoring_algorithms(),
+        restoring_precision(),
+        naming_operations(),
+        random_state_kept(),
+    ):
         yield
 
 
