@@ -14,7 +14,7 @@ import zoo_core as zoo
 from zoo_plugins.common.clip_transforms import RandomClipTransform, in_unit_range
 from zoo_plugins.datasets.clip_layouts import Clip
 
-_AT_ONCE = 32  # frames that are read together
+_AT_ONCE = 8  # frames that are read together
 _KEPT = dict[tuple[Path, int | None], Tensor]
 
 
