@@ -57,6 +57,7 @@ COVERED_ELSEWHERE = {
     "zoo_core/config/run_settings": ("zoo_core/config/test_layers", "merges and overrides settings"),
     "zoo_core/config/step_range": ("zoo_core/training/test_profiling", "gives good and bad ranges"),
     "zoo_core/config/suggestion": ("zoo_core/config/test_settings", "suggests values"),
+    "zoo_core/config/writable": ("zoo_core/config/test_settings", "gives values that are refused"),
     "zoo_core/config/types": ("zoo_core/config/test_settings", "converts values"),
     "zoo_core/data/arrays": ("zoo_core/data/test_image_io", "reads arrays"),
     "zoo_core/data/forward_inputs": ("zoo_core/tools/export/test_export", "exports declared inputs"),

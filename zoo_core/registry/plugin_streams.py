@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -102,6 +103,15 @@ def copy_above(number: int) -> int | None:
     except OSError:  # it is closed
         pass
     return None
+
+
+def socket_above(end: socket.socket) -> socket.socket:
+    """The same, at a descriptor that a plugin does not close with all others."""
+    number = copy_above(end.fileno())
+    if number is None:
+        return end
+    end.close()
+    return socket.socket(fileno=number)
 
 
 def _same(one: int, other: int) -> bool:

@@ -388,6 +388,11 @@ class Registry:
         ------
         None
             Nothing.
+
+        Raises
+        ------
+        BrokenPlugin
+            If the plugin removes names that others have registered.
         """
         before = [(name, one := getattr(self, name), list(one)) for name in _LISTS]
         recipes = {path: dict(file["recipes"]) for path, file in self.own_recipes.items()}

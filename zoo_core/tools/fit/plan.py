@@ -180,8 +180,13 @@ def fit_to_budget(planned: Planned, budget: Budget, catalog: Catalog, spent: flo
     """
     trial = try_steps(planned.recipe, catalog)
     spent += trial.all_seconds
+    within = budget
     while trial.memory > budget.memory and isinstance(planned.recipe.settings("run").get("batch_size"), int):
-        planned = _with_smaller_batch(planned, budget, trial)
+        if _fitting(planned, budget, trial) >= 1:
+            planned = _with_smaller_batch(planned, budget, trial)
+        else:
+            within = _smaller(within, budget, trial)
+            planned = _planned_again(planned, within, budget, trial)
         trial = try_steps(planned.recipe, catalog)
         spent += trial.all_seconds
     left = 60 * budget.minutes - spent - trial.start - (_EVALUATIONS + 1) * trial.evaluation
@@ -207,18 +212,47 @@ def with_evaluations(planned: Planned) -> Planned:
     return planned
 
 
+def _example(planned: Planned, trial: Trial) -> float:
+    """Bytes of an example of a batch; a small model may need no further memory."""
+    return max(1, trial.memory - trial.memory_before) / int(planned.recipe.settings("run")["batch_size"])
+
+
+def _fitting(planned: Planned, budget: Budget, trial: Trial) -> float:
+    """The batch that fits, if all memory is that of its examples."""
+    return (budget.memory - trial.memory_before) / _example(planned, trial)
+
+
 def _with_smaller_batch(planned: Planned, budget: Budget, trial: Trial) -> Planned:
-    batch = planned.recipe.settings("run")["batch_size"]
-    example = max(1, trial.memory - trial.memory_before) / batch  # a small model may need no further memory
-    fitting = (budget.memory - trial.memory_before) / example
-    if fitting < 1:
+    batch = min(planned.recipe.settings("run")["batch_size"] - 1, 2 ** int(math.log2(_fitting(planned, budget, trial))))
+    return _with(planned, "batch_size", batch, f"fits into {in_gib(budget.memory)}")
+
+
+def _smaller(within: Budget, budget: Budget, trial: Trial) -> Budget:
+    """The budget ``within`` which a plan needed too much, less what was missing."""
+    before = trial.memory_before
+    room = max(0.0, (budget.memory - before) / max(1, trial.memory - before))
+    return replace(within, memory=min(before, within.memory) + int(max(0, within.memory - before) * room))
+
+
+def _planned_again(planned: Planned, within: Budget, budget: Budget, trial: Trial) -> Planned:
+    """A plan for less memory.
+
+    Raises:
+        BadSetting: if it is the same but for the batch.
+    """
+    again = plan(planned.recognized, within, planned.overrides)
+    if budget.memory <= trial.memory_before or _without_batch(again) == _without_batch(planned):
         raise BadSetting(
             f"the memory of {in_gib(budget.memory)} is too small: a batch of 1 needs about "
-            f"{in_gib(int(trial.memory_before + example))}.",
+            f"{in_gib(int(trial.memory_before + _example(planned, trial)))}.",
             "Give more with --memory, or choose smaller examples or a smaller model.",
         )
-    batch = min(batch - 1, 2 ** int(math.log2(fitting)))
-    return _with(planned, "batch_size", batch, f"fits into {in_gib(budget.memory)}")
+    return again
+
+
+def _without_batch(planned: Planned) -> Mapping[str, Any]:
+    run = {key: value for key, value in planned.recipe.settings("run").items() if key != "batch_size"}
+    return {**planned.recipe.values, "run": run}
 
 
 def _with(planned: Planned, name: str, value: int, reason: str) -> Planned:
