@@ -21,8 +21,9 @@ from zoo_core.config.run_settings import DEFAULT_BATCH_SIZE
 from zoo_core.data.no_data import NoExamples
 from zoo_core.data.seeding import seed_step
 from zoo_core.engine.devices import find_device, local_device_index
-from zoo_core.engine.engine import AccelerateEngine, own_settings
+from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.memory import available_memory, is_out_of_memory, memory_now, peak_memory
+from zoo_core.engine.own_settings import own_settings
 from zoo_core.errors import BadSetting, RunFailed, ZooError, raised
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder

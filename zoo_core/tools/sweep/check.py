@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from zoo_core.engine.engine import AccelerateEngine, own_settings
+from zoo_core.engine.engine import AccelerateEngine
+from zoo_core.engine.own_settings import own_settings
 from zoo_core.errors import BadSetting, RunFailed, ZooError
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
