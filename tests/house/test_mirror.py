@@ -65,7 +65,7 @@ COVERED_ELSEWHERE = {
     "zoo_core/data/image_formats": ("zoo_core/data/test_image_io", "names what files are"),
     "zoo_core/data/image_decoding": ("zoo_core/data/test_image_io", "reads files of every format"),
     "zoo_core/data/worker_loop": ("zoo_core/data/test_workers", "makes batches in workers"),
-    "zoo_core/engine/own_settings": ("zoo_core/training/test_runner", "looks at the process after runs"),
+    "zoo_core/engine/own_settings": ("zoo_core/registry/test_process_state", "looks at the process after runs"),
     "zoo_core/engine/children": ("zoo_core/engine/test_shutdown", "ends compilers and others"),
     "zoo_core/engine/allocator": ("zoo_core/training/test_cost_of_a_step", "counts allocations of a step"),
     "zoo_core/engine/devices": ("zoo_core/engine/test_engine", "finds devices and precisions"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -399,8 +398,10 @@ class Registry:
         owner, self._owner = self._owner, plugin
         try:
             yield
-            names = all(_continues(getattr(self, name), kept) for name, _, kept in before)
-            if not names or any(known.keys() - self._own_names(path) for path, known in recipes.items()):
+            # Without functions such as any(), which the plugin may have replaced.
+            removed = [name for name, _, kept in before if not _continues(getattr(self, name), kept)]
+            removed += [str(path) for path, known in recipes.items() if known.keys() - self._own_names(path)]
+            if removed:
                 raise BrokenPlugin("it removes names that other plugins have registered.")
         except BaseException:
             for name, one, kept in before:
@@ -519,7 +520,7 @@ class Registry:
 
 def _continues(now: Any, before: list[Any]) -> bool:
     """Whether a list is what it was before, with further elements or none."""
-    return type(now) is list and len(now) >= len(before) and all(map(operator.is_, now, before))
+    return type(now) is list and [id(one) for one in now[: len(before)]] == [id(one) for one in before]
 
 
 def _plain(value: Any) -> Any:
