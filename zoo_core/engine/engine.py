@@ -23,7 +23,7 @@ from zoo_core.dataset import Batch
 from zoo_core.engine.allocator import keep_freed_memory
 from zoo_core.engine.compiling import compile_module, not_compiled, uses_own_graphs
 from zoo_core.engine.data_parallel import check_complete, check_equal, watch
-from zoo_core.engine.deterministic import naming_operations, restoring_algorithms, use_deterministic_algorithms
+from zoo_core.engine.deterministic import naming_operations, use_deterministic_algorithms
 from zoo_core.engine.devices import find_device, local_device_index, refuse_unsupported
 from zoo_core.engine.fsdp import full_tensor, shard
 from zoo_core.engine.held import held, held_optimizers
@@ -40,7 +40,7 @@ from zoo_core.trainer import M, Os
 @contextmanager
 def own_settings() -> Iterator[None]:
     """Context of a run, at whose end the process is as before: what an engine, a plugin or a run has changed of it."""
-    with restoring_process(), restoring_algorithms(), restoring_precision(), naming_operations():
+    with restoring_process(), restoring_precision(), naming_operations():
         yield
 
 
