@@ -1,17 +1,20 @@
-"""The processes that the code of a dataset starts in a loader worker, such as decoders, which end with the worker.
+"""The processes that the code of a dataset starts, such as decoders, which end with the process that it runs in.
 
-An operating system lets them live on when the process that has started them ends. They are found again as descendants
+An operating system lets them live on when that process ends. Those of a loader worker are found again as descendants
 of the worker while it lives, and otherwise by what they inherit from it: its process group, an environment variable,
-and its name. A process can leave any of these, but hardly all.
+and its name. A process can leave any of these, but hardly all. Of the training process, children that appear while it
+makes a batch are those of the dataset; what other code starts in it is left alone.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
+import threading
 import time
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +75,41 @@ class StartedProcesses:
             if not (found := self.find(workers)):
                 break
             time.sleep(_PAUSE)
+
+
+@contextmanager
+def ended_at_exit() -> Iterator[None]:
+    """What this thread starts inside is killed when Python exits. On Linux; elsewhere it is not known."""
+    before = _children()
+    try:
+        yield
+    finally:
+        _of_this_process.update(dict.fromkeys(_children() - before, os.getpid()))
+
+
+_of_this_process: dict[int, int] = {}  # with the process that has started it, which may have been forked since
+
+
+def _children() -> set[int]:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # there are none, mostly, which this says at once
+        return set(map(int, Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text("ascii").split()))
+    except (AttributeError, OSError):  # not on Linux, or there are none
+        return set()
+
+
+@atexit.register
+def _end_at_exit() -> None:
+    import psutil
+
+    for pid in [pid for pid, owner in _of_this_process.items() if owner == os.getpid()]:
+        with suppress(psutil.Error):
+            process = psutil.Process(pid)
+            if process.ppid() == os.getpid():  # or it has ended, and another process has its number
+                found = [process, *process.children(recursive=True)]
+                for one in filter(_is_to_be_ended, found):
+                    with suppress(psutil.Error):
+                        one.kill()
 
 
 def ends_by_itself(words: Sequence[str]) -> bool:

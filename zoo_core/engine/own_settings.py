@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from zoo_core.config.command_line import shown_from_here
-from zoo_core.engine.deterministic import naming_operations, restoring_algorithms
+from zoo_core.engine.deterministic import naming_operations
 from zoo_core.engine.precision import restoring_precision
 from zoo_core.fingerprint.random_state import random_state_kept
 from zoo_core.registry.process_state import restoring_process
@@ -18,7 +18,6 @@ def own_settings() -> Iterator[None]:
     with (
         shown_from_here(),
         restoring_process(),
-        restoring_algorithms(),
         restoring_precision(),
         naming_operations(),
         random_state_kept(),

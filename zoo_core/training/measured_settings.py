@@ -14,10 +14,11 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim import optimizer as all_optimizers
 
+from zoo_core.registry.process_state import torch_settings
 from zoo_core.training.kept_value import kept
 
 _FLAGS: tuple[tuple[Any, tuple[str, ...]], ...] = (
-    (torch.backends.cudnn, ("enabled", "benchmark", "deterministic", "allow_tf32")),
+    (torch.backends.cudnn, ("enabled", "allow_tf32")),
     (torch.backends.cuda.matmul, ("allow_tf32",)),
     (torch.backends.mkldnn, ("enabled", "deterministic")),
 )
@@ -26,14 +27,12 @@ _FLAGS: tuple[tuple[Any, tuple[str, ...]], ...] = (
 @contextmanager
 def settings_kept() -> Iterator[None]:
     """Context after which the settings, and the hooks of all modules and optimizers, are what they were before."""
-    settings = [(get, put_back, get()) for get, put_back in _settings()]
-    strict = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    settings = [(get, put_back, get()) for get, put_back in (*torch_settings().values(), *_more_settings())]
     depth, filters = _autocast_depth(), list(warnings.filters)
     try:
         with kept(_hooks_of_all()), np.errstate():
             yield
     finally:
-        torch.use_deterministic_algorithms(strict[0], warn_only=strict[1])
         for get, put_back, value in settings:
             if get() != value:
                 put_back(value)
@@ -63,12 +62,8 @@ def _hooks_of(tensor: torch.Tensor) -> tuple[Any, Any]:
     return tensor._backward_hooks, tensor._post_accumulate_grad_hooks
 
 
-def _settings() -> Iterator[tuple[Callable[[], Any], Callable[[Any], object]]]:
-    yield torch.is_grad_enabled, torch.set_grad_enabled
-    yield torch.get_default_dtype, torch.set_default_dtype
-    yield torch.get_num_threads, torch.set_num_threads
-    yield torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
-    yield torch.get_default_device, torch.set_default_device
+def _more_settings() -> Iterator[tuple[Callable[[], Any], Callable[[Any], object]]]:
+    """What programs set by right while they are imported, or as a run does for its precision."""
     yield torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled
     for device in ("cpu", "cuda", "mps", "xpu"):
         yield partial(torch.is_autocast_enabled, device), partial(torch.set_autocast_enabled, device)

@@ -124,6 +124,45 @@ def test_a_program_that_a_dataset_starts_in_a_worker_can_be_ended():
     assert batch["code"].tolist() == [-signal.SIGTERM]
 
 
+HERE = """
+    import subprocess, sys
+    from failing_examples import Points
+    from zoo_core.data.batch_maker import BatchMaker
+    from zoo_core.data.loader import in_order
+
+    class Starting(Points):
+        def __getitem__(self, index):
+            if index == 3:
+                shell = subprocess.Popen(["sh", "-c", "sleep 600 & echo $!; wait"], stdout=subprocess.PIPE, text=True)
+                print(shell.pid, shell.stdout.readline(), flush=True)
+            return {"index": index}
+
+    print(subprocess.Popen(["sleep", "600"]).pid, flush=True)
+    list(in_order(BatchMaker(Starting(8, "", 0, ".")), 2, workers=0))
+    if sys.argv[1:]:
+        raise ZeroDivisionError
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the children of a thread are known on Linux only")
+@pytest.mark.parametrize("raises", [[], ["raises"]])
+def test_what_a_dataset_starts_in_the_training_process_ends_with_it_and_other_things_do_not(raises):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [PYTHON, "-c", textwrap.dedent(HERE), *raises], env=environment, stdout=subprocess.PIPE, text=True
+    ) as run:
+        other = psutil.Process(int(run.stdout.readline()))
+        own = [int(pid) for pid in run.stdout.readline().split()]
+        assert run.wait() == len(raises)
+        run.stdout.close()
+    end = time.monotonic() + 60
+    while any(map(psutil.pid_exists, own)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(map(psutil.pid_exists, own))
+    assert other.is_running()
+    other.kill()
+
+
 KILLED = """
     import os, signal, sys, time
     from test_started_processes import Starting

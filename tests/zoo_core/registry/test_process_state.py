@@ -20,6 +20,9 @@ CHANGES = {
     "torch's grad mode": lambda: torch.set_grad_enabled(False),
     "torch's number of threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
     "torch's deterministic algorithms": lambda: torch.use_deterministic_algorithms(True),
+    "torch's filling of uninitialized memory": lambda: setattr(
+        torch.utils.deterministic, "fill_uninitialized_memory", False
+    ),
     "torch's flushing of denormal numbers": lambda: torch.set_flush_denormal(True),
 }
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from zoo_core.registry.process_state import flushes_denormals
 from zoo_core.training.undisturbed import undisturbed
 
 GENERATORS = {"noise": torch.Generator()}
@@ -43,6 +44,7 @@ def settings():
     return (
         (torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu"), torch.is_autocast_cache_enabled(), depth),
         (torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.backends.mkldnn.enabled),
+        (torch.is_anomaly_enabled(), flushes_denormals(), torch.utils.deterministic.fill_uninitialized_memory),
         np.geterr(),
         list(warnings.filters),
     )
@@ -56,6 +58,9 @@ def settings():
         partial(torch.set_autocast_dtype, "cpu", torch.float16),
         partial(torch.set_autocast_cache_enabled, False),
         set_flags,
+        partial(torch.autograd.set_detect_anomaly, True),
+        partial(torch.set_flush_denormal, True),
+        partial(setattr, torch.utils.deterministic, "fill_uninitialized_memory", False),
         partial(np.seterr, all="raise"),
         partial(warnings.filterwarnings, "error", "a message"),
     ],
