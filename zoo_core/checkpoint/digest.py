@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import accumulate
@@ -35,7 +36,9 @@ class StateDigest:
                 if isinstance(leaf, Tensor) and leaf.layout == torch.strided and not leaf.is_quantized:
                     tensor = local(leaf.detach())
                     tensors.setdefault(tensor.device, {})[path] = tensor
-                    leaf = f"a {str(tensor.dtype).removeprefix('torch.')} tensor {tuple(tensor.shape)}"
+                    leaf = (
+                        f"a {str(tensor.dtype).removeprefix('torch.')} tensor {tuple(tensor.shape)}{_strides(tensor)}"
+                    )
                 self._plain[path] = leaf
         self._sums = {device: (list(found), _checksums([*found.values()])) for device, found in tensors.items()}
 
@@ -83,11 +86,17 @@ def _leaves(value: Any, path: _Path) -> Iterator[tuple[_Path, Any]]:
         yield path, in_yaml(value)
 
 
+def _strides(tensor: Tensor) -> str:
+    """Strides other than the usual ones: the last bits of a convolution depend on them."""
+    usual = tuple(accumulate(reversed(tensor.shape[1:]), operator.mul, initial=1))[::-1] if tensor.ndim else ()
+    return "" if tensor.stride() == usual or not tensor.numel() else f" of strides {tensor.stride()}"
+
+
 def _describe(path: _Path) -> str:
     name, *keys = path
     inner = ".".join(keys)
     if name == "model":
-        return f"the model's {inner}"
+        return f"the model's {inner}" if inner else "the model"
     return f"self.{name} ({inner})" if inner else f"self.{name}"
 
 

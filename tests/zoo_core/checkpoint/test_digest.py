@@ -77,6 +77,11 @@ def test_elements_that_change_places_in_a_long_tensor(count):
         ((), None, "self.value from 0 values to null"),
         ({"a": torch.ones(2)}, {"a": torch.zeros(2)}, "self.value (a)"),
         (torch.ones(2), torch.ones(3), "self.value from a float32 tensor (2,) to a float32 tensor (3,)"),
+        (
+            torch.ones(2, 3),
+            torch.ones(3, 2).T,
+            "self.value from a float32 tensor (2, 3) to a float32 tensor (2, 3) of strides (1, 2)",
+        ),
         (torch.ones(2), torch.ones(2).double(), "self.value from a float32 tensor (2,) to a float64 tensor (2,)"),
     ],
 )
