@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import accumulate
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.checkpoint.serialize import ObjectState
+from zoo_core.checkpoint.serialize import ObjectState, has_usual_strides
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.engine.fsdp import local
 from zoo_core.errors import in_yaml, one_line
@@ -88,8 +87,7 @@ def _leaves(value: Any, path: _Path) -> Iterator[tuple[_Path, Any]]:
 
 def _strides(tensor: Tensor) -> str:
     """Strides other than the usual ones: the last bits of a convolution depend on them."""
-    usual = tuple(accumulate(reversed(tensor.shape[1:]), operator.mul, initial=1))[::-1] if tensor.ndim else ()
-    return "" if tensor.stride() == usual or not tensor.numel() else f" of strides {tensor.stride()}"
+    return "" if not tensor.numel() or has_usual_strides(tensor) else f" of strides {tensor.stride()}"
 
 
 def _describe(path: _Path) -> str:
@@ -126,6 +124,7 @@ def _sums_together(tensors: list[Tensor]) -> Tensor:
 
 def _bits(tensor: Tensor) -> Tensor:
     """The bits of a tensor as integers (N,)."""
+    tensor = tensor.resolve_conj().resolve_neg()
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor)
     return tensor.contiguous().view(-1).view(_INTEGERS[tensor.element_size()])

@@ -47,6 +47,14 @@ def test_one_element_of_a_tensor_of_any_type_and_layout(tensor):
     assert found.change() == ""
 
 
+def test_a_conjugate_and_its_parts():
+    conjugate = torch.tensor([1 + 2j, 3 - 1j]).conj()
+    found = digest(table=conjugate, parts=conjugate.imag)
+    assert found.change() == ""
+    conjugate[1] = 3
+    assert found.change() == "self.table"
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, -1.0])
 def test_all_elements_of_a_tensor(value):
     tensor = torch.full((4, 4), value)
