@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim import optimizer as all_optimizers
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from zoo_core.registry.process_state import torch_settings
 from zoo_core.training.kept_value import kept
@@ -29,10 +30,14 @@ def settings_kept() -> Iterator[None]:
     """Context after which the settings, and the hooks of all modules and optimizers, are what they were before."""
     settings = [(get, put_back, get()) for get, put_back in (*torch_settings().values(), *_more_settings())]
     depth, filters = _autocast_depth(), list(warnings.filters)
+    modes, pack = _modes(), _pack_hooks()
     try:
         with kept(_hooks_of_all()), np.errstate():
             yield
     finally:
+        _leave_modes(modes)
+        while _pack_hooks() not in (None, pack):
+            torch._C._autograd._pop_saved_tensors_default_hooks()
         for get, put_back, value in settings:
             if get() != value:
                 put_back(value)
@@ -71,6 +76,31 @@ def _more_settings() -> Iterator[tuple[Callable[[], Any], Callable[[Any], object
     for owner, names in _FLAGS:
         for name in names:
             yield partial(getattr, owner, name), partial(setattr, owner, name)
+
+
+def _modes() -> tuple[list[Any], list[Any]]:
+    """The open contexts that change what functions and operations of torch do."""
+    count = torch._C._len_torch_function_stack()
+    return [torch._C._get_function_stack_at(at) for at in range(count)], _get_current_dispatch_mode_stack()
+
+
+def _leave_modes(before: tuple[list[Any], list[Any]]) -> None:
+    functions, operations = _modes()
+    for mode in reversed(operations):
+        if not any(mode is one for one in before[1]):
+            mode.__exit__(None, None, None)
+    default = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)  # of set_default_device
+    left = [mode for mode in functions if mode is default or any(mode is one for one in before[0])]
+    if len(left) < len(functions):  # not by __exit__: a device that is entered can't be left by its mode
+        for _ in functions:
+            torch._C._pop_torch_function_stack()
+        for mode in left:
+            torch._C._push_on_torch_function_stack(mode)
+
+
+def _pack_hooks() -> Any:
+    """The hooks that autograd calls with each tensor that it keeps; None without one."""
+    return torch._C._autograd._top_saved_tensors_default_hooks(False)
 
 
 def _hooks_of_all() -> list[Any]:
