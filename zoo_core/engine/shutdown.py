@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from zoo_core.engine.children import kill_children
 from zoo_core.engine.held_signals import hold, let_go
 from zoo_core.errors import BadSetting
-from zoo_core.registry.plugin_streams import copy_above
+from zoo_core.registry.plugin_streams import moved_above
 from zoo_core.registry.process_exit import exit_as_before, exit_at_once
 from zoo_core.terminal import say_at_once
 
@@ -76,7 +76,7 @@ class _Shutdown:
         """Handle the signals in this process, and in none that it forks."""
         if not self.installed:
             self.installed = True
-            self._reader, self._writer = map(_above_others, socket.socketpair())
+            self._reader, self._writer = map(moved_above, socket.socketpair())
             self._writer.setblocking(False)
             if hasattr(os, "register_at_fork"):
                 # Until it forgets them, a child would report its own signals to the thread of this process.
@@ -282,15 +282,6 @@ def _interrupt(_: str) -> None:
 
 RESTORING = Work(_interrupt, spares_children=True)
 """Work that ends with KeyboardInterrupt, since it has something to restore: a terminal, the pages of a server."""
-
-
-def _above_others(end: socket.socket) -> socket.socket:
-    """The same, at a descriptor that a plugin does not close with all others."""
-    number = copy_above(end.fileno())
-    if number is None:
-        return end
-    end.close()
-    return socket.socket(fileno=number)
 
 
 def _park() -> NoReturn:

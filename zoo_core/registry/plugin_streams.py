@@ -7,7 +7,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO, TextIO, cast
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
+
+if TYPE_CHECKING:
+    import socket
 
 _STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
 _FIRST = 400  # above the descriptors that a program closes to run as a daemon, if the limit of the system is higher
@@ -86,6 +89,15 @@ def _descriptors(undone: list[str]) -> Iterator[None]:
             with suppress(OSError):  # the plugin has closed all descriptors
                 os.dup2(copy, number)
                 os.close(copy)
+
+
+def moved_above(end: socket.socket) -> socket.socket:
+    """The same socket, at a descriptor that a plugin does not close with all others."""
+    number = copy_above(end.fileno())
+    if number is None:
+        return end
+    end.close()
+    return type(end)(fileno=number)
 
 
 def copy_above(number: int) -> int | None:

@@ -388,6 +388,11 @@ class Registry:
         ------
         None
             Nothing.
+
+        Raises
+        ------
+        BrokenPlugin
+            If names that other plugins have registered are removed in the context.
         """
         before = [(name, one := getattr(self, name), list(one)) for name in _LISTS]
         recipes = {path: dict(file["recipes"]) for path, file in self.own_recipes.items()}
