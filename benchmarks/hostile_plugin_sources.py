@@ -14,7 +14,7 @@ class Hostile:
     """What stderr has to contain, as a regular expression; "" if there is nothing to say."""
     said_by: tuple[str, ...] = ("list", "info", "run")
     registers: str = ""
-    """What the lines of names that it registers by right contain."""
+    """What the lines contain that it prints, or of names that it registers, by right."""
     name: str = ""
     """The name of its entry point, if it is not that of the case."""
     code: int = 0
@@ -258,5 +258,6 @@ PLUGINS = {
         "import os\nimport zoo_core as zoo\n@zoo.hookimpl\ndef zoo_run_started(run): print('noise')",
         says="",
         said_by=(),
+        registers="noise",  # it may print
     ),
 }

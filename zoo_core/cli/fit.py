@@ -13,8 +13,9 @@ import click
 
 from zoo_core.cli import common_options, open_catalog
 from zoo_core.cli.options import device_option, registry_option
-from zoo_core.config.command_line import zoo_command
+from zoo_core.config.command_line import shown, zoo_command
 from zoo_core.engine.shutdown import saves_nothing
+from zoo_core.errors import RunFailed, ZooError, raised
 from zoo_core.terminal import say
 
 if TYPE_CHECKING:
@@ -150,6 +151,14 @@ def _train(planned: Planned, resolved: ResolvedRecipe, catalog: Catalog, folder:
     code = train(resolved, place)
     keep_plan(planned, place)
     if code == 0:
-        for what, path in write_results(planned, place, catalog).items():
+        try:
+            written = write_results(planned, place, catalog)
+        except (ZooError, OSError) as error:  # not with exit code 2, after which there would be no run
+            raise RunFailed(
+                f"the run in {shown(place)} is done, but its report and its model card can't be written: "
+                f"{raised(error).rstrip('.')}.",
+                f"Write a report: {zoo_command(f'report {quote(shown(place))}')}",
+            ) from error
+        for what, path in written.items():
             say(f"  {what:<7}  {path}")
     return code

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from zoo_core.engine.children import kill_children
 from zoo_core.engine.held_signals import hold, let_go
 from zoo_core.errors import BadSetting
-from zoo_core.registry.plugin_streams import socket_above
+from zoo_core.registry.plugin_streams import moved_above
 from zoo_core.registry.process_exit import exit_as_before, exit_at_once
 from zoo_core.terminal import say_at_once
 
@@ -76,7 +76,7 @@ class _Shutdown:
         """Handle the signals in this process, and in none that it forks."""
         if not self.installed:
             self.installed = True
-            self._reader, self._writer = map(socket_above, socket.socketpair())
+            self._reader, self._writer = map(moved_above, socket.socketpair())
             self._writer.setblocking(False)
             if hasattr(os, "register_at_fork"):
                 # Until it forgets them, a child would report its own signals to the thread of this process.

@@ -8,7 +8,10 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO, TextIO, cast
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
+
+if TYPE_CHECKING:
+    import socket
 
 _STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
 _FIRST = 400  # above the descriptors that a program closes to run as a daemon, if the limit of the system is higher
@@ -89,6 +92,15 @@ def _descriptors(undone: list[str]) -> Iterator[None]:
                 os.close(copy)
 
 
+def moved_above(end: socket.socket) -> socket.socket:
+    """The same socket, at a descriptor that a plugin does not close with all others."""
+    number = copy_above(end.fileno())
+    if number is None:
+        return end
+    end.close()
+    return type(end)(fileno=number)
+
+
 def copy_above(number: int) -> int | None:
     """A copy of a descriptor above those that a program usually closes; None if there can't be one."""
     try:
@@ -103,15 +115,6 @@ def copy_above(number: int) -> int | None:
     except OSError:  # it is closed
         pass
     return None
-
-
-def socket_above(end: socket.socket) -> socket.socket:
-    """The same, at a descriptor that a plugin does not close with all others."""
-    number = copy_above(end.fileno())
-    if number is None:
-        return end
-    end.close()
-    return socket.socket(fileno=number)
 
 
 def _same(one: int, other: int) -> bool:

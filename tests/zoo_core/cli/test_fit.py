@@ -96,6 +96,21 @@ def test_a_training_that_is_refused_leaves_no_plan(cells, run_command, words, me
     assert sorted(path.name for path in cells.parent.iterdir()) == ["cells", "taken"]
 
 
+@pytest.mark.filterwarnings("ignore:mask-folder")
+def test_a_run_whose_results_cannot_be_written_is_kept_with_its_plan(cells, run_command):
+    (cells.parent / "in_the_way.py").write_text(
+        "import zoo_core as zoo\n\n@zoo.hookimpl\ndef zoo_run_finished(run):\n"
+        "    (run.path / 'published').write_text('')\n"
+    )
+    words = ("fit", "cells", *QUICK, "run.steps=2", "--folder", "run", "-o", "mine.yaml")
+    code, _, err = run_command("--plugin", "in_the_way.py", *words)
+    assert code == 1, err
+    assert "published" in err
+    assert (cells.parent / "run" / "model.safetensors").is_file()
+    assert (cells.parent / "run" / "plan.yaml").is_file()
+    assert (cells.parent / "mine.yaml").is_file()
+
+
 def test_a_signal_in_the_trial_ends_it_at_once_and_leaves_nothing(cells):
     words = ["-m", "zoo_core", "fit", "cells", *QUICK]
     with subprocess.Popen(
