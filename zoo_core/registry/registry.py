@@ -378,20 +378,20 @@ class Registry:
     def owned_by(self, plugin: str) -> Iterator[None]:
         """Attribute everything registered in the context to a plugin; register nothing of it if an error is raised.
 
-            Parameters
-            ----------
-            plugin : str
-                Name of the plugin.
+        Parameters
+        ----------
+        plugin : str
+            Name of the plugin.
 
-            Yields
-            ------
-            None
-                Nothing.
+        Yields
+        ------
+        None
+            Nothing.
 
-            Raises
-            ------
-            BrokenPlugin
-        If names that other plugins have registered are removed in the context.
+        Raises
+        ------
+        BrokenPlugin
+            If names that other plugins have registered are removed in the context.
         """
         before = [(name, one := getattr(self, name), list(one)) for name in _LISTS]
         recipes = {path: dict(file["recipes"]) for path, file in self.own_recipes.items()}
