@@ -520,7 +520,7 @@ class Registry:
 
 def _continues(now: Any, before: list[Any]) -> bool:
     """Whether a list is what it was before, with further elements or none."""
-    return type(now) is list and [id(one) for one in now[: len(before)]] == [id(one) for one in before]
+    return type(now) is list and now[: len(before)] == before
 
 
 def _plain(value: Any) -> Any:
