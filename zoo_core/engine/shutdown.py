@@ -168,12 +168,14 @@ class _Shutdown:
     def _forget(self) -> None:
         """In a forked child: signals have their default effect, and wake no thread of the parent."""
         signal.set_wakeup_fd(-1)
-        for name in EXIT_CODES:
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) == self._handle:
-                signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
+        numbers = [number for name in EXIT_CODES if (number := getattr(signal, name, None)) is not None]
+        own = [number for number in numbers if signal.getsignal(number) == self._handle]
+        for number in own:
+            signal.signal(number, signal.SIG_DFL)
         self.installed = False
-        let_go()
+        let_go()  # what was held back ends the child here; a KeyboardInterrupt in this function would be ignored
+        if signal.SIGINT in own:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 _shutdown = _Shutdown()

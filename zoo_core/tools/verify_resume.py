@@ -132,7 +132,7 @@ def _kill(
 ) -> bool:
     """Kill the process at a random moment, or while it writes a checkpoint if ``saving``; False if it ended first.
 
-    With ``from_checkpoint`` the run has a checkpoint then from which it has to train on.
+    With ``from_checkpoint`` it has a checkpoint then from which it has to train on; a run past them is left to end.
 
     One kill in five happens before the first output, one in five while a checkpoint is written, one in ten while the
     result is evaluated and written. The others happen after a random checkpoint and not at a random time, since the
@@ -142,13 +142,15 @@ def _kill(
     candidates = [
         step for step in (-1, *timing.checkpoints[:-1]) if step >= newest and (step > 0 or not from_checkpoint)
     ]
+    if from_checkpoint and not candidates:
+        return False  # the next run has some again
     if saving and candidates:
         _wait_for_output(process, folder)
         _wait_for_checkpoint(process, folder, rng.choice(candidates))
         _wait_for_saving(process, folder)
     elif chosen < 0.2 and not from_checkpoint:
         process.join(rng.uniform(0, timing.start))
-    elif (0.2 <= chosen < 0.3 and not from_checkpoint) or not candidates:
+    elif (chosen < 0.3 and not from_checkpoint) or not candidates:
         _wait_for_checkpoint(process, folder, timing.checkpoints[-1])
         process.join(rng.uniform(0, timing.end))
     else:

@@ -226,11 +226,12 @@ def test_a_hangup_is_ignored_under_nohup():
     assert end(process)[0] == 143
 
 
-def test_a_signal_to_a_child_that_has_just_been_forked_ends_only_the_child():
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_to_a_child_that_has_just_been_forked_ends_only_the_child(name):
     program = """
 import os, signal, time
 
-os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
+os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.NAME))
 from zoo_core.engine import shutdown
 
 shutdown.end_on_signals()
@@ -241,8 +242,11 @@ print(os.WTERMSIG(os.waitpid(child, 0)[1]), flush=True)
 time.sleep(1)
 print(shutdown.received() or "nothing", signal.pthread_sigmask(signal.SIG_BLOCK, []))
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "15\nnothing set()\n", "")
+    number = getattr(signal, name)
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace("NAME", name)], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{number:d}\nnothing set()\n", "")
 
 
 def test_a_signal_to_a_forked_child_ends_only_the_child():
