@@ -96,8 +96,8 @@ def read_registry(path: Path) -> dict[str, Any]:
 
     Raises:
         BadFile: if it does not contain a mapping; see :func:`read_yaml`.
-        BadSetting: if it has another section, or weights that are not a mapping or have an invalid name. Such a recipe
-            is :class:`Malformed`.
+        BadSetting: if it has another section. An entry that is not a mapping or has an invalid name is
+            :class:`Malformed`.
     """
     return check_registry(read_yaml(path), path)
 
@@ -132,7 +132,7 @@ def check_registry(document: dict[str, Any], path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Malformed:
-    """A recipe that is no mapping, or whose name nothing can have: it is refused itself, and hides no other one."""
+    """An entry that is no mapping, or whose name nothing can have: it is refused itself, and hides no other one."""
 
     message: str
     hint: str | None
@@ -149,8 +149,6 @@ def _entries(section: Mapping[Any, Any], key: str, path: Path) -> Iterator[tuple
                 )
             yield name, entry
         except BadSetting as error:
-            if key != "recipes":
-                raise
             yield str(name), Malformed(error.message, error.hint)
 
 

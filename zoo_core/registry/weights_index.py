@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zoo_core.config.recipe_files import Source
+from zoo_core.config.recipe_files import Malformed, Source
 from zoo_core.config.settings import read, setting
 from zoo_core.errors import BadSetting, NameTaken, UnknownName, did_you_mean, unknown_name
 
@@ -107,6 +107,8 @@ class Entries:
 
     def _checked(self, plugin: str, name: str) -> Entry:
         path, values = self._raw[plugin, name]
+        if isinstance(values, Malformed):
+            raise BadSetting(values.message, values.hint)
         prefix = f"weights.{name}"  # a version may contain dots
 
         def where(key: str) -> str:

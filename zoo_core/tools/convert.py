@@ -52,6 +52,8 @@ def convert(
         raise BadFile(f"{source} is a folder, but should be a file.", f"Give a file in it, as the index, *{INDEX}.")
     if not source.is_file():
         raise BadFile(f"{source} does not exist.", "Check the name.")
+    if not source.stat().st_size:
+        raise BadFile(f"{source} is empty.", "Save or download it again.")
     check_ending(output)
     if output.exists():
         raise BadFile(f"{output} already exists, and is not overwritten.", "Choose another -o FILE.")
@@ -96,7 +98,7 @@ def _extract_tensors(source: Path, folder: Path, key: str) -> Path:
     if done.returncode or not plain.is_file():
         lines = done.stderr.strip().splitlines()
         raise BadFile(
-            f"{source} can't be converted: {(lines[-1] if lines else f'exit code {done.returncode}').rstrip('.')}.",
+            f"{source} can't be converted: {(lines[-1] if lines else f'exit code {done.returncode}').rstrip('.: ')}.",
             "Only tensors are read from a pickle; save model.state_dict() alone.",
         )
     return plain

@@ -44,7 +44,6 @@ def refusal(call: Callable[[], Any]) -> ZooError:
         ("recipes:\n  a:\n    summary: {of: it}\n", "bad.yaml:3: summary is {of: 'it'}, but should be text."),
         ("recipes:\n  a:\n    summary: true\n", "bad.yaml:3: summary is true, but should be text."),
         ("recipes:\n  true: {}\n", "bad.yaml:1: true is not a valid name"),
-        ("weights:\n  w: 5\n", "bad.yaml:2: weights.w is 5, but should be a mapping."),
         ("recipes:\n  2026: {}\n", "bad.yaml:2: 2026 is not a valid name"),
         ("recipes:\n  ../../evil: {}\n", "bad.yaml:2: '../../evil' is not a valid name"),
         ("recipes:\n  a:\n    modle: {name: x}\n", "bad.yaml:3: recipe 'a' has no part 'modle'."),

@@ -209,7 +209,15 @@ def test_the_message_contains_the_line_of_the_value(entries) -> None:
 
 @pytest.mark.parametrize("name", ["../w", "a/b/c", "w@", "w@1@2", "w 1", "'@1'", "w@../../x"])
 def test_a_name_that_could_be_a_path_is_refused(entries, name: str) -> None:
-    error = refusal(lambda: entries(f"{name}: {{{FILE}}}"))
+    found = entries(f"{name}: {{{FILE}}}\nfine: {{{FILE}}}")
+    assert found.find("fine").name == "fine"
+    error = refusal(lambda: found.get("", next(one for one in found.names() if one != "fine")))
     assert isinstance(error, BadSetting)
     assert error.message.startswith("mine.yaml:2: ")
     assert "is not a valid name, which consists of letters, digits" in error.message
+
+
+def test_an_entry_that_is_no_mapping_hides_no_other_one(entries) -> None:
+    found = entries(f"w: 5\nfine: {{{FILE}}}")
+    assert found.find("fine").name == "fine"
+    assert refusal(lambda: found.find("w")).message == "mine.yaml:2: weights.w is 5, but should be a mapping."

@@ -344,9 +344,16 @@ def test_a_name_that_no_file_of_zoo_can_have_is_one_of_the_given_file(tmp_path, 
 
 @pytest.mark.parametrize(
     ("name", "message", "hint"),
-    [("", "is a folder, but should be a file.", "the index"), ("no.pt", "no.pt does not exist.", "Check the name")],
+    [
+        ("", "is a folder, but should be a file.", "the index"),
+        ("no.pt", "no.pt does not exist.", "Check the name"),
+        ("empty.pt", "empty.pt is empty.", "download it again"),
+        ("nothing.safetensors", "nothing.safetensors is empty.", "download it again"),
+    ],
 )
 def test_what_is_no_file_is_refused_as_what_it_is(tmp_path, name, message, hint):
+    (tmp_path / "empty.pt").touch()
+    (tmp_path / "nothing.safetensors").touch()
     with pytest.raises(BadFile, match=message) as caught:
         convert(tmp_path / name, tmp_path / "out.safetensors", "line", {}, tiny.catalog())
     assert hint in caught.value.hint
