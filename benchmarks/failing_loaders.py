@@ -2,10 +2,10 @@
 
 Each way to fail of ``tests/helpers/failing_examples.py`` is tried in the training and in the test split, example by
 example and in whole batches, with one to three workers, drawn at random; with ``--signals`` the runs get SIGTERM or
-SIGINT at a random moment instead, while an example takes a minute. A trial is good if the error has two lines (none
-after a signal), if the exit code is 1 or 2 (143 or 130 after a signal), and if no worker is left when the error is
-printed or the run ends. The seconds are those from the error or the signal to the end of the run; on an idle machine
-they should be below five.
+SIGINT at a random moment instead, while an example takes a minute or its worker is stopped. A trial is good if the
+error has two lines (none after a signal), if the exit code is 1 or 2 (143 or 130 after a signal), and if no worker is
+left when the error is printed or the run ends. The seconds are those from the error or the signal to the end of the
+run; on an idle machine they should be below five.
 
     python benchmarks/failing_loaders.py --trials 200
     python benchmarks/failing_loaders.py --trials 200 --signals
@@ -27,7 +27,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 HELPERS = ROOT / "tests" / "helpers"
-SILENT = ("sleeps", "sleeps-deaf", "large")  # what does not fail by itself
+SILENT = ("sleeps", "sleeps-deaf", "stops", "large")  # what does not fail by itself
 
 
 def trial(how: str, draw: random.Random, folder: str, stop: signal.Signals | None) -> tuple[str, float]:
@@ -83,7 +83,7 @@ def main() -> None:
     bad, times = 0, []
     for number in range(args.trials):
         stop = draw.choice([signal.SIGTERM, signal.SIGINT]) if args.signals else None
-        how = ways[number % len(ways)] if stop is None else draw.choice(["sleeps", "sleeps-deaf"])
+        how = ways[number % len(ways)] if stop is None else draw.choice(["sleeps", "sleeps-deaf", "stops"])
         with TemporaryDirectory() as folder:
             wrong, seconds = trial(how, draw, folder, stop)
         bad += bool(wrong)

@@ -107,6 +107,7 @@ WAYS: dict[str, Callable[[Points], Any]] = {
     "bus-error": lambda points: os.kill(os.getpid(), signal.SIGBUS),
     "sleeps": _sleep,
     "sleeps-deaf": _sleep_deaf,
+    "stops": lambda points: os.kill(os.getpid(), signal.SIGSTOP),
     "one-worker": _fail_in_the_last_worker,
     "large": lambda points: {"large": torch.zeros(2**24)},
     "ragged": lambda points: {"point": torch.zeros(2)},

@@ -215,7 +215,7 @@ def train(folder: Path, *words: str, callbacks: tuple[object, ...] = (), recipe:
     return run_recipe(resolved, [*standard(), *callbacks], folder)
 
 
-def resume(folder: Path, callbacks: tuple[object, ...] = ()) -> Run:
-    """The run in ``folder``, resumed from its newest checkpoint."""
-    resolved = resolve(read_config(folder / "config.yaml"), catalog())
+def resume(folder: Path, callbacks: tuple[object, ...] = (), words: tuple[str, ...] = ()) -> Run:
+    """The run in ``folder``, resumed from its newest checkpoint, with ``key=value`` overrides."""
+    resolved = resolve(read_config(folder / "config.yaml").with_overrides(words), catalog())
     return run_recipe(resolved, [*standard(), *callbacks], folder, resume=True)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo_core.checkpoint.serialize import ObjectState
+from zoo_core.checkpoint.serialize import ObjectState, has_usual_strides
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.engine.fsdp import local
 from zoo_core.errors import in_yaml, one_line
@@ -35,7 +35,9 @@ class StateDigest:
                 if isinstance(leaf, Tensor) and leaf.layout == torch.strided and not leaf.is_quantized:
                     tensor = local(leaf.detach())
                     tensors.setdefault(tensor.device, {})[path] = tensor
-                    leaf = f"a {str(tensor.dtype).removeprefix('torch.')} tensor {tuple(tensor.shape)}"
+                    leaf = (
+                        f"a {str(tensor.dtype).removeprefix('torch.')} tensor {tuple(tensor.shape)}{_strides(tensor)}"
+                    )
                 self._plain[path] = leaf
         self._sums = {device: (list(found), _checksums([*found.values()])) for device, found in tensors.items()}
 
@@ -83,11 +85,16 @@ def _leaves(value: Any, path: _Path) -> Iterator[tuple[_Path, Any]]:
         yield path, in_yaml(value)
 
 
+def _strides(tensor: Tensor) -> str:
+    """Strides other than the usual ones: the last bits of a convolution depend on them."""
+    return "" if not tensor.numel() or has_usual_strides(tensor) else f" of strides {tensor.stride()}"
+
+
 def _describe(path: _Path) -> str:
     name, *keys = path
     inner = ".".join(keys)
     if name == "model":
-        return f"the model's {inner}"
+        return f"the model's {inner}" if inner else "the model"
     return f"self.{name} ({inner})" if inner else f"self.{name}"
 
 
@@ -117,6 +124,7 @@ def _sums_together(tensors: list[Tensor]) -> Tensor:
 
 def _bits(tensor: Tensor) -> Tensor:
     """The bits of a tensor as integers (N,)."""
+    tensor = tensor.resolve_conj().resolve_neg()
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor)
     return tensor.contiguous().view(-1).view(_INTEGERS[tensor.element_size()])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -41,7 +43,8 @@ def pack(value: Any) -> Packed:
 
     def plain(part: Any, path: str) -> Any:
         if isinstance(part, Tensor):
-            part = full_tensor(part.detach())
+            # Not as views, which have the address and the shape of what they conjugate.
+            part = full_tensor(part.detach()).resolve_conj().resolve_neg()
             same = (part.data_ptr(), part.shape, part.stride(), part.dtype)
             if same not in seen or not part.numel():  # all empty tensors have one address
                 # {"a": {"b": …}, "a.b": …} has two tensors at the path "a.b".
@@ -113,8 +116,8 @@ def holds_objects(structure: Any) -> bool:
 def find_unserializable(value: Any, path: str, depth: int = 0) -> tuple[str, Any] | None:
     """The first part of ``value`` that :func:`pack` does not support, with its path as a Python expression, or None."""
     if isinstance(value, Tensor):
-        stored = value.layout == torch.strided and value.dtype in DTYPES.values() and not value.is_meta
-        return None if stored else (path, value)
+        ordinary = value.layout == torch.strided and not value.is_meta and not value.is_nested
+        return None if ordinary and value.dtype in DTYPES.values() else (path, value)
     if isinstance(value, _PLAIN):
         return None
     if isinstance(value, ObjectState):
@@ -134,7 +137,7 @@ def describe_unserializable(value: Any) -> str:
     """What :func:`find_unserializable` has found, such as ``a deque`` or ``a torch.complex128 tensor``."""
     if isinstance(value, Tensor):
         kind = value.dtype if value.layout == torch.strided and not value.is_meta else value.layout
-        return f"a {'meta' if value.is_meta else kind} tensor"
+        return f"a {'nested' if value.is_nested else 'meta' if value.is_meta else kind} tensor"
     nested = isinstance(value, (dict, list, tuple))
     return describe_type(value) + (f" below {_MAX_DEPTH} others" if nested else "")
 
@@ -144,10 +147,16 @@ def same_layout(one: Tensor, other: Tensor) -> bool:
     return one.stride() == other.stride() and (one.data_ptr() - other.data_ptr()) % _ALIGNMENT == 0
 
 
+def has_usual_strides(tensor: Tensor) -> bool:
+    """Whether the strides are those of a new tensor, also of dimensions of size 1, by which a convolution chooses."""
+    usual = accumulate(reversed(tensor.shape[1:]), operator.mul, initial=1)
+    return not tensor.ndim or tensor.stride() == tuple(usual)[::-1]
+
+
 def _layout(tensor: Tensor) -> dict[str, Any]:
     """Strides and distance from an aligned address, unless the tensor is contiguous and aligned."""
     distance = tensor.data_ptr() % _ALIGNMENT
-    if not tensor.numel() or (tensor.is_contiguous() and not distance) or _overlaps(tensor):
+    if not tensor.numel() or (has_usual_strides(tensor) and not distance) or _overlaps(tensor):
         return {}
     return {"stride": list(tensor.stride()), "at": distance // tensor.element_size()}
 

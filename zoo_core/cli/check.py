@@ -57,7 +57,9 @@ def command(name: str, overrides: tuple[str, ...], only: str | None, registry: t
     if all(row["state"] == "skipped" for row in rows):
         raise BadSetting(
             f"nothing of '{name}' was checked: every check was skipped.",
-            f"Give the settings that it needs, for example: zoo check {name} folder=DIR",
+            "Give other settings; the lines above say what is missing."
+            if overrides
+            else f"Give the settings that it needs, for example: zoo check {name} folder=DIR",
         )
     return 1 if failed else 0
 

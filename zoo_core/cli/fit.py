@@ -20,6 +20,7 @@ from zoo_core.terminal import say
 
 if TYPE_CHECKING:
     from zoo_core.registry.catalog import Catalog
+    from zoo_core.registry.resolve import ResolvedRecipe
     from zoo_core.registry.task import Budget
     from zoo_core.tools.fit.plan import Planned, Recognized
 
@@ -92,26 +93,25 @@ def command(
     catalog = open_catalog(registry)
     words = (*overrides, *([f"run.device={device}"] if device else []))
 
-    from zoo_core.registry.resolve import resolve
-    from zoo_core.tools.fit.plan import fit_to_budget, has_length, plan, recognize, with_evaluations
+    from zoo_core.tools.fit.plan import fit_to_budget, plan_and_resolve, recognize
 
     recognized = recognize(folder, catalog, task, words)
     _show_finding(recognized)
     chosen = [word.removeprefix("run.device=") for word in words if word.startswith("run.device=")]
     budget = _budget(minutes, memory, chosen[-1] if chosen else "auto")
-    planned = plan(recognized, budget, words)
-    if not has_length(planned.recipe):
+
+    def tried(planned: Planned) -> Planned:
         say("trying some steps …")
         with saves_nothing():
-            planned = fit_to_budget(planned, budget, catalog, time.perf_counter() - started)
-    planned = with_evaluations(planned)
-    resolve(planned.recipe, catalog)  # says what is misspelled before it is in a file
+            return fit_to_budget(planned, budget, catalog, time.perf_counter() - started)
+
+    planned, resolved = plan_and_resolve(recognized, budget, words, catalog, tried)
     _show_plan(planned)
     path = output or (Path(PLAN) if plan_only else None)
     with written_plan(planned, path) if path else nullcontext():
         if path:
             say(f"wrote {path}", f"  train  {zoo_command(f'run --config {quote(str(path))}')}")
-        return 0 if plan_only else _train(planned, catalog, run_folder)
+        return 0 if plan_only else _train(planned, resolved, catalog, run_folder)
 
 
 def _budget(minutes: float, memory: int | None, device: str) -> Budget:
@@ -142,14 +142,13 @@ def _show_plan(planned: Planned) -> None:
         say(f"  {setting:<{width}}  {reason}")
 
 
-def _train(planned: Planned, catalog: Catalog, folder: Path | None) -> int:
+def _train(planned: Planned, resolved: ResolvedRecipe, catalog: Catalog, folder: Path | None) -> int:
     from zoo_core.cli.run import train
-    from zoo_core.registry.resolve import resolve
     from zoo_core.runs.paths import RUNS, new_path
     from zoo_core.tools.fit.results import keep_plan, write_results
 
     place = folder or new_path(RUNS, planned.recipe.name)
-    code = train(resolve(planned.recipe, catalog), place)
+    code = train(resolved, place)
     keep_plan(planned, place)
     if code == 0:
         try:

@@ -44,12 +44,13 @@ def command(
     """Verify that RECIPE, killed at random moments and resumed, gives bit-identical results.
 
     The run has 40 steps, a checkpoint every 5 steps, previews and one evaluation, unless the given settings say
-    otherwise. One kill in five, and at least one, happens while a checkpoint is written. If something differs, the exit
-    code is 1, and the first step and tensor that differ are shown.
+    otherwise. One kill in five, and at least one, happens while a checkpoint is written; at least one run is trained on
+    from a checkpoint. If something differs, the exit code is 1, and the first step and tensor that differ are shown.
 
     With --mutate, a run of 12 steps is resumed once without each part of its saved state: the model, each optimizer,
     schedule and counter, the position in the data, the seeds. Every omission must change the result, or the exit code
-    is 1; parts that still have their initial value cannot be distinguished, and are named.
+    is 1; parts that still have their initial value, or that the next step sets again, cannot be distinguished, and are
+    named.
 
     \b
     zoo verify-resume clsgan-mnist dataset.source=subset --kills 5

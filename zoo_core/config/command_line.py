@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from shlex import quote
 
@@ -11,6 +13,7 @@ from shlex import quote
 # command starts inherit them.
 PLUGIN_FILES, REGISTRY_FILES = "ZOO_PLUGIN_FILES", "ZOO_REGISTRY_FILES"
 LAUNCHER = "ZOO_LAUNCHER"  # environment variable with the process ID of the launcher
+_folder: ContextVar[str | None] = ContextVar("folder", default=None)
 
 
 def zoo_command(words: str) -> str:
@@ -35,10 +38,23 @@ def listed_files(variable: str) -> list[Path]:
     return [Path(name) for name in filter(None, os.environ.get(variable, "").split(os.pathsep))]
 
 
+@contextmanager
+def shown_from_here() -> Iterator[None]:
+    """Inside, :func:`shown` shows paths as the user sees them now, whatever a plugin makes the working directory."""
+    try:
+        before = _folder.set(_folder.get() or os.getcwd())
+    except OSError:  # the working directory was deleted
+        before = _folder.set(None)
+    try:
+        yield
+    finally:
+        _folder.reset(before)
+
+
 def shown(file: Path) -> str:
     """The path, relative to the working directory if it is inside."""
     try:
-        relative = os.path.relpath(file)
+        relative = os.path.relpath(file, _folder.get())
     except OSError:  # the working directory was deleted
         return str(file)
     return str(file) if relative.startswith("..") else relative

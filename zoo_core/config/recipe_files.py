@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ KEYS = ("summary", "extends", "run", *PARTS, "sweep")
 _HINTS = {key: f"Write `{key}: {{name: …}}`." for key in ("run", *PARTS)} | {
     "sweep": "Write `sweep: {metric: …, space: {KEY: VALUES}}`."
 }
+_LOOK = "`zoo new my-model` writes one to look at."
 _MAX_BYTES = 2**20  # `zoo list` reads all registries: such a file takes it about a second
 _MAX_ENTRIES = 10_000
 _DEEPEST = 20  # keys within keys whose lines are known; aliases may contain themselves
@@ -56,12 +57,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or error
         line = f":{mark.line + 1}" if mark else ""
-        raise BadFile(f"{_shorten(path)}{line}: this is not YAML: {problem}.") from error
+        hint = "Remove one of the two." if "duplicate key" in str(problem) else "Correct the file, or remove it."
+        raise BadFile(f"{_shorten(path)}{line}: this is not YAML: {problem}.", hint) from error
     if document is None:
         return {}
     if not isinstance(document, dict):
         found = "a list" if isinstance(document, list) else "a single value"
-        raise BadFile(f"{_shorten(path)} contains {found}, but should contain a mapping: lines of `key: value`.")
+        raise BadFile(f"{_shorten(path)} contains {found}, but should contain a mapping: lines of `key: value`.", _LOOK)
     return {str(key): value for key, value in document.items()}
 
 
@@ -78,7 +80,8 @@ def read_limited(path: Path) -> str:
         text = content.decode("utf-8") if len(content) <= _MAX_BYTES else ""
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise BadFile(f"{_shorten(path)} could not be read: {reason}.") from error
+        hint = "Save it in UTF-8." if isinstance(error, UnicodeDecodeError) else "Check the name and its permissions."
+        raise BadFile(f"{_shorten(path)} could not be read: {reason}.", hint) from error
     if len(content) > _MAX_BYTES:
         raise BadFile(
             f"{_shorten(path)} is too large: it has {size:,} bytes, but at most {_MAX_BYTES:,} are read.",
@@ -93,7 +96,8 @@ def read_registry(path: Path) -> dict[str, Any]:
 
     Raises:
         BadFile: if it does not contain a mapping; see :func:`read_yaml`.
-        BadSetting: if it has another section, or an entry that is not a mapping or has an invalid name.
+        BadSetting: if it has another section, or weights that are not a mapping or have an invalid name. Such a recipe
+            is :class:`Malformed`.
     """
     return check_registry(read_yaml(path), path)
 
@@ -114,26 +118,52 @@ def check_registry(document: dict[str, Any], path: Path) -> dict[str, Any]:
                 )
             continue
         if section is not None and not isinstance(section, Mapping):
-            raise BadSetting(f"{place}: {key} is {in_yaml(section)}, but should be a mapping from names to entries.")
+            raise BadSetting(
+                f"{place}: {key} is {in_yaml(section)}, but should be a mapping from names to entries.", _LOOK
+            )
         if section and len(section) > _MAX_ENTRIES:
             raise BadSetting(
                 f"{place}: {key} has {len(section):,} entries, but at most {_MAX_ENTRIES:,} are read.",
                 "Divide the file into several, each given with --registry.",
             )
-        for name, entry in (section or {}).items():
-            check_name(name, Source(path, (key, str(name))), WEIGHTS_NAME if key == "weights" else NAME)
-            if not isinstance(entry, Mapping):
-                place = Source(path, (key, name))
-                raise BadSetting(f"{place}: {key}.{name} is {in_yaml(entry)}, but should be a mapping.")
+        document = {**document, key: dict(_entries(section or {}, key, path))}
     return document
 
 
-def checked(own: Mapping[str, Any], name: str, path: Path, known: tuple[str, ...] = KEYS) -> Mapping[str, Any]:
+@dataclass(frozen=True)
+class Malformed:
+    """A recipe that is no mapping, or whose name nothing can have: it is refused itself, and hides no other one."""
+
+    message: str
+    hint: str | None
+
+
+def _entries(section: Mapping[Any, Any], key: str, path: Path) -> Iterator[tuple[str, Any]]:
+    for name, entry in section.items():
+        try:
+            check_name(name, Source(path, (key, str(name))), WEIGHTS_NAME if key == "weights" else NAME)
+            if not isinstance(entry, Mapping):
+                place = Source(path, (key, name))
+                raise BadSetting(
+                    f"{place}: {key}.{name} is {in_yaml(entry)}, but should be a mapping.", f"Write `{name}: {{…: …}}`."
+                )
+            yield name, entry
+        except BadSetting as error:
+            if key != "recipes":
+                raise
+            yield str(name), Malformed(error.message, error.hint)
+
+
+def checked(
+    own: Mapping[str, Any] | Malformed, name: str, path: Path, known: tuple[str, ...] = KEYS
+) -> Mapping[str, Any]:
     """``own``, checked as the recipe ``name`` of the file ``path``.
 
     Raises:
         BadSetting: if it has a part that is not in ``known``, or a malformed one.
     """
+    if isinstance(own, Malformed):
+        raise BadSetting(own.message, own.hint)
     base: Key = ("recipes", name) if known is KEYS else ()
     for key, value in own.items():
         place = Source(path, (*base, str(key)))
@@ -159,7 +189,7 @@ def check_name(name: Any, place: Source, form: re.Pattern[str] = NAME) -> None:
     if not (isinstance(name, str) and form.fullmatch(name)):
         raise BadSetting(
             f"{place}: {in_yaml(name)} is not a valid name, which consists of letters, digits, '-', '_' and '.'.",
-            "Put a number in quotes." if not isinstance(name, str) else None,
+            "Put a number in quotes." if not isinstance(name, str) else "Give it another name.",
         )
 
 

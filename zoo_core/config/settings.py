@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_type_hints, overload
 from zoo_core.config.suggestion import suggestion
 from zoo_core.config.types import Refused, article, convert, is_supported, type_name
 from zoo_core.config.word import not_yaml, value_of
+from zoo_core.config.writable import items_of, refuse_unwritable
 from zoo_core.errors import BadSetting, BrokenPlugin, in_yaml, nearest
 
 C = TypeVar("C")
@@ -252,7 +253,7 @@ def check_keys(
                 f"{where(full_key)}{full_key}: {owner} has no such setting.",
                 f"Did you mean '{full_key.removesuffix(str(key))}{near}'?" if near else all_settings,
             )
-        _refuse_unwritable(full_key, value, partial(where, full_key))
+        refuse_unwritable(full_key, value, partial(where, full_key))
 
 
 def _types(config_class: type[Any]) -> dict[str, Any]:
@@ -282,35 +283,11 @@ def _types(config_class: type[Any]) -> dict[str, Any]:
 _hints: Callable[[Any], dict[str, Any]] = cache(_types)
 
 
-def _refuse_unwritable(full_key: str, value: Any, where: Callable[[], str]) -> None:
-    """Refuse interpolation, since the secret in someone else's ``${oc.env:SECRET}`` would be written into the run's
-    folder, and text that no file of a run can contain."""
-    if isinstance(value := value_of(value), str) and any("\ud800" <= one <= "\udfff" for one in value):
-        raise BadSetting(
-            f"{where()}{full_key} is {value!r}, but should be text in UTF-8, as which a run stores its settings.",
-            "Rename the file or folder, or make a link to it with another name.",
-        )
-    if isinstance(value, str) and "${" in value:
-        raise BadSetting(
-            f"{where()}{full_key} is {value!r}, but recipes do not support interpolation.",
-            "Write the value itself, or use `extends`.",
-        )
-    for key, element in _items(value):
-        _refuse_unwritable(f"{full_key}.{key}", element, where)
-
-
-def _items(value: Any) -> Iterator[tuple[Any, Any]]:
-    if isinstance(value, Mapping):
-        yield from value.items()
-    elif isinstance(value, (list, tuple)):
-        yield from enumerate(value)
-
-
 def _numbers(value: Any) -> Iterator[float]:
     """Every number in ``value``: bounds do not apply to the text of an ``int | str``."""
     if isinstance(value, (int, float)):
         yield value
-    for _, element in _items(value):
+    for _, element in items_of(value):
         yield from _numbers(element)
 
 

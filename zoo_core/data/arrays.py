@@ -68,6 +68,12 @@ def load_clip_arrays(path: Path) -> Any:
         return array[None, ..., None]
     if array.ndim == 4 and (shape[3] < _FEWEST_COLUMNS or not array.size):
         return array[None]
+    if array.ndim == 4 and shape[1] in (1, 3):
+        raise BadFile(
+            f"{path} holds an array of shape {shape}: one clip with its {shape[1]} channels before the rows, or "
+            f"{shape[0]} clips of {shape[1]} frames.",
+            "Save array.transpose(0, 2, 3, 1) if it is one clip, or array[..., None] if these are several.",
+        )
     if array.ndim == 5 or (array.ndim == 4 and shape[3] >= _FEWEST_COLUMNS):
         _refuse_time_first(array, path)
         return array if array.ndim == 5 else array[..., None]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo_core.data.image_formats import is_complete_gif, what_it_is
 from zoo_core.data.image_limit import MAX_PIXELS, max_pixels, refuse_too_large
-from zoo_core.data.tiff import is_tiff, page_of, tiff_pages
+from zoo_core.data.tiff import is_tiff, page_of, refuse_big_endian, tiff_pages
 from zoo_core.errors import BadFile
 from zoo_core.files import file_of, split_page, stat_regular
 
@@ -39,6 +39,7 @@ def open_image(path: Path, decode: bool = True, hint: str = HINT, formats: tuple
         raise BadFile(f"{path} is empty.", hint)
     max_pixels()  # Pillow has a limit, too
     try:
+        refuse_big_endian(path)
         with Image.open(path, formats=formats) as image:
             refuse_too_large(path, image.height, image.width)
             if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:

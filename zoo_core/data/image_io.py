@@ -82,7 +82,7 @@ def read_mask(path: str | Path, colors: bool = False) -> Tensor:
     path : str or os.PathLike
         A PNG, GIF, BMP, PGM or TIFF file, in grayscale of 1 to 16 bits or with a palette, a lossless WebP file in
         color, or an ``.npy`` file with an array (H, W) of whole numbers. ``stack.tif#page=3`` is the fourth page of a
-        TIFF.
+        TIFF, and ``planes.npy#page=3`` the fourth plane of an array (K, H, W) or (H, W, K) with K below H and W.
     colors : bool, default False
         Whether the value of a pixel is its color ``0xRRGGBB``, in an image in RGB or with a palette. Grayscale images
         are read as without it.

@@ -20,6 +20,7 @@ from zoo_core.data.image_decoding import (
 )
 from zoo_core.data.image_formats import is_lossless_webp
 from zoo_core.errors import BadFile
+from zoo_core.files import split_page
 
 Color = tuple[int, int, int]
 MaskKind = Literal["gray", "1-bit", "palette", "gray palette", "color", "gray color"]
@@ -73,8 +74,9 @@ def decode_mask(path: Path, colors: bool = False) -> DecodedMask:
     Raises:
         BadFile: if it can't be read, or its pixels are not single values that were stored exactly.
     """
-    if path.suffix.lower() == ".npy":
-        return _decode_array(path)
+    file, plane = split_page(path)
+    if file.suffix.lower() == ".npy":
+        return _decode_array(file, plane)
     from PIL import ImageOps
 
     with open_image(path, decode=False, hint=_HINT, formats=_FORMATS) as image:
@@ -99,16 +101,31 @@ def decode_mask(path: Path, colors: bool = False) -> DecodedMask:
         return DecodedMask(stored, "1-bit" if image.mode == "1" else "gray", {}, orientation(image))
 
 
-def _decode_array(path: Path) -> DecodedMask:
+def _decode_array(path: Path, plane: int | None) -> DecodedMask:
     array = load_array(path)
+    if plane is not None:
+        array = _plane(array, plane, path)
     if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
         array = array[0] if array.shape[0] == 1 else array[..., 0]
     if array.ndim != 2 or not array.size:
         raise BadFile(
             f"{path} holds an array of shape {array.shape}, but a mask should be (H, W).",
-            "Save the class index of each pixel as an array (H, W) of integers.",
+            "Save the class index of each pixel as an array (H, W) of integers, in a file for each image.",
         )
     return DecodedMask(_whole_numbers(np.asarray(array), path), "1-bit" if array.dtype == np.bool_ else "gray", {})
+
+
+def _plane(array: Any, number: int, path: Path) -> Any:
+    """One of the masks in an array (K, H, W) or (H, W, K); K is the smaller one of the first and the last side."""
+    if array.ndim != 3:
+        raise BadFile(f"{path} holds an array of shape {array.shape}, which has no planes.", "Name the file alone.")
+    first = array.shape[0] <= array.shape[2]
+    count = array.shape[0] if first else array.shape[2]
+    if number >= count:
+        raise BadFile(
+            f"{path} has {count} planes, numbered from 0, but no plane {number}.", "Give the number of one of them."
+        )
+    return array[number] if first else array[..., number]
 
 
 def _whole_numbers(values: NDArray[Any], path: Path) -> NDArray[np.int64]:

@@ -36,11 +36,14 @@ class StoredImage:
         Whether the last channel is transparency.
     white : int or None
         The value of white, if the file states it.
+    is_premultiplied : bool
+        Whether the colors are already multiplied by the transparency.
     """
 
     values: NDArray[Any]
     has_alpha: bool = False
     white: int | None = None
+    is_premultiplied: bool = False
 
     @property
     def is_float(self) -> bool:
@@ -107,7 +110,7 @@ def stored_tiff(path: Path) -> StoredImage | None:
     if page.is_8_bit or page.is_gray:
         return None
     refuse_too_large(path, page.height, page.width)
-    return StoredImage(tiff.read_page(path, page), page.has_alpha)
+    return StoredImage(tiff.read_page(path, page), page.has_alpha, is_premultiplied=page.is_premultiplied)
 
 
 def stored_in(image: Any, path: Path) -> StoredImage | None:
@@ -191,9 +194,12 @@ def to_unit_range(
         _refuse_dark(stored, path)
     values = torch.from_numpy((stored.values if kept else stored.colors).astype(np.float32)).permute(2, 0, 1) / white
     values = values.clamp(0, 1) if stored.is_float else values.contiguous()
-    if not kept and stored.has_alpha:
-        alpha = torch.from_numpy(stored.values[..., -1].astype(np.float32))
-        values = values * (alpha / _opaque(stored))
+    if stored.has_alpha and kept == stored.is_premultiplied:
+        alpha = torch.from_numpy(stored.values[..., -1].astype(np.float32)) / _opaque(stored)
+        if kept:  # as Pillow does with 8 bits
+            values[:-1] = torch.where(alpha > 0, values[:-1] / alpha, 0).clamp(0, 1)
+        else:
+            values = values * alpha
     return values if kept else decoding.with_channels(values, channels)
 
 

@@ -21,8 +21,22 @@ _SIGNATURES = (b"II*\0", b"MM\0*", *_BIG)
 _HINT = "Save it again, for example as a TIFF without compression, or as PNG."
 _MAX_PAGES = 100_000
 _UNSIGNED, _FLOAT = 1, 3  # sample formats
-_ALPHA = (1, 2)  # extra samples that are transparency
-_WHITE_IS_ZERO, _RGB, _PALETTE, _CMYK = 0, 2, 3, 5
+_PREMULTIPLIED = 1  # an extra sample: transparency that the colors are multiplied by
+_ALPHA = (_PREMULTIPLIED, 2)  # extra samples that are transparency
+_WHITE_IS_ZERO, _GRAY, _RGB, _PALETTE, _CMYK = 0, 1, 2, 3, 5
+_NOT_READ = {
+    _WHITE_IS_ZERO: "white as 0",
+    _PALETTE: "a palette",
+    _CMYK: "CMYK",
+    6: "YCbCr",
+    8: "Lab",
+    9: "Lab",
+    10: "Lab",
+    32803: "the raw values of a sensor with a color filter",
+    32844: "logarithms of luminance",
+    32845: "logarithms of luminance",
+    34892: "the raw values of a sensor",
+}
 _REDUCED = 1  # a smaller copy of another page, as for a preview
 
 
@@ -65,6 +79,11 @@ class TiffPage:
         return len(self.extra) == 1 and self.extra[0] in _ALPHA
 
     @property
+    def is_premultiplied(self) -> bool:
+        """Whether the colors are already multiplied by the transparency."""
+        return self.extra == (_PREMULTIPLIED,)
+
+    @property
     def is_8_bit(self) -> bool:
         """Whether Pillow reads it with all samples, as an image of 8 bits."""
         if self.bits > 8 or self.sample_format != _UNSIGNED:
@@ -77,7 +96,7 @@ class TiffPage:
     @property
     def is_gray(self) -> bool:
         """Whether it has one sample of more than 8 bits that Pillow reads as it is."""
-        if self.samples != 1 or self.photometric in (_WHITE_IS_ZERO, _PALETTE):
+        if self.samples != 1 or self.photometric != _GRAY:
             return False
         sizes = {_UNSIGNED: (12, 16, 32), 2: (16, 32), _FLOAT: (32,)}
         return self.bits in sizes.get(self.sample_format, ())
@@ -91,6 +110,13 @@ def is_tiff(path: Path) -> bool:
             return file.read(4) in _SIGNATURES
     except OSError:
         return False  # reading it says why
+
+
+def refuse_big_endian(path: Path) -> None:
+    """Raise BadFile for a BigTIFF in big-endian byte order, which Pillow takes for a TIFF of another kind."""
+    with path.open("rb") as file:
+        if file.read(4) == _BIG[1]:
+            raise BadFile(f"{path} is a BigTIFF in big-endian byte order, which is not read.", _HINT)
 
 
 def page_offsets(path: Path) -> list[int]:
@@ -153,6 +179,7 @@ def _tiff_pages(path: Path, _identity: Identity) -> list[TiffPage]:
 
     pages: list[TiffPage] = []
     offsets = page_offsets(path)
+    refuse_big_endian(path)
     try:
         with path.open("rb") as file:
             header = file.read(16)
@@ -212,8 +239,8 @@ def read_page(path: Path, page: TiffPage) -> NDArray[Any]:
     Raises:
         BadFile: if tifffile is missing, or the page can't be read.
     """
-    if page.photometric in (_WHITE_IS_ZERO, _PALETTE, _CMYK):
-        kind = {_WHITE_IS_ZERO: "white as 0", _PALETTE: "a palette", _CMYK: "CMYK"}[page.photometric]
+    if page.photometric not in (_GRAY, _RGB):
+        kind = _NOT_READ.get(page.photometric, f"colors of kind {page.photometric}")
         raise BadFile(f"{path} is a TIFF of {page.bits} bits that stores {kind}.", "Save it in gray or RGB.")
     try:
         import tifffile

@@ -14,8 +14,8 @@ import signal
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -24,11 +24,12 @@ from multiprocessing.sharedctypes import RawArray
 from typing import Any
 from weakref import WeakSet
 
-import torch
-from torch.utils.data._utils import worker as torch_worker
+import psutil
 
 from zoo_core.data.batch_maker import BatchMaker, Part
-from zoo_core.data.small_tensors import as_arrays, from_arrays
+from zoo_core.data.small_tensors import from_arrays
+from zoo_core.data.started_processes import StartedProcesses
+from zoo_core.data.worker_loop import UNHEEDED, loaded, not_passed, work
 from zoo_core.dataset import Batch
 from zoo_core.errors import RunFailed, ZooError, raised
 from zoo_core.fingerprint.example_errors import (
@@ -36,16 +37,14 @@ from zoo_core.fingerprint.example_errors import (
     MEMORY_HINT,
     SHARED_MEMORY_HINT,
     SentError,
-    as_zoo_error,
-    sharing_error,
 )
 
 _PREFETCH = 2  # batches that each worker makes ahead, as DataLoader
 _GRACE = 1.0  # seconds that a worker has to finish what it does before it is killed
 _POLL = 0.1  # seconds between two looks at whether the run stops
+_SAY_AFTER = 60.0  # seconds without a batch after which the run says so; then after twice as many, and so on
 starting = threading.Event()
 """Set while a process is started: an exception raised by a signal handler would be lost in what Python calls then."""
-_IGNORED = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class LoadingStopped(Exception):
@@ -63,6 +62,7 @@ class WorkerPool:
         self.maker, self.parts, self.count, self.stopping = maker, parts, count, stopping
         self.workers: list[_Worker] = []
         self._owner = os.getpid()
+        self._started = StartedProcesses()
 
     def __enter__(self) -> WorkerPool:
         _OPEN.add(self)
@@ -103,32 +103,46 @@ class WorkerPool:
         """End the workers: those that wait exit by themselves, others are killed after a second."""
         if os.getpid() != self._owner:  # a copy of this process that ends
             return
+        started: list[psutil.Process] = []
         try:
+            started += self._started.find(self._pids())  # before those that have started it have ended
             for worker in self.workers:
                 worker.tell(None)
             last = time.monotonic() + _GRACE
             for worker in self.workers:
                 worker.process.join(max(0.0, last - time.monotonic()))
         finally:
-            self.kill()
+            self.kill(started)
             _OPEN.discard(self)
 
-    def kill(self) -> None:
-        """End the workers at once."""
+    def kill(self, started: Iterable[psutil.Process] = ()) -> None:
+        """End the workers at once, and what the code of the dataset has started in them."""
+        if not self.workers:
+            return
+        started = [*started, *self._started.find(self._pids())]
         for worker in self.workers:
             worker.process.kill()
+        self._started.kill(self._pids(), started)
+        last = time.monotonic() + _GRACE
         for worker in self.workers:
-            worker.process.join()
-            worker.process.close()
-            worker.connection.close()
+            worker.leave(max(0.0, last - time.monotonic()))
         self.workers = []
+
+    def _pids(self) -> list[int]:
+        return [worker.process.pid for worker in self.workers if worker.process.pid is not None]
 
     def _receive(self, worker: _Worker) -> Batch:
         sources: list[Connection | int] = [worker.connection, worker.process.sentinel]
+        begun, say_at = time.monotonic(), _SAY_AFTER
         while not (ready := multiprocessing.connection.wait(sources, _POLL)):
             if self.stopping():
                 self.kill()
                 raise LoadingStopped
+            if worker.process.exitcode is not None:  # what it has forked keeps its pipes open
+                break
+            if time.monotonic() - begun > say_at:
+                warnings.warn(self._waits_for(worker, say_at), stacklevel=2)
+                say_at *= 2
         try:
             if worker.connection not in ready and not worker.connection.poll():
                 raise EOFError
@@ -143,12 +157,21 @@ class WorkerPool:
         batch: Batch = received
         return from_arrays(batch)
 
+    def _waits_for(self, worker: _Worker, seconds: float) -> str:
+        number, index = worker.loading
+        what = f"at {loaded(self.maker, self.parts[number], index)}" if number >= 0 else "between two batches"
+        return (
+            f"{self.maker.dataset} has returned nothing for {seconds:.0f} seconds: loader worker "
+            f"{self.workers.index(worker) + 1} of {len(self.workers)}, process {worker.process.pid}, is {what}"
+            f"{_state(worker.process.pid)}. The run waits for it."
+        )
+
     def _not_received(self, worker: _Worker, error: Exception) -> ZooError:
         if worker.process.exitcode is not None:
             number, index = worker.loading
-            what = _loaded(self.maker, self.parts[number], index) if number >= 0 else ""
+            what = loaded(self.maker, self.parts[number], index) if number >= 0 else ""
             return _ended(worker.process.exitcode, self.maker.dataset, what)
-        return _not_passed(error, self.maker.dataset)
+        return not_passed(error, self.maker.dataset)
 
 
 _OPEN: WeakSet[WorkerPool] = WeakSet()  # weak: workers of batches that nobody asks for any more end with them
@@ -172,13 +195,22 @@ class _Worker:
         with suppress(OSError):  # it has ended, which is noticed when its batch is waited for
             self.connection.send(message)
 
+    def leave(self, seconds: float) -> None:
+        """Wait until it has ended, or give it up: a file system that does not answer keeps it from being killed."""
+        self.process.join(seconds)
+        if self.process.exitcode is None:
+            multiprocessing.process._children.discard(self.process)  # type: ignore[attr-defined]  # not joined at exit
+        else:
+            self.process.close()
+        self.connection.close()
+
 
 def _start(maker: BatchMaker, number: int, count: int) -> _Worker:
     context = multiprocessing.get_context()
     ours, theirs = context.Pipe()
     loading = RawArray("q", [-1, -1])
     arguments = (maker, number, count, theirs, loading)
-    process = context.Process(target=_work, args=arguments, name=f"zoo-loader-{number}", daemon=True)
+    process = context.Process(target=work, args=arguments, name=f"zoo-loader-{number}", daemon=True)
     try:
         with _held_back():
             process.start()
@@ -192,81 +224,17 @@ def _start(maker: BatchMaker, number: int, count: int) -> _Worker:
 
 @contextmanager
 def _held_back() -> Iterator[None]:
-    """Inside, signals to end are held back, so that a new process does not get them before it ignores them."""
+    """Inside, signals to end are held back, so that a new process does not get them before it handles them."""
     if sys.platform == "win32":
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, UNHEEDED)
     starting.set()
     try:
         yield
     finally:
         starting.clear()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _work(maker: BatchMaker, number: int, count: int, connection: Connection, loading: Any) -> None:
-    """Make the batches that the training process asks for, until it says that there are no more.
-
-    The worker ignores the signals that terminals and schedulers send to all processes, so that the training process can
-    finish its step; that one ends it.
-    """
-    for ignored in _IGNORED:
-        signal.signal(ignored, signal.SIG_IGN)
-    if sys.platform != "win32":
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _IGNORED)
-    _exit_with_parent()
-    torch.set_num_threads(1)
-    # Read by torch.utils.data.get_worker_info, and by default_collate, which then stacks into shared memory.
-    dataset: Any = maker.examples
-    torch_worker._worker_info = torch_worker.WorkerInfo(id=number, num_workers=count, seed=maker.seed, dataset=dataset)
-
-    asked: deque[tuple[int, Part]] = deque()
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the training process has ended
-        while True:
-            while connection.poll(0 if asked else None):
-                if (message := connection.recv()) is None:
-                    return
-                asked.append(message)
-            # After the last batch it stays until it is ended, since its tensors are fetched from it.
-            index, part = asked.popleft()
-            loading[:] = [index, -1]
-            _send(connection, maker, part, loading)
-            loading[:] = [-1, -1]
-
-
-def _send(connection: Connection, maker: BatchMaker, part: Part, loading: Any) -> None:
-    def note(index: int) -> None:
-        loading[1] = index
-
-    try:
-        batch = maker(part, note)
-    except ZooError as error:
-        connection.send(SentError.of(error))
-        return
-    except BaseException as error:  # even an interruption, which no signal causes in a worker
-        known = as_zoo_error(error, maker.dataset, _loaded(maker, part, loading[1]))
-        known.__cause__ = error
-        connection.send(SentError.of(known))
-        return
-    try:
-        connection.send(as_arrays(batch))
-    except (BrokenPipeError, ConnectionResetError):
-        raise
-    except Exception as error:
-        connection.send(SentError.of(_not_passed(error, maker.dataset)))
-
-
-def _exit_with_parent() -> None:
-    """Exit as soon as the training process is gone, however it ended."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # noqa: S101  # a worker process has a parent
-
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, name="zoo-parent-watch", daemon=True).start()
 
 
 def _not_started(error: Exception, dataset: str) -> ZooError:
@@ -278,18 +246,6 @@ def _not_started(error: Exception, dataset: str) -> ZooError:
         f"{dataset} cannot be sent to loader workers: {raised(error)}.",
         "Make its examples picklable (no lambdas, local classes or open files), or use `run.workers=0`.",
     )
-
-
-def _not_passed(error: Exception, dataset: str) -> ZooError:
-    return sharing_error(error, dataset) or RunFailed(
-        f"a loader worker cannot send a batch of {dataset}: {raised(error)}.",
-        "Return tensors and numbers, or use `run.workers=0`.",
-    )
-
-
-def _loaded(maker: BatchMaker, part: Part, index: int) -> str:
-    """What a worker loads: an example, or a batch at once."""
-    return maker.describe(index) if index >= 0 else maker.describe(*part.indices)
 
 
 def _ended(exit_code: int, dataset: str, what: str) -> ZooError:
@@ -306,3 +262,14 @@ def _ended(exit_code: int, dataset: str, what: str) -> ZooError:
         f"a loader worker of {dataset} was ended by {name}{at}.",
         hints.get(name, "A library that the dataset uses has crashed, most likely; `run.workers=0` shows more."),
     )
+
+
+def _state(pid: int | None) -> str:
+    """What the operating system says about a process that takes long, after a comma, if that explains it."""
+    try:
+        status = psutil.Process(pid).status()
+    except psutil.Error:
+        return ""
+    if status in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
+        return f", and is stopped by a signal (`kill -CONT {pid}` continues it)"
+    return ", and waits for a disk or a file system" if status == psutil.STATUS_DISK_SLEEP else ""

@@ -11,6 +11,13 @@ _MMAP_BYTES = 32 * 2**20  # the upper limit of glibc's dynamic threshold
 _TRIM_BYTES = 256 * 2**20
 
 
+def release_freed_memory() -> None:
+    """Return freed memory to the kernel, as far as malloc is glibc's."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
+
+
 def keep_freed_memory() -> None:
     """Let glibc's malloc keep up to 256 MiB of freed memory for this process.
 

@@ -10,6 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoo_core.data.started_processes import ends_by_itself
+
 if TYPE_CHECKING:
     import psutil
 
@@ -21,8 +23,7 @@ def kill_children() -> None:
     """Kill loader workers, compilers and other descendants.
 
     Programs other than Python are first asked to end. What a compiler has written in part is removed, since the next
-    run would take it from the cache of torch.compile. The resource tracker of multiprocessing ends by itself, after it
-    has removed what the others leave in memory.
+    run would take it from the cache of torch.compile. What removes the traces of others ends by itself.
     """
     import psutil
 
@@ -31,9 +32,10 @@ def kill_children() -> None:
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             words = child.cmdline()
+            if words and ends_by_itself(words):
+                continue
             if not words or "python" in Path(words[0]).name:
-                if "multiprocessing.resource_tracker" not in " ".join(words):
-                    child.kill()
+                child.kill()
             else:
                 outputs |= _outputs(child, words)
                 child.terminate()

@@ -35,23 +35,6 @@ def use_deterministic_algorithms(device: torch.device) -> None:
 
 
 @contextmanager
-def restoring_algorithms() -> Iterator[None]:
-    """Context at whose end PyTorch chooses its algorithms as before."""
-    enabled, warn_only = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
-    fill = _memory.fill_uninitialized_memory
-    cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
-        _memory.fill_uninitialized_memory = fill
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
-
-
-@contextmanager
 def naming_operations() -> Iterator[None]:
     """Context that shows PyTorch's warnings of operations without a deterministic implementation in one line each."""
     named: set[str] = set()

@@ -23,25 +23,18 @@ from zoo_core.dataset import Batch
 from zoo_core.engine.allocator import keep_freed_memory
 from zoo_core.engine.compiling import compile_module, not_compiled, uses_own_graphs
 from zoo_core.engine.data_parallel import check_complete, check_equal, watch
-from zoo_core.engine.deterministic import naming_operations, restoring_algorithms, use_deterministic_algorithms
+from zoo_core.engine.deterministic import use_deterministic_algorithms
 from zoo_core.engine.devices import find_device, local_device_index, refuse_unsupported
 from zoo_core.engine.fsdp import full_tensor, shard
 from zoo_core.engine.held import held, held_optimizers
 from zoo_core.engine.optimizers import fit_to_device
-from zoo_core.engine.precision import AUTOCAST, find_precision, restoring_precision, set_precision
+from zoo_core.engine.precision import AUTOCAST, find_precision, set_precision
 from zoo_core.engine.process_group import ProcessGroup
 from zoo_core.errors import BadSetting
 from zoo_core.optim.averages import averages_in_place
 from zoo_core.optim.build import make_optimizer, make_schedule, note_on_warmup
-from zoo_core.registry.process_state import flushing, restoring_process
+from zoo_core.registry.process_state import flushing
 from zoo_core.trainer import M, Os
-
-
-@contextmanager
-def own_settings() -> Iterator[None]:
-    """Context of a run, at whose end the process is as before: what an engine, a plugin or a run has changed of it."""
-    with restoring_process(), restoring_algorithms(), restoring_precision(), naming_operations():
-        yield
 
 
 class AccelerateEngine:

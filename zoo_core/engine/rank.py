@@ -6,10 +6,13 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from zoo_core.config.command_line import LAUNCHER
 
 LOST = 71  # exit code of a process that ends silently because another process was lost
+_LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
 def is_rank_zero() -> bool:
@@ -20,6 +23,16 @@ def is_rank_zero() -> bool:
 def is_launched() -> bool:
     """Whether ``zoo run --processes`` started this process and reports how the run ended."""
     return LAUNCHER in os.environ
+
+
+@contextmanager
+def not_launched() -> Iterator[None]:
+    """Context in which this process does not join the others of its launcher."""
+    kept = {name: os.environ.pop(name) for name in _LAUNCHED if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 launcher_has_ended = threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import warnings
@@ -15,6 +16,7 @@ from zoo_core.hookspecs import hookimpl
 from zoo_core.runs.metrics import format_line, parse_line
 from zoo_core.runs.run import Run
 
+_Line = tuple[bytes, dict[str, Any]]  # with its values
 _STEP = re.compile(rb'\{"step": (\d+),')
 
 
@@ -93,12 +95,13 @@ def _append(path: Path, content: bytes) -> None:
 
 
 def _drop_lines(run: Run, content: bytes) -> None:
-    """Drop the lines that a resumed run writes again, and damaged ones, which are kept in another file.
+    """Drop the lines that a resumed run writes again, and damaged and repeated ones, which are kept in another file.
 
-    The run writes again the lines of steps after its checkpoint, and of the final evaluation.
+    The run writes again the lines of steps after its checkpoint, and of the final evaluation. What editors add, a mark
+    of the byte order and other line ends, is left out.
     """
     path = run.folder.metrics
-    *lines, rest = content.split(b"\n")
+    *lines, rest = (line.removesuffix(b"\r") for line in content.removeprefix(codecs.BOM_UTF8).split(b"\n"))
     parsed = [(line, parse_line(line)) for line in lines]
     damaged = sum(values is None for _, values in parsed)
     if rest and (values := parse_line(rest)) is not None:
@@ -106,11 +109,27 @@ def _drop_lines(run: Run, content: bytes) -> None:
     elif rest and not _was_cut_short(rest, run.step):
         damaged += 1
     whole = [(line, values) for line, values in parsed if values is not None]
-    kept = _not_repeated(run, whole)
-    if damaged:
-        count = "1 damaged line" if damaged == 1 else f"{damaged:,} damaged lines"
-        warnings.warn(f"{path} had {count}; the file is kept as {copy_aside(path).name}.", stacklevel=2)
+    single = _without_copies(whole, pairs=bool(run.settings.monitor))
+    kept = _not_repeated(run, single)
+    counts = {"damaged": damaged, "repeated": len(whole) - len(single)}
+    if found := [f"{count:,} {kind} line{'s' * (count > 1)}" for kind, count in counts.items() if count]:
+        warnings.warn(f"{path} had {' and '.join(found)}; the file is kept as {copy_aside(path).name}.", stacklevel=2)
     write_atomically(path, b"".join(line + b"\n" for line in kept))
+
+
+def _without_copies(lines: list[_Line], pairs: bool) -> list[_Line]:
+    """The lines without those that another program has written once more.
+
+    With ``pairs``, an evaluation may follow an equal one: with ``run.monitor`` the last step is evaluated twice, on the
+    same split if there is no validation split.
+    """
+    seen: set[bytes] = set()
+    single: list[_Line] = []
+    for line, values in lines:
+        if line not in seen or (pairs and "evaluation" in values and single[-1][0] == line):
+            single.append((line, values))
+        seen.add(line)
+    return single
 
 
 def _was_cut_short(line: bytes, step: int) -> bool:
@@ -119,7 +138,7 @@ def _was_cut_short(line: bytes, step: int) -> bool:
     return found is None or int(found[1][:20]) > step
 
 
-def _not_repeated(run: Run, lines: list[tuple[bytes, dict[str, Any]]]) -> list[bytes]:
+def _not_repeated(run: Run, lines: list[_Line]) -> list[bytes]:
     """The lines that the run does not write again.
 
     With ``run.monitor`` the last step is evaluated on the validation split, before its checkpoint, and then on the test

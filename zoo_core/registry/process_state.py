@@ -156,10 +156,9 @@ class ProcessState:
         if self._torch is None:
             return
         try:
-            now = torch_state()
-            for name, value in self._torch.items():
-                if now[name] != value:
-                    _torch_setters()[name](value)
+            for name, (read, put_back) in torch_settings().items():
+                if read() != self._torch[name]:
+                    put_back(self._torch[name])
                     undone.append(f"torch's {name}")
         except Exception as error:  # of what the plugin has put in the place of torch's functions
             undone.append(f"torch, whose settings can't be read any more ({raised(error)})")
@@ -178,39 +177,43 @@ def restoring_process() -> Iterator[None]:
 
 def torch_state() -> dict[str, Any]:
     """What torch is set to, by name."""
-    torch = sys.modules["torch"]
-    return {
-        "default dtype": torch.get_default_dtype(),
-        "default device": str(torch.get_default_device()),
-        "grad mode": torch.is_grad_enabled(),
-        "number of threads": torch.get_num_threads(),
-        "deterministic algorithms": (
-            torch.are_deterministic_algorithms_enabled(),
-            torch.is_deterministic_algorithms_warn_only_enabled(),
-        ),
-        "anomaly detection": torch.is_anomaly_enabled(),
-        "float32 precision of matrix products": torch.get_float32_matmul_precision(),
-        "cuDNN settings": (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic),
-        "flushing of denormal numbers": flushes_denormals(),
-    }
+    return {name: read() for name, (read, _) in torch_settings().items()}
 
 
-def _torch_setters() -> dict[str, Callable[[Any], object]]:
-    torch = sys.modules["torch"]
+def torch_settings() -> dict[str, tuple[Callable[[], Any], Callable[[Any], object]]]:
+    """What reads each setting of torch, and what sets it. Import torch before it."""
+    torch: Any = sys.modules["torch"]
+    cudnn, memory = torch.backends.cudnn, torch.utils.deterministic
+
+    def deterministic() -> tuple[bool, bool]:
+        return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
     def set_cudnn(value: tuple[bool, bool]) -> None:
-        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = value
+        cudnn.benchmark, cudnn.deterministic = value
 
     return {
-        "default dtype": torch.set_default_dtype,
-        "default device": lambda value: torch.set_default_device(None if value == "cpu" else value),
-        "grad mode": torch.set_grad_enabled,
-        "number of threads": torch.set_num_threads,
-        "deterministic algorithms": lambda value: torch.use_deterministic_algorithms(value[0], warn_only=value[1]),
-        "anomaly detection": torch.autograd.set_detect_anomaly,
-        "float32 precision of matrix products": torch.set_float32_matmul_precision,
-        "cuDNN settings": set_cudnn,
-        "flushing of denormal numbers": torch.set_flush_denormal,
+        "default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+        "default device": (
+            lambda: str(torch.get_default_device()),
+            lambda value: torch.set_default_device(None if value == "cpu" else value),
+        ),
+        "grad mode": (torch.is_grad_enabled, torch.set_grad_enabled),
+        "number of threads": (torch.get_num_threads, torch.set_num_threads),
+        "deterministic algorithms": (
+            deterministic,
+            lambda value: torch.use_deterministic_algorithms(value[0], warn_only=value[1]),
+        ),
+        "filling of uninitialized memory": (
+            lambda: memory.fill_uninitialized_memory,
+            lambda value: setattr(memory, "fill_uninitialized_memory", value),
+        ),
+        "anomaly detection": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+        "float32 precision of matrix products": (
+            torch.get_float32_matmul_precision,
+            torch.set_float32_matmul_precision,
+        ),
+        "cuDNN settings": (lambda: (cudnn.benchmark, cudnn.deterministic), set_cudnn),
+        "flushing of denormal numbers": (flushes_denormals, torch.set_flush_denormal),
     }
 
 

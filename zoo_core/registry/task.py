@@ -26,6 +26,9 @@ class Finding:
         What `Task.plan` needs; zoo passes it on.
     only_if_chosen : bool, default False
         Whether another task fits the folder better, so that this one is used with ``--task`` only.
+    doubt : str, default ""
+        Why the folder perhaps means something else, and what to do then: ``GT_1 has the names of masks; …``. The task
+        is then used with ``--task`` only, and if no other fits, this is said.
     """
 
     summary: str
@@ -33,6 +36,7 @@ class Finding:
     left_out: tuple[str, ...] = ()
     facts: Any = None
     only_if_chosen: bool = False
+    doubt: str = ""
 
 
 @dataclass(frozen=True)

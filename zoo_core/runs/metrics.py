@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ def format_line(values: Mapping[str, int | float]) -> str:
 def parse_line(line: bytes) -> dict[str, Any] | None:
     """The values of a line: numbers, None where one was not finite, and ``step``; None if the line is damaged."""
     try:
-        found = parse_json(line)
+        found = parse_json(line.removeprefix(codecs.BOM_UTF8))  # of an editor, in the first line
     except ValueError:
         return None
     if not isinstance(found, dict) or type(found.get("step")) is not int or found["step"] < 0:

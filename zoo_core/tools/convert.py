@@ -48,8 +48,10 @@ def convert(
     Raises:
         BadFile: if ``source`` can't be read, or does not fit the model; nothing is written then.
     """
+    if source.is_dir():
+        raise BadFile(f"{source} is a folder, but should be a file.", f"Give a file in it, as the index, *{INDEX}.")
     if not source.is_file():
-        raise BadFile(f"{source} does not exist.")
+        raise BadFile(f"{source} does not exist.", "Check the name.")
     check_ending(output)
     if output.exists():
         raise BadFile(f"{output} already exists, and is not overwritten.", "Choose another -o FILE.")
@@ -79,7 +81,9 @@ def convert(
             # The hint of the error quotes the header, which is not of the file.
             hint = f"The file has {names_in(stored)}. Check --model and its settings"
             part = "" if _SHARD.search(source.name) is None else f", or give the index, *{INDEX}"
-            raise BadFile(error.message.replace(str(converted), str(source)), f"{hint}{part}.") from None
+            # Nor are the names of the files in between.
+            message = re.sub(rf"{re.escape(folder)}/\S+\.(safetensors|part)\b", lambda _: str(source), error.message)
+            raise BadFile(message.removeprefix(f"{source} could not be written: "), f"{hint}{part}.") from None
         write(output, read_tensors(converted), {**metadata, **sizes(loaded)}, parameter_names(loaded))
     return output
 

@@ -22,6 +22,7 @@ _INNER = {  # also of parts of a network
 }
 _COUNTER = "n_averaged"  # of torch.optim.swa_utils.AveragedModel, whose network is its attribute `module`
 _SHOWN = 10
+_DAMAGED = "Download the index and all files of the model again."
 
 
 def read_shards(index: Path, tell: Callable[[str], object]) -> dict[str, Tensor]:
@@ -31,11 +32,11 @@ def read_shards(index: Path, tell: Callable[[str], object]) -> dict[str, Tensor]
         BadFile: if the index is damaged, or a file is missing, elsewhere, or has other tensors than the index says.
     """
     if stat_regular(index).st_size > _MAX_BYTES:
-        raise BadFile(f"{index} has more than {_MAX_BYTES:,} bytes, too many for an index.")
+        raise BadFile(f"{index} has more than {_MAX_BYTES:,} bytes, too many for an index.", _DAMAGED)
     try:
         content = parse_json(index.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise BadFile(f"{index} is not JSON: {one_line(str(error))}.") from error
+        raise BadFile(f"{index} is not JSON: {one_line(str(error))}.", _DAMAGED) from error
     listed = content.get("weight_map") if isinstance(content, Mapping) else None
     if not isinstance(listed, Mapping) or not listed or not all(isinstance(file, str) for file in listed.values()):
         raise BadFile(f"{index} has no weight_map from tensors to files.", "Give the index of a sharded model.")
@@ -43,7 +44,7 @@ def read_shards(index: Path, tell: Callable[[str], object]) -> dict[str, Tensor]
     files = sorted(set(listed.values()))
     for file in files:
         if Path(file).name != file or not file.endswith(".safetensors"):
-            raise BadFile(f"{index} lists the file '{one_line(file)}', but should list files beside it.")
+            raise BadFile(f"{index} lists the file '{one_line(file)}', but should list files beside it.", _DAMAGED)
         if not (index.parent / file).is_file():
             raise BadFile(f"{index} lists {file}, which is not beside it.", "Download all files of the model.")
         own = {name for name, place in listed.items() if place == file}
@@ -51,7 +52,7 @@ def read_shards(index: Path, tell: Callable[[str], object]) -> dict[str, Tensor]
         if own != found.keys():
             name = min(own ^ found.keys())
             has, says = ("lacks", "lists") if name in own else ("has", "does not list")
-            raise BadFile(f"{index.parent / file} {has} '{one_line(name)}', which the index {says} there.")
+            raise BadFile(f"{index.parent / file} {has} '{one_line(name)}', which the index {says} there.", _DAMAGED)
         tensors |= found
     tell(f"joined {len(files)} files with {len(tensors):,} tensors")
     return tensors
@@ -67,7 +68,9 @@ def without_wrappers(tensors: Mapping[str, Tensor], tell: Callable[[str], object
     found = dict(tensors)
     if _COUNTER in found and len(found) > 1 and all(name.startswith("module.") for name in found if name != _COUNTER):
         del found[_COUNTER]
-        tell(f"left out '{_COUNTER}': the weights are the average of torch.optim.swa_utils.AveragedModel")
+        found = _renamed(found, lambda name: name.removeprefix("module."))
+        average = "torch.optim.swa_utils.AveragedModel"
+        tell(f"left out '{_COUNTER}', and 'module.' of the names: the weights are the average of {average}")
     for part, wrapper in _INNER.items():
         if any(part in name.split(".")[:-1] for name in found):
             found = _renamed(found, lambda name, part=part: ".".join(one for one in name.split(".") if one != part))
@@ -84,7 +87,10 @@ def _renamed(tensors: Mapping[str, Tensor], rename: Callable[..., str]) -> dict[
     renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if rename(name) in renamed:
-            raise BadFile(f"two tensors are called '{one_line(rename(name))}' without the names of wrappers.")
+            raise BadFile(
+                f"two tensors are called '{one_line(rename(name))}' without the names of wrappers.",
+                "Save the state dict of one model alone.",
+            )
         renamed[rename(name)] = tensor
     return renamed
 

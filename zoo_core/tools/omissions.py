@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zoo_core.checkpoint import directory as checkpoint
+from zoo_core.checkpoint.names import name_of
 from zoo_core.checkpoint.serialize import Packed
 from zoo_core.config.recipe import WITHOUT_EVALUATIONS
 from zoo_core.errors import RunFailed
+from zoo_core.hookspecs import hookimpl
 from zoo_core.loggers.jsonl import MetricsFile
 from zoo_core.registry.resolve import ResolvedRecipe
 from zoo_core.runs.folder import RunFolder
@@ -30,7 +32,7 @@ SETTINGS = (
     "run.keep_checkpoints=9",
 )
 _NO_BEST = {"step": -1, "value": {"$float": "nan"}}
-_RESUMED_AT = "step-000000005"
+_RESUMED_AT = 5
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ def leave_out_each(
 ) -> list[Omission]:
     """Train ``resolved``, and again from a checkpoint, each time without one part of the state; compare the results.
 
+    They are compared after the next step already: a list of the last few losses is soon the same again.
+
     The recipe should have the settings :data:`SETTINGS`. Parts are the model, each attribute of the trainer, the modes
     of modules, the metrics not logged yet, the best value of the monitored metric, the state of the gradient scaler,
     the number of the step, the position in the data, and the seeds of the steps.
@@ -66,13 +70,13 @@ def leave_out_each(
         RunFailed: if a resumed run differs although nothing was left out.
     """
     whole, resumed = folder / "whole", folder / "resumed"
-    _drive(try_out(resolved, whole, [MetricsFile()]))
-    at = RunFolder(whole).checkpoints / _RESUMED_AT
+    _drive(_loop(resolved, whole))
+    at = RunFolder(whole).checkpoints / name_of(_RESUMED_AT)
     omissions = []
     parts = [part for part in checkpoint.load(at)[1] if part not in COMPARED]
     for part in ["", *parts, "step", "position", "seeds"]:
         shutil.rmtree(resumed, ignore_errors=True)
-        loop = try_out(resolved, resumed, [MetricsFile()])
+        loop = _loop(resolved, resumed)
         shutil.copy(RunFolder(whole).metrics, RunFolder(resumed).metrics)
         initial = _copies(loop.state.capture() | loop.checkpoints.capture_average())
         step, saved = checkpoint.load(at)  # each time, since training changes what was restored
@@ -87,6 +91,8 @@ def leave_out_each(
         _drive(loop)
         difference = compare(whole, resumed)
         if part:
+            if part in saved and not difference:
+                needless = needless or "the next step sets it again"
             if part == "seeds" and not difference:
                 needless = "no step draws random numbers"
             if part == "position" and not loop.batches.per_epoch:
@@ -100,6 +106,24 @@ def leave_out_each(
                 "draw random numbers in step() only.",
             )
     return omissions
+
+
+class _SavesAfterTheNextStep:
+    """Saves one more checkpoint, of the step after the one that the run is resumed at."""
+
+    loop: Loop
+
+    @hookimpl
+    def zoo_step_finished(self, step: int) -> None:
+        if step == _RESUMED_AT + 1:
+            self.loop.reports.call_all()
+            self.loop.checkpoints.save()
+
+
+def _loop(resolved: ResolvedRecipe, folder: Path) -> Loop:
+    saves = _SavesAfterTheNextStep()
+    saves.loop = try_out(resolved, folder, [MetricsFile(), saves])
+    return saves.loop
 
 
 def _without(part: str, saved: dict[str, Packed]) -> dict[str, Packed]:

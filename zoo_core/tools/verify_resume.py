@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import time
 from collections.abc import Callable, Collection
@@ -75,11 +76,12 @@ def verify(
     timing = _Timing(steps, first_output - start, per_checkpoint, time.time() - last_checkpoint)
     done: list[Kill] = []
     runs = kills_of_run = 0
-    while (missing := _missing(done, kills)) or kills_of_run:
+    while (missing := _missing(done, kills, steps)) or kills_of_run:
         process = _start(recipe, overrides, killed, resume=RunFolder(killed).config.is_file())
         # A random moment is seldom one of saving: if none of a few kills was, the last one is.
         saving = missing == 1 and not any(kill.saving for kill in done)
-        if missing and _kill(process, killed, timing, rng, saving=saving):
+        from_checkpoint = missing == 1 and not _continues(done, steps)
+        if missing and _kill(process, killed, timing, rng, saving=saving, from_checkpoint=from_checkpoint):
             done.append(Kill(max(steps_in(killed / "checkpoints"), default=-1), _is_saving(killed)))
             kills_of_run += 1
             on_kill(done[-1])
@@ -107,29 +109,46 @@ class _Timing:
     """From the last checkpoint to the end of the process."""
 
 
-def _missing(done: list[Kill], kills: int) -> int:
-    """How many kills are still to come: a few more than ``kills`` if none was while saving."""
-    if len(done) >= kills and not any(kill.saving for kill in done):
+def _missing(done: list[Kill], kills: int, checkpoints: list[int]) -> int:
+    """How many kills are still to come: a few more than ``kills`` if a kind of kill has not happened yet."""
+    if len(done) >= kills and not (any(kill.saving for kill in done) and _continues(done, checkpoints)):
         return int(len(done) < kills + _MORE)
     return max(kills - len(done), 0)
 
 
-def _kill(process: BaseProcess, folder: Path, timing: _Timing, rng: random.Random, *, saving: bool) -> bool:
+def _continues(done: list[Kill], checkpoints: list[int]) -> bool:
+    """Whether a run was trained from a checkpoint, and not only from its start. Nothing else shows what is lost."""
+    return len(checkpoints) < 2 or any(0 < kill.step < checkpoints[-1] for kill in done)
+
+
+def _kill(
+    process: BaseProcess,
+    folder: Path,
+    timing: _Timing,
+    rng: random.Random,
+    *,
+    saving: bool,
+    from_checkpoint: bool,
+) -> bool:
     """Kill the process at a random moment, or while it writes a checkpoint if ``saving``; False if it ended first.
+
+    With ``from_checkpoint`` the run has a checkpoint then from which it has to train on.
 
     One kill in five happens before the first output, one in five while a checkpoint is written, one in ten while the
     result is evaluated and written. The others happen after a random checkpoint and not at a random time, since the
     speed of a run depends on the load.
     """
     chosen, newest = rng.random(), max(steps_in(folder / "checkpoints"), default=-1)
-    candidates = [step for step in (-1, *timing.checkpoints[:-1]) if step >= newest]
+    candidates = [
+        step for step in (-1, *timing.checkpoints[:-1]) if step >= newest and (step > 0 or not from_checkpoint)
+    ]
     if saving and candidates:
         _wait_for_output(process, folder)
         _wait_for_checkpoint(process, folder, rng.choice(candidates))
         _wait_for_saving(process, folder)
-    elif chosen < 0.2:
+    elif chosen < 0.2 and not from_checkpoint:
         process.join(rng.uniform(0, timing.start))
-    elif chosen < 0.3 or not candidates:
+    elif (0.2 <= chosen < 0.3 and not from_checkpoint) or not candidates:
         _wait_for_checkpoint(process, folder, timing.checkpoints[-1])
         process.join(rng.uniform(0, timing.end))
     else:
@@ -232,8 +251,14 @@ def _wait_for_end(process: BaseProcess, folder: Path) -> None:
         log = _log(folder)
         lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
         messages = [line for line in lines if line and not line[0].isspace()]  # without traceback lines and hints
-        last = messages[-1] if messages else ""
-        raise RunFailed(f"the run in {folder} ended with exit code {process.exitcode}: {last}")
+        last = re.sub(r"^zoo_core[\w.]*\.\w+: ", "", messages[-1]) if messages else ""
+        raise RunFailed(f"the run ended with exit code {process.exitcode}: {last}", _hint_after(lines, messages))
+
+
+def _hint_after(lines: list[str], messages: list[str]) -> str | None:
+    """The line after the last message, which is its hint if it is indented."""
+    following = "".join(lines[len(lines) - lines[::-1].index(messages[-1]) :][:1]) if messages else ""
+    return following.strip() if following[:1].isspace() else None
 
 
 def _train(recipe: str, overrides: list[str], folder: str, resume: bool) -> None:

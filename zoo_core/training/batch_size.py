@@ -7,8 +7,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,8 +20,10 @@ from zoo_core.config.run_settings import DEFAULT_BATCH_SIZE
 from zoo_core.data.no_data import NoExamples
 from zoo_core.data.seeding import seed_step
 from zoo_core.engine.devices import find_device, local_device_index
-from zoo_core.engine.engine import AccelerateEngine, own_settings
+from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.memory import available_memory, is_out_of_memory, memory_now, peak_memory
+from zoo_core.engine.own_settings import own_settings
+from zoo_core.engine.rank import not_launched
 from zoo_core.errors import BadSetting, RunFailed, ZooError, raised
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.runs.folder import RunFolder
@@ -39,7 +40,6 @@ FRACTION = 0.9  # of the memory of an accelerator, for evaluations, previews and
 FRACTION_ON_CPU = 0.5  # of the memory that is available
 _STEPS_ON_CPU = 3  # the first allocates gradients and the state of the optimizer, which the second has beside its own
 _STEPS = WATCHED_STEPS + 16  # on an accelerator: until steps are captured, and what is done every sixteenth step
-_LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 _SAMPLING = 0.002  # seconds between two looks at the memory of this process
 
 
@@ -94,7 +94,7 @@ def find_batch_size(resolved: ResolvedRecipe) -> FoundBatchSize | None:
             "Write a number, for example `run.batch_size=64`.",
         )
     search = _Search.of(resolved)
-    with _alone(), own_settings(), undisturbed(()), warnings.catch_warnings():
+    with not_launched(), own_settings(), undisturbed(()), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the run repeats them
         return search.find()
 
@@ -298,13 +298,3 @@ class _PeakMemory:
 
 def _doubled(unit: int) -> str:
     return f"{unit}, {2 * unit}, {4 * unit}, ..."
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Context in which this process does not join the others of its launcher."""
-    kept = {name: os.environ.pop(name) for name in _LAUNCHED if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(kept)

@@ -10,6 +10,8 @@ import inspect
 import os
 import warnings
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -34,6 +36,7 @@ class CallbackList:
                 self._manager.register(plugin, name=name)
         for callback in callbacks:
             self._add(callback, unused_name(type(callback).__name__, self._manager.has_plugin))
+        self._lasting: _Lasting | None = None
         self._calls = {name: self._implementations(name) for name in dir(self._manager.hook) if name.startswith("zoo_")}
 
     def call(self, hook: str, **arguments: Any) -> None:
@@ -41,6 +44,8 @@ class CallbackList:
         if os.environ.get("ZOO_TRACE"):
             say(f"{hook}({', '.join(map(str, arguments))})", err=True)
         run = arguments.get("run")
+        if self._lasting is None and isinstance(run, Run):
+            self._lasting = _Lasting(run)
         for implementation in list(self._calls[hook]):
             own = is_own(implementation.plugin)
             before = {} if own else _attributes(run)
@@ -53,8 +58,11 @@ class CallbackList:
                     raise
                 place = place_in(error, module_of(implementation.plugin))
                 self._disable(implementation, f"{hook} raised {raised(error)}{place}")
-            if name := _restore(run, before):
+            if name := _restore(run, before) or ("" if own else self._restore_lasting(run)):
                 self._disable(implementation, f"{hook} sets run.{name}, which hooks may only read")
+
+    def _restore_lasting(self, run: Any) -> str:
+        return self._lasting.restore(run) if self._lasting else ""
 
     def _implementations(self, hook: str) -> list[pluggy.HookImpl]:
         # pluggy keeps them in the order of registration and calls the last one first.
@@ -102,6 +110,26 @@ def _attributes(run: Any) -> dict[str, Any]:
     """What hooks may read of a run, and not set."""
     values = vars(run) if isinstance(run, Run) else {}
     return {name: dict(value) if name in _METRICS else value for name, value in values.items()}
+
+
+class _Lasting:
+    """What hooks could change below the attributes of a run and what is the same in all of it: its recipe, which the
+    checkpoints and the weights contain, and the paths of its files."""
+
+    def __init__(self, run: Run) -> None:
+        self._values = deepcopy(dict(run.recipe.values))
+        self._paths = {name: path for name, path in vars(run.folder).items() if isinstance(path, Path)}
+
+    def restore(self, run: Run) -> str:
+        """Undo what a hook has changed; returns the name of it, or ""."""
+        if run.recipe.values != self._values:
+            object.__setattr__(run.recipe, "values", deepcopy(self._values))
+            return "recipe.values"
+        paths = vars(run.folder)
+        if changed := next((name for name, path in self._paths.items() if paths.get(name) != path), ""):
+            paths.update(self._paths)
+            return f"folder.{changed}"
+        return ""
 
 
 def _restore(run: Any, before: Mapping[str, Any]) -> str:

@@ -99,11 +99,10 @@ def _culprit(error: BaseException, classes: Mapping[str, type[Any]]) -> str:
 def _called(error: BaseException, text: str, classes: Mapping[str, type[Any]]) -> str:
     """The component with a method that takes other arguments than it was given; such a call has no frame of its own."""
     named = re.match(r"([\w.<>]+)\(\) (takes|missing|got) ", str(error)) if isinstance(error, TypeError) else None
-    if named is None:
-        return ""
+    called = named[1] if named else "-"
     for name, component in classes.items():
         for function in (one for kind in component.__mro__ for one in vars(kind).values()):
-            if getattr(function, "__qualname__", "") == named[1] and (place := defined_at(function)):
+            if getattr(function, "__qualname__", "") == called and (place := defined_at(function)):
                 return f"{name} raised {text}{place}"
     return ""
 

@@ -13,11 +13,13 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim import optimizer as all_optimizers
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
+from zoo_core.registry.process_state import torch_settings
 from zoo_core.training.kept_value import kept
 
 _FLAGS: tuple[tuple[Any, tuple[str, ...]], ...] = (
-    (torch.backends.cudnn, ("enabled", "benchmark", "deterministic", "allow_tf32")),
+    (torch.backends.cudnn, ("enabled", "allow_tf32")),
     (torch.backends.cuda.matmul, ("allow_tf32",)),
     (torch.backends.mkldnn, ("enabled", "deterministic")),
 )
@@ -26,14 +28,16 @@ _FLAGS: tuple[tuple[Any, tuple[str, ...]], ...] = (
 @contextmanager
 def settings_kept() -> Iterator[None]:
     """Context after which the settings, and the hooks of all modules and optimizers, are what they were before."""
-    settings = [(get, put_back, get()) for get, put_back in _settings()]
-    strict = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    settings = [(get, put_back, get()) for get, put_back in (*torch_settings().values(), *_more_settings())]
     depth, filters = _autocast_depth(), list(warnings.filters)
+    modes, pack = _modes(), _pack_hooks()
     try:
         with kept(_hooks_of_all()), np.errstate():
             yield
     finally:
-        torch.use_deterministic_algorithms(strict[0], warn_only=strict[1])
+        _leave_modes(modes)
+        while _pack_hooks() not in (None, pack):
+            torch._C._autograd._pop_saved_tensors_default_hooks()
         for get, put_back, value in settings:
             if get() != value:
                 put_back(value)
@@ -63,12 +67,8 @@ def _hooks_of(tensor: torch.Tensor) -> tuple[Any, Any]:
     return tensor._backward_hooks, tensor._post_accumulate_grad_hooks
 
 
-def _settings() -> Iterator[tuple[Callable[[], Any], Callable[[Any], object]]]:
-    yield torch.is_grad_enabled, torch.set_grad_enabled
-    yield torch.get_default_dtype, torch.set_default_dtype
-    yield torch.get_num_threads, torch.set_num_threads
-    yield torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
-    yield torch.get_default_device, torch.set_default_device
+def _more_settings() -> Iterator[tuple[Callable[[], Any], Callable[[Any], object]]]:
+    """What programs set by right while they are imported, or as a run does for its precision."""
     yield torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled
     for device in ("cpu", "cuda", "mps", "xpu"):
         yield partial(torch.is_autocast_enabled, device), partial(torch.set_autocast_enabled, device)
@@ -76,6 +76,31 @@ def _settings() -> Iterator[tuple[Callable[[], Any], Callable[[Any], object]]]:
     for owner, names in _FLAGS:
         for name in names:
             yield partial(getattr, owner, name), partial(setattr, owner, name)
+
+
+def _modes() -> tuple[list[Any], list[Any]]:
+    """The open contexts that change what functions and operations of torch do."""
+    count = torch._C._len_torch_function_stack()
+    return [torch._C._get_function_stack_at(at) for at in range(count)], _get_current_dispatch_mode_stack()
+
+
+def _leave_modes(before: tuple[list[Any], list[Any]]) -> None:
+    functions, operations = _modes()
+    for mode in reversed(operations):
+        if not any(mode is one for one in before[1]):
+            mode.__exit__(None, None, None)
+    default = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)  # of set_default_device
+    left = [mode for mode in functions if mode is default or any(mode is one for one in before[0])]
+    if len(left) < len(functions):  # not by __exit__: a device that is entered can't be left by its mode
+        for _ in functions:
+            torch._C._pop_torch_function_stack()
+        for mode in left:
+            torch._C._push_on_torch_function_stack(mode)
+
+
+def _pack_hooks() -> Any:
+    """The hooks that autograd calls with each tensor that it keeps; None without one."""
+    return torch._C._autograd._top_saved_tensors_default_hooks(False)
 
 
 def _hooks_of_all() -> list[Any]:

@@ -12,9 +12,10 @@ from typing import Any
 import pluggy
 
 from zoo_core.checkpoint.names import steps_in
-from zoo_core.engine.engine import AccelerateEngine, own_settings
+from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import full_tensor
 from zoo_core.engine.memory import explain_out_of_memory
+from zoo_core.engine.own_settings import own_settings
 from zoo_core.engine.shutdown import nothing_left_to_save, undone_on_signal
 from zoo_core.errors import RunFailed
 from zoo_core.registry.resolve import ResolvedRecipe, resolve

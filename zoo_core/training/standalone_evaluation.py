@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo_core.engine.engine import own_settings
 from zoo_core.engine.memory import explain_out_of_memory
+from zoo_core.engine.own_settings import own_settings
 from zoo_core.errors import BadSetting
 from zoo_core.model import Model
 from zoo_core.registry.resolve import ResolvedRecipe

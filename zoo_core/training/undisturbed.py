@@ -29,7 +29,8 @@ def undisturbed(holders: Iterable[object]) -> Iterator[None]:
     A module whose non-persistent buffers have become other in shape, such as a cache that has grown, keeps these and
     its attributes.
 
-    Parameters are not copied: an evaluation that exchanges weights has to put them back (``StateDigest``).
+    Parameters are not copied: an evaluation that exchanges weights has to put them back, or is refused
+    (``StateDigest``); so is one that changes their type, after which their gradients are lost.
 
     Args:
         holders: the model and what the trainer holds. Modules are also found inside lists, tuples, sets, mappings,
@@ -60,22 +61,48 @@ def _limits(holders: Iterable[object], modules: list[nn.Module]) -> Limits:
 def _keep_modules(modules: list[nn.Module], limits: Limits) -> Iterator[None]:
     modes = [(module, module.training) for module in modules]
     parameters = {id(one): one for module in modules for one in module.parameters(recurse=False)}.values()
-    gradients = [(parameter, parameter.requires_grad, parameter.grad) for parameter in parameters]
+    gradients = [_KeptGradient(parameter) for parameter in parameters]
     kept = [_KeptModule(module, limits) for module in modules]
-    for parameter, _, _ in gradients:
-        parameter.grad = None
     try:
         yield
     finally:
         for module, training in modes:
             module.training = training
-        for parameter, requires_grad, gradient in gradients:
-            if parameter.requires_grad is not requires_grad:
-                parameter.requires_grad_(requires_grad)
-            parameter.grad = gradient
+        for gradient in gradients:
+            gradient.put_back()
         with torch.no_grad():
             for one in kept:
                 one.put_back()
+
+
+class _KeptGradient:
+    """The gradient of a parameter, which is set aside, and the settings of the parameter for it."""
+
+    def __init__(self, parameter: nn.Parameter) -> None:
+        self._parameter, self._requires_grad, self._gradient = parameter, parameter.requires_grad, parameter.grad
+        self._form, self._dtype = _form(parameter), _grad_dtype(parameter)
+        parameter.grad = None
+
+    def put_back(self) -> None:
+        """Put them back, unless the parameter has another type, shape or device, and the gradient does not fit it."""
+        parameter = self._parameter
+        if parameter.requires_grad is not self._requires_grad:
+            parameter.requires_grad_(self._requires_grad)
+        parameter.grad = None  # which may have another type, and then keeps the parameter from getting its own
+        if _form(parameter) == self._form:
+            if _grad_dtype(parameter) != self._dtype:
+                parameter.grad_dtype = self._dtype
+            parameter.grad = self._gradient
+
+
+def _form(parameter: nn.Parameter) -> tuple[object, ...]:
+    return parameter.dtype, parameter.shape, parameter.device
+
+
+def _grad_dtype(parameter: Any) -> torch.dtype | None:
+    """The type that gradients of a parameter must have; None for any. Versions of torch without it have its own."""
+    found: torch.dtype | None = getattr(parameter, "grad_dtype", parameter.dtype)
+    return found
 
 
 class _KeptModule:

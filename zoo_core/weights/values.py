@@ -25,7 +25,8 @@ def same_bits(one: Tensor, other: Tensor) -> bool:
     """Whether two tensors have the same type, shape and bits; a NaN equals one with the same bits."""
     if (one.dtype, one.shape) != (other.dtype, other.shape):
         return False
-    left, right = (tensor.detach().cpu().contiguous().flatten().view(torch.uint8) for tensor in (one, other))
+    resolved = [tensor.detach().cpu().resolve_conj().resolve_neg() for tensor in (one, other)]
+    left, right = (tensor.contiguous().flatten().view(torch.uint8) for tensor in resolved)
     return torch.equal(left, right)
 
 

@@ -227,7 +227,7 @@ def _move_into(split: Tree) -> str:
 
 
 def _cure(entries: Sequence[Path]) -> str:
-    return own_files.how_to_convert(entries, _MOVE)
+    return own_files.how_to_read(entries, _MOVE)
 
 
 def _images(count: int) -> str:

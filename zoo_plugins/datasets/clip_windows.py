@@ -14,6 +14,7 @@ import zoo_core as zoo
 from zoo_plugins.common.clip_transforms import RandomClipTransform, in_unit_range
 from zoo_plugins.datasets.clip_layouts import Clip
 
+_AT_ONCE = 8  # frames that are read together
 _KEPT = dict[tuple[Path, int | None], Tensor]
 
 
@@ -108,9 +109,14 @@ def kept_in_memory(clips: Sequence[Clip], channels: int, max_value: int | None, 
         return {}
     kept: _KEPT = {}
     for clip in clips:
-        frames = zoo.read_frames(clip.path, channels, 0, None, max_value, clip.index, allow_dark=True)
-        as_bytes = frames.mul(255).round().byte()
-        if not torch.equal(in_unit_range(as_bytes), frames):
-            return {}  # of more than 8 bits
-        kept[clip.path, clip.index] = as_bytes
+        stop = clip.first + clip.length
+        parts = []
+        for start in range(0, stop, _AT_ONCE):  # as floats they need four times the memory
+            last = min(start + _AT_ONCE, stop)
+            frames = zoo.read_frames(clip.path, channels, start, last, max_value, clip.index, allow_dark=True)
+            as_bytes = frames.mul(255).round().byte()
+            if not torch.equal(in_unit_range(as_bytes), frames):
+                return {}  # of more than 8 bits
+            parts.append(as_bytes)
+        kept[clip.path, clip.index] = torch.cat(parts)
     return kept

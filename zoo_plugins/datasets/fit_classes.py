@@ -9,10 +9,11 @@ from statistics import median
 from typing import Any, cast
 
 import zoo_core as zoo
-from zoo_plugins.datasets import class_folders, white
+from zoo_plugins.datasets import class_doubts, class_folders, white
 from zoo_plugins.datasets.clip_layouts import contains_clips
 from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, describe_values, rounded
 from zoo_plugins.datasets.image_folder import ImageFolder
+from zoo_plugins.datasets.mask_folders import unpacked
 from zoo_plugins.datasets.mask_layouts import has_masks
 
 _LARGEST = {"cpu": 96}  # side of the images, in pixels
@@ -37,10 +38,13 @@ class ClassifyImages(zoo.Task):
     """Classification of images that are in a folder for each class."""
 
     def find(self, folder: Path) -> zoo.Finding | None:
+        folder = unpacked(folder)
         tree = class_folders.read_tree(folder, ())
-        if not tree.below or (tree.images and not tree.with_images()) or has_masks(folder):
+        if not tree.below or (tree.images and not tree.with_images()) or has_masks(folder, self.given):
             return None
         given = {name: value for name, value in self.given.get("dataset", {}).items() if name != "name"}
+        if names := class_doubts.doubt(tree):
+            return _doubtful(folder, names, given)
         if not contains_clips(folder):
             return _find(folder, given)
         try:  # frames that follow one another may be pictures of classes all the same
@@ -53,7 +57,11 @@ class ClassifyImages(zoo.Task):
         largest = _LARGEST.get(budget.device, _LARGER)
         one_size = len(set(facts.sizes)) == 1
         sides = [median(of_all) for of_all in zip(*facts.sizes, strict=True)]
-        dataset: dict[str, object] = {"name": "image-folder", "folder": str(folder.resolve()), **facts.reading}
+        dataset: dict[str, object] = {
+            "name": "image-folder",
+            "folder": str(unpacked(folder).resolve()),
+            **facts.reading,
+        }
         small = max(sides) <= largest
         if not one_size or not small:
             factor = min(1, largest / max(sides))
@@ -85,6 +93,14 @@ class ClassifyImages(zoo.Task):
                 "run.load_best_at_end": "its weights are evaluated and published",
             },
         )
+
+
+def _doubtful(folder: Path, doubt: str, given: dict[str, Any]) -> zoo.Finding:
+    """What is found if folders are perhaps not those of classes; their images are then perhaps not alike, either."""
+    try:
+        return replace(_find(folder, given), doubt=doubt)
+    except zoo.ZooError:
+        return zoo.Finding("class folders", doubt=doubt)
 
 
 def _find(folder: Path, given: dict[str, Any]) -> zoo.Finding:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import zoo_core as zoo
-from zoo_plugins.datasets import clip_layouts
+from zoo_plugins.datasets import clip_layouts, white
 from zoo_plugins.datasets.clip_layouts import Clip
+from zoo_plugins.datasets.fit_clip_size import fit_batch, fit_frames
 from zoo_plugins.datasets.fit_sizes import describe_sizes, rounded
 from zoo_plugins.datasets.frame_folder import FrameFolder
 from zoo_plugins.datasets.mask_layouts import has_masks
@@ -38,25 +39,33 @@ class Facts:
     color: Literal["rgb", "gray"]
     given: bool
     """Whether the folder contains splits."""
+    reading: dict[str, Any] = field(default_factory=dict)
+    """Settings of the data set on how frames are read."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings of the data set that were given on the command line."""
 
 
 class PredictFrames(zoo.Task):
     """Prediction of the next frames of clips."""
 
     def find(self, folder: Path) -> zoo.Finding | None:
-        if has_masks(folder) or not clip_layouts.contains_clips(folder):
+        if has_masks(folder, self.given) or not clip_layouts.contains_clips(folder):
             return None
         found = clip_layouts.find(folder)
         long_enough = [clip for clip in found.clips if clip.length >= 2]
         color: Literal["rgb", "gray"] = "rgb" if any(one.channels >= 3 for one in found.facts.values()) else "gray"
-        facts = Facts(long_enough, color, "" not in found.splits)
+        given = {name: value for name, value in self.given.get("dataset", {}).items() if name != "name"}
+        files = list(found.facts)
+        reading = {} if "max_value" in given else white.planned(files, list(found.facts.values()))
+        reading.pop("channels", None)
+        facts = Facts(long_enough, given.get("color") or color, "" not in found.splits, reading, given)
         if not long_enough:
             raise zoo.BadFile(
                 f"{folder} contains {len(found.clips)} clips, none of which has two frames or more.",
                 "Put the frames of each clip into a folder of its own, or give longer clips.",
             )
-        settings = _dataset(folder, facts, "cpu")
-        dataset = FrameFolder(FrameFolder.Config(**settings))
+        settings = {**_dataset(folder, facts, "cpu"), **given}
+        dataset = cast(FrameFolder, zoo.build("frame-folder", settings, kind="dataset"))
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             splits = [len(split) for split in (dataset.train(), dataset.validation(), dataset.test())]
@@ -79,7 +88,11 @@ class PredictFrames(zoo.Task):
         facts: Facts = finding.facts
         dataset = _dataset(folder.resolve(), facts, budget.device)
         channels = 3 if facts.color == "rgb" else 1
-        size = (dataset["height"], dataset["width"]) if "height" in dataset else facts.clips[0].size
+        smaller = fit_frames(_size(facts, dataset), channels, {**dataset, **facts.settings}, budget)
+        if not {"height", "width"} & facts.settings.keys():
+            dataset |= smaller
+        size = _size(facts, dataset)
+        used = {**dataset, **facts.settings}
         on_cpu = budget.device == "cpu"
         crop = [min(_CROP.get(budget.device, _LARGER_CROP), side) // _MULTIPLE * _MULTIPLE for side in size]
         if min(crop) >= _MULTIPLE and (crop[0] < size[0] or crop[1] < size[1]):
@@ -93,8 +106,8 @@ class PredictFrames(zoo.Task):
         patched = max(size) >= _PATCHED
         model: dict[str, Any] = {
             "name": "unet",
-            "in_channels": dataset["frames_in"] * channels,
-            "out_channels": dataset["frames_out"] * channels,
+            "in_channels": used["frames_in"] * channels,
+            "out_channels": used["frames_out"] * channels,
             "frame_channels": channels,
             "base_channels": (32 if patched else 16) * (1 if on_cpu else 2),
             "patch": 4 if patched else 1,
@@ -104,7 +117,8 @@ class PredictFrames(zoo.Task):
             "residual_output": True,
         }
         pixels = (dataset.get("crop_height") or size[0]) * (dataset.get("crop_width") or size[1])
-        batch = max(1, min(32, round((4 if on_cpu else 16) * _CROP["cpu"] ** 2 / pixels)))
+        usual = max(1, min(32, round((4 if on_cpu else 16) * _CROP["cpu"] ** 2 / pixels)))
+        batch = min(usual, fit_batch(size, channels, used, budget))
         return zoo.Plan(
             {
                 "model": model,
@@ -119,7 +133,7 @@ class PredictFrames(zoo.Task):
                     "ema_buffers": True,
                 },
             },
-            _reasons(budget.device, patched, in_memory, facts),
+            _reasons(budget, patched, in_memory, facts, bool(smaller), batch < usual),
         )
 
 
@@ -134,6 +148,7 @@ def _dataset(folder: Path, facts: Facts, device: str) -> dict[str, Any]:
         "frames_in": (window + 1) // 2,
         "frames_out": window // 2,
         "color": facts.color,
+        **facts.reading,
     }
     if not facts.given:
         settings["split"] = "time" if few else "clips"
@@ -161,7 +176,20 @@ def _looks_alike_from_all_sides(facts: Facts) -> bool:
     )  # fmt: skip
 
 
-def _reasons(device: str, patched: bool, in_memory: bool, facts: Facts) -> dict[str, str]:
+def _size(facts: Facts, dataset: dict[str, Any]) -> tuple[int, int]:
+    """Height and width of the frames, as they are given, planned, or stored."""
+    sides = (
+        int(facts.settings.get(name) or dataset.get(name) or stored)
+        for name, stored in zip(("height", "width"), facts.clips[0].size, strict=True)
+    )
+    height, width = sides
+    return height, width
+
+
+def _reasons(
+    budget: zoo.Budget, patched: bool, in_memory: bool, facts: Facts, smaller: bool, small_batch: bool
+) -> dict[str, str]:
+    device, less = budget.device, f"for a memory of {budget.memory / 2**30:.1f} GiB"
     few = len(facts.clips) < _ENOUGH
     return {
         "model.base_channels": f"for a training on {device}",
@@ -173,13 +201,14 @@ def _reasons(device: str, patched: bool, in_memory: bool, facts: Facts) -> dict[
         + (f", and a {_PARTS}th of the longest clip" if few else ""),
         "dataset.color": "as the frames",
         "dataset.split": f"fewer than {_ENOUGH} clips" if few else f"at least {_ENOUGH} clips",
-        "dataset.height": f"the frames have several sizes, or sides above {_LARGEST} pixels",
+        "dataset.max_value": "the value of white; change it if it is another",
+        "dataset.height": less if smaller else f"the frames have several sizes, or sides above {_LARGEST} pixels",
         "dataset.crop_height": "random crops, half of them about a pixel that changes",
         "dataset.augmentation": "no side is up" if _looks_alike_from_all_sides(facts) else "photos have an upper side",
         "dataset.evaluation_windows": "evenly spaced, so that an evaluation takes little time",
         "dataset.cache_mb": "all decoded frames fit into memory",
         "trainer.loss": "it is what the mean squared error of the evaluation measures",
-        "run.batch_size": f"for crops of this size on {device}",
+        "run.batch_size": less if small_batch else f"for crops of this size on {device}",
         "run.workers": "the frames are in memory" if in_memory else "it reads the next batch",
         "run.monitor": "the metric that selects the best checkpoint, and - for the lowest value",
         "run.load_best_at_end": "its weights are evaluated and published",

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any, ClassVar
 
 import zoo_core as zoo
-from zoo_plugins.datasets import plain_images, white
+from zoo_plugins.datasets import own_files, plain_images, white
 from zoo_plugins.datasets.class_folders import read_tree
 from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, describe_values, rounded
 from zoo_plugins.datasets.image_folder import ImageFolder
@@ -46,7 +46,7 @@ class GenerateImages(zoo.Task):
     fallback: ClassVar[bool] = True
 
     def find(self, folder: Path) -> zoo.Finding | None:
-        if has_masks(folder):
+        if has_masks(folder, self.given):
             raise zoo.ZooError(
                 f"{folder} contains images with masks, which are no images to generate.",
                 f"Give the folder of the images alone, or write `zoo fit {folder} --task segment`.",
@@ -63,7 +63,9 @@ class GenerateImages(zoo.Task):
         provided, notes = _provided(folder, {**settings, **given})
         counts = list(provided["class_counts"]) if labeled else [provided["train"]]
         names = list(provided["class_names"]) if labeled else []
-        _check(folder, files, sizes, names, counts)
+        doubt = _annotated(folder, files)
+        if not doubt:
+            _check(folder, files, sizes, names, counts)
         median_size = _median(sizes)
         details = [f"{describe_sizes(sizes)} pixels, {describe_values(images, reading)}"]
         shares = [f"{name} {count:,}" for name, count in zip(names, counts, strict=True)] if labeled else []
@@ -71,7 +73,8 @@ class GenerateImages(zoo.Task):
         details += _remarks(files, sizes, settings)
         summary = f"{len(images):,} images of {len(names)} classes" if labeled else f"{len(images):,} images"
         shape = provided["in_channels"], provided["height"], provided["width"]
-        return zoo.Finding(summary, (*details, *notes), (), Facts(settings, median_size, shape, counts))
+        facts = Facts(settings, median_size, shape, counts)
+        return zoo.Finding(summary, (*details, *notes), (), facts, doubt=doubt)
 
     def plan(self, folder: Path, finding: zoo.Finding, budget: zoo.Budget) -> zoo.Plan:
         facts: Facts = finding.facts
@@ -178,6 +181,17 @@ def _provided(folder: Path, settings: dict[str, Any]) -> tuple[dict[str, Any], l
         warnings.simplefilter("always")
         provided = {**dataset.provides(), "train": len(dataset.train())}
     return provided, [str(one.message) for one in said]
+
+
+def _annotated(folder: Path, files: Sequence[Path]) -> str:
+    """Why images are perhaps not to be generated: most of them have an annotation."""
+    found = own_files.annotation_files(folder, files)
+    if 2 * len(found) < len(files):
+        return ""
+    return (
+        f"{found[0]} and {len(found) - 1} more are annotations in a format that is not read; convert them to COCO JSON "
+        "or to masks if they are to be used"
+    )
 
 
 def _check(

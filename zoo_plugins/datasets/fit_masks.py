@@ -14,6 +14,7 @@ import torch
 import zoo_core as zoo
 from zoo_plugins.common.image_size import target_size
 from zoo_plugins.datasets import white
+from zoo_plugins.datasets.class_files import ClassFiles
 from zoo_plugins.datasets.fit_network import choose_network
 from zoo_plugins.datasets.fit_sizes import describe_classes, describe_sizes, describe_values
 from zoo_plugins.datasets.mask_examples import Pairs, image_size
@@ -59,13 +60,15 @@ class SegmentImages(zoo.Task):
     """Semantic segmentation of images with masks."""
 
     def find(self, folder: Path) -> zoo.Finding | None:
-        if not has_masks(folder):
+        if not has_masks(folder, self.given):
             return None
         given = {name: value for name, value in self.given.get("dataset", {}).items() if name != "name"}
         layout = _dataset(folder, given).layout
         files = [pair.image for pair in layout.pairs]
         images = zoo.check_images(files, clips=False)
         reading = {} if "max_value" in given else white.planned(files, images)
+        if "overlap" not in given and isinstance(layout.annotated, ClassFiles) and layout.annotated.has_overlaps:
+            reading = {**reading, "overlap": "combine"}
         facts = Facts(
             [(one.height, one.width) for one in images],
             given.get("color") or ("rgb" if any(one.channels >= 3 for one in images) else "gray"),
@@ -153,6 +156,7 @@ class SegmentImages(zoo.Task):
                 "dataset.color": "as the images",
                 "dataset.channels": "as the images",
                 "dataset.ignore_index": "unlabeled pixels, since folders and values are those of CamVid",
+                "dataset.overlap": "classes overlap: each combination that occurs is a class",
                 "dataset.max_value": "the value of white; change it if it is another",
                 "dataset.shorter_side": why_scale,
                 "dataset.crop_height": "random crops, a third of them about a class that is drawn first",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ import zoo_core as zoo
 from zoo_plugins.common.augmentation import RandomTransform
 from zoo_plugins.common.image_size import target_size
 from zoo_plugins.datasets import own_files
+from zoo_plugins.datasets.class_files import ClassFiles
 from zoo_plugins.datasets.mask_classes import IGNORE_INDEX
 from zoo_plugins.datasets.mask_examples import Pairs, PairsOfSizes, channels, image_size
 from zoo_plugins.datasets.mask_layouts import Layout, find_layout
@@ -35,6 +36,7 @@ _ADDED = {
     "masks": "",
     "classes": "",
     "instances": "refuse",
+    "overlap": "refuse",
     "crop_height": 0,
     "crop_width": 0,
     "augmentation": "none",
@@ -72,6 +74,10 @@ class MaskFolder(zoo.Dataset):
         )
         instances: Literal["refuse", "semantic"] = zoo.setting(
             "refuse", "semantic: the values of masks number objects, and every object is class 1"
+        )
+        overlap: Literal["refuse", "combine"] = zoo.setting(
+            "refuse",
+            "of masks that have a file or a plane for each class; combine: each combination of classes is a class",
         )
         images: str = zoo.setting("", "sub-folder of images; empty: found by its name")
         masks: str = zoo.setting("", "sub-folder of masks; empty: found by its name")
@@ -153,7 +159,10 @@ class MaskFolder(zoo.Dataset):
     @cached_property
     def layout(self) -> Layout:
         """The pairs of the folder, as `find_layout` finds them."""
-        return find_layout(self._folder, self.config.images, self.config.masks)
+        found = find_layout(self._folder, self.config.images, self.config.masks)
+        if self.config.overlap == "combine" and isinstance(found.annotated, ClassFiles):
+            return replace(found, annotated=found.annotated.combined())
+        return found
 
     @cached_property
     def _facts(self) -> Mapping[Path, zoo.MaskFacts]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import zoo_core as zoo
 from zoo_plugins.datasets import own_files
-from zoo_plugins.datasets.mask_folders import Folder, Key
+from zoo_plugins.datasets.mask_folders import Folder, Key, list_folder
 from zoo_plugins.datasets.mask_names import IMAGE, MASK
 from zoo_plugins.datasets.mask_pairs import Pair, Pairing, pair_folders, pair_in_folder
 from zoo_plugins.datasets.mask_rest import left_out_notes
@@ -73,11 +73,18 @@ def find_groups(root: Path, folders: Sequence[Folder]) -> tuple[list[Group], lis
 
 
 def _one_kind_only(root: Path, folders: Sequence[Folder], found: str, missing: Path) -> zoo.ZooError:
-    notes, rest = left_out_notes(root, folders, [], [], [path for one in folders for path in (*one.images, *one.masks)])
+    used = [path for one in folders for path in (*one.images, *one.masks)]
+    notes, rest = left_out_notes(root, folders, [], [], used)
     left_out = f" ({'; '.join(notes)})" if notes else ""
+    if others := own_files.annotation_files(root, used):
+        return zoo.ZooError(
+            f"{root} contains {found}, and {len(others)} annotations such as {others[0]}, in a format that is not "
+            "read.",
+            "Convert them to COCO JSON, or to a mask for each image in a folder `masks`.",
+        )
     return zoo.ZooError(
         f"{root} contains {found}, but {missing} is missing, or contains no files that are read{left_out}.",
-        own_files.how_to_convert(rest, WHERE),
+        own_files.how_to_read([*rest, *list_folder(root)], WHERE),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import zoo_core as zoo
 from zoo_plugins.datasets import own_files
@@ -17,9 +19,11 @@ from zoo_plugins.datasets.mask_groups import WHERE, Group, find_groups
 from zoo_plugins.datasets.mask_lists import apply_lists, find_lists
 from zoo_plugins.datasets.mask_names import IMAGE, MASK
 from zoo_plugins.datasets.mask_pairs import Pair, refuse_twins
+from zoo_plugins.datasets.mask_planes import find_planes
 from zoo_plugins.datasets.mask_rest import left_out_notes
 from zoo_plugins.datasets.mask_stacks import sliced
 
+_CHANNEL = re.compile(r"(?P<name>.+)_00\d\d")
 _SAME_NAME = "An image and its mask have the same name without the suffix, also in upper and lower case."
 
 
@@ -109,8 +113,11 @@ def find_layout(folder: Path, images: str = "", masks: str = "") -> Layout:
         notes, rest = left_out_notes(root, folders, [p for pairs in given.values() for p in pairs], unlabeled)
     _refuse_no_training(root, by_split)
     by_split, sliced_notes = sliced(by_split)
-    description = _describe(groups, by_split, [one.name for one in lists])
-    return Layout(root, "; ".join([description, *sliced_notes]), by_split, notes, rest)
+    description = "; ".join([_describe(groups, by_split, [one.name for one in lists]), *sliced_notes])
+    if (planes := find_planes(by_split, root)) is not None:
+        by_split, annotated = planes
+        return Layout(root, f"{description}; a mask has a plane for each class", by_split, notes, rest, annotated)
+    return Layout(root, description, by_split, notes, rest)
 
 
 def _refuse_no_training(root: Path, by_split: Mapping[str, Sequence[Pair]]) -> None:
@@ -141,14 +148,18 @@ def _of_class_files(root: Path, folders: Sequence[Folder], found: FoundClassFile
     return Layout(root, description, found.by_split, notes, rest, ClassFiles(pairs, found.class_of))
 
 
-def has_masks(folder: Path) -> bool:
+def has_masks(folder: Path, given: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether the folder has images with masks, or masks only, in any layout that `find_layout` finds.
+
+    Settings of the data set that are ``given`` may name the sub-folders.
 
     Raises
     ------
     zoo.ZooError
         If there are masks without images, or a folder can't be read.
     """
+    if {"images", "masks"} & given.get("dataset", {}).keys():
+        return True
     root = unpacked(folder)
     if find_coco(root):
         return True
@@ -171,6 +182,7 @@ def _refuse_unpaired(group: Group, notes: Sequence[str], rest: Sequence[Path]) -
     if not group.is_side_by_side and not group.pairing.is_complete:
         refuse_twins(group.images)
         refuse_twins(group.masks)
+    _refuse_channels(group.pairing.images)
     lacking = []
     for unpaired, missing, folder in (
         (group.pairing.images, "mask", group.mask_folder),
@@ -187,12 +199,26 @@ def _refuse_unpaired(group: Group, notes: Sequence[str], rest: Sequence[Path]) -
         zoo.report_fault(error, [*group.pairing.images, *group.pairing.masks])
 
 
+def _refuse_channels(images: Sequence[Path]) -> None:
+    """Refuse images with a file for each channel, as ``NAME_0000.png`` and ``NAME_0001.png`` of nnU-Net."""
+    by_name: dict[str, list[Path]] = {}
+    for path in images:
+        if found := _CHANNEL.fullmatch(path.stem):
+            by_name.setdefault(found["name"], []).append(path)
+    for same in by_name.values():
+        if len(same) > 1:
+            raise zoo.BadFile(
+                f"{same[0]} and {same[1].name} are channels of one image in files of their own.",
+                f"Save the {len(same)} channels of each image in one TIFF or .npy file, named as its mask.",
+            )
+
+
 def _nothing_found(root: Path, folders: Sequence[Folder]) -> zoo.ZooError:
     notes, rest = left_out_notes(root, folders, [], [])
     found = f" ({'; '.join(notes[:4])})" if notes else ""
     return zoo.ZooError(
         f"{root} contains 0 pairs of image and mask that are recognized by their names{found}.",
-        own_files.how_to_convert(rest, WHERE),
+        own_files.how_to_read(rest, WHERE),
     )
 
 

@@ -16,6 +16,7 @@ MASK_FOLDERS = (
     *("mask", "masks", "label", "labels", "annotation", "annotations", "annot", "annots", "segmentationclass"),
     *("segmentationclassraw", "gt", "gts", "groundtruth", "groundtruths", "target", "targets", "y", "seg", "segs"),
     *("segmentation", "segmentations", "trimap", "trimaps", "gtfine", "binarymasks", "colormasks"),
+    *("manual", "manual1", "1stmanual", "2ndmanual"),  # of DRIVE and HRF, whose masks are those of the field of view
 )
 SPLITS = {
     **dict.fromkeys(("train", "training", "trainset", "trn"), "train"),
@@ -26,11 +27,13 @@ _SHORT_SPLITS = {"tr": "train", "ts": "test"}  # of nnU-Net, as in imagesTr
 MASK_WORDS = (
     *("mask", "masks", "seg", "segs", "segmentation", "label", "labels", "gt", "groundtruth", "ground_truth"),
     *("annotation", "annot", "anno", "target", "matte", "y", "l", "gtfine_labelids", "gtfine_labeltrainids"),
+    *("manual", "manual1", "manual2"),
     "gtfine_color",
 )
 IMAGE_WORDS = (
     *("image", "images", "img", "im", "rgb", "raw", "input", "photo", "x", "sat", "scan", "original", "orig"),
     *("leftimg8bit", "0000", "volume", "vol", "stack"),  # 0000: the first channel of nnU-Net
+    *("training", "test"),  # of DRIVE: 21_training.tif and 21_manual1.gif
 )
 IMAGE, MASK = "image", "mask"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -96,8 +96,17 @@ class ObjectClasses:
         return (zoo.read_mask(path, colors=True) != 0).long()
 
 
+@runtime_checkable
+class SeveralMasksReader(Protocol):
+    """Reads the classes (H, W) int64 of all mask files of an image at once."""
+
+    def read_all(self, paths: Sequence[Path]) -> Tensor: ...
+
+
 def read_merged(reader: MaskReader, paths: Sequence[Path]) -> Tensor:
     """The classes (H, W) of several masks of one image: of a later one wherever it is not background, class 0."""
+    if isinstance(reader, SeveralMasksReader):
+        return reader.read_all(paths)
     merged = reader.read(paths[0])
     for path in paths[1:]:
         mask = reader.read(path)

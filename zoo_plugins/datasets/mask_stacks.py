@@ -72,10 +72,8 @@ def _pages(pair: Pair, stacks: set[Path]) -> list[Pair]:
                 f"{pair.image} has {count} pages, but its mask {mask} has {other}.",
                 "Give a mask for each page, in a TIFF with as many pages.",
             )
-    return [
-        Pair(_page(pair.image, number), tuple(_page(mask, number) for mask in pair.masks)) for number in range(count)
-    ]
+    return [Pair(page(pair.image, number), tuple(page(mask, number) for mask in pair.masks)) for number in range(count)]
 
 
-def _page(path: Path, number: int) -> Path:
+def page(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}{_PAGE}{number}")

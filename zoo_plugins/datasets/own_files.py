@@ -43,6 +43,57 @@ OTHER_IMAGES = (".jp2", ".avif", ".heic", ".jxl", ".exr", ".tga")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v")
 
 
+ARCHIVES = (".zip", ".tar", ".tgz", ".rar", ".7z")
+_ARRAYS_OF_OTHERS = (
+    ".parquet",
+    ".arrow",
+    ".h5",
+    ".hdf5",
+    ".mat",
+    ".tfrecord",
+    ".tfrecords",
+    ".pkl",
+    ".pickle",
+    ".lmdb",
+)
+_VOLUMES = (".nii", ".nii.gz", ".dcm", ".nrrd", ".mha", ".mhd", ".czi", ".nd2", ".svs", ".ndpi")
+TABLES = (".csv", ".tsv")
+_SIDECARS = (".json", ".xml", ".txt", ".mat")
+
+
+def how_to_read(entries: Sequence[Path], otherwise: str) -> str:
+    """What to do about entries that are in none of the forms that are read: also archives, volumes and tables."""
+    if hint := how_to_convert(entries, ""):
+        return hint
+    by_ending: dict[str, Path] = {}
+    for entry in entries:
+        by_ending.setdefault(_ending(entry), entry)
+    for endings, hint in (
+        (ARCHIVES, "Unpack {name}, and give the folder with its content."),
+        (
+            _VOLUMES,
+            "Save the slices of the files ending in {ending} as PNG or TIFF, or a volume as a TIFF of its pages.",
+        ),
+        (_ARRAYS_OF_OTHERS, "Save the images and masks in the files ending in {ending} as PNG."),
+        (TABLES, "If {name} says the class of each image, put the images of each class into a folder of its own."),
+    ):
+        for ending in endings:
+            if ending in by_ending:
+                return hint.format(name=by_ending[ending].name, ending=ending)
+    return otherwise
+
+
+def _ending(path: Path) -> str:
+    return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
+
+
+def annotation_files(folder: Path, images: Sequence[Path]) -> list[Path]:
+    """Files of text that have the names of images, as the annotations of LabelMe, YOLO and PASCAL VOC have."""
+    stems = {image.stem for image in images}
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in _SIDECARS and path.stem in stems]
+    return sorted((path for path in found if path.is_file()), key=zoo.natural_key)
+
+
 def how_to_convert(entries: Sequence[Path], otherwise: str) -> str:
     """What to do about entries that were left out, if they are images or videos of formats that are not read."""
     endings = {entry.suffix.lower() for entry in entries if not entry.is_dir()}

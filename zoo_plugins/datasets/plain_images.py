@@ -25,7 +25,7 @@ def find(folder: Path) -> Found:
     others = root.all_others()
     if not root.all_images():
         found = f", but {own_files.counted(others)}" if others else ""
-        raise zoo.ZooError(f"{folder} contains no images{found}.", own_files.how_to_convert(others, _PUT))
+        raise zoo.ZooError(f"{folder} contains no images{found}.", _hint(others, _PUT))
     splits = {split: _samples(images) for split, images in _by_split(root).items()}
     counted = [own_files.counted(others)] if others else []
     if hidden := root.all_hidden():
@@ -54,5 +54,10 @@ def split_of(name: str) -> str | None:
 
 
 def are_convertible(entries: Sequence[Path]) -> bool:
-    """Whether some files are images or videos of formats that are not read."""
-    return bool(own_files.how_to_convert(entries, ""))
+    """Whether some files are images, or contain some, in formats that are not read."""
+    return bool(_hint(entries, ""))
+
+
+def _hint(entries: Sequence[Path], otherwise: str) -> str:
+    """What to do about the entries; a table says nothing where there are no images."""
+    return own_files.how_to_read([one for one in entries if one.suffix.lower() not in own_files.TABLES], otherwise)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 WINDOW_SIZE = 7
+_AT_ONCE = 2**21  # pixels whose SSIM is computed at once: it needs some 80 bytes for each
 
 
 class VideoMetrics:
@@ -62,6 +63,15 @@ class VideoMetrics:
 
 def _ssim(predicted: Tensor, true: Tensor, data_range: float) -> Tensor:
     """SSIM of each frame: (N, T, C, H, W) to (N, T)."""
+    at_once = max(1, _AT_ONCE // true[0, 0].numel())
+    parts = [
+        _ssim_at_once(one[None], other[None], data_range)[0]
+        for one, other in zip(predicted.flatten(0, 1).split(at_once), true.flatten(0, 1).split(at_once), strict=True)
+    ]
+    return torch.cat(parts).view(true.shape[:2])
+
+
+def _ssim_at_once(predicted: Tensor, true: Tensor, data_range: float) -> Tensor:
     from torchmetrics.functional.image import structural_similarity_index_measure  # takes a second to import
 
     # All frames as channels of one image: each channel is computed separately, and it is much faster on a CPU.

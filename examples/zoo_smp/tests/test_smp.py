@@ -3,9 +3,11 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from zoo_smp.names import ARCHITECTURES, encoders, names
 
@@ -73,6 +75,33 @@ def test_a_file_of_the_library_is_fine_tuned_with_other_classes_and_a_frozen_enc
     assert all(torch.equal(tuned[name], before[name]) for name in encoder)
     head = "segmentation_head.0.weight"
     assert (before[head].shape[0], tuned[head].shape[0]) == (3, 11)
+
+
+def test_zoo_fit_starts_from_a_file_of_the_library(converted, tmp_path):
+    masks = np.zeros((6, 64, 64), np.uint8)
+    masks[:, 20:40, 10:50] = 255
+    for part, scale in (("images", 2), ("masks", 1)):
+        (tmp_path / "cells" / part).mkdir(parents=True)
+        for number, mask in enumerate(masks):
+            Image.fromarray(mask // scale).save(tmp_path / "cells" / part / f"{number}.png")
+    start = [f"run.init_from={converted[1]}", "run.init_strict=false", "run.steps=2", "--device", "cpu"]
+    command = ["fit", str(tmp_path / "cells"), "model.name=smp/unet-mobilenet_v2", *start, "--folder", "run"]
+    subprocess.run([sys.executable, "-m", "zoo_core", *command], check=True, cwd=tmp_path)  # noqa: S603  # zoo itself
+    config = zoo.load(tmp_path / "run").config
+    assert (config.in_channels, config.out_channels) == (1, 2)
+    assert config.class_names == ("background", "foreground")
+
+
+def test_images_are_normalized_as_those_of_imagenet():
+    torch.manual_seed(1)
+    plain = zoo.build("smp/unet-resnet18").eval()
+    normalized = zoo.build("smp/unet-resnet18", {"normalization": "imagenet"}).eval()
+    normalized.load_state_dict(plain.state_dict())
+    images = torch.rand(1, 3, 32, 32)
+    mean, std = (torch.tensor(one).view(3, 1, 1) for one in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    assert torch.equal(normalized(images), plain((images - mean) / std))
+    with pytest.raises(zoo.ZooError, match=r"model\.in_channels is 1"):
+        zoo.build("smp/unet-resnet18", {"normalization": "imagenet", "in_channels": 1})
 
 
 @pytest.mark.long

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import segmentation_models_pytorch as smp
 import torch
@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 import zoo_core as zoo
 
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 _MULTIPLE = 32  # height and width have to be multiples of the stride of the encoders
 
 
@@ -24,9 +25,15 @@ class Network(zoo.Model):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        in_channels: int = zoo.setting(3, "channels of an image", ge=1)
-        out_channels: int = zoo.setting(2, "number of classes", ge=2)
-        class_names: tuple[str, ...] = zoo.setting((), "names of the classes, for metrics and previews")
+        in_channels: int = zoo.setting(3, "channels of an image", ge=1, from_dataset="in_channels")
+        out_channels: int = zoo.setting(2, "number of classes", ge=2, from_dataset="num_classes")
+        class_names: tuple[str, ...] = zoo.setting(
+            (), "names of the classes, for metrics and previews", from_dataset="class_names"
+        )
+
+        normalization: Literal["none", "imagenet"] = zoo.setting(
+            "none", "imagenet: minus the mean of ImageNet, divided by its standard deviation, as most encoders expect"
+        )
 
     config: Any
     outputs: ClassVar[Mapping[str, str]] = {"mask": "(H, W)"}
@@ -39,9 +46,17 @@ class Network(zoo.Model):
                 f"model.class_names has {len(names)} names, but model.out_channels is {config.out_channels}.",
                 "Give one name for each class, or none.",
             )
+        if config.normalization == "imagenet" and config.in_channels != 3:
+            raise zoo.ZooError(
+                f"model.normalization is 'imagenet', but model.in_channels is {config.in_channels}.",
+                "Read images with 3 channels (`dataset.color=rgb`), or write `model.normalization=none`.",
+            )
         self.network = self._network()
 
     def forward(self, image: Tensor) -> Tensor:
+        if self.config.normalization == "imagenet":
+            mean, std = (image.new_tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _STD))
+            image = (image - mean) / std
         height, width = image.shape[-2:]
         padded = F.pad(image, (0, -width % _MULTIPLE, 0, -height % _MULTIPLE))
         score: Tensor = self.network(padded)

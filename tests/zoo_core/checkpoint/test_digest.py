@@ -47,6 +47,14 @@ def test_one_element_of_a_tensor_of_any_type_and_layout(tensor):
     assert found.change() == ""
 
 
+def test_a_conjugate_and_its_parts():
+    conjugate = torch.tensor([1 + 2j, 3 - 1j]).conj()
+    found = digest(table=conjugate, parts=conjugate.imag)
+    assert found.change() == ""
+    conjugate[1] = 3
+    assert found.change() == "self.table"
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, -1.0])
 def test_all_elements_of_a_tensor(value):
     tensor = torch.full((4, 4), value)
@@ -77,6 +85,11 @@ def test_elements_that_change_places_in_a_long_tensor(count):
         ((), None, "self.value from 0 values to null"),
         ({"a": torch.ones(2)}, {"a": torch.zeros(2)}, "self.value (a)"),
         (torch.ones(2), torch.ones(3), "self.value from a float32 tensor (2,) to a float32 tensor (3,)"),
+        (
+            torch.ones(2, 3),
+            torch.ones(3, 2).T,
+            "self.value from a float32 tensor (2, 3) to a float32 tensor (2, 3) of strides (1, 2)",
+        ),
         (torch.ones(2), torch.ones(2).double(), "self.value from a float32 tensor (2,) to a float64 tensor (2,)"),
     ],
 )

@@ -354,6 +354,14 @@ def test_values_that_only_a_pickle_could_store_are_refused_with_their_path(value
         TrainerState(model, trainer)
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_nested_tensor_is_refused():
+    model, trainer = make(0)
+    trainer.ragged = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    with pytest.raises(ZooError, match=r"Trainer holds self\.ragged, a nested tensor, which a checkpoint cannot store"):
+        TrainerState(model, trainer)
+
+
 def test_another_module_called_model_is_refused():
     model, trainer = make(0)
     trainer.model = nn.Sequential(model, nn.Linear(1, 1))
@@ -412,6 +420,7 @@ def layouts():
         "whole": matrix, "row": matrix[1], "column": matrix[:, 3], "part": matrix[1:4, 2:9:3], "transposed": matrix.T,
         "images": images, "odd": torch.arange(97.0)[3:], "half": torch.arange(97.0).half()[1:], "number": matrix[2, 3],
         "empty": matrix[:0], "one": torch.ones(1, 1, 1), "repeated": matrix[:1].expand(4, 10),
+        "gray": torch.arange(70.0).view(2, 1, 5, 7).contiguous(memory_format=torch.channels_last),
         "overlapping": torch.arange(9.0).unfold(0, 3, 1), "complex": torch.ones(5, dtype=torch.complex64)[2:],
     }  # fmt: skip
 
@@ -427,6 +436,13 @@ def test_a_tensor_is_restored_with_its_strides_and_alignment(name):
     if name not in ("repeated", "overlapping"):  # their elements share memory, and are restored one by one
         assert restored.stride() == tensor.stride()
         assert restored.data_ptr() % 64 == tensor.data_ptr() % 64 or not tensor.numel()
+
+
+def test_a_conjugate_is_not_taken_for_what_it_conjugates():
+    value = torch.tensor([1 + 2j, 3 - 1j])
+    held = [value, value.conj(), value.imag, value.conj().imag]
+    restored = unpack(*pack(held))
+    assert [one.tolist() for one in restored] == [one.tolist() for one in held]
 
 
 def test_an_attribute_that_a_step_assigned_is_restored_with_its_layout():

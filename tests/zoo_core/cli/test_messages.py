@@ -120,7 +120,7 @@ def test_a_usage_error_of_run_has_a_hint_and_writes_nothing(
         ("5\n", "registry.yaml contains a single value", ""),
         ("recipes:\n  mine: {}\n  mine: {}\n", "registry.yaml:3: this is not YAML: found duplicate key mine.", ""),
         ("recipies: {}\n", "registry.yaml:1: a registry has no section 'recipies'.", "Did you mean 'recipes'?"),
-        ("recipes:\n  2026: {}\n", "registry.yaml:2: 2026 is not a valid name", "Put a number in quotes."),
+        ("recipes:\n  mine: 2026\n", "registry.yaml:2: recipes.mine is 2026, but should be a mapping.", "mine: {"),
         (
             "recipes:\n  mine: {extends: mine}\n",
             "registry.yaml:2: recipe 'mine' extends itself: mine → mine",

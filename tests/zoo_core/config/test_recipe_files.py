@@ -52,7 +52,19 @@ def refusal(call: Callable[[], Any]) -> ZooError:
     ],
 )
 def test_the_message_for_a_malformed_file_contains_the_line(write: Write, text: str, message: str) -> None:
-    assert refusal(lambda: Recipes([], [write("bad.yaml", text)]).find("a")).message.startswith(message)
+    recipes = Recipes([], [write("bad.yaml", text)])
+    refused = refusal(lambda: recipes.find(next((name for _, name in recipes.names()), "a")))
+    assert refused.message.startswith(message)
+    assert refused.hint or "summary" in message
+
+
+@pytest.mark.parametrize("bad", ["../../evil: {}", "2026: {}", "a: 5", "a:", "true: [1]", "'': {}"])
+def test_a_malformed_recipe_hides_no_other_one(write: Write, bad: str) -> None:
+    recipes = Recipes([], [write("bad.yaml", f"recipes:\n  {bad}\n  fine: {{model: {{name: m}}}}\n")])
+    names = [name for _, name in recipes.names()]
+    assert len(names) == 2
+    assert recipes.find("fine").component("model") == "m"
+    assert "bad.yaml" in refusal(lambda: recipes.find(names[0])).message
 
 
 def test_the_hint_for_a_misspelt_section_or_part_is_the_right_one(write: Write) -> None:
@@ -63,7 +75,7 @@ def test_the_hint_for_a_misspelt_section_or_part_is_the_right_one(write: Write) 
 
 def test_an_unreadable_file_is_named_with_the_reason(write: Write, tmp_path: Path) -> None:
     assert str(refusal(lambda: read_yaml(Path("none.yaml")))) == (
-        "none.yaml could not be read: No such file or directory."
+        "none.yaml could not be read: No such file or directory.\n  Check the name and its permissions."
     )
     assert "Is a directory" in refusal(lambda: read_yaml(tmp_path)).message
     binary = write("binary.yaml", "")

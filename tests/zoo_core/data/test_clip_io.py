@@ -70,6 +70,18 @@ def test_an_array_may_contain_several_clips(tmp_path, shape):
         zoo.read_frames(path, 1)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_array_with_channels_before_rows_is_refused_with_the_cure(tmp_path, channels):
+    frames = np.stack([moving(20)] * channels, axis=1)  # (T, C, H, W)
+    with pytest.raises(
+        BadFile, match=rf"one clip with its {channels} channels .* or 20 clips of {channels} frames"
+    ) as e:
+        zoo.read_frames(saved(tmp_path, "a.npy", frames), channels, 0, 1)
+    assert "array.transpose(0, 2, 3, 1)" in e.value.hint
+    cured = saved(tmp_path, "b.npy", frames.transpose(0, 2, 3, 1))
+    assert torch.equal(zoo.read_frames(cured, channels), torch.from_numpy(frames.copy()) / 255)
+
+
 def test_an_array_whose_first_axis_is_time_is_refused_with_the_cure(tmp_path):
     frames = np.stack([np.roll(moving(20), 7 * number, axis=2) for number in range(5)])
     path = saved(tmp_path, "a.npy", frames.transpose(1, 0, 2, 3))

@@ -86,6 +86,49 @@ def test_other_channels_and_bits_are_read_with_tifffile(tmp_path, shape):
             zoo.read_image(tmp_path / "a.tif", 3)
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_colors_that_are_multiplied_by_transparency_are_not_multiplied_again(tmp_path, bits):
+    tifffile = pytest.importorskip("tifffile")
+    white = 2**bits - 1
+    pixels = np.zeros((6, 8, 4), f"uint{bits}")
+    pixels[..., 0], pixels[..., 3] = white * 2 // 5, white * 4 // 5
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=["assocalpha"])
+    tifffile.imwrite(tmp_path / "b.tif", pixels, photometric="rgb", extrasamples=["unassalpha"])
+    assert zoo.read_image(tmp_path / "a.tif", 3)[:, 0, 0].tolist() == pytest.approx([0.4, 0, 0], abs=0.01)
+    assert zoo.read_image(tmp_path / "b.tif", 3)[:, 0, 0].tolist() == pytest.approx([0.32, 0, 0], abs=0.01)
+    assert zoo.read_image(tmp_path / "a.tif", 4)[:, 0, 0].tolist() == pytest.approx([0.5, 0, 0, 0.8], abs=0.01)
+    assert zoo.read_image(tmp_path / "b.tif", 4)[:, 0, 0].tolist() == pytest.approx([0.4, 0, 0, 0.8], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("photometric", "channels", "kind"),
+    [
+        ("cielab", 3, "Lab"),
+        ("logluv", 3, "logarithms"),
+        ("linear_raw", 3, "the raw values"),
+        (32803, 1, "color filter"),
+    ],
+)
+def test_colors_of_another_kind_are_not_read_as_rgb_or_gray(tmp_path, photometric, channels, kind):
+    tifffile = pytest.importorskip("tifffile")
+    pixels = np.full((6, 8, channels), 40000, np.uint16).squeeze()
+    if photometric == 32803:  # with tags that tifffile asks for
+        Image.fromarray(pixels).save(tmp_path / "a.tif", tiffinfo={262: photometric})
+    else:
+        tifffile.imwrite(tmp_path / "a.tif", pixels, photometric=photometric)
+    for read in (lambda path: zoo.read_image(path, channels), lambda path: zoo.check_images([path])):
+        with pytest.raises(BadFile, match=f"is a TIFF of 16 bits that stores .*{kind}"):
+            read(tmp_path / "a.tif")
+
+
+def test_a_bigtiff_in_big_endian_order_is_refused_with_the_reason(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "a.tif", np.full((6, 8), 9, np.uint8), bigtiff=True, byteorder=">")
+    for read in (lambda path: zoo.read_image(path, 1), lambda path: zoo.check_images([path]), zoo.read_mask):
+        with pytest.raises(BadFile, match="is a BigTIFF in big-endian byte order, which is not read"):
+            read(tmp_path / "a.tif")
+
+
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
     tifffile = pytest.importorskip("tifffile")
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((6, 8, 3), np.uint16), photometric="rgb")

@@ -168,7 +168,7 @@ def test_batches_that_are_no_longer_referred_to_leave_no_worker():
     assert not workers()
 
 
-@pytest.mark.parametrize("how", ["sleeps", "sleeps-deaf"])
+@pytest.mark.parametrize("how", ["sleeps", "sleeps-deaf", "stops"])
 def test_busy_workers_are_ended_whatever_they_ignore(how):
     batches = in_order(maker(how, at=3), 2, workers=2)
     next(batches)
@@ -188,6 +188,35 @@ def test_waiting_for_a_slow_example_ends_when_the_run_stops():
     assert batches.position == 1
     assert not workers()
     assert time.monotonic() - start < SOON
+
+
+def test_a_run_says_which_worker_it_waits_for_and_goes_on_when_that_one_does(monkeypatch):
+    monkeypatch.setattr("zoo_core.data.workers._SAY_AFTER", 0.5)
+    batches = in_order(maker("stops"), 4, workers=2)
+    next(batches)
+    stopped = max(workers(), key=lambda one: one.pid)  # the second one that was started
+
+    def resume():
+        while len(said) < 2:
+            time.sleep(0.05)
+        stopped.resume()
+
+    thread = threading.Thread(target=resume)
+
+    def finish():
+        thread.start()
+        return list(batches)
+
+    with pytest.warns(UserWarning, match="has returned nothing for") as said:
+        found = finish()
+    thread.join()
+    assert len(found) == 9
+    assert [str(one.message) for one in said] == [
+        f"the dataset 'failing' has returned nothing for {seconds} seconds: loader worker 2 of 2, process "
+        f"{stopped.pid}, is at training example 7, and is stopped by a signal (`kill -CONT {stopped.pid}` continues "
+        "it). The run waits for it."
+        for seconds in ("0", "1")
+    ]
 
 
 def test_a_batch_that_the_run_no_longer_waited_for_can_be_loaded_after_all():
@@ -300,8 +329,9 @@ def stopped(tmp_path, number, *overrides):
         return run.returncode, output, errors, seconds
 
 
-def test_a_run_that_waits_for_a_slow_example_is_saved_and_ends_soon_after_sigterm(tmp_path):
-    code, output, errors, seconds = stopped(tmp_path, signal.SIGTERM, "dataset.how=sleeps", "dataset.at=12")
+@pytest.mark.parametrize("how", ["sleeps", "sleeps-deaf", "stops"])
+def test_a_run_that_waits_for_a_slow_example_is_saved_and_ends_soon_after_sigterm(how, tmp_path):
+    code, output, errors, seconds = stopped(tmp_path, signal.SIGTERM, f"dataset.how={how}", "dataset.at=12")
     assert (code, output.split()[0], errors) == (0, "SIGTERM", "")
     assert seconds < 20  # the example takes a minute; benchmarks/failing_loaders.py measures it
     [checkpoint] = tmp_path.glob("runs/failing/*/checkpoints/step-*")

@@ -9,9 +9,9 @@ import torch
 from zoo_core.engine.deterministic import (
     naming_operations,
     nondeterministic_operation,
-    restoring_algorithms,
     use_deterministic_algorithms,
 )
+from zoo_core.registry.process_state import restoring_process
 
 TORCH_WARNING = (
     "{} does not have a deterministic implementation, but you set 'torch.use_deterministic_algorithms(True, "
@@ -39,7 +39,7 @@ def flags():
 def test_an_accelerator_uses_deterministic_algorithms_until_the_run_ends(name, monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     before = flags()
-    with restoring_algorithms():
+    with restoring_process():
         use_deterministic_algorithms(torch.device(name))
         assert flags() == (True, True, False, True, False)
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
@@ -48,7 +48,7 @@ def test_an_accelerator_uses_deterministic_algorithms_until_the_run_ends(name, m
 
 def test_the_flags_end_with_a_run_that_fails_as_well():
     before = flags()
-    run = restoring_algorithms()
+    run = restoring_process()
     run.__enter__()
     use_deterministic_algorithms(torch.device("cuda"))
     run.__exit__(KeyError, KeyError(), None)
@@ -59,7 +59,7 @@ def test_flags_that_a_script_has_set_are_kept():
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = True
     try:
-        with restoring_algorithms():
+        with restoring_process():
             use_deterministic_algorithms(torch.device("cuda"))
         assert flags() == (True, False, True, False, True)
     finally:
@@ -77,7 +77,7 @@ def test_on_a_cpu_nothing_changes(monkeypatch):
 
 def test_a_workspace_that_the_user_has_chosen_is_kept(monkeypatch):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
-    with restoring_algorithms():
+    with restoring_process():
         use_deterministic_algorithms(torch.device("cuda"))
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
 
@@ -122,7 +122,7 @@ def test_a_warning_of_pytorch_itself_is_named():
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, *rest: lines.append(str(message))
-        with naming_operations(), restoring_algorithms():
+        with naming_operations(), restoring_process():
             torch.use_deterministic_algorithms(True, warn_only=True)
             for _ in range(3):
                 torch.zeros(4).put_(torch.tensor([1, 1]), torch.ones(2), accumulate=False)

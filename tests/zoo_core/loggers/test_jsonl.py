@@ -56,6 +56,46 @@ def test_a_damaged_line_is_left_out_and_the_file_is_kept(whole, stopped, damage)
     assert_valid(stopped.read_bytes())
 
 
+@pytest.mark.parametrize("ends", [b"\n", b"\r\n"])
+def test_what_an_editor_adds_is_left_out_and_no_line_is_lost(whole, stopped, ends):
+    stopped.write_bytes(b"\xef\xbb\xbf" + stopped.read_bytes().replace(b"\n", ends))
+    assert resume(stopped) == []
+    assert stopped.read_bytes() == b"".join(whole)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 0, 1, 2, 3], [0, 1, 1, 2, 3, 2, 3, 3], [0, 1, 2, 3, 0, 0, 0, 0]])
+def test_lines_that_another_program_has_written_once_more_are_left_out(whole, stopped, order):
+    stopped.write_bytes(b"".join(whole[number] for number in order))
+    (message,) = resume(stopped)
+    assert message == f"{stopped} had 4 repeated lines; the file is kept as metrics.jsonl.damaged."
+    assert stopped.read_bytes() == b"".join(whole)
+
+
+def test_damaged_and_repeated_lines_are_counted_by_themselves(whole, stopped):
+    stopped.write_bytes(b"{\n" + b"".join(whole[:4]) + whole[3])
+    (message,) = resume(stopped)
+    assert message == f"{stopped} had 1 damaged line and 1 repeated line; the file is kept as metrics.jsonl.damaged."
+
+
+class AlwaysHalf(tiny.LineTrainer):
+    def evaluate(self, batches, train_batches):
+        return {"error": 0.5}
+
+
+def test_equal_evaluations_of_a_former_last_step_are_both_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny, "LineTrainer", AlwaysHalf)
+    monitored = ("run.monitor=-error", "run.evaluate_every=10")  # without a validation split both are on the test split
+    tiny.train(tmp_path / "run", *monitored)
+    path = tmp_path / "run" / "metrics.jsonl"
+    *_, validation, test = lines = path.read_bytes().splitlines(keepends=True)
+    assert validation == test
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tiny.resume(path.parent, words=("run.steps=40",))
+    assert path.read_bytes().splitlines(keepends=True)[: len(lines)] == lines
+    assert not list(path.parent.glob("*.damaged"))
+
+
 def test_a_second_damaged_file_is_kept_beside_the_first(stopped):
     for number in range(2):
         stopped.write_bytes(b"{\n[\n" + stopped.read_bytes())

@@ -1,8 +1,10 @@
 """What is changed of the process is named and undone; a run leaves the process as it found it."""
 
 import os
+import random
 import warnings
 
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -18,6 +20,9 @@ CHANGES = {
     "torch's grad mode": lambda: torch.set_grad_enabled(False),
     "torch's number of threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
     "torch's deterministic algorithms": lambda: torch.use_deterministic_algorithms(True),
+    "torch's filling of uninitialized memory": lambda: setattr(
+        torch.utils.deterministic, "fill_uninitialized_memory", False
+    ),
     "torch's flushing of denormal numbers": lambda: torch.set_flush_denormal(True),
 }
 
@@ -63,6 +68,10 @@ def test_what_was_set_before_stays():
         torch.set_default_dtype(torch.float32)
 
 
+def random_states():
+    return [torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())]
+
+
 @pytest.mark.parametrize("words", [[], ["run.threads=3"], ["trainer.raise_at=2"]])
 def test_a_run_leaves_the_process_as_it_found_it(tmp_path, monkeypatch, words):
     class Changing(tiny.LineTrainer):
@@ -74,13 +83,16 @@ def test_a_run_leaves_the_process_as_it_found_it(tmp_path, monkeypatch, words):
 
     monkeypatch.setattr(tiny, "LineTrainer", Changing)
     torch.set_flush_denormal(True)
-    before = state()
+    before, draws = state(), random_states()
     try:
         if words[-1:] == ["trainer.raise_at=2"]:
-            with pytest.raises(zoo.RunFailed):
+            with pytest.raises(zoo.RunFailed) as failed:
                 tiny.train(tmp_path / "run", "run.steps=3", *words)
+            place = str(failed.value).split("The run is in ")[1].removesuffix(".")
+            assert os.path.samefile(place, tmp_path / "run")  # seen from the folder that the plugin has left
         else:
             tiny.train(tmp_path / "run", "run.steps=3", *words)
         assert state() == before
+        assert random_states() == draws
     finally:
         torch.set_flush_denormal(False)

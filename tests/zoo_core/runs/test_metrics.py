@@ -30,6 +30,10 @@ def test_a_value_that_is_not_finite_is_null(value):
     assert format_line({"step": 1, "loss": value}) == '{"step": 1, "loss": null}\n'
 
 
+def test_the_mark_of_the_byte_order_that_an_editor_writes_first_is_no_damage():
+    assert parse_line(b'\xef\xbb\xbf{"step": 1, "loss": 2}\r') == {"step": 1, "loss": 2}
+
+
 @pytest.mark.parametrize(
     "line",
     [b"", b"{", b"[]", b"{}", b"5", b"null", b"\0\0\0", b'{"step": 1', b'{"step": 1}}', b'{"step": null}',

@@ -99,7 +99,11 @@ def test_batch_sizes_are_multiples_of_the_parts_of_the_recipe(parts, batch):
 def test_a_check_of_nothing_is_no_success(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert _exit_code(["check", "image-folder"]) == 2
-    assert "error: nothing of 'image-folder' was checked: every check was skipped." in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "error: nothing of 'image-folder' was checked: every check was skipped." in said
+    assert "zoo check image-folder folder=DIR" in said
+    assert _exit_code(["check", "image-folder", "folder=nowhere"]) == 2
+    assert "Give other settings; the lines above say what is missing." in capsys.readouterr().err
     assert _exit_code(["check", "mnist", "--only", "nonsense"]) == 2
     assert "--only is 'nonsense'" in capsys.readouterr().err
     for number in range(12):

@@ -233,12 +233,12 @@ def with_inner(part, place):
 @pytest.mark.parametrize(
     ("wrap", "notes"),
     [
-        (in_averaged_model, ["left out 'n_averaged'", "removed 'module.'"]),
+        (in_averaged_model, ["left out 'n_averaged', and 'module.' of the names: the weights are the average"]),
         (with_inner("_orig_mod", 1), ["removed '_orig_mod.' from the names, which torch.compile adds"]),
         (with_inner("_fsdp_wrapped_module", 0), ["removed '_fsdp_wrapped_module.' from the names, which FSDP adds"]),
         (with_inner("_fsdp_wrapped_module", 1), ["removed '_fsdp_wrapped_module.'"]),
         (with_inner("_checkpoint_wrapped_module", 2), ["removed '_checkpoint_wrapped_module.'"]),
-        (lambda tensors: in_averaged_model(with_inner("_orig_mod", 1)(tensors)), ["left out", "_orig_mod", "module."]),
+        (lambda tensors: in_averaged_model(with_inner("_orig_mod", 1)(tensors)), ["left out", "_orig_mod"]),
         (lambda tensors: with_inner("module", 0)(with_inner("_orig_mod", 0)(tensors)), ["_orig_mod", "module."]),
         (dict, []),
     ],
@@ -307,8 +307,9 @@ def test_one_file_of_a_sharded_model_is_refused_with_its_names_and_the_index(tmp
 )
 def test_a_damaged_index_is_refused(tmp_path, sharded, converted, change, message):
     sharded.write_text(change(sharded.read_text()))
-    with pytest.raises(BadFile, match=message):
+    with pytest.raises(BadFile, match=message) as caught:
         converted(sharded)
+    assert caught.value.hint
     assert not (tmp_path / "new.safetensors").exists()
 
 
@@ -330,3 +331,22 @@ def test_the_advice_of_pytorch_to_load_a_pickle_nevertheless_is_not_repeated(tmp
     text = str(refused.value)
     assert "which is no tensor" in text
     assert not re.search("trust|two options|weights_only|safe_globals|False", text), text
+
+
+def test_a_name_that_no_file_of_zoo_can_have_is_one_of_the_given_file(tmp_path, tensors):
+    source = tmp_path / "line.safetensors"
+    save_file({**tensors, "\x1b[31mbar": torch.zeros(1)}, source)
+    with pytest.raises(BadFile) as caught:
+        convert(source, tmp_path / "out.safetensors", "line", {}, tiny.catalog())
+    assert caught.value.message == rf"{source} holds a tensor with the invalid name '\x1b[31mbar'."
+    assert r"'\x1b[31mbar'" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [("", "is a folder, but should be a file.", "the index"), ("no.pt", "no.pt does not exist.", "Check the name")],
+)
+def test_what_is_no_file_is_refused_as_what_it_is(tmp_path, name, message, hint):
+    with pytest.raises(BadFile, match=message) as caught:
+        convert(tmp_path / name, tmp_path / "out.safetensors", "line", {}, tiny.catalog())
+    assert hint in caught.value.hint

@@ -77,6 +77,23 @@ class Spare(tiny.LineTrainer):
         return super().step(batch)
 
 
+class Remembering(tiny.LineTrainer):
+    """Keeps the last losses, which the next steps replace, and the last one, which the next step does."""
+
+    def step(self, batch):
+        metrics = super().step(batch)
+        self.last = self.done % 3
+        self.losses = [*getattr(self, "losses", []), float(metrics["loss"])][-3:]
+        return metrics
+
+
+def test_a_state_that_the_next_steps_replace_is_noticed_or_named(tmp_path):
+    found = omissions_of("other", tmp_path, tiny.catalog_with(Remembering))
+    assert found["losses"].difference == "at step 6, losses differs"
+    assert found["last"].needless == "the next step sets it again"
+    assert not any(one.missed for one in found.values())
+
+
 def test_modes_of_modules_and_what_a_step_created_are_parts(tmp_path):
     found = omissions_of("other", tmp_path, tiny.catalog_with(Unfreezing))
     assert found["model.modes"].difference

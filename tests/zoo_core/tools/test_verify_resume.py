@@ -42,6 +42,14 @@ def test_resume_after_kills_is_bit_identical(tmp_path, recipe, words, kills):
     assert verdict.runs >= 1
 
 
+def test_a_single_kill_is_followed_by_training_from_a_checkpoint(tmp_path):
+    seed = 1  # with which the kill was before the first checkpoint, so that nothing was restored
+    words = [*SHORT, "run.batch_size=8"]
+    verdict = verify("digit-classifier-mnist", words, 1, tmp_path, random.Random(seed))  # noqa: S311
+    assert any(0 < kill.step < 15 for kill in verdict.kills)
+    assert verdict.difference == ""
+
+
 FORGETFUL = """
     import torch
     import zoo_core as zoo
@@ -92,6 +100,16 @@ def test_the_command_names_the_first_tensor_and_step_that_differ(tmp_path):
 def test_a_failing_run_is_reported_with_its_reason(tmp_path):
     with pytest.raises(RunFailed, match=r"ended with exit code 1: .*'no-such-recipe'"):
         verify("no-such-recipe", [], 1, tmp_path, random.Random(0))  # noqa: S311
+
+
+def test_what_a_checkpoint_cannot_keep_is_reported_with_the_hint(tmp_path):
+    (tmp_path / "keeping.py").write_text(textwrap.dedent(FORGETFUL).replace("self._seen = 0", "self.seen = {1, 2}"))
+    command = [PYTHON, "-m", "zoo_core", "--plugin", "keeping.py", "verify-resume", "forgetful", "--kills", "1"]
+    words = ["dataset.source=subset", "run.device=cpu", "run.threads=1"]
+    done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "ended with exit code 1: Forgetful holds self.seen, a set, which" in done.stderr
+    assert "rename it to self._seen" in done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -190,6 +190,8 @@ CHANGES = {
     "model": lambda run: setattr(run, "model", None),
     "stopping": lambda run: setattr(run, "stopping", 3),
     "finishing": lambda run: setattr(run, "finishing", None),
+    "recipe.values": lambda run: run.recipe.values["run"].update(steps=1, seed=7),
+    "folder.weights": lambda run: setattr(run.folder, "weights", run.folder.path / "mine.safetensors"),
 }
 WORDS = ("run.evaluate_every=4", "run.preview_every=4", "run.monitor=-error", "run.steps=12", "run.log_every=4")
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.optim.optimizer import register_optimizer_step_pre_hook
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from zoo_core.registry.process_state import flushes_denormals
 from zoo_core.training.undisturbed import undisturbed
 
 GENERATORS = {"noise": torch.Generator()}
@@ -43,6 +48,7 @@ def settings():
     return (
         (torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu"), torch.is_autocast_cache_enabled(), depth),
         (torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.backends.mkldnn.enabled),
+        (torch.is_anomaly_enabled(), flushes_denormals(), torch.utils.deterministic.fill_uninitialized_memory),
         np.geterr(),
         list(warnings.filters),
     )
@@ -56,6 +62,9 @@ def settings():
         partial(torch.set_autocast_dtype, "cpu", torch.float16),
         partial(torch.set_autocast_cache_enabled, False),
         set_flags,
+        partial(torch.autograd.set_detect_anomaly, True),
+        partial(torch.set_flush_denormal, True),
+        partial(setattr, torch.utils.deterministic, "fill_uninitialized_memory", False),
         partial(np.seterr, all="raise"),
         partial(warnings.filterwarnings, "error", "a message"),
     ],
@@ -66,6 +75,45 @@ def test_settings_that_are_changed_or_left_open_are_put_back(change: Callable[[]
         change()
         assert settings() != before
     assert settings() == before
+
+
+class Doubling(TorchFunctionMode):
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        value = function(*args, **(kwargs or {}))
+        return value * 2 if function is torch.ones else value
+
+
+class DoublingOperations(TorchDispatchMode):
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        value = function(*args, **(kwargs or {}))
+        return value * 2 if function is torch.ops.aten.ones.default else value
+
+
+def enter_hooks():
+    saved_tensors_hooks(lambda tensor: tensor * 2, lambda tensor: tensor).__enter__()
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(
+    "enter",
+    [
+        lambda: Doubling().__enter__(),
+        lambda: DoublingOperations().__enter__(),
+        enter_hooks,
+        lambda: torch.device("meta").__enter__(),
+        lambda: [Doubling().__enter__(), torch.set_default_device("meta"), DoublingOperations().__enter__()],
+    ],
+)
+def test_contexts_that_are_entered_and_not_left_are_left(enter, inside):
+    outer = Doubling() if inside else nullcontext()
+    with outer, saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor * 3):
+        with undisturbed([]):
+            enter()
+        value = torch.full((2,), 3.0, requires_grad=True)
+        value.square().sum().backward()
+        assert value.grad.tolist() == [18, 18]
+        assert torch.ones(1).tolist() == [2 if inside else 1]
+    assert torch.get_default_device() == torch.device("cpu")
 
 
 def test_without_a_change_warnings_are_not_shown_once_more(recwarn):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -12,7 +13,10 @@ import tiny
 import torch
 from torch import nn
 
+from zoo_core.errors import RunFailed
+from zoo_core.registry.resolve import resolve
 from zoo_core.training.reachable import find_modules
+from zoo_core.training.runner import run_recipe
 from zoo_core.training.undisturbed import undisturbed
 
 
@@ -115,6 +119,59 @@ def test_gradients_are_as_before_and_nothing_is_added_to_them():
         assert torch.equal(parameter.grad, values[name])
 
 
+def leave_gradients_of_half_precision(module):
+    for parameter in module.parameters():
+        parameter.grad_dtype = torch.float16
+        parameter.grad = torch.ones_like(parameter, dtype=torch.float16)
+
+
+@pytest.mark.parametrize("had", [False, True])
+def test_gradients_that_measuring_leaves_in_half_precision_are_put_back(had):
+    module = network()
+    if had:
+        module(torch.randn(8, 3)).sum().backward()
+    gradients = [parameter.grad for parameter in module.parameters()]
+    with undisturbed([module]):
+        leave_gradients_of_half_precision(module)
+    assert all(parameter.grad is gradient for parameter, gradient in zip(module.parameters(), gradients, strict=True))
+    module.zero_grad()
+    module(torch.randn(8, 3)).sum().backward()
+    assert {parameter.grad.dtype for parameter in module.parameters()} == {torch.float32}
+
+
+def test_an_error_of_measuring_in_half_precision_is_the_one_that_is_raised():
+    module = network()
+    module(torch.randn(8, 3)).sum().backward()
+
+    def measure():
+        with undisturbed([module]):
+            module.half()
+            raise KeyError("accuracy")
+
+    with pytest.raises(KeyError, match="accuracy"):
+        measure()
+
+
+class EvaluatesInHalfPrecision(tiny.LineTrainer):
+    """Leaves the model in half precision, or its gradients only."""
+
+    whole = False
+
+    def evaluate(self, batches, train_batches):
+        self.model.half() if self.whole else leave_gradients_of_half_precision(self.model)
+        return {"error": 0.0}
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_evaluation_in_half_precision_changes_nothing_or_is_named(tmp_path, monkeypatch, whole):
+    monkeypatch.setattr(EvaluatesInHalfPrecision, "whole", whole)
+    here = tiny.catalog_with(EvaluatesInHalfPrecision)
+    resolved = resolve(here.recipe("other", "run.evaluate_every=3", "run.steps=6"), here)
+    message = r"^evaluate of the trainer 'other' changes .*weight\)? from a float32 tensor .* to a float16 tensor"
+    with pytest.raises(RunFailed, match=message) if whole else nullcontext():
+        run_recipe(resolved, folder=tmp_path / "run")
+
+
 def test_random_states_are_restored():
     def draws():
         return torch.rand(2).tolist(), np.random.rand(2).tolist(), [random.random() for _ in range(2)]  # noqa: S311
@@ -188,9 +245,6 @@ def test_modules_that_refer_to_each_other_are_found_once():
 @pytest.mark.parametrize("trainer", ["leaveseval", "measuresintraining", "trainsafterwards", "disablesgradients"])
 def test_a_trainer_that_measures_carelessly_trains_as_if_it_had_not(tmp_path, trainer):
     import broken_promises
-
-    from zoo_core.registry.resolve import resolve
-    from zoo_core.training.runner import run_recipe
 
     ends = []
     for every in (0, 1):

@@ -42,4 +42,7 @@ def test_the_layout_does_not_matter_but_the_sign_of_zero_type_and_shape_do():
     assert same_bits(tensor.requires_grad_(), tensor.detach())
     assert not same_bits(torch.tensor([0.0]), torch.tensor([-0.0]))
     assert not same_bits(tensor, tensor.double())
+    conjugate = torch.tensor([1 + 2j, 3 - 1j]).conj()
+    assert same_bits(conjugate, conjugate.resolve_conj())
+    assert not same_bits(conjugate, conjugate.conj())
     assert not same_bits(tensor, tensor.view(3, 2))

@@ -161,7 +161,6 @@ def test_frames_that_follow_one_another_are_classes_if_that_is_chosen(tmp_path):
         ("a.npy", moving(1), "none of which has two frames"),
         ("a.npy", moving(4), r"or one of 6 frames"),
         ("a.npy", np.stack([moving()] * 5, axis=-1), r"a\.npy holds images of shape \(48, 64, 5\)"),
-        ("a.tif", moving().astype(np.uint16) * 16, r"end at 4080 \(in .*a\.tif\)"),
     ],
 )
 def test_values_that_would_be_misread_are_refused(tmp_path, name, frames, message):
@@ -180,3 +179,31 @@ def test_a_pipe_is_refused_by_name(tmp_path, kind):
     os.mkfifo(path)
     with pytest.raises(zoo.BadFile, match="is a pipe"):
         recognize(tmp_path, Catalog())
+
+
+def test_frames_that_do_not_use_all_bits_have_a_planned_white(tmp_path):
+    for number in range(2):
+        deep = moving(seed=number).astype(np.uint16) * 16
+        pages = [Image.fromarray(frame) for frame in deep]
+        pages[0].save(tmp_path / f"{number}.tif", save_all=True, append_images=pages[1:])
+    values = planned(tmp_path)
+    assert values["dataset"]["max_value"] == 4095
+    assert built(values).train()[0]["past"].max() > 0.9
+
+
+def test_settings_that_are_given_are_used_to_look_and_to_plan(tmp_path):
+    two_folders(tmp_path)
+    task = PredictFrames()
+    task.given = {"dataset": {"color": "rgb", "frames_in": 6, "frames_out": 2, "height": 32, "width": 32}}
+    finding = task.find(tmp_path)
+    assert any("windows of 6 + 2 frames" in line for line in finding.details)
+    model = task.plan(tmp_path, finding, CPU).values["model"]
+    assert (model["in_channels"], model["out_channels"], model["patch"]) == (18, 6, 1)
+
+
+def test_large_frames_are_resized_for_a_small_memory(tmp_path):
+    images(tmp_path / "a", moving(40, 500, 700))
+    small, large = (planned(tmp_path, zoo.Budget(5, memory, "cpu")) for memory in (int(1.03 * 2**30), 2**33))
+    assert small["dataset"]["height"] < 500
+    assert "height" not in large["dataset"]
+    assert small["run"]["batch_size"] <= large["run"]["batch_size"]

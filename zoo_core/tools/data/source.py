@@ -19,7 +19,7 @@ from zoo_core.errors import BadFile, BadSetting, UnknownName, did_you_mean
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import ResolvedRecipe, build, resolve
 from zoo_core.registry.task import Budget, Finding
-from zoo_core.tools.fit.plan import check_task, plan, recognize, with_evaluations
+from zoo_core.tools.fit.plan import Planned, check_task, plan_and_resolve, recognize
 from zoo_core.trainer import Trainer
 from zoo_core.training.opened import open_dataset
 
@@ -150,9 +150,12 @@ def _is_dataset(name: str, catalog: Catalog) -> bool:
 def _of_folder(given: str, words: list[str], catalog: Catalog, task: str | None) -> Source:
     folder = Path(os.path.realpath(given))  # as in the plan, so that names are the same
     recognized = recognize(folder, catalog, task, _with_part(words))
-    planned = plan(recognized, _BUDGET, _with_part(words))
-    planned = with_evaluations(replace(planned, recipe=planned.recipe.with_overrides([_LENGTH])))
-    return _of_resolved(resolve(planned.recipe, catalog), given, recognized.finding)
+    _, resolved = plan_and_resolve(recognized, _BUDGET, _with_part(words), catalog, _with_length)
+    return _of_resolved(resolved, given, recognized.finding)
+
+
+def _with_length(planned: Planned) -> Planned:
+    return replace(planned, recipe=planned.recipe.with_overrides([_LENGTH]))
 
 
 def _of_recipe(name: str, words: list[str], catalog: Catalog) -> Callable[[], Source]:

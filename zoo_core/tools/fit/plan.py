@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from zoo_core.config.recipe import Recipe
 from zoo_core.errors import BadFile, BadSetting, UnknownName, did_you_mean
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.entry import Entry
+from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.registry.task import Budget, Finding, Task
 from zoo_core.tools.fit.trial import Trial, try_steps
 
@@ -40,6 +42,7 @@ class Planned:
     recipe: Recipe
     reasons: Mapping[str, str]
     recognized: Recognized
+    overrides: tuple[str, ...] = ()
 
 
 def recognize(folder: Path, catalog: Catalog, name: str | None = None, overrides: Iterable[str] = ()) -> Recognized:
@@ -58,13 +61,11 @@ def recognize(folder: Path, catalog: Catalog, name: str | None = None, overrides
     tasks: list[tuple[Entry, Task]] = [(entry, entry.load()()) for entry in entries]
     for fallback in (False, True):
         asked = [(entry, task) for entry, task in tasks if task.fallback is fallback]
-        found = [
-            Recognized(folder, entry, task, finding)
-            for entry, task, finding in _found(folder, asked, given)
-            if name is not None or not finding.only_if_chosen
-        ]
+        fitting = [Recognized(folder, entry, task, finding) for entry, task, finding in _found(folder, asked, given)]
+        found = [one for one in fitting if name is not None or not (one.finding.only_if_chosen or one.finding.doubt)]
         if found:
             break
+        _refuse_doubtful(fitting)
     if len(found) == 1:
         return found[0]
     if found:
@@ -74,7 +75,30 @@ def recognize(folder: Path, catalog: Catalog, name: str | None = None, overrides
         )
     expected = "; ".join(f"{entry.name}: {entry.summary}" for entry in entries)
     form = f"no form that the task '{name}' knows" if name else "no form that a task knows"
-    raise BadFile(f"{folder} has {form}.", f"Known are: {expected}.")
+    raise BadFile(f"{folder} has {form}{_contents(folder)}.", f"Known are: {expected}.")
+
+
+def _refuse_doubtful(fitting: Iterable[Recognized]) -> None:
+    """Refuse a folder that perhaps means something else than what a task takes it for."""
+    for one in fitting:
+        if one.finding.doubt:
+            problem, _, cure = one.finding.doubt.partition("; ")
+            raise BadSetting(
+                f"{one.folder} looks like {one.finding.summary}, but {problem}.",
+                f"Write `--task {one.entry.name}` if it is that{f'; {cure}' if cure else ''}.",
+            )
+
+
+def _contents(folder: Path) -> str:
+    """What is in the folder itself: ``: it contains 2 files ending in .h5, as data.h5``."""
+    files = sorted(one for one in folder.iterdir() if one.is_file() and not one.name.startswith("."))
+    if not files:
+        return ""
+    endings = Counter(one.suffix.lower() for one in files)
+    ending, count = endings.most_common(1)[0]
+    kind = f"ending in {ending}" if ending else "without an ending"
+    example = next(one.name for one in files if one.suffix.lower() == ending)
+    return f": it contains {count} file{'s' * (count > 1)} {kind}, as {example}"
 
 
 def check_task(name: str | None, catalog: Catalog) -> list[Entry]:
@@ -113,7 +137,26 @@ def plan(recognized: Recognized, budget: Budget, overrides: Iterable[str]) -> Pl
     recipe = Recipe(recipe_name(recognized.folder), values).with_overrides(words)
     given = {word.partition("=")[0] for word in words}
     reasons = {key: reason for key, reason in made.reasons.items() if key not in given}
-    return Planned(recipe, reasons | dict.fromkeys(given, "given on the command line"), recognized)
+    return Planned(recipe, reasons | dict.fromkeys(given, "given on the command line"), recognized, tuple(words))
+
+
+def plan_and_resolve(
+    recognized: Recognized,
+    budget: Budget,
+    overrides: Iterable[str],
+    catalog: Catalog,
+    with_length: Callable[[Planned], Planned],
+) -> tuple[Planned, ResolvedRecipe]:
+    """The whole plan for a folder, and its recipe resolved; ``with_length`` completes one that has no length.
+
+    Raises:
+        ZooError: if the plan, or what the overrides make of it, is not suitable.
+    """
+    planned = plan(recognized, budget, overrides)
+    if not has_length(planned.recipe):
+        planned = with_length(planned)
+    planned = with_evaluations(planned)
+    return planned, resolve(planned.recipe, catalog)  # says what is misspelled before it is in a file
 
 
 def recipe_name(folder: Path) -> str:
@@ -137,8 +180,13 @@ def fit_to_budget(planned: Planned, budget: Budget, catalog: Catalog, spent: flo
     """
     trial = try_steps(planned.recipe, catalog)
     spent += trial.all_seconds
+    within = budget
     while trial.memory > budget.memory and isinstance(planned.recipe.settings("run").get("batch_size"), int):
-        planned = _with_smaller_batch(planned, budget, trial)
+        if _fitting(planned, budget, trial) >= 1:
+            planned = _with_smaller_batch(planned, budget, trial)
+        else:
+            within = _smaller(within, budget, trial)
+            planned = _planned_again(planned, within, budget, trial)
         trial = try_steps(planned.recipe, catalog)
         spent += trial.all_seconds
     left = 60 * budget.minutes - spent - trial.start - (_EVALUATIONS + 1) * trial.evaluation
@@ -164,18 +212,47 @@ def with_evaluations(planned: Planned) -> Planned:
     return planned
 
 
+def _example(planned: Planned, trial: Trial) -> float:
+    """Bytes of an example of a batch; a small model may need no further memory."""
+    return max(1, trial.memory - trial.memory_before) / int(planned.recipe.settings("run")["batch_size"])
+
+
+def _fitting(planned: Planned, budget: Budget, trial: Trial) -> float:
+    """The batch that fits, if all memory is that of its examples."""
+    return (budget.memory - trial.memory_before) / _example(planned, trial)
+
+
 def _with_smaller_batch(planned: Planned, budget: Budget, trial: Trial) -> Planned:
-    batch = planned.recipe.settings("run")["batch_size"]
-    example = max(1, trial.memory - trial.memory_before) / batch  # a small model may need no further memory
-    fitting = (budget.memory - trial.memory_before) / example
-    if fitting < 1:
+    batch = min(planned.recipe.settings("run")["batch_size"] - 1, 2 ** int(math.log2(_fitting(planned, budget, trial))))
+    return _with(planned, "batch_size", batch, f"fits into {in_gib(budget.memory)}")
+
+
+def _smaller(within: Budget, budget: Budget, trial: Trial) -> Budget:
+    """The budget ``within`` which a plan needed too much, less what was missing."""
+    before = trial.memory_before
+    room = max(0.0, (budget.memory - before) / max(1, trial.memory - before))
+    return replace(within, memory=min(before, within.memory) + int(max(0, within.memory - before) * room))
+
+
+def _planned_again(planned: Planned, within: Budget, budget: Budget, trial: Trial) -> Planned:
+    """A plan for less memory.
+
+    Raises:
+        BadSetting: if it is the same but for the batch.
+    """
+    again = plan(planned.recognized, within, planned.overrides)
+    if budget.memory <= trial.memory_before or _without_batch(again) == _without_batch(planned):
         raise BadSetting(
             f"the memory of {in_gib(budget.memory)} is too small: a batch of 1 needs about "
-            f"{in_gib(int(trial.memory_before + example))}.",
+            f"{in_gib(int(trial.memory_before + _example(planned, trial)))}.",
             "Give more with --memory, or choose smaller examples or a smaller model.",
         )
-    batch = min(batch - 1, 2 ** int(math.log2(fitting)))
-    return _with(planned, "batch_size", batch, f"fits into {in_gib(budget.memory)}")
+    return again
+
+
+def _without_batch(planned: Planned) -> Mapping[str, Any]:
+    run = {key: value for key, value in planned.recipe.settings("run").items() if key != "batch_size"}
+    return {**planned.recipe.values, "run": run}
 
 
 def _with(planned: Planned, name: str, value: int, reason: str) -> Planned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from zoo_core.config.recipe import WITHOUT_EVALUATIONS, Recipe
+from zoo_core.engine.allocator import release_freed_memory
 from zoo_core.engine.devices import find_device
 from zoo_core.engine.memory import memory_now, peak_memory, reset_peak_memory
 from zoo_core.hookspecs import hookimpl
@@ -49,6 +51,8 @@ def try_steps(recipe: Recipe, catalog: Catalog) -> Trial:
         ZooError: as a run of the recipe would.
     """
     begun = time.perf_counter()
+    gc.collect()
+    release_freed_memory()  # else what an earlier trial has used would count for this one
     resolved = resolve(recipe.with_overrides([*_QUIET, f"run.steps={_STEPS}"]), catalog)
     device = find_device(resolved.settings.device)
     before, timer = memory_now(device), _Timer(_Peak(device))

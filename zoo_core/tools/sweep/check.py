@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from zoo_core.engine.engine import AccelerateEngine, own_settings
+from zoo_core.engine.engine import AccelerateEngine
+from zoo_core.engine.own_settings import own_settings
 from zoo_core.errors import BadSetting, RunFailed, ZooError
+from zoo_core.loggers import loggers_of
 from zoo_core.registry.catalog import Catalog
 from zoo_core.registry.resolve import ResolvedRecipe, resolve
 from zoo_core.tools.sweep.plan import Plan, where_in
@@ -20,13 +22,24 @@ from zoo_core.training.monitored_metric import check_monitored_metric
 from zoo_core.training.opened import open_dataset
 
 Params = Mapping[str, str]
+_OF_ASSEMBLY = (
+    "batch_size",
+    "grad_accumulation_steps",
+    "freeze",
+    "init_from",
+    "loggers",
+    "monitor",
+    "ema_decay",
+    "fsdp",
+)
 
 
 def check_plan(planned: Plan, catalog: Catalog) -> Plan:
     """Check every choice and the ends of every range; returns ``planned`` with all defaults of the recipe written out.
 
     The settings of each are resolved, and the device is asked for its precision; what a choice says of the data is
-    compared with the dataset. The first trial and one with each choice of a name are built, and the metric is looked
+    compared with the dataset. The first trial and one with each choice of a name, or of a setting
+    that the parts of a run may refuse, are built, and the metric is looked
     for in an evaluation of two examples. A combination of choices, and a step, may still fail.
 
     Raises:
@@ -47,7 +60,7 @@ def check_plan(planned: Plan, catalog: Catalog) -> Plan:
             if key.startswith(("dataset.", "model.")):
                 _check_data(_resolved(planned, catalog, params))
         for key, params in [("", firsts), *others]:
-            if not key or (key.endswith(".name") and isinstance(planned.space[key], Choices)):
+            if not key or (_is_of_assembly(key) and isinstance(planned.space[key], Choices)):
                 _build(_resolved(planned, catalog, params), planned.settings.metric)
     return replace(planned, recipe=first.recipe)
 
@@ -78,6 +91,11 @@ def _check_data(resolved: ResolvedRecipe) -> None:
         open_dataset(resolved)
 
 
+def _is_of_assembly(key: str) -> bool:
+    """Whether the parts of a run may refuse a value when they are put together; numbers of steps and rates are not."""
+    return key.endswith(".name") or key.removeprefix("run.") in _OF_ASSEMBLY
+
+
 def _build(resolved: ResolvedRecipe, metric: str) -> None:
     """Raises ZooError if the parts refuse each other, or if no evaluation returns the metric."""
     try:
@@ -85,6 +103,8 @@ def _build(resolved: ResolvedRecipe, metric: str) -> None:
             warnings.simplefilter("ignore", UserWarning)  # the run of the trial repeats them
             loop = try_out(resolved)
             check_monitored_metric(loop.evaluator, metric)
+            check_monitored_metric(loop.evaluator)
+            loggers_of(resolved)
             loop.engine.close()
     except Exception as error:
         if isinstance(error, ZooError) and not isinstance(error, RunFailed):

@@ -220,3 +220,29 @@ def test_a_finished_run_has_its_plan_a_report_and_a_card_with_the_weights(folder
     assert "license: noassertion" in files["card"].read_text()
     assert read_header(files["card"].with_suffix(".safetensors")).metadata["license"] == "NOASSERTION"
     assert read_config(files["plan"]).settings("run")["steps"] == 12
+
+
+class FitByMemory(FitPoints):
+    """As many points as fit into the memory."""
+
+    def plan(self, folder: Path, finding: zoo.Finding, budget: Budget) -> zoo.Plan:
+        made = super().plan(folder, finding, budget)
+        count = 100 if budget.memory > 3000 else 50 if budget.memory > 1500 else 10
+        return zoo.Plan({**made.values, "dataset": {"name": "points", "count": count}}, made.reasons)
+
+
+def test_where_no_batch_fits_it_is_planned_again_for_less_memory(folder, monkeypatch):
+    here = catalog(memory=FitByMemory)
+    planned = plan(recognize(folder, here), Budget(minutes=1, memory=4000, device="cpu"), [])
+    tried: list[int] = []
+
+    def trial_of(recipe, catalog):
+        tried.append(recipe.settings("dataset")["count"])
+        return Trial(0.1, 0.1, 0.1, 1000, 1000 + 400 * tried[-1], 1)
+
+    monkeypatch.setattr(plan_module, "try_steps", trial_of)
+    fitted = fit_to_budget(planned, Budget(minutes=1, memory=6000, device="cpu"), here, spent=0)
+    assert fitted.recipe.settings("dataset")["count"] == 10
+    assert list(dict.fromkeys(tried)) == [100, 50, 10]
+    with pytest.raises(BadSetting, match="is too small: a batch of 1 needs about"):
+        fit_to_budget(planned, Budget(minutes=1, memory=1100, device="cpu"), here, spent=0)

@@ -16,6 +16,11 @@ import torch
         (["trainer.draws=images,pictures"], "trainer.draws is 'pictures'"),
         (["run.steps=2,3,02"], "run.steps=2,3,02 has the duplicate choice 02."),
         (["trainer.learning_rate=1e-3,0.001"], "trainer.learning_rate=1e-3,0.001 has the duplicate choice 0.001."),
+        (["run.batch_size=5,51"], "run.batch_size is 51, but the dataset has only 50 training examples"),
+        (["run.loggers=[jsonl],[nope]"], "run.loggers: no logger is called 'nope'"),
+        (["run.init_from=null,nothing"], "run.init_from: no weights are called 'nothing'"),
+        (["run.freeze=[],[nothing]"], "run.freeze: 'nothing' matches no parameter"),
+        (["run.monitor=-error,-eror", "run.evaluate_every=1"], "run.monitor: there is no metric 'eror'"),
         (["run.batch_size=51,52"], "has only 50 training examples"),
     ],
 )
