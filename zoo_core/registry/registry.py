@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, zip_longest
 from os import PathLike
 from pathlib import Path
 from typing import Any, Required, TypedDict, Unpack
@@ -393,29 +393,26 @@ class Registry:
         BrokenPlugin
             If names that other plugins have registered are removed in the context.
         """
-        before = [(name, one := getattr(self, name), list(one)) for name in _LISTS]
+        before = [(name, one := vars(self)[name], list(one)) for name in _LISTS]
         recipes = {path: dict(file["recipes"]) for path, file in self.own_recipes.items()}
         owner, self._owner = self._owner, plugin
         try:
             yield
-            # Without functions such as any(), which the plugin may have replaced.
-            removed = [name for name, _, kept in before if not _continues(getattr(self, name), kept)]
-            removed += [str(path) for path, known in recipes.items() if known.keys() - self._own_names(path)]
+            # Without built-in functions, which the plugin may have replaced; they are restored later.
+            removed = [name for name, _, kept in before if not _continues(self.__dict__[name], kept)]
+            for path, known in recipes.items():
+                removed += known.keys() - self.own_recipes.get(path, {"recipes": {}})["recipes"].keys()
             if removed:
                 raise BrokenPlugin("it removes names that other plugins have registered.")
         except BaseException:
             for name, one, kept in before:
                 one[:] = kept
-                setattr(self, name, one)
+                self.__dict__[name] = one
             self._prefixes = {(family.template.plugin, family.template.name) for family in self.families}
             self.own_recipes = {path: {"recipes": names} for path, names in recipes.items()}
             raise
         finally:
             self._owner = owner
-
-    def _own_names(self, path: Path) -> set[str]:
-        """The recipes that plugins have registered as those of a file."""
-        return set(self.own_recipes.get(path, {"recipes": {}})["recipes"])
 
     def _owning_plugin(self) -> str:
         if self._owner is None:
@@ -520,7 +517,9 @@ class Registry:
 
 def _continues(now: Any, before: list[Any]) -> bool:
     """Whether a list is what it was before, with further elements or none."""
-    return type(now) is list and now[: len(before)] == before
+    if now.__class__ is not before.__class__:
+        return False
+    return not [one for one, other in zip_longest(before, now) if one is not None and one is not other]
 
 
 def _plain(value: Any) -> Any:
