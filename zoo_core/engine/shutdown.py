@@ -58,6 +58,7 @@ class _Shutdown:
     def __init__(self) -> None:
         self.installed = False
         self.seconds = _DEFAULT_SECONDS
+        self._numbers: set[int] = set()
         self.received = ""
         """The name of the first signal."""
         self.work = Work()
@@ -85,7 +86,15 @@ class _Shutdown:
             number = getattr(signal, name, None)  # there is no SIGHUP on Windows
             if number is not None and not (name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN):
                 signal.signal(number, self._handle)  # under nohup, SIGHUP stays ignored
+                self._numbers.add(number)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+
+    def renew(self) -> None:
+        """Handle again what other code ignores, or has set to its default, since. Its own handlers do no harm."""
+        if self.installed and threading.current_thread() is threading.main_thread():
+            for number in self._numbers:
+                if signal.getsignal(number) in (signal.SIG_IGN, signal.SIG_DFL):
+                    signal.signal(number, self._handle)
 
     def leave(self, code: int | None = None) -> NoReturn:
         """End the process, with its children and temporary files, in at most ``_TIME_TO_LEAVE`` seconds.
@@ -183,6 +192,11 @@ def end_on_signals() -> None:
     Call it in the main thread, and again if something else has replaced the handlers.
     """
     _shutdown.install()
+
+
+def heed_signals_again() -> None:
+    """Let signals end this command that code of a plugin has ignored since :func:`end_on_signals`."""
+    _shutdown.renew()
 
 
 def read_stop_seconds() -> None:
