@@ -90,6 +90,44 @@ def test_a_plugin_that_closes_the_descriptors_does_not_lose_a_signal():
     assert (code, said) == (143, "stopped by SIGTERM\n")
 
 
+@pytest.mark.parametrize("handler", ["SIG_IGN", "SIG_DFL"])
+def test_a_signal_that_a_plugin_ignores_ends_the_command(handler):
+    program = f"""
+        signal.signal(signal.SIGTERM, signal.{handler})
+        shutdown.handle_signals_again()
+        ready()
+        time.sleep(60)
+    """
+    assert end(start(program))[:2] == (143, "stopped by SIGTERM\n")
+
+
+def test_a_handler_of_a_plugin_is_called_and_the_signal_ends_the_command(tmp_path):
+    program = f"""
+        signal.signal(signal.SIGTERM, lambda *_: Path({str(tmp_path)!r}, "called").touch())
+        shutdown.handle_signals_again()
+        ready()
+        while True:
+            time.sleep(0.01)
+    """
+    assert end(start(program))[0] == 143
+    assert (tmp_path / "called").exists()
+
+
+def test_a_signal_that_was_ignored_from_the_start_stays_so():
+    program = """
+        shutdown.handle_signals_again()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        ready()
+        time.sleep(60)
+    """
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        process = start(program)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert end(process)[0] == 143
+
+
 def test_children_temporary_folders_and_unfinished_files_are_removed(tmp_path):
     program = f"""
         child = subprocess.Popen(["sleep", "60"], start_new_session=True)
