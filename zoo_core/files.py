@@ -286,6 +286,17 @@ def split_page(path: Path) -> tuple[Path, int | None]:
     return path.with_name(found["name"]), int(found["page"])
 
 
+_CLIP = re.compile(r"(?P<name>.+)#clip=(?P<clip>\d{1,9})")
+
+
+def split_clip(path: Path) -> tuple[Path, int | None]:
+    """The file, and the clip that a path names, as ``many.npy#clip=3``; None if it names the whole file."""
+    found = _CLIP.fullmatch(path.name)
+    if found is None or path.exists():
+        return path, None
+    return path.with_name(found["name"]), int(found["clip"])
+
+
 def file_of(path: Path) -> Path:
-    """The file of a path that may name a page of it."""
-    return split_page(path)[0]
+    """The file of a path that may name a page or a clip of it."""
+    return split_clip(split_page(path)[0])[0]

@@ -15,6 +15,7 @@ from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
 from zoo_core.data.arrays import load_clip_arrays, to_unit_range
 from zoo_core.data.image_io import IMAGE_SUFFIXES, image_files, natural_key, read_still
 from zoo_core.errors import BadFile
+from zoo_core.files import split_clip
 
 # Endings of images that are not read. Among the frames of a clip they would be missing.
 _SIDECARS = (".txt", ".json", ".xml", ".csv", ".yaml", ".yml", ".md", ".npy", ".npz", ".mat", ".flo")
@@ -43,6 +44,7 @@ def read_frames(
     path : str or os.PathLike
         The folder or file. An ``.npy`` file contains an array ``(T, H, W)`` or ``(T, H, W, C)`` of bytes, or of numbers
         in [0, 1], or several clips, ``(N, T, H, W)`` or ``(N, T, H, W, C)``; an ``.npz`` file contains one such array.
+        ``many.npy#clip=3`` is the fourth clip of several.
     channels : {1, 3}
         1 for gray, 3 for RGB. Frames with the other number of channels are converted.
     start : int, default 0
@@ -73,7 +75,8 @@ def read_frames(
     clip_shape : Read the size of a clip without its frames.
     check_clips : Read many clips once to find those that are refused.
     """
-    path = Path(path)
+    path, named = split_clip(Path(path))
+    clip = named if clip is None else clip
     if path.is_dir():
         return _read_folder(path, channels, start, stop, max_value, allow_dark)
     if path.suffix.lower() in ARRAY_SUFFIXES:
@@ -108,7 +111,7 @@ def clip_shape(path: str | Path) -> tuple[int, int, int]:
     --------
     read_frames : Read the frames of a clip.
     """
-    path = Path(path)
+    path, _ = split_clip(Path(path))
     if path.is_dir():
         files = _frame_files(path)
         return (len(files), *clip_shape(files[0])[1:]) if files else (0, 0, 0)
@@ -124,7 +127,12 @@ def clip_shape(path: str | Path) -> tuple[int, int, int]:
 def _one_clip(arrays: Any, path: Path, clip: int | None) -> Any:
     """The array (T, H, W, C) of a clip in (N, T, H, W, C)."""
     if len(arrays) > 1 and clip is None:
-        raise BadFile(f"{path} contains {len(arrays)} clips.", "Save the one that is meant in a file of its own.")
+        raise BadFile(
+            f"{path} contains {len(arrays)} clips.",
+            f"Name one of them, numbered from 0, such as {path.name}#clip=0, or save it in a file of its own.",
+        )
+    if clip is not None and clip >= len(arrays):
+        raise BadFile(f"{path} contains {len(arrays)} clips, numbered from 0, but no clip {clip}.", "Name one of them.")
     return arrays[clip or 0]
 
 

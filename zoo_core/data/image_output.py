@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from zoo_core.errors import BadFile
@@ -48,16 +47,17 @@ def grid(images: Tensor, columns: int = 8) -> Tensor:
         return images[0]
     columns = min(columns, count)
     rows = -(-count // columns)
-    empty = images.new_zeros(rows * columns - count, channels, height, width)
-    cells = F.pad(torch.cat([images, empty]), (_LINE, 0, _LINE, 0))
-    canvas = cells.reshape(rows, columns, *cells.shape[1:]).permute(2, 0, 3, 1, 4)
-    canvas = canvas.reshape(channels, rows * (height + _LINE), columns * (width + _LINE))
-    return F.pad(canvas, (0, _LINE, 0, _LINE))
+    canvas = images.new_zeros(channels, rows * (height + _LINE) + _LINE, columns * (width + _LINE) + _LINE)
+    for number, image in enumerate(images):  # without copies of all of them, which may be large
+        row, column = divmod(number, columns)
+        top, left = row * (height + _LINE) + _LINE, column * (width + _LINE) + _LINE
+        canvas[:, top : top + height, left : left + width] = image
+    return canvas
 
 
 def in_unit_range(image: Tensor) -> Tensor:
     """An image whose values are clipped to [0, 1]; NaN is 0."""
-    return image.nan_to_num(0.0).clamp(0, 1)
+    return image.nan_to_num(0.0).clamp_(0, 1)
 
 
 def save_clips(clips: Tensor, path: Path, columns: int = 3) -> None:
@@ -160,7 +160,7 @@ def _to_pil(image: Tensor) -> Any:
     """An image (3, H, W), clipped to [0, 1], as a Pillow image."""
     from PIL import Image
 
-    return Image.fromarray(in_unit_range(image).mul(255).add(0.5).byte().permute(1, 2, 0).contiguous().cpu().numpy())
+    return Image.fromarray(in_unit_range(image).mul_(255).add_(0.5).byte().permute(1, 2, 0).contiguous().cpu().numpy())
 
 
 def _class_image(classes: Tensor) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from itertools import accumulate, groupby
 from pathlib import Path
 
 import zoo_core as zoo
@@ -15,6 +17,7 @@ ARRAY_SUFFIXES = (".npy", ".npz")
 _CLIP_SUFFIXES = (".gif", ".apng", *ARRAY_SUFFIXES, *VIDEO_SUFFIXES)
 _PERHAPS_CLIPS = (".png", ".webp", ".tif", ".tiff")  # if they have several frames or pages
 _LOOKED_AT = 24  # files of a folder, and folders, that tell clips from pictures
+_FEWEST_OF_NAME = 4  # frames of a name, of which a folder may have several
 _PAGES = (".webp", ".tif", ".tiff")
 
 
@@ -198,7 +201,7 @@ def _clips(entry: Path, facts: dict[Path, zoo.ClipFacts], itself: bool) -> list[
         )
     if itself and len(images) < 2:
         return clips
-    return [_clip_of_images(entry, {file: facts[file] for file in images})] if images else clips
+    return _clips_of_images(entry, {file: facts[file] for file in images}) if images else clips
 
 
 def _clips_of_file(file: Path, facts: zoo.ClipFacts) -> list[Clip]:
@@ -206,7 +209,8 @@ def _clips_of_file(file: Path, facts: zoo.ClipFacts) -> list[Clip]:
     return [Clip(file, facts.frames, (facts.height, facts.width), (file,), index) for index in indices]
 
 
-def _clip_of_images(folder: Path, facts: dict[Path, zoo.ClipFacts]) -> Clip:
+def _clips_of_images(folder: Path, facts: dict[Path, zoo.ClipFacts]) -> list[Clip]:
+    """The clip of the images in a folder, or several, if their names differ in more than numbers: ``left_1.png``."""
     zoo.clip_shape(folder)  # refuses a folder with images that would be missing
     if unread := sorted(set(facts) - set(zoo.image_files(folder))):
         raise zoo.BadFile(
@@ -220,7 +224,11 @@ def _clip_of_images(folder: Path, facts: dict[Path, zoo.ClipFacts]) -> Clip:
                 f"{file} is {other[0]} x {other[1]}, but the first frame, {first.name}, is {size[0]} x {size[1]}.",
                 "All frames of a clip should have the same size.",
             )
-    return Clip(folder, len(facts), size, tuple(facts))
+    runs = [tuple(same) for _, same in groupby(facts, key=lambda file: re.sub(r"\d+", "#", file.stem))]
+    if min(map(len, runs)) < _FEWEST_OF_NAME or len(runs) != len({re.sub(r"\d+", "#", run[0].stem) for run in runs}):
+        runs = [tuple(facts)]
+    starts = accumulate(map(len, runs[:-1]), initial=0)
+    return [Clip(folder, len(run), size, run, first=first) for first, run in zip(starts, runs, strict=True)]
 
 
 def _left_out(folder: Path, found: dict[Path, list[Path]]) -> list[str]:

@@ -99,7 +99,7 @@ def divided(
             continue
         train.append(replace(clip, length=first))
         for part, start, size in ((validation, first, sizes[0]), (test, first + sizes[0], sizes[1])):
-            part += [replace(clip, first=start, length=size)] if size else []
+            part += [replace(clip, first=clip.first + start, length=size)] if size else []
     return train, validation, test
 
 

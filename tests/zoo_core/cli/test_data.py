@@ -258,6 +258,17 @@ def test_a_sheet_has_a_row_of_draws_for_each_example(
     assert Path("b.png").read_bytes() == Path("a.png").read_bytes()
 
 
+def test_a_sheet_of_clips_has_a_row_for_each_draw(run_command: Run, tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:48, :64]
+    clips = [[np.exp(-((rows - 20 - s) ** 2 + (columns - 2 * t) ** 2) / 60) for t in range(30)] for s in range(2)]
+    np.save(tmp_path / "clips.npy", (255 * np.array(clips)).astype(np.uint8))
+    code, _, err = run_command("data", "show", str(tmp_path), "-o", "clips.png", "--examples", "3")
+    assert code == 0, err
+    with Image.open("clips.png") as sheet:
+        assert sheet.width < 1500
+        assert sheet.height > 3 * 2 * 60
+
+
 def test_a_sheet_of_class_folders_has_the_transforms_of_the_trainer(run_command: Run, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for name in ("cat", "dog"):

@@ -497,6 +497,20 @@ def test_a_folder_of_frames_and_a_file_are_clips(predict: Predict) -> None:
     assert predict("clips", "clips=clips", "-o", "out.csv")[0] == 0
 
 
+@pytest.mark.parametrize("save", [np.save, np.savez, np.savez_compressed])
+def test_each_clip_of_a_file_of_several_is_predicted(predict: Predict, save: Callable[..., None]) -> None:
+    path = f"many.{'npy' if save is np.save else 'npz'}"
+    save(path, np.zeros((3, 5, 8, 16), np.uint8))
+    code, out, err = predict("clips", f"clips={path}")
+    assert code == 0, err
+    found = {line["file"]: line["length"] for line in map(json.loads, out.splitlines())}
+    assert found == {f"{path}#clip={number}": 5 for number in range(3)}
+    assert predict("clips", f"clips={path}", "-o", "out/", "--format", "json")[0] == 0
+    assert sorted(file.name for file in Path("out").glob("*.json")) == [f"many-{number}.json" for number in range(3)]
+    save(path, np.zeros((3, 6, 8, 16), np.uint8))
+    assert predict("clips", f"clips={path}", "-o", "out/", "--format", "json")[0] == 2  # the file has changed
+
+
 def test_images_beside_clips_are_left_out_and_the_clips_are_predicted(predict: Predict) -> None:
     pictures("clips", 2)
     pictures("clips/a", 3)

@@ -66,8 +66,14 @@ def test_an_array_may_contain_several_clips(tmp_path, shape):
     for index in range(3):
         expected = torch.from_numpy(frames[index, 2:5].copy()).unsqueeze(1) / 255
         assert torch.equal(zoo.read_frames(path, 1, 2, 5, clip=index), expected)
-    with pytest.raises(BadFile, match="contains 3 clips"):
+    named = path.with_name("a.npy#clip=2")
+    assert torch.equal(zoo.read_frames(named, 1), zoo.read_frames(path, 1, clip=2))
+    assert zoo.clip_shape(named) == (9, 12, 16)
+    with pytest.raises(BadFile, match="contains 3 clips") as error:
         zoo.read_frames(path, 1)
+    assert "a.npy#clip=0" in error.value.hint
+    with pytest.raises(BadFile, match="numbered from 0, but no clip 3"):
+        zoo.read_frames(path.with_name("a.npy#clip=3"), 1)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -207,3 +207,31 @@ def test_large_frames_are_resized_for_a_small_memory(tmp_path):
     assert small["dataset"]["height"] < 500
     assert "height" not in large["dataset"]
     assert small["run"]["batch_size"] <= large["run"]["batch_size"]
+
+
+def test_images_of_two_cameras_in_one_folder_are_two_clips(tmp_path):
+    images(tmp_path, moving(24, seed=0), "left_{}.png")
+    images(tmp_path, moving(24, seed=9), "right_{}.png")
+    finding = PredictFrames().find(tmp_path)
+    assert finding.summary == "2 clips, 48 frames"
+    values = planned(tmp_path)
+    left = moving(24, seed=0) / 255
+    for cached in (0, 50):
+        data = built({"dataset": {**values["dataset"], "cache_mb": cached, "augmentation": "none", "crop_height": 0,
+                                  "crop_width": 0}})  # fmt: skip
+        window = data.train()[0]["past"]
+        assert np.allclose(window[:, 0].numpy(), left[: len(window)], atol=1e-6)
+        for part in (data.train(), data.validation(), data.test()):
+            for clip, start in part.starts:
+                stop = start + part.length
+                assert stop <= 24 or start >= 24, "a window of both cameras"
+                expected = moving(24, seed=0 if stop <= 24 else 9)[start % 24]
+                assert np.allclose(part.reading(clip, start, stop)[0, 0].numpy(), expected / (1 if cached else 255))
+
+
+def test_numbers_of_days_and_a_few_other_names_make_no_clips_of_their_own(tmp_path):
+    images(tmp_path, moving(20), "2015-05-15_{}.png")
+    images(tmp_path, moving(20, seed=3), "2015-05-16_{}.png")
+    assert PredictFrames().find(tmp_path).summary == "1 clip, 40 frames"
+    images(tmp_path, moving(2), "z_{}.png")
+    assert PredictFrames().find(tmp_path).summary == "1 clip, 42 frames"

@@ -17,6 +17,7 @@ from zoo_core.tools.data.source import Source
 
 _CELL = 160  # pixels of the longer side of an example
 _FRAMES = 4  # of each clip of an example
+_DRAWS_OF_CLIPS = 2
 _GAP = 6
 _LINE = 14  # height of a line of text
 _BAR = 180
@@ -41,7 +42,13 @@ def draw_sheet(source: Source, rows: Sequence[dict[str, Any]], title: str, examp
     for index in indices:
         first = source.example("train", index)
         drawn = [source.training_example(train, index, epoch) for epoch in range(draws)]
-        cells.append(painter.cells(first, f"{index}") + _draws(painter, first, drawn))
+        shown = painter.cells(first, f"{index}")
+        if len(shown) > 1:  # a clip: each draw has a row
+            cells.append(shown)
+            rows_of_draws = [_draws(painter, first, [one], n) for n, one in enumerate(drawn[:_DRAWS_OF_CLIPS], 1)]
+            cells += filter(None, rows_of_draws)
+        else:
+            cells.append(shown + _draws(painter, first, drawn))
     width = max((len(row) for row in cells), default=0)
     if width == 1:  # nothing is random: several examples in a row
         flat = [cell for row in cells for cell in row]
@@ -50,11 +57,11 @@ def draw_sheet(source: Source, rows: Sequence[dict[str, Any]], title: str, examp
     return _assembled(title, cells, _frequencies(rows))
 
 
-def _draws(painter: _Painter, stored: Batch, drawn: list[Batch]) -> Row:
+def _draws(painter: _Painter, stored: Batch, drawn: list[Batch], start: int = 1) -> Row:
     """The cells of the draws, unless all of them are the example as it is stored."""
     if all(_equal(stored, one) for one in drawn):
         return []
-    return [cell for number, one in enumerate(drawn, 1) for cell in painter.cells(one, f"draw {number}")]
+    return [cell for number, one in enumerate(drawn, start) for cell in painter.cells(one, f"draw {number}")]
 
 
 def _equal(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:

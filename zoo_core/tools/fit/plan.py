@@ -23,6 +23,7 @@ _TRAINED = 0.9  # of the time that is left for training; the rest is for what th
 _EVALUATIONS = 9  # on the validation split, evenly spaced
 _EVERY = 500  # steps between them if the recipe gives epochs
 _FEWEST_STEPS = 20
+_REPLANS, _LESS = 8, 0.2  # plans for less memory until one is another, and how much less of what is above the start
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def fit_to_budget(planned: Planned, budget: Budget, catalog: Catalog, spent: flo
             planned = _with_smaller_batch(planned, budget, trial)
         else:
             within = _smaller(within, budget, trial)
-            planned = _planned_again(planned, within, budget, trial)
+            planned, within = _planned_again(planned, within, budget, trial)
         trial = try_steps(planned.recipe, catalog)
         spent += trial.all_seconds
     left = 60 * budget.minutes - spent - trial.start - (_EVALUATIONS + 1) * trial.evaluation
@@ -234,20 +235,23 @@ def _smaller(within: Budget, budget: Budget, trial: Trial) -> Budget:
     return replace(within, memory=min(before, within.memory) + int(max(0, within.memory - before) * room))
 
 
-def _planned_again(planned: Planned, within: Budget, budget: Budget, trial: Trial) -> Planned:
-    """A plan for less memory.
+def _planned_again(planned: Planned, within: Budget, budget: Budget, trial: Trial) -> tuple[Planned, Budget]:
+    """Another plan, and the budget below ``within`` for which a task plans it.
 
     Raises:
         BadSetting: if it is the same but for the batch.
     """
-    again = plan(planned.recognized, within, planned.overrides)
-    if budget.memory <= trial.memory_before or _without_batch(again) == _without_batch(planned):
-        raise BadSetting(
-            f"the memory of {in_gib(budget.memory)} is too small: a batch of 1 needs about "
-            f"{in_gib(int(trial.memory_before + _example(planned, trial)))}.",
-            "Give more with --memory, or choose smaller examples or a smaller model.",
-        )
-    return again
+    before = trial.memory_before
+    for _ in range(_REPLANS if budget.memory > before else 0):
+        again = plan(planned.recognized, within, planned.overrides)
+        if _without_batch(again) != _without_batch(planned):
+            return again, within
+        within = replace(within, memory=int(within.memory - _LESS * max(0, within.memory - before)))
+    raise BadSetting(
+        f"the memory of {in_gib(budget.memory)} is too small: a batch of 1 needs about "
+        f"{in_gib(int(before + _example(planned, trial)))}.",
+        "Give more with --memory, or choose smaller examples or a smaller model.",
+    )
 
 
 def _without_batch(planned: Planned) -> Mapping[str, Any]:

@@ -21,8 +21,9 @@ from zoo_core.runs.run import Run
 from zoo_core.tools.bench.machine import synchronize
 from zoo_core.training.runner import run_recipe
 
-_QUIET = (*WITHOUT_EVALUATIONS, "run.preview_every=0", "run.checkpoint_every=0", "run.loggers=[]")
 _STEPS = 1_000_000  # more than it will take
+_QUIET = (*WITHOUT_EVALUATIONS, "run.checkpoint_every=0", "run.loggers=[]")
+_ONE_PREVIEW = f"run.preview_every={_STEPS}"  # after the last step, since it needs memory as well
 _WARM_UP = 3  # steps that are not timed
 _SECONDS = 6.0  # for which steps are timed
 _FEWEST = 3  # timed steps
@@ -53,11 +54,13 @@ def try_steps(recipe: Recipe, catalog: Catalog) -> Trial:
     begun = time.perf_counter()
     gc.collect()
     release_freed_memory()  # else what an earlier trial has used would count for this one
-    resolved = resolve(recipe.with_overrides([*_QUIET, f"run.steps={_STEPS}"]), catalog)
+    preview = [] if recipe.settings("run").get("preview_every") == 0 else [_ONE_PREVIEW]
+    resolved = resolve(recipe.with_overrides([*_QUIET, *preview, f"run.steps={_STEPS}"]), catalog)
     device = find_device(resolved.settings.device)
     before, timer = memory_now(device), _Timer(_Peak(device))
     with TemporaryDirectory(prefix="zoo-fit-") as folder:
         run = run_recipe(resolved, [timer], Path(folder, "run"))
+    timer.peak.update()
     if run.stopping:  # a signal
         raise KeyboardInterrupt
     return Trial(

@@ -14,9 +14,11 @@ from typing import Any
 
 from zoo_core.data.animations import SUFFIXES as ANIMATION_SUFFIXES
 from zoo_core.data.arrays import SUFFIXES as ARRAY_SUFFIXES
+from zoo_core.data.arrays import load_clip_arrays
 from zoo_core.data.image_io import IMAGE_SUFFIXES, natural_key
 from zoo_core.data.video import SUFFIXES as VIDEO_SUFFIXES
 from zoo_core.errors import BadFile, one_line
+from zoo_core.files import split_clip
 from zoo_core.tools.predict_many.arguments import FileArgument
 
 _LISTS = (".txt", ".lst")
@@ -53,7 +55,8 @@ def find_inputs(argument: FileArgument, value: object, output: Path | None = Non
     """
     sources = [str(one) for one in value] if isinstance(value, list) else [str(value)]
     finder = _Finder(argument, output)
-    paths = [path for source in sources for path in finder.expand(source)]
+    found = [path for source in sources for path in finder.expand(source)]
+    paths = [one for path in found for one in (_clips(path) if argument.kind == "video" else [path])]
     unique = list(dict.fromkeys(paths))
     if not unique:
         raise _nothing_found(argument, sources, finder)
@@ -66,12 +69,29 @@ def find_inputs(argument: FileArgument, value: object, output: Path | None = Non
 def output_names(inputs: Sequence[Input]) -> dict[str, str]:
     """The path of the output of each input, without its ending: that of the input, which has its own ending as well if
     there is another input of the same name."""
-    stems = {one.name: one.name if one.path.is_dir() else str(Path(one.name).with_suffix("")) for one in inputs}
+    stems = {one.name: one.name if one.path.is_dir() else _stem(Path(one.name)) for one in inputs}
     keys: dict[str, list[str]] = {}
     for name, stem in stems.items():
         keys.setdefault(unicodedata.normalize("NFC", stem).casefold(), []).append(name)
     several = {name for names in keys.values() if len(names) > 1 for name in names}
     return {name: name if name in several else stem for name, stem in stems.items()}
+
+
+def _stem(name: Path) -> str:
+    """The name without its ending; ``many-3`` for ``many.npy#clip=3``."""
+    file, clip = split_clip(name)
+    return str(file.with_suffix("")) + ("" if clip is None else f"-{clip}")
+
+
+def _clips(path: Path) -> list[Path]:
+    """The clips of a file of several, such as ``many.npy#clip=3``; else the path itself."""
+    if path.suffix.lower() not in ARRAY_SUFFIXES:
+        return [path]
+    try:
+        count = len(load_clip_arrays(path))
+    except BadFile:  # which is said when it is read
+        return [path]
+    return [path.with_name(f"{path.name}#clip={number}") for number in range(count)] if count > 1 else [path]
 
 
 class _Finder:

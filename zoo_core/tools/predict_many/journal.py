@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from filelock import FileLock, Timeout
 
 from zoo_core.errors import BadFile, NameTaken
-from zoo_core.files import write_atomically
+from zoo_core.files import file_of, write_atomically
 
 _VERSION = 1
 
@@ -147,7 +147,7 @@ def identity_of(path: Path) -> list[int]:
         OSError: if it can't be read.
     """
     if not path.is_dir():
-        status = path.stat()
+        status = file_of(path).stat()
         return [1, status.st_size, status.st_mtime_ns]
     statuses = [entry.stat() for entry in path.iterdir()]
     return [len(statuses), sum(one.st_size for one in statuses), max((one.st_mtime_ns for one in statuses), default=0)]

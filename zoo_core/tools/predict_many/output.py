@@ -14,7 +14,7 @@ from typing import Any
 from zoo_core.data.image_output import not_written
 from zoo_core.data.values import kind_of
 from zoo_core.errors import BadSetting, NameTaken, one_line
-from zoo_core.files import remove_leftovers
+from zoo_core.files import file_of, remove_leftovers
 from zoo_core.terminal import say_text
 from zoo_core.tools.output_names import JOURNAL, journal_of
 from zoo_core.tools.plain_values import is_plain
@@ -189,7 +189,7 @@ class FolderOutput(_Journaled):
         """Refuse, before anything is computed, files that would be overwritten."""
         self._names = output_names(inputs)
         self._refuse_table_name()
-        self._inputs = {one.path.absolute() for one in inputs}
+        self._inputs = {file_of(one.path).absolute() for one in inputs}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from zoo_core.data.values import as_prediction
 from zoo_core.errors import BadFile, BadSetting, RunFailed, ZooError, one_line, printable, raised
-from zoo_core.files import stat_regular
+from zoo_core.files import file_of, stat_regular
 from zoo_core.fingerprint.progress import ProgressLine
 from zoo_core.model import Model
 from zoo_core.tools.predict_many.arguments import FileArgument
@@ -110,7 +110,7 @@ class Prediction:
 
     def _read(self, given: Input) -> Mapping[str, Any]:
         if not (self.argument.kind == "video" and given.path.is_dir()):
-            stat_regular(given.path)  # opening a pipe would wait
+            stat_regular(file_of(given.path))  # opening a pipe would wait
         with self._attributed():
             return self.model.read_inputs(**self.fixed, **{self.argument.name: self.argument.given(given.path)})
 

@@ -231,6 +231,18 @@ class FitByMemory(FitPoints):
         return zoo.Plan({**made.values, "dataset": {"name": "points", "count": count}}, made.reasons)
 
 
+def test_a_plan_that_is_the_same_for_a_little_less_memory_is_tried_for_less(folder, monkeypatch):
+    here = catalog(memory=FitByMemory)
+    budget = Budget(minutes=1, memory=6000, device="cpu")
+    planned = plan(recognize(folder, here), budget, [])
+
+    def trial_of(recipe, catalog):  # 100 points need a little more than there is, whatever the batch is
+        return Trial(0.1, 0.1, 0.1, 1000, 1000 + 51 * recipe.settings("dataset")["count"], 1)
+
+    monkeypatch.setattr(plan_module, "try_steps", trial_of)
+    assert fit_to_budget(planned, budget, here, spent=0).recipe.settings("dataset")["count"] == 50
+
+
 def test_where_no_batch_fits_it_is_planned_again_for_less_memory(folder, monkeypatch):
     here = catalog(memory=FitByMemory)
     planned = plan(recognize(folder, here), Budget(minutes=1, memory=4000, device="cpu"), [])
