@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from zoo_core.errors import printable
@@ -97,3 +98,25 @@ def _say_error_of_thread(ended: threading.ExceptHookArgs) -> None:
         name = ended.thread.name if ended.thread else "<unknown>"
         trace = traceback.format_exception(ended.exc_type, ended.exc_value, ended.exc_traceback)
         say_text("".join([f"Exception in thread {name}:\n", *trace]), err=True)
+
+
+def terminal_settings() -> list[Any] | None:
+    """The settings of the keyboard, if there is one."""
+    try:
+        import termios
+
+        return termios.tcgetattr(0)
+    except (ImportError, OSError, termios.error):
+        return None
+
+
+def restore_terminal(settings: list[Any] | None) -> None:
+    """Undo what a live display has changed: keyboard settings, and the hidden cursor."""
+    if settings is not None:
+        import termios
+
+        with suppress(OSError, termios.error):
+            termios.tcsetattr(0, termios.TCSANOW, settings)
+    with suppress(OSError):
+        if os.isatty(2):
+            os.write(2, b"\r\x1b[K\x1b[?25h")

@@ -24,7 +24,7 @@ from zoo_core.dataset import Batch
 from zoo_core.errors import RunFailed, ZooError, raised
 from zoo_core.fingerprint.example_errors import SentError, as_zoo_error, sharing_error
 
-UNHEEDED = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+NOT_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 """Signals that terminals and schedulers send to all processes. They do not end a worker, so that the training process
 can finish its step; that one ends it."""
 _LOOK = 1.0  # seconds between two looks at whether the parent lives
@@ -32,10 +32,10 @@ _LOOK = 1.0  # seconds between two looks at whether the parent lives
 
 def work(maker: BatchMaker, number: int, count: int, connection: Connection, loading: Any) -> None:
     """Make the batches that the training process asks for, until it says that there are no more."""
-    for unheeded in UNHEEDED:  # not SIG_IGN, which programs that the dataset starts would inherit
-        signal.signal(unheeded, _do_nothing)
+    for one in NOT_ENDING:  # not SIG_IGN, which programs that the dataset starts would inherit
+        signal.signal(one, _do_nothing)
     if sys.platform != "win32":
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, UNHEEDED)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, NOT_ENDING)
         os.register_at_fork(after_in_child=lambda: _forget(connection))
     mark_what_is_started()
     asked: SimpleQueue[tuple[int, Part] | None] = SimpleQueue()
@@ -116,8 +116,8 @@ def _do_nothing(number: int, frame: FrameType | None) -> None:
 def _forget(connection: Connection) -> None:
     """In a copy of the worker that the code of the dataset forks: it is not connected, and signals end it."""
     connection.close()
-    for unheeded in UNHEEDED:
-        signal.signal(unheeded, signal.SIG_DFL)
+    for one in NOT_ENDING:
+        signal.signal(one, signal.SIG_DFL)
 
 
 def not_passed(error: Exception, dataset: str) -> ZooError:

@@ -29,7 +29,7 @@ import psutil
 from zoo_core.data.batch_maker import BatchMaker, Part
 from zoo_core.data.small_tensors import from_arrays
 from zoo_core.data.started_processes import StartedProcesses
-from zoo_core.data.worker_loop import UNHEEDED, loaded, not_passed, work
+from zoo_core.data.worker_loop import NOT_ENDING, loaded, not_passed, work
 from zoo_core.dataset import Batch
 from zoo_core.errors import RunFailed, ZooError, raised
 from zoo_core.fingerprint.example_errors import (
@@ -228,7 +228,7 @@ def _held_back() -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, UNHEEDED)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_ENDING)
     starting.set()
     try:
         yield

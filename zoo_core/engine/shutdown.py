@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from zoo_core.engine.children import kill_children
 from zoo_core.engine.held_signals import hold, let_go
 from zoo_core.errors import BadSetting
-from zoo_core.terminal import say_at_once
+from zoo_core.terminal import restore_terminal, say_at_once, terminal_settings
 
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 STOP_SECONDS = "ZOO_STOP_SECONDS"  # environment variable: seconds from the first signal to the end of the process
@@ -81,7 +81,7 @@ class _Shutdown:
                 # Until it forgets them, a child would report its own signals to the thread of this process.
                 os.register_at_fork(before=hold, after_in_parent=let_go, after_in_child=self._forget)
             threading.Thread(target=self._watch, name="zoo-signals", daemon=True).start()
-            self._terminal = _terminal_settings()
+            self._terminal = terminal_settings()
         for name in EXIT_CODES:
             number = getattr(signal, name, None)  # there is no SIGHUP on Windows
             if number is not None and not (name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN):
@@ -113,7 +113,7 @@ class _Shutdown:
             sys.unraisablehook = lambda _: None  # errors of what the following removes under the work are of no use
             if not said:
                 line = self.work.last_words(self.received)
-                _restore_terminal(self._terminal)
+                restore_terminal(self._terminal)
                 say_at_once(line)
             for undo in reversed(self.unfinished):
                 undo()
@@ -194,7 +194,7 @@ def end_on_signals() -> None:
     _shutdown.install()
 
 
-def heed_signals_again() -> None:
+def end_on_signals_again() -> None:
     """Let signals end this command that code of a plugin has ignored since :func:`end_on_signals`."""
     _shutdown.renew()
 
@@ -304,24 +304,3 @@ def _park() -> NoReturn:
 def _exit_later(code: int) -> None:
     time.sleep(_TIME_TO_LEAVE)
     os._exit(code)
-
-
-def _terminal_settings() -> list[Any] | None:
-    try:
-        import termios
-
-        return termios.tcgetattr(0)
-    except (ImportError, OSError, termios.error):
-        return None
-
-
-def _restore_terminal(settings: list[Any] | None) -> None:
-    """Undo what a live display has changed: keyboard settings, and the hidden cursor."""
-    if settings is not None:
-        import termios
-
-        with suppress(OSError, termios.error):
-            termios.tcsetattr(0, termios.TCSANOW, settings)
-    with suppress(OSError):
-        if os.isatty(2):
-            os.write(2, b"\r\x1b[K\x1b[?25h")

@@ -15,7 +15,7 @@ from zoo_core.data.workers import LoadingStopped
 from zoo_core.dataset import Batch
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.held import held_optimizers
-from zoo_core.engine.shutdown import heed_signals_again
+from zoo_core.engine.shutdown import end_on_signals_again
 from zoo_core.errors import one_line
 from zoo_core.optim.averages import publish_averages
 from zoo_core.runs.run import Run, StopCode
@@ -104,7 +104,7 @@ class Loop:
             if self.profiler:
                 self.profiler.before(run.step + 1)
             batch = self._loaded()
-            heed_signals_again()
+            end_on_signals_again()
             if self._stops():
                 break
             if batch is None:  # only this process was told to stop

@@ -89,7 +89,7 @@ def test_a_module_that_catches_everything_does_not_lose_a_signal():
 def test_a_signal_that_a_plugin_ignores_ends_the_command(handler):
     program = f"""
         signal.signal(signal.SIGTERM, signal.{handler})
-        shutdown.heed_signals_again()
+        shutdown.end_on_signals_again()
         ready()
         time.sleep(60)
     """
@@ -99,7 +99,7 @@ def test_a_signal_that_a_plugin_ignores_ends_the_command(handler):
 def test_a_handler_of_a_plugin_is_called_and_the_signal_ends_the_command(tmp_path):
     program = f"""
         signal.signal(signal.SIGTERM, lambda *_: Path({str(tmp_path)!r}, "called").touch())
-        shutdown.heed_signals_again()
+        shutdown.end_on_signals_again()
         ready()
         while True:
             time.sleep(0.01)
@@ -110,7 +110,7 @@ def test_a_handler_of_a_plugin_is_called_and_the_signal_ends_the_command(tmp_pat
 
 def test_a_signal_that_was_ignored_from_the_start_stays_so():
     program = """
-        shutdown.heed_signals_again()
+        shutdown.end_on_signals_again()
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         ready()
         time.sleep(60)
