@@ -22,7 +22,7 @@ import torch
 
 from zoo_core.checkpoint import directory as checkpoint
 from zoo_core.checkpoint.names import name_of, steps_in
-from zoo_core.errors import RunFailed
+from zoo_core.errors import BadSetting, RunFailed
 from zoo_core.runs.folder import RunFolder
 from zoo_core.weights.format import read_tensors
 from zoo_core.weights.values import same_bits
@@ -63,6 +63,7 @@ def verify(
     """Train ``recipe`` uninterrupted, and again with kills at random moments and a resume after each, and compare.
 
     Raises:
+        BadSetting: if the run writes no checkpoint before its end, from which it could be resumed.
         RunFailed: if a run does not end by itself.
     """
     reference, killed = folder / "whole", folder / "killed"
@@ -72,6 +73,11 @@ def verify(
     _wait_for_end(process, reference)
     last_checkpoint = (reference / "checkpoints").stat().st_mtime
     steps = sorted(steps_in(reference / "checkpoints"))
+    if len(steps) < 2:
+        raise BadSetting(
+            f"the run writes one checkpoint only, at its end in step {steps[-1]}, so no resumed run would train on.",
+            "Write for example `run.checkpoint_every=5`, or train for more steps.",
+        )
     per_checkpoint = (last_checkpoint - first_output) / len(steps)
     timing = _Timing(steps, first_output - start, per_checkpoint, time.time() - last_checkpoint)
     done: list[Kill] = []
@@ -118,7 +124,7 @@ def _missing(done: list[Kill], kills: int, checkpoints: list[int]) -> int:
 
 def _continues(done: list[Kill], checkpoints: list[int]) -> bool:
     """Whether a run was trained from a checkpoint, and not only from its start. Nothing else shows what is lost."""
-    return len(checkpoints) < 2 or any(0 < kill.step < checkpoints[-1] for kill in done)
+    return any(0 < kill.step < checkpoints[-1] for kill in done)
 
 
 def _kill(

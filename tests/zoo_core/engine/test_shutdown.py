@@ -73,6 +73,33 @@ def test_a_signal_ends_work_that_has_nothing_to_save_at_once(name, code, line, w
     assert seconds < 4
 
 
+def test_a_thread_that_keeps_the_command_from_ending_is_named_and_a_signal_ends_it():
+    program = """
+        threading.Thread(target=time.sleep, args=(60,), name="uploads").start()
+        ready()
+        shutdown.exit_command(0)
+    """
+    process = start(program)
+    assert process.stderr.readline() == (
+        "waiting for what plugins or libraries have left running: 'uploads'. Ctrl-C ends it.\n"
+    )
+    assert end(process, signal.SIGINT)[:2] == (130, "interrupted\n")
+
+
+def test_the_end_of_a_short_thread_is_waited_for_without_a_word():
+    program = """
+        from concurrent.futures import ThreadPoolExecutor
+        idle = ThreadPoolExecutor()
+        idle.submit(time.sleep, 0).result()
+        threading.Thread(target=lambda: (time.sleep(0.5), print("done"))).start()
+        ready()
+        shutdown.exit_command(3)
+    """
+    process = start(program)
+    assert process.communicate(timeout=60) == ("done\n", "")
+    assert process.returncode == 3
+
+
 def test_a_module_that_catches_everything_does_not_lose_a_signal():
     program = """
         ready()

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from warm_python import PYTHON
 
-from zoo_core.errors import RunFailed
+from zoo_core.errors import BadSetting, RunFailed
 from zoo_core.tools.verify_resume import compare, verify
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -48,6 +48,13 @@ def test_a_single_kill_is_followed_by_training_from_a_checkpoint(tmp_path):
     verdict = verify("digit-classifier-mnist", words, 1, tmp_path, random.Random(seed))  # noqa: S311
     assert any(0 < kill.step < 15 for kill in verdict.kills)
     assert verdict.difference == ""
+
+
+def test_a_run_with_one_checkpoint_is_refused(tmp_path):
+    words = [*SHORT, "run.batch_size=8", "run.checkpoint_every=0", "run.steps=2"]
+    with pytest.raises(BadSetting, match=r"at its end in step 2, so no resumed run would train on") as error:
+        verify("digit-classifier-mnist", words, 1, tmp_path, random.Random(1))  # noqa: S311
+    assert "`run.checkpoint_every=5`" in error.value.hint
 
 
 FORGETFUL = """
