@@ -24,16 +24,16 @@ from typing import NoReturn
 from zoo_core.engine.children import kill_children
 from zoo_core.engine.held_signals import hold, let_go
 from zoo_core.errors import BadSetting
+from zoo_core.registry.left_running import name_running_threads
 from zoo_core.registry.plugin_streams import moved_above
 from zoo_core.registry.process_exit import exit_as_before, exit_at_once
-from zoo_core.terminal import restore_terminal, say, say_at_once, terminal_settings
+from zoo_core.terminal import restore_terminal, say_at_once, terminal_settings
 
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 STOP_SECONDS = "ZOO_STOP_SECONDS"  # environment variable: seconds from the first signal to the end of the process
 _DEFAULT_SECONDS = 5.0
 _WITHOUT_RESULTS = 1.0  # seconds for work that loses nothing if it is ended
 _TIME_TO_LEAVE = 0.8  # seconds in which children and temporary files are removed
-_SILENT = 2.0  # seconds that the end may take before it says why
 _REPEAT = 0.5  # seconds in which further signals are the same one: a launcher forwards what its process group received
 
 
@@ -237,24 +237,12 @@ def exit_command(code: int) -> NoReturn:
     """End the process with this exit code; after a signal, without what Python does at exit, which may take seconds."""
     exit_as_before(code)
     if not _shutdown.received:
-        _name_threads()
+        name_running_threads()
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # it is closed
             stream.flush()
     _shutdown.leave(code)
-
-
-def _name_threads() -> None:
-    """Name the threads that Python waits for at the end, if they take long: a signal still ends the command."""
-    end = time.monotonic() + _SILENT
-    of_executors: Any = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", {})  # Python ends them
-    kept = {threading.main_thread(), *of_executors}
-    others = [one for one in threading.enumerate() if not one.daemon and one not in kept]
-    for thread in others:
-        thread.join(max(0, end - time.monotonic()))
-    if names := ", ".join(f"'{one.name}'" for one in others if one.is_alive()):
-        say(f"waiting for what plugins or libraries have left running: {names}. Ctrl-C ends it.", err=True)
 
 
 def receive_within(seconds: float) -> None:

@@ -1,13 +1,17 @@
-"""Threads and processes that a plugin starts while it is loaded: the end of the program waits for none of them."""
+"""Threads and processes that plugins leave running, and what the end of the program waits for."""
 
 from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from zoo_core.terminal import say
+
+_SILENT = 2.0  # seconds that the end may take before it says why
 _TIME_TO_END = 1.0  # seconds until a process that was asked to end is killed
 
 
@@ -32,14 +36,28 @@ def waits_for_none(left: list[str]) -> Iterator[None]:
         yield
     finally:
         threading.Thread.start = start  # type: ignore[method-assign]
-        # The end of the program also waits for every thread of an executor.
-        of_executors: Any = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", {})
+        of_executors = _threads_of_executors()  # for which the end of the program waits, too
         for thread in sorted((one for one in started if one.is_alive()), key=lambda one: one.name):
             of_executors.pop(thread, None)
             left.append(f"the thread '{thread.name}' running, for which zoo does not wait")
         for process in _processes() - before:
             _end(process)
             left.append(f"the process '{process.name}' running, which was ended")
+
+
+def name_running_threads() -> None:
+    """At the end of a command, name the threads for which Python waits, if that takes long."""
+    end, ended_by_python = time.monotonic() + _SILENT, {threading.main_thread(), *_threads_of_executors()}
+    others = [one for one in threading.enumerate() if not one.daemon and one not in ended_by_python]
+    for thread in others:
+        thread.join(max(0, end - time.monotonic()))
+    if names := ", ".join(f"'{one.name}'" for one in others if one.is_alive()):
+        say(f"waiting for what plugins or libraries have left running: {names}. Ctrl-C ends it.", err=True)
+
+
+def _threads_of_executors() -> dict[threading.Thread, object]:
+    threads: Any = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", {})
+    return threads  # type: ignore[no-any-return]
 
 
 def _processes() -> set[Any]:
