@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from zoo_core.cli import _exit_code
+from zoo_core.config.command_line import PLUGIN_FILES
 from zoo_core.registry import catalog
 
 
@@ -14,7 +15,8 @@ from zoo_core.registry import catalog
 def run_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Run a command in an empty working directory; returns its exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ZOO_TRACEBACK", "")
+    for option in ("ZOO_TRACEBACK", PLUGIN_FILES):  # what the options of a command set is undone after the test
+        monkeypatch.setenv(option, "")
     catalog.default.cache_clear()
 
     def run_command(*arguments: str) -> tuple[int, str, str]:
