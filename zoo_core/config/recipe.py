@@ -269,7 +269,7 @@ class Recipe:
             values = merge(values, nested, sources, Source(None))
             check_summary(values.get("summary", ""), Source(None))
             if path != ("summary",):
-                sources |= {key: Source(None, key, typed) for key, typed in _leaves(path, word)}
+                sources |= {key: Source(None, key, typed) for key, typed in [(path, word), *_leaves(path, word)]}
         return Recipe(self.name, values, self.plugin, sources)
 
     def as_yaml(self) -> str:
@@ -287,10 +287,11 @@ def typed_settings(recipe: Recipe, part: str) -> dict[str, Any]:
     """The settings of a part, of which those on the command line are words, as they were typed."""
 
     def typed(value: Any, key: Key) -> Any:
-        if isinstance(value, Mapping):
-            return {name: typed(one, (*key, name)) for name, one in value.items()}
         source = recipe.sources.get(key)
-        return value if source is None or source.typed is None else source.typed
+        whole = None if source is None else source.typed
+        if isinstance(value, Mapping) and not (isinstance(whole, Word) and whole == value):
+            return {name: typed(one, (*key, name)) for name, one in value.items()}  # of several overrides or files
+        return value if whole is None else whole
 
     return {name: typed(value, (part, name)) for name, value in recipe.settings(part).items()}
 

@@ -30,8 +30,10 @@ class Word:
     def text(self) -> str:
         """The text as a setting takes it that is text."""
         one, end = self.typed[:1], self.typed[-1:]
+        inner = self.typed[1:-1]
         quoted = one == end and one in ("'", '"') and len(self.typed) > 1
-        return self.typed[1:-1] if quoted else self.typed
+        # '"a" or "b"' are two pairs of quotes, neither of which is around all of it.
+        return inner if quoted and (one not in inner or self.is_wholly_yaml) else self.typed
 
     @property
     def problem(self) -> str:

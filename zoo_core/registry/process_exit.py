@@ -6,9 +6,10 @@ process can get around this, as by ``posix._exit`` or ``os.execv``, but not by m
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from zoo_core.terminal import say_at_once
 
@@ -30,10 +31,10 @@ def raise_instead_of_exit() -> None:
     """
     owner, end_of_thread = os.getpid(), threading.excepthook
 
-    def exit_process(status: int) -> NoReturn:
+    def _exit(status: int) -> NoReturn:
         if os.getpid() != owner:
             exit_at_once(status)
-        raise ProcessExit(status)
+        raise ProcessExit(operator.index(status))
 
     def excepthook(ended: threading.ExceptHookArgs) -> None:
         if isinstance(ended.exc_value, ProcessExit):
@@ -42,14 +43,23 @@ def raise_instead_of_exit() -> None:
             name = ended.thread.name if ended.thread else "<unknown>"
             say_at_once(f"error: {ended.exc_value}{place_of(ended.exc_value)}, in the thread '{name}'.")
             say_at_once("  A plugin should raise an error instead of ending the process.")
-            exit_at_once(int(ended.exc_value.code or 1))
+            exit_at_once(_not_0(ended.exc_value.code))
         end_of_thread(ended)
 
-    os._exit = exit_process
+    os._exit = _exit
     threading.excepthook = excepthook
 
 
 def exit_as_before(code: int = 0) -> None:
     """From now on, ``os._exit`` ends the process again, with ``code`` instead of 0: that of a command that ends."""
     owner = os.getpid()
-    os._exit = lambda status: exit_at_once(status or (code if os.getpid() == owner else 0))
+
+    def _exit(status: int) -> NoReturn:
+        exit_at_once(_not_0(status, code) if code and os.getpid() == owner else status)
+
+    os._exit = _exit
+
+
+def _not_0(status: Any, instead: int = 1) -> int:
+    """``status`` as the system sees it, which takes its last 8 bits, or ``instead`` of 0."""
+    return operator.index(status) & 0xFF or instead

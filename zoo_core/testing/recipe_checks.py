@@ -190,8 +190,10 @@ def small_recipe(subject: Subject, *overrides: str) -> Recipe:
     recipe = subject.catalog.recipe(subject.name)
     if "???" in str(recipe.with_overrides(suitable(recipe, subject.overrides)).values):
         raise Skip("it has a required setting")
-    words = [*SMALL_RUN, f"run.batch_size={small_batch(subject)}", *subject.overrides, *overrides]
-    return recipe.with_overrides(suitable(recipe, words))
+    size = f"run.batch_size={small_batch(subject)}"
+    small = recipe.with_overrides(suitable(recipe, [*SMALL_RUN, size, *subject.overrides, *overrides]))
+    # Only a run looks for the largest batch.
+    return small.with_overrides([size]) if small.settings("run").get("batch_size") == "auto" else small
 
 
 def accumulated(subject: Subject) -> int:

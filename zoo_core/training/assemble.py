@@ -13,6 +13,7 @@ import torch
 
 from zoo_core.checkpoint.state import TrainerState
 from zoo_core.config.recipe import WITHOUT_EVALUATIONS
+from zoo_core.config.run_settings import RunSettings
 from zoo_core.data.loader import Batches
 from zoo_core.data.no_data import EmptyBatches, NoExamples
 from zoo_core.data.resident import copies_for
@@ -198,7 +199,7 @@ def build_loop(
         data.train,
         data.validation,
         data.test,
-        settings.examples_per_step,
+        _batch_size(settings, data, engine),
         settings.workers,
         engine.rank,
         engine.world,
@@ -222,7 +223,7 @@ def _batches(
     return Batches(
         data.train,
         lambda generator: trainer.order(data.train, generator),
-        settings.examples_per_step,
+        _batch_size(settings, data, engine),
         settings.seed,
         rank=engine.rank,
         world=engine.world,
@@ -232,6 +233,14 @@ def _batches(
         copies=copies_for(engine.device),
         order_is_pure=type(trainer).order is Trainer.order,
     )
+
+
+def _batch_size(settings: RunSettings, data: RunData, engine: AccelerateEngine) -> int:
+    """That of the run; auto, which only a run looks for, is one that the training examples allow."""
+    if isinstance(settings.batch_size, int):
+        return settings.batch_size
+    unit = engine.world * settings.grad_accumulation_steps
+    return max(1, min(settings.examples_per_step, len(data.train)) // unit) * unit
 
 
 def _dataset_of(resolved: ResolvedRecipe) -> str:

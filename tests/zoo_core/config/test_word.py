@@ -151,6 +151,34 @@ def test_overrides_of_a_recipe_keep_what_was_typed() -> None:
     assert read(Config, typed_settings(again, "dataset"), "x").path == "new"
 
 
+@pytest.mark.parametrize("typed", ["{x}", "{}", "{a: b}", '{"a": 010, b: [1, {c: 2}]}', "{x: }"])
+@pytest.mark.parametrize("below", [{}, {"path": "old"}, {"path": None}])
+def test_an_override_in_braces_is_text_where_the_setting_is(typed: str, below: dict[str, str]) -> None:
+    recipe = Recipe("r", {"dataset": {"name": "d", **below}}).with_overrides([f"dataset.path={typed}"])
+    assert read(Config, typed_settings(recipe, "dataset"), "x").path == typed
+
+
+def test_an_override_in_braces_is_added_to_the_mapping_of_a_file() -> None:
+    recipe = Recipe("r", {"dataset": {"name": "d", "table": {"a": "x", "b": "y"}}})
+    recipe = recipe.with_overrides(["dataset.table={b: 010}"])
+    assert read(Config, typed_settings(recipe, "dataset"), "x").table == {"a": "x", "b": "010"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ('"to be" or "not to be"', '"to be" or "not to be"'),
+        ("'a', 'b'", "'a', 'b'"),
+        ("'a' # 'b'", "'a' # 'b'"),
+        ("'a\"b'", 'a"b'),
+        ("'it''s'", "it''s"),
+        ('"', '"'),
+    ],
+)
+def test_quotes_are_removed_only_if_they_are_one_pair(typed: str, expected: str) -> None:
+    assert value("path", typed) == expected
+
+
 def test_the_later_override_of_a_nested_key_counts() -> None:
     recipe = Recipe("r", {"dataset": {"name": "d"}}).with_overrides(["dataset.table={a: 1}", "dataset.table.b=007"])
     assert read(Config, typed_settings(recipe, "dataset"), "x").table == {"a": "1", "b": "007"}

@@ -150,7 +150,7 @@ def test_a_hook_that_calls_it_is_disabled_and_the_run_finishes(zoo, tmp_path):
     assert (tmp_path / "run" / "model.safetensors").is_file()
 
 
-@pytest.mark.parametrize(("code", "expected"), [(0, 1), (1, 1), (9, 9)])
+@pytest.mark.parametrize(("code", "expected"), [(0, 1), (1, 1), (9, 9), (256, 1), (-512, 1), (2**40, 1)])
 def test_a_thread_that_calls_it_ends_the_process_but_not_with_0(zoo, code, expected):
     ended = zoo("thread", *TRAIN, code=code)
     assert ended.returncode == expected, ended
@@ -160,15 +160,26 @@ def test_a_thread_that_calls_it_ends_the_process_but_not_with_0(zoo, code, expec
     assert hint == "  A plugin should raise an error instead of ending the process."
 
 
+@pytest.mark.parametrize("given", ['"text"', "", "1, 2"])
+def test_what_is_no_exit_code_is_an_error_of_the_plugin_as_without_zoo(zoo, tmp_path, given):
+    plugin = PLUGIN.replace('int(os.environ.get("CODE", "0"))', given)
+    (tmp_path / "leaving.py").write_text(plugin)
+    ended = zoo("step", *TRAIN)
+    assert ended.returncode == 1, ended
+    assert "the trainer 'fits' raised TypeError: " in ended.stderr
+    assert "process_exit" not in ended.stderr
+
+
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_process_that_a_plugin_forks_ends_with_the_code_that_it_gives(zoo, code):
     ended = zoo("fork", *TRAIN, code=code)
     assert ended.returncode == 0, ended
 
 
+@pytest.mark.parametrize("code", [0, 256])
 @pytest.mark.parametrize(("fails", "expected"), [("", 0), ("yes", 1)])
-def test_an_exit_handler_that_calls_it_does_not_hide_a_failure(zoo, fails, expected):
-    ended = zoo("atexit", *TRAIN, FAILS=fails)
+def test_an_exit_handler_that_calls_it_does_not_hide_a_failure(zoo, fails, expected, code):
+    ended = zoo("atexit", *TRAIN, FAILS=fails, code=code)
     assert ended.returncode == expected, ended
     assert "Traceback" not in ended.stderr
 

@@ -96,3 +96,12 @@ def test_a_run_leaves_the_process_as_it_found_it(tmp_path, monkeypatch, words):
         assert random_states() == draws
     finally:
         torch.set_flush_denormal(False)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_program_may_train_where_its_own_code_computes_no_gradients(tmp_path, mode):
+    weights = tiny.train(tmp_path / "outside", "run.steps=3").model.state_dict()
+    with mode():
+        inside = tiny.train(tmp_path / "inside", "run.steps=3").model.state_dict()
+        assert (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) == (False, mode is torch.inference_mode)
+    assert all(torch.equal(inside[name], one) for name, one in weights.items())

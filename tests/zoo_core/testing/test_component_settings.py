@@ -16,7 +16,7 @@ from zoo_core.testing import cases
 from zoo_core.testing.check import Skip, Subject
 from zoo_core.testing.collect import all_checks
 from zoo_core.testing.component_settings import settings_of
-from zoo_core.testing.recipe_checks import accumulated, small_batch
+from zoo_core.testing.recipe_checks import accumulated, small_batch, small_recipe
 
 
 class Needy(zoo.Dataset):
@@ -53,6 +53,12 @@ def test_given_settings_apply_as_they_are_typed(here, prefix):
     outcomes = {case.check.name: case.run() for case in cases("needy", words, here)}
     assert {name: one for name, one in outcomes.items() if one.state != "passed"} == {}
     assert settings_of(Subject("dataset", "needy", here, words))["folder"].text == "/data/run #3"
+
+
+def test_checks_of_a_recipe_with_the_largest_batch_that_fits_use_a_small_one(here):
+    (name, *_) = [name for _, name in here.recipes.names()]
+    subject = Subject("recipe", name, here, ("run.batch_size=auto", "run.grad_accumulation_steps=3"))
+    assert small_recipe(subject).run_settings().batch_size == small_batch(subject) == 9
 
 
 def test_a_component_with_required_settings_and_no_recipe_is_skipped(here):

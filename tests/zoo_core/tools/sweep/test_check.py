@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import yaml
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,17 @@ def test_a_choice_that_is_not_possible_is_refused(sweep, words, message):
     assert message in done.err.splitlines()[0]
     assert len(done.err.splitlines()) == 2
     assert not done.folder.exists()
+
+
+@pytest.mark.filterwarnings("ignore:run.batch_size=auto")
+@pytest.mark.parametrize(
+    ("words", "counts"), [(["run.batch_size=auto,10"], [32, 10]), (["run.seed=1,2", "run.batch_size=auto"], [32, 32])]
+)
+def test_the_largest_batch_of_a_small_dataset_is_left_to_the_runs(sweep, words, counts):
+    done = sweep("line", *words, "run.steps=1", "--metric", "error")  # of 50 examples
+    assert done.code == 0, done.err
+    settings = [yaml.safe_load((done.folder / f"trial-000{n}" / "config.yaml").read_text()) for n in range(2)]
+    assert [one["run"]["batch_size"] for one in settings] == counts
 
 
 @pytest.mark.parametrize("words", [[], ["run.seed=3,4"], ["--sampler", "random", "--trials", "2"]])
