@@ -46,6 +46,7 @@ class TrainerState:
         self._created_in_setup = {path for path, _ in self._objects()}
         self._groups = self._param_groups()
         self._built = BuiltTensors(self._modules())
+        self._names_of_setup = set(self.names())
         self.check()
 
     def check(self) -> None:
@@ -93,7 +94,11 @@ class TrainerState:
         Raises:
             BadFile: if it does not fit this model and trainer.
         """
-        names, stored = self.names(), {name: packed for name, packed in state.items() if name != _MODES}
+        stored = {name: packed for name, packed in state.items() if name != _MODES}
+        for name in set(self.names()) - self._names_of_setup - set(stored):
+            if not any(objects_in(name, getattr(self.trainer, name))):
+                delattr(self.trainer, name)  # a later step has created it; back at an earlier one there is none
+        names = self.names()
         created_later = {name for name in stored if name not in names and not holds_objects(stored[name][1])}
         if set(names) | created_later != set(stored):
             raise BadFile(

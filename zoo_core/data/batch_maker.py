@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from torch.utils.data import StackDataset, Subset, default_collate
 
 from zoo_core.data.seeding import derive
+from zoo_core.data.started_processes import ended_at_exit
 from zoo_core.dataset import Batch, Examples, InMemory
 from zoo_core.errors import BadSetting, RunFailed, ZooError, raised
 from zoo_core.fingerprint.example_errors import as_zoo_error, is_interruption, sharing_error
@@ -55,7 +56,7 @@ class BatchMaker:
         note = note or _note_nothing
         if type(self.examples) is InMemory:  # draws nothing; keeping the random state would take as long as the batch
             return self._batch(self._at_once(part), part)
-        with random_state_kept() if self.keeps_random_state else nullcontext():
+        with random_state_kept() if self.keeps_random_state else nullcontext(), ended_at_exit():
             if loads_at_once(self.examples):
                 self._seed(part, 0)
                 return self._batch(self._at_once(part), part)

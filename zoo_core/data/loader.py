@@ -13,7 +13,6 @@ from zoo_core.data.batch_maker import BatchMaker, Part
 from zoo_core.data.parts import EndlessParts, EpochParts, EpochsParts, Order, Parts, Shuffled, StoredParts
 from zoo_core.data.prefetch import Ahead, Transfer, pins
 from zoo_core.data.resident import DeviceCopies
-from zoo_core.data.started_processes import ended_at_exit
 from zoo_core.data.workers import WorkerPool
 from zoo_core.dataset import Batch, Examples, GeneratedExamples, InMemory
 from zoo_core.errors import BadSetting, RunFailed
@@ -193,7 +192,7 @@ def load(
     Closing the generator ends the workers; so does the end of the process, and any error.
     """
     if not workers:
-        yield from _made_here(maker, parts)
+        yield from map(maker, _each(parts))
         return
     with WorkerPool(maker, parts, min(workers, len(parts)), stopping) as pool:
         yield from pool
@@ -229,15 +228,8 @@ def send(
             yield from ahead(map(maker, _each(parts)))
     else:
         # The dataset's code draws from the global generators, as the step does, so both run in this thread.
-        for batch in _made_here(maker, parts):
+        for batch in map(maker, _each(parts)):
             yield transfer.finish(transfer.start(batch))
-
-
-def _made_here(maker: BatchMaker, parts: Sequence[Part]) -> Iterator[Batch]:
-    for part in _each(parts):
-        with ended_at_exit():
-            batch = maker(part)
-        yield batch
 
 
 def _each(parts: Sequence[Part]) -> Iterator[Part]:

@@ -2,8 +2,9 @@
 
 An operating system lets them live on when that process ends. Those of a loader worker are found again as descendants
 of the worker while it lives, and otherwise by what they inherit from it: its process group, an environment variable,
-and its name. A process can leave any of these, but hardly all. Of the training process, children that appear while it
-makes a batch are those of the dataset; what other code starts in it is left alone.
+and its name. A process can leave any of these, but hardly all. Of the training process, children that inherit the
+signals which a thread blocks while it runs code of the dataset are those of the dataset; what other code starts in it
+is left alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
-import threading
+import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -79,37 +80,46 @@ class StartedProcesses:
 
 @contextmanager
 def ended_at_exit() -> Iterator[None]:
-    """What this thread starts inside is killed when Python exits. On Linux; elsewhere it is not known."""
-    before = _children()
+    """What this thread starts inside is killed when Python exits. On Linux; elsewhere it is not known.
+
+    What other threads start meanwhile is not. A thread has no environment of its own to mark with, but a mask of
+    signals, which all that it starts inherits.
+    """
+    if _SIGNAL is None or _STARTED_SO:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [_SIGNAL])
     try:
         yield
     finally:
-        _of_this_process.update(dict.fromkeys(_children() - before, os.getpid()))
+        if _SIGNAL not in before:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [_SIGNAL])
 
 
-_of_this_process: dict[int, int] = {}  # with the process that has started it, which may have been forked since
-
-
-def _children() -> set[int]:
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # there are none, mostly, which this says at once
-        return set(map(int, Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text("ascii").split()))
-    except (AttributeError, OSError):  # not on Linux, or there are none
-        return set()
+_SIGNAL = signal.SIGRTMAX - 7 if sys.platform == "linux" else None  # that nobody sends
+# A command that a dataset starts can't tell what its own one has started.
+_STARTED_SO = _SIGNAL is not None and _SIGNAL in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 @atexit.register
 def _end_at_exit() -> None:
     import psutil
 
-    for pid in [pid for pid, owner in _of_this_process.items() if owner == os.getpid()]:
-        with suppress(psutil.Error):
-            process = psutil.Process(pid)
-            if process.ppid() == os.getpid():  # or it has ended, and another process has its number
-                found = [process, *process.children(recursive=True)]
-                for one in filter(_is_to_be_ended, found):
+    if _SIGNAL is None or _STARTED_SO:
+        return
+    for child in psutil.Process().children():
+        with suppress(psutil.Error, OSError):
+            if _blocks(child.pid, _SIGNAL):
+                for one in filter(_is_to_be_ended, [child, *child.children(recursive=True)]):
                     with suppress(psutil.Error):
                         one.kill()
+
+
+def _blocks(pid: int, number: int) -> bool:
+    """Whether a process blocks this signal."""
+    lines = Path(f"/proc/{pid}/status").read_text("ascii", "replace").splitlines()
+    mask = next(line.split()[1] for line in lines if line.startswith("SigBlk:"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def ends_by_itself(words: Sequence[str]) -> bool:

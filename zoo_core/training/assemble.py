@@ -18,6 +18,7 @@ from zoo_core.data.loader import Batches
 from zoo_core.data.no_data import EmptyBatches, NoExamples
 from zoo_core.data.resident import copies_for
 from zoo_core.data.seeding import seed_step
+from zoo_core.data.started_processes import ended_at_exit
 from zoo_core.dataset import Dataset, Examples
 from zoo_core.engine.engine import AccelerateEngine
 from zoo_core.engine.fsdp import is_sharded
@@ -133,7 +134,7 @@ def build_data(opened: OpenedRecipe) -> RunData:
     if dataset is None:
         return RunData(NoExamples(), NoExamples(), NoExamples(), "", list(opened.warnings))
     seed_step(resolved.settings.seed, 0, 0, "data")  # the same in every process, for a random split for example
-    with caught_warnings() as messages:
+    with caught_warnings() as messages, ended_at_exit():
         splits = {"train": dataset.train(), "test": dataset.test(), "validation": dataset.validation()}
         for method, examples in splits.items():
             _check_examples(examples, method_of("dataset", resolved.recipe.component("dataset"), dataset, method))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo_core.data.seeding import seed_step
+from zoo_core.data.started_processes import ended_at_exit
 from zoo_core.dataset import Dataset
 from zoo_core.errors import BadSetting, printable
 from zoo_core.registry.resolve import ResolvedRecipe
@@ -33,7 +34,7 @@ def open_dataset(resolved: ResolvedRecipe) -> OpenedRecipe:
     if "dataset" not in resolved.components:
         return OpenedRecipe(resolved, None, [])
     seed_step(resolved.settings.seed, 0, 0, "data")
-    with caught_warnings() as messages:
+    with caught_warnings() as messages, ended_at_exit():
         dataset: Dataset = resolved.components["dataset"].load().build()
         if resolved.asks_dataset:
             resolved = resolved.with_provided(_provided(dataset, resolved.recipe.component("dataset")))

@@ -125,7 +125,7 @@ def test_a_program_that_a_dataset_starts_in_a_worker_can_be_ended():
 
 
 HERE = """
-    import subprocess, sys
+    import subprocess, sys, threading, time
     from failing_examples import Points
     from zoo_core.data.batch_maker import BatchMaker
     from zoo_core.data.loader import in_order
@@ -134,9 +134,17 @@ HERE = """
         def __getitem__(self, index):
             if index == 3:
                 shell = subprocess.Popen(["sh", "-c", "sleep 600 & echo $!; wait"], stdout=subprocess.PIPE, text=True)
-                print(shell.pid, shell.stdout.readline(), flush=True)
+                print(shell.pid, shell.stdout.readline().strip(), flush=True)
+                start_another.set()
+                thread.join()  # the process that it has started is then a child of this thread
             return {"index": index}
 
+    def work():
+        start_another.wait()
+        print(subprocess.Popen(["sleep", "600"]).pid, flush=True)
+
+    start_another, thread = threading.Event(), threading.Thread(target=work)
+    thread.start()
     print(subprocess.Popen(["sleep", "600"]).pid, flush=True)
     list(in_order(BatchMaker(Starting(8, "", 0, ".")), 2, workers=0))
     if sys.argv[1:]:
@@ -153,14 +161,16 @@ def test_what_a_dataset_starts_in_the_training_process_ends_with_it_and_other_th
     ) as run:
         other = psutil.Process(int(run.stdout.readline()))
         own = [int(pid) for pid in run.stdout.readline().split()]
+        of_a_thread = psutil.Process(int(run.stdout.readline()))
         assert run.wait() == len(raises)
         run.stdout.close()
     end = time.monotonic() + 60
     while any(map(psutil.pid_exists, own)) and time.monotonic() < end:
         time.sleep(0.05)
     assert not any(map(psutil.pid_exists, own))
-    assert other.is_running()
-    other.kill()
+    for one in (other, of_a_thread):
+        assert one.is_running()
+        one.kill()
 
 
 KILLED = """

@@ -6,7 +6,7 @@ import warnings
 import pytest
 import tiny
 import torch
-from scored import train
+from scored import ScoredTrainer, train
 
 import zoo_core as zoo
 from zoo_core.checkpoint.names import name_of
@@ -52,6 +52,27 @@ def test_a_resumed_run_publishes_the_same(tmp_path, stop):
     train(tmp_path / "run", *BEST, resume=True)  # one that is done is evaluated again
     for file in ("model.safetensors", "metrics.jsonl"):
         assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
+
+
+@pytest.mark.parametrize("stop", [0, 39])
+def test_what_a_later_step_adds_to_the_trainer_is_gone_with_the_best_weights(stop, tmp_path, monkeypatch):
+    step = ScoredTrainer.step
+
+    def adding(self, batch):
+        if self.done == 20:
+            self.threshold, self.names = torch.ones(2), ["a"]
+        return step(self, batch)
+
+    train(tmp_path / "whole", *BEST)
+    monkeypatch.setattr(ScoredTrainer, "step", adding)
+    run = train(tmp_path / "run", *BEST, callbacks=[tiny.Watcher(stop_at=stop)])
+    if stop:
+        assert run.trainer.names == ["a"]
+        run = train(tmp_path / "run", *BEST, resume=True)
+    assert run.weights_step == 14
+    assert not hasattr(run.trainer, "threshold")
+    best, expected = weights(tmp_path / "run"), weights(tmp_path / "whole")
+    assert all(torch.equal(best[key], expected[key]) for key in expected)
 
 
 def test_a_run_that_is_done_goes_on_from_its_last_step(tmp_path):

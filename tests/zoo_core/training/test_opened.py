@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
 from pathlib import Path
 
 import provided_plugin
+import psutil
 import pytest
+from warm_python import PYTHON
 
 import zoo_core as zoo
 from zoo_core.config.recipe import read_config
@@ -175,3 +183,40 @@ def test_the_checks_build_the_recipe_with_what_the_dataset_provides() -> None:
     found = {case.check.name: case.run() for case in cases("fit", (), provided_plugin.catalog())}
     assert {name: one.why for name, one in found.items() if one.state == "failed"} == {}
     assert found["stop-and-resume-is-bit-identical"].state == "passed"
+
+
+STARTING = """
+    import subprocess, sys
+    import zoo_core as zoo
+    from tiny import RECIPE, Points, catalog
+    from zoo_core.registry.resolve import resolve
+    from zoo_core.training.assemble import build_data
+    from zoo_core.training.opened import open_dataset
+
+    def started():
+        print(subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)
+
+    def starting(method):
+        original = getattr(Points, method)
+        setattr(Points, method, lambda *given: (started(), original(*given))[1])
+
+    for method in ("__init__", "train", "fingerprint"):
+        starting(method)
+    started()
+    here = catalog()
+    build_data(open_dataset(resolve(RECIPE, here)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a dataset starts in this process is known on Linux only")
+def test_what_a_dataset_starts_before_the_first_step_ends_with_the_process() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    program = [PYTHON, "-c", textwrap.dedent(STARTING)]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=True)
+    other, *own = map(int, done.stdout.split())
+    assert len(own) >= 3
+    end = time.monotonic() + 60
+    while any(map(psutil.pid_exists, own)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(map(psutil.pid_exists, own))
+    os.kill(other, signal.SIGKILL)  # it lives

@@ -14,6 +14,7 @@ from zoo_core.config.arguments import as_words, split_arguments
 from zoo_core.config.recipe_files import PARTS
 from zoo_core.data.batch_maker import BatchMaker, Part
 from zoo_core.data.seeding import seed_step
+from zoo_core.data.started_processes import ended_at_exit
 from zoo_core.dataset import Batch, Dataset, Examples
 from zoo_core.errors import BadFile, BadSetting, UnknownName, did_you_mean
 from zoo_core.registry.catalog import Catalog
@@ -63,7 +64,8 @@ class Source:
             "test": self.dataset.test,
         }
         seed_step(0, 0, 0, "data")
-        self.splits = {split: method() for split, method in methods.items()}
+        with ended_at_exit():
+            self.splits = {split: method() for split, method in methods.items()}
         if type(self.dataset).validation is Dataset.validation:
             del self.splits["validation"]  # it is the test split
 
