@@ -62,8 +62,9 @@ def launch(words: Sequence[str], processes: int, folder: Path) -> int:
             assert result is not None  # noqa: S101  # there is no time limit
             if received():
                 return _exit_code_of_stopped(result.failures)
-            if killed := _killed(result.failures, processes):
-                record_cause(sessions, started, f"failed: {killed}")
+            killed = _killed(result.failures, processes)
+            if why := killed or _said(result.failures, context, processes):
+                record_cause(sessions, started, f"failed: {why}")
             return _exit_code(result.failures, context, processes, killed)
 
 
@@ -121,6 +122,17 @@ def _killed(failures: dict[int, ProcessFailure], processes: int) -> str:
     if cause is None or cause.exitcode >= 0:
         return ""
     return f"process {cause.local_rank} of {processes} was ended by {signal.Signals(-cause.exitcode).name}"
+
+
+def _said(failures: dict[int, ProcessFailure], context: PContext, processes: int) -> str:
+    """``"process 1 of 2: …"``, the error of the process that failed first; "" of rank zero, which records its own."""
+    cause = _cause(failures)
+    if cause is None or not cause.local_rank:
+        return ""
+    lines = Path(context.stderrs[cause.local_rank]).read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    message = errors[-1] if errors else f"it ended with exit code {cause.exitcode}"
+    return f"process {cause.local_rank} of {processes}: {message}"
 
 
 def _exit_code(failures: dict[int, ProcessFailure], context: PContext, processes: int, killed: str) -> int:

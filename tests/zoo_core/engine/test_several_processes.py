@@ -256,6 +256,9 @@ def test_an_error_of_another_process_than_the_first_is_shown(tmp_path):
     done = run("one", "trainer.raise_at=7", "--processes", 2, "--folder", tmp_path / "run", code=1)
     assert "process 1 of 2:\nerror: the trainer 'one' raised ValueError: process 1 fails" in done.stderr
     assert done.stderr.count("error:") == 1
+    status = read_run(tmp_path / "run")
+    assert status.state == "failed"
+    assert status.note.startswith("process 1 of 2: the trainer 'one' raised ValueError: process 1 fails")
 
 
 @pytest.mark.parametrize(
