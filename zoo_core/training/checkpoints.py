@@ -126,7 +126,8 @@ class Checkpoints:
         if step < 0:
             name = Monitor(run.settings.monitor).name
             warnings.warn(
-                f"no evaluation had a finite {name}, so the weights of step {run.step:,}, the last one, are published.",
+                f"no evaluation with run.monitor={run.settings.monitor} had a finite {name}, so the weights of step "
+                f"{run.step:,}, the last one, are published.",
                 stacklevel=2,
             )
             return run.step
