@@ -42,8 +42,8 @@ class TrainerState:
 
     def __init__(self, model: nn.Module, trainer: object, unwrap: Callable[[Any], Any] = lambda module: module) -> None:
         self.model, self.trainer, self.unwrap = model, trainer, unwrap
-        self._created_in_setup: set[str] | None = None
-        self._created_in_setup = {path for path, _ in self._objects()}
+        self._created_in_setup: dict[str, object] | None = None
+        self._created_in_setup = {path: type(one) for path, one in self._objects()}
         self._groups = self._param_groups()
         self._built = BuiltTensors(self._modules())
         self._names_of_setup = set(self.names())
@@ -179,7 +179,16 @@ class TrainerState:
                 "Rename the attribute: checkpoints store the run's model under this name.",
             )
         for path, one in objects_in(name, value):
-            if self._created_in_setup is not None and path not in self._created_in_setup and not self._is_in_model(one):
+            if self._created_in_setup is None or self._is_in_model(one):
+                continue
+            # The type of a module may change by right, as that of a lazy one; its state then fits or does not.
+            if not isinstance(one, nn.Module) and type(one) is not self._created_in_setup.get(path, type(one)):
+                raise ZooError(
+                    f"{holder} replaced self.{path} by {describe_type(one)} after setup(); a resumed run could not "
+                    "restore it.",
+                    "Create both in setup() as attributes of their own, and choose between them in step().",
+                )
+            if path not in self._created_in_setup:
                 raise ZooError(
                     f"{holder} created self.{path}, {describe_type(one)}, after setup(); "
                     "a resumed run could not restore it.",

@@ -298,6 +298,16 @@ def test_an_object_created_after_setup_is_refused(before):
     assert error.value.hint == "Create it in setup()."
 
 
+@pytest.mark.parametrize("name", ["optimizer", "schedule"])
+def test_an_object_of_another_type_than_that_of_setup_is_refused(name):
+    model, trainer = make(0)
+    trainer_state = TrainerState(model, trainer)
+    setattr(trainer, name, torch.optim.RAdam(model.parameters(), lr=0.1))
+    with pytest.raises(ZooError, match=rf"Trainer replaced self\.{name} by a RAdam after setup") as error:
+        trainer_state.check()
+    assert "choose between them in step()" in error.value.hint
+
+
 def test_an_object_that_a_step_removed_stays_removed():
     model, trainer = make(0)
     trainer_state = TrainerState(model, trainer)
