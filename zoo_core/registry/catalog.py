@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -130,19 +131,33 @@ class Catalog:
         Only counting a model's parameters and the options of an optimizer or schedule import torch, except for a
         ``Config`` that :mod:`.config_source` can't read.
 
+        A malformed recipe or weights entry is a warning if the name is also that of something else.
+
         Raises:
             UnknownName: if nothing has this name.
+            ZooError: if what has it is malformed.
         """
         found: Info = {}
-        if name in self.recipes:
-            found["recipe"] = self._describe_recipe(self.recipe(name))
-        if name in self.weights:
-            found["weights"] = self.describe_weights(self.published(name))
+        malformed: ZooError | None = None
+        try:
+            if name in self.recipes:
+                found["recipe"] = self._describe_recipe(self.recipe(name))
+        except ZooError as error:
+            malformed = error
+        try:
+            if name in self.weights:
+                found["weights"] = self.describe_weights(self.published(name))
+        except ZooError as error:
+            malformed = malformed or error
         entries = self.kinds_of(name)
         for entry in entries:
             self.find(entry.kind, name)  # says so if two plugins offer it, and how to choose
         for entry in entries:
             found[entry.kind] = self._describe(entry)
+        if malformed and not found:
+            raise malformed
+        if malformed:
+            warnings.warn(str(malformed.message), stacklevel=2)
         if not found:
             known = [row["name"] for kind in LISTED for row in self.rows(kind, members=True)]
             unknown = UnknownName(f"nothing is called '{name}'.", did_you_mean(name, known, "See `zoo list`."))

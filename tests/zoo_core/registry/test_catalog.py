@@ -9,7 +9,7 @@ import pytest
 
 import zoo_core as zoo
 from zoo_core.config.recipe_files import PARTS
-from zoo_core.errors import NameTaken, UnknownName
+from zoo_core.errors import NameTaken, UnknownName, ZooError
 from zoo_core.registry import catalog
 from zoo_core.registry.catalog import Catalog
 
@@ -127,6 +127,17 @@ def test_a_broken_recipe_is_listed_with_its_error_among_the_others(tmp_path: Pat
     assert summaries["bad"].startswith("(broken: ")
     assert "mine.yaml:2: no recipe is called 'nowhere-to-be-found'" in summaries["bad"]
     assert summaries["clsgan-mnist"].startswith("Class-conditional digit generation")
+
+
+def test_info_of_a_recipe_warns_of_malformed_weights_of_its_name_and_the_other_way_round(tmp_path: Path) -> None:
+    good = "extends: digit-classifier-mnist, summary: Mine"
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"recipes:\n  mine: {{{good}}}\nweights:\n  mine: 5\n")
+    with pytest.warns(UserWarning, match=r"weights\.mine is 5, but should be a mapping"):
+        assert list(Catalog([file]).info("mine")) == ["recipe"]
+    file.write_text("weights:\n  mine: 5\n")
+    with pytest.raises(ZooError, match=r"weights\.mine is 5, but should be a mapping"):
+        Catalog([file]).info("mine")
 
 
 def test_info_of_a_recipe_contains_every_value_and_its_origin(shipped: Catalog) -> None:
