@@ -104,12 +104,15 @@ def divided(
 
 
 def kept_in_memory(clips: Sequence[Clip], channels: int, max_value: int | None, most: int) -> _KEPT:
-    """The frames (T, C, H, W) of all clips, as bytes where that loses nothing; none if they need more than ``most``."""
-    if sum(clip.length * clip.size[0] * clip.size[1] * channels for clip in clips) > most:
+    """The frames (T, C, H, W) of all clips, as bytes where that loses nothing; none if they need more than ``most``.
+
+    They begin with the first frame of the folder or file, wherever a clip begins in it.
+    """
+    stops = [clip.first + clip.length for clip in clips]
+    if sum(stop * clip.size[0] * clip.size[1] * channels for clip, stop in zip(clips, stops, strict=True)) > most:
         return {}
     kept: _KEPT = {}
-    for clip in clips:
-        stop = clip.first + clip.length
+    for clip, stop in zip(clips, stops, strict=True):
         parts = []
         for start in range(0, stop, _AT_ONCE):  # as floats they need four times the memory
             last = min(start + _AT_ONCE, stop)

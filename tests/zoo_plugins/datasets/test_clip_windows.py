@@ -8,7 +8,7 @@ import torch
 
 import zoo_core as zoo
 from zoo_plugins.datasets.clip_layouts import Clip
-from zoo_plugins.datasets.clip_windows import Reading, Windows, divided
+from zoo_plugins.datasets.clip_windows import Reading, Windows, divided, kept_in_memory
 from zoo_plugins.datasets.frame_folder import FrameFolder
 
 
@@ -79,6 +79,17 @@ def test_evaluations_may_use_few_windows_that_are_evenly_spaced(folder):
     assert len(data.validation()) == len(data.test()) == 4
     assert len({clip.path for clip, _ in data.test().starts}) == 2
     assert len(data.train()) == 2 * (12 - 5 + 1)
+
+
+def test_a_clip_that_begins_later_in_a_folder_counts_with_the_frames_before_it(tmp_path):
+    from PIL import Image
+
+    for name in ("a_0", "a_1", "a_2", "a_3", "b_0", "b_1", "b_2", "b_3"):
+        Image.new("L", (12, 8), 7).save(tmp_path / f"{name}.png")
+    second = Clip(tmp_path, 4, (8, 12), tuple(sorted(tmp_path.iterdir())[4:]), first=4)
+    size = 8 * 8 * 12  # of all eight frames, which are kept
+    assert kept_in_memory([second], 1, None, size - 1) == {}
+    assert kept_in_memory([second], 1, None, size)[tmp_path, None].shape == (8, 1, 8, 12)
 
 
 @pytest.mark.parametrize("settings", [{}, {"height": 16, "width": 16}, {"crop_height": 4, "augmentation": "flips"}])
