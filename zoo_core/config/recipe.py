@@ -188,20 +188,19 @@ class Recipe:
                 "so there is nothing to compare.",
                 "Write for example `run.evaluate_every=1000`.",
             )
+        also = "" if settings.evaluate_every else " run.evaluate_every=1000"
+        example = f"Add for example `run.monitor=accuracy{also}`, or `run.monitor=-mse{also}` for the lowest"
         if settings.load_best_at_end and not settings.monitor:
-            also = "" if settings.evaluate_every else " run.evaluate_every=1000"
             raise BadSetting(
                 f"{self.where('run.load_best_at_end')}run.load_best_at_end is true, but run.monitor names no metric, "
                 "so no checkpoint is the best.",
-                f"Add for example `run.monitor=accuracy{also}`, or `run.monitor=-mse{also}` for the lowest; or leave "
-                "run.load_best_at_end out.",
+                f"{example}; or leave run.load_best_at_end out.",
             )
         if settings.patience and not settings.monitor:
-            also = "" if settings.evaluate_every else " run.evaluate_every=1000"
             raise BadSetting(
                 f"{self.where('run.patience')}run.patience is {settings.patience}, but run.monitor names no metric, "
                 "so there is nothing to wait for.",
-                f"Add for example `run.monitor=accuracy{also}`, or `run.monitor=-mse{also}` for the lowest.",
+                f"{example}.",
             )
         if settings.min_delta and not settings.patience:
             raise BadSetting(

@@ -129,7 +129,7 @@ def _said(failures: dict[int, ProcessFailure], context: PContext, processes: int
     cause = _cause(failures)
     if cause is None or not cause.local_rank:
         return ""
-    lines = Path(context.stderrs[cause.local_rank]).read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = _output(cause, context).splitlines()
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     message = errors[-1] if errors else f"it ended with exit code {cause.exitcode}"
     return f"process {cause.local_rank} of {processes}: {message}"
@@ -146,6 +146,10 @@ def _exit_code(failures: dict[int, ProcessFailure], context: PContext, processes
             + ("; if memory ran out, lower run.batch_size." if killed.endswith("SIGKILL") else "."),
         )
     if cause.local_rank:
-        output = Path(context.stderrs[cause.local_rank]).read_text(encoding="utf-8", errors="replace")
-        say_text(f"process {cause.local_rank} of {processes}:\n{output}", err=True)
+        say_text(f"process {cause.local_rank} of {processes}:\n{_output(cause, context)}", err=True)
     return cause.exitcode
+
+
+def _output(failure: ProcessFailure, context: PContext) -> str:
+    """What a process that failed has written to standard error."""
+    return Path(context.stderrs[failure.local_rank]).read_text(encoding="utf-8", errors="replace")

@@ -104,7 +104,6 @@ class UNet(zoo.Model):
             "height and width of the tiles in which evaluation and predict segment larger images; empty: in one piece",
             ge=1,
         )
-
         mirroring: bool = zoo.setting(
             False,
             "in evaluation and prediction, average the output with that of the image mirrored from left to right, "

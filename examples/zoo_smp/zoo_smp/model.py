@@ -30,7 +30,6 @@ class Network(zoo.Model):
         class_names: tuple[str, ...] = zoo.setting(
             (), "names of the classes, for metrics and previews", from_dataset="class_names"
         )
-
         normalization: Literal["none", "imagenet"] = zoo.setting(
             "none", "imagenet: minus the mean of ImageNet, divided by its standard deviation, as most encoders expect"
         )

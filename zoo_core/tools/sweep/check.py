@@ -38,9 +38,9 @@ def check_plan(planned: Plan, catalog: Catalog) -> Plan:
     """Check every choice and the ends of every range; returns ``planned`` with all defaults of the recipe written out.
 
     The settings of each are resolved, and the device is asked for its precision; what a choice says of the data is
-    compared with the dataset. The first trial and one with each choice of a name, or of a setting
-    that the parts of a run may refuse, are built, and the metric is looked
-    for in an evaluation of two examples. A combination of choices, and a step, may still fail.
+    compared with the dataset. The first trial and one with each choice of a name, or of a setting that the parts of a
+    run may refuse, are built, and the metric is looked for in an evaluation of two examples. A combination of choices,
+    and a step, may still fail.
 
     Raises:
         ZooError: if a trial would have an invalid recipe.
@@ -103,7 +103,8 @@ def _build(resolved: ResolvedRecipe, metric: str) -> None:
             warnings.simplefilter("ignore", UserWarning)  # the run of the trial repeats them
             loop = try_out(resolved)
             check_monitored_metric(loop.evaluator, metric)
-            check_monitored_metric(loop.evaluator)
+            if resolved.settings.monitor != metric:
+                check_monitored_metric(loop.evaluator)
             loggers_of(resolved)
             loop.engine.close()
     except Exception as error:
